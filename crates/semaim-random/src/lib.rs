@@ -70,6 +70,15 @@ impl Draw {
         Self { state }
     }
 
+    /// The stream of something that has a name instead of a number, such as a parameter.
+    pub fn named(seed: u64, name: &str, purpose: Purpose) -> Self {
+        // FNV-1a: stable across releases and platforms, unlike the standard library's hasher.
+        let hash = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
+        });
+        Self::new(seed, 0, hash, purpose)
+    }
+
     /// 64 uniformly distributed bits.
     pub fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(GOLDEN);

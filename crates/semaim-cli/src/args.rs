@@ -1,0 +1,112 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Semantic-aware autoregressive pre-training of vision transformers (SemAIM, AAAI 2024).
+#[derive(Debug, Parser)]
+#[command(name = "semaim", version, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Pre-train an encoder on a folder of images; without arguments, on generated images, in a few minutes.
+    ///
+    /// The same command in the same --out goes on where it stopped, whatever stopped it.
+    Pretrain(PretrainArgs),
+    /// The experiments that come with the program.
+    Recipes {
+        #[command(subcommand)]
+        command: Option<Recipes>,
+    },
+    /// Measure a part of the program by itself.
+    Bench {
+        #[command(subcommand)]
+        command: Bench,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PretrainArgs {
+    /// The images: `shapes` (generated); a folder, searched recursively (JPEG, PNG, WebP, BMP, TIFF, GIF; a
+    /// subfolder `train` is used if there is one, class folders give labels); tar files (WebDataset), comma
+    /// separated or with a {000..012} range; an IDX file (`*-ubyte`, `*-ubyte.gz`); a list of paths (`path` or
+    /// `path label` per line) [default: the configuration's data.path, which is `shapes`]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<String>,
+    /// Labelled images for kNN during the run, in any of the same forms [default: the subfolder `val` or `test`
+    /// of --data, or a part of --data, if it has labels]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) eval_data: Option<String>,
+    /// The run directory [default: runs/NAME, after the recipe or the configuration file, or runs/quickstart]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Start from a recipe that comes with the program; see `semaim recipes` [default: quickstart]
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    pub(crate) recipe: Option<String>,
+    /// Start from a TOML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Change one setting, as in `--set train.epochs=100`; `semaim recipes show quickstart` and `--dry-run` show
+    /// all of them
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Seed of every random draw [default: the configuration's, which is 0]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Where to compute: cpu, or cuda, rocm, metal, vulkan, wgpu (each with :INDEX) in a build with that feature
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+    /// What to do about a loss or gradient that is not finite: stop or skip [default: stop]
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) on_nan: Option<String>,
+    /// Print the resolved configuration, parameters, memory and steps, and exit
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the result as one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Recipes {
+    /// List them (the default).
+    List,
+    /// Print one.
+    Show {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// Images per second of decoding and augmentation alone, per number of workers.
+    Loader(BenchLoaderArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchLoaderArgs {
+    /// The images, as for `pretrain`
+    #[arg(long, value_name = "PATH", default_value = "shapes")]
+    pub(crate) data: String,
+    /// Side of the views in pixels
+    #[arg(long, default_value_t = 224, value_parser = clap::value_parser!(u32).range(1..=8192))]
+    pub(crate) image_size: u32,
+    /// Channels of the views
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) channels: u32,
+    /// Numbers of worker threads to measure [default: 1, 2, … up to the number of cores]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) workers: Vec<u32>,
+    /// Images to prepare per measurement
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) images: u64,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,56 @@
+//! Exit codes: 0 done, 2 the user's mistake, 1 ours, 130 stopped on request.
+
+use std::fmt::Display;
+
+use semaim_config::ConfigErrors;
+use semaim_data::DataError;
+use semaim_train::error::TrainError;
+
+/// Why the program ends early.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    pub(crate) code: u8,
+    pub(crate) message: String,
+}
+
+/// The code of a run that was asked to stop.
+pub(crate) const STOPPED: u8 = 130;
+
+impl Exit {
+    /// A mistake in what the user gave.
+    pub(crate) fn user(message: impl Display) -> Self {
+        Self { code: 2, message: message.to_string() }
+    }
+
+    /// A fault of the program.
+    pub(crate) fn ours(message: impl Display) -> Self {
+        Self { code: 1, message: message.to_string() }
+    }
+}
+
+impl From<TrainError> for Exit {
+    fn from(error: TrainError) -> Self {
+        if error.is_the_users() { Self::user(error) } else { Self::ours(error) }
+    }
+}
+
+impl From<ConfigErrors> for Exit {
+    fn from(error: ConfigErrors) -> Self {
+        Self::user(error)
+    }
+}
+
+impl From<DataError> for Exit {
+    fn from(error: DataError) -> Self {
+        Self::user(error)
+    }
+}
+
+/// A panic is a bug; says so instead of showing only a trace.
+pub(crate) fn explain_panics() {
+    let print_trace = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print_trace(panic);
+        eprintln!("error: this is a bug in semaim; what is in the run directory is not affected");
+    }));
+}

@@ -1,0 +1,40 @@
+//! The program: arguments to a validated configuration to one call. Nothing else lives here.
+
+mod args;
+mod bench_loader;
+mod device;
+mod dry_run;
+mod exit;
+mod pictures;
+mod pretrain;
+mod progress;
+mod recipes;
+mod warnings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Bench, Command, Recipes};
+use exit::Exit;
+
+fn main() -> ExitCode {
+    exit::explain_panics();
+    let args = Args::parse();
+    warnings::print_to_stderr();
+    let result = match args.command {
+        Command::Pretrain(args) => pretrain::run(&args),
+        Command::Recipes { command } => match command.unwrap_or(Recipes::List) {
+            Recipes::List => recipes::list(),
+            Recipes::Show { name } => recipes::show(&name),
+        },
+        Command::Bench { command: Bench::Loader(args) } => bench_loader::run(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(Exit { code, message }) => {
+            eprintln!("error: {message}");
+            ExitCode::from(code)
+        }
+    }
+}

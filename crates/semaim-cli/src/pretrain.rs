@@ -1,0 +1,182 @@
+//! `semaim pretrain`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use semaim_config::Layers;
+use semaim_data::{Split, open};
+use semaim_eval::labelled::{LabelledError, LabelledSets, Part};
+use semaim_train::config::PretrainConfig;
+use semaim_train::log::read_metrics;
+use semaim_train::pretrain::{Ending, pretrain, steps_per_epoch};
+use semaim_train::run_dir::RunDir;
+use serde_json::{Value, json};
+
+use crate::args::PretrainArgs;
+use crate::exit::{Exit, STOPPED};
+use crate::progress::{Console, KNN_TOP1};
+use crate::{device, dry_run, recipes};
+
+pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
+    let config = load_config(args)?;
+    let device = device::parse(&args.device)?;
+    let source = open(&config.data.path, Split::Train, &config.open_options())?;
+    let steps_per_epoch = steps_per_epoch(&config, source.len())?;
+    if args.dry_run {
+        return dry_run::print(&config, &source.describe(), steps_per_epoch, args.json);
+    }
+    let labelled = LabelledSets::of(&config).map_err(|error| match error {
+        LabelledError::Data(error) => Exit::from(error),
+        other => Exit::user(other),
+    })?;
+    let out = out_dir(args);
+    let run = RunDir::open(&out, &config)?;
+    let stop = stop_on_signals()?;
+    let pictures = match &labelled {
+        Some(sets) => sets.queries.clone(),
+        None => Part { items: (0..source.len() as u64).collect(), source: Arc::clone(&source) },
+    };
+    let pictures = match config.eval.pictures {
+        0 => Part { items: Vec::new(), ..pictures },
+        count => pictures.at_most(count),
+    };
+    let has_labels = labelled.is_some();
+    let mut console = Console::new(&config, &run, &device, labelled, pictures, stop, args.json);
+    console.say(&format!("{}; into {}", source.describe(), out.display()));
+    if !has_labels {
+        console.say("no labels, so no kNN; --eval-data names labelled images");
+    }
+    let start = Instant::now();
+    let ending = pretrain(&config, source, &run, &device, &mut console)?;
+    let summary = Summary::of(&run, start.elapsed().as_secs_f64())?;
+    if args.json {
+        println!("{}", summary.json(&run, ending));
+    } else {
+        summary.print(&run, ending);
+    }
+    Ok(match ending {
+        Ending::Stopped => ExitCode::from(STOPPED),
+        Ending::Finished | Ending::AlreadyFinished => ExitCode::SUCCESS,
+    })
+}
+
+/// Defaults, recipe or file, `--set`, then the options that stand for a setting.
+fn load_config(args: &PretrainArgs) -> Result<PretrainConfig, Exit> {
+    let mut layers = Layers::new();
+    if let Some(name) = &args.recipe {
+        let recipe = recipes::find(name)?;
+        layers = layers.text(format!("recipe {}", recipe.name), recipe.text)?;
+    }
+    if let Some(path) = &args.config {
+        layers = layers.file(path)?;
+    }
+    layers = layers.sets(&args.set)?;
+    let quoted = |text: &str| Value::from(text).to_string();
+    let options = [
+        ("data.path", args.data.as_deref().map(quoted)),
+        ("data.eval", args.eval_data.as_deref().map(quoted)),
+        ("seed", args.seed.map(|seed| seed.to_string())),
+        ("train.on_nan", args.on_nan.as_deref().map(quoted)),
+    ];
+    for (key, value) in options {
+        if let Some(value) = value {
+            layers = layers.set(&format!("{key}={value}"))?;
+        }
+    }
+    let loaded = layers.load::<PretrainConfig>()?;
+    for (key, origin) in loaded.unused.iter() {
+        eprintln!("warning: {origin}: `{key}` is not used");
+    }
+    Ok(loaded.config)
+}
+
+fn out_dir(args: &PretrainArgs) -> PathBuf {
+    if let Some(out) = &args.out {
+        return out.clone();
+    }
+    let stem = args.config.as_ref().and_then(|path| path.file_stem());
+    let name = match (&args.recipe, stem) {
+        (Some(recipe), _) => PathBuf::from(recipe),
+        (None, Some(stem)) => PathBuf::from(stem),
+        (None, None) => PathBuf::from("quickstart"),
+    };
+    PathBuf::from("runs").join(name)
+}
+
+/// The first Ctrl-C (or SIGTERM) saves and stops, the second stops at once.
+fn stop_on_signals() -> Result<Arc<AtomicBool>, Exit> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if seen.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(STOPPED));
+        }
+        eprintln!("stopping after this step; once more to stop at once");
+    })
+    .map_err(|error| Exit::ours(format!("cannot listen for Ctrl-C: {error}")))?;
+    Ok(stop)
+}
+
+/// What a run came to, from its log.
+struct Summary {
+    seconds: f64,
+    steps: Option<u64>,
+    loss: Option<(f64, f64)>,
+    knn: Option<(f64, f64)>,
+}
+
+impl Summary {
+    fn of(run: &RunDir, seconds: f64) -> Result<Self, Exit> {
+        let entries = read_metrics(&run.metrics())?;
+        let first_and_last = |name: &str| {
+            let values: Vec<f64> = entries.iter().filter_map(|entry| entry.get(name)?.as_f64()).collect();
+            Some((*values.first()?, *values.last()?))
+        };
+        Ok(Self {
+            seconds,
+            steps: entries.iter().filter_map(|entry| entry.get("step")?.as_u64()).max(),
+            loss: first_and_last("train/loss"),
+            knn: first_and_last(KNN_TOP1),
+        })
+    }
+
+    fn print(&self, run: &RunDir, ending: Ending) {
+        match ending {
+            Ending::Finished => println!("finished in {:.0} s", self.seconds),
+            Ending::Stopped => println!("stopped and saved; the same command goes on"),
+            Ending::AlreadyFinished => println!("this run is finished; another --out starts a new one"),
+        }
+        if let Some((first, last)) = self.loss {
+            println!("loss       {first:.4} -> {last:.4}");
+        }
+        if let Some((before, now)) = self.knn {
+            println!("kNN top-1  {:.1} % before -> {:.1} % now", 100.0 * before, 100.0 * now);
+        }
+        println!("encoder    {}", run.encoder().display());
+        let orders = run.path().join("orders.png");
+        if orders.exists() {
+            println!("orders     {}", orders.display());
+        }
+    }
+
+    fn json(&self, run: &RunDir, ending: Ending) -> Value {
+        json!({
+            "ending": match ending {
+                Ending::Finished => "finished",
+                Ending::Stopped => "stopped",
+                Ending::AlreadyFinished => "already finished",
+            },
+            "run": run.path(),
+            "encoder": run.encoder(),
+            "seconds": self.seconds,
+            "steps": self.steps,
+            "loss_first": self.loss.map(|loss| loss.0),
+            "loss_last": self.loss.map(|loss| loss.1),
+            "knn_top1_before": self.knn.map(|knn| knn.0),
+            "knn_top1": self.knn.map(|knn| knn.1),
+        })
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests of the whole: layers in, a configuration or errors out.
+
+mod layering;
+mod refusals;
+mod sample;
+mod shapes;

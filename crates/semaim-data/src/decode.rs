@@ -1,0 +1,122 @@
+//! From the bytes of an image file to pixels with the wanted number of channels.
+
+mod format;
+mod jpeg;
+mod orientation;
+mod raster;
+mod samples;
+mod tiff;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::engine::panic_message;
+use crate::error::ImageProblem;
+use crate::pixels::Pixels;
+
+pub use format::Format;
+pub(crate) use samples::convert;
+
+/// Decodes an image file.
+///
+/// The format is recognised by the first bytes, whatever the file is called: JPEG (grey, YCbCr, RGB, CMYK, YCCK), PNG,
+/// WebP, BMP, TIFF and GIF (the first frame). 16-bit and float samples are scaled to 8 bits. The orientation
+/// in EXIF or TIFF tags is applied.
+///
+/// `channels` is what to return: 3 is RGB, 1 is luma (ITU-R 601 weights, as Pillow's `L`), 4 is RGBA. Alpha is dropped
+/// for 1 and 3, neither blended nor premultiplied, as Pillow's `convert("RGB")` does; it is 255 for 4 when the file has
+/// none. Any other number is possible only for TIFFs with exactly that many samples per pixel, which are
+/// returned as they are.
+///
+/// Images with more than `max_pixels` pixels are refused before memory is allocated for them.
+///
+/// # Errors
+///
+/// Whatever is wrong with the bytes; never panics, even when a decoder does. A JPEG without its end marker counts as
+/// cut off and is refused, although its first rows could be shown.
+pub fn decode(bytes: &[u8], channels: usize, max_pixels: u64) -> Result<Pixels, ImageProblem> {
+    if bytes.is_empty() {
+        return Err(ImageProblem::Empty);
+    }
+    let format = Format::of(bytes).ok_or(ImageProblem::UnknownFormat)?;
+    let wanted = Wanted {
+        channels,
+        max_pixels,
+        format,
+    };
+    let decoded = catch_unwind(AssertUnwindSafe(|| match format {
+        Format::Jpeg => jpeg::decode(bytes, &wanted),
+        Format::Tiff => tiff::decode(bytes, &wanted),
+        _ => raster::decode(bytes, &wanted),
+    }));
+    decoded.unwrap_or_else(|panic| {
+        Err(ImageProblem::DecoderPanic {
+            format: format.name(),
+            message: panic_message(&*panic),
+        })
+    })
+}
+
+/// What a source wants of all its images.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DecodeOptions {
+    pub(crate) channels: usize,
+    pub(crate) max_pixels: u64,
+}
+
+impl DecodeOptions {
+    /// [`decode`] with these options.
+    pub(crate) fn decode(&self, bytes: &[u8]) -> Result<Pixels, ImageProblem> {
+        decode(bytes, self.channels, self.max_pixels)
+    }
+
+    /// The largest file worth reading, in bytes: uncompressed 16-bit RGBA of the pixel limit, and 64 MiB for
+    /// metadata. It keeps a mislabelled archive from filling the memory.
+    pub(crate) fn max_bytes(&self) -> u64 {
+        let sample = 2 * self.channels.max(4) as u64;
+        self.max_pixels
+            .saturating_mul(sample)
+            .saturating_add(64 << 20)
+    }
+}
+
+/// What a decoder must return, and the format it was recognised as.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    channels: usize,
+    max_pixels: u64,
+    format: Format,
+}
+
+impl Wanted {
+    /// Checks the size in the header, before anything is allocated.
+    fn check_size(&self, width: u32, height: u32) -> Result<(), ImageProblem> {
+        if width == 0 || height == 0 {
+            return Err(ImageProblem::NoPixels { width, height });
+        }
+        if u64::from(width) * u64::from(height) > self.max_pixels {
+            return Err(ImageProblem::TooLarge {
+                width,
+                height,
+                limit: self.max_pixels,
+            });
+        }
+        Ok(())
+    }
+
+    /// The error for data a decoder refuses.
+    fn broken(&self, reason: impl std::fmt::Display) -> ImageProblem {
+        ImageProblem::Decode {
+            format: self.format.name(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// The error for images with `found` channels that cannot become the wanted ones.
+    fn impossible(&self, found: usize) -> ImageProblem {
+        ImageProblem::Channels {
+            format: self.format.name(),
+            found,
+            wanted: self.channels,
+        }
+    }
+}

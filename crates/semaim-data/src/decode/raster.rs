@@ -1,0 +1,61 @@
+//! PNG, WebP, BMP, GIF and ordinary TIFFs, through the `image` crate.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+
+use super::format::Format;
+use super::{Wanted, orientation, samples};
+use crate::error::ImageProblem;
+use crate::pixels::Pixels;
+
+/// What a decoder may allocate besides the pixels, in bytes: palettes, colour profiles, windows of compression.
+const OVERHEAD: u64 = 64 << 20;
+
+/// The most bytes per pixel a decoder works with: four channels of 32-bit floats.
+const BYTES_PER_PIXEL: u64 = 16;
+
+pub(super) fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Pixels, ImageProblem> {
+    let format = match wanted.format {
+        Format::Jpeg => ImageFormat::Jpeg,
+        Format::Png => ImageFormat::Png,
+        Format::WebP => ImageFormat::WebP,
+        Format::Bmp => ImageFormat::Bmp,
+        Format::Tiff => ImageFormat::Tiff,
+        Format::Gif => ImageFormat::Gif,
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(
+        wanted
+            .max_pixels
+            .saturating_mul(BYTES_PER_PIXEL)
+            .saturating_add(OVERHEAD),
+    );
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(|e| wanted.broken(e))?;
+    let (width, height) = decoder.dimensions();
+    wanted.check_size(width, height)?;
+    // Broken metadata is no reason to refuse the picture.
+    let turn = decoder
+        .orientation()
+        .unwrap_or(image::metadata::Orientation::NoTransforms);
+    let decoded = DynamicImage::from_decoder(decoder).map_err(|e| wanted.broken(e))?;
+    let (data, found) = eight_bit(decoded);
+    let data =
+        samples::convert(data, found, wanted.channels).ok_or_else(|| wanted.impossible(found))?;
+    let pixels = Pixels::new(width, height, wanted.channels, data)
+        .ok_or_else(|| wanted.broken("less data than the header promises"))?;
+    Ok(orientation::apply(pixels, turn))
+}
+
+/// The samples scaled to 8 bits and their number of channels.
+fn eight_bit(image: DynamicImage) -> (Vec<u8>, usize) {
+    let alpha = image.color().has_alpha();
+    match (image.color().has_color(), alpha) {
+        (false, false) => (image.into_luma8().into_raw(), 1),
+        (false, true) => (image.into_luma_alpha8().into_raw(), 2),
+        (true, false) => (image.into_rgb8().into_raw(), 3),
+        (true, true) => (image.into_rgba8().into_raw(), 4),
+    }
+}

@@ -1,0 +1,256 @@
+//! IDX files, the form in which MNIST and its relatives are distributed.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::classes;
+use crate::error::{DataError, ImageError, ImageProblem};
+use crate::open::cannot_read;
+use crate::pixels::Pixels;
+use crate::source::{Source, Split};
+use crate::splits;
+
+/// How many bytes deflate can make of one.
+const MAX_INFLATION: u64 = 1032;
+
+/// Grey images in memory.
+#[derive(Debug)]
+pub(crate) struct Idx {
+    path: PathBuf,
+    width: u32,
+    height: u32,
+    count: usize,
+    samples: Vec<u8>,
+    labels: Vec<u8>,
+    classes: Vec<String>,
+    channels: usize,
+}
+
+impl Idx {
+    /// Reads an images file (8-bit, `[count, height, width]`) and, if there is one beside it, the labels file: the
+    /// same name with `labels` for `images` and `idx1` for `idx3`, with or without `.gz`.
+    ///
+    /// `channels` may be 1, 3 (grey as RGB) or 4 (with alpha 255).
+    pub(crate) fn open(path: &Path, channels: usize) -> Result<Self, DataError> {
+        if !matches!(channels, 1 | 3 | 4) {
+            return Err(DataError::Channels {
+                path: path.to_owned(),
+                found: 1,
+                wanted: channels,
+                reason: "IDX images can be read with 1, 3 or 4 channels".to_owned(),
+            });
+        }
+        let images = Contents::read(path, 3)?;
+        let [count, height, width] = images.sizes[..] else {
+            return Err(broken(path, "it has no images"));
+        };
+        if width == 0 || height == 0 || count == 0 {
+            return Err(broken(
+                path,
+                &format!("it has {count} images of {width}x{height} pixels"),
+            ));
+        }
+        let labels = match labels_beside(path) {
+            None => Vec::new(),
+            Some(file) => {
+                let labels = Contents::read(&file, 1)?;
+                if labels.data.len() != count as usize {
+                    let text = format!("{} labels for {count} images", labels.data.len());
+                    return Err(broken(&file, &text));
+                }
+                labels.data
+            }
+        };
+        let classes = labels
+            .iter()
+            .max()
+            .map_or(0, |&largest| usize::from(largest) + 1);
+        Ok(Self {
+            path: path.to_owned(),
+            width,
+            height,
+            count: count as usize,
+            samples: images.data,
+            labels,
+            classes: (0..classes).map(|class| class.to_string()).collect(),
+            channels,
+        })
+    }
+}
+
+impl Source for Idx {
+    fn len(&self) -> usize {
+        self.count
+    }
+
+    fn label(&self, index: usize) -> Option<u32> {
+        self.labels.get(index).map(|&label| u32::from(label))
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn name(&self, index: usize) -> String {
+        format!("{}#{index}", self.path.display())
+    }
+
+    fn image(&self, index: usize) -> Result<Pixels, ImageError> {
+        let size = self.width as usize * self.height as usize;
+        let grey = index
+            .checked_mul(size)
+            .and_then(|start| self.samples.get(start..start.checked_add(size)?));
+        let Some(grey) = grey else {
+            let name = self.path.display().to_string();
+            return Err(ImageError::out_of_range(name, index, self.count));
+        };
+        crate::decode::convert(grey.to_vec(), 1, self.channels)
+            .and_then(|data| Pixels::new(self.width, self.height, self.channels, data))
+            .ok_or_else(|| ImageError {
+                name: self.name(index),
+                problem: ImageProblem::Channels {
+                    format: "IDX",
+                    found: 1,
+                    wanted: self.channels,
+                },
+            })
+    }
+
+    fn describe(&self) -> String {
+        format!(
+            "IDX file {}: {} images of {}x{} pixels, {}",
+            self.path.display(),
+            self.count,
+            self.width,
+            self.height,
+            classes::describe(&self.classes)
+        )
+    }
+}
+
+/// Whether a file name is that of an IDX file.
+pub(crate) fn is_idx_name(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    lower
+        .strip_suffix(".gz")
+        .unwrap_or(&lower)
+        .ends_with("ubyte")
+}
+
+/// The images file for `split` among the files directly in a folder, or `None` when it holds no IDX images.
+pub(crate) fn images_in(folder: &Path, split: Split) -> io::Result<Option<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if is_idx_name(&name) && name.to_ascii_lowercase().contains("images") {
+            files.push(name);
+        }
+    }
+    // Sorting puts `x-ubyte` before `x-ubyte.gz`.
+    files.sort_unstable();
+    let mut files = splits::of_files(files, split, Clone::clone).into_iter();
+    Ok(files.next().map(|name| folder.join(name)))
+}
+
+fn labels_beside(images: &Path) -> Option<PathBuf> {
+    let name = images.file_name()?.to_str()?;
+    let plain = name.strip_suffix(".gz").unwrap_or(name);
+    if !plain.contains("images") {
+        return None;
+    }
+    let labels = plain.replace("images", "labels").replace("idx3", "idx1");
+    [labels.clone(), format!("{labels}.gz")]
+        .into_iter()
+        .map(|name| images.with_file_name(name))
+        .find(|path| path.is_file())
+}
+
+/// An IDX file in memory.
+struct Contents {
+    sizes: Vec<u32>,
+    data: Vec<u8>,
+}
+
+impl Contents {
+    /// Reads a file of bytes with the given number of dimensions. Nothing is allocated before its header and the length
+    /// of the file agree.
+    fn read(path: &Path, dimensions: u8) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(|e| cannot_read(path, e))?;
+        let len = file.metadata().map_err(|e| cannot_read(path, e))?.len();
+        let reader = BufReader::new(file);
+        if path
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("gz"))
+        {
+            let most = len.saturating_mul(MAX_INFLATION);
+            Self::from_reader(path, MultiGzDecoder::new(reader), dimensions, |n| n <= most)
+        } else {
+            Self::from_reader(path, reader, dimensions, |n| n == len)
+        }
+    }
+
+    fn from_reader(
+        path: &Path,
+        mut reader: impl Read,
+        dimensions: u8,
+        possible: impl Fn(u64) -> bool,
+    ) -> Result<Self, DataError> {
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => broken(path, "it has been cut off"),
+            _ => broken(path, &error.to_string()),
+        };
+        let mut magic = [0; 4];
+        reader.read_exact(&mut magic).map_err(failed)?;
+        if magic != [0, 0, 8, dimensions] {
+            let hint = match magic {
+                [0, 0, 8, 1] => ", this is a labels file, name the images file",
+                _ => "",
+            };
+            let text = format!(
+                "it starts with {magic:02x?}, not [00, 00, 08, {dimensions:02x}] (bytes, {dimensions} dimensions){hint}"
+            );
+            return Err(broken(path, &text));
+        }
+        let mut sizes = Vec::new();
+        for _ in 0..dimensions {
+            let mut size = [0; 4];
+            reader.read_exact(&mut size).map_err(failed)?;
+            sizes.push(u32::from_be_bytes(size));
+        }
+        let header = 4 + 4 * u64::from(dimensions);
+        let data = sizes
+            .iter()
+            .try_fold(1u64, |n, &size| n.checked_mul(u64::from(size)));
+        let total = data.and_then(|n| n.checked_add(header));
+        let (Some(data_len), Some(total)) = (data, total) else {
+            return Err(broken(path, "its sizes are absurd"));
+        };
+        if !possible(total) {
+            let text = format!("its header {sizes:?} does not fit the length of the file");
+            return Err(broken(path, &text));
+        }
+        let mut data = Vec::new();
+        reader
+            .by_ref()
+            .take(data_len)
+            .read_to_end(&mut data)
+            .map_err(failed)?;
+        if (data.len() as u64) < data_len {
+            return Err(broken(path, "it has been cut off"));
+        }
+        if reader.read(&mut [0]).map_err(failed)? != 0 {
+            return Err(broken(path, "it goes on after the last item"));
+        }
+        Ok(Self { sizes, data })
+    }
+}
+
+fn broken(path: &Path, reason: &str) -> DataError {
+    DataError::Idx {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}

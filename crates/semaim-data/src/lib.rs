@@ -1,0 +1,45 @@
+//! Turns what a user points at into normalised float batches, deterministically.
+//!
+//! [`open`] makes a [`Source`] of a folder, tar files, an IDX file, a list or the generated `shapes` set;
+//! [`Augment`] cuts views out of its images; [`TrainingLoader`] and [`EvaluationLoader`] deliver batches of
+//! views from worker threads. What an image looks like depends only on the seed, the epoch and the image, so
+//! the number of workers and resumption cannot change it.
+
+mod augment;
+mod batch;
+mod classes;
+mod crop;
+mod decode;
+mod engine;
+pub mod error;
+mod file;
+mod folder;
+mod idx;
+mod list;
+mod loader;
+mod names;
+mod open;
+mod permutation;
+pub mod pixels;
+mod resample;
+pub mod shapes;
+pub mod source;
+mod spec;
+mod splits;
+mod tar;
+mod throughput;
+mod walk;
+
+pub use augment::{Augment, IMAGENET_MEAN, IMAGENET_STD};
+pub use batch::{BadImage, Batch};
+pub use crop::{CropBox, random_crop};
+pub use decode::{Format, decode};
+pub use error::{DataError, ImageError, ImageProblem, LoaderError, ViewError};
+pub use loader::{EvaluationLoader, LoaderOptions, Position, TrainingLoader};
+pub use open::{OpenOptions, open};
+pub use pixels::Pixels;
+pub use resample::Scratch;
+pub use shapes::{Shapes, ShapesOptions};
+pub use source::{Source, Split};
+pub use spec::DataSpec;
+pub use throughput::{Throughput, measure};

@@ -1,0 +1,352 @@
+//! Batches for training and evaluation from worker threads.
+
+use std::sync::Arc;
+
+use crate::augment::Augment;
+use crate::batch::{BadImage, Batch};
+use crate::engine::{Engine, Filled, Plan};
+use crate::error::LoaderError;
+use crate::permutation::Permutations;
+use crate::resample::Scratch;
+use crate::source::Source;
+
+/// How many images are tried for one place in a training batch.
+const TRIES: u64 = 20;
+
+/// How a training loader works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoaderOptions {
+    /// Images per batch, at least 1.
+    pub batch_size: usize,
+    /// Batches in an epoch, at least 1. When they need more images than there are, the epoch's permutation is
+    /// used again from its start; when they need fewer, its end is not used.
+    pub batches_per_epoch: u64,
+    /// The epoch before which to end: epochs `0..epochs` are delivered.
+    pub epochs: u64,
+    /// Worker threads; 0 means one per core. They have no influence on what the batches hold.
+    pub workers: usize,
+    /// Batches prepared ahead of the consumer, at least 1.
+    pub queue: usize,
+    /// The seed of the permutations, crops and flips.
+    pub seed: u64,
+}
+
+impl Default for LoaderOptions {
+    /// One epoch of one batch of 1 image, a worker per core, 4 batches ahead, seed 0.
+    fn default() -> Self {
+        Self {
+            batch_size: 1,
+            batches_per_epoch: 1,
+            epochs: 1,
+            workers: 0,
+            queue: 4,
+            seed: 0,
+        }
+    }
+}
+
+/// A place in a training run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// The batch within the epoch, from 0. Values past the epoch's end mean the epochs after it.
+    pub batch: u64,
+}
+
+/// Delivers the training batches of a run in order, from any position on.
+///
+/// Batch `b` of an epoch holds the images at places `b * batch_size ..` of the epoch's permutation. An image that
+/// cannot be read is replaced by walking on in the permutation by a stride that depends only on the seed, the epoch
+/// and the place; it is listed in [`Batch::bad`]. When 20 images (or all there are) in a row cannot be read, the
+/// iterator gives [`LoaderError::OnlyBadImages`] and ends.
+///
+/// Dropping the loader stops its threads; it waits for the images in their hands.
+#[derive(Debug)]
+pub struct TrainingLoader {
+    engine: Option<Engine<TrainingPlan>>,
+    refused: Option<LoaderError>,
+}
+
+impl TrainingLoader {
+    /// Starts the worker threads at `from`. Options that make no sense give an error as the first item.
+    pub fn start(
+        source: Arc<dyn Source>,
+        augment: Augment,
+        options: LoaderOptions,
+        from: Position,
+    ) -> Self {
+        match TrainingPlan::new(source, augment, &options, from) {
+            Ok(plan) => Self {
+                engine: Some(Engine::start(plan, options.workers, options.queue)),
+                refused: None,
+            },
+            Err(error) => Self {
+                engine: None,
+                refused: Some(error),
+            },
+        }
+    }
+}
+
+impl Iterator for TrainingLoader {
+    type Item = Result<Batch, LoaderError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.engine {
+            Some(engine) => engine.next(),
+            None => self.refused.take().map(Err),
+        }
+    }
+}
+
+struct TrainingPlan {
+    source: Arc<dyn Source>,
+    augment: Augment,
+    permutations: Permutations,
+    seed: u64,
+    batch_size: usize,
+    batches_per_epoch: u64,
+    /// The first batch, counted over all epochs.
+    start: u64,
+    batches: u64,
+}
+
+impl TrainingPlan {
+    fn new(
+        source: Arc<dyn Source>,
+        augment: Augment,
+        options: &LoaderOptions,
+        from: Position,
+    ) -> Result<Self, LoaderError> {
+        let wrong = |text: String| Err(LoaderError::Options(text));
+        if options.batch_size == 0 || options.batches_per_epoch == 0 {
+            return wrong("batch_size and batches_per_epoch must be at least 1".to_owned());
+        }
+        if source.is_empty() {
+            return Err(LoaderError::NoImages);
+        }
+        let Ok(len) = u32::try_from(source.len()) else {
+            return wrong(format!(
+                "{} images are more than {}",
+                source.len(),
+                u32::MAX
+            ));
+        };
+        let count = |epoch: u64| epoch.checked_mul(options.batches_per_epoch);
+        let start = count(from.epoch).and_then(|n| n.checked_add(from.batch));
+        let (Some(start), Some(end)) = (start, count(options.epochs)) else {
+            return wrong("more batches than can be counted".to_owned());
+        };
+        Ok(Self {
+            source,
+            augment,
+            permutations: Permutations::new(options.seed, len),
+            seed: options.seed,
+            batch_size: options.batch_size,
+            batches_per_epoch: options.batches_per_epoch,
+            start,
+            batches: end.saturating_sub(start),
+        })
+    }
+}
+
+impl Plan for TrainingPlan {
+    fn batches(&self) -> u64 {
+        self.batches
+    }
+
+    fn slots(&self, _: u64) -> usize {
+        self.batch_size
+    }
+
+    fn address(&self, sequence: u64) -> (u64, u64) {
+        let batch = self.start + sequence;
+        (
+            batch / self.batches_per_epoch,
+            batch % self.batches_per_epoch,
+        )
+    }
+
+    fn view_len(&self) -> usize {
+        self.augment.view_len()
+    }
+
+    fn fill(
+        &self,
+        sequence: u64,
+        slot: usize,
+        scratch: &mut Scratch,
+        view: &mut [f32],
+    ) -> Result<Filled, LoaderError> {
+        let (epoch, batch) = self.address(sequence);
+        let permutation = self.permutations.of(epoch);
+        let len = permutation.len() as u64;
+        let position = batch * self.batch_size as u64 + slot as u64;
+        let tries = TRIES.min(len);
+        let mut filled = Filled::default();
+        let mut stride = None;
+        for attempt in 0..tries {
+            let step = match attempt {
+                0 => 0,
+                _ => *stride.get_or_insert_with(|| self.permutations.stride(epoch, position)),
+            };
+            let place = (position % len + attempt * step) % len;
+            let Some(&item) = permutation.get(place as usize) else {
+                break;
+            };
+            let item = u64::from(item);
+            match self.view(epoch, item, scratch, view) {
+                Ok(()) => {
+                    filled.used = Some((item, self.source.label(item as usize)));
+                    return Ok(filled);
+                }
+                Err(error) => filled.bad.push(bad(&*self.source, item, error)),
+            }
+        }
+        let last = filled
+            .bad
+            .last()
+            .map_or_else(String::new, |bad| format!("{}: {}", bad.name, bad.error));
+        Err(LoaderError::OnlyBadImages {
+            epoch,
+            batch,
+            tried: filled.bad.len(),
+            last,
+        })
+    }
+}
+
+impl TrainingPlan {
+    fn view(
+        &self,
+        epoch: u64,
+        item: u64,
+        scratch: &mut Scratch,
+        view: &mut [f32],
+    ) -> Result<(), String> {
+        let pixels = read(&*self.source, item)?;
+        self.augment
+            .training_view(scratch, &pixels, self.seed, epoch, item, view)
+            .map_err(|error| error.to_string())
+    }
+}
+
+fn read(source: &dyn Source, item: u64) -> Result<crate::pixels::Pixels, String> {
+    // The name is kept beside the error in `BadImage`, so only the problem is told here.
+    source
+        .image(item as usize)
+        .map_err(|error| error.problem.to_string())
+}
+
+fn bad(source: &dyn Source, item: u64, error: String) -> BadImage {
+    BadImage {
+        item,
+        name: source.name(item as usize),
+        error,
+    }
+}
+
+/// Delivers the central view of chosen images, each once, in the given order.
+///
+/// The last batch may be short. Images that cannot be read are left out and listed in [`Batch::bad`], so a batch may
+/// hold fewer images than `batch_size`, even none.
+#[derive(Debug)]
+pub struct EvaluationLoader {
+    engine: Option<Engine<EvaluationPlan>>,
+    refused: Option<LoaderError>,
+}
+
+impl EvaluationLoader {
+    /// Starts the worker threads (`workers` 0: one per core) that keep up to `queue` batches prepared.
+    ///
+    /// `items` are numbers in the source, such as `0..source.len() as u64`; numbers out of range are listed as
+    /// bad. A `batch_size` of 0 gives an error as the first item.
+    pub fn start(
+        source: Arc<dyn Source>,
+        augment: Augment,
+        items: impl IntoIterator<Item = u64>,
+        batch_size: usize,
+        workers: usize,
+        queue: usize,
+    ) -> Self {
+        if batch_size == 0 {
+            let text = "batch_size must be at least 1".to_owned();
+            return Self {
+                engine: None,
+                refused: Some(LoaderError::Options(text)),
+            };
+        }
+        let plan = EvaluationPlan {
+            source,
+            augment,
+            items: items.into_iter().collect(),
+            batch_size,
+        };
+        Self {
+            engine: Some(Engine::start(plan, workers, queue)),
+            refused: None,
+        }
+    }
+}
+
+impl Iterator for EvaluationLoader {
+    type Item = Result<Batch, LoaderError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.engine {
+            Some(engine) => engine.next(),
+            None => self.refused.take().map(Err),
+        }
+    }
+}
+
+struct EvaluationPlan {
+    source: Arc<dyn Source>,
+    augment: Augment,
+    items: Vec<u64>,
+    batch_size: usize,
+}
+
+impl Plan for EvaluationPlan {
+    fn batches(&self) -> u64 {
+        self.items.len().div_ceil(self.batch_size) as u64
+    }
+
+    fn slots(&self, sequence: u64) -> usize {
+        let before = sequence as usize * self.batch_size;
+        self.batch_size.min(self.items.len().saturating_sub(before))
+    }
+
+    fn address(&self, sequence: u64) -> (u64, u64) {
+        (0, sequence)
+    }
+
+    fn view_len(&self) -> usize {
+        self.augment.view_len()
+    }
+
+    fn fill(
+        &self,
+        sequence: u64,
+        slot: usize,
+        scratch: &mut Scratch,
+        view: &mut [f32],
+    ) -> Result<Filled, LoaderError> {
+        let mut filled = Filled::default();
+        let place = sequence as usize * self.batch_size + slot;
+        let Some(&item) = self.items.get(place) else {
+            return Ok(filled);
+        };
+        let outcome = read(&*self.source, item).and_then(|pixels| {
+            self.augment
+                .evaluation_view(scratch, &pixels, view)
+                .map_err(|error| error.to_string())
+        });
+        match outcome {
+            Ok(()) => filled.used = Some((item, self.source.label(item as usize))),
+            Err(error) => filled.bad.push(bad(&*self.source, item, error)),
+        }
+        Ok(filled)
+    }
+}

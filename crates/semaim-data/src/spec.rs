@@ -1,0 +1,152 @@
+//! What the user may name as data.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::error::DataError;
+
+/// The most paths that braces may stand for.
+const MAX_PATHS: usize = 1_000_000;
+
+/// A data specification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DataSpec {
+    /// `shapes`: the generated set. A folder of that name is `./shapes`.
+    Shapes,
+    /// One path, or several tar files. At least one.
+    Paths(Vec<PathBuf>),
+}
+
+impl FromStr for DataSpec {
+    type Err = DataError;
+
+    /// Reads `shapes`, a path, paths separated by commas, or paths with a range in braces such as
+    /// `part-{000..003}.tar`, whose numbers keep their leading zeros. A text that names an existing file or folder is
+    /// that path, whatever it contains.
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        let wrong = |reason: String| DataError::Spec {
+            spec: text.to_owned(),
+            reason,
+        };
+        if text == "shapes" {
+            return Ok(Self::Shapes);
+        }
+        if text.trim().is_empty() {
+            return Err(wrong("it is empty".to_owned()));
+        }
+        if Path::new(text).exists() {
+            return Ok(Self::Paths(vec![text.into()]));
+        }
+        let mut paths = Vec::new();
+        for part in split_commas(text) {
+            if part.trim().is_empty() {
+                return Err(wrong("there is nothing before or after a comma".to_owned()));
+            }
+            expand(part.trim(), &mut paths).map_err(wrong)?;
+        }
+        Ok(Self::Paths(paths.into_iter().map(PathBuf::from).collect()))
+    }
+}
+
+/// Splits at commas outside braces.
+fn split_commas(text: &str) -> Vec<&str> {
+    let mut depth = 0usize;
+    text.split(|c: char| {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    })
+    .collect()
+}
+
+/// Adds what `text` stands for to `out`, expanding its first braces and then the rest.
+fn expand(text: &str, out: &mut Vec<String>) -> Result<(), String> {
+    let Some((head, rest)) = text.split_once('{') else {
+        if out.len() >= MAX_PATHS {
+            return Err(format!("it stands for more than {MAX_PATHS} paths"));
+        }
+        out.push(text.to_owned());
+        return Ok(());
+    };
+    let Some((inside, tail)) = rest.split_once('}') else {
+        return Err("a brace is not closed".to_owned());
+    };
+    let choices: Vec<String> = match inside.split_once("..") {
+        Some((from, to)) => range(from, to)?,
+        None => inside.split(',').map(str::to_owned).collect(),
+    };
+    for choice in choices {
+        expand(&format!("{head}{choice}{tail}"), out)?;
+    }
+    Ok(())
+}
+
+fn range(from: &str, to: &str) -> Result<Vec<String>, String> {
+    let number = |text: &str| -> Result<usize, String> {
+        text.parse()
+            .map_err(|_| format!("{{{from}..{to}}} is no range of whole numbers"))
+    };
+    let (first, last) = (number(from)?, number(to)?);
+    if first > last || last - first >= MAX_PATHS {
+        return Err(format!("{{{from}..{to}}} is empty or too long"));
+    }
+    let padded = from.starts_with('0') || to.starts_with('0');
+    let width = if padded { from.len().max(to.len()) } else { 0 };
+    Ok((first..=last).map(|n| format!("{n:0width$}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(text: &str) -> Vec<String> {
+        match text.parse().unwrap() {
+            DataSpec::Paths(paths) => paths.iter().map(|p| p.display().to_string()).collect(),
+            DataSpec::Shapes => panic!("shapes"),
+        }
+    }
+
+    #[test]
+    fn braces_and_commas() {
+        assert_eq!(
+            paths("a-{008..010}.tar"),
+            ["a-008.tar", "a-009.tar", "a-010.tar"]
+        );
+        assert_eq!(
+            paths("a-{9..10}.tar, b.tar"),
+            ["a-9.tar", "a-10.tar", "b.tar"]
+        );
+        assert_eq!(paths("{x,y}{0..1}"), ["x0", "x1", "y0", "y1"]);
+        assert_eq!("shapes".parse::<DataSpec>().unwrap(), DataSpec::Shapes);
+    }
+
+    #[test]
+    fn nonsense_is_explained() {
+        for text in [
+            "",
+            " ",
+            "a{",
+            "a{1..}",
+            "a{3..1}",
+            "a,,b",
+            "{0..999999}{0..9}",
+        ] {
+            assert!(
+                matches!(text.parse::<DataSpec>(), Err(DataError::Spec { .. })),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn existing_paths_are_taken_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a,b{0..1}");
+        std::fs::create_dir(&path).unwrap();
+        let text = path.display().to_string();
+        assert_eq!(paths(&text), std::slice::from_ref(&text));
+    }
+}

@@ -1,0 +1,271 @@
+//! Images inside tar files, read in place.
+
+mod header;
+mod index;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::classes::{self, Classes};
+use crate::decode::{DecodeOptions, Format};
+use crate::error::{DataError, ImageError, ImageProblem};
+use crate::file::SharedFile;
+use crate::names::Names;
+use crate::pixels::Pixels;
+use crate::source::{Source, Split};
+use crate::splits;
+
+use index::{Index, Member};
+
+/// The label of an image without one.
+const UNLABELLED: u32 = u32::MAX;
+
+/// The images of some tar files, in the order of the files and of their members.
+#[derive(Debug)]
+pub(crate) struct Tars {
+    files: Vec<(PathBuf, SharedFile)>,
+    /// Whole member names, one per image.
+    names: Names,
+    images: Vec<Place>,
+    classes: Classes,
+    decoding: DecodeOptions,
+}
+
+/// Where an image is, and its label.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    file: u32,
+    label: u32,
+    offset: u64,
+    size: u64,
+}
+
+/// One member of one of the files.
+struct Found {
+    file: u32,
+    member: Member,
+}
+
+impl Tars {
+    /// Indexes tar files. Only their headers are read.
+    ///
+    /// With `.cls` members, the set is in WebDataset form: members are one sample when their paths agree up to the first
+    /// dot of the file name, the `.cls` member holds the class, and a sample's image is the member whose whole
+    /// extension is that of an image (so that `1.seg.png` beside `1.jpg` is none). Otherwise the set is like a folder,
+    /// after the directories that all images share are taken off: `train/...` and `val/...` are its parts, and the first
+    /// directory after that is the class.
+    pub(crate) fn open(
+        paths: &[PathBuf],
+        split: Split,
+        decoding: DecodeOptions,
+    ) -> Result<Self, DataError> {
+        let mut files = Vec::with_capacity(paths.len());
+        let mut images = Vec::new();
+        let mut texts = BTreeMap::new();
+        let mut others = 0;
+        for (number, path) in paths.iter().enumerate() {
+            let file = SharedFile::open(path).map_err(|e| crate::open::cannot_read(path, e))?;
+            let index = Index::read(path, &file)?;
+            others += index.others;
+            let number = number as u32;
+            for (key, text) in index.classes {
+                texts.insert((number, key), text);
+            }
+            images.extend(index.images.into_iter().map(|member| Found {
+                file: number,
+                member,
+            }));
+            files.push((path.clone(), file));
+        }
+        let (images, labels, classes) = if texts.is_empty() {
+            as_folder(images, split)
+        } else {
+            as_webdataset(images, &texts)
+        };
+        let first = paths.first().map(PathBuf::as_path);
+        let first = first.unwrap_or(Path::new("")).to_owned();
+        if images.is_empty() {
+            return Err(DataError::NoImages {
+                path: first,
+                extensions: Format::EXTENSIONS.join(", "),
+                others,
+            });
+        }
+        if u32::try_from(images.len()).is_err() {
+            return Err(DataError::TooMany {
+                path: first,
+                limit: u64::from(u32::MAX),
+            });
+        }
+        let mut names = Names::default();
+        let root = names.add_directory(b"");
+        let mut places = Vec::with_capacity(images.len());
+        for (found, label) in images.into_iter().zip(labels) {
+            names.add(root, &found.member.name);
+            places.push(Place {
+                file: found.file,
+                label: label.unwrap_or(UNLABELLED),
+                offset: found.member.offset,
+                size: found.member.size,
+            });
+        }
+        Ok(Self {
+            files,
+            names,
+            images: places,
+            classes,
+            decoding,
+        })
+    }
+
+    fn read(&self, place: &Place) -> Result<Pixels, ImageProblem> {
+        let limit = self.decoding.max_bytes();
+        if place.size > limit {
+            return Err(ImageProblem::FileTooLarge {
+                bytes: place.size,
+                limit,
+            });
+        }
+        let Some((_, file)) = self.files.get(place.file as usize) else {
+            return Err(ImageProblem::Empty);
+        };
+        let bytes = file.read(place.offset, place.size as usize)?;
+        self.decoding.decode(&bytes)
+    }
+}
+
+impl Source for Tars {
+    fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    fn label(&self, index: usize) -> Option<u32> {
+        let label = self.images.get(index)?.label;
+        (label != UNLABELLED).then_some(label)
+    }
+
+    fn classes(&self) -> &[String] {
+        self.classes.names()
+    }
+
+    fn name(&self, index: usize) -> String {
+        let place = self.images.get(index);
+        let file = place.and_then(|place| self.files.get(place.file as usize));
+        let (_, name) = self.names.get(index);
+        let file = file.map_or(Path::new(""), |(path, _)| path);
+        format!("{}:{}", file.display(), String::from_utf8_lossy(name))
+    }
+
+    fn image(&self, index: usize) -> Result<Pixels, ImageError> {
+        let Some(place) = self.images.get(index) else {
+            return Err(ImageError::out_of_range(self.describe(), index, self.len()));
+        };
+        self.read(place).map_err(|problem| ImageError {
+            name: self.name(index),
+            problem,
+        })
+    }
+
+    fn describe(&self) -> String {
+        let first = self
+            .files
+            .first()
+            .map(|(path, _)| path.display().to_string());
+        let first = first.unwrap_or_default();
+        let files = match self.files.len() {
+            1 => format!("tar file {first}"),
+            n => format!("{n} tar files, {first} and others"),
+        };
+        let classes = classes::describe(self.classes());
+        format!("{files}: {} images, {classes}", self.len())
+    }
+}
+
+type Labelled = (Vec<Found>, Vec<Option<u32>>, Classes);
+
+/// Images whose classes are told by `.cls` members.
+fn as_webdataset(images: Vec<Found>, texts: &BTreeMap<(u32, Vec<u8>), String>) -> Labelled {
+    let key = |found: &Found| {
+        let key = index::sample_key(&found.member.name).0.to_vec();
+        (found.file, key)
+    };
+    let simple = |found: &Found| {
+        let (_, extension) = index::sample_key(&found.member.name);
+        !extension.contains(&b'.')
+    };
+    let with_simple: BTreeSet<_> = images.iter().filter(|f| simple(f)).map(key).collect();
+    let mut taken = BTreeSet::new();
+    let images: Vec<Found> = images
+        .into_iter()
+        .filter(|found| {
+            let key = key(found);
+            (simple(found) || !with_simple.contains(&key)) && taken.insert(key)
+        })
+        .collect();
+    let classes = Classes::of_texts(texts.values().map(String::as_str));
+    let lookup = classes.lookup();
+    let labels = images
+        .iter()
+        .map(|found| {
+            let text = texts.get(&key(found))?;
+            lookup
+                .get(classes::canonical(text, &classes).as_str())
+                .copied()
+        })
+        .collect();
+    drop(lookup);
+    (images, labels, classes)
+}
+
+/// Images whose parts and classes are told by their directories.
+fn as_folder(images: Vec<Found>, split: Split) -> Labelled {
+    let directory = |found: &Found, skip: usize| -> Vec<u8> {
+        let name = found.member.name.get(skip..).unwrap_or_default();
+        let end = name.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
+        name.get(..end).unwrap_or_default().to_vec()
+    };
+    let mut skip = 0;
+    let mut part = None;
+    loop {
+        let firsts: BTreeSet<Vec<u8>> = images
+            .iter()
+            .map(|found| first_component(&directory(found, skip)))
+            .collect();
+        part = part.or_else(|| {
+            splits::choose(split, |name| firsts.contains(format!("{name}/").as_bytes()))
+        });
+        if part.is_some() {
+            break;
+        }
+        match firsts.first() {
+            Some(only) if firsts.len() == 1 && !only.is_empty() => skip += only.len(),
+            _ => break,
+        }
+    }
+    let prefix = part.map_or(Vec::new(), |name| format!("{name}/").into_bytes());
+    let images: Vec<Found> = images
+        .into_iter()
+        .filter(|found| directory(found, skip).starts_with(&prefix))
+        .collect();
+    let directories: Vec<Vec<u8>> = images
+        .iter()
+        .map(|found| directory(found, skip + prefix.len()))
+        .collect();
+    let slices = directories.iter().map(Vec::as_slice);
+    match classes::of_directories(slices) {
+        Some((classes, labels)) => (images, labels.into_iter().map(Some).collect(), classes),
+        None => {
+            let labels = vec![None; images.len()];
+            (images, labels, Classes::default())
+        }
+    }
+}
+
+/// The first component of a directory with its `/`; empty for the root.
+fn first_component(directory: &[u8]) -> Vec<u8> {
+    let end = directory
+        .iter()
+        .position(|&b| b == b'/')
+        .map_or(0, |at| at + 1);
+    directory.get(..end).unwrap_or_default().to_vec()
+}

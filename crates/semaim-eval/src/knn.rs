@@ -1,0 +1,217 @@
+//! Exact weighted k-nearest-neighbour classification (method, section 4).
+//!
+//! Features are brought to unit length; each of the k most similar bank images votes for its class with weight
+//! exp(cosine / temperature). Queries and bank meet in blocks of matrix products, so memory does not grow with
+//! queries × bank.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use semaim::parameters::{WeightError, to_host};
+
+/// Rows of a block of queries and of the bank.
+const QUERY_BLOCK: usize = 256;
+const BANK_BLOCK: usize = 8_192;
+
+/// Labelled features.
+#[derive(Clone, Copy, Debug)]
+pub struct Labelled<'a> {
+    /// `[labels.len(), width]`, row by row.
+    pub features: &'a [f32],
+    /// The class of each row.
+    pub labels: &'a [u32],
+}
+
+/// Share of queries whose class came first, and among the first five, in [0, 1].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Accuracy {
+    /// First.
+    pub top1: f64,
+    /// Among the first five.
+    pub top5: f64,
+}
+
+/// Why there is no accuracy.
+#[derive(Debug, thiserror::Error)]
+pub enum KnnError {
+    /// No bank or no queries.
+    #[error("kNN needs labelled images on both sides: the bank has {bank}, {queries} are to be classified")]
+    Empty {
+        /// Bank images.
+        bank: usize,
+        /// Queries.
+        queries: usize,
+    },
+    /// k is larger than the bank.
+    #[error("k = {k} neighbours of a bank of {bank} images")]
+    KTooLarge {
+        /// Neighbours.
+        k: usize,
+        /// Bank images.
+        bank: usize,
+    },
+    /// Rows of different length, or features that do not fill whole rows.
+    #[error("the bank's features have {bank} values per image, the queries' {queries}")]
+    Width {
+        /// Values per bank image.
+        bank: usize,
+        /// Values per query.
+        queries: usize,
+    },
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] WeightError),
+}
+
+/// Classifies queries by their neighbours in a bank, for each k in `ks`.
+///
+/// Equal similarities go by the bank's order, equal votes by the class number.
+///
+/// # Errors
+/// [`KnnError`].
+pub fn knn(
+    bank: Labelled<'_>,
+    queries: Labelled<'_>,
+    ks: &[usize],
+    temperature: f64,
+    device: &Device,
+) -> Result<Vec<Accuracy>, KnnError> {
+    let (banks, count) = (bank.labels.len(), queries.labels.len());
+    if banks == 0 || count == 0 {
+        return Err(KnnError::Empty { bank: banks, queries: count });
+    }
+    let most = ks.iter().copied().max().unwrap_or(0);
+    if most > banks || ks.contains(&0) {
+        return Err(KnnError::KTooLarge { k: most, bank: banks });
+    }
+    let width = bank.features.len() / banks;
+    let widths_agree = width > 0
+        && bank.features.len() == width * banks
+        && queries.features.len() == width * count;
+    if !widths_agree {
+        return Err(KnnError::Width { bank: width, queries: queries.features.len() / count });
+    }
+    let classes = bank.labels.iter().chain(queries.labels).max().map_or(0, |&m| m as usize + 1);
+    let mut hits = vec![(0_u64, 0_u64); ks.len()];
+    for (block, labels) in queries.features.chunks(QUERY_BLOCK * width).zip(queries.labels.chunks(QUERY_BLOCK)) {
+        let neighbours = neighbours(bank.features, block, width, most, device)?;
+        for (nearest, &label) in neighbours.iter().zip(labels) {
+            for (&k, hit) in ks.iter().zip(&mut hits) {
+                let place = place_of(label, &nearest[..k], bank.labels, classes, temperature);
+                hit.0 += u64::from(place == 0);
+                hit.1 += u64::from(place < 5);
+            }
+        }
+    }
+    let share = |hits: u64| hits as f64 / count as f64;
+    Ok(hits.into_iter().map(|(top1, top5)| Accuracy { top1: share(top1), top5: share(top5) }).collect())
+}
+
+/// A bank image and its cosine with a query.
+#[derive(Clone, Copy)]
+struct Neighbour {
+    similarity: f32,
+    index: usize,
+}
+
+/// The `k` most similar bank rows of each query row, most similar first.
+fn neighbours(
+    bank: &[f32],
+    queries: &[f32],
+    width: usize,
+    k: usize,
+    device: &Device,
+) -> Result<Vec<Vec<Neighbour>>, KnnError> {
+    let count = queries.len() / width;
+    let unit = |rows: &[f32]| {
+        let data = TensorData::new(rows.to_vec(), [rows.len() / width, width]);
+        let rows = Tensor::<2>::from_data(data, device);
+        let length = rows.clone().powi_scalar(2).sum_dim(1).sqrt().clamp_min(1e-12);
+        rows / length
+    };
+    let queries = unit(queries);
+    let mut best: Vec<Vec<Neighbour>> = vec![Vec::with_capacity(2 * k); count];
+    for (block, rows) in bank.chunks(BANK_BLOCK * width).enumerate() {
+        let rows = unit(rows);
+        let [in_block, _] = rows.dims();
+        let similarities = to_host("similarities", queries.clone().matmul(rows.transpose()))?.values;
+        for (best, row) in best.iter_mut().zip(similarities.chunks(in_block)) {
+            let first = block * BANK_BLOCK;
+            for (offset, &similarity) in row.iter().enumerate() {
+                // Later rows never displace equals, so a full list's worst entry is a bound.
+                if best.len() >= 2 * k {
+                    keep_best(best, k);
+                }
+                best.push(Neighbour { similarity, index: first + offset });
+            }
+            keep_best(best, k);
+        }
+    }
+    for best in &mut best {
+        best.sort_by(closer);
+    }
+    Ok(best)
+}
+
+fn closer(a: &Neighbour, b: &Neighbour) -> std::cmp::Ordering {
+    b.similarity.total_cmp(&a.similarity).then(a.index.cmp(&b.index))
+}
+
+fn keep_best(neighbours: &mut Vec<Neighbour>, k: usize) {
+    if neighbours.len() > k {
+        neighbours.select_nth_unstable_by(k - 1, closer);
+        neighbours.truncate(k);
+    }
+}
+
+/// How many classes got more votes than `label`.
+fn place_of(label: u32, nearest: &[Neighbour], labels: &[u32], classes: usize, temperature: f64) -> usize {
+    let mut votes = vec![0.0_f64; classes];
+    for neighbour in nearest {
+        votes[labels[neighbour.index] as usize] += (f64::from(neighbour.similarity) / temperature).exp();
+    }
+    let own = votes[label as usize];
+    let ahead = |(class, &vote): (usize, &f64)| vote > own || (vote == own && class < label as usize);
+    votes.iter().enumerate().filter(|&pair| ahead(pair)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_cross_the_blocks_of_the_bank() {
+        let device = Device::flex();
+        let banks = BANK_BLOCK + 10;
+        // Angles fall with the index, so the nearest to the last direction are the last rows.
+        let bank: Vec<f32> = (0..banks)
+            .flat_map(|i| {
+                let angle = 1.5 * i as f32 / banks as f32;
+                [angle.cos() * 3.0, angle.sin() * 3.0]
+            })
+            .collect();
+        let labels: Vec<u32> = (0..banks).map(|i| u32::from(i >= BANK_BLOCK - 5)).collect();
+        let query = [1.5_f32.cos(), 1.5_f32.sin()];
+        let accuracy = knn(
+            Labelled { features: &bank, labels: &labels },
+            Labelled { features: &query, labels: &[1] },
+            &[1, 15],
+            0.07,
+            &device,
+        )
+        .unwrap();
+        assert_eq!(accuracy[1], Accuracy { top1: 1.0, top5: 1.0 });
+        let nearest = neighbours(&bank, &query, 2, 3, &device).unwrap();
+        let indices: Vec<usize> = nearest[0].iter().map(|n| n.index).collect();
+        assert_eq!(indices, [banks - 1, banks - 2, banks - 3]);
+    }
+
+    #[test]
+    fn bad_sizes_are_errors() {
+        let device = Device::flex();
+        let two = Labelled { features: &[1.0, 0.0, 0.0, 1.0], labels: &[0, 1] };
+        let none = Labelled { features: &[], labels: &[] };
+        let odd = Labelled { features: &[1.0, 0.0, 0.0], labels: &[0] };
+        assert!(matches!(knn(none, two, &[1], 0.07, &device), Err(KnnError::Empty { .. })));
+        assert!(matches!(knn(two, two, &[3], 0.07, &device), Err(KnnError::KTooLarge { k: 3, bank: 2 })));
+        assert!(matches!(knn(two, odd, &[1], 0.07, &device), Err(KnnError::Width { .. })));
+    }
+}

@@ -1,0 +1,11 @@
+//! What an encoder is worth.
+//!
+//! * [`embed`]: one vector per image.
+//! * [`labelled`]: which labelled images are searched and which are classified.
+//! * [`knn`]: exact weighted nearest neighbours on those vectors.
+//! * [`orders`]: the orders a model gives, for pictures.
+
+pub mod embed;
+pub mod knn;
+pub mod labelled;
+pub mod orders;

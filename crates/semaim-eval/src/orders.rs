@@ -1,0 +1,125 @@
+//! What a model makes of a few images: similarity, order and predictions, ready to be drawn.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use semaim::model::Semaim;
+use semaim::order::{OrderNoise, Orderer};
+use semaim::parameters::to_host;
+use semaim_data::{Augment, EvaluationLoader, Source};
+use semaim_train::config::PretrainConfig;
+
+use crate::embed::EmbedError;
+
+/// One image through a model's eyes.
+#[derive(Clone, Debug)]
+pub struct LearnedOrder {
+    /// Height and width of the pictures in pixels.
+    pub size: [usize; 2],
+    /// The image as the model sees it, `[height, width, 3]` in 0..=255.
+    pub image: Vec<u8>,
+    /// Similarity of each patch.
+    pub similarity: Vec<f32>,
+    /// Rank key of each patch; smaller is earlier.
+    pub rank_keys: Vec<f32>,
+    /// Each patch as predicted from those before it, in the image's own brightness and contrast per patch;
+    /// `[height, width, 3]` in 0..=255.
+    pub prediction: Vec<u8>,
+}
+
+/// Shows the central views of the images `items` of a source to a model.
+///
+/// # Errors
+/// [`EmbedError`]. Images that cannot be read are left out.
+pub fn learned_orders(
+    model: &Semaim,
+    config: &PretrainConfig,
+    source: &Arc<dyn Source>,
+    items: &[u64],
+    device: &Device,
+) -> Result<Vec<LearnedOrder>, EmbedError> {
+    let augment = config.augment();
+    let [height, width] = augment.image_size;
+    let channels = augment.channels();
+    let orderer = Orderer::new(config.order.kind, config.model.grid(), device);
+    let loader = EvaluationLoader::start(
+        Arc::clone(source),
+        augment.clone(),
+        items.iter().copied(),
+        config.eval.batch_size,
+        config.data.workers,
+        1,
+    );
+    let mut seen = Vec::new();
+    for batch in loader {
+        let batch = batch?;
+        let count = batch.items.len();
+        if count == 0 {
+            continue;
+        }
+        let shape = [count, channels, height, width];
+        let images = Tensor::<4>::from_data(TensorData::new(batch.images.clone(), shape), device);
+        let similarity = config.order.similarity.of(&model.encoder, images.clone());
+        let noise = OrderNoise::draw(config.seed, 0, &batch.items, config.model.grid(), device);
+        let rank_keys = orderer.rank_keys(Some(similarity.clone()), &noise);
+        let predictions = model.predict(images, rank_keys.clone(), None);
+        let similarity = to_host("similarity", similarity)?.values;
+        let rank_keys = to_host("rank keys", rank_keys)?.values;
+        let predictions = to_host("predictions", predictions)?.values;
+        let patches = config.model.grid().patches();
+        for i in 0..count {
+            let part = |values: &[f32]| values[i * patches..(i + 1) * patches].to_vec();
+            let image = &batch.images[i * channels * height * width..(i + 1) * channels * height * width];
+            let predicted = &predictions[i * predictions.len() / count..(i + 1) * predictions.len() / count];
+            seen.push(LearnedOrder {
+                size: [height, width],
+                image: to_rgb(image, &augment),
+                similarity: part(&similarity),
+                rank_keys: part(&rank_keys),
+                prediction: to_rgb(&unpatched(predicted, image, config), &augment),
+            });
+        }
+    }
+    Ok(seen)
+}
+
+/// Predicted patches as an image `[channels, height, width]`. A model that predicts normalised patches says
+/// nothing of their mean and spread: those are taken from the image.
+fn unpatched(predicted: &[f32], image: &[f32], config: &PretrainConfig) -> Vec<f32> {
+    let [height, width] = config.model.image_size;
+    let (p, channels) = (config.model.patch_size, config.model.channels);
+    let values = config.model.patch_values();
+    let mut picture = vec![0.0; image.len()];
+    for ((row, column), patch) in config.model.grid().places().zip(predicted.chunks(values)) {
+        let place = |value: usize| {
+            let (pixel, channel) = (value / channels, value % channels);
+            let (y, x) = (row * p + pixel / p, column * p + pixel % p);
+            (channel * height + y) * width + x
+        };
+        let (mean, deviation) = if config.target.normalise {
+            let truth: Vec<f32> = (0..values).map(|value| image[place(value)]).collect();
+            let mean = truth.iter().sum::<f32>() / values as f32;
+            let squares: f32 = truth.iter().map(|v| (v - mean).powi(2)).sum();
+            (mean, (squares / (values.max(2) - 1) as f32).sqrt())
+        } else {
+            (0.0, 1.0)
+        };
+        for (value, predicted) in patch.iter().enumerate() {
+            picture[place(value)] = predicted * deviation + mean;
+        }
+    }
+    picture
+}
+
+/// A normalised image `[channels, height, width]` as `[height, width, 3]`: grey for fewer than three channels, the
+/// first three for more.
+fn to_rgb(image: &[f32], augment: &Augment) -> Vec<u8> {
+    let channels = augment.channels();
+    let pixels = image.len() / channels;
+    let byte = |channel: usize, pixel: usize| {
+        let value = image[channel * pixels + pixel] * augment.std[channel] + augment.mean[channel];
+        (value * 255.0).round().clamp(0.0, 255.0) as u8
+    };
+    let shown = if channels < 3 { [0, 0, 0] } else { [0, 1, 2] };
+    (0..pixels).flat_map(|pixel| shown.map(|channel| byte(channel, pixel))).collect()
+}

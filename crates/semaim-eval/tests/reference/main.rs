@@ -1,0 +1,87 @@
+//! Agreement with numbers recorded from the authors' implementation.
+//!
+//! Reads every `*.safetensors` in the folder that `SEMAIM_REFERENCE_DIR` names (default: the copy in this
+//! project's test data) and tells from each file's metadata what it holds and with which settings. A file that
+//! cannot be read, or has settings that are not handled, fails.
+
+mod compare;
+mod orders;
+mod recipes;
+mod recorded;
+mod settings;
+mod step;
+mod trajectory;
+
+use std::path::{Path, PathBuf};
+
+use recorded::Recorded;
+
+/// What became of one file.
+pub(crate) enum Outcome {
+    /// Everything in it agrees; the number of things compared.
+    Agrees(usize),
+    /// It belongs to a part of the method that is not built yet.
+    Pending(String),
+}
+
+/// A sentence that says what does not agree.
+pub(crate) type Failure = String;
+
+fn folder() -> PathBuf {
+    match std::env::var_os("SEMAIM_REFERENCE_DIR") {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reference"),
+    }
+}
+
+fn check(path: &Path) -> Result<Outcome, Failure> {
+    let recorded = Recorded::read(path)?;
+    match recorded.metadata("kind")?.as_str() {
+        "step" => step::check(&recorded),
+        "trajectory" => trajectory::check(&recorded),
+        "orders" => orders::check(&recorded),
+        "recipes" => recipes::check(&recorded, &path.with_extension("json")),
+        "mae_step" => Ok(Outcome::Pending("kind mae_step".into())),
+        other => Err(format!("unknown kind `{other}`")),
+    }
+}
+
+#[test]
+fn every_recorded_file_agrees() {
+    let folder = folder();
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
+        .collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "no *.safetensors in {}", folder.display());
+    let mut failures = Vec::new();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match check(&path) {
+            Ok(Outcome::Agrees(count)) => println!("agrees   {name}: {count} comparisons"),
+            Ok(Outcome::Pending(what)) => println!("pending  {name}: {what}"),
+            Err(failure) => {
+                println!("FAILS    {name}: {failure}");
+                failures.push(format!("{name}: {failure}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+#[test]
+fn a_file_that_is_not_understood_is_a_failure() {
+    let folder = std::env::temp_dir().join(format!("semaim-reference-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("x.safetensors");
+    std::fs::write(&path, b"not a file of tensors").unwrap();
+    assert!(check(&path).is_err());
+    let header = br#"{"__metadata__":{"kind":"step","order":"sideways"}}"#;
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend_from_slice(header);
+    std::fs::write(&path, bytes).unwrap();
+    assert!(check(&path).is_err());
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -1,0 +1,141 @@
+//! Kind `recipes`: tables, schedules, parameter groups, EMA decay, kNN.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use semaim::grid::Grid;
+use semaim::position::{resize, sin_cos};
+use semaim_eval::knn::{Labelled, knn};
+use semaim_train::groups::Grouping;
+use semaim_train::schedule::{LearningRate, ema_decay};
+use serde_json::Value;
+
+use crate::compare::{Comparisons, Tolerance};
+use crate::recorded::{Array, Recorded};
+use crate::{Failure, Outcome};
+
+pub(crate) fn check(file: &Recorded, json: &Path) -> Result<Outcome, Failure> {
+    let text = std::fs::read_to_string(json).map_err(|e| format!("{}: {e}", json.display()))?;
+    let json: Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+    let mut compare = Comparisons::default();
+    for (name, array) in &file.tensors {
+        match name.split('.').next() {
+            Some("sincos") => table(&mut compare, name, array)?,
+            Some("interpolated") => interpolated(&mut compare, name, array)?,
+            Some("schedule") => schedule(&mut compare, name, array)?,
+            Some("knn") => {}
+            _ => return Err(format!("a tensor `{name}` that is not handled")),
+        }
+    }
+    for (key, value) in json.as_object().ok_or("the JSON is no object")? {
+        match key.as_str() {
+            "layer_decay" => layer_decay(&mut compare, value)?,
+            "ema_decay_by_epoch" => decay(&mut compare, value)?,
+            "knn" => neighbours(&mut compare, file, value)?,
+            _ => return Err(format!("a part `{key}` that is not handled")),
+        }
+    }
+    Ok(Outcome::Agrees(compare.count))
+}
+
+/// The numbers in a name such as `sincos.dim36.grid14`, in order.
+fn numbers<const N: usize>(name: &str) -> Result<[f64; N], Failure> {
+    let mut found = Vec::new();
+    let mut rest = name;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        rest = &rest[start..];
+        // The longest prefix that is a number: takes `5e-4` whole, and `2_warm` only to the 2.
+        let end = (1..=rest.len())
+            .rev()
+            .filter(|&end| rest.is_char_boundary(end))
+            .find(|&end| rest[..end].parse::<f64>().is_ok())
+            .ok_or_else(|| format!("no number in `{name}`"))?;
+        found.push(rest[..end].trim_end_matches('.').parse().map_err(|_| format!("`{name}`"))?);
+        rest = &rest[end..];
+    }
+    found.try_into().map_err(|found| format!("numbers {found:?} in `{name}`"))
+}
+
+fn square(side: f64) -> Grid {
+    Grid { rows: side as usize, columns: side as usize }
+}
+
+fn as_f64(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&v| f64::from(v)).collect()
+}
+
+fn table(compare: &mut Comparisons, name: &str, array: &Array) -> Result<(), Failure> {
+    let [dim, side] = numbers(name)?;
+    let ours = sin_cos(dim as usize, square(side));
+    compare.slice(name, &as_f64(&ours), &array.values, Tolerance::relative(1e-6))
+}
+
+/// The published table, resized.
+fn interpolated(compare: &mut Comparisons, name: &str, array: &Array) -> Result<(), Failure> {
+    let [from, to] = numbers(name)?;
+    let dim = array.shape.last().copied().unwrap_or(0);
+    let ours = resize(&sin_cos(dim, square(from)), dim, square(from), square(to));
+    compare.slice(name, &as_f64(&ours), &array.values, Tolerance::relative(1e-5))
+}
+
+fn schedule(compare: &mut Comparisons, name: &str, array: &Array) -> Result<(), Failure> {
+    let [peak, min, warmup_epochs, epochs, every] = numbers(name)?;
+    let schedule = LearningRate { peak, min, warmup_epochs, epochs };
+    let ours: Vec<f64> = (0..array.values.len()).map(|i| schedule.at(i as f64 * every)).collect();
+    compare.slice(name, &ours, &array.values, Tolerance::relative(1e-9))
+}
+
+fn layer_decay(compare: &mut Comparisons, value: &Value) -> Result<(), Failure> {
+    let number = |value: &Value, key: &str| value[key].as_f64().ok_or_else(|| format!("no `{key}`"));
+    let grouping = Grouping::LayerDecay {
+        weight_decay: number(value, "weight_decay")?,
+        decay: number(value, "decay")?,
+        depth: number(value, "depth")? as usize,
+    };
+    for (name, recorded) in value["parameters"].as_object().ok_or("no `parameters`")? {
+        let axes = match name.as_str() {
+            "cls_token" | "pos_embed" => 3,
+            name if name.contains("norm") || name.ends_with(".bias") => 1,
+            _ => 2,
+        };
+        let group = grouping.of(name, axes);
+        let recorded = [number(recorded, "lr_scale")?, number(recorded, "weight_decay")?];
+        let ours = [group.lr_scale, group.weight_decay];
+        compare.slice(&format!("layer_decay.{name}"), &ours, &recorded, Tolerance::relative(1e-9))?;
+    }
+    Ok(())
+}
+
+fn decay(compare: &mut Comparisons, value: &Value) -> Result<(), Failure> {
+    for (epoch, recorded) in value.as_object().ok_or("ema_decay_by_epoch is no object")? {
+        let ours = ema_decay(epoch.parse().map_err(|_| format!("epoch `{epoch}`"))?);
+        let recorded = recorded.as_f64().ok_or("an EMA decay that is no number")?;
+        compare.slice(&format!("ema decay of epoch {epoch}"), &[ours], &[recorded], Tolerance::relative(1e-9))?;
+    }
+    Ok(())
+}
+
+fn neighbours(compare: &mut Comparisons, file: &Recorded, value: &Value) -> Result<(), Failure> {
+    let features = |part: &str| Ok::<_, Failure>(file.array(&format!("knn.{part}_features"))?.as_f32());
+    let labels = |part: &str| -> Result<Vec<u32>, Failure> {
+        Ok(file.array(&format!("knn.{part}_labels"))?.values.iter().map(|&v| v as u32).collect())
+    };
+    let (bank, bank_labels) = (features("train")?, labels("train")?);
+    let (queries, query_labels) = (features("test")?, labels("test")?);
+    let temperature = value["temperature"].as_f64().ok_or("no `temperature`")?;
+    for (k, recorded) in value["top1_top5_percent_by_k"].as_object().ok_or("no accuracies")? {
+        let k: usize = k.parse().map_err(|_| format!("k `{k}`"))?;
+        let accuracy = knn(
+            Labelled { features: &bank, labels: &bank_labels },
+            Labelled { features: &queries, labels: &query_labels },
+            &[k],
+            temperature,
+            &Device::flex(),
+        )
+        .map_err(|e| e.to_string())?[0];
+        let recorded: Vec<f64> = recorded.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+        let ours = [100.0 * accuracy.top1, 100.0 * accuracy.top5];
+        compare.slice(&format!("knn with k = {k}"), &ours, &recorded, Tolerance::relative(1e-9))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,604 @@
+//! Everything that can be set, with its default and what is allowed.
+//!
+//! The default is the quick start: a small encoder on the built-in `shapes`, a few minutes on two cores.
+
+use semaim::config::{Decoder, DecoderWeights, Head, SemaimConfig, VitConfig};
+use semaim::order::Order;
+use semaim::similarity::Similarity;
+use semaim::target::{Blur, PixelLoss, PixelTarget, Target};
+use semaim_config::{Problems, Validate};
+use semaim_data::{Augment, OpenOptions, ShapesOptions};
+use serde::{Deserialize, Serialize};
+
+use crate::adamw::AdamW;
+use crate::groups::Grouping;
+use crate::schedule::{LearningRate, scaled_to_batch};
+
+/// One pre-training experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PretrainConfig {
+    /// Seed of every random draw: weights, order of the images, crops, order noise, drop path, `shapes`.
+    pub seed: u64,
+    /// The images.
+    pub data: DataConfig,
+    /// The encoder.
+    pub model: VitConfig,
+    /// The query stream.
+    pub decoder: Decoder,
+    /// The order of prediction.
+    pub order: OrderConfig,
+    /// What is predicted.
+    pub target: TargetConfig,
+    /// The run.
+    pub train: TrainConfig,
+    /// The update.
+    pub optimiser: OptimiserConfig,
+    /// Evaluation during the run.
+    pub eval: EvalConfig,
+    /// What is kept on the disk.
+    pub checkpoint: CheckpointConfig,
+    /// What is logged.
+    pub log: LogConfig,
+}
+
+impl Default for PretrainConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            data: DataConfig::default(),
+            model: VitConfig {
+                image_size: [64, 64],
+                patch_size: 8,
+                channels: 3,
+                embed_dim: 128,
+                depth: 4,
+                num_heads: 4,
+                mlp_ratio: 4.0,
+            },
+            decoder: Decoder {
+                query_depth: 2,
+                weights: DecoderWeights::Own,
+                head: Head::Mlp,
+            },
+            order: OrderConfig::default(),
+            target: TargetConfig::default(),
+            train: TrainConfig::default(),
+            optimiser: OptimiserConfig::default(),
+            eval: EvalConfig::default(),
+            checkpoint: CheckpointConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+/// The images and how they are shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// `shapes`, a folder, tar files, an IDX file or a list; see `semaim pretrain --help`.
+    pub path: String,
+    /// Labelled images for kNN, in any of the same forms; empty: the evaluation split of `path`, if it has labels.
+    pub eval: String,
+    /// Generated training images when `path` is `shapes`.
+    pub shapes_count: usize,
+    /// Generated evaluation images when `path` is `shapes`.
+    pub shapes_eval_count: usize,
+    /// Smallest and largest share of an image's area that a crop shows, within (0, 1].
+    pub crop_scale: [f64; 2],
+    /// Smallest and largest width-to-height ratio of a crop.
+    pub crop_ratio: [f64; 2],
+    /// Probability of mirroring, in [0, 1].
+    pub flip: f64,
+    /// Per channel, subtracted from values in [0, 1]; empty: ImageNet's for 1 and 3 channels, 0.5 for others.
+    pub mean: Vec<f32>,
+    /// Per channel, divided by after that; empty: ImageNet's for 1 and 3 channels, 0.25 for others.
+    pub std: Vec<f32>,
+    /// Largest image that is decoded, in pixels.
+    pub max_pixels: u64,
+    /// Share of unreadable images that stops the run.
+    pub max_bad_fraction: f64,
+    /// Threads that prepare images; 0: one per core.
+    pub workers: usize,
+    /// Batches prepared ahead.
+    pub queue: usize,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            path: "shapes".into(),
+            eval: String::new(),
+            shapes_count: 6_000,
+            shapes_eval_count: 1_000,
+            crop_scale: [0.2, 1.0],
+            crop_ratio: [3.0 / 4.0, 4.0 / 3.0],
+            flip: 0.5,
+            mean: Vec::new(),
+            std: Vec::new(),
+            max_pixels: 100_000_000,
+            max_bad_fraction: 0.01,
+            workers: 0,
+            queue: 4,
+        }
+    }
+}
+
+/// Whose features give the order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderSource {
+    /// The model's own.
+    #[default]
+    Model,
+    /// Its EMA copy's; needs `train.ema`.
+    Ema,
+}
+
+/// The order of prediction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OrderConfig {
+    /// Which order.
+    pub kind: Order,
+    /// How similarity is measured, for the orders that need it.
+    pub similarity: Similarity,
+    /// Whose features give it.
+    pub source: OrderSource,
+}
+
+/// What is predicted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TargetConfig {
+    /// Which kind of target.
+    pub kind: TargetKind,
+    /// Side of the blur's kernel in pixels; 0: no blur.
+    pub blur_size: usize,
+    /// Standard deviation of the blur in pixels.
+    pub blur_sigma: f64,
+    /// Whether each patch is normalised.
+    pub normalise: bool,
+    /// The distance.
+    pub loss: PixelLoss,
+}
+
+impl Default for TargetConfig {
+    fn default() -> Self {
+        Self {
+            kind: TargetKind::Pixels,
+            blur_size: 9,
+            blur_sigma: 1.0,
+            normalise: true,
+            loss: PixelLoss::L2,
+        }
+    }
+}
+
+/// The kinds of target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetKind {
+    /// The pixels of each patch.
+    #[default]
+    Pixels,
+}
+
+/// What to do about a loss or gradient that is not finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnNan {
+    /// Save the last good weights and stop.
+    #[default]
+    Stop,
+    /// Leave the step out, count it and go on.
+    Skip,
+}
+
+/// The run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Passes over the images.
+    pub epochs: u64,
+    /// Images per optimiser step.
+    pub batch_size: usize,
+    /// Parts that a batch is computed in, one after the other, to save memory; divides `batch_size`.
+    pub accumulate: usize,
+    /// Largest gradient norm; larger gradients are scaled down. 0: no clipping.
+    pub clip_norm: f64,
+    /// Probability of leaving out a residual branch of the last block, in [0, 1).
+    pub drop_path: f64,
+    /// Whether an EMA copy is kept.
+    pub ema: bool,
+    /// What to do about a loss or gradient that is not finite.
+    pub on_nan: OnNan,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 20,
+            batch_size: 64,
+            accumulate: 1,
+            clip_norm: 3.0,
+            drop_path: 0.0,
+            ema: false,
+            on_nan: OnNan::Stop,
+        }
+    }
+}
+
+/// The update.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimiserConfig {
+    /// Peak learning rate per 256 images of the batch.
+    pub base_lr: f64,
+    /// Learning rate at the end.
+    pub min_lr: f64,
+    /// Length of the linear warm-up in epochs.
+    pub warmup_epochs: f64,
+    /// Decoupled weight decay; biases and norms have none.
+    pub weight_decay: f64,
+    /// Decay of AdamW's running means.
+    pub betas: [f64; 2],
+    /// AdamW's epsilon.
+    pub epsilon: f64,
+}
+
+impl Default for OptimiserConfig {
+    fn default() -> Self {
+        Self {
+            base_lr: 4e-3,
+            min_lr: 0.0,
+            warmup_epochs: 2.0,
+            weight_decay: 0.05,
+            betas: [0.9, 0.95],
+            epsilon: 1e-8,
+        }
+    }
+}
+
+/// What represents an image in kNN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Feature {
+    /// The class token.
+    Cls,
+    /// The mean of the patch tokens.
+    #[default]
+    Mean,
+}
+
+/// Evaluation during the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvalConfig {
+    /// Epochs between evaluations; 0: only before and after.
+    pub every_epochs: u64,
+    /// What represents an image.
+    pub feature: Feature,
+    /// Neighbours that vote.
+    pub knn_k: usize,
+    /// Temperature of the vote: a neighbour counts exp(cosine / temperature).
+    pub knn_temperature: f64,
+    /// Largest number of labelled images searched for neighbours; 0: all.
+    pub max_bank: usize,
+    /// Largest number of images classified; 0: all.
+    pub max_queries: usize,
+    /// Images per forward pass.
+    pub batch_size: usize,
+    /// Images in the picture of the learned orders; 0: no picture.
+    pub pictures: usize,
+}
+
+impl Default for EvalConfig {
+    fn default() -> Self {
+        Self {
+            every_epochs: 5,
+            feature: Feature::Mean,
+            knn_k: 20,
+            knn_temperature: 0.07,
+            max_bank: 50_000,
+            max_queries: 10_000,
+            batch_size: 64,
+            pictures: 8,
+        }
+    }
+}
+
+/// What is kept on the disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckpointConfig {
+    /// Longest time without a checkpoint, in minutes.
+    pub every_minutes: f64,
+    /// Steps between checkpoints; 0: by time, and at the end of the run.
+    pub every_steps: u64,
+    /// Keep the checkpoint of every n-th epoch beside the newest two; 0: only the newest two.
+    pub keep_every_epochs: u64,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self {
+            every_minutes: 5.0,
+            every_steps: 0,
+            keep_every_epochs: 0,
+        }
+    }
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// Steps between lines of `metrics.jsonl`.
+    pub every_steps: u64,
+    /// Whether TensorBoard event files are written.
+    pub tensorboard: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            every_steps: 10,
+            tensorboard: true,
+        }
+    }
+}
+
+/// Keys that may change when a run goes on: they do not change what it computes.
+pub const VOLATILE_KEYS: &[&str] = &[
+    "data.workers",
+    "data.queue",
+    "data.max_bad_fraction",
+    "eval",
+    "checkpoint",
+    "log",
+    "train.on_nan",
+];
+
+impl PretrainConfig {
+    /// The model's sizes.
+    pub fn semaim(&self) -> SemaimConfig {
+        SemaimConfig {
+            vit: self.model.clone(),
+            decoder: self.decoder.clone(),
+        }
+    }
+
+    /// The target.
+    pub fn target(&self) -> Target {
+        let TargetConfig { kind: TargetKind::Pixels, blur_size, blur_sigma, normalise, loss } =
+            self.target;
+        Target::Pixels(PixelTarget {
+            blur: (blur_size > 0).then_some(Blur { size: blur_size, sigma: blur_sigma }),
+            normalise,
+            loss,
+        })
+    }
+
+    /// How images are shown to the model.
+    pub fn augment(&self) -> Augment {
+        let usual = Augment::new(self.model.image_size, self.model.channels);
+        let or_usual = |given: &[f32], usual: Vec<f32>| match given {
+            [] => usual,
+            given => given.to_vec(),
+        };
+        Augment {
+            crop_scale: self.data.crop_scale,
+            crop_ratio: self.data.crop_ratio,
+            flip: self.data.flip,
+            mean: or_usual(&self.data.mean, usual.mean.clone()),
+            std: or_usual(&self.data.std, usual.std.clone()),
+            ..usual
+        }
+    }
+
+    /// How data sets are opened.
+    pub fn open_options(&self) -> OpenOptions {
+        let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+        OpenOptions {
+            channels: self.model.channels,
+            max_pixels: self.data.max_pixels,
+            shapes: ShapesOptions {
+                count: self.data.shapes_count,
+                image_size: self.model.image_size.map(side),
+                seed: self.seed,
+                ..ShapesOptions::default()
+            },
+        }
+    }
+
+    /// The learning rate over the run.
+    pub fn learning_rate(&self) -> LearningRate {
+        LearningRate {
+            peak: scaled_to_batch(self.optimiser.base_lr, self.train.batch_size),
+            min: self.optimiser.min_lr,
+            warmup_epochs: self.optimiser.warmup_epochs,
+            epochs: self.train.epochs as f64,
+        }
+    }
+
+    /// A fresh optimiser.
+    pub fn adamw(&self) -> AdamW {
+        let grouping = Grouping::Pretrain { weight_decay: self.optimiser.weight_decay };
+        AdamW::new(self.optimiser.betas, self.optimiser.epsilon, grouping)
+    }
+
+    /// Images per forward and backward pass.
+    pub fn micro_batch(&self) -> usize {
+        self.train.batch_size / self.train.accumulate
+    }
+}
+
+impl Validate for PretrainConfig {
+    fn check(&self, problems: &mut Problems) {
+        if let Err(error) = self.semaim().validate() {
+            let table = if error.key == "query_depth" { "decoder" } else { "model" };
+            problems.add(format!("{table}.{}", error.key), error.message);
+        }
+        problems.in_range("model.depth", self.model.depth, ..=1_000);
+        problems.in_range("model.embed_dim", self.model.embed_dim, ..=65_536);
+        for (axis, side) in self.model.image_size.into_iter().enumerate() {
+            problems.in_range(format!("model.image_size[{axis}]"), side, ..=8_192);
+        }
+        problems.within("data", |problems| self.data.check(self.model.channels, problems));
+        problems.within("target", |problems| {
+            problems.in_range("blur_size", self.target.blur_size, ..=255);
+            problems.require(
+                self.target.blur_size == 0 || self.target.blur_size % 2 == 1,
+                "blur_size",
+                format!("must be odd or 0, is {}", self.target.blur_size),
+            );
+            let sigma = self.target.blur_sigma;
+            let positive = sigma.is_finite() && sigma > 0.0;
+            problems.require(positive, "blur_sigma", format!("must be above 0, is {sigma}"));
+        });
+        problems.require(
+            self.order.source != OrderSource::Ema || self.train.ema,
+            "order.source",
+            "is `ema`, which needs train.ema = true",
+        );
+        problems.within("train", |problems| self.train.check(problems));
+        problems.within("optimiser", |problems| self.optimiser.check(self.train.epochs, problems));
+        problems.within("eval", |problems| {
+            problems.in_range("knn_k", self.eval.knn_k, 1..);
+            let temperature = self.eval.knn_temperature;
+            let positive = temperature.is_finite() && temperature > 0.0;
+            problems.require(positive, "knn_temperature", format!("must be above 0, is {temperature}"));
+            problems.in_range("batch_size", self.eval.batch_size, 1..=65_536);
+            problems.in_range("pictures", self.eval.pictures, ..=64);
+        });
+        let minutes = self.checkpoint.every_minutes;
+        problems.require(
+            minutes.is_finite() && minutes > 0.0,
+            "checkpoint.every_minutes",
+            format!("must be above 0, is {minutes}"),
+        );
+        problems.in_range("log.every_steps", self.log.every_steps, 1..);
+    }
+}
+
+impl DataConfig {
+    fn check(&self, channels: usize, problems: &mut Problems) {
+        problems.require(!self.path.is_empty(), "path", "must not be empty");
+        problems.in_range("shapes_count", self.shapes_count, 1..);
+        problems.in_range("shapes_eval_count", self.shapes_eval_count, 1..);
+        let [low, high] = self.crop_scale;
+        let scale = low > 0.0 && low <= high && high <= 1.0;
+        problems.require(scale, "crop_scale", format!("must be two rising numbers within (0, 1], is [{low}, {high}]"));
+        let [low, high] = self.crop_ratio;
+        let ratio = low > 0.0 && low <= high && high.is_finite();
+        problems.require(ratio, "crop_ratio", format!("must be two rising numbers above 0, is [{low}, {high}]"));
+        problems.in_range("flip", self.flip, 0.0..=1.0);
+        for (key, values) in [("mean", &self.mean), ("std", &self.std)] {
+            problems.require(
+                values.is_empty() || values.len() == channels,
+                key,
+                format!("has {} values for {channels} channels", values.len()),
+            );
+            problems.require(values.iter().all(|v| v.is_finite()), key, "must be finite");
+        }
+        problems.require(self.std.iter().all(|&v| v > 0.0), "std", "must be above 0");
+        problems.in_range("max_pixels", self.max_pixels, 1..);
+        problems.in_range("max_bad_fraction", self.max_bad_fraction, 0.0..=1.0);
+        problems.in_range("workers", self.workers, ..=1_024);
+        problems.in_range("queue", self.queue, 1..=1_024);
+    }
+}
+
+impl TrainConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.in_range("epochs", self.epochs, 1..=1_000_000);
+        problems.in_range("batch_size", self.batch_size, 1..=1_048_576);
+        problems.require(
+            self.accumulate >= 1 && self.batch_size.is_multiple_of(self.accumulate.max(1)),
+            "accumulate",
+            format!("{} does not divide train.batch_size {}", self.accumulate, self.batch_size),
+        );
+        problems.require(
+            self.clip_norm.is_finite() && self.clip_norm >= 0.0,
+            "clip_norm",
+            format!("must be 0 or above, is {}", self.clip_norm),
+        );
+        problems.require(
+            (0.0..1.0).contains(&self.drop_path),
+            "drop_path",
+            format!("must be in [0, 1), is {}", self.drop_path),
+        );
+    }
+}
+
+impl OptimiserConfig {
+    fn check(&self, epochs: u64, problems: &mut Problems) {
+        let not_negative = |problems: &mut Problems, key: &str, value: f64| {
+            let fits = value.is_finite() && value >= 0.0;
+            problems.require(fits, key, format!("must be 0 or above, is {value}"));
+        };
+        not_negative(problems, "base_lr", self.base_lr);
+        not_negative(problems, "min_lr", self.min_lr);
+        not_negative(problems, "weight_decay", self.weight_decay);
+        problems.require(
+            self.warmup_epochs >= 0.0 && self.warmup_epochs < epochs as f64,
+            "warmup_epochs",
+            format!("must be from 0 to below train.epochs {epochs}, is {}", self.warmup_epochs),
+        );
+        for (i, beta) in self.betas.into_iter().enumerate() {
+            let fits = (0.0..1.0).contains(&beta);
+            problems.require(fits, format!("betas[{i}]"), format!("must be in [0, 1), is {beta}"));
+        }
+        problems.require(
+            self.epsilon.is_finite() && self.epsilon > 0.0,
+            "epsilon",
+            format!("must be above 0, is {}", self.epsilon),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use semaim_config::Layers;
+
+    fn problem(setting: &str) -> String {
+        match Layers::new().set(setting).unwrap().load::<PretrainConfig>() {
+            Ok(_) => String::new(),
+            Err(errors) => errors.to_string(),
+        }
+    }
+
+    #[test]
+    fn the_default_is_valid_and_survives_toml() {
+        let config = Layers::new().load::<PretrainConfig>().unwrap().config;
+        let text = semaim_config::to_toml(&config).unwrap();
+        let again = Layers::new().text("config", &text).unwrap().load::<PretrainConfig>().unwrap();
+        assert_eq!(again.config, config);
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        for (setting, part) in [
+            ("model.image_size=[65,64]", "model.image_size"),
+            ("model.embed_dim=130", "model.embed_dim"),
+            ("decoder.query_depth=3", "decoder.query_depth"),
+            ("train.accumulate=7", "train.accumulate"),
+            ("train.drop_path=1.0", "train.drop_path"),
+            ("train.epochs=0", "train.epochs"),
+            ("optimiser.warmup_epochs=1000", "optimiser.warmup_epochs"),
+            ("optimiser.base_lr=nan", "optimiser.base_lr"),
+            ("order.source=ema", "order.source"),
+            ("data.mean=[0.5]", "data.mean"),
+            ("data.std=[0.0,1,1]", "data.std"),
+            ("data.crop_scale=[0.5,0.2]", "data.crop_scale"),
+            ("target.blur_size=4", "target.blur_size"),
+            ("train.epoch=3", "train.epochs"),
+            ("order.kind=semanti", "semantic"),
+        ] {
+            let message = problem(setting);
+            assert!(message.contains(part), "{setting}: {message}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Why a run could not start or go on.
+
+use std::io;
+use std::path::PathBuf;
+
+use semaim::config::SizeError;
+use semaim::parameters::WeightError;
+use semaim_checkpoint::encoder::EncoderError;
+use semaim_checkpoint::tensors::TensorFileError;
+use semaim_config::ConfigErrors;
+use semaim_data::error::{DataError, LoaderError};
+use semaim_tensorboard::EventError;
+
+/// Why a run could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// Sizes that do not fit together.
+    #[error(transparent)]
+    Size(#[from] SizeError),
+    /// The data set cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Images could not be delivered.
+    #[error(transparent)]
+    Loader(#[from] LoaderError),
+    /// Fewer images than one step needs.
+    #[error(
+        "{images} images do not fill one batch of {batch_size}; use more images or `--set train.batch_size={images}`"
+    )]
+    TooFewImages {
+        /// Images in the data set.
+        images: usize,
+        /// Images of one step.
+        batch_size: usize,
+    },
+    /// Too large a share of the images cannot be read.
+    #[error(
+        "{bad} of the {seen} images seen so far cannot be read, more than data.max_bad_fraction = {allowed} allows; the latest: {latest}"
+    )]
+    TooManyBadImages {
+        /// Images that could not be read.
+        bad: u64,
+        /// Images tried.
+        seen: u64,
+        /// The limit.
+        allowed: f64,
+        /// Name and error of one of them.
+        latest: String,
+    },
+    /// A loss or gradient is not a finite number.
+    #[error(
+        "step {step}: the {what} is {value}. The weights before this step are saved in {saved}. A lower learning rate (--set optimiser.base_lr=…, into another --out) or a lower train.clip_norm usually cures this; `--on-nan skip` leaves such steps out and goes on"
+    )]
+    NotFinite {
+        /// The step that was not taken.
+        step: u64,
+        /// `loss` or `gradient norm`.
+        what: &'static str,
+        /// The value.
+        value: f64,
+        /// Where the weights before the step are.
+        saved: PathBuf,
+    },
+    /// The folder is used by another process.
+    #[error("{path} is in use by another semaim process")]
+    RunInUse {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// The folder belongs to another experiment.
+    #[error(
+        "{path} holds another experiment; it differs in {differences}. Give another --out, or the settings it was started with"
+    )]
+    OtherExperiment {
+        /// The run directory.
+        path: PathBuf,
+        /// Keys and both values.
+        differences: String,
+    },
+    /// The folder holds something that is not a run.
+    #[error("{path} is not empty and holds no run (no config.toml); give another --out")]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The data set changed since the checkpoint was written.
+    #[error(
+        "the data set has {now} images, the checkpoint was written with {then}; a run can only go on with the data it began with"
+    )]
+    DataChanged {
+        /// Images when the checkpoint was written.
+        then: u64,
+        /// Images now.
+        now: u64,
+    },
+    /// No checkpoint of the run can be read.
+    #[error("no checkpoint in {path} can be read: {reasons}")]
+    NoGoodCheckpoint {
+        /// The folder of checkpoints.
+        path: PathBuf,
+        /// Each file with what is wrong.
+        reasons: String,
+    },
+    /// A file or folder of the run directory.
+    #[error("{action} {path}: {source}")]
+    Io {
+        /// What was tried: `writing`, `creating` …
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
+    /// A checkpoint could not be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] TensorFileError),
+    /// An encoder could not be written.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    /// Weights could not be moved between the host and the device.
+    #[error(transparent)]
+    Weights(#[from] WeightError),
+    /// TensorBoard events could not be written.
+    #[error(transparent)]
+    Events(#[from] EventError),
+    /// An evaluation during the run.
+    #[error("evaluating at step {step}: {source}")]
+    Evaluation {
+        /// Steps done.
+        step: u64,
+        /// What it met.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Something that should be impossible.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl TrainError {
+    /// Whether the cause lies outside the program: settings, data, disk. Otherwise the fault is ours.
+    pub fn is_the_users(&self) -> bool {
+        !matches!(
+            self,
+            Self::Weights(WeightError::Device { .. })
+                | Self::Encoder(EncoderError::Weights(_))
+                | Self::Evaluation { .. }
+                | Self::Internal(_)
+        )
+    }
+}

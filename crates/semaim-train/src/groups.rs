@@ -1,0 +1,65 @@
+//! Which weights decay, and how fast each layer learns.
+
+/// How a weight is updated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Group {
+    /// Factor on the learning rate.
+    pub lr_scale: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+}
+
+/// The published rules.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Grouping {
+    /// Pre-training: every weight of two or more axes decays (the class token too), biases and norms do not.
+    Pretrain {
+        /// Weight decay where there is any.
+        weight_decay: f64,
+    },
+    /// Fine-tuning: layer-wise learning-rate decay (Clark et al., 2020; Bao et al., 2022). A layer learns `decay`
+    /// times as fast as the one above it; class token, position table and 1-D weights do not decay.
+    LayerDecay {
+        /// Weight decay where there is any.
+        weight_decay: f64,
+        /// Ratio of the learning rates of neighbouring layers.
+        decay: f64,
+        /// Number of blocks.
+        depth: usize,
+    },
+}
+
+impl Grouping {
+    /// The group of a weight by its checkpoint name and its number of axes.
+    pub fn of(&self, name: &str, axes: usize) -> Group {
+        match *self {
+            Self::Pretrain { weight_decay } => Group {
+                lr_scale: 1.0,
+                weight_decay: if axes >= 2 { weight_decay } else { 0.0 },
+            },
+            Self::LayerDecay {
+                weight_decay,
+                decay,
+                depth,
+            } => {
+                let decays = axes >= 2 && name != "cls_token" && name != "pos_embed";
+                let above = (depth + 1).saturating_sub(layer(name, depth));
+                Group {
+                    lr_scale: decay.powi(above as i32),
+                    weight_decay: if decays { weight_decay } else { 0.0 },
+                }
+            }
+        }
+    }
+}
+
+/// 0 for the embedding, 1..=depth for the blocks, depth + 1 for what comes after.
+fn layer(name: &str, depth: usize) -> usize {
+    if name == "cls_token" || name == "pos_embed" || name.starts_with("patch_embed.") {
+        return 0;
+    }
+    name.strip_prefix("blocks.")
+        .and_then(|rest| rest.split('.').next())
+        .and_then(|number| number.parse::<usize>().ok())
+        .map_or(depth + 1, |block| block + 1)
+}

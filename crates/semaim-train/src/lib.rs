@@ -1,0 +1,22 @@
+//! The trainer: from a configuration and a data set to a run directory with an encoder in it.
+//!
+//! * [`config`]: everything that can be set, and what is allowed.
+//! * [`pretrain`]: the loop. One step is: draw a batch, order its patches, predict, go back, clip, update.
+//! * [`gradients`], [`groups`], [`adamw`], [`schedule`], [`ema`]: the parts of an update.
+//! * [`run_dir`], [`state`], [`log`]: what is on the disk, and going on from it bit for bit.
+//! * [`memory`]: what a run needs, told beforehand.
+//! * [`watch`]: how a program looks on, evaluates and stops a run.
+
+pub mod adamw;
+pub mod config;
+pub mod ema;
+pub mod error;
+pub mod gradients;
+pub mod groups;
+pub mod log;
+pub mod memory;
+pub mod pretrain;
+pub mod run_dir;
+pub mod schedule;
+pub mod state;
+pub mod watch;

@@ -1,0 +1,156 @@
+//! `metrics.jsonl` and TensorBoard events.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use semaim_checkpoint::atomic;
+use semaim_tensorboard::EventWriter;
+use serde_json::{Map, Value, json};
+
+use crate::error::TrainError;
+use crate::run_dir::RunDir;
+
+/// The log of a run, on the disk after every entry.
+#[derive(Debug)]
+pub struct RunLog {
+    path: PathBuf,
+    metrics: File,
+    events: Option<EventWriter>,
+}
+
+impl RunLog {
+    /// Opens the log of a run that goes on after `resumed_after` steps, or of a new one. Entries of later steps,
+    /// written before a crash, are removed: those steps are taken again.
+    ///
+    /// # Errors
+    /// The file system.
+    pub fn open(run: &RunDir, resumed_after: Option<u64>, tensorboard: bool) -> Result<Self, TrainError> {
+        let path = run.metrics();
+        truncate(&path, resumed_after).map_err(|source| io("rewriting", &path, source))?;
+        let metrics = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(|source| io("opening", &path, source))?;
+        let events = if tensorboard {
+            let mut events = EventWriter::create(run.path())?;
+            if let Some(step) = resumed_after {
+                events.resumed_at(step + 1)?;
+            }
+            Some(events)
+        } else {
+            None
+        };
+        Ok(Self { path, metrics, events })
+    }
+
+    /// Writes numbers of a step under their names; those that are not finite are `null` in the JSON.
+    ///
+    /// # Errors
+    /// The file system.
+    pub fn scalars(&mut self, step: u64, epoch: f64, scalars: &[(&str, f64)]) -> Result<(), TrainError> {
+        let mut line = Map::new();
+        line.insert("step".into(), json!(step));
+        line.insert("epoch".into(), json!(epoch));
+        for (name, value) in scalars {
+            line.insert((*name).into(), json!(value));
+            if let Some(events) = &mut self.events {
+                events.scalar(step, name, *value as f32)?;
+            }
+        }
+        self.line(&Value::Object(line))?;
+        if let Some(events) = &mut self.events {
+            events.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Writes something that happened at a step, with `details` (a JSON object).
+    ///
+    /// # Errors
+    /// The file system.
+    pub fn event(&mut self, step: u64, event: &str, details: Value) -> Result<(), TrainError> {
+        let mut line = Map::new();
+        line.insert("step".into(), json!(step));
+        line.insert("event".into(), json!(event));
+        if let Value::Object(details) = details {
+            line.extend(details);
+        }
+        self.line(&Value::Object(line))
+    }
+
+    /// Writes a PNG picture to TensorBoard.
+    ///
+    /// # Errors
+    /// The file system, or bytes that are no PNG.
+    pub fn picture(&mut self, step: u64, tag: &str, png: &[u8]) -> Result<(), TrainError> {
+        if let Some(events) = &mut self.events {
+            events.image(step, tag, png)?;
+            events.flush()?;
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, line: &Value) -> Result<(), TrainError> {
+        writeln!(self.metrics, "{line}").map_err(|source| io("writing", &self.path, source))
+    }
+}
+
+fn io(action: &'static str, path: &Path, source: std::io::Error) -> TrainError {
+    TrainError::Io { action, path: path.to_path_buf(), source }
+}
+
+/// All entries of a run's `metrics.jsonl`; a line that a crash cut short is left out.
+///
+/// # Errors
+/// The file system.
+pub fn read_metrics(path: &Path) -> Result<Vec<Value>, TrainError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(io("reading", path, source)),
+    };
+    let mut entries = Vec::new();
+    for line in BufReader::new(file).lines() {
+        let line = line.map_err(|source| io("reading", path, source))?;
+        entries.extend(serde_json::from_str(&line));
+    }
+    Ok(entries)
+}
+
+/// Keeps only whole lines of steps up to `last`, none where there is no last.
+fn truncate(path: &Path, last: Option<u64>) -> std::io::Result<()> {
+    let before = match fs::read(path) {
+        Ok(before) => before,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut kept = Vec::with_capacity(before.len());
+    for line in before.split_inclusive(|&byte| byte == b'\n') {
+        let entry: Option<Value> = serde_json::from_slice(line).ok();
+        let of_step = entry.and_then(|entry| entry.get("step")?.as_u64());
+        if line.ends_with(b"\n") && of_step.is_some_and(|at| last.is_some_and(|last| at <= last)) {
+            kept.extend_from_slice(line);
+        }
+    }
+    if kept == before { Ok(()) } else { atomic::write_bytes(path, &kept) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_after_the_checkpoint_and_half_lines_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        fs::write(&path, "{\"step\":1,\"loss\":2}\n{\"step\":3,\"loss\":1}\n{\"step\":2}\n{\"step\":1,\"lo").unwrap();
+        truncate(&path, Some(2)).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"step\":1,\"loss\":2}\n{\"step\":2}\n");
+        assert_eq!(read_metrics(&path).unwrap().len(), 2);
+        truncate(&path, None).unwrap();
+        assert!(read_metrics(&path).unwrap().is_empty());
+        assert!(read_metrics(&folder.path().join("none")).unwrap().is_empty());
+    }
+}

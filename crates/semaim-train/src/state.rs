@@ -1,0 +1,108 @@
+//! All that a run needs to go on bit for bit: weights, optimiser, EMA copy and where it stands.
+//!
+//! There is no generator state in it: every random draw has an address (see `semaim_random`).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::tensor::Device;
+use semaim::model::Semaim;
+use semaim::parameters::{Weights, with_weights, weights};
+use semaim_checkpoint::tensors::{TensorFile, TensorFileError};
+
+use crate::adamw::AdamW;
+use crate::error::TrainError;
+
+/// What changes from step to step.
+#[derive(Clone, Debug)]
+pub struct TrainState {
+    /// The model, without gradients.
+    pub model: Semaim,
+    /// Its EMA copy, where one is kept.
+    pub ema: Option<Semaim>,
+    /// The optimiser.
+    pub optimiser: AdamW,
+    /// Counts.
+    pub counts: Counts,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Steps of the schedule done, skipped ones included.
+    pub step: u64,
+    /// Steps left out because a number was not finite.
+    pub skipped: u64,
+    /// Images that could not be read.
+    pub bad_images: u64,
+    /// Images in the data set.
+    pub data_len: u64,
+}
+
+const MODEL: &str = "model.";
+const EMA: &str = "ema.";
+const OPTIMISER: &str = "adamw.";
+
+impl TrainState {
+    /// Writes the state to one safetensors file, whole or not at all.
+    ///
+    /// # Errors
+    /// A device or the file system.
+    pub fn save(&self, path: &Path) -> Result<(), TrainError> {
+        let mut all = Weights::new();
+        let mut put = |prefix: &str, part: Weights| {
+            all.extend(part.into_iter().map(|(name, weight)| (format!("{prefix}{name}"), weight)));
+        };
+        put(MODEL, weights(&self.model)?);
+        if let Some(ema) = &self.ema {
+            put(EMA, weights(ema)?);
+        }
+        put(OPTIMISER, self.optimiser.state()?);
+        let numbers = [
+            ("step", self.counts.step),
+            ("skipped", self.counts.skipped),
+            ("bad_images", self.counts.bad_images),
+            ("data_len", self.counts.data_len),
+            ("adamw_steps", self.optimiser.steps()),
+        ];
+        let mut metadata: BTreeMap<String, String> =
+            numbers.iter().map(|(key, value)| ((*key).to_string(), value.to_string())).collect();
+        metadata.insert("semaim_version".into(), env!("CARGO_PKG_VERSION").into());
+        TensorFile { weights: all, metadata }.write(path)?;
+        Ok(())
+    }
+
+    /// Takes up a saved state; `self` gives the shapes and the device's copies to replace.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is damaged or does not fit the model.
+    pub fn load(self, path: &Path, device: &Device) -> Result<Self, TrainError> {
+        let file = TensorFile::read(path)?;
+        let number = |key: &str| -> Result<u64, TrainError> {
+            let text = file.metadata.get(key).and_then(|text| text.parse().ok());
+            text.ok_or_else(|| {
+                let message = format!("its metadata has no number `{key}`");
+                TensorFileError::Damaged { path: path.to_path_buf(), message }.into()
+            })
+        };
+        let part = |prefix: &str| -> Weights {
+            file.weights
+                .iter()
+                .filter_map(|(name, weight)| Some((name.strip_prefix(prefix)?.to_string(), weight.clone())))
+                .collect()
+        };
+        let Self { model, ema, mut optimiser, .. } = self;
+        optimiser.restore(number("adamw_steps")?, &part(OPTIMISER), device)?;
+        Ok(Self {
+            model: with_weights(model, &part(MODEL))?,
+            ema: ema.map(|ema| with_weights(ema, &part(EMA))).transpose()?,
+            optimiser,
+            counts: Counts {
+                step: number("step")?,
+                skipped: number("skipped")?,
+                bad_images: number("bad_images")?,
+                data_len: number("data_len")?,
+            },
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! How a program looks on while a run goes its way.
+
+use std::time::Duration;
+
+use semaim::model::Semaim;
+use semaim_data::BadImage;
+
+use crate::error::TrainError;
+use crate::log::RunLog;
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Optimiser steps done.
+    pub step: u64,
+    /// Steps of the whole run.
+    pub total_steps: u64,
+    /// Steps per epoch.
+    pub steps_per_epoch: u64,
+}
+
+impl Progress {
+    /// Epochs done, with fractions.
+    pub fn epoch(&self) -> f64 {
+        self.step as f64 / self.steps_per_epoch as f64
+    }
+}
+
+/// One optimiser step.
+#[derive(Clone, Debug)]
+pub struct StepReport {
+    /// Where the run stands after the step.
+    pub progress: Progress,
+    /// Mean loss of the batch.
+    pub loss: f64,
+    /// Learning rate used.
+    pub lr: f64,
+    /// Gradient norm before clipping.
+    pub grad_norm: f64,
+    /// Images in the batch.
+    pub images: usize,
+    /// From the end of the step before to the end of this one.
+    pub time: Duration,
+    /// Whether the step was left out because a number was not finite.
+    pub skipped: bool,
+    /// Images that could not be read since the step before.
+    pub bad: Vec<BadImage>,
+}
+
+/// A program that looks on.
+pub trait Watcher {
+    /// The run starts or goes on from here.
+    fn started(&mut self, progress: Progress);
+    /// A step was taken.
+    fn stepped(&mut self, report: &StepReport);
+    /// A checkpoint was written.
+    fn saved(&mut self, progress: Progress);
+    /// Time to look at the model: before the first step, every `eval.every_epochs`, and after the last step.
+    ///
+    /// # Errors
+    /// What the evaluation met; it ends the run.
+    fn evaluate(
+        &mut self,
+        model: &Semaim,
+        progress: Progress,
+        log: &mut RunLog,
+    ) -> Result<(), TrainError>;
+    /// Whether the run should save and stop after this step.
+    fn stop_requested(&self) -> bool;
+}

@@ -1,0 +1,59 @@
+//! SemAIM: semantic-aware autoregressive image modelling (Song, Zhang and Wang, AAAI 2024).
+//!
+//! A vision transformer is pre-trained by predicting every patch of an image from the patches that come before
+//! it, in an order that starts at the most semantic spot of the image and moves outward. Read the files in this
+//! order and you have read the method:
+//!
+//! 1. [`vit`]: the encoder that is kept, the *content stream*.
+//! 2. [`similarity`]: how semantic each patch is, by the encoder's own tokens.
+//! 3. [`order`]: from similarity to rank keys, and from rank keys to who sees whom.
+//! 4. [`query`]: the decoder that is thrown away, the *query stream*, and the prediction head.
+//! 5. [`target`]: what is predicted and how far off a prediction is.
+//! 6. [`model`]: the two streams side by side, from images to the loss.
+//!
+//! Beneath them: [`layers`], [`attention`], [`drop_path`], [`position`], [`grid`]; [`parameters`] gives every
+//! weight its checkpoint name, [`init`] its first value, [`config`] all sizes and [`size`] the count of weights.
+//!
+//! This crate knows nothing of files, data sets, optimisers or loops.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use semaim::config::{Decoder, SemaimConfig, VitConfig};
+//! use semaim::order::{Order, OrderNoise, Orderer};
+//! use semaim::similarity::Similarity;
+//! use semaim::target::{PixelTarget, Target};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let device = Device::flex();
+//! let vit = VitConfig { image_size: [32, 48], patch_size: 8, embed_dim: 24, depth: 2, num_heads: 3, ..VitConfig::default() };
+//! let target = Target::Pixels(PixelTarget::default());
+//! let config = SemaimConfig { vit, decoder: Decoder { query_depth: 2, ..Decoder::default() } };
+//! let model = config.init(&target, 7, &device)?;
+//!
+//! let images = Tensor::<4>::ones([2, 3, 32, 48], &device);
+//! let grid = config.vit.grid();
+//! let orderer = Orderer::new(Order::Semantic, grid, &device);
+//! let similarity = Similarity::Cls.of(&model.encoder, images.clone());
+//! let ranks = orderer.rank_keys(Some(similarity), &OrderNoise::draw(0, 0, &[0, 1], grid, &device));
+//!
+//! let output = model.forward(images, ranks, &target, None);
+//! assert_eq!(output.predictions.dims(), [2, 24, 8 * 8 * 3]);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod attention;
+pub mod config;
+pub mod drop_path;
+pub mod grid;
+pub mod init;
+pub mod layers;
+pub mod model;
+pub mod order;
+pub mod parameters;
+pub mod position;
+pub mod query;
+pub mod similarity;
+pub mod size;
+pub mod target;
+pub mod vit;

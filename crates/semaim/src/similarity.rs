@@ -1,0 +1,63 @@
+//! How semantic each patch is, by a network's own tokens (method, step 2).
+
+use burn::tensor::{Tensor, activation};
+use serde::{Deserialize, Serialize};
+
+use crate::vit::Vit;
+
+/// How a patch's similarity is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Similarity {
+    /// Cosine of the class token and the patch token, softmax over patches.
+    #[default]
+    Cls,
+    /// Cosine of the mean patch token and the patch token, softmax over patches.
+    Gap,
+    /// The last block's attention from the class token to the patches, averaged over heads.
+    #[serde(rename = "self")]
+    SelfAttention,
+}
+
+impl Similarity {
+    /// The similarity map of images by an encoder, `[batch, patches]`.
+    ///
+    /// One unmasked pass, of which nothing that the map does not need is computed. Pass an encoder without
+    /// gradients (`model.encoder.valid()`).
+    pub fn of(self, encoder: &Vit, images: Tensor<4>) -> Tensor<2> {
+        match self {
+            Similarity::Cls => class_similarity(encoder.tokens(images)),
+            Similarity::Gap => mean_similarity(encoder.tokens(images)),
+            Similarity::SelfAttention => encoder.class_attention(images),
+        }
+    }
+}
+
+/// Softmax over patches of cosine(class token, patch token), from tokens `[batch, 1 + patches, embed_dim]`.
+pub fn class_similarity(tokens: Tensor<3>) -> Tensor<2> {
+    let (class, patches) = split(tokens);
+    softmax_of_cosine(class, patches)
+}
+
+/// Softmax over patches of cosine(mean patch token, patch token), from tokens `[batch, 1 + patches, embed_dim]`.
+pub fn mean_similarity(tokens: Tensor<3>) -> Tensor<2> {
+    let (_, patches) = split(tokens);
+    softmax_of_cosine(patches.clone().mean_dim(1), patches)
+}
+
+fn split(tokens: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+    let [_, count, _] = tokens.dims();
+    (tokens.clone().narrow(1, 0, 1), tokens.narrow(1, 1, count - 1))
+}
+
+/// `one [batch, 1, embed_dim]`, `patches [batch, patches, embed_dim]`.
+fn softmax_of_cosine(one: Tensor<3>, patches: Tensor<3>) -> Tensor<2> {
+    let cosine = (unit(one) * unit(patches)).sum_dim(2).squeeze_dim::<2>(2);
+    activation::softmax(cosine, 1)
+}
+
+/// Divides by the Euclidean length over the last axis, which is never taken for less than 1e-12.
+pub(crate) fn unit(x: Tensor<3>) -> Tensor<3> {
+    let length = x.clone().powi_scalar(2).sum_dim(2).sqrt().clamp_min(1e-12);
+    x / length
+}

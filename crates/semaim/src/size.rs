@@ -1,0 +1,83 @@
+//! How many weights a model has, without building it.
+
+use crate::config::{DecoderWeights, Head, SemaimConfig, VitConfig};
+
+/// Numbers of trained weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameters {
+    /// In the encoder, which is kept.
+    pub encoder: u64,
+    /// In the query blocks and the prediction head.
+    pub decoder: u64,
+}
+
+impl Parameters {
+    /// Counts for a model whose predictions have `width` values.
+    pub fn of(config: &SemaimConfig, width: usize) -> Self {
+        let vit = &config.vit;
+        let d = vit.embed_dim;
+        let patch_embed = linear(vit.patch_values(), d);
+        let block = 4 * d + linear(d, 3 * d) + linear(d, d) + mlp(vit);
+        let encoder = patch_embed + d + vit.depth * block + 2 * d;
+        let query_blocks = match config.decoder.weights {
+            DecoderWeights::Own => config.decoder.query_depth,
+            DecoderWeights::Shared => 0,
+        };
+        let query_block = 4 * d + 4 * linear(d, d) + mlp(vit);
+        let head = match config.decoder.head {
+            Head::Mlp => linear(d, 4 * d) + linear(4 * d, width),
+            Head::Linear => linear(d, width),
+        };
+        Self {
+            encoder: encoder as u64,
+            decoder: (query_blocks * query_block + head) as u64,
+        }
+    }
+}
+
+fn linear(inputs: usize, outputs: usize) -> usize {
+    (inputs + 1) * outputs
+}
+
+fn mlp(vit: &VitConfig) -> usize {
+    linear(vit.embed_dim, vit.mlp_dim()) + linear(vit.mlp_dim(), vit.embed_dim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Decoder;
+    use crate::parameters::weights;
+    use crate::target::{PixelTarget, Target};
+    use burn::tensor::Device;
+
+    #[test]
+    fn counts_are_those_of_the_built_model() {
+        let target = Target::Pixels(PixelTarget::default());
+        for weights_of in [DecoderWeights::Own, DecoderWeights::Shared] {
+            for head in [Head::Mlp, Head::Linear] {
+                let config = SemaimConfig {
+                    vit: VitConfig {
+                        image_size: [8, 16],
+                        patch_size: 4,
+                        channels: 2,
+                        embed_dim: 12,
+                        depth: 4,
+                        num_heads: 3,
+                        mlp_ratio: 2.5,
+                    },
+                    decoder: Decoder { query_depth: 2, weights: weights_of, head },
+                };
+                let model = config.init(&target, 0, &Device::flex()).unwrap();
+                let counted: usize = weights(&model)
+                    .unwrap()
+                    .iter()
+                    .filter(|(name, _)| *name != "pos_embed")
+                    .map(|(_, weight)| weight.values.len())
+                    .sum();
+                let parameters = Parameters::of(&config, 32);
+                assert_eq!(parameters.encoder + parameters.decoder, counted as u64);
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What is predicted, and how far off a prediction is (method, section 3).
+//!
+//! A [`Target`] is one contract: how wide a prediction is, what the truth is for a batch of images, and what a
+//! prediction costs per patch.
+
+use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use crate::config::VitConfig;
+use crate::vit::{ChannelPlace, patchify};
+
+/// What the query stream predicts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// The pixels of each patch.
+    Pixels(PixelTarget),
+}
+
+impl Target {
+    /// Values of a prediction.
+    pub fn width(&self, vit: &VitConfig) -> usize {
+        match self {
+            Self::Pixels(_) => vit.patch_values(),
+        }
+    }
+
+    /// The truth for images `[batch, channels, height, width]`: `[batch, patches, width]`.
+    pub fn values(&self, images: Tensor<4>, patch_size: usize) -> Tensor<3> {
+        match self {
+            Self::Pixels(pixels) => pixels.values(images, patch_size),
+        }
+    }
+
+    /// The cost of each patch, `[batch, patches]`, for predictions and truth `[batch, patches, width]`. The loss
+    /// is its mean: every patch counts, there is no masking ratio.
+    pub fn cost(&self, predictions: Tensor<3>, truth: Tensor<3>) -> Tensor<2> {
+        match self {
+            Self::Pixels(pixels) => pixels.cost(predictions, truth),
+        }
+    }
+}
+
+/// How pixel differences are measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PixelLoss {
+    /// Mean absolute difference.
+    L1,
+    /// Mean squared difference.
+    #[default]
+    L2,
+}
+
+/// The pixels of each patch, in the order row, column, channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PixelTarget {
+    /// Blur of the normalised image before it is cut into patches.
+    pub blur: Option<Blur>,
+    /// Per-patch normalisation: minus the mean, over the root of the unbiased variance plus 1e-6.
+    pub normalise: bool,
+    /// The distance.
+    pub loss: PixelLoss,
+}
+
+impl Default for PixelTarget {
+    /// As published: blur of size 9 and sigma 1, normalised patches, squared difference.
+    fn default() -> Self {
+        Self {
+            blur: Some(Blur {
+                size: 9,
+                sigma: 1.0,
+            }),
+            normalise: true,
+            loss: PixelLoss::L2,
+        }
+    }
+}
+
+impl PixelTarget {
+    fn values(&self, images: Tensor<4>, patch_size: usize) -> Tensor<3> {
+        let images = match self.blur {
+            Some(blur) => blur.apply(images),
+            None => images,
+        };
+        let patches = patchify(images, patch_size, ChannelPlace::Last);
+        if !self.normalise {
+            return patches;
+        }
+        let [_, _, values] = patches.dims();
+        let centred = patches.clone() - patches.mean_dim(2);
+        // A patch of one value has no unbiased variance; its centred value is zero whatever it is divided by.
+        let degrees = values.max(2) - 1;
+        let variance = centred.clone().powi_scalar(2).sum_dim(2) / degrees as f32;
+        centred / (variance + 1e-6).sqrt()
+    }
+
+    fn cost(&self, predictions: Tensor<3>, truth: Tensor<3>) -> Tensor<2> {
+        let difference = predictions - truth;
+        let each = match self.loss {
+            PixelLoss::L1 => difference.abs(),
+            PixelLoss::L2 => difference.powi_scalar(2),
+        };
+        each.mean_dim(2).squeeze_dim(2)
+    }
+}
+
+/// A Gaussian blur with zero padding.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Blur {
+    /// Side of the kernel in pixels, at least 1.
+    pub size: usize,
+    /// Standard deviation in pixels, above 0.
+    pub sigma: f64,
+}
+
+impl Blur {
+    /// `[batch, channels, height, width]` to the same shape.
+    ///
+    /// The kernel is the product of two one-dimensional ones, so the blur is a banded matrix from the left and
+    /// one from the right: two matrix products on any backend, zero padding for free.
+    pub fn apply(self, images: Tensor<4>) -> Tensor<4> {
+        let [_, _, height, width] = images.dims();
+        let device = images.device();
+        let band = |side: usize| {
+            let data = TensorData::new(self.band(side), [1, 1, side, side]);
+            Tensor::<4>::from_data(data, &device)
+        };
+        band(height).matmul(images).matmul(band(width).swap_dims(2, 3))
+    }
+
+    /// `[side, side]`: row i holds the kernel centred on i, cut off at the borders.
+    fn band(self, side: usize) -> Vec<f32> {
+        let centre = (self.size - 1) as f64 / 2.0;
+        let kernel: Vec<f64> = (0..self.size)
+            .map(|k| (-0.5 * ((k as f64 - centre) / self.sigma).powi(2)).exp())
+            .collect();
+        let total: f64 = kernel.iter().sum();
+        let before = self.size / 2;
+        let mut band = vec![0.0; side * side];
+        for out in 0..side {
+            for (k, weight) in kernel.iter().enumerate() {
+                if let Some(from) = (out + k).checked_sub(before).filter(|&from| from < side) {
+                    band[out * side + from] = (weight / total) as f32;
+                }
+            }
+        }
+        band
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn blur_of_a_point_is_the_kernel() {
+        let device = Device::flex();
+        let mut point = vec![0.0_f32; 7 * 5];
+        point[3 * 5 + 2] = 1.0;
+        let image = Tensor::from_data(TensorData::new(point, [1, 1, 7, 5]), &device);
+        let blurred: Vec<f32> = Blur { size: 3, sigma: 1.0 }
+            .apply(image)
+            .into_data()
+            .try_to_vec()
+            .unwrap();
+        let side = (-0.5_f32).exp();
+        let total = 1.0 + 2.0 * side;
+        let expected = [side / total, 1.0 / total, side / total];
+        for (row, weight_y) in expected.iter().enumerate() {
+            for (column, weight_x) in expected.iter().enumerate() {
+                let got = blurred[(row + 2) * 5 + column + 1];
+                assert!((got - weight_y * weight_x).abs() < 1e-6);
+            }
+        }
+        assert!((blurred.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn patches_hold_row_column_channel() {
+        let device = Device::flex();
+        // value = 100 channel + 10 row + column
+        let values: Vec<f32> = (0..2 * 2 * 4)
+            .map(|i| (100 * (i / 8) + 10 * (i % 8 / 4) + i % 4) as f32)
+            .collect();
+        let image = Tensor::from_data(TensorData::new(values, [1, 2, 2, 4]), &device);
+        let target = PixelTarget { blur: None, normalise: false, loss: PixelLoss::L2 };
+        let patches: Vec<f32> = target.values(image, 2).into_data().try_to_vec().unwrap();
+        assert_eq!(patches[..8], [0.0, 100.0, 1.0, 101.0, 10.0, 110.0, 11.0, 111.0]);
+        assert_eq!(patches[8..10], [2.0, 102.0]);
+    }
+
+    #[test]
+    fn a_patch_of_one_value_does_not_divide_by_zero() {
+        let device = Device::flex();
+        let image = Tensor::<4>::ones([1, 1, 2, 2], &device);
+        let target = PixelTarget { blur: None, ..PixelTarget::default() };
+        let values: Vec<f32> = target.values(image, 1).into_data().try_to_vec().unwrap();
+        assert_eq!(values, [0.0; 4]);
+    }
+}

@@ -1,0 +1,240 @@
+//! The encoder: a pre-norm vision transformer, the content stream of SemAIM.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::attention::{attend, weights};
+use crate::config::VitConfig;
+use crate::drop_path::{DropPath, residual};
+use crate::grid::Grid;
+use crate::layers::{LayerNorm, Linear, Mlp};
+use crate::position::sin_cos;
+
+/// Images cut into patches, each patch mapped to a token.
+#[derive(Module, Debug)]
+pub struct PatchEmbed {
+    /// The projection.
+    pub proj: PatchProjection,
+}
+
+/// The weights of a convolution whose stride is its kernel: a linear layer over patches.
+#[derive(Module, Debug)]
+pub struct PatchProjection {
+    /// `[embed_dim, channels, patch_size, patch_size]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[embed_dim]`.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl PatchEmbed {
+    fn zeros(config: &VitConfig, device: &Device) -> Self {
+        let shape = [
+            config.embed_dim,
+            config.channels,
+            config.patch_size,
+            config.patch_size,
+        ];
+        Self {
+            proj: PatchProjection {
+                weight: Param::from_tensor(Tensor::zeros(shape, device)),
+                bias: Param::from_tensor(Tensor::zeros([config.embed_dim], device)),
+            },
+        }
+    }
+
+    /// `[batch, channels, height, width]` to `[batch, patches, embed_dim]`, patches row by row.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<3> {
+        let weight = self.proj.weight.val();
+        let [embed_dim, channels, patch_size, _] = weight.dims();
+        let patches = patchify(images, patch_size, ChannelPlace::First);
+        let weight = weight.reshape([embed_dim, channels * patch_size * patch_size]);
+        crate::layers::linear(patches, weight, self.proj.bias.val())
+    }
+}
+
+/// Where the channel stands among a patch's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChannelPlace {
+    /// channel, row, column: as a convolution's weights.
+    First,
+    /// row, column, channel: as the published pixel targets.
+    Last,
+}
+
+/// `[batch, channels, height, width]` to `[batch, patches, patch_size² * channels]`.
+pub(crate) fn patchify(images: Tensor<4>, patch_size: usize, channel: ChannelPlace) -> Tensor<3> {
+    let [batch, channels, height, width] = images.dims();
+    let (rows, columns) = (height / patch_size, width / patch_size);
+    let blocks = images.reshape([batch, channels, rows, patch_size, columns, patch_size]);
+    let blocks = match channel {
+        ChannelPlace::First => blocks.permute([0, 2, 4, 1, 3, 5]),
+        ChannelPlace::Last => blocks.permute([0, 2, 4, 3, 5, 1]),
+    };
+    blocks.reshape([batch, rows * columns, patch_size * patch_size * channels])
+}
+
+/// The weights of a block's self-attention.
+#[derive(Module, Debug)]
+pub struct Attention {
+    /// Query, key and value at once, `[3 * embed_dim, embed_dim]`.
+    pub qkv: Linear,
+    /// The projection of the mixed values.
+    pub proj: Linear,
+}
+
+/// One transformer block: `h += Proj(Attn(LN₁ h)); h += MLP(LN₂ h)`.
+#[derive(Module, Debug)]
+pub struct Block {
+    /// Before attention.
+    pub norm1: LayerNorm,
+    /// Self-attention.
+    pub attn: Attention,
+    /// Before the MLP.
+    pub norm2: LayerNorm,
+    /// The MLP.
+    pub mlp: Mlp,
+    num_heads: usize,
+}
+
+impl Block {
+    fn zeros(config: &VitConfig, device: &Device) -> Self {
+        let d = config.embed_dim;
+        Self {
+            norm1: LayerNorm::new(d, device),
+            attn: Attention {
+                qkv: Linear::zeros(d, 3 * d, device),
+                proj: Linear::zeros(d, d, device),
+            },
+            norm2: LayerNorm::new(d, device),
+            mlp: Mlp::zeros(d, config.mlp_dim(), d, device),
+            num_heads: config.num_heads,
+        }
+    }
+
+    /// Heads of the attention.
+    pub(crate) fn num_heads(&self) -> usize {
+        self.num_heads
+    }
+
+    /// `h [batch, tokens, embed_dim]` to the same shape, under the visibility bias `[batch, 1, tokens, tokens]`
+    /// if there is one.
+    pub fn forward(
+        &self,
+        h: Tensor<3>,
+        bias: Option<&Tensor<4>>,
+        drawn: Option<&[Tensor<3>; 2]>,
+    ) -> Tensor<3> {
+        let [_, _, d] = h.dims();
+        let qkv = self.attn.qkv.forward(self.norm1.forward(h.clone()));
+        let part = |i: usize| qkv.clone().narrow(2, i * d, d);
+        let mixed = attend(part(0), part(1), part(2), self.num_heads, bias);
+        let h = residual(h, self.attn.proj.forward(mixed), drawn.map(|d| &d[0]));
+        let branch = self.mlp.forward(self.norm2.forward(h.clone()));
+        residual(h, branch, drawn.map(|d| &d[1]))
+    }
+
+    /// How much the class token attends to each patch, averaged over heads: `[batch, patches]`.
+    ///
+    /// Only what this needs is computed: the class token's query and everybody's keys.
+    fn class_attention(&self, h: Tensor<3>) -> Tensor<2> {
+        let [_, tokens, d] = h.dims();
+        let h = self.norm1.forward(h);
+        let (query_weight, query_bias) = self.attn.qkv.part(0, d);
+        let (key_weight, key_bias) = self.attn.qkv.part(d, d);
+        let query = crate::layers::linear(h.clone().narrow(1, 0, 1), query_weight, query_bias);
+        let key = crate::layers::linear(h, key_weight, key_bias);
+        // [batch, heads, 1, tokens]
+        let attention = weights(query, key, self.num_heads);
+        attention
+            .mean_dim(1)
+            .squeeze_dims::<2>(&[1, 2])
+            .narrow(1, 1, tokens - 1)
+    }
+}
+
+/// The encoder.
+#[derive(Module, Debug)]
+pub struct Vit {
+    /// Patches to tokens.
+    pub patch_embed: PatchEmbed,
+    /// The class token, `[1, 1, embed_dim]`.
+    pub cls_token: Param<Tensor<3>>,
+    /// The fixed position table, `[1, 1 + patches, embed_dim]`; never trained.
+    pub pos_embed: Param<Tensor<3>>,
+    /// The blocks.
+    pub blocks: Vec<Block>,
+    /// The final norm; in pre-training it also normalises the query stream.
+    pub norm: LayerNorm,
+    rows: usize,
+    columns: usize,
+}
+
+impl Vit {
+    /// An encoder whose weights are zeros, but for the norms and the position table; [`crate::init`] gives the
+    /// rest their first values. The sizes must be [valid](VitConfig::validate).
+    pub fn zeros(config: &VitConfig, device: &Device) -> Self {
+        let grid = config.grid();
+        let d = config.embed_dim;
+        let table = TensorData::new(sin_cos(d, grid), [1, 1 + grid.patches(), d]);
+        Self {
+            patch_embed: PatchEmbed::zeros(config, device),
+            cls_token: Param::from_tensor(Tensor::zeros([1, 1, d], device)),
+            pos_embed: Param::from_tensor(Tensor::from_data(table, device))
+                .set_require_grad(false),
+            blocks: (0..config.depth)
+                .map(|_| Block::zeros(config, device))
+                .collect(),
+            norm: LayerNorm::new(d, device),
+            rows: grid.rows,
+            columns: grid.columns,
+        }
+    }
+
+    /// The grid of patches.
+    pub fn grid(&self) -> Grid {
+        Grid {
+            rows: self.rows,
+            columns: self.columns,
+        }
+    }
+
+    /// The positions of the patches, `[1, patches, embed_dim]`: what the query stream starts from.
+    pub fn patch_positions(&self) -> Tensor<3> {
+        self.pos_embed.val().narrow(1, 1, self.grid().patches())
+    }
+
+    /// Tokens before the first block, `[batch, 1 + patches, embed_dim]`, the class token first.
+    pub fn embed(&self, images: Tensor<4>) -> Tensor<3> {
+        let patches = self.patch_embed.forward(images) + self.patch_positions();
+        let [batch, _, d] = patches.dims();
+        let class = self.cls_token.val() + self.pos_embed.val().narrow(1, 0, 1);
+        Tensor::cat(vec![class.expand([batch, 1, d]), patches], 1)
+    }
+
+    /// The final tokens of images nobody hides anything of, `[batch, 1 + patches, embed_dim]`, final norm
+    /// applied.
+    pub fn tokens(&self, images: Tensor<4>) -> Tensor<3> {
+        let h = self
+            .blocks
+            .iter()
+            .fold(self.embed(images), |h, block| block.forward(h, None, None));
+        self.norm.forward(h)
+    }
+
+    /// The last block's attention from the class token to the patches, averaged over heads:
+    /// `[batch, patches]`. The last block's output is not computed.
+    pub fn class_attention(&self, images: Tensor<4>) -> Tensor<2> {
+        let h = self.embed(images);
+        match self.blocks.split_last() {
+            Some((last, before)) => {
+                last.class_attention(before.iter().fold(h, |h, block| block.forward(h, None, None)))
+            }
+            None => h.narrow(1, 1, self.grid().patches()).zeros_like().mean_dim(2).squeeze_dim(2),
+        }
+    }
+
+    /// The drawn branches of a block.
+    pub(crate) fn drawn(drop_path: Option<&DropPath>, block: usize) -> Option<&[Tensor<3>; 2]> {
+        DropPath::block(drop_path, block)
+    }
+}
