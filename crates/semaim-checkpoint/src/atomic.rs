@@ -48,7 +48,10 @@ fn temporary_name(path: &Path) -> PathBuf {
 /// A rename is only durable once its folder is.
 fn sync_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
         File::open(folder)?.sync_all()?;
     }
     #[cfg(not(unix))]

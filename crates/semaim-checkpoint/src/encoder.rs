@@ -6,9 +6,9 @@
 use std::path::Path;
 
 use burn::module::Module;
+use semaim::config::VitConfig;
 use semaim::parameters::{WeightError, weights};
 use semaim::vit::Vit;
-use semaim::config::VitConfig;
 use serde_json::json;
 
 use crate::tensors::{TensorFile, TensorFileError};

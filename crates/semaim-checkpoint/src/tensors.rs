@@ -69,7 +69,11 @@ impl TensorFile {
     /// # Errors
     /// [`TensorFileError::Io`].
     pub fn write(&self, path: &Path) -> Result<(), TensorFileError> {
-        let failed = |source| TensorFileError::Io { action: "writing", path: path.to_path_buf(), source };
+        let failed = |source| TensorFileError::Io {
+            action: "writing",
+            path: path.to_path_buf(),
+            source,
+        };
         let mut metadata = self.metadata.clone();
         metadata.insert(CHECKSUM.into(), checksum(self.weights.iter()));
         let mut header = Map::new();
@@ -78,7 +82,8 @@ impl TensorFile {
         for (name, weight) in &self.weights {
             let start = end;
             end += 4 * weight.values.len();
-            let entry = json!({"dtype": "F32", "shape": weight.shape, "data_offsets": [start, end]});
+            let entry =
+                json!({"dtype": "F32", "shape": weight.shape, "data_offsets": [start, end]});
             header.insert(name.clone(), entry);
         }
         let mut header = Value::Object(header).to_string();
@@ -104,13 +109,17 @@ impl TensorFile {
     /// # Errors
     /// [`TensorFileError`], each with the path.
     pub fn read(path: &Path) -> Result<Self, TensorFileError> {
-        let damaged = |message: String| TensorFileError::Damaged { path: path.to_path_buf(), message };
+        let damaged = |message: String| TensorFileError::Damaged {
+            path: path.to_path_buf(),
+            message,
+        };
         let content = fs::read(path).map_err(|source| TensorFileError::Io {
             action: "reading",
             path: path.to_path_buf(),
             source,
         })?;
-        let (_, header) = SafeTensors::read_metadata(&content).map_err(|e| damaged(e.to_string()))?;
+        let (_, header) =
+            SafeTensors::read_metadata(&content).map_err(|e| damaged(e.to_string()))?;
         let tensors = SafeTensors::deserialize(&content).map_err(|e| damaged(e.to_string()))?;
         let mut weights = Weights::new();
         for (name, view) in tensors.iter() {
@@ -121,15 +130,33 @@ impl TensorFile {
                     dtype: format!("{:?}", view.dtype()),
                 });
             }
-            let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-            weights.insert(name.to_string(), Weight { shape: view.shape().to_vec(), values });
+            let values = view
+                .data()
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|b| f32::from_le_bytes(*b))
+                .collect();
+            weights.insert(
+                name.to_string(),
+                Weight {
+                    shape: view.shape().to_vec(),
+                    values,
+                },
+            );
         }
-        let mut metadata: BTreeMap<String, String> =
-            header.metadata().clone().unwrap_or_default().into_iter().collect();
+        let mut metadata: BTreeMap<String, String> = header
+            .metadata()
+            .clone()
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
         if let Some(expected) = metadata.remove(CHECKSUM) {
             let found = checksum(weights.iter());
             if found != expected {
-                return Err(damaged(format!("its checksum is {found}, it should be {expected}")));
+                return Err(damaged(format!(
+                    "its checksum is {found}, it should be {expected}"
+                )));
             }
         }
         Ok(Self { weights, metadata })
@@ -160,7 +187,9 @@ mod tests {
     fn example() -> TensorFile {
         let weight = |shape: &[usize], from: f32| Weight {
             shape: shape.to_vec(),
-            values: (0..shape.iter().product::<usize>()).map(|i| from + i as f32).collect(),
+            values: (0..shape.iter().product::<usize>())
+                .map(|i| from + i as f32)
+                .collect(),
         };
         TensorFile {
             weights: Weights::from([

@@ -32,27 +32,28 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PretrainArgs {
-    /// The images: `shapes` (generated); a folder, searched recursively (JPEG, PNG, WebP, BMP, TIFF, GIF; a
+    /// The images: `shapes` (generated, the default); a folder, searched recursively (JPEG, PNG, WebP, BMP, TIFF, GIF; a
     /// subfolder `train` is used if there is one, class folders give labels); tar files (WebDataset), comma
     /// separated or with a {000..012} range; an IDX file (`*-ubyte`, `*-ubyte.gz`); a list of paths (`path` or
-    /// `path label` per line) [default: the configuration's data.path, which is `shapes`]
+    /// `path label` per line) [default: the configuration's data.path]
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<String>,
     /// Labelled images for kNN during the run, in any of the same forms [default: the subfolder `val` or `test`
     /// of --data, or a part of --data, if it has labels]
     #[arg(long, value_name = "PATH")]
     pub(crate) eval_data: Option<String>,
-    /// The run directory [default: runs/NAME, after the recipe or the configuration file, or runs/quickstart]
+    /// The run directory [default: runs/NAME, after the recipe or the configuration file; runs/quickstart
+    /// without arguments, runs/pretrain with --data alone]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Start from a recipe that comes with the program; see `semaim recipes` [default: quickstart]
+    /// Start from a recipe that comes with the program; see `semaim recipes` [default: quickstart, unless --data or
+    /// --config is given]
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     pub(crate) recipe: Option<String>,
     /// Start from a TOML file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Change one setting, as in `--set train.epochs=100`; `semaim recipes show quickstart` and `--dry-run` show
-    /// all of them
+    /// Change one setting, as in `--set train.epochs=100`; `--dry-run` shows all of them with their values
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// Seed of every random draw [default: the configuration's, which is 0]

@@ -13,7 +13,10 @@ pub(crate) fn run(args: &BenchLoaderArgs) -> Result<ExitCode, Exit> {
     let side = args.image_size;
     let options = OpenOptions {
         channels: args.channels as usize,
-        shapes: ShapesOptions { image_size: [side, side], ..ShapesOptions::default() },
+        shapes: ShapesOptions {
+            image_size: [side, side],
+            ..ShapesOptions::default()
+        },
         ..OpenOptions::default()
     };
     let source = open(&args.data, Split::Train, &options)?;
@@ -27,11 +30,15 @@ pub(crate) fn run(args: &BenchLoaderArgs) -> Result<ExitCode, Exit> {
     measure(Arc::clone(&source), augment.clone(), 0, args.images).map_err(Exit::user)?;
     let mut rows = Vec::new();
     if !args.json {
-        println!("{}, views of {side} × {side} px, {cores} cores", source.describe());
+        println!(
+            "{}, views of {side} × {side} px, {cores} cores",
+            source.describe()
+        );
         println!("{:>8} {:>12}", "workers", "images/s");
     }
     for count in workers {
-        let result = measure(Arc::clone(&source), augment.clone(), count, args.images).map_err(Exit::user)?;
+        let result = measure(Arc::clone(&source), augment.clone(), count, args.images)
+            .map_err(Exit::user)?;
         if args.json {
             rows.push(json!({
                 "workers": count,
@@ -45,7 +52,10 @@ pub(crate) fn run(args: &BenchLoaderArgs) -> Result<ExitCode, Exit> {
         }
     }
     if args.json {
-        println!("{}", json!({"data": args.data, "image_size": side, "cores": cores, "loader": rows}));
+        println!(
+            "{}",
+            json!({"data": args.data, "image_size": side, "cores": cores, "loader": rows})
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -19,7 +19,9 @@ pub(crate) fn parse(name: &str) -> Result<Device, Exit> {
     let (backend, index) = match name.split_once(':') {
         Some((backend, index)) => {
             let index = index.parse().map_err(|_| {
-                Exit::user(format!("device `{name}`: `{index}` is no number; write {backend}:0"))
+                Exit::user(format!(
+                    "device `{name}`: `{index}` is no number; write {backend}:0"
+                ))
             })?;
             (backend, index)
         }
@@ -74,15 +76,25 @@ fn count(backend: &str) -> usize {
         match backend {
             "cpu" => 1,
             #[cfg(feature = "cuda")]
-            "cuda" => Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec().len(),
+            "cuda" => Device::enumerate(burn::tensor::DeviceType::Cuda)
+                .into_vec()
+                .len(),
             #[cfg(feature = "rocm")]
-            "rocm" => Device::enumerate(burn::tensor::DeviceType::Rocm).into_vec().len(),
+            "rocm" => Device::enumerate(burn::tensor::DeviceType::Rocm)
+                .into_vec()
+                .len(),
             #[cfg(feature = "metal")]
-            "metal" => Device::enumerate(burn::tensor::DeviceType::Metal).into_vec().len(),
+            "metal" => Device::enumerate(burn::tensor::DeviceType::Metal)
+                .into_vec()
+                .len(),
             #[cfg(feature = "vulkan")]
-            "vulkan" => Device::enumerate(burn::tensor::DeviceType::Vulkan).into_vec().len(),
+            "vulkan" => Device::enumerate(burn::tensor::DeviceType::Vulkan)
+                .into_vec()
+                .len(),
             #[cfg(feature = "wgpu")]
-            "wgpu" => Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec().len(),
+            "wgpu" => Device::enumerate(burn::tensor::DeviceType::Wgpu)
+                .into_vec()
+                .len(),
             _ => 0,
         }
     };

@@ -11,7 +11,12 @@ use serde_json::json;
 use crate::exit::Exit;
 
 /// Prints what a run would be.
-pub(crate) fn print(config: &PretrainConfig, data: &str, steps_per_epoch: u64, as_json: bool) -> Result<ExitCode, Exit> {
+pub(crate) fn print(
+    config: &PretrainConfig,
+    data: &str,
+    steps_per_epoch: u64,
+    as_json: bool,
+) -> Result<ExitCode, Exit> {
     let text = to_toml(config)?;
     let width = config.target().width(&config.model);
     let parameters = Parameters::of(&config.semaim(), width);
@@ -47,6 +52,9 @@ pub(crate) fn print(config: &PretrainConfig, data: &str, steps_per_epoch: u64, a
     );
     println!("# steps            {steps_per_epoch} per epoch, {steps} in all");
     let lr = config.learning_rate();
-    println!("# learning rate    {:.3e} at its peak, for batches of {}", lr.peak, config.train.batch_size);
+    println!(
+        "# learning rate    {:.3e} at its peak, for batches of {}",
+        lr.peak, config.train.batch_size
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -19,18 +19,28 @@ pub(crate) const STOPPED: u8 = 130;
 impl Exit {
     /// A mistake in what the user gave.
     pub(crate) fn user(message: impl Display) -> Self {
-        Self { code: 2, message: message.to_string() }
+        Self {
+            code: 2,
+            message: message.to_string(),
+        }
     }
 
     /// A fault of the program.
     pub(crate) fn ours(message: impl Display) -> Self {
-        Self { code: 1, message: message.to_string() }
+        Self {
+            code: 1,
+            message: message.to_string(),
+        }
     }
 }
 
 impl From<TrainError> for Exit {
     fn from(error: TrainError) -> Self {
-        if error.is_the_users() { Self::user(error) } else { Self::ours(error) }
+        if error.is_the_users() {
+            Self::user(error)
+        } else {
+            Self::ours(error)
+        }
     }
 }
 

@@ -28,7 +28,9 @@ fn main() -> ExitCode {
             Recipes::List => recipes::list(),
             Recipes::Show { name } => recipes::show(&name),
         },
-        Command::Bench { command: Bench::Loader(args) } => bench_loader::run(&args),
+        Command::Bench {
+            command: Bench::Loader(args),
+        } => bench_loader::run(&args),
     };
     match result {
         Ok(code) => code,

@@ -29,6 +29,10 @@ pub(crate) fn orders_png(
     } else {
         "prediction: each patch from the patches before it"
     };
-    let options = FigureOptions { title, caption: caption.into(), ..FigureOptions::default() };
+    let options = FigureOptions {
+        title,
+        caption: caption.into(),
+        ..FigureOptions::default()
+    };
     encode_png(&order_figure(&rows?, [grid.rows, grid.columns], &options)?)
 }

@@ -20,6 +20,9 @@ use crate::exit::{Exit, STOPPED};
 use crate::progress::{Console, KNN_TOP1};
 use crate::{device, dry_run, recipes};
 
+/// The recipe for those who name neither recipe, configuration nor images.
+const QUICKSTART: &str = "quickstart";
+
 pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;
     let device = device::parse(&args.device)?;
@@ -37,10 +40,16 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     let stop = stop_on_signals()?;
     let pictures = match &labelled {
         Some(sets) => sets.queries.clone(),
-        None => Part { items: (0..source.len() as u64).collect(), source: Arc::clone(&source) },
+        None => Part {
+            items: (0..source.len() as u64).collect(),
+            source: Arc::clone(&source),
+        },
     };
     let pictures = match config.eval.pictures {
-        0 => Part { items: Vec::new(), ..pictures },
+        0 => Part {
+            items: Vec::new(),
+            ..pictures
+        },
         count => pictures.at_most(count),
     };
     let has_labels = labelled.is_some();
@@ -49,6 +58,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     if !has_labels {
         console.say("no labels, so no kNN; --eval-data names labelled images");
     }
+    share_cores(config.train.lanes);
     let start = Instant::now();
     let ending = pretrain(&config, source, &run, &device, &mut console)?;
     let summary = Summary::of(&run, start.elapsed().as_secs_f64())?;
@@ -66,7 +76,13 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
 /// Defaults, recipe or file, `--set`, then the options that stand for a setting.
 fn load_config(args: &PretrainArgs) -> Result<PretrainConfig, Exit> {
     let mut layers = Layers::new();
-    if let Some(name) = &args.recipe {
+    // Without images of one's own there is one experiment to start with.
+    let nothing_named = args.data.is_none() && args.config.is_none();
+    let recipe = args
+        .recipe
+        .as_deref()
+        .or(nothing_named.then_some(QUICKSTART));
+    if let Some(name) = recipe {
         let recipe = recipes::find(name)?;
         layers = layers.text(format!("recipe {}", recipe.name), recipe.text)?;
     }
@@ -101,9 +117,23 @@ fn out_dir(args: &PretrainArgs) -> PathBuf {
     let name = match (&args.recipe, stem) {
         (Some(recipe), _) => PathBuf::from(recipe),
         (None, Some(stem)) => PathBuf::from(stem),
-        (None, None) => PathBuf::from("quickstart"),
+        (None, None) if args.data.is_none() => PathBuf::from(QUICKSTART),
+        (None, None) => PathBuf::from("pretrain"),
     };
     PathBuf::from("runs").join(name)
+}
+
+/// Gives each lane its share of the cores: the threads within operations are taken from one pool, and more of them
+/// than cores would only wait for each other. `RAYON_NUM_THREADS` overrides it. No result depends on it.
+fn share_cores(lanes: usize) {
+    if std::env::var_os("RAYON_NUM_THREADS").is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = (cores / lanes).max(1);
+        // A pool that is already there serves as well.
+        let _ = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global();
+    }
 }
 
 /// The first Ctrl-C (or SIGTERM) saves and stops, the second stops at once.
@@ -132,12 +162,18 @@ impl Summary {
     fn of(run: &RunDir, seconds: f64) -> Result<Self, Exit> {
         let entries = read_metrics(&run.metrics())?;
         let first_and_last = |name: &str| {
-            let values: Vec<f64> = entries.iter().filter_map(|entry| entry.get(name)?.as_f64()).collect();
+            let values: Vec<f64> = entries
+                .iter()
+                .filter_map(|entry| entry.get(name)?.as_f64())
+                .collect();
             Some((*values.first()?, *values.last()?))
         };
         Ok(Self {
             seconds,
-            steps: entries.iter().filter_map(|entry| entry.get("step")?.as_u64()).max(),
+            steps: entries
+                .iter()
+                .filter_map(|entry| entry.get("step")?.as_u64())
+                .max(),
             loss: first_and_last("train/loss"),
             knn: first_and_last(KNN_TOP1),
         })
@@ -147,13 +183,19 @@ impl Summary {
         match ending {
             Ending::Finished => println!("finished in {:.0} s", self.seconds),
             Ending::Stopped => println!("stopped and saved; the same command goes on"),
-            Ending::AlreadyFinished => println!("this run is finished; another --out starts a new one"),
+            Ending::AlreadyFinished => {
+                println!("this run is finished; another --out starts a new one")
+            }
         }
         if let Some((first, last)) = self.loss {
             println!("loss       {first:.4} -> {last:.4}");
         }
         if let Some((before, now)) = self.knn {
-            println!("kNN top-1  {:.1} % before -> {:.1} % now", 100.0 * before, 100.0 * now);
+            println!(
+                "kNN top-1  {:.1} % before -> {:.1} % now",
+                100.0 * before,
+                100.0 * now
+            );
         }
         println!("encoder    {}", run.encoder().display());
         let orders = run.path().join("orders.png");

@@ -61,24 +61,56 @@ impl<'a> Console<'a> {
         };
         let bar = ProgressBar::with_draw_target(None, target);
         warnings::keep_above(&bar);
-        Self { config, run, device, labelled, pictures, stop, json, bar, pace: None }
+        Self {
+            config,
+            run,
+            device,
+            labelled,
+            pictures,
+            stop,
+            json,
+            bar,
+            pace: None,
+        }
     }
 
     /// Says a line above the bar; on standard error when standard output is for a program.
     pub(crate) fn say(&self, line: &str) {
-        self.bar.suspend(|| if self.json { eprintln!("{line}") } else { println!("{line}") });
+        self.bar.suspend(|| {
+            if self.json {
+                eprintln!("{line}")
+            } else {
+                println!("{line}")
+            }
+        });
     }
 
-    fn embed(&self, model: &Semaim, part: &Part) -> Result<Embeddings, semaim_eval::embed::EmbedError> {
+    fn embed(
+        &self,
+        model: &Semaim,
+        part: &Part,
+    ) -> Result<Embeddings, semaim_eval::embed::EmbedError> {
         let options = EmbedOptions {
             feature: self.config.eval.feature,
             batch_size: self.config.eval.batch_size,
             workers: self.config.data.workers,
+            lanes: self.config.train.lanes,
         };
-        embed(&model.encoder, &part.source, &part.items, &self.config.augment(), options, self.device)
+        embed(
+            &model.encoder,
+            &part.source,
+            &part.items,
+            &self.config.augment(),
+            options,
+            self.device,
+        )
     }
 
-    fn knn(&self, model: &Semaim, sets: &LabelledSets) -> Result<Accuracy, Box<dyn std::error::Error + Send + Sync>> {
+    fn knn(
+        &self,
+        model: &Semaim,
+        sets: &LabelledSets,
+    ) -> Result<Accuracy, Box<dyn std::error::Error + Send + Sync>> {
         let bank = self.embed(model, &sets.bank)?;
         let queries = self.embed(model, &sets.queries)?;
         let (bank_features, bank_labels) = labelled_rows(bank);
@@ -86,13 +118,22 @@ impl<'a> Console<'a> {
         // A small bank has fewer images than the usual number of neighbours.
         let k = self.config.eval.knn_k.min(bank_labels.len().max(1));
         let accuracies = knn(
-            Labelled { features: &bank_features, labels: &bank_labels },
-            Labelled { features: &query_features, labels: &query_labels },
+            Labelled {
+                features: &bank_features,
+                labels: &bank_labels,
+            },
+            Labelled {
+                features: &query_features,
+                labels: &query_labels,
+            },
             &[k],
             self.config.eval.knn_temperature,
             self.device,
         )?;
-        accuracies.first().copied().ok_or_else(|| "no accuracy".into())
+        accuracies
+            .first()
+            .copied()
+            .ok_or_else(|| "no accuracy".into())
     }
 
     fn picture(
@@ -118,7 +159,11 @@ impl<'a> Console<'a> {
 fn labelled_rows(embeddings: Embeddings) -> (Vec<f32>, Vec<u32>) {
     let mut features = Vec::with_capacity(embeddings.features.len());
     let mut labels = Vec::with_capacity(embeddings.labels.len());
-    for (row, label) in embeddings.features.chunks(embeddings.width.max(1)).zip(embeddings.labels) {
+    for (row, label) in embeddings
+        .features
+        .chunks(embeddings.width.max(1))
+        .zip(embeddings.labels)
+    {
         if let Some(label) = label {
             features.extend_from_slice(row);
             labels.push(label);
@@ -130,7 +175,10 @@ fn labelled_rows(embeddings: Embeddings) -> (Vec<f32>, Vec<u32>) {
 impl Watcher for Console<'_> {
     fn started(&mut self, progress: Progress) {
         if progress.step > 0 {
-            self.say(&format!("going on after step {} of {}", progress.step, progress.total_steps));
+            self.say(&format!(
+                "going on after step {} of {}",
+                progress.step, progress.total_steps
+            ));
         }
         self.bar.set_length(progress.total_steps);
         self.bar.set_position(progress.step);
@@ -160,8 +208,16 @@ impl Watcher for Console<'_> {
 
     fn saved(&mut self, _progress: Progress) {}
 
-    fn evaluate(&mut self, model: &Semaim, progress: Progress, log: &mut RunLog) -> Result<(), TrainError> {
-        let failed = |source| TrainError::Evaluation { step: progress.step, source };
+    fn evaluate(
+        &mut self,
+        model: &Semaim,
+        progress: Progress,
+        log: &mut RunLog,
+    ) -> Result<(), TrainError> {
+        let failed = |source| TrainError::Evaluation {
+            step: progress.step,
+            source,
+        };
         if let Some(sets) = &self.labelled {
             self.bar.set_message("kNN");
             let accuracy = self.knn(model, sets).map_err(failed)?;

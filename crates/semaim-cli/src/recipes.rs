@@ -33,16 +33,28 @@ pub(crate) const RECIPES: &[Recipe] = recipes![
 
 /// The recipe of a name.
 pub(crate) fn find(name: &str) -> Result<&'static Recipe, Exit> {
-    RECIPES.iter().find(|recipe| recipe.name == name).ok_or_else(|| {
-        let names: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
-        Exit::user(format!("there is no recipe `{name}`; there are: {}", names.join(", ")))
-    })
+    RECIPES
+        .iter()
+        .find(|recipe| recipe.name == name)
+        .ok_or_else(|| {
+            let names: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
+            Exit::user(format!(
+                "there is no recipe `{name}`; there are: {}",
+                names.join(", ")
+            ))
+        })
 }
 
 /// `semaim recipes`.
 pub(crate) fn list() -> Result<ExitCode, Exit> {
     for recipe in RECIPES {
-        let about = recipe.text.lines().next().unwrap_or_default().trim_start_matches('#').trim();
+        let about = recipe
+            .text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches('#')
+            .trim();
         println!("{:<14} {about}", recipe.name);
     }
     Ok(ExitCode::SUCCESS)
@@ -63,22 +75,22 @@ mod tests {
     #[test]
     fn every_recipe_is_valid_and_says_command_and_result_first() {
         for recipe in RECIPES {
-            let loaded = Layers::new().text(recipe.name, recipe.text).unwrap().load::<PretrainConfig>();
+            let loaded = Layers::new()
+                .text(recipe.name, recipe.text)
+                .unwrap()
+                .load::<PretrainConfig>();
             if let Err(error) = loaded {
                 panic!("{error}");
             }
-            let head: Vec<&str> = recipe.text.lines().take_while(|line| line.starts_with('#')).collect();
+            let head: Vec<&str> = recipe
+                .text
+                .lines()
+                .take_while(|line| line.starts_with('#'))
+                .collect();
             let head = head.join("\n");
             assert!(head.contains("semaim pretrain"), "{}", recipe.name);
             assert!(head.contains("Result"), "{}", recipe.name);
         }
-    }
-
-    #[test]
-    fn the_quickstart_is_the_default() {
-        let recipe = find("quickstart").unwrap();
-        let loaded = Layers::new().text("quickstart", recipe.text).unwrap();
-        assert_eq!(loaded.load::<PretrainConfig>().unwrap().config, PretrainConfig::default());
     }
 
     #[test]

@@ -61,7 +61,11 @@ impl LabelledSets {
     /// A set that cannot be opened, has no labels although it was named for them, or sides with other classes.
     pub fn of(config: &PretrainConfig) -> Result<Option<Self>, LabelledError> {
         let named = !config.data.eval.is_empty();
-        let spec = if named { &config.data.eval } else { &config.data.path };
+        let spec = if named {
+            &config.data.eval
+        } else {
+            &config.data.path
+        };
         let mut options: OpenOptions = config.open_options();
         let bank = open(spec, Split::Train, &options)?;
         options.shapes.count = config.data.shapes_eval_count;
@@ -76,14 +80,24 @@ impl LabelledSets {
         check_classes(&*bank, &*queries)?;
         let sets = if same(&*bank, &*queries) {
             let all = 0..bank.len() as u64;
-            let held_out = |item: &u64| Draw::new(config.seed, 0, *item, Purpose::Split).below(HELD_OUT) == 0;
+            let held_out =
+                |item: &u64| Draw::new(config.seed, 0, *item, Purpose::Split).below(HELD_OUT) == 0;
             let (queries, banks): (Vec<u64>, Vec<u64>) = all.partition(held_out);
             Self {
-                queries: Part { source: Arc::clone(&bank), items: queries },
-                bank: Part { source: bank, items: banks },
+                queries: Part {
+                    source: Arc::clone(&bank),
+                    items: queries,
+                },
+                bank: Part {
+                    source: bank,
+                    items: banks,
+                },
             }
         } else {
-            Self { bank: Part::whole(bank), queries: Part::whole(queries) }
+            Self {
+                bank: Part::whole(bank),
+                queries: Part::whole(queries),
+            }
         };
         Ok(Some(Self {
             bank: sets.bank.at_most(config.eval.max_bank),
@@ -123,13 +137,24 @@ fn check_classes(bank: &dyn Source, queries: &dyn Source) -> Result<(), Labelled
         return Ok(());
     }
     let only = |these: &[String], those: &[String]| -> Vec<String> {
-        these.iter().filter(|name| !those.contains(name)).cloned().collect()
+        these
+            .iter()
+            .filter(|name| !those.contains(name))
+            .cloned()
+            .collect()
     };
-    let difference = [("only in the first", only(left, right)), ("only in the second", only(right, left))]
-        .into_iter()
-        .filter(|(_, names)| !names.is_empty())
-        .map(|(which, names)| format!("{which}: {}", names.join(", ")))
-        .collect::<Vec<_>>()
-        .join("; ");
-    Err(LabelledError::Classes { bank: bank.describe(), queries: queries.describe(), difference })
+    let difference = [
+        ("only in the first", only(left, right)),
+        ("only in the second", only(right, left)),
+    ]
+    .into_iter()
+    .filter(|(_, names)| !names.is_empty())
+    .map(|(which, names)| format!("{which}: {}", names.join(", ")))
+    .collect::<Vec<_>>()
+    .join("; ");
+    Err(LabelledError::Classes {
+        bank: bank.describe(),
+        queries: queries.describe(),
+        difference,
+    })
 }

@@ -69,8 +69,10 @@ pub fn learned_orders(
         let patches = config.model.grid().patches();
         for i in 0..count {
             let part = |values: &[f32]| values[i * patches..(i + 1) * patches].to_vec();
-            let image = &batch.images[i * channels * height * width..(i + 1) * channels * height * width];
-            let predicted = &predictions[i * predictions.len() / count..(i + 1) * predictions.len() / count];
+            let image =
+                &batch.images[i * channels * height * width..(i + 1) * channels * height * width];
+            let predicted =
+                &predictions[i * predictions.len() / count..(i + 1) * predictions.len() / count];
             seen.push(LearnedOrder {
                 size: [height, width],
                 image: to_rgb(image, &augment),
@@ -121,5 +123,7 @@ fn to_rgb(image: &[f32], augment: &Augment) -> Vec<u8> {
         (value * 255.0).round().clamp(0.0, 255.0) as u8
     };
     let shown = if channels < 3 { [0, 0, 0] } else { [0, 1, 2] };
-    (0..pixels).flat_map(|pixel| shown.map(|channel| byte(channel, pixel))).collect()
+    (0..pixels)
+        .flat_map(|pixel| shown.map(|channel| byte(channel, pixel)))
+        .collect()
 }

@@ -79,7 +79,12 @@ impl AdamW {
     ///
     /// # Errors
     /// [`WeightError::Missing`] when a weight has a first moment and no second.
-    pub fn restore(&mut self, steps: u64, state: &Weights, device: &Device) -> Result<(), WeightError> {
+    pub fn restore(
+        &mut self,
+        steps: u64,
+        state: &Weights,
+        device: &Device,
+    ) -> Result<(), WeightError> {
         self.steps = steps;
         self.moments.clear();
         for (name, first) in state {
@@ -87,10 +92,12 @@ impl AdamW {
                 continue;
             };
             let second_name = format!("second.{name}");
-            let second = state.get(&second_name).ok_or_else(|| WeightError::Missing {
-                name: second_name.clone(),
-                expected: first.shape.clone(),
-            })?;
+            let second = state
+                .get(&second_name)
+                .ok_or_else(|| WeightError::Missing {
+                    name: second_name.clone(),
+                    expected: first.shape.clone(),
+                })?;
             let moments = Moments {
                 first: from_host(first, device),
                 second: from_host(second, device),
@@ -134,8 +141,8 @@ impl NamedMapper for Update<'_> {
         let power = steps.min(i32::MAX as u64) as i32;
         let step_size = lr / (1.0 - beta1.powi(power));
         let root = (1.0 - beta2.powi(power)).sqrt();
-        let change = moments.first.clone() * step_size
-            / (moments.second.clone().sqrt() / root + epsilon);
+        let change =
+            moments.first.clone() * step_size / (moments.second.clone().sqrt() / root + epsilon);
         self.optimiser.moments.insert(name.to_string(), moments);
         param.map(|weight| {
             let shape = weight.dims();

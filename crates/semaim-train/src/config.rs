@@ -1,6 +1,6 @@
 //! Everything that can be set, with its default and what is allowed.
 //!
-//! The default is the quick start: a small encoder on the built-in `shapes`, a few minutes on two cores.
+//! The defaults are a small encoder for images of one's own; recipes say what differs from them.
 
 use semaim::config::{Decoder, DecoderWeights, Head, SemaimConfig, VitConfig};
 use semaim::order::Order;
@@ -205,6 +205,9 @@ pub struct TrainConfig {
     pub batch_size: usize,
     /// Parts that a batch is computed in, one after the other, to save memory; divides `batch_size`.
     pub accumulate: usize,
+    /// Parts of a forward and backward pass that are computed at the same time, for the cores of a CPU; 1 for a
+    /// GPU. Part of the experiment: their gradients are summed, and the sum's rounding depends on how many there are.
+    pub lanes: usize,
     /// Largest gradient norm; larger gradients are scaled down. 0: no clipping.
     pub clip_norm: f64,
     /// Probability of leaving out a residual branch of the last block, in [0, 1).
@@ -221,6 +224,7 @@ impl Default for TrainConfig {
             epochs: 20,
             batch_size: 64,
             accumulate: 1,
+            lanes: 2,
             clip_norm: 3.0,
             drop_path: 0.0,
             ema: false,
@@ -371,10 +375,18 @@ impl PretrainConfig {
 
     /// The target.
     pub fn target(&self) -> Target {
-        let TargetConfig { kind: TargetKind::Pixels, blur_size, blur_sigma, normalise, loss } =
-            self.target;
+        let TargetConfig {
+            kind: TargetKind::Pixels,
+            blur_size,
+            blur_sigma,
+            normalise,
+            loss,
+        } = self.target;
         Target::Pixels(PixelTarget {
-            blur: (blur_size > 0).then_some(Blur { size: blur_size, sigma: blur_sigma }),
+            blur: (blur_size > 0).then_some(Blur {
+                size: blur_size,
+                sigma: blur_sigma,
+            }),
             normalise,
             loss,
         })
@@ -424,7 +436,9 @@ impl PretrainConfig {
 
     /// A fresh optimiser.
     pub fn adamw(&self) -> AdamW {
-        let grouping = Grouping::Pretrain { weight_decay: self.optimiser.weight_decay };
+        let grouping = Grouping::Pretrain {
+            weight_decay: self.optimiser.weight_decay,
+        };
         AdamW::new(self.optimiser.betas, self.optimiser.epsilon, grouping)
     }
 
@@ -437,7 +451,11 @@ impl PretrainConfig {
 impl Validate for PretrainConfig {
     fn check(&self, problems: &mut Problems) {
         if let Err(error) = self.semaim().validate() {
-            let table = if error.key == "query_depth" { "decoder" } else { "model" };
+            let table = if error.key == "query_depth" {
+                "decoder"
+            } else {
+                "model"
+            };
             problems.add(format!("{table}.{}", error.key), error.message);
         }
         problems.in_range("model.depth", self.model.depth, ..=1_000);
@@ -445,7 +463,9 @@ impl Validate for PretrainConfig {
         for (axis, side) in self.model.image_size.into_iter().enumerate() {
             problems.in_range(format!("model.image_size[{axis}]"), side, ..=8_192);
         }
-        problems.within("data", |problems| self.data.check(self.model.channels, problems));
+        problems.within("data", |problems| {
+            self.data.check(self.model.channels, problems)
+        });
         problems.within("target", |problems| {
             problems.in_range("blur_size", self.target.blur_size, ..=255);
             problems.require(
@@ -455,7 +475,11 @@ impl Validate for PretrainConfig {
             );
             let sigma = self.target.blur_sigma;
             let positive = sigma.is_finite() && sigma > 0.0;
-            problems.require(positive, "blur_sigma", format!("must be above 0, is {sigma}"));
+            problems.require(
+                positive,
+                "blur_sigma",
+                format!("must be above 0, is {sigma}"),
+            );
         });
         problems.require(
             self.order.source != OrderSource::Ema || self.train.ema,
@@ -463,12 +487,18 @@ impl Validate for PretrainConfig {
             "is `ema`, which needs train.ema = true",
         );
         problems.within("train", |problems| self.train.check(problems));
-        problems.within("optimiser", |problems| self.optimiser.check(self.train.epochs, problems));
+        problems.within("optimiser", |problems| {
+            self.optimiser.check(self.train.epochs, problems)
+        });
         problems.within("eval", |problems| {
             problems.in_range("knn_k", self.eval.knn_k, 1..);
             let temperature = self.eval.knn_temperature;
             let positive = temperature.is_finite() && temperature > 0.0;
-            problems.require(positive, "knn_temperature", format!("must be above 0, is {temperature}"));
+            problems.require(
+                positive,
+                "knn_temperature",
+                format!("must be above 0, is {temperature}"),
+            );
             problems.in_range("batch_size", self.eval.batch_size, 1..=65_536);
             problems.in_range("pictures", self.eval.pictures, ..=64);
         });
@@ -489,10 +519,18 @@ impl DataConfig {
         problems.in_range("shapes_eval_count", self.shapes_eval_count, 1..);
         let [low, high] = self.crop_scale;
         let scale = low > 0.0 && low <= high && high <= 1.0;
-        problems.require(scale, "crop_scale", format!("must be two rising numbers within (0, 1], is [{low}, {high}]"));
+        problems.require(
+            scale,
+            "crop_scale",
+            format!("must be two rising numbers within (0, 1], is [{low}, {high}]"),
+        );
         let [low, high] = self.crop_ratio;
         let ratio = low > 0.0 && low <= high && high.is_finite();
-        problems.require(ratio, "crop_ratio", format!("must be two rising numbers above 0, is [{low}, {high}]"));
+        problems.require(
+            ratio,
+            "crop_ratio",
+            format!("must be two rising numbers above 0, is [{low}, {high}]"),
+        );
         problems.in_range("flip", self.flip, 0.0..=1.0);
         for (key, values) in [("mean", &self.mean), ("std", &self.std)] {
             problems.require(
@@ -517,8 +555,12 @@ impl TrainConfig {
         problems.require(
             self.accumulate >= 1 && self.batch_size.is_multiple_of(self.accumulate.max(1)),
             "accumulate",
-            format!("{} does not divide train.batch_size {}", self.accumulate, self.batch_size),
+            format!(
+                "{} does not divide train.batch_size {}",
+                self.accumulate, self.batch_size
+            ),
         );
+        problems.in_range("lanes", self.lanes, 1..=1_024);
         problems.require(
             self.clip_norm.is_finite() && self.clip_norm >= 0.0,
             "clip_norm",
@@ -544,11 +586,18 @@ impl OptimiserConfig {
         problems.require(
             self.warmup_epochs >= 0.0 && self.warmup_epochs < epochs as f64,
             "warmup_epochs",
-            format!("must be from 0 to below train.epochs {epochs}, is {}", self.warmup_epochs),
+            format!(
+                "must be from 0 to below train.epochs {epochs}, is {}",
+                self.warmup_epochs
+            ),
         );
         for (i, beta) in self.betas.into_iter().enumerate() {
             let fits = (0.0..1.0).contains(&beta);
-            problems.require(fits, format!("betas[{i}]"), format!("must be in [0, 1), is {beta}"));
+            problems.require(
+                fits,
+                format!("betas[{i}]"),
+                format!("must be in [0, 1), is {beta}"),
+            );
         }
         problems.require(
             self.epsilon.is_finite() && self.epsilon > 0.0,
@@ -574,7 +623,11 @@ mod tests {
     fn the_default_is_valid_and_survives_toml() {
         let config = Layers::new().load::<PretrainConfig>().unwrap().config;
         let text = semaim_config::to_toml(&config).unwrap();
-        let again = Layers::new().text("config", &text).unwrap().load::<PretrainConfig>().unwrap();
+        let again = Layers::new()
+            .text("config", &text)
+            .unwrap()
+            .load::<PretrainConfig>()
+            .unwrap();
         assert_eq!(again.config, config);
     }
 

@@ -10,7 +10,13 @@ use semaim::parameters::{NamedMapper, NamedVisitor, map_named, visit_named};
 pub fn update<M: Module>(ema: M, model: &M, decay: f64) -> M {
     let mut flat = Flat(BTreeMap::new());
     visit_named(model, &mut flat);
-    map_named(ema, &mut Blend { model: flat.0, decay })
+    map_named(
+        ema,
+        &mut Blend {
+            model: flat.0,
+            decay,
+        },
+    )
 }
 
 struct Flat(BTreeMap<String, Tensor<1>>);

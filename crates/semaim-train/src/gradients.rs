@@ -24,7 +24,8 @@ impl Gradients {
             fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
                 if let Some(gradient) = param.val().grad_remove(&mut self.from) {
                     let values = gradient.shape().num_elements();
-                    self.by_name.insert(name.to_string(), gradient.reshape([values]));
+                    self.by_name
+                        .insert(name.to_string(), gradient.reshape([values]));
                 }
             }
         }
@@ -82,7 +83,9 @@ impl Gradients {
 
     /// Names and gradients, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor<1>)> {
-        self.by_name.iter().map(|(name, gradient)| (name.as_str(), gradient))
+        self.by_name
+            .iter()
+            .map(|(name, gradient)| (name.as_str(), gradient))
     }
 }
 

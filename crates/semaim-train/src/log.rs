@@ -25,7 +25,11 @@ impl RunLog {
     ///
     /// # Errors
     /// The file system.
-    pub fn open(run: &RunDir, resumed_after: Option<u64>, tensorboard: bool) -> Result<Self, TrainError> {
+    pub fn open(
+        run: &RunDir,
+        resumed_after: Option<u64>,
+        tensorboard: bool,
+    ) -> Result<Self, TrainError> {
         let path = run.metrics();
         truncate(&path, resumed_after).map_err(|source| io("rewriting", &path, source))?;
         let metrics = OpenOptions::new()
@@ -42,14 +46,23 @@ impl RunLog {
         } else {
             None
         };
-        Ok(Self { path, metrics, events })
+        Ok(Self {
+            path,
+            metrics,
+            events,
+        })
     }
 
     /// Writes numbers of a step under their names; those that are not finite are `null` in the JSON.
     ///
     /// # Errors
     /// The file system.
-    pub fn scalars(&mut self, step: u64, epoch: f64, scalars: &[(&str, f64)]) -> Result<(), TrainError> {
+    pub fn scalars(
+        &mut self,
+        step: u64,
+        epoch: f64,
+        scalars: &[(&str, f64)],
+    ) -> Result<(), TrainError> {
         let mut line = Map::new();
         line.insert("step".into(), json!(step));
         line.insert("epoch".into(), json!(epoch));
@@ -98,7 +111,11 @@ impl RunLog {
 }
 
 fn io(action: &'static str, path: &Path, source: std::io::Error) -> TrainError {
-    TrainError::Io { action, path: path.to_path_buf(), source }
+    TrainError::Io {
+        action,
+        path: path.to_path_buf(),
+        source,
+    }
 }
 
 /// All entries of a run's `metrics.jsonl`; a line that a crash cut short is left out.
@@ -134,7 +151,11 @@ fn truncate(path: &Path, last: Option<u64>) -> std::io::Result<()> {
             kept.extend_from_slice(line);
         }
     }
-    if kept == before { Ok(()) } else { atomic::write_bytes(path, &kept) }
+    if kept == before {
+        Ok(())
+    } else {
+        atomic::write_bytes(path, &kept)
+    }
 }
 
 #[cfg(test)]
@@ -145,12 +166,23 @@ mod tests {
     fn entries_after_the_checkpoint_and_half_lines_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        fs::write(&path, "{\"step\":1,\"loss\":2}\n{\"step\":3,\"loss\":1}\n{\"step\":2}\n{\"step\":1,\"lo").unwrap();
+        fs::write(
+            &path,
+            "{\"step\":1,\"loss\":2}\n{\"step\":3,\"loss\":1}\n{\"step\":2}\n{\"step\":1,\"lo",
+        )
+        .unwrap();
         truncate(&path, Some(2)).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"step\":1,\"loss\":2}\n{\"step\":2}\n");
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "{\"step\":1,\"loss\":2}\n{\"step\":2}\n"
+        );
         assert_eq!(read_metrics(&path).unwrap().len(), 2);
         truncate(&path, None).unwrap();
         assert!(read_metrics(&path).unwrap().is_empty());
-        assert!(read_metrics(&folder.path().join("none")).unwrap().is_empty());
+        assert!(
+            read_metrics(&folder.path().join("none"))
+                .unwrap()
+                .is_empty()
+        );
     }
 }

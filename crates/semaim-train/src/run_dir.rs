@@ -36,7 +36,11 @@ impl RunDir {
     pub fn open(path: &Path, config: &PretrainConfig) -> Result<Self, TrainError> {
         let io = |action, path: &Path| {
             let path = path.to_path_buf();
-            move |source| TrainError::Io { action, path, source }
+            move |source| TrainError::Io {
+                action,
+                path,
+                source,
+            }
         };
         let config_path = path.join("config.toml");
         let is_run = config_path.exists();
@@ -44,7 +48,9 @@ impl RunDir {
             let mut entries = fs::read_dir(path).map_err(io("reading", path))?;
             // A run that died before its configuration was written leaves only its lock behind.
             if entries.any(|entry| !entry.is_ok_and(|e| e.file_name() == "run.lock")) {
-                return Err(TrainError::NotARun { path: path.to_path_buf() });
+                return Err(TrainError::NotARun {
+                    path: path.to_path_buf(),
+                });
             }
         }
         let text = to_toml(config)?;
@@ -64,7 +70,9 @@ impl RunDir {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(TrainError::RunInUse { path: path.to_path_buf() });
+                return Err(TrainError::RunInUse {
+                    path: path.to_path_buf(),
+                });
             }
             Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Unsupported => {}
             Err(TryLockError::Error(source)) => return Err(io("locking", &lock_path)(source)),
@@ -75,7 +83,10 @@ impl RunDir {
         );
         atomic::write_bytes(&config_path, format!("{header}{text}").as_bytes())
             .map_err(io("writing", &config_path))?;
-        Ok(Self { path: path.to_path_buf(), _lock: lock })
+        Ok(Self {
+            path: path.to_path_buf(),
+            _lock: lock,
+        })
     }
 
     /// The folder.
@@ -103,8 +114,14 @@ impl RunDir {
     ///
     /// # Errors
     /// A device or the file system.
-    pub fn save(&self, state: &TrainState, keep: impl Fn(u64) -> bool) -> Result<PathBuf, TrainError> {
-        let path = self.checkpoints().join(format!("step-{:09}.safetensors", state.counts.step));
+    pub fn save(
+        &self,
+        state: &TrainState,
+        keep: impl Fn(u64) -> bool,
+    ) -> Result<PathBuf, TrainError> {
+        let path = self
+            .checkpoints()
+            .join(format!("step-{:09}.safetensors", state.counts.step));
         state.save(&path)?;
         let mut steps = self.steps()?;
         steps.retain(|(step, _)| *step <= state.counts.step);
@@ -125,7 +142,11 @@ impl RunDir {
     ///
     /// # Errors
     /// When there are checkpoints and none can be read.
-    pub fn newest(&self, fresh: &TrainState, device: &Device) -> Result<Option<TrainState>, TrainError> {
+    pub fn newest(
+        &self,
+        fresh: &TrainState,
+        device: &Device,
+    ) -> Result<Option<TrainState>, TrainError> {
         let mut reasons = Vec::new();
         for (_, path) in self.steps()?.iter().rev() {
             match fresh.clone().load(path, device) {
@@ -156,7 +177,11 @@ impl RunDir {
     /// The checkpoints there are, by step.
     fn steps(&self) -> Result<Vec<(u64, PathBuf)>, TrainError> {
         let folder = self.checkpoints();
-        let failed = |source| TrainError::Io { action: "reading", path: folder.clone(), source };
+        let failed = |source| TrainError::Io {
+            action: "reading",
+            path: folder.clone(),
+            source,
+        };
         let mut steps = Vec::new();
         for entry in fs::read_dir(&folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -178,13 +203,19 @@ impl RunDir {
 fn differences(before: &str, now: &str) -> Vec<String> {
     let (before, now) = (flat(before), flat(now));
     let value = |side: &[(String, String)], key: &str| {
-        side.iter().find(|(k, _)| k == key).map_or("not set".to_string(), |(_, v)| v.clone())
+        side.iter()
+            .find(|(k, _)| k == key)
+            .map_or("not set".to_string(), |(_, v)| v.clone())
     };
     let mut keys: Vec<&String> = before.iter().chain(&now).map(|(key, _)| key).collect();
     keys.sort();
     keys.dedup();
     keys.into_iter()
-        .filter(|key| !VOLATILE_KEYS.iter().any(|v| *key == v || key.starts_with(&format!("{v}."))))
+        .filter(|key| {
+            !VOLATILE_KEYS
+                .iter()
+                .any(|v| *key == v || key.starts_with(&format!("{v}.")))
+        })
         .filter_map(|key| {
             let (then, now) = (value(&before, key), value(&now, key));
             (then != now).then(|| format!("{key} ({then} then, {now} now)"))
@@ -196,8 +227,16 @@ fn differences(before: &str, now: &str) -> Vec<String> {
 fn flat(text: &str) -> Vec<(String, String)> {
     let mut table = String::new();
     let mut lines: Vec<(String, String)> = Vec::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).filter(|n| is_key(n)) {
+    for line in text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .filter(|n| is_key(n))
+        {
             table = format!("{name}.");
         } else if let Some((key, value)) = line.split_once(" = ").filter(|(key, _)| is_key(key)) {
             lines.push((format!("{table}{key}"), value.to_string()));
@@ -209,7 +248,8 @@ fn flat(text: &str) -> Vec<(String, String)> {
 }
 
 fn is_key(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '.')
+    text.chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '.')
         && text.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
@@ -249,11 +289,17 @@ mod tests {
         let path = folder.path().join("a/b");
         let config = PretrainConfig::default();
         let first = RunDir::open(&path, &config).unwrap();
-        assert!(matches!(RunDir::open(&path, &config), Err(TrainError::RunInUse { .. })));
+        assert!(matches!(
+            RunDir::open(&path, &config),
+            Err(TrainError::RunInUse { .. })
+        ));
         drop(first);
         RunDir::open(&path, &config).unwrap();
         let other = PretrainConfig { seed: 1, ..config };
         let refused = RunDir::open(&path, &other).unwrap_err();
-        assert!(refused.to_string().contains("seed (0 then, 1 now)"), "{refused}");
+        assert!(
+            refused.to_string().contains("seed (0 then, 1 now)"),
+            "{refused}"
+        );
     }
 }

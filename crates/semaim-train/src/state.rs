@@ -7,7 +7,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use semaim::model::Semaim;
-use semaim::parameters::{Weights, with_weights, weights};
+use semaim::parameters::{Weights, weights, with_weights};
 use semaim_checkpoint::tensors::{TensorFile, TensorFileError};
 
 use crate::adamw::AdamW;
@@ -51,7 +51,10 @@ impl TrainState {
     pub fn save(&self, path: &Path) -> Result<(), TrainError> {
         let mut all = Weights::new();
         let mut put = |prefix: &str, part: Weights| {
-            all.extend(part.into_iter().map(|(name, weight)| (format!("{prefix}{name}"), weight)));
+            all.extend(
+                part.into_iter()
+                    .map(|(name, weight)| (format!("{prefix}{name}"), weight)),
+            );
         };
         put(MODEL, weights(&self.model)?);
         if let Some(ema) = &self.ema {
@@ -65,10 +68,16 @@ impl TrainState {
             ("data_len", self.counts.data_len),
             ("adamw_steps", self.optimiser.steps()),
         ];
-        let mut metadata: BTreeMap<String, String> =
-            numbers.iter().map(|(key, value)| ((*key).to_string(), value.to_string())).collect();
+        let mut metadata: BTreeMap<String, String> = numbers
+            .iter()
+            .map(|(key, value)| ((*key).to_string(), value.to_string()))
+            .collect();
         metadata.insert("semaim_version".into(), env!("CARGO_PKG_VERSION").into());
-        TensorFile { weights: all, metadata }.write(path)?;
+        TensorFile {
+            weights: all,
+            metadata,
+        }
+        .write(path)?;
         Ok(())
     }
 
@@ -82,16 +91,27 @@ impl TrainState {
             let text = file.metadata.get(key).and_then(|text| text.parse().ok());
             text.ok_or_else(|| {
                 let message = format!("its metadata has no number `{key}`");
-                TensorFileError::Damaged { path: path.to_path_buf(), message }.into()
+                TensorFileError::Damaged {
+                    path: path.to_path_buf(),
+                    message,
+                }
+                .into()
             })
         };
         let part = |prefix: &str| -> Weights {
             file.weights
                 .iter()
-                .filter_map(|(name, weight)| Some((name.strip_prefix(prefix)?.to_string(), weight.clone())))
+                .filter_map(|(name, weight)| {
+                    Some((name.strip_prefix(prefix)?.to_string(), weight.clone()))
+                })
                 .collect()
         };
-        let Self { model, ema, mut optimiser, .. } = self;
+        let Self {
+            model,
+            ema,
+            mut optimiser,
+            ..
+        } = self;
         optimiser.restore(number("adamw_steps")?, &part(OPTIMISER), device)?;
         Ok(Self {
             model: with_weights(model, &part(MODEL))?,

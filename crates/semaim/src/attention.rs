@@ -30,9 +30,14 @@ pub fn attend(
     );
     let mixed = match bias {
         // The backend's own attention has no backward pass, so it serves what needs none.
-        None if !tracked => {
-            module::attention(query, key, value, None, None, AttentionModuleOptions::default())
-        }
+        None if !tracked => module::attention(
+            query,
+            key,
+            value,
+            None,
+            None,
+            AttentionModuleOptions::default(),
+        ),
         _ => scores(query, key, scale, bias).matmul(value),
     };
     merge_heads(mixed)

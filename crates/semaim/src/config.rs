@@ -106,7 +106,10 @@ impl VitConfig {
         if self.patch_size == 0 {
             return error("patch_size", "must be at least 1".into());
         }
-        for (axis, side) in [("height", self.image_size[0]), ("width", self.image_size[1])] {
+        for (axis, side) in [
+            ("height", self.image_size[0]),
+            ("width", self.image_size[1]),
+        ] {
             if side == 0 || !side.is_multiple_of(self.patch_size) {
                 return error(
                     "image_size",
@@ -261,16 +264,67 @@ mod tests {
     fn sizes_that_do_not_fit_are_named() {
         let key = |config: VitConfig| config.validate().unwrap_err().key;
         let base = VitConfig::default;
-        assert_eq!(key(VitConfig { image_size: [224, 225], ..base() }), "image_size");
-        assert_eq!(key(VitConfig { image_size: [0, 224], ..base() }), "image_size");
-        assert_eq!(key(VitConfig { patch_size: 0, ..base() }), "patch_size");
-        assert_eq!(key(VitConfig { num_heads: 5, ..base() }), "embed_dim");
-        assert_eq!(key(VitConfig { embed_dim: 6, num_heads: 3, ..base() }), "embed_dim");
+        assert_eq!(
+            key(VitConfig {
+                image_size: [224, 225],
+                ..base()
+            }),
+            "image_size"
+        );
+        assert_eq!(
+            key(VitConfig {
+                image_size: [0, 224],
+                ..base()
+            }),
+            "image_size"
+        );
+        assert_eq!(
+            key(VitConfig {
+                patch_size: 0,
+                ..base()
+            }),
+            "patch_size"
+        );
+        assert_eq!(
+            key(VitConfig {
+                num_heads: 5,
+                ..base()
+            }),
+            "embed_dim"
+        );
+        assert_eq!(
+            key(VitConfig {
+                embed_dim: 6,
+                num_heads: 3,
+                ..base()
+            }),
+            "embed_dim"
+        );
         assert_eq!(key(VitConfig { depth: 0, ..base() }), "depth");
-        assert_eq!(key(VitConfig { channels: 0, ..base() }), "channels");
-        assert_eq!(key(VitConfig { mlp_ratio: f64::NAN, ..base() }), "mlp_ratio");
-        let decoder = Decoder { query_depth: 5, ..Decoder::default() };
-        let error = SemaimConfig { vit: base(), decoder }.validate().unwrap_err();
+        assert_eq!(
+            key(VitConfig {
+                channels: 0,
+                ..base()
+            }),
+            "channels"
+        );
+        assert_eq!(
+            key(VitConfig {
+                mlp_ratio: f64::NAN,
+                ..base()
+            }),
+            "mlp_ratio"
+        );
+        let decoder = Decoder {
+            query_depth: 5,
+            ..Decoder::default()
+        };
+        let error = SemaimConfig {
+            vit: base(),
+            decoder,
+        }
+        .validate()
+        .unwrap_err();
         assert_eq!(error.key, "query_depth");
     }
 }

@@ -36,7 +36,11 @@ impl DropPath {
                 let rate = drop_path * block as f64 / (depth.max(2) - 1) as f64;
                 for branch in branches {
                     let keep = !draw.chance(rate);
-                    branch.push(if keep { (1.0 / (1.0 - rate)) as f32 } else { 0.0 });
+                    branch.push(if keep {
+                        (1.0 / (1.0 - rate)) as f32
+                    } else {
+                        0.0
+                    });
                 }
             }
         }
@@ -75,7 +79,11 @@ mod tests {
         let items: Vec<u64> = (0..4000).collect();
         let drawn = DropPath::draw(0.4, 3, 1, 0, &items, &Device::flex()).unwrap();
         let values = |block: usize, branch: usize| -> Vec<f32> {
-            drawn.branches[block][branch].clone().into_data().try_to_vec().unwrap()
+            drawn.branches[block][branch]
+                .clone()
+                .into_data()
+                .try_to_vec()
+                .unwrap()
         };
         assert!(values(0, 0).iter().all(|&v| v == 1.0));
         let last = values(2, 1);
@@ -91,7 +99,11 @@ mod tests {
         let device = Device::flex();
         let draw = |items: &[u64]| -> Vec<f32> {
             let drawn = DropPath::draw(0.5, 4, 1, 3, items, &device).unwrap();
-            drawn.branches[3][0].clone().into_data().try_to_vec().unwrap()
+            drawn.branches[3][0]
+                .clone()
+                .into_data()
+                .try_to_vec()
+                .unwrap()
         };
         let together = draw(&[5, 6, 7, 8]);
         assert_eq!(draw(&[7]), together[2..3]);

@@ -99,7 +99,9 @@ impl Orderer {
     /// Builds the order's table for a grid.
     pub fn new(order: Order, grid: Grid, device: &Device) -> Self {
         let fixed = |key: &dyn Fn(usize, usize) -> f32| -> Vec<f32> {
-            grid.places().map(|(row, column)| key(row, column)).collect()
+            grid.places()
+                .map(|(row, column)| key(row, column))
+                .collect()
         };
         let columns = grid.columns;
         let rows: Vec<Vec<f32>> = match order {
@@ -120,11 +122,17 @@ impl Orderer {
             Order::CenterOut => {
                 let (vertical, horizontal) =
                     (central_squares(grid.rows), central_squares(grid.columns));
-                vec![fixed(&|row, column| -depth((row, column), vertical, horizontal))]
+                vec![fixed(&|row, column| {
+                    -depth((row, column), vertical, horizontal)
+                })]
             }
             Order::Raster => vec![fixed(&|row, column| (row * columns + column) as f32)],
             Order::Snake => vec![fixed(&|row, column| {
-                let column = if row % 2 == 1 { columns - 1 - column } else { column };
+                let column = if row % 2 == 1 {
+                    columns - 1 - column
+                } else {
+                    column
+                };
                 (row * columns + column) as f32
             })],
             Order::Stochastic | Order::Similarity => vec![fixed(&|_, _| 0.0)],
@@ -217,7 +225,9 @@ fn windows(centre: usize, side: usize) -> Nested {
         let start = if published && half == 1 && !(3..=10).contains(&centre) {
             if centre < 3 { 0 } else { end - 2 }
         } else {
-            centre.saturating_sub(half).min(end.saturating_sub(2 * half))
+            centre
+                .saturating_sub(half)
+                .min(end.saturating_sub(2 * half))
         };
         (start, (start + 2 * half).min(end))
     })
@@ -306,7 +316,10 @@ mod tests {
             for centre in 0..side {
                 let [narrow, middle, wide] = windows(centre, side);
                 assert!(narrow.0 <= centre && centre < narrow.1, "{side} {centre}");
-                assert!(middle.0 <= narrow.0 && narrow.1 <= middle.1, "{side} {centre}");
+                assert!(
+                    middle.0 <= narrow.0 && narrow.1 <= middle.1,
+                    "{side} {centre}"
+                );
                 assert!(wide.0 <= middle.0 && middle.1 <= wide.1, "{side} {centre}");
                 assert!(wide.1 <= side);
             }
@@ -335,7 +348,10 @@ mod tests {
     #[test]
     fn semantic_order_starts_at_the_most_similar_patch_of_a_wide_grid() {
         let device = Device::flex();
-        let grid = Grid { rows: 2, columns: 5 };
+        let grid = Grid {
+            rows: 2,
+            columns: 5,
+        };
         let mut similarity = vec![0.0; 10];
         similarity[7] = 1.0; // row 1, column 2
         let similarity = Tensor::from_data(TensorData::new(similarity, [1, 10]), &device);
@@ -346,8 +362,16 @@ mod tests {
             .try_to_vec()
             .unwrap();
         let expected = [
-            5_f32.sqrt(), 2_f32.sqrt(), 1.0, 2_f32.sqrt(), 5_f32.sqrt(),
-            2.0, 1.0, 0.0, 1.0, 2.0,
+            5_f32.sqrt(),
+            2_f32.sqrt(),
+            1.0,
+            2_f32.sqrt(),
+            5_f32.sqrt(),
+            2.0,
+            1.0,
+            0.0,
+            1.0,
+            2.0,
         ];
         for (key, expected) in keys.iter().zip(expected) {
             assert!((0.0..1e-3).contains(&(key - expected)), "{key} {expected}");
@@ -360,7 +384,12 @@ mod tests {
         let keys = Tensor::from_data(TensorData::new(vec![1.0_f32, 0.0, 1.0], [1, 3]), &device);
         let visibility = Visibility::of(keys);
         let seen = |bias: Tensor<4>| -> Vec<bool> {
-            bias.into_data().try_to_vec::<f32>().unwrap().iter().map(|&v| v == 0.0).collect()
+            bias.into_data()
+                .try_to_vec::<f32>()
+                .unwrap()
+                .iter()
+                .map(|&v| v == 0.0)
+                .collect()
         };
         let (t, f) = (true, false);
         assert_eq!(

@@ -22,12 +22,18 @@ pub trait NamedMapper {
 
 /// Shows every weight of a model to a visitor, in a fixed order.
 pub fn visit_named<M: Module, V: NamedVisitor>(model: &M, visitor: &mut V) {
-    model.visit(&mut Named { path: Vec::new(), inner: visitor });
+    model.visit(&mut Named {
+        path: Vec::new(),
+        inner: visitor,
+    });
 }
 
 /// Passes every weight of a model through a mapper, in a fixed order.
 pub fn map_named<M: Module, F: NamedMapper>(model: M, mapper: &mut F) -> M {
-    model.map(&mut Named { path: Vec::new(), inner: mapper })
+    model.map(&mut Named {
+        path: Vec::new(),
+        inner: mapper,
+    })
 }
 
 struct Named<'a, T> {
@@ -38,12 +44,22 @@ struct Named<'a, T> {
 impl<T> Named<'_, T> {
     fn enter(&mut self, name: &str, container_type: &str) {
         // The variant of an enum (which prediction head) is no part of a checkpoint name.
-        let silent = container_type.starts_with("Enum") || (self.path.is_empty() && name == "encoder");
-        self.path.push(if silent { String::new() } else { name.to_string() });
+        let silent =
+            container_type.starts_with("Enum") || (self.path.is_empty() && name == "encoder");
+        self.path.push(if silent {
+            String::new()
+        } else {
+            name.to_string()
+        });
     }
 
     fn name(&self) -> String {
-        let parts: Vec<&str> = self.path.iter().map(String::as_str).filter(|p| !p.is_empty()).collect();
+        let parts: Vec<&str> = self
+            .path
+            .iter()
+            .map(String::as_str)
+            .filter(|p| !p.is_empty())
+            .collect();
         parts.join(".")
     }
 }
@@ -127,9 +143,17 @@ pub enum WeightError {
 /// [`WeightError::Device`] when the backend fails.
 pub fn to_host<const D: usize>(name: &str, tensor: Tensor<D>) -> Result<Weight, WeightError> {
     let shape = tensor.dims().to_vec();
-    let failed = |message: String| WeightError::Device { name: name.to_string(), message };
-    let data = tensor.try_into_data().map_err(|error| failed(format!("{error:?}")))?;
-    let values = data.convert::<f32>().try_to_vec::<f32>().map_err(|error| failed(format!("{error:?}")))?;
+    let failed = |message: String| WeightError::Device {
+        name: name.to_string(),
+        message,
+    };
+    let data = tensor
+        .try_into_data()
+        .map_err(|error| failed(format!("{error:?}")))?;
+    let values = data
+        .convert::<f32>()
+        .try_to_vec::<f32>()
+        .map_err(|error| failed(format!("{error:?}")))?;
     Ok(Weight { shape, values })
 }
 
@@ -173,7 +197,11 @@ pub fn with_weights<M: Module>(model: M, weights: &Weights) -> Result<M, WeightE
                 None => WeightError::Missing { name, expected },
                 Some(weight) if weight.shape != expected => {
                     let found = weight.shape.clone();
-                    WeightError::Shape { name, expected, found }
+                    WeightError::Shape {
+                        name,
+                        expected,
+                        found,
+                    }
                 }
                 Some(weight) => return param.map(|old| from_host(weight, &old.device())),
             };
@@ -181,7 +209,10 @@ pub fn with_weights<M: Module>(model: M, weights: &Weights) -> Result<M, WeightE
             param
         }
     }
-    let mut load = Load { weights, error: None };
+    let mut load = Load {
+        weights,
+        error: None,
+    };
     let model = map_named(model, &mut load);
     load.error.map_or(Ok(model), Err)
 }

@@ -83,7 +83,10 @@ mod tests {
 
     #[test]
     fn class_row_is_zero_and_columns_come_first() {
-        let grid = Grid { rows: 2, columns: 3 };
+        let grid = Grid {
+            rows: 2,
+            columns: 3,
+        };
         let table = sin_cos(8, grid);
         assert_eq!(table.len(), 7 * 8);
         assert!(table[..8].iter().all(|&v| v == 0.0));
@@ -95,8 +98,14 @@ mod tests {
 
     #[test]
     fn resizing_keeps_constants_and_the_class_row() {
-        let from = Grid { rows: 3, columns: 5 };
-        let to = Grid { rows: 7, columns: 2 };
+        let from = Grid {
+            rows: 3,
+            columns: 5,
+        };
+        let to = Grid {
+            rows: 7,
+            columns: 2,
+        };
         let mut table = vec![9.0; 4];
         table.extend(std::iter::repeat_n(2.5, from.patches() * 4));
         let resized = resize(&table, 4, from, to);

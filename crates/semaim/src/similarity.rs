@@ -47,7 +47,10 @@ pub fn mean_similarity(tokens: Tensor<3>) -> Tensor<2> {
 
 fn split(tokens: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
     let [_, count, _] = tokens.dims();
-    (tokens.clone().narrow(1, 0, 1), tokens.narrow(1, 1, count - 1))
+    (
+        tokens.clone().narrow(1, 0, 1),
+        tokens.narrow(1, 1, count - 1),
+    )
 }
 
 /// `one [batch, 1, embed_dim]`, `patches [batch, patches, embed_dim]`.

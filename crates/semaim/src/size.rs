@@ -66,7 +66,11 @@ mod tests {
                         num_heads: 3,
                         mlp_ratio: 2.5,
                     },
-                    decoder: Decoder { query_depth: 2, weights: weights_of, head },
+                    decoder: Decoder {
+                        query_depth: 2,
+                        weights: weights_of,
+                        head,
+                    },
                 };
                 let model = config.init(&target, 0, &Device::flex()).unwrap();
                 let counted: usize = weights(&model)

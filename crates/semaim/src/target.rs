@@ -125,7 +125,9 @@ impl Blur {
             let data = TensorData::new(self.band(side), [1, 1, side, side]);
             Tensor::<4>::from_data(data, &device)
         };
-        band(height).matmul(images).matmul(band(width).swap_dims(2, 3))
+        band(height)
+            .matmul(images)
+            .matmul(band(width).swap_dims(2, 3))
     }
 
     /// `[side, side]`: row i holds the kernel centred on i, cut off at the borders.
@@ -159,11 +161,14 @@ mod tests {
         let mut point = vec![0.0_f32; 7 * 5];
         point[3 * 5 + 2] = 1.0;
         let image = Tensor::from_data(TensorData::new(point, [1, 1, 7, 5]), &device);
-        let blurred: Vec<f32> = Blur { size: 3, sigma: 1.0 }
-            .apply(image)
-            .into_data()
-            .try_to_vec()
-            .unwrap();
+        let blurred: Vec<f32> = Blur {
+            size: 3,
+            sigma: 1.0,
+        }
+        .apply(image)
+        .into_data()
+        .try_to_vec()
+        .unwrap();
         let side = (-0.5_f32).exp();
         let total = 1.0 + 2.0 * side;
         let expected = [side / total, 1.0 / total, side / total];
@@ -184,9 +189,16 @@ mod tests {
             .map(|i| (100 * (i / 8) + 10 * (i % 8 / 4) + i % 4) as f32)
             .collect();
         let image = Tensor::from_data(TensorData::new(values, [1, 2, 2, 4]), &device);
-        let target = PixelTarget { blur: None, normalise: false, loss: PixelLoss::L2 };
+        let target = PixelTarget {
+            blur: None,
+            normalise: false,
+            loss: PixelLoss::L2,
+        };
         let patches: Vec<f32> = target.values(image, 2).into_data().try_to_vec().unwrap();
-        assert_eq!(patches[..8], [0.0, 100.0, 1.0, 101.0, 10.0, 110.0, 11.0, 111.0]);
+        assert_eq!(
+            patches[..8],
+            [0.0, 100.0, 1.0, 101.0, 10.0, 110.0, 11.0, 111.0]
+        );
         assert_eq!(patches[8..10], [2.0, 102.0]);
     }
 
@@ -194,7 +206,10 @@ mod tests {
     fn a_patch_of_one_value_does_not_divide_by_zero() {
         let device = Device::flex();
         let image = Tensor::<4>::ones([1, 1, 2, 2], &device);
-        let target = PixelTarget { blur: None, ..PixelTarget::default() };
+        let target = PixelTarget {
+            blur: None,
+            ..PixelTarget::default()
+        };
         let values: Vec<f32> = target.values(image, 1).into_data().try_to_vec().unwrap();
         assert_eq!(values, [0.0; 4]);
     }

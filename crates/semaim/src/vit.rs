@@ -179,8 +179,7 @@ impl Vit {
         Self {
             patch_embed: PatchEmbed::zeros(config, device),
             cls_token: Param::from_tensor(Tensor::zeros([1, 1, d], device)),
-            pos_embed: Param::from_tensor(Tensor::from_data(table, device))
-                .set_require_grad(false),
+            pos_embed: Param::from_tensor(Tensor::from_data(table, device)).set_require_grad(false),
             blocks: (0..config.depth)
                 .map(|_| Block::zeros(config, device))
                 .collect(),
@@ -226,10 +225,16 @@ impl Vit {
     pub fn class_attention(&self, images: Tensor<4>) -> Tensor<2> {
         let h = self.embed(images);
         match self.blocks.split_last() {
-            Some((last, before)) => {
-                last.class_attention(before.iter().fold(h, |h, block| block.forward(h, None, None)))
-            }
-            None => h.narrow(1, 1, self.grid().patches()).zeros_like().mean_dim(2).squeeze_dim(2),
+            Some((last, before)) => last.class_attention(
+                before
+                    .iter()
+                    .fold(h, |h, block| block.forward(h, None, None)),
+            ),
+            None => h
+                .narrow(1, 1, self.grid().patches())
+                .zeros_like()
+                .mean_dim(2)
+                .squeeze_dim(2),
         }
     }
 

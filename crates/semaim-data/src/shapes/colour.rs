@@ -59,8 +59,8 @@ impl Palette {
         let mut between = |low: f32, high: f32| blend(low, high, draw.uniform());
         let hue = between(0.0, 1.0);
         let ground = between(0.28, 0.72);
-        let relief = between(0.04, 0.11);
-        let saturation = between(0.15, 0.6);
+        let relief = between(0.02, 0.08);
+        let saturation = between(0.1, 0.4);
         let ground_colours = [
             tint(hue, saturation, ground - relief),
             tint(hue + between(-0.1, 0.1), saturation, ground + relief),

@@ -12,15 +12,15 @@ use super::silhouette::{Placed, Silhouette};
 use super::texture::{Family, Texture};
 
 /// The smallest and largest area of a whole object, in squares of the shorter side.
-pub(super) const AREA: [f32; 2] = [0.08, 0.4];
+pub(super) const AREA: [f32; 2] = [0.14, 0.45];
 /// How much of an object's area lies within the frame, at least.
 pub(super) const INSIDE: f32 = 0.88;
 /// How often an object wears the texture typical of its class.
-const TYPICAL: f64 = 0.8;
+const TYPICAL: f64 = 0.85;
 /// How often the ground wears a texture typical of no class. Were it as loud as the object, a sum of what all
 /// patches show would hold more of the ground than of the object, and a short pre-training could not tell them
 /// apart.
-const QUIET: f64 = 0.85;
+const QUIET: f64 = 0.95;
 /// The largest turn of an object to either side, in full turns.
 const TILT: f32 = 0.125;
 /// How often a strand crosses the picture in front of everything.

@@ -23,11 +23,17 @@ pub(crate) struct Tolerance {
 
 impl Tolerance {
     pub(crate) fn relative(relative: f64) -> Self {
-        Self { relative, absolute: 0.0 }
+        Self {
+            relative,
+            absolute: 0.0,
+        }
     }
 
     pub(crate) fn exact() -> Self {
-        Self { relative: 0.0, absolute: 0.0 }
+        Self {
+            relative: 0.0,
+            absolute: 0.0,
+        }
     }
 }
 
@@ -51,7 +57,10 @@ impl Comparisons {
         let shape = found.dims().to_vec();
         let axes = |shape: &[usize]| -> usize { shape.iter().product() };
         if axes(&shape) != axes(&expected.shape) {
-            return Err(format!("{what}: shape {shape:?}, recorded {:?}", expected.shape));
+            return Err(format!(
+                "{what}: shape {shape:?}, recorded {:?}",
+                expected.shape
+            ));
         }
         self.slice(what, &values(found)?, &expected.values, tolerance)
     }
@@ -65,14 +74,20 @@ impl Comparisons {
     ) -> Result<(), Failure> {
         self.count += 1;
         if found.len() != expected.len() {
-            return Err(format!("{what}: {} values, recorded {}", found.len(), expected.len()));
+            return Err(format!(
+                "{what}: {} values, recorded {}",
+                found.len(),
+                expected.len()
+            ));
         }
         let allowed = tolerance.relative * largest(expected) + tolerance.absolute;
         for (i, (f, e)) in found.iter().zip(expected).enumerate() {
             // Written so that a NaN fails.
             let close = (f - e).abs() <= allowed;
             if !close {
-                return Err(format!("{what}[{i}]: {f} where {e} is recorded, allowed difference {allowed:.2e}"));
+                return Err(format!(
+                    "{what}[{i}]: {f} where {e} is recorded, allowed difference {allowed:.2e}"
+                ));
             }
         }
         Ok(())

@@ -55,10 +55,18 @@ fn every_recorded_file_agrees() {
         .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
         .collect();
     paths.sort();
-    assert!(!paths.is_empty(), "no *.safetensors in {}", folder.display());
+    assert!(
+        !paths.is_empty(),
+        "no *.safetensors in {}",
+        folder.display()
+    );
     let mut failures = Vec::new();
     for path in paths {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         match check(&path) {
             Ok(Outcome::Agrees(count)) => println!("agrees   {name}: {count} comparisons"),
             Ok(Outcome::Pending(what)) => println!("pending  {name}: {what}"),

@@ -50,14 +50,24 @@ fn numbers<const N: usize>(name: &str) -> Result<[f64; N], Failure> {
             .filter(|&end| rest.is_char_boundary(end))
             .find(|&end| rest[..end].parse::<f64>().is_ok())
             .ok_or_else(|| format!("no number in `{name}`"))?;
-        found.push(rest[..end].trim_end_matches('.').parse().map_err(|_| format!("`{name}`"))?);
+        found.push(
+            rest[..end]
+                .trim_end_matches('.')
+                .parse()
+                .map_err(|_| format!("`{name}`"))?,
+        );
         rest = &rest[end..];
     }
-    found.try_into().map_err(|found| format!("numbers {found:?} in `{name}`"))
+    found
+        .try_into()
+        .map_err(|found| format!("numbers {found:?} in `{name}`"))
 }
 
 fn square(side: f64) -> Grid {
-    Grid { rows: side as usize, columns: side as usize }
+    Grid {
+        rows: side as usize,
+        columns: side as usize,
+    }
 }
 
 fn as_f64(values: &[f32]) -> Vec<f64> {
@@ -67,7 +77,12 @@ fn as_f64(values: &[f32]) -> Vec<f64> {
 fn table(compare: &mut Comparisons, name: &str, array: &Array) -> Result<(), Failure> {
     let [dim, side] = numbers(name)?;
     let ours = sin_cos(dim as usize, square(side));
-    compare.slice(name, &as_f64(&ours), &array.values, Tolerance::relative(1e-6))
+    compare.slice(
+        name,
+        &as_f64(&ours),
+        &array.values,
+        Tolerance::relative(1e-6),
+    )
 }
 
 /// The published table, resized.
@@ -75,18 +90,31 @@ fn interpolated(compare: &mut Comparisons, name: &str, array: &Array) -> Result<
     let [from, to] = numbers(name)?;
     let dim = array.shape.last().copied().unwrap_or(0);
     let ours = resize(&sin_cos(dim, square(from)), dim, square(from), square(to));
-    compare.slice(name, &as_f64(&ours), &array.values, Tolerance::relative(1e-5))
+    compare.slice(
+        name,
+        &as_f64(&ours),
+        &array.values,
+        Tolerance::relative(1e-5),
+    )
 }
 
 fn schedule(compare: &mut Comparisons, name: &str, array: &Array) -> Result<(), Failure> {
     let [peak, min, warmup_epochs, epochs, every] = numbers(name)?;
-    let schedule = LearningRate { peak, min, warmup_epochs, epochs };
-    let ours: Vec<f64> = (0..array.values.len()).map(|i| schedule.at(i as f64 * every)).collect();
+    let schedule = LearningRate {
+        peak,
+        min,
+        warmup_epochs,
+        epochs,
+    };
+    let ours: Vec<f64> = (0..array.values.len())
+        .map(|i| schedule.at(i as f64 * every))
+        .collect();
     compare.slice(name, &ours, &array.values, Tolerance::relative(1e-9))
 }
 
 fn layer_decay(compare: &mut Comparisons, value: &Value) -> Result<(), Failure> {
-    let number = |value: &Value, key: &str| value[key].as_f64().ok_or_else(|| format!("no `{key}`"));
+    let number =
+        |value: &Value, key: &str| value[key].as_f64().ok_or_else(|| format!("no `{key}`"));
     let grouping = Grouping::LayerDecay {
         weight_decay: number(value, "weight_decay")?,
         decay: number(value, "decay")?,
@@ -99,9 +127,17 @@ fn layer_decay(compare: &mut Comparisons, value: &Value) -> Result<(), Failure> 
             _ => 2,
         };
         let group = grouping.of(name, axes);
-        let recorded = [number(recorded, "lr_scale")?, number(recorded, "weight_decay")?];
+        let recorded = [
+            number(recorded, "lr_scale")?,
+            number(recorded, "weight_decay")?,
+        ];
         let ours = [group.lr_scale, group.weight_decay];
-        compare.slice(&format!("layer_decay.{name}"), &ours, &recorded, Tolerance::relative(1e-9))?;
+        compare.slice(
+            &format!("layer_decay.{name}"),
+            &ours,
+            &recorded,
+            Tolerance::relative(1e-9),
+        )?;
     }
     Ok(())
 }
@@ -110,32 +146,62 @@ fn decay(compare: &mut Comparisons, value: &Value) -> Result<(), Failure> {
     for (epoch, recorded) in value.as_object().ok_or("ema_decay_by_epoch is no object")? {
         let ours = ema_decay(epoch.parse().map_err(|_| format!("epoch `{epoch}`"))?);
         let recorded = recorded.as_f64().ok_or("an EMA decay that is no number")?;
-        compare.slice(&format!("ema decay of epoch {epoch}"), &[ours], &[recorded], Tolerance::relative(1e-9))?;
+        compare.slice(
+            &format!("ema decay of epoch {epoch}"),
+            &[ours],
+            &[recorded],
+            Tolerance::relative(1e-9),
+        )?;
     }
     Ok(())
 }
 
 fn neighbours(compare: &mut Comparisons, file: &Recorded, value: &Value) -> Result<(), Failure> {
-    let features = |part: &str| Ok::<_, Failure>(file.array(&format!("knn.{part}_features"))?.as_f32());
+    let features =
+        |part: &str| Ok::<_, Failure>(file.array(&format!("knn.{part}_features"))?.as_f32());
     let labels = |part: &str| -> Result<Vec<u32>, Failure> {
-        Ok(file.array(&format!("knn.{part}_labels"))?.values.iter().map(|&v| v as u32).collect())
+        Ok(file
+            .array(&format!("knn.{part}_labels"))?
+            .values
+            .iter()
+            .map(|&v| v as u32)
+            .collect())
     };
     let (bank, bank_labels) = (features("train")?, labels("train")?);
     let (queries, query_labels) = (features("test")?, labels("test")?);
     let temperature = value["temperature"].as_f64().ok_or("no `temperature`")?;
-    for (k, recorded) in value["top1_top5_percent_by_k"].as_object().ok_or("no accuracies")? {
+    for (k, recorded) in value["top1_top5_percent_by_k"]
+        .as_object()
+        .ok_or("no accuracies")?
+    {
         let k: usize = k.parse().map_err(|_| format!("k `{k}`"))?;
         let accuracy = knn(
-            Labelled { features: &bank, labels: &bank_labels },
-            Labelled { features: &queries, labels: &query_labels },
+            Labelled {
+                features: &bank,
+                labels: &bank_labels,
+            },
+            Labelled {
+                features: &queries,
+                labels: &query_labels,
+            },
             &[k],
             temperature,
             &Device::flex(),
         )
         .map_err(|e| e.to_string())?[0];
-        let recorded: Vec<f64> = recorded.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+        let recorded: Vec<f64> = recorded
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_f64)
+            .collect();
         let ours = [100.0 * accuracy.top1, 100.0 * accuracy.top5];
-        compare.slice(&format!("knn with k = {k}"), &ours, &recorded, Tolerance::relative(1e-9))?;
+        compare.slice(
+            &format!("knn with k = {k}"),
+            &ours,
+            &recorded,
+            Tolerance::relative(1e-9),
+        )?;
     }
     Ok(())
 }

@@ -23,9 +23,15 @@ impl Array {
 
     pub(crate) fn tensor<const D: usize>(&self, device: &Device) -> Result<Tensor<D>, Failure> {
         if self.shape.len() != D {
-            return Err(format!("a tensor {:?} where one of {D} axes was expected", self.shape));
+            return Err(format!(
+                "a tensor {:?} where one of {D} axes was expected",
+                self.shape
+            ));
         }
-        Ok(Tensor::from_data(TensorData::new(self.as_f32(), self.shape.clone()), device))
+        Ok(Tensor::from_data(
+            TensorData::new(self.as_f32(), self.shape.clone()),
+            device,
+        ))
     }
 
     /// Row `index` of the first axis.
@@ -54,24 +60,52 @@ impl Recorded {
         for (name, view) in file.iter() {
             let data = view.data();
             let values = match view.dtype() {
-                Dtype::F32 => data.as_chunks::<4>().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect(),
-                Dtype::F64 => data.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
-                Dtype::I64 => data.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b) as f64).collect(),
+                Dtype::F32 => data
+                    .as_chunks::<4>()
+                    .0
+                    .iter()
+                    .map(|b| f64::from(f32::from_le_bytes(*b)))
+                    .collect(),
+                Dtype::F64 => data
+                    .as_chunks::<8>()
+                    .0
+                    .iter()
+                    .map(|b| f64::from_le_bytes(*b))
+                    .collect(),
+                Dtype::I64 => data
+                    .as_chunks::<8>()
+                    .0
+                    .iter()
+                    .map(|b| i64::from_le_bytes(*b) as f64)
+                    .collect(),
                 Dtype::U8 => data.iter().map(|&b| f64::from(b)).collect(),
                 other => return Err(format!("`{name}` has type {other:?}")),
             };
-            tensors.insert(name.to_string(), Array { shape: view.shape().to_vec(), values });
+            tensors.insert(
+                name.to_string(),
+                Array {
+                    shape: view.shape().to_vec(),
+                    values,
+                },
+            );
         }
-        Ok(Self { metadata: header.metadata().clone().unwrap_or_default(), tensors })
+        Ok(Self {
+            metadata: header.metadata().clone().unwrap_or_default(),
+            tensors,
+        })
     }
 
     pub(crate) fn metadata(&self, key: &str) -> Result<&String, Failure> {
-        self.metadata.get(key).ok_or_else(|| format!("no `{key}` in the metadata"))
+        self.metadata
+            .get(key)
+            .ok_or_else(|| format!("no `{key}` in the metadata"))
     }
 
     /// A setting that may be absent, or written as `None`.
     pub(crate) fn optional(&self, key: &str) -> Option<&String> {
-        self.metadata.get(key).filter(|value| *value != "None" && *value != "none")
+        self.metadata
+            .get(key)
+            .filter(|value| *value != "None" && *value != "none")
     }
 
     pub(crate) fn number<T: std::str::FromStr>(&self, key: &str) -> Result<T, Failure> {
@@ -84,7 +118,9 @@ impl Recorded {
     }
 
     pub(crate) fn array(&self, name: &str) -> Result<&Array, Failure> {
-        self.tensors.get(name).ok_or_else(|| format!("no tensor `{name}`"))
+        self.tensors
+            .get(name)
+            .ok_or_else(|| format!("no tensor `{name}`"))
     }
 
     /// The tensors whose names begin with a prefix, under the rest of their names.
@@ -99,7 +135,15 @@ impl Recorded {
     pub(crate) fn weights(&self, prefix: &str) -> Weights {
         self.under(prefix)
             .into_iter()
-            .map(|(name, array)| (name, Weight { shape: array.shape.clone(), values: array.as_f32() }))
+            .map(|(name, array)| {
+                (
+                    name,
+                    Weight {
+                        shape: array.shape.clone(),
+                        values: array.as_f32(),
+                    },
+                )
+            })
             .collect()
     }
 }

@@ -17,8 +17,24 @@ pub(crate) struct Settings {
 }
 
 const STEP_KEYS: &[&str] = &[
-    "kind", "seed", "img", "patch", "dim", "depth", "heads", "query_depth", "mlp_ratio", "order",
-    "attention", "head", "gk", "gs", "loss", "norm_pix", "target", "n",
+    "kind",
+    "seed",
+    "img",
+    "patch",
+    "dim",
+    "depth",
+    "heads",
+    "query_depth",
+    "mlp_ratio",
+    "order",
+    "attention",
+    "head",
+    "gk",
+    "gs",
+    "loss",
+    "norm_pix",
+    "target",
+    "n",
 ];
 
 /// Our name of an order.

@@ -17,17 +17,32 @@ use crate::step::{model, noise_of};
 use crate::{Failure, Outcome};
 
 const KEYS: &[&str] = &[
-    "steps", "clip_grad", "lr", "min_lr", "warmup_epochs", "epochs", "iterations_per_epoch", "weight_decay",
-    "betas", "eps", "use_ema",
+    "steps",
+    "clip_grad",
+    "lr",
+    "min_lr",
+    "warmup_epochs",
+    "epochs",
+    "iterations_per_epoch",
+    "weight_decay",
+    "betas",
+    "eps",
+    "use_ema",
 ];
 
 pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
     if let Some(target) = feature_target(file)? {
-        return Ok(Outcome::Pending(format!("kind trajectory, target {target}")));
+        return Ok(Outcome::Pending(format!(
+            "kind trajectory, target {target}"
+        )));
     }
     let device = Device::flex();
     let settings = Settings::read(file, KEYS)?;
-    let prefix = if file.under("model.").is_empty() { "start." } else { "model." };
+    let prefix = if file.under("model.").is_empty() {
+        "start."
+    } else {
+        "model."
+    };
     let mut model = model(file, prefix, &settings, &device)?;
     let mut copy = match file.optional("use_ema").map(String::as_str) {
         None | Some("False" | "false") => None,
@@ -41,12 +56,17 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
         epochs: file.number("epochs")?,
     };
     let betas = file.metadata("betas")?;
-    let parsed: Vec<f64> =
-        betas.trim_matches(['(', ')', '[', ']']).split(',').filter_map(|b| b.trim().parse().ok()).collect();
+    let parsed: Vec<f64> = betas
+        .trim_matches(['(', ')', '[', ']'])
+        .split(',')
+        .filter_map(|b| b.trim().parse().ok())
+        .collect();
     let &[beta1, beta2] = parsed.as_slice() else {
         return Err(format!("betas `{betas}`"));
     };
-    let grouping = Grouping::Pretrain { weight_decay: file.number("weight_decay")? };
+    let grouping = Grouping::Pretrain {
+        weight_decay: file.number("weight_decay")?,
+    };
     let mut optimiser = AdamW::new([beta1, beta2], file.number("eps")?, grouping);
     let max_norm: Option<f64> = match file.optional("clip_grad") {
         Some(text) => Some(text.parse().map_err(|_| format!("clip_grad `{text}`"))?),
@@ -61,7 +81,10 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
     let norms = file.array("grad_norms")?.values.clone();
     let rates = file.array("learning_rates")?.values.clone();
     if [losses.len(), norms.len(), rates.len()] != [steps; 3] || batches == 0 {
-        return Err(format!("{steps} steps, but {} losses and {batches} batches", losses.len()));
+        return Err(format!(
+            "{steps} steps, but {} losses and {batches} batches",
+            losses.len()
+        ));
     }
     let orderer = Orderer::new(settings.order, settings.model.vit.grid(), &device);
     let mut compare = Comparisons::default();
@@ -77,23 +100,47 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
             Some(array) => array.row(step).as_f32(),
             None => vec![0.0; batch * settings.model.vit.grid().patches()],
         };
-        let noise = noise_of(patch_noise, axis("order.noise1"), axis("order.noise2"), &device)?;
+        let noise = noise_of(
+            patch_noise,
+            axis("order.noise1"),
+            axis("order.noise2"),
+            &device,
+        )?;
         let similarity = settings.similarity.of(&model.encoder, images.clone());
         let keys = orderer.rank_keys(Some(similarity), &noise);
         let tracked = model.clone().train();
-        let output =
-            tracked.forward(Tensor::from_inner(images), Tensor::from_inner(keys), &settings.target, None);
+        let output = tracked.forward(
+            Tensor::from_inner(images),
+            Tensor::from_inner(keys),
+            &settings.target,
+            None,
+        );
         let loss = values(output.loss.clone().inner())?;
-        compare.slice(&format!("loss of step {step}"), &loss, &losses[step..=step], close)?;
+        compare.slice(
+            &format!("loss of step {step}"),
+            &loss,
+            &losses[step..=step],
+            close,
+        )?;
         let mut gradients = Gradients::of(&tracked, output.loss.backward());
         let norm = gradients.norm().map_err(|e| e.to_string())?;
-        compare.slice(&format!("gradient norm of step {step}"), &[norm], &norms[step..=step], close)?;
+        compare.slice(
+            &format!("gradient norm of step {step}"),
+            &[norm],
+            &norms[step..=step],
+            close,
+        )?;
         if let Some(max_norm) = max_norm {
             gradients.scale(clip_factor(norm, max_norm));
         }
         let lr = schedule.at(step as f64 / per_epoch as f64);
         let rate_tolerance = Tolerance::relative(1e-9);
-        compare.slice(&format!("learning rate of step {step}"), &[lr], &rates[step..=step], rate_tolerance)?;
+        compare.slice(
+            &format!("learning rate of step {step}"),
+            &[lr],
+            &rates[step..=step],
+            rate_tolerance,
+        )?;
         model = optimiser.step(model, &gradients, lr);
         copy = copy.map(|copy| ema::update(copy, &model, ema_decay(step as u64 / per_epoch)));
     }
@@ -127,10 +174,22 @@ fn compare_weights<M: Module>(
         // Adam divides a gradient by its own size, so one that is zero but for rounding (a bias on keys) moves
         // its weight by up to the learning rate in a direction that is chance.
         let is_key_bias = name.ends_with("attn.k.bias") || name.ends_with("attn.qkv.bias");
-        let absolute = if is_key_bias { 24.0 * peak_lr } else { 0.05 * peak_lr };
-        let tolerance = Tolerance { relative: 1e-3, absolute };
+        let absolute = if is_key_bias {
+            24.0 * peak_lr
+        } else {
+            0.05 * peak_lr
+        };
+        let tolerance = Tolerance {
+            relative: 1e-3,
+            absolute,
+        };
         let found: Vec<f64> = weight.values.iter().map(|&v| f64::from(v)).collect();
-        compare.slice(&format!("{prefix}{name}"), &found, &expected.values, tolerance)?;
+        compare.slice(
+            &format!("{prefix}{name}"),
+            &found,
+            &expected.values,
+            tolerance,
+        )?;
     }
     Ok(())
 }

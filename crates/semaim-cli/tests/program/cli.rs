@@ -1,0 +1,195 @@
+//! The command line and what a finished run leaves behind.
+
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+use crate::runner::{encoder, pretrain, refuse, semaim, succeed, values};
+
+#[test]
+fn a_run_leaves_what_the_readme_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let ran = succeed(pretrain(&out, &[]));
+    assert!(ran.stdout.contains("kNN top-1"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("encoder.safetensors"), "{}", ran.stdout);
+    assert_eq!(ran.stderr, "", "quiet without a terminal");
+    for file in [
+        "config.toml",
+        "metrics.jsonl",
+        "encoder.safetensors",
+        "orders.png",
+    ] {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+    let names: Vec<String> = std::fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(
+        names
+            .iter()
+            .any(|name| name.starts_with("events.out.tfevents.")),
+        "{names:?}"
+    );
+    assert!(
+        !names.iter().any(|name| name.ends_with(".tmp")),
+        "{names:?}"
+    );
+    assert_eq!(values(&out, "train/loss").len(), 15);
+    assert_eq!(values(&out, "eval/knn_top1").len(), 2);
+
+    let again = succeed(pretrain(&out, &[]));
+    assert!(
+        again.stdout.contains("this run is finished"),
+        "{}",
+        again.stdout
+    );
+}
+
+#[test]
+fn the_encoder_has_timms_names_and_shapes() {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(pretrain(folder.path(), &["--set", "train.epochs=2"]));
+    let bytes = encoder(folder.path());
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let shape = |name: &str| file.tensor(name).unwrap().shape().to_vec();
+    assert_eq!(shape("cls_token"), [1, 1, 16]);
+    assert_eq!(shape("pos_embed"), [1, 7, 16]);
+    assert_eq!(shape("patch_embed.proj.weight"), [16, 3, 8, 8]);
+    assert_eq!(shape("blocks.1.attn.qkv.weight"), [48, 16]);
+    assert_eq!(shape("blocks.0.mlp.fc2.bias"), [16]);
+    assert_eq!(shape("norm.weight"), [16]);
+    // cls, pos, 2 of the patch embedding, 12 per block, 2 of the norm
+    assert_eq!(file.names().len(), 4 + 2 * 12 + 2);
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let metadata = header.metadata().clone().unwrap();
+    assert_eq!(metadata["format"], "pt");
+    let sizes: Value = serde_json::from_str(&metadata["semaim.vit"]).unwrap();
+    assert_eq!(sizes["num_heads"], 2);
+}
+
+#[test]
+fn json_is_one_object_on_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = succeed(pretrain(folder.path(), &["--json"]));
+    let value: Value = serde_json::from_str(ran.stdout.trim()).unwrap();
+    assert_eq!(value["ending"], "finished");
+    assert_eq!(value["steps"], 15);
+    assert!(value["knn_top1"].is_number());
+}
+
+#[test]
+fn every_order_similarity_head_and_decoder_trains() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings: &[&[&str]] = &[
+        &["order.kind=similarity", "order.similarity=gap"],
+        &["order.kind=semantic-windows", "order.similarity=self"],
+        &["order.kind=raster", "decoder.head=linear"],
+        &["order.kind=snake", "decoder.weights=shared"],
+        &[
+            "order.kind=stochastic",
+            "target.loss=l1",
+            "target.normalise=false",
+        ],
+        &[
+            "order.kind=center-out",
+            "target.blur_size=0",
+            "train.drop_path=0.3",
+        ],
+        &["order.kind=stochastic-center", "model.channels=1"],
+        &["order.source=ema", "train.ema=true", "model.channels=5"],
+        &[
+            "train.accumulate=4",
+            "decoder.query_depth=2",
+            "train.lanes=1",
+        ],
+    ];
+    for (i, settings) in settings.iter().enumerate() {
+        let out = folder.path().join(i.to_string());
+        let mut arguments = vec!["--set", "train.epochs=2"];
+        for setting in *settings {
+            arguments.extend(["--set", setting]);
+        }
+        succeed(pretrain(&out, &arguments));
+        let losses = values(&out, "train/loss");
+        assert!(
+            losses.iter().all(|loss| loss.is_finite()),
+            "{settings:?}: {losses:?}"
+        );
+        assert_eq!(
+            out.join("encoder_ema.safetensors").exists(),
+            settings.contains(&"train.ema=true")
+        );
+    }
+}
+
+#[test]
+fn recipes_are_listed_shown_and_run_dry() {
+    let list = succeed(semaim(&["recipes"])).stdout;
+    assert!(
+        list.contains("quickstart") && list.contains("vit-b16-800e"),
+        "{list}"
+    );
+    let shown = succeed(semaim(&["recipes", "show", "vit-b16-800e"])).stdout;
+    assert!(shown.contains("epochs = 800"), "{shown}");
+    refuse(
+        semaim(&["recipes", "show", "vit-z"]),
+        &["vit-z", "quickstart"],
+    );
+    let dry = succeed(semaim(&[
+        "pretrain",
+        "--recipe",
+        "vit-b16-800e",
+        "--dry-run",
+        "--set",
+        "data.shapes_count=4096",
+    ]));
+    assert!(dry.stdout.contains("embed_dim = 768"), "{}", dry.stdout);
+    assert!(
+        dry.stdout.contains("85.65 M in the encoder"),
+        "{}",
+        dry.stdout
+    );
+    assert!(
+        dry.stdout.contains("2 per epoch, 1600 in all"),
+        "{}",
+        dry.stdout
+    );
+}
+
+#[test]
+fn help_shows_defaults() {
+    for command in [
+        &["--help"][..],
+        &["pretrain", "--help"],
+        &["recipes", "--help"],
+        &["bench", "loader", "--help"],
+    ] {
+        let help = succeed(semaim(command)).stdout;
+        assert!(help.contains("Usage"), "{help}");
+    }
+    let help = succeed(semaim(&["pretrain", "--help"])).stdout;
+    assert!(
+        help.contains("[default: cpu]") && help.contains("runs/quickstart"),
+        "{help}"
+    );
+}
+
+#[test]
+fn the_loader_bench_counts_images() {
+    let ran = succeed(semaim(&[
+        "bench",
+        "loader",
+        "--image-size",
+        "32",
+        "--images",
+        "64",
+        "--workers",
+        "1,2",
+        "--json",
+    ]));
+    let value: Value = serde_json::from_str(ran.stdout.trim()).unwrap();
+    assert_eq!(value["loader"].as_array().unwrap().len(), 2);
+    assert_eq!(value["loader"][1]["workers"], 2);
+    assert!(value["loader"][0]["images"].as_u64().unwrap() >= 64);
+}

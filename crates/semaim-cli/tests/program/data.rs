@@ -1,0 +1,154 @@
+//! Every form of data through the whole program.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use crate::runner::{pretrain, semaim, succeed, values};
+
+/// A small picture of one of two kinds, as binary PPM's sister format that needs no encoder: BMP.
+fn bmp(kind: usize, number: usize) -> Vec<u8> {
+    let (width, height) = (20_u32, 20_u32);
+    let row = (width * 3).div_ceil(4) * 4;
+    let size = 54 + row * height;
+    let mut bytes = Vec::new();
+    bytes.extend(b"BM");
+    bytes.extend(size.to_le_bytes());
+    bytes.extend([0; 4]);
+    bytes.extend(54_u32.to_le_bytes());
+    bytes.extend(40_u32.to_le_bytes());
+    bytes.extend(width.to_le_bytes());
+    bytes.extend(height.to_le_bytes());
+    bytes.extend(1_u16.to_le_bytes());
+    bytes.extend(24_u16.to_le_bytes());
+    bytes.extend([0; 24]);
+    for y in 0..height as usize {
+        for x in 0..row as usize {
+            bytes.push(((x * (1 + 5 * kind) + y * (3 + kind) + number * 7) % 251) as u8);
+        }
+    }
+    bytes
+}
+
+/// `train/{a,b}` and `val/{a,b}`.
+fn class_folders(root: &Path, each: usize) {
+    for split in ["train", "val"] {
+        for (kind, class) in ["a", "b"].iter().enumerate() {
+            let folder = root.join(split).join(class);
+            fs::create_dir_all(&folder).unwrap();
+            for i in 0..each {
+                fs::write(folder.join(format!("{i}.bmp")), bmp(kind, i)).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn class_folders_give_labels_and_knn() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("images");
+    class_folders(&images, 12);
+    let out = folder.path().join("run");
+    let ran = succeed(pretrain(&out, &["--data", images.to_str().unwrap()]));
+    assert!(
+        ran.stdout.contains("24 images") && ran.stdout.contains("2 classes"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(values(&out, "eval/knn_top1").len(), 2);
+}
+
+#[test]
+fn unlabelled_images_train_without_knn_and_take_labels_from_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let (images, labelled) = (folder.path().join("images"), folder.path().join("labelled"));
+    fs::create_dir(&images).unwrap();
+    for i in 0..16 {
+        fs::write(images.join(format!("{i}.BMP")), bmp(0, i)).unwrap();
+    }
+    class_folders(&labelled, 6);
+    let out = folder.path().join("run");
+    let ran = succeed(pretrain(&out, &["--data", images.to_str().unwrap()]));
+    assert!(ran.stdout.contains("no labels"), "{}", ran.stdout);
+    assert!(out.join("orders.png").exists());
+    let out = folder.path().join("second");
+    let arguments = [
+        "--data",
+        images.to_str().unwrap(),
+        "--eval-data",
+        labelled.to_str().unwrap(),
+    ];
+    succeed(pretrain(&out, &arguments));
+    assert_eq!(values(&out, "eval/knn_top1").len(), 2);
+}
+
+#[test]
+fn tar_idx_and_list_train() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+
+    fs::write(
+        at("pictures.tar"),
+        tar(&(0..16)
+            .map(|i| (format!("{i:03}.bmp"), bmp(i % 2, i)))
+            .collect::<Vec<_>>()),
+    )
+    .unwrap();
+
+    let mut idx = vec![0, 0, 8, 3];
+    for side in [16_u32, 20, 20] {
+        idx.extend(side.to_be_bytes());
+    }
+    idx.extend((0..16 * 400).map(|i| (i % 253) as u8));
+    fs::write(at("train-images-idx3-ubyte"), idx).unwrap();
+
+    let mut list = fs::File::create(at("list.txt")).unwrap();
+    for i in 0..16 {
+        let name = format!("listed {i}.bmp");
+        fs::write(at(&name), bmp(i % 2, i)).unwrap();
+        writeln!(list, "{name} {}", i % 2).unwrap();
+    }
+    for (i, name) in ["pictures.tar", "train-images-idx3-ubyte", "list.txt"]
+        .iter()
+        .enumerate()
+    {
+        let data = at(name);
+        succeed(pretrain(
+            &at(&format!("run{i}")),
+            &["--data", data.to_str().unwrap()],
+        ));
+    }
+    assert_eq!(values(&at("run2"), "eval/knn_top1").len(), 2);
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut command = semaim(&["pretrain", "--dry-run", "--out"]);
+    command.arg(&out);
+    succeed(command);
+    assert!(!out.exists());
+}
+
+/// A tar file with ustar headers.
+fn tar(members: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, data) in members {
+        let mut header = [0_u8; 512];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[100..107].copy_from_slice(b"0000644");
+        header[124..135].copy_from_slice(format!("{:011o}", data.len()).as_bytes());
+        header[156] = b'0';
+        header[257..263].copy_from_slice(b"ustar\0");
+        header[263..265].copy_from_slice(b"00");
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+        header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        bytes.extend(header);
+        bytes.extend(data);
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+    }
+    bytes.resize(bytes.len() + 1024, 0);
+    bytes
+}

@@ -1,0 +1,171 @@
+//! A run that was stopped, in whatever way, ends with the bytes of one that was not.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use crate::runner::{encoder, pretrain, run, succeed, values};
+
+/// What the runs of this file share: enough steps to be killed in the middle of.
+const LONGER: &[&str] = &[
+    "--set",
+    "train.epochs=6",
+    "--set",
+    "checkpoint.every_steps=1",
+    "--set",
+    "train.ema=true",
+    "--set",
+    "train.drop_path=0.2",
+    "--set",
+    "order.source=ema",
+    "--set",
+    "eval.every_epochs=2",
+];
+
+fn checkpoints(out: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(out.join("checkpoints"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Starts a run and waits until its log has `lines` lines.
+fn started(out: &Path, lines: usize) -> Child {
+    let mut child = pretrain(out, LONGER)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    loop {
+        let logged = fs::read(out.join("metrics.jsonl")).unwrap_or_default();
+        let logged = logged.iter().filter(|&&byte| byte == b'\n').count();
+        if logged >= lines || child.try_wait().unwrap().is_some() {
+            return child;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn killed_twice_ends_with_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    succeed(pretrain(&whole, LONGER));
+    for lines in [5, 14] {
+        let mut child = started(&killed, lines);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let last = succeed(pretrain(&killed, LONGER));
+    assert!(
+        last.stdout.contains("going on after step"),
+        "{}",
+        last.stdout
+    );
+    assert_eq!(encoder(&killed), encoder(&whole));
+    let ema = |out: &Path| fs::read(out.join("encoder_ema.safetensors")).unwrap();
+    assert_eq!(ema(&killed), ema(&whole));
+    assert_ne!(ema(&whole), encoder(&whole));
+    // Neither a step nor an evaluation is logged twice.
+    for name in ["train/loss", "eval/knn_top1"] {
+        assert_eq!(values(&killed, name), values(&whole, name), "{name}");
+    }
+}
+
+#[test]
+fn workers_and_threads_do_not_change_the_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |name: &str, workers: &str, threads: &str| {
+        let out = folder.path().join(name);
+        let mut command = pretrain(&out, &["--set", workers]);
+        command.env("RAYON_NUM_THREADS", threads);
+        succeed(command);
+        encoder(&out)
+    };
+    let one = with("a", "data.workers=1", "1");
+    assert_eq!(with("b", "data.workers=5", "3"), one);
+    let seed = folder.path().join("seed");
+    succeed(pretrain(&seed, &["--seed", "1"]));
+    assert_ne!(encoder(&seed), one);
+}
+
+#[test]
+fn a_damaged_newest_checkpoint_is_reported_and_the_one_before_it_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, damaged) = (folder.path().join("whole"), folder.path().join("damaged"));
+    succeed(pretrain(&whole, LONGER));
+    let mut child = started(&damaged, 12);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let newest = checkpoints(&damaged).pop().unwrap();
+    let mut bytes = fs::read(&newest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&newest, bytes).unwrap();
+    let ran = succeed(pretrain(&damaged, LONGER));
+    assert!(ran.stderr.contains("is damaged"), "{}", ran.stderr);
+    assert_eq!(encoder(&damaged), encoder(&whole));
+}
+
+#[test]
+fn the_newest_two_and_every_nth_checkpoint_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut arguments = LONGER.to_vec();
+    arguments.extend(["--set", "checkpoint.keep_every_epochs=2"]);
+    succeed(pretrain(folder.path(), &arguments));
+    let names: Vec<String> = checkpoints(folder.path())
+        .iter()
+        .map(|p| p.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "step-000000010",
+            "step-000000020",
+            "step-000000029",
+            "step-000000030"
+        ]
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_saves_and_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
+    let long = ["--set", "train.epochs=40"];
+    let mut child = pretrain(&stopped, &long)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // The kNN line before the first step says that the handler stands.
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines
+        .by_ref()
+        .map(Result::unwrap)
+        .find(|line| line.contains("kNN"))
+        .unwrap();
+    let interrupted = run({
+        let mut kill = std::process::Command::new("kill");
+        kill.args(["-INT", &child.id().to_string()]);
+        kill
+    });
+    assert_eq!(interrupted.code, Some(0));
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    assert!(
+        rest.iter()
+            .any(|line| line.contains("the same command goes on")),
+        "{rest:?}"
+    );
+    let before = values(&stopped, "train/loss").len();
+    assert!(before < 200, "it ran to its end");
+    succeed(pretrain(&stopped, &long));
+    succeed(pretrain(&whole, &long));
+    assert_eq!(encoder(&stopped), encoder(&whole));
+}

@@ -1,0 +1,105 @@
+//! Running the program.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// Settings of a model that trains in well under a second.
+pub(crate) const SMALL: &[&str] = &[
+    "model.image_size=[16,24]",
+    "model.patch_size=8",
+    "model.channels=3",
+    "model.embed_dim=16",
+    "model.depth=2",
+    "model.num_heads=2",
+    "decoder.query_depth=1",
+    "train.epochs=3",
+    "train.batch_size=8",
+    "optimiser.warmup_epochs=1",
+    "data.shapes_count=40",
+    "data.shapes_eval_count=20",
+    "eval.pictures=2",
+    "log.every_steps=1",
+];
+
+/// The program, with no terminal and no environment of ours.
+pub(crate) fn semaim(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_semaim"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// `semaim pretrain` of the small model into `out`, with more arguments.
+pub(crate) fn pretrain(out: &Path, more: &[&str]) -> Command {
+    let mut command = semaim(&["pretrain", "--out"]);
+    command.arg(out);
+    for setting in SMALL {
+        command.args(["--set", setting]);
+    }
+    command.args(more);
+    command
+}
+
+/// What a run said and how it ended.
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+pub(crate) fn run(mut command: Command) -> Ran {
+    command.output().expect("the program starts").into()
+}
+
+/// Runs and expects success.
+pub(crate) fn succeed(command: Command) -> Ran {
+    let ran = run(command);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    ran
+}
+
+/// Runs and expects a user's mistake whose message holds all of `parts`, without a panic.
+pub(crate) fn refuse(command: Command, parts: &[&str]) -> Ran {
+    let ran = run(command);
+    assert_eq!(ran.code, Some(2), "{}{}", ran.stdout, ran.stderr);
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+    for part in parts {
+        assert!(
+            ran.stderr.contains(part),
+            "`{part}` is missing in: {}",
+            ran.stderr
+        );
+    }
+    ran
+}
+
+/// The entries of a run's log.
+pub(crate) fn metrics(out: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(out.join("metrics.jsonl")).expect("a log");
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("a JSON line"))
+        .collect()
+}
+
+/// Values of one name in a run's log, in order.
+pub(crate) fn values(out: &Path, name: &str) -> Vec<f64> {
+    metrics(out)
+        .iter()
+        .filter_map(|entry| entry.get(name)?.as_f64())
+        .collect()
+}
+
+pub(crate) fn encoder(out: &Path) -> Vec<u8> {
+    std::fs::read(out.join("encoder.safetensors")).expect("an encoder")
+}
