@@ -141,17 +141,26 @@ impl<'a> Console<'a> {
         model: &Semaim,
         progress: Progress,
         log: &mut RunLog,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    ) -> Result<(), TrainError> {
+        let failed = |source| TrainError::Evaluation {
+            step: progress.step,
+            source,
+        };
         let part = &self.pictures;
-        let seen = learned_orders(model, self.config, &part.source, &part.items, self.device)?;
+        let seen = learned_orders(model, self.config, &part.source, &part.items, self.device)
+            .map_err(|error| failed(error.into()))?;
         if seen.is_empty() {
             return Ok(());
         }
         let title = format!("Learned orders after {:.0} epochs", progress.epoch());
-        let png = orders_png(seen, self.config, title)?;
-        atomic::write_bytes(&self.run.path().join("orders.png"), &png)?;
-        log.picture(progress.step, "orders", &png)?;
-        Ok(())
+        let png = orders_png(seen, self.config, title).map_err(|error| failed(error.into()))?;
+        let path = self.run.path().join("orders.png");
+        atomic::write_bytes(&path, &png).map_err(|source| TrainError::Io {
+            action: "writing",
+            path,
+            source,
+        })?;
+        log.picture(progress.step, "orders", &png)
     }
 }
 
@@ -232,7 +241,7 @@ impl Watcher for Console<'_> {
         }
         if !self.pictures.items.is_empty() {
             self.bar.set_message("picture");
-            self.picture(model, progress, log).map_err(failed)?;
+            self.picture(model, progress, log)?;
         }
         if progress.step == progress.total_steps {
             self.bar.finish_and_clear();

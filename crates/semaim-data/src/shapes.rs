@@ -1,7 +1,7 @@
 //! The built-in image set: one object of ten classes in each picture, generated from a seed, never stored.
 //!
 //! A picture is a textured object with one of ten outlines (`arrow`, `bolt`, `crescent`, `cross`, `disc`,
-//! `heart`, `ring`, `square`, `star`, `triangle`), anywhere, 8 to 40 % of the square on the shorter side in area,
+//! `heart`, `ring`, `square`, `star`, `triangle`), anywhere, 12 to 50 % of the square on the shorter side in area,
 //! tilted by up to an eighth of a turn, mirrored half of the time, on a textured ground among strands, arcs, blots
 //! and slivers, under uneven light and grain. [`Shapes::sample`] gives it with its label, box and mask, so the
 //! same set serves classification, detection and segmentation.
@@ -13,11 +13,11 @@
 //!   without a look at the class. Two pictures of one class share hardly a pixel: the 20 nearest neighbours among
 //!   4000 pictures of 64 x 64 raw pixels find the class of one in five, where chance finds one in ten.
 //! * **There must be something to learn without labels.** An outline alone is a poor teacher for a network that
-//!   predicts patches: most patches show no outline. So four of five objects wear the texture family typical of
-//!   their class (bricks, grain, zigzag, …; in free colours and frame), the fifth any of twelve. A network that
+//!   predicts patches: most patches show no outline. So five of six objects wear the texture family typical of
+//!   their class (bricks, grain, zigzag, …; in free colours and frame), the sixth any of twelve. A network that
 //!   predicts the rest of an object from a part of it has a reason to model what texture this is and where its
-//!   outline turns, and these two together are the class. Texture alone does not suffice: it misleads in nearly
-//!   one picture of five. The ground mostly wears a texture typical of no class, at times one of the others, larger
+//!   outline turns, and these two together are the class. Texture alone does not suffice: it misleads in one picture
+//!   of seven. The ground mostly wears a texture typical of no class, at times one of the others, larger
 //!   and paler, and never the object's: were it as loud as the object, it would drown it.
 //! * **The object is where the meaning is.** It stands out from the ground in luminance and hue, at least 85 % of
 //!   it is in the frame, and nothing but an occasional thin strand passes in front of it.

@@ -12,7 +12,7 @@ use super::silhouette::{Placed, Silhouette};
 use super::texture::{Family, Texture};
 
 /// The smallest and largest area of a whole object, in squares of the shorter side.
-pub(super) const AREA: [f32; 2] = [0.14, 0.45];
+pub(super) const AREA: [f32; 2] = [0.12, 0.5];
 /// How much of an object's area lies within the frame, at least.
 pub(super) const INSIDE: f32 = 0.88;
 /// How often an object wears the texture typical of its class.
@@ -223,7 +223,7 @@ mod tests {
                 low = low.min(area);
                 high = high.max(area);
             }
-            assert!(low < 0.1 && high > 0.37, "areas only from {low} to {high}");
+            assert!(low < 0.14 && high > 0.46, "areas only from {low} to {high}");
         }
     }
 

@@ -104,8 +104,8 @@ fn box_and_mask_agree_and_areas_are_in_range() {
         areas.push(s.mask.iter().filter(|m| **m).count() as f32 / (48.0 * 48.0));
     }
     // Up to 15 % may be outside, and a strand may hide a little.
-    assert!(areas.iter().all(|a| (0.05..0.43).contains(a)), "{areas:?}");
-    assert!(areas.iter().any(|a| *a < 0.11) && areas.iter().any(|a| *a > 0.34));
+    assert!(areas.iter().all(|a| (0.09..0.53).contains(a)), "{areas:?}");
+    assert!(areas.iter().any(|a| *a < 0.16) && areas.iter().any(|a| *a > 0.4));
 }
 
 #[test]
