@@ -101,12 +101,12 @@ pub fn knn(
             queries: queries.features.len() / count,
         });
     }
-    let classes = bank
-        .labels
-        .iter()
-        .chain(queries.labels)
-        .max()
-        .map_or(0, |&m| m as usize + 1);
+    // Labels may be any numbers; votes are counted by their place among those there are.
+    let mut classes: Vec<u32> = bank.labels.iter().chain(queries.labels).copied().collect();
+    classes.sort_unstable();
+    classes.dedup();
+    let place = |label: &u32| classes.partition_point(|class| class < label);
+    let bank_classes: Vec<usize> = bank.labels.iter().map(place).collect();
     let mut hits = vec![(0_u64, 0_u64); ks.len()];
     for (block, labels) in queries
         .features
@@ -116,7 +116,8 @@ pub fn knn(
         let neighbours = neighbours(bank.features, block, width, most, device)?;
         for (nearest, &label) in neighbours.iter().zip(labels) {
             for (&k, hit) in ks.iter().zip(&mut hits) {
-                let place = place_of(label, &nearest[..k], bank.labels, classes, temperature);
+                let votes = votes(&nearest[..k], &bank_classes, classes.len(), temperature);
+                let place = rank(&votes, place(&label));
                 hit.0 += u64::from(place == 0);
                 hit.1 += u64::from(place < k.min(5));
             }
@@ -200,22 +201,25 @@ fn keep_best(neighbours: &mut Vec<Neighbour>, k: usize) {
     }
 }
 
-/// How many classes got more votes than `label`.
-fn place_of(
-    label: u32,
+/// What each class gets from the nearest bank images.
+fn votes(
     nearest: &[Neighbour],
-    labels: &[u32],
+    bank_classes: &[usize],
     classes: usize,
     temperature: f64,
-) -> usize {
-    let mut votes = vec![0.0_f64; classes];
+) -> Vec<f64> {
+    let mut votes = vec![0.0; classes];
     for neighbour in nearest {
-        votes[labels[neighbour.index] as usize] +=
+        votes[bank_classes[neighbour.index]] +=
             (f64::from(neighbour.similarity) / temperature).exp();
     }
-    let own = votes[label as usize];
-    let ahead =
-        |(class, &vote): (usize, &f64)| vote > own || (vote == own && class < label as usize);
+    votes
+}
+
+/// How many classes stand before one.
+fn rank(votes: &[f64], class: usize) -> usize {
+    let own = votes[class];
+    let ahead = |(other, &vote): (usize, &f64)| vote > own || (vote == own && other < class);
     votes.iter().enumerate().filter(|&pair| ahead(pair)).count()
 }
 
@@ -260,6 +264,17 @@ mod tests {
         let nearest = neighbours(&bank, &query, 2, 3, &device).unwrap();
         let indices: Vec<usize> = nearest[0].iter().map(|n| n.index).collect();
         assert_eq!(indices, [banks - 1, banks - 2, banks - 3]);
+    }
+
+    #[test]
+    fn labels_may_be_any_numbers() {
+        let labels = [u32::MAX, 7];
+        let set = Labelled {
+            features: &[1.0, 0.0, 0.0, 1.0],
+            labels: &labels,
+        };
+        let accuracy = knn(set, set, &[1], 0.07, &Device::flex()).unwrap();
+        assert_eq!(accuracy[0].top1, 1.0);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The program as a user runs it: command line, bad input, killing and going on.
 
+// A test says what is wrong by panicking, in its helpers too.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod cli;
 mod data;
 mod faults;

@@ -4,6 +4,9 @@
 //! project's test data) and tells from each file's metadata what it holds and with which settings. A file that
 //! cannot be read, or has settings that are not handled, fails.
 
+// A test says what is wrong by panicking, in its helpers too.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod compare;
 mod orders;
 mod recipes;
