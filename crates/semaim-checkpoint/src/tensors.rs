@@ -56,13 +56,6 @@ pub enum TensorFileError {
     },
 }
 
-impl TensorFileError {
-    /// Whether the file system is at fault: a full disk, a folder without permission.
-    pub fn is_io(&self) -> bool {
-        matches!(self, Self::Io { .. })
-    }
-}
-
 impl TensorFile {
     /// Writes the file, whole or not at all. Equal contents give equal bytes.
     ///

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     if args.dry_run {
         return dry_run::print(&config, &source.describe(), steps_per_epoch, args.json);
     }
-    let labelled = LabelledSets::of(&config).map_err(|error| match error {
+    let labelled = LabelledSets::of(&config, &source).map_err(|error| match error {
         LabelledError::Data(error) => Exit::from(error),
         other => Exit::user(other),
     })?;

@@ -142,10 +142,7 @@ impl<'a> Console<'a> {
         progress: Progress,
         log: &mut RunLog,
     ) -> Result<(), TrainError> {
-        let failed = |source| TrainError::Evaluation {
-            step: progress.step,
-            source,
-        };
+        let failed = failed_at(progress);
         let part = &self.pictures;
         let seen = learned_orders(model, self.config, &part.source, &part.items, self.device)
             .map_err(|error| failed(error.into()))?;
@@ -161,6 +158,16 @@ impl<'a> Console<'a> {
             source,
         })?;
         log.picture(progress.step, "orders", &png)
+    }
+}
+
+/// Makes an error of what an evaluation met.
+fn failed_at(
+    progress: Progress,
+) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> TrainError {
+    move |source| TrainError::Evaluation {
+        step: progress.step,
+        source,
     }
 }
 
@@ -215,18 +222,13 @@ impl Watcher for Console<'_> {
         ));
     }
 
-    fn saved(&mut self, _progress: Progress) {}
-
     fn evaluate(
         &mut self,
         model: &Semaim,
         progress: Progress,
         log: &mut RunLog,
     ) -> Result<(), TrainError> {
-        let failed = |source| TrainError::Evaluation {
-            step: progress.step,
-            source,
-        };
+        let failed = failed_at(progress);
         if let Some(sets) = &self.labelled {
             self.bar.set_message("kNN");
             let accuracy = self.knn(model, sets).map_err(failed)?;

@@ -7,10 +7,13 @@ mod raster;
 mod samples;
 mod tiff;
 
+use std::path::Path;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::engine::panic_message;
-use crate::error::ImageProblem;
+use crate::error::{ImageError, ImageProblem};
+use crate::file::read_file;
 use crate::pixels::Pixels;
 
 pub use format::Format;
@@ -67,6 +70,16 @@ impl DecodeOptions {
     /// [`decode`] with these options.
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<Pixels, ImageProblem> {
         decode(bytes, self.channels, self.max_pixels)
+    }
+
+    /// Reads and decodes a file.
+    pub(crate) fn decode_file(&self, path: &Path) -> Result<Pixels, ImageError> {
+        read_file(path, self.max_bytes())
+            .and_then(|bytes| self.decode(&bytes))
+            .map_err(|problem| ImageError {
+                name: path.display().to_string(),
+                problem,
+            })
     }
 
     /// The largest file worth reading, in bytes: uncompressed 16-bit RGBA of the pixel limit, and 64 MiB for

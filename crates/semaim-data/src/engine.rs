@@ -84,6 +84,39 @@ impl<P> Shared<P> {
     }
 }
 
+/// What a loader gives: the batches of an engine, or the refusal of a plan as the only item.
+pub(crate) enum Delivery<P: Plan> {
+    Running(Engine<P>),
+    Refused(Option<LoaderError>),
+}
+
+impl<P: Plan> std::fmt::Debug for Delivery<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Running(engine) => engine.fmt(f),
+            Self::Refused(error) => f.debug_tuple("Refused").field(error).finish(),
+        }
+    }
+}
+
+impl<P: Plan> Delivery<P> {
+    /// Starts an engine (see [`Engine::start`]) if there is a plan.
+    pub(crate) fn start(plan: Result<P, LoaderError>, workers: usize, ahead: usize) -> Self {
+        match plan {
+            Ok(plan) => Self::Running(Engine::start(plan, workers, ahead)),
+            Err(error) => Self::Refused(Some(error)),
+        }
+    }
+
+    /// The next batch, or the refusal, once.
+    pub(crate) fn next(&mut self) -> Option<Result<Batch, LoaderError>> {
+        match self {
+            Self::Running(engine) => engine.next(),
+            Self::Refused(error) => error.take().map(Err),
+        }
+    }
+}
+
 /// The running workers and the consumer's end.
 pub(crate) struct Engine<P: Plan> {
     shared: Arc<Shared<P>>,

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use crate::classes::{self, Classes};
 use crate::decode::{DecodeOptions, Format};
 use crate::error::{DataError, ImageError};
-use crate::file::read_file;
 use crate::names::Names;
 use crate::pixels::Pixels;
 use crate::source::Source;
@@ -78,13 +77,7 @@ impl Source for Folder {
             let name = self.root.display().to_string();
             return Err(ImageError::out_of_range(name, index, self.len()));
         }
-        let path = self.path(index);
-        read_file(&path, self.decoding.max_bytes())
-            .and_then(|bytes| self.decoding.decode(&bytes))
-            .map_err(|problem| ImageError {
-                name: path.display().to_string(),
-                problem,
-            })
+        self.decoding.decode_file(&self.path(index))
     }
 
     fn describe(&self) -> String {

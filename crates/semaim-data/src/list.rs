@@ -224,13 +224,7 @@ impl Source for List {
             let name = self.path.display().to_string();
             return Err(ImageError::out_of_range(name, index, self.len()));
         }
-        let path = self.image_path(index);
-        read_file(&path, self.decoding.max_bytes())
-            .and_then(|bytes| self.decoding.decode(&bytes))
-            .map_err(|problem| ImageError {
-                name: path.display().to_string(),
-                problem,
-            })
+        self.decoding.decode_file(&self.image_path(index))
     }
 
     fn describe(&self) -> String {

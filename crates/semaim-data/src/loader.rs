@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::augment::Augment;
 use crate::batch::{BadImage, Batch};
-use crate::engine::{Engine, Filled, Plan};
+use crate::engine::{Delivery, Filled, Plan};
 use crate::error::LoaderError;
 use crate::permutation::Permutations;
 use crate::resample::Scratch;
@@ -64,8 +64,7 @@ pub struct Position {
 /// Dropping the loader stops its threads; it waits for the images in their hands.
 #[derive(Debug)]
 pub struct TrainingLoader {
-    engine: Option<Engine<TrainingPlan>>,
-    refused: Option<LoaderError>,
+    delivery: Delivery<TrainingPlan>,
 }
 
 impl TrainingLoader {
@@ -76,15 +75,9 @@ impl TrainingLoader {
         options: LoaderOptions,
         from: Position,
     ) -> Self {
-        match TrainingPlan::new(source, augment, &options, from) {
-            Ok(plan) => Self {
-                engine: Some(Engine::start(plan, options.workers, options.queue)),
-                refused: None,
-            },
-            Err(error) => Self {
-                engine: None,
-                refused: Some(error),
-            },
+        let plan = TrainingPlan::new(source, augment, &options, from);
+        Self {
+            delivery: Delivery::start(plan, options.workers, options.queue),
         }
     }
 }
@@ -93,10 +86,7 @@ impl Iterator for TrainingLoader {
     type Item = Result<Batch, LoaderError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match &mut self.engine {
-            Some(engine) => engine.next(),
-            None => self.refused.take().map(Err),
-        }
+        self.delivery.next()
     }
 }
 
@@ -253,8 +243,7 @@ fn bad(source: &dyn Source, item: u64, error: String) -> BadImage {
 /// hold fewer images than `batch_size`, even none.
 #[derive(Debug)]
 pub struct EvaluationLoader {
-    engine: Option<Engine<EvaluationPlan>>,
-    refused: Option<LoaderError>,
+    delivery: Delivery<EvaluationPlan>,
 }
 
 impl EvaluationLoader {
@@ -270,22 +259,19 @@ impl EvaluationLoader {
         workers: usize,
         queue: usize,
     ) -> Self {
-        if batch_size == 0 {
+        let plan = if batch_size == 0 {
             let text = "batch_size must be at least 1".to_owned();
-            return Self {
-                engine: None,
-                refused: Some(LoaderError::Options(text)),
-            };
-        }
-        let plan = EvaluationPlan {
-            source,
-            augment,
-            items: items.into_iter().collect(),
-            batch_size,
+            Err(LoaderError::Options(text))
+        } else {
+            Ok(EvaluationPlan {
+                source,
+                augment,
+                items: items.into_iter().collect(),
+                batch_size,
+            })
         };
         Self {
-            engine: Some(Engine::start(plan, workers, queue)),
-            refused: None,
+            delivery: Delivery::start(plan, workers, queue),
         }
     }
 }
@@ -294,10 +280,7 @@ impl Iterator for EvaluationLoader {
     type Item = Result<Batch, LoaderError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match &mut self.engine {
-            Some(engine) => engine.next(),
-            None => self.refused.take().map(Err),
-        }
+        self.delivery.next()
     }
 }
 

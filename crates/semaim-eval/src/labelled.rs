@@ -52,14 +52,18 @@ pub enum LabelledError {
 const HELD_OUT: u64 = 5;
 
 impl LabelledSets {
-    /// Finds the sides for a run, or `None` where nothing has labels.
+    /// Finds the sides for a run, or `None` where nothing has labels. `training` is the run's own data, already
+    /// open: a large folder is not listed again.
     ///
     /// With `data.eval`: its training split is the bank and its evaluation split the queries. Without: the splits
     /// of the training data. A set without splits is divided by chance, one image in five is classified.
     ///
     /// # Errors
     /// A set that cannot be opened, has no labels although it was named for them, or sides with other classes.
-    pub fn of(config: &PretrainConfig) -> Result<Option<Self>, LabelledError> {
+    pub fn of(
+        config: &PretrainConfig,
+        training: &Arc<dyn Source>,
+    ) -> Result<Option<Self>, LabelledError> {
         let named = !config.data.eval.is_empty();
         let spec = if named {
             &config.data.eval
@@ -67,7 +71,11 @@ impl LabelledSets {
             &config.data.path
         };
         let mut options: OpenOptions = config.open_options();
-        let bank = open(spec, Split::Train, &options)?;
+        let bank = if named {
+            open(spec, Split::Train, &options)?
+        } else {
+            Arc::clone(training)
+        };
         options.shapes.count = config.data.shapes_eval_count;
         let queries = open(spec, Split::Eval, &options)?;
         if !is_labelled(&*bank) || !is_labelled(&*queries) {

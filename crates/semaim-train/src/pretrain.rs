@@ -203,7 +203,6 @@ impl<'a> Trainer<'a> {
             }
             if stop || self.is_time_to_save(last_save) {
                 self.save()?;
-                watcher.saved(progress);
                 last_save = Instant::now();
             }
             if stop && !finished {

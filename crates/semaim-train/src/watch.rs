@@ -53,8 +53,6 @@ pub trait Watcher {
     fn started(&mut self, progress: Progress);
     /// A step was taken.
     fn stepped(&mut self, report: &StepReport);
-    /// A checkpoint was written.
-    fn saved(&mut self, progress: Progress);
     /// Time to look at the model: before the first step, every `eval.every_epochs`, and after the last step.
     ///
     /// # Errors

@@ -73,7 +73,7 @@ impl Semaim {
         let positions = self.encoder.patch_positions();
         let mut g = positions.expand([batch, self.encoder.grid().patches(), d]);
         for (i, block) in self.encoder.blocks.iter().enumerate() {
-            let drawn = Vit::drawn(drop_path, i);
+            let drawn = DropPath::block(drop_path, i);
             h = block.forward(h, Some(&visibility.content), drawn);
             if (i + 1).is_multiple_of(self.blocks_per_query) {
                 let step = match self.query_blocks.get(i / self.blocks_per_query) {

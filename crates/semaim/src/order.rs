@@ -142,11 +142,6 @@ impl Orderer {
         Self { order, grid, base }
     }
 
-    /// The order.
-    pub fn order(&self) -> Order {
-        self.order
-    }
-
     /// Rank keys `[batch, patches]`; smaller is predicted earlier.
     ///
     /// `similarity` is `[batch, patches]`; orders that [need one](Order::needs_similarity) and are given none

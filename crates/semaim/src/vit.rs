@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::attention::{attend, weights};
 use crate::config::VitConfig;
-use crate::drop_path::{DropPath, residual};
+use crate::drop_path::residual;
 use crate::grid::Grid;
 use crate::layers::{LayerNorm, Linear, Mlp};
 use crate::position::sin_cos;
@@ -236,10 +236,5 @@ impl Vit {
                 .mean_dim(2)
                 .squeeze_dim(2),
         }
-    }
-
-    /// The drawn branches of a block.
-    pub(crate) fn drawn(drop_path: Option<&DropPath>, block: usize) -> Option<&[Tensor<3>; 2]> {
-        DropPath::block(drop_path, block)
     }
 }

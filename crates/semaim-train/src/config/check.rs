@@ -1,0 +1,213 @@
+//! What is allowed: every value, or combination of values, that a run cannot use is named.
+
+use semaim_config::{Problems, Validate};
+
+use super::{DataConfig, OptimiserConfig, OrderSource, PretrainConfig, TrainConfig};
+
+impl Validate for PretrainConfig {
+    fn check(&self, problems: &mut Problems) {
+        if let Err(error) = self.semaim().validate() {
+            let table = if error.key == "query_depth" {
+                "decoder"
+            } else {
+                "model"
+            };
+            problems.add(format!("{table}.{}", error.key), error.message);
+        }
+        problems.in_range("model.depth", self.model.depth, ..=1_000);
+        problems.in_range("model.embed_dim", self.model.embed_dim, ..=65_536);
+        for (axis, side) in self.model.image_size.into_iter().enumerate() {
+            problems.in_range(format!("model.image_size[{axis}]"), side, ..=8_192);
+        }
+        problems.within("data", |problems| {
+            self.data.check(self.model.channels, problems)
+        });
+        problems.within("target", |problems| {
+            problems.in_range("blur_size", self.target.blur_size, ..=255);
+            problems.require(
+                self.target.blur_size == 0 || self.target.blur_size % 2 == 1,
+                "blur_size",
+                format!("must be odd or 0, is {}", self.target.blur_size),
+            );
+            let sigma = self.target.blur_sigma;
+            let positive = sigma.is_finite() && sigma > 0.0;
+            problems.require(
+                positive,
+                "blur_sigma",
+                format!("must be above 0, is {sigma}"),
+            );
+        });
+        problems.require(
+            self.order.source != OrderSource::Ema || self.train.ema,
+            "order.source",
+            "is `ema`, which needs train.ema = true",
+        );
+        problems.within("train", |problems| self.train.check(problems));
+        problems.within("optimiser", |problems| {
+            self.optimiser.check(self.train.epochs, problems)
+        });
+        problems.within("eval", |problems| {
+            problems.in_range("knn_k", self.eval.knn_k, 1..);
+            let temperature = self.eval.knn_temperature;
+            let positive = temperature.is_finite() && temperature > 0.0;
+            problems.require(
+                positive,
+                "knn_temperature",
+                format!("must be above 0, is {temperature}"),
+            );
+            problems.in_range("batch_size", self.eval.batch_size, 1..=65_536);
+            problems.in_range("pictures", self.eval.pictures, ..=64);
+        });
+        let minutes = self.checkpoint.every_minutes;
+        problems.require(
+            minutes.is_finite() && minutes > 0.0,
+            "checkpoint.every_minutes",
+            format!("must be above 0, is {minutes}"),
+        );
+        problems.in_range("log.every_steps", self.log.every_steps, 1..);
+    }
+}
+
+impl DataConfig {
+    fn check(&self, channels: usize, problems: &mut Problems) {
+        problems.require(!self.path.is_empty(), "path", "must not be empty");
+        problems.in_range("shapes_count", self.shapes_count, 1..);
+        problems.in_range("shapes_eval_count", self.shapes_eval_count, 1..);
+        let [low, high] = self.crop_scale;
+        let scale = low > 0.0 && low <= high && high <= 1.0;
+        problems.require(
+            scale,
+            "crop_scale",
+            format!("must be two rising numbers within (0, 1], is [{low}, {high}]"),
+        );
+        let [low, high] = self.crop_ratio;
+        let ratio = low > 0.0 && low <= high && high.is_finite();
+        problems.require(
+            ratio,
+            "crop_ratio",
+            format!("must be two rising numbers above 0, is [{low}, {high}]"),
+        );
+        problems.in_range("flip", self.flip, 0.0..=1.0);
+        for (key, values) in [("mean", &self.mean), ("std", &self.std)] {
+            problems.require(
+                values.is_empty() || values.len() == channels,
+                key,
+                format!("has {} values for {channels} channels", values.len()),
+            );
+            problems.require(values.iter().all(|v| v.is_finite()), key, "must be finite");
+        }
+        problems.require(self.std.iter().all(|&v| v > 0.0), "std", "must be above 0");
+        problems.in_range("max_pixels", self.max_pixels, 1..);
+        problems.in_range("max_bad_fraction", self.max_bad_fraction, 0.0..=1.0);
+        problems.in_range("workers", self.workers, ..=1_024);
+        problems.in_range("queue", self.queue, 1..=1_024);
+    }
+}
+
+impl TrainConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.in_range("epochs", self.epochs, 1..=1_000_000);
+        problems.in_range("batch_size", self.batch_size, 1..=1_048_576);
+        problems.require(
+            self.accumulate >= 1 && self.batch_size.is_multiple_of(self.accumulate.max(1)),
+            "accumulate",
+            format!(
+                "{} does not divide train.batch_size {}",
+                self.accumulate, self.batch_size
+            ),
+        );
+        problems.in_range("lanes", self.lanes, 1..=1_024);
+        problems.require(
+            self.clip_norm.is_finite() && self.clip_norm >= 0.0,
+            "clip_norm",
+            format!("must be 0 or above, is {}", self.clip_norm),
+        );
+        problems.require(
+            (0.0..1.0).contains(&self.drop_path),
+            "drop_path",
+            format!("must be in [0, 1), is {}", self.drop_path),
+        );
+    }
+}
+
+impl OptimiserConfig {
+    fn check(&self, epochs: u64, problems: &mut Problems) {
+        let not_negative = |problems: &mut Problems, key: &str, value: f64| {
+            let fits = value.is_finite() && value >= 0.0;
+            problems.require(fits, key, format!("must be 0 or above, is {value}"));
+        };
+        not_negative(problems, "base_lr", self.base_lr);
+        not_negative(problems, "min_lr", self.min_lr);
+        not_negative(problems, "weight_decay", self.weight_decay);
+        problems.require(
+            self.warmup_epochs >= 0.0 && self.warmup_epochs < epochs as f64,
+            "warmup_epochs",
+            format!(
+                "must be from 0 to below train.epochs {epochs}, is {}",
+                self.warmup_epochs
+            ),
+        );
+        for (i, beta) in self.betas.into_iter().enumerate() {
+            let fits = (0.0..1.0).contains(&beta);
+            problems.require(
+                fits,
+                format!("betas[{i}]"),
+                format!("must be in [0, 1), is {beta}"),
+            );
+        }
+        problems.require(
+            self.epsilon.is_finite() && self.epsilon > 0.0,
+            "epsilon",
+            format!("must be above 0, is {}", self.epsilon),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use semaim_config::Layers;
+
+    fn problem(setting: &str) -> String {
+        match Layers::new().set(setting).unwrap().load::<PretrainConfig>() {
+            Ok(_) => String::new(),
+            Err(errors) => errors.to_string(),
+        }
+    }
+
+    #[test]
+    fn the_default_is_valid_and_survives_toml() {
+        let config = Layers::new().load::<PretrainConfig>().unwrap().config;
+        let text = semaim_config::to_toml(&config).unwrap();
+        let again = Layers::new()
+            .text("config", &text)
+            .unwrap()
+            .load::<PretrainConfig>()
+            .unwrap();
+        assert_eq!(again.config, config);
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        for (setting, part) in [
+            ("model.image_size=[65,64]", "model.image_size"),
+            ("model.embed_dim=130", "model.embed_dim"),
+            ("decoder.query_depth=3", "decoder.query_depth"),
+            ("train.accumulate=7", "train.accumulate"),
+            ("train.drop_path=1.0", "train.drop_path"),
+            ("train.epochs=0", "train.epochs"),
+            ("optimiser.warmup_epochs=1000", "optimiser.warmup_epochs"),
+            ("optimiser.base_lr=nan", "optimiser.base_lr"),
+            ("order.source=ema", "order.source"),
+            ("data.mean=[0.5]", "data.mean"),
+            ("data.std=[0.0,1,1]", "data.std"),
+            ("data.crop_scale=[0.5,0.2]", "data.crop_scale"),
+            ("target.blur_size=4", "target.blur_size"),
+            ("train.epoch=3", "train.epochs"),
+            ("order.kind=semanti", "semantic"),
+        ] {
+            let message = problem(setting);
+            assert!(message.contains(part), "{setting}: {message}");
+        }
+    }
+}
