@@ -58,7 +58,6 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     if !has_labels {
         console.say("no labels, so no kNN; --eval-data names labelled images");
     }
-    share_cores(config.train.lanes);
     let start = Instant::now();
     let ending = pretrain(&config, source, &run, &device, &mut console)?;
     let summary = Summary::of(&run, start.elapsed().as_secs_f64())?;
@@ -121,19 +120,6 @@ fn out_dir(args: &PretrainArgs) -> PathBuf {
         (None, None) => PathBuf::from("pretrain"),
     };
     PathBuf::from("runs").join(name)
-}
-
-/// Gives each lane its share of the cores: the threads within operations are taken from one pool, and more of them
-/// than cores would only wait for each other. `RAYON_NUM_THREADS` overrides it. No result depends on it.
-fn share_cores(lanes: usize) {
-    if std::env::var_os("RAYON_NUM_THREADS").is_none() {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = (cores / lanes).max(1);
-        // A pool that is already there serves as well.
-        let _ = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global();
-    }
 }
 
 /// The first Ctrl-C (or SIGTERM) saves and stops, the second stops at once.

@@ -94,7 +94,6 @@ impl<'a> Console<'a> {
             feature: self.config.eval.feature,
             batch_size: self.config.eval.batch_size,
             workers: self.config.data.workers,
-            lanes: self.config.train.lanes,
         };
         embed(
             &model.encoder,

@@ -30,9 +30,6 @@ pub enum EmbedError {
     /// The features did not come off the device.
     #[error(transparent)]
     Weights(#[from] WeightError),
-    /// A bug.
-    #[error("an embedding thread panicked")]
-    Panicked,
 }
 
 /// How images are embedded.
@@ -44,8 +41,6 @@ pub struct EmbedOptions {
     pub batch_size: usize,
     /// Threads that prepare images; 0: one per core.
     pub workers: usize,
-    /// Parts of a forward pass that are computed at the same time, at least 1; see `train.lanes`.
-    pub lanes: usize,
 }
 
 /// Embeds the central view of the images `items` of a source.
@@ -76,28 +71,11 @@ pub fn embed(
         if batch.items.is_empty() {
             continue;
         }
-        let image = augment.channels() * height * width;
-        let per_lane = batch.items.len().div_ceil(options.lanes.max(1));
-        let forward = |pixels: &[f32]| {
-            let shape = [pixels.len() / image, augment.channels(), height, width];
-            let images = Tensor::from_data(TensorData::new(pixels.to_vec(), shape), device);
-            to_host("features", feature(encoder.tokens(images), options.feature))
-        };
-        let parts: Vec<_> = std::thread::scope(|scope| {
-            let lanes = batch.images.chunks(per_lane * image);
-            let threads: Vec<_> = lanes
-                .map(|pixels| scope.spawn(|| forward(pixels)))
-                .collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().map_err(|_| EmbedError::Panicked))
-                .collect()
-        });
-        for part in parts {
-            let features = part??;
-            embeddings.width = features.shape.last().copied().unwrap_or(0);
-            embeddings.features.extend(features.values);
-        }
+        let shape = [batch.items.len(), augment.channels(), height, width];
+        let images = Tensor::from_data(TensorData::new(batch.images, shape), device);
+        let features = to_host("features", feature(encoder.tokens(images), options.feature))?;
+        embeddings.width = features.shape.last().copied().unwrap_or(0);
+        embeddings.features.extend(features.values);
         embeddings.labels.extend(batch.labels);
     }
     Ok(embeddings)

@@ -62,7 +62,7 @@ pub fn learned_orders(
         let similarity = config.order.similarity.of(&model.encoder, images.clone());
         let noise = OrderNoise::draw(config.seed, 0, &batch.items, config.model.grid(), device);
         let rank_keys = orderer.rank_keys(Some(similarity.clone()), &noise);
-        let predictions = model.predict(images, rank_keys.clone(), None);
+        let predictions = model.predict(images, rank_keys.clone())?;
         let similarity = to_host("similarity", similarity)?.values;
         let rank_keys = to_host("rank keys", rank_keys)?.values;
         let predictions = to_host("predictions", predictions)?.values;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use semaim::parameters::{NamedMapper, WeightError, Weights, from_host, map_named, to_host};
+use semaim::parameters::{NamedMapper, WeightError, Weights, from_host, map_in_place, to_host};
+use semaim_kernels::{AdamWStep, Moments, adamw};
 
 use crate::gradients::Gradients;
 use crate::groups::Grouping;
@@ -20,13 +21,6 @@ pub struct AdamW {
     pub grouping: Grouping,
     steps: u64,
     moments: BTreeMap<String, Moments>,
-}
-
-/// Running means of a gradient and its square, `[values]`.
-#[derive(Clone, Debug)]
-struct Moments {
-    first: Tensor<1>,
-    second: Tensor<1>,
 }
 
 impl AdamW {
@@ -46,17 +40,18 @@ impl AdamW {
         self.steps
     }
 
-    /// Moves a model's weights one step against their gradients.
-    pub fn step<M: Module>(&mut self, model: M, gradients: &Gradients, lr: f64) -> M {
+    /// Moves a model's weights one step against their gradients, each multiplied by `factor` first.
+    ///
+    /// On the CPU this happens in place, if nobody else holds a copy of the model.
+    pub fn step<M: Module>(&mut self, model: &mut M, gradients: Gradients, factor: f64, lr: f64) {
         self.steps += 1;
-        map_named(
-            model,
-            &mut Update {
-                optimiser: self,
-                gradients,
-                lr,
-            },
-        )
+        let mut update = Update {
+            optimiser: self,
+            gradients,
+            factor,
+            lr,
+        };
+        map_in_place(model, &mut update);
     }
 
     /// The state under names `first.<weight>` and `second.<weight>`.
@@ -110,46 +105,38 @@ impl AdamW {
 
 struct Update<'a> {
     optimiser: &'a mut AdamW,
-    gradients: &'a Gradients,
+    gradients: Gradients,
+    factor: f64,
     lr: f64,
 }
 
 impl NamedMapper for Update<'_> {
     fn map<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(gradient) = self.gradients.get(name).cloned() else {
+        let Some(gradient) = self.gradients.remove(name) else {
             return param;
         };
         let AdamW {
-            betas: [beta1, beta2],
+            betas,
             epsilon,
             grouping,
             steps,
             ref mut moments,
         } = *self.optimiser;
         let group = grouping.of(name, D);
-        let lr = self.lr * group.lr_scale;
-        let moments = match moments.remove(name) {
-            Some(Moments { first, second }) => Moments {
-                first: first * beta1 + gradient.clone() * (1.0 - beta1),
-                second: second * beta2 + gradient.powi_scalar(2) * (1.0 - beta2),
-            },
-            None => Moments {
-                first: gradient.clone() * (1.0 - beta1),
-                second: gradient.powi_scalar(2) * (1.0 - beta2),
-            },
+        let step = AdamWStep {
+            lr: self.lr * group.lr_scale,
+            weight_decay: group.weight_decay,
+            betas,
+            epsilon,
+            count: steps,
+            gradient_factor: self.factor,
         };
-        let power = steps.min(i32::MAX as u64) as i32;
-        let step_size = lr / (1.0 - beta1.powi(power));
-        let root = (1.0 - beta2.powi(power)).sqrt();
-        let change =
-            moments.first.clone() * step_size / (moments.second.clone().sqrt() / root + epsilon);
-        self.optimiser.moments.insert(name.to_string(), moments);
+        let before = moments.remove(name);
         param.map(|weight| {
-            let shape = weight.dims();
             let trained = weight.is_require_grad();
-            let weight = weight.detach().reshape([shape.iter().product::<usize>()]);
-            let weight = weight * (1.0 - lr * group.weight_decay) - change;
-            weight.reshape(shape).set_require_grad(trained)
+            let (weight, after) = adamw(weight.detach(), gradient, before, step);
+            moments.insert(name.to_string(), after);
+            weight.set_require_grad(trained)
         })
     }
 }

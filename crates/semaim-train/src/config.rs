@@ -9,6 +9,7 @@ use semaim::order::Order;
 use semaim::similarity::Similarity;
 use semaim::target::{Blur, PixelLoss, PixelTarget, Target};
 use semaim_data::{Augment, OpenOptions, ShapesOptions};
+use semaim_kernels::Recompute;
 use serde::{Deserialize, Serialize};
 
 use crate::adamw::AdamW;
@@ -206,9 +207,9 @@ pub struct TrainConfig {
     pub batch_size: usize,
     /// Parts that a batch is computed in, one after the other, to save memory; divides `batch_size`.
     pub accumulate: usize,
-    /// Parts of a forward and backward pass that are computed at the same time, for the cores of a CPU; 1 for a
-    /// GPU. Part of the experiment: their gradients are summed, and the sum's rounding depends on how many there are.
-    pub lanes: usize,
+    /// What the backward pass computes again to save memory: `none`, the hidden layers of the MLPs (`mlp`), or all of
+    /// each block (`block`). The results are the same to the bit. Only the fused operations of the CPU do this.
+    pub recompute: Recompute,
     /// Largest gradient norm; larger gradients are scaled down. 0: no clipping.
     pub clip_norm: f64,
     /// Probability of leaving out a residual branch of the last block, in [0, 1).
@@ -225,7 +226,7 @@ impl Default for TrainConfig {
             epochs: 20,
             batch_size: 64,
             accumulate: 1,
-            lanes: 2,
+            recompute: Recompute::None,
             clip_norm: 3.0,
             drop_path: 0.0,
             ema: false,

@@ -4,24 +4,21 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use semaim::parameters::{NamedMapper, NamedVisitor, map_named, visit_named};
+use semaim::parameters::{NamedMapper, NamedVisitor, map_in_place, visit_named};
+use semaim_kernels::moving_average;
 
-/// Moves an EMA copy towards the model.
-pub fn update<M: Module>(ema: M, model: &M, decay: f64) -> M {
-    let mut flat = Flat(BTreeMap::new());
-    visit_named(model, &mut flat);
-    map_named(
-        ema,
-        &mut Blend {
-            model: flat.0,
-            decay,
-        },
-    )
+/// Moves an EMA copy towards the model, on the CPU in place.
+pub fn update<M: Module>(ema: &mut M, model: &M, decay: f64) {
+    let mut by_name = ByName(BTreeMap::new());
+    visit_named(model, &mut by_name);
+    let model = by_name.0;
+    map_in_place(ema, &mut Blend { model, decay });
 }
 
-struct Flat(BTreeMap<String, Tensor<1>>);
+/// The model's weights, flattened.
+struct ByName(BTreeMap<String, Tensor<1>>);
 
-impl NamedVisitor for Flat {
+impl NamedVisitor for ByName {
     fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
         let value = param.val();
         let values = value.shape().num_elements();
@@ -42,7 +39,7 @@ impl NamedMapper for Blend {
         let decay = self.decay;
         param.map(|ema| {
             let model = model.reshape(ema.dims());
-            ema * decay + model * (1.0 - decay)
+            moving_average(ema, model, decay)
         })
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, Param};
 use burn::tensor::{Gradients as BackendGradients, Tensor};
 use semaim::parameters::{NamedVisitor, WeightError, to_host, visit_named};
+use semaim_kernels::sum_of_squares;
 
 /// The gradient of every trained weight, flattened to `[values]`, by checkpoint name.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +59,7 @@ impl Gradients {
         let squares: Vec<Tensor<1>> = self
             .by_name
             .values()
-            .map(|gradient| gradient.clone().powi_scalar(2).sum())
+            .map(|gradient| sum_of_squares(gradient.clone()))
             .collect();
         if squares.is_empty() {
             return Ok(0.0);
@@ -67,13 +68,9 @@ impl Gradients {
         Ok(squares.into_iter().map(f64::from).sum::<f64>().sqrt())
     }
 
-    /// Multiplies all gradients.
-    pub fn scale(&mut self, factor: f64) {
-        let scaled = std::mem::take(&mut self.by_name)
-            .into_iter()
-            .map(|(name, gradient)| (name, gradient * factor))
-            .collect();
-        self.by_name = scaled;
+    /// Takes the gradient of one weight out, `[values]`.
+    pub fn remove(&mut self, name: &str) -> Option<Tensor<1>> {
+        self.by_name.remove(name)
     }
 
     /// The gradient of one weight, `[values]`.

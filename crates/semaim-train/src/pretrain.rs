@@ -1,12 +1,12 @@
 //! Pre-training: one step after the other until the schedule ends.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::drop_path::DropPath;
+use semaim::model::Pass;
 use semaim::order::{OrderNoise, Orderer};
 use semaim::parameters::to_host;
 use semaim::target::Target;
@@ -74,12 +74,6 @@ struct Trainer<'a> {
     resumed: bool,
     state: TrainState,
     log: RunLog,
-}
-
-/// What a part of a batch contributes to a step.
-struct Lane {
-    loss: f64,
-    gradients: Gradients,
 }
 
 /// Sums since the last line of the log.
@@ -232,10 +226,9 @@ impl<'a> Trainer<'a> {
         let mut gradients = Gradients::default();
         let mut loss = 0.0;
         for batch in batches {
-            for lane in self.lanes(batch)? {
-                loss += lane.loss;
-                gradients.add(lane.gradients);
-            }
+            let (part, part_gradients) = self.loss_and_gradients(batch)?;
+            loss += part;
+            gradients.add(part_gradients);
         }
         let grad_norm = gradients.norm()?;
         let lr = self
@@ -278,59 +271,33 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Computes the lanes of a batch at the same time; their gradients are to be summed in this order.
-    ///
-    /// One operation on half of the images keeps a core busy better than half of each operation: small operations
-    /// do not have to be divided, and the lanes wait for each other only once per batch.
-    fn lanes(&self, batch: &Batch) -> Result<Vec<Lane>, TrainError> {
-        let lanes = self.config.train.lanes.min(batch.items.len());
-        if lanes == 1 {
-            return Ok(vec![self.lane(batch, 0..batch.items.len())?]);
-        }
-        let count = batch.items.len();
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..lanes)
-                .map(|lane| lane * count / lanes..(lane + 1) * count / lanes)
-                .map(|range| scope.spawn(|| self.lane(batch, range)))
-                .collect();
-            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
-                let panicked = |_| Err(TrainError::Internal("a training thread panicked".into()));
-                thread.join().unwrap_or_else(panicked)
-            };
-            threads.into_iter().map(join).collect()
-        })
-    }
-
-    /// Loss and gradients of some images of a batch, weighted by their share of the optimiser step's images.
-    fn lane(&self, batch: &Batch, range: Range<usize>) -> Result<Lane, TrainError> {
-        let [height, width] = self.config.model.image_size;
-        let channels = self.config.model.channels;
-        let items = &batch.items[range.clone()];
-        let image = channels * height * width;
-        let pixels = batch.images[range.start * image..range.end * image].to_vec();
-        let data = TensorData::new(pixels, [items.len(), channels, height, width]);
+    /// Loss and gradients of a part of the step's batch, weighted by its share of the step's images.
+    fn loss_and_gradients(&self, batch: &Batch) -> Result<(f64, Gradients), TrainError> {
+        let config = &self.config;
+        let [height, width] = config.model.image_size;
+        let shape = [batch.items.len(), config.model.channels, height, width];
+        let data = TensorData::new(batch.images.clone(), shape);
         let images = Tensor::<4>::from_data(data, self.device);
-        let rank_keys = self.order(&images, batch.epoch, items);
+        let rank_keys = self.order(&images, batch.epoch, &batch.items);
 
         let model = self.state.model.clone().train();
-        let images = Tensor::from_inner(images);
+        let drop_path = config.train.drop_path;
         let drop_path = DropPath::draw(
-            self.config.train.drop_path,
-            self.config.model.depth,
-            self.config.seed,
+            drop_path,
+            config.model.depth,
+            config.seed,
             batch.epoch,
-            items,
-            &images.device(),
+            &batch.items,
         );
-        let rank_keys = Tensor::from_inner(rank_keys);
-        let output = model.forward(images, rank_keys, &self.target, drop_path.as_ref());
-        let loss = output.loss * (items.len() as f64 / self.config.train.batch_size as f64);
+        let pass = Pass {
+            drop_path: drop_path.as_ref(),
+            recompute: config.train.recompute,
+        };
+        let output = model.forward(Tensor::from_inner(images), rank_keys, &self.target, pass)?;
+        let loss = output.loss * (batch.items.len() as f64 / config.train.batch_size as f64);
         let gradients = Gradients::of(&model, loss.backward());
         let loss = to_host("loss", loss.inner())?.values.first().copied();
-        Ok(Lane {
-            loss: f64::from(loss.unwrap_or(f32::NAN)),
-            gradients,
-        })
+        Ok((f64::from(loss.unwrap_or(f32::NAN)), gradients))
     }
 
     /// Rank keys of images, from one encoding without gradient where the order needs any.
@@ -348,15 +315,22 @@ impl<'a> Trainer<'a> {
         self.orderer.rank_keys(similarity, &noise)
     }
 
-    fn update(&mut self, mut gradients: Gradients, grad_norm: f64, lr: f64, epoch: u64) {
+    fn update(&mut self, gradients: Gradients, grad_norm: f64, lr: f64, epoch: u64) {
         let clip_norm = self.config.train.clip_norm;
-        if clip_norm > 0.0 && grad_norm > clip_norm {
-            gradients.scale(clip_factor(grad_norm, clip_norm));
-        }
-        let state = &mut self.state;
-        state.model = state.optimiser.step(state.model.clone(), &gradients, lr);
-        if let Some(copy) = state.ema.take() {
-            state.ema = Some(ema::update(copy, &state.model, ema_decay(epoch)));
+        let factor = if clip_norm > 0.0 {
+            clip_factor(grad_norm, clip_norm)
+        } else {
+            1.0
+        };
+        let TrainState {
+            model,
+            ema,
+            optimiser,
+            ..
+        } = &mut self.state;
+        optimiser.step(model, gradients, factor, lr);
+        if let Some(ema) = ema {
+            ema::update(ema, model, ema_decay(epoch));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Stochastic depth: residual branches left out per sample (Huang et al., ECCV 2016).
 
-use burn::tensor::{Device, Tensor, TensorData};
+use semaim_kernels::Branches;
 use semaim_random::{Draw, Purpose};
 
 /// The drawn branches of one batch.
@@ -10,8 +10,8 @@ use semaim_random::{Draw, Purpose};
 /// block to `drop_path` at the last, as in timm.
 #[derive(Clone, Debug)]
 pub struct DropPath {
-    /// `[block][branch]`: `[batch, 1, 1]`.
-    branches: Vec<[Tensor<3>; 2]>,
+    /// By block.
+    branches: Vec<Branches>,
 }
 
 impl DropPath {
@@ -24,49 +24,37 @@ impl DropPath {
         seed: u64,
         epoch: u64,
         items: &[u64],
-        device: &Device,
     ) -> Option<Self> {
         if drop_path <= 0.0 {
             return None;
         }
-        let mut kept = vec![[Vec::new(), Vec::new()]; depth];
+        let mut branches: Vec<Branches> = (0..depth)
+            .map(|_| Branches {
+                attention: Vec::new(),
+                mlp: Vec::new(),
+            })
+            .collect();
         for &item in items {
             let mut draw = Draw::new(seed, epoch, item, Purpose::DropPath);
-            for (block, branches) in kept.iter_mut().enumerate() {
+            for (block, branches) in branches.iter_mut().enumerate() {
                 let rate = drop_path * block as f64 / (depth.max(2) - 1) as f64;
-                for branch in branches {
-                    let keep = !draw.chance(rate);
-                    branch.push(if keep {
-                        (1.0 / (1.0 - rate)) as f32
-                    } else {
+                let mut factor = || {
+                    if draw.chance(rate) {
                         0.0
-                    });
-                }
+                    } else {
+                        (1.0 / (1.0 - rate)) as f32
+                    }
+                };
+                branches.attention.push(factor());
+                branches.mlp.push(factor());
             }
         }
-        let tensor = |values: Vec<f32>| {
-            let shape = [values.len(), 1, 1];
-            Tensor::from_data(TensorData::new(values, shape), device)
-        };
-        Some(Self {
-            branches: kept
-                .into_iter()
-                .map(|[attention, mlp]| [tensor(attention), tensor(mlp)])
-                .collect(),
-        })
+        Some(Self { branches })
     }
 
-    /// The branches of one block, `[attention, mlp]`.
-    pub(crate) fn block(drawn: Option<&Self>, block: usize) -> Option<&[Tensor<3>; 2]> {
+    /// The factors of one block's branches.
+    pub(crate) fn block(drawn: Option<&Self>, block: usize) -> Option<&Branches> {
         drawn.and_then(|drawn| drawn.branches.get(block))
-    }
-}
-
-/// `x + branch`, the branch scaled by what was drawn for it; shapes `[batch, tokens, embed_dim]`.
-pub(crate) fn residual(x: Tensor<3>, branch: Tensor<3>, drawn: Option<&Tensor<3>>) -> Tensor<3> {
-    match drawn {
-        Some(kept) => x + branch * kept.clone(),
-        None => x + branch,
     }
 }
 
@@ -77,13 +65,10 @@ mod tests {
     #[test]
     fn rate_grows_with_depth_and_keeps_the_mean() {
         let items: Vec<u64> = (0..4000).collect();
-        let drawn = DropPath::draw(0.4, 3, 1, 0, &items, &Device::flex()).unwrap();
-        let values = |block: usize, branch: usize| -> Vec<f32> {
-            drawn.branches[block][branch]
-                .clone()
-                .into_data()
-                .try_to_vec()
-                .unwrap()
+        let drawn = DropPath::draw(0.4, 3, 1, 0, &items).unwrap();
+        let values = |block: usize, branch: usize| {
+            let branches = drawn.branches[block].clone();
+            [branches.attention, branches.mlp][branch].clone()
         };
         assert!(values(0, 0).iter().all(|&v| v == 1.0));
         let last = values(2, 1);
@@ -96,17 +81,12 @@ mod tests {
 
     #[test]
     fn draws_belong_to_images_not_to_places_in_a_batch() {
-        let device = Device::flex();
-        let draw = |items: &[u64]| -> Vec<f32> {
-            let drawn = DropPath::draw(0.5, 4, 1, 3, items, &device).unwrap();
-            drawn.branches[3][0]
-                .clone()
-                .into_data()
-                .try_to_vec()
-                .unwrap()
+        let draw = |items: &[u64]| {
+            let drawn = DropPath::draw(0.5, 4, 1, 3, items).unwrap();
+            drawn.branches[3].attention.clone()
         };
         let together = draw(&[5, 6, 7, 8]);
         assert_eq!(draw(&[7]), together[2..3]);
-        assert!(DropPath::draw(0.0, 4, 1, 3, &[1], &device).is_none());
+        assert!(DropPath::draw(0.0, 4, 1, 3, &[1]).is_none());
     }
 }

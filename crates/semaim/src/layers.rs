@@ -1,10 +1,8 @@
 //! The layers of a block, their weights laid out and named as in checkpoints.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, activation, module};
-
-/// Layer norm's epsilon, as in the published vision transformers.
-pub const LAYER_NORM_EPSILON: f64 = 1e-6;
+use burn::tensor::{Device, Tensor};
+use semaim_kernels::{LinearWeights, NormWeights, layer_norm, linear, mlp};
 
 /// `y = x Wᵀ + b`.
 #[derive(Module, Debug)]
@@ -26,21 +24,24 @@ impl Linear {
 
     /// `[batch, tokens, in]` to `[batch, tokens, out]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        linear(x, self.weight.val(), self.bias.val())
+        linear(x, self.weights())
+    }
+
+    /// The weights as operations take them.
+    pub fn weights(&self) -> LinearWeights {
+        LinearWeights {
+            weight: self.weight.val(),
+            bias: self.bias.val(),
+        }
     }
 
     /// The layer that gives only the outputs from `start` to `start + length`, with the same weights.
-    pub(crate) fn part(&self, start: usize, length: usize) -> (Tensor<2>, Tensor<1>) {
-        (
-            self.weight.val().narrow(0, start, length),
-            self.bias.val().narrow(0, start, length),
-        )
+    pub(crate) fn part(&self, start: usize, length: usize) -> LinearWeights {
+        LinearWeights {
+            weight: self.weight.val().narrow(0, start, length),
+            bias: self.bias.val().narrow(0, start, length),
+        }
     }
-}
-
-/// `x Wᵀ + b` for `x [batch, tokens, in]`, `weight [out, in]`, `bias [out]`.
-pub(crate) fn linear(x: Tensor<3>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<3> {
-    module::linear(x, weight.transpose(), Some(bias))
 }
 
 /// Layer norm over the last axis.
@@ -63,12 +64,15 @@ impl LayerNorm {
 
     /// `[batch, tokens, embed_dim]` to the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        module::layer_norm(
-            x,
-            self.weight.val(),
-            Some(self.bias.val()),
-            LAYER_NORM_EPSILON,
-        )
+        layer_norm(x, self.weights())
+    }
+
+    /// The weights as operations take them.
+    pub fn weights(&self) -> NormWeights {
+        NormWeights {
+            weight: self.weight.val(),
+            bias: self.bias.val(),
+        }
     }
 }
 
@@ -92,6 +96,6 @@ impl Mlp {
 
     /// `[batch, tokens, in]` to `[batch, tokens, out]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.fc2.forward(activation::gelu(self.fc1.forward(x)))
+        mlp(x, self.fc1.weights(), self.fc2.weights())
     }
 }

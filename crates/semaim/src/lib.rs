@@ -6,12 +6,14 @@
 //!
 //! 1. [`vit`]: the encoder that is kept, the *content stream*.
 //! 2. [`similarity`]: how semantic each patch is, by the encoder's own tokens.
-//! 3. [`order`]: from similarity to rank keys, and from rank keys to who sees whom.
-//! 4. [`query`]: the decoder that is thrown away, the *query stream*, and the prediction head.
-//! 5. [`target`]: what is predicted and how far off a prediction is.
-//! 6. [`model`]: the two streams side by side, from images to the loss.
+//! 3. [`order`]: from similarity to rank keys.
+//! 4. [`sequence`]: from rank keys to tokens in the order of prediction, and who sees whom.
+//! 5. [`query`]: the decoder that is thrown away, the *query stream*, and the prediction head.
+//! 6. [`target`]: what is predicted and how far off a prediction is.
+//! 7. [`model`]: the two streams side by side, from images to the loss.
 //!
-//! Beneath them: [`layers`], [`attention`], [`drop_path`], [`position`], [`grid`]; [`parameters`] gives every
+//! What a block computes is written in `semaim_kernels`, once composed of the framework's operations and once fused.
+//! Beneath the method: [`layers`], [`drop_path`], [`position`], [`grid`]; [`parameters`] gives every
 //! weight its checkpoint name, [`init`] its first value, [`config`] all sizes and [`size`] the count of weights.
 //!
 //! This crate knows nothing of files, data sets, optimisers or loops.
@@ -19,6 +21,7 @@
 //! ```
 //! use burn::tensor::{Device, Tensor};
 //! use semaim::config::{Decoder, SemaimConfig, VitConfig};
+//! use semaim::model::Pass;
 //! use semaim::order::{Order, OrderNoise, Orderer};
 //! use semaim::similarity::Similarity;
 //! use semaim::target::{PixelTarget, Target};
@@ -36,13 +39,12 @@
 //! let similarity = Similarity::Cls.of(&model.encoder, images.clone());
 //! let ranks = orderer.rank_keys(Some(similarity), &OrderNoise::draw(0, 0, &[0, 1], grid, &device));
 //!
-//! let output = model.forward(images, ranks, &target, None);
-//! assert_eq!(output.predictions.dims(), [2, 24, 8 * 8 * 3]);
+//! let output = model.forward(images, ranks, &target, Pass::default())?;
+//! assert_eq!(output.loss_map.dims(), [2, 24]);
 //! # Ok(())
 //! # }
 //! ```
 
-pub mod attention;
 pub mod config;
 pub mod drop_path;
 pub mod grid;
@@ -53,6 +55,7 @@ pub mod order;
 pub mod parameters;
 pub mod position;
 pub mod query;
+pub mod sequence;
 pub mod similarity;
 pub mod size;
 pub mod target;

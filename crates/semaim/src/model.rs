@@ -3,11 +3,14 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use semaim_kernels::Recompute;
+
 use crate::config::{SemaimConfig, SizeError};
 use crate::drop_path::DropPath;
 use crate::init::initialise;
-use crate::order::Visibility;
+use crate::parameters::WeightError;
 use crate::query::{PredictionHead, QueryBlock, QueryStep};
+use crate::sequence::Sequence;
 use crate::target::Target;
 use crate::vit::Vit;
 
@@ -23,12 +26,19 @@ pub struct Semaim {
     blocks_per_query: usize,
 }
 
+/// How a forward pass is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pass<'a> {
+    /// Residual branches that are left out.
+    pub drop_path: Option<&'a DropPath>,
+    /// What the backward pass computes again instead of keeping it.
+    pub recompute: Recompute,
+}
+
 /// What a forward pass gives.
 #[derive(Debug)]
 pub struct Output {
-    /// `[batch, patches, width]`.
-    pub predictions: Tensor<3>,
-    /// The cost of each patch, `[batch, patches]`.
+    /// The cost of each patch, `[batch, patches]`, in the order of the image.
     pub loss_map: Tensor<2>,
     /// The mean of `loss_map`, `[1]`.
     pub loss: Tensor<1>,
@@ -57,51 +67,71 @@ impl SemaimConfig {
 }
 
 impl Semaim {
-    /// Predicts every patch from the patches before it: `[batch, patches, width]`.
+    /// Predicts every patch from the patches before it: `[batch, patches, width]`, in the order of the image.
     ///
     /// `images` is `[batch, channels, height, width]`, `rank_keys` `[batch, patches]`.
+    ///
+    /// # Errors
+    /// [`WeightError::Device`] when the backend does not give the keys.
     pub fn predict(
         &self,
         images: Tensor<4>,
         rank_keys: Tensor<2>,
-        drop_path: Option<&DropPath>,
-    ) -> Tensor<3> {
-        let visibility = Visibility::of(rank_keys);
-        let mut h = self.encoder.embed(images);
-        let [batch, _, d] = h.dims();
-        // All images start from the same positions. The class token has no query: its prediction would go unused.
-        let positions = self.encoder.patch_positions();
-        let mut g = positions.expand([batch, self.encoder.grid().patches(), d]);
-        for (i, block) in self.encoder.blocks.iter().enumerate() {
-            let drawn = DropPath::block(drop_path, i);
-            h = block.forward(h, Some(&visibility.content), drawn);
-            if (i + 1).is_multiple_of(self.blocks_per_query) {
-                let step = match self.query_blocks.get(i / self.blocks_per_query) {
-                    Some(own) => own.step(),
-                    None => QueryStep::shared(block),
-                };
-                g = step.forward(g, h.clone(), &visibility.query, drawn);
-            }
-        }
-        self.prediction_head.forward(self.encoder.norm.forward(g))
+    ) -> Result<Tensor<3>, WeightError> {
+        let sequence = Sequence::of(rank_keys)?;
+        let predictions = self.predict_in_order(images, &sequence, Pass::default());
+        Ok(sequence.restore(predictions))
     }
 
-    /// Predictions and what they cost.
+    /// The two streams. All tokens stand in the order of prediction, so that what a token sees stands before it.
+    fn predict_in_order(
+        &self,
+        images: Tensor<4>,
+        sequence: &Sequence,
+        pass: Pass<'_>,
+    ) -> Tensor<3> {
+        let encoder = &self.encoder;
+        let patches = encoder.embed_patches(images);
+        // Queries know positions and nothing else. The class token has none: its prediction would go unused.
+        let positions = encoder.patch_positions().expand(patches.dims());
+        let mut h = encoder.with_class(sequence.sort(patches));
+        let mut g = sequence.sort(positions);
+        for (i, block) in encoder.blocks.iter().enumerate() {
+            let branches = DropPath::block(pass.drop_path, i);
+            h = block.forward(h, Some(&sequence.content), branches, pass.recompute);
+            if (i + 1).is_multiple_of(self.blocks_per_query) {
+                let step = match self.query_blocks.get(i / self.blocks_per_query) {
+                    Some(own) => QueryStep::own(own),
+                    None => QueryStep::shared(block),
+                };
+                g = step.forward(g, h.clone(), &sequence.query, branches, pass.recompute);
+            }
+        }
+        self.prediction_head.forward(encoder.norm.forward(g))
+    }
+
+    /// What the predictions cost.
+    ///
+    /// # Errors
+    /// [`WeightError::Device`] when the backend does not give the keys.
     pub fn forward(
         &self,
         images: Tensor<4>,
         rank_keys: Tensor<2>,
         target: &Target,
-        drop_path: Option<&DropPath>,
-    ) -> Output {
+        pass: Pass<'_>,
+    ) -> Result<Output, WeightError> {
+        let sequence = Sequence::of(rank_keys)?;
         let patch_size = images.dims()[2] / self.encoder.grid().rows;
-        let truth = target.values(images.clone(), patch_size);
-        let predictions = self.predict(images, rank_keys, drop_path);
-        let loss_map = target.cost(predictions.clone(), truth);
-        Output {
-            predictions,
-            loss: loss_map.clone().mean(),
+        let truth = sequence.sort(target.values(images.clone(), patch_size));
+        let predictions = self.predict_in_order(images, &sequence, pass);
+        let costs = target.cost(predictions, truth);
+        let loss_map = sequence
+            .restore(costs.clone().unsqueeze_dim(2))
+            .squeeze_dim(2);
+        Ok(Output {
+            loss: costs.mean(),
             loss_map,
-        }
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! The order of prediction: rank keys, and who sees whom (method, step 3 and section 2).
+//! The order of prediction: rank keys (method, step 3).
 //!
 //! Every order is one formula: `rank key = base[centre] + noise_scale * noise`, with a table `base` that depends
 //! on the grid alone and a centre that comes from the similarity map, from chance, or is not needed. A smaller
@@ -8,7 +8,6 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use semaim_random::{Draw, Purpose};
 use serde::{Deserialize, Serialize};
 
-use crate::attention::HIDDEN;
 use crate::grid::Grid;
 
 /// In which order patches are predicted.
@@ -236,47 +235,6 @@ fn central_squares(side: usize) -> Nested {
     })
 }
 
-/// The attention biases that make an order visible to the two streams.
-///
-/// Zero where a token is visible, hugely negative where it is not.
-#[derive(Clone, Debug)]
-pub struct Visibility {
-    /// `[batch, 1, 1 + patches, 1 + patches]`: content token i sees content token j iff r_j ≤ r_i. Everybody sees
-    /// the class token, the class token sees only itself.
-    pub content: Tensor<4>,
-    /// `[batch, 1, patches, 1 + patches]`: query i sees content token j iff r_j < r_i, and the class token.
-    pub query: Tensor<4>,
-}
-
-impl Visibility {
-    /// From rank keys `[batch, patches]`.
-    pub fn of(rank_keys: Tensor<2>) -> Self {
-        let [batch, patches] = rank_keys.dims();
-        let device = rank_keys.device();
-        let looking: Tensor<3> = rank_keys.clone().unsqueeze_dim(2);
-        let seen: Tensor<3> = rank_keys.unsqueeze_dim(1);
-        let class_seen = Tensor::<3>::zeros([batch, patches, 1], &device);
-        let patches_bias = Tensor::<3>::zeros([batch, patches, patches], &device);
-        let with_class = |hidden| {
-            let bias = patches_bias.clone().mask_fill(hidden, HIDDEN);
-            Tensor::cat(vec![class_seen.clone(), bias], 2)
-        };
-        let query = with_class(seen.clone().greater_equal(looking.clone()));
-        let content = with_class(seen.greater(looking));
-        let class_row = Tensor::cat(
-            vec![
-                Tensor::<3>::zeros([batch, 1, 1], &device),
-                Tensor::full([batch, 1, patches], HIDDEN, &device),
-            ],
-            2,
-        );
-        Self {
-            content: Tensor::cat(vec![class_row, content], 1).unsqueeze_dim(1),
-            query: query.unsqueeze_dim(1),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,26 +329,5 @@ mod tests {
         for (key, expected) in keys.iter().zip(expected) {
             assert!((0.0..1e-3).contains(&(key - expected)), "{key} {expected}");
         }
-    }
-
-    #[test]
-    fn visibility_is_strict_for_queries_and_shared_by_ties() {
-        let device = Device::flex();
-        let keys = Tensor::from_data(TensorData::new(vec![1.0_f32, 0.0, 1.0], [1, 3]), &device);
-        let visibility = Visibility::of(keys);
-        let seen = |bias: Tensor<4>| -> Vec<bool> {
-            bias.into_data()
-                .try_to_vec::<f32>()
-                .unwrap()
-                .iter()
-                .map(|&v| v == 0.0)
-                .collect()
-        };
-        let (t, f) = (true, false);
-        assert_eq!(
-            seen(visibility.content),
-            [t, f, f, f, t, t, t, t, t, f, t, f, t, t, t, t]
-        );
-        assert_eq!(seen(visibility.query), [t, f, t, f, t, f, f, f, t, f, t, f]);
     }
 }

@@ -36,6 +36,12 @@ pub fn map_named<M: Module, F: NamedMapper>(model: M, mapper: &mut F) -> M {
     })
 }
 
+/// As [`map_named`], on a model that stays where it is. While a weight is mapped the model does not hold it, so that
+/// it can be changed in place.
+pub fn map_in_place<M: Module, F: NamedMapper>(model: &mut M, mapper: &mut F) {
+    replace_with::replace_with_or_abort(model, |model| map_named(model, mapper));
+}
+
 struct Named<'a, T> {
     path: Vec<String>,
     inner: &'a mut T,

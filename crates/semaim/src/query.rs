@@ -3,10 +3,10 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use crate::attention::attend;
+use semaim_kernels::{BlockWeights, Branches, Projections, Recompute, Visible, block};
+
 use crate::config::{Decoder, DecoderWeights, Head, VitConfig};
-use crate::drop_path::residual;
-use crate::layers::{LayerNorm, Linear, Mlp, linear};
+use crate::layers::{LayerNorm, Linear, Mlp};
 use crate::vit::Block;
 
 /// The weights of a query block's attention: queries come from the query stream, keys and values from the
@@ -66,17 +66,20 @@ impl QueryBlock {
         (0..count).map(|_| Self::zeros(vit, device)).collect()
     }
 
-    /// The step this block's weights make.
-    pub fn step(&self) -> QueryStep<'_> {
-        let pair = |layer: &Linear| (layer.weight.val(), layer.bias.val());
-        QueryStep {
-            norm1: &self.norm1,
-            q: pair(&self.attn.q),
-            k: pair(&self.attn.k),
-            v: pair(&self.attn.v),
-            proj: &self.attn.proj,
-            norm2: &self.norm2,
-            mlp: &self.mlp,
+    /// The weights as operations take them.
+    fn weights(&self) -> BlockWeights {
+        let attn = &self.attn;
+        BlockWeights {
+            norm1: self.norm1.weights(),
+            projections: Projections::Separate(Box::new([
+                attn.q.weights(),
+                attn.k.weights(),
+                attn.v.weights(),
+            ])),
+            proj: attn.proj.weights(),
+            norm2: self.norm2.weights(),
+            fc1: self.mlp.fc1.weights(),
+            fc2: self.mlp.fc2.weights(),
             num_heads: self.num_heads,
         }
     }
@@ -84,50 +87,30 @@ impl QueryBlock {
 
 /// One step of the query stream, whoever owns the weights.
 #[derive(Debug)]
-pub struct QueryStep<'a> {
-    norm1: &'a LayerNorm,
-    q: (Tensor<2>, Tensor<1>),
-    k: (Tensor<2>, Tensor<1>),
-    v: (Tensor<2>, Tensor<1>),
-    proj: &'a Linear,
-    norm2: &'a LayerNorm,
-    mlp: &'a Mlp,
-    num_heads: usize,
-}
+pub struct QueryStep(BlockWeights);
 
-impl<'a> QueryStep<'a> {
-    /// The step with an encoder block's weights: a decoder that shares them.
-    pub fn shared(block: &'a Block) -> Self {
-        let d = block.attn.proj.weight.dims()[0];
-        Self {
-            norm1: &block.norm1,
-            q: block.attn.qkv.part(0, d),
-            k: block.attn.qkv.part(d, d),
-            v: block.attn.qkv.part(2 * d, d),
-            proj: &block.attn.proj,
-            norm2: &block.norm2,
-            mlp: &block.mlp,
-            num_heads: block.num_heads(),
-        }
+impl QueryStep {
+    /// With a query block's own weights.
+    pub fn own(block: &QueryBlock) -> Self {
+        Self(block.weights())
     }
 
-    /// `g [batch, patches, embed_dim]` looks into `h [batch, 1 + patches, embed_dim]` under the visibility bias
-    /// `[batch, 1, patches, 1 + patches]`.
+    /// With an encoder block's weights: a decoder that shares them.
+    pub fn shared(block: &Block) -> Self {
+        Self(block.weights())
+    }
+
+    /// `g [batch, patches, embed_dim]` looks into `h [batch, 1 + patches, embed_dim]`, of which each query sees the
+    /// `visible` tokens.
     pub fn forward(
         self,
         g: Tensor<3>,
         h: Tensor<3>,
-        bias: &Tensor<4>,
-        drawn: Option<&[Tensor<3>; 2]>,
+        visible: &Visible,
+        branches: Option<&Branches>,
+        recompute: Recompute,
     ) -> Tensor<3> {
-        let apply = |x: Tensor<3>, (weight, bias): (Tensor<2>, Tensor<1>)| linear(x, weight, bias);
-        let content = self.norm1.forward(h);
-        let query = apply(self.norm1.forward(g.clone()), self.q);
-        let (key, value) = (apply(content.clone(), self.k), apply(content, self.v));
-        let mixed = attend(query, key, value, self.num_heads, Some(bias));
-        let g = residual(g, self.proj.forward(mixed), drawn.map(|d| &d[0]));
-        let branch = self.mlp.forward(self.norm2.forward(g.clone()));
-        residual(g, branch, drawn.map(|d| &d[1]))
+        block(g, Some(h), Some(visible), self.0, branches, recompute)
     }
 }
 

@@ -4,6 +4,7 @@
 //! prediction costs per patch.
 
 use burn::tensor::{Tensor, TensorData};
+use semaim_kernels::{Cost, cost};
 use serde::{Deserialize, Serialize};
 
 use crate::config::VitConfig;
@@ -95,12 +96,11 @@ impl PixelTarget {
     }
 
     fn cost(&self, predictions: Tensor<3>, truth: Tensor<3>) -> Tensor<2> {
-        let difference = predictions - truth;
-        let each = match self.loss {
-            PixelLoss::L1 => difference.abs(),
-            PixelLoss::L2 => difference.powi_scalar(2),
+        let kind = match self.loss {
+            PixelLoss::L1 => Cost::Absolute,
+            PixelLoss::L2 => Cost::Squared,
         };
-        each.mean_dim(2).squeeze_dim(2)
+        cost(kind, predictions, truth)
     }
 }
 

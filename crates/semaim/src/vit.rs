@@ -3,9 +3,11 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::attention::{attend, weights};
+use semaim_kernels::{
+    BlockWeights, Branches, LinearWeights, Projections, Recompute, Visible, block, composed, linear,
+};
+
 use crate::config::VitConfig;
-use crate::drop_path::residual;
 use crate::grid::Grid;
 use crate::layers::{LayerNorm, Linear, Mlp};
 use crate::position::sin_cos;
@@ -48,7 +50,8 @@ impl PatchEmbed {
         let [embed_dim, channels, patch_size, _] = weight.dims();
         let patches = patchify(images, patch_size, ChannelPlace::First);
         let weight = weight.reshape([embed_dim, channels * patch_size * patch_size]);
-        crate::layers::linear(patches, weight, self.proj.bias.val())
+        let bias = self.proj.bias.val();
+        linear(patches, LinearWeights { weight, bias })
     }
 }
 
@@ -111,26 +114,33 @@ impl Block {
         }
     }
 
-    /// Heads of the attention.
-    pub(crate) fn num_heads(&self) -> usize {
-        self.num_heads
+    /// The weights as operations take them.
+    pub(crate) fn weights(&self) -> BlockWeights {
+        BlockWeights {
+            norm1: self.norm1.weights(),
+            projections: Projections::Joint(self.attn.qkv.weights()),
+            proj: self.attn.proj.weights(),
+            norm2: self.norm2.weights(),
+            fc1: self.mlp.fc1.weights(),
+            fc2: self.mlp.fc2.weights(),
+            num_heads: self.num_heads,
+        }
     }
 
-    /// `h [batch, tokens, embed_dim]` to the same shape, under the visibility bias `[batch, 1, tokens, tokens]`
-    /// if there is one.
+    /// `h [batch, tokens, embed_dim]` to the same shape; each token sees the `visible` ones, or all.
     pub fn forward(
         &self,
         h: Tensor<3>,
-        bias: Option<&Tensor<4>>,
-        drawn: Option<&[Tensor<3>; 2]>,
+        visible: Option<&Visible>,
+        branches: Option<&Branches>,
+        recompute: Recompute,
     ) -> Tensor<3> {
-        let [_, _, d] = h.dims();
-        let qkv = self.attn.qkv.forward(self.norm1.forward(h.clone()));
-        let part = |i: usize| qkv.clone().narrow(2, i * d, d);
-        let mixed = attend(part(0), part(1), part(2), self.num_heads, bias);
-        let h = residual(h, self.attn.proj.forward(mixed), drawn.map(|d| &d[0]));
-        let branch = self.mlp.forward(self.norm2.forward(h.clone()));
-        residual(h, branch, drawn.map(|d| &d[1]))
+        block(h, None, visible, self.weights(), branches, recompute)
+    }
+
+    /// As [`Block::forward`] in evaluation: everybody sees everybody, no branch is dropped.
+    fn evaluate(&self, h: Tensor<3>) -> Tensor<3> {
+        self.forward(h, None, None, Recompute::None)
     }
 
     /// How much the class token attends to each patch, averaged over heads: `[batch, patches]`.
@@ -139,12 +149,10 @@ impl Block {
     fn class_attention(&self, h: Tensor<3>) -> Tensor<2> {
         let [_, tokens, d] = h.dims();
         let h = self.norm1.forward(h);
-        let (query_weight, query_bias) = self.attn.qkv.part(0, d);
-        let (key_weight, key_bias) = self.attn.qkv.part(d, d);
-        let query = crate::layers::linear(h.clone().narrow(1, 0, 1), query_weight, query_bias);
-        let key = crate::layers::linear(h, key_weight, key_bias);
+        let query = linear(h.clone().narrow(1, 0, 1), self.attn.qkv.part(0, d));
+        let key = linear(h, self.attn.qkv.part(d, d));
         // [batch, heads, 1, tokens]
-        let attention = weights(query, key, self.num_heads);
+        let attention = composed::attention_weights(query, key, self.num_heads, None);
         attention
             .mean_dim(1)
             .squeeze_dims::<2>(&[1, 2])
@@ -202,22 +210,29 @@ impl Vit {
         self.pos_embed.val().narrow(1, 1, self.grid().patches())
     }
 
-    /// Tokens before the first block, `[batch, 1 + patches, embed_dim]`, the class token first.
-    pub fn embed(&self, images: Tensor<4>) -> Tensor<3> {
-        let patches = self.patch_embed.forward(images) + self.patch_positions();
+    /// The patches before the first block, positions added, `[batch, patches, embed_dim]`.
+    pub fn embed_patches(&self, images: Tensor<4>) -> Tensor<3> {
+        self.patch_embed.forward(images) + self.patch_positions()
+    }
+
+    /// The class token before patches `[batch, patches, embed_dim]` in any order: `[batch, 1 + patches, embed_dim]`.
+    pub fn with_class(&self, patches: Tensor<3>) -> Tensor<3> {
         let [batch, _, d] = patches.dims();
         let class = self.cls_token.val() + self.pos_embed.val().narrow(1, 0, 1);
         Tensor::cat(vec![class.expand([batch, 1, d]), patches], 1)
     }
 
+    /// Tokens before the first block, `[batch, 1 + patches, embed_dim]`, the class token first.
+    pub fn embed(&self, images: Tensor<4>) -> Tensor<3> {
+        self.with_class(self.embed_patches(images))
+    }
+
     /// The final tokens of images nobody hides anything of, `[batch, 1 + patches, embed_dim]`, final norm
     /// applied.
     pub fn tokens(&self, images: Tensor<4>) -> Tensor<3> {
-        let h = self
-            .blocks
-            .iter()
-            .fold(self.embed(images), |h, block| block.forward(h, None, None));
-        self.norm.forward(h)
+        let h = self.embed(images);
+        self.norm
+            .forward(self.blocks.iter().fold(h, |h, block| block.evaluate(h)))
     }
 
     /// The last block's attention from the class token to the patches, averaged over heads:
@@ -225,11 +240,9 @@ impl Vit {
     pub fn class_attention(&self, images: Tensor<4>) -> Tensor<2> {
         let h = self.embed(images);
         match self.blocks.split_last() {
-            Some((last, before)) => last.class_attention(
-                before
-                    .iter()
-                    .fold(h, |h, block| block.forward(h, None, None)),
-            ),
+            Some((last, before)) => {
+                last.class_attention(before.iter().fold(h, |h, block| block.evaluate(h)))
+            }
             None => h
                 .narrow(1, 1, self.grid().patches())
                 .zeros_like()

@@ -101,7 +101,7 @@ fn every_order_similarity_head_and_decoder_trains() {
         &[
             "train.accumulate=4",
             "decoder.query_depth=2",
-            "train.lanes=1",
+            "train.recompute=block",
         ],
     ];
     for (i, settings) in settings.iter().enumerate() {

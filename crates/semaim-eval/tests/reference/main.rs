@@ -15,6 +15,7 @@ mod settings;
 mod step;
 mod trajectory;
 
+use semaim_kernels::Kernels;
 use std::path::{Path, PathBuf};
 
 use recorded::Recorded;
@@ -64,13 +65,22 @@ fn every_recorded_file_agrees() {
         folder.display()
     );
     let mut failures = Vec::new();
+    for kernels in [Kernels::Fused, Kernels::Composed] {
+        semaim_kernels::choose(kernels);
+        println!("{kernels:?} kernels");
+        check_all(&paths, &mut failures);
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+fn check_all(paths: &[PathBuf], failures: &mut Vec<String>) {
     for path in paths {
         let name = path
             .file_name()
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        match check(&path) {
+        match check(path) {
             Ok(Outcome::Agrees(count)) => println!("agrees   {name}: {count} comparisons"),
             Ok(Outcome::Pending(what)) => println!("pending  {name}: {what}"),
             Err(failure) => {
@@ -79,7 +89,6 @@ fn every_recorded_file_agrees() {
             }
         }
     }
-    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use burn::tensor::{Device, Tensor};
 use semaim::grid::Grid;
-use semaim::order::{Orderer, Visibility};
+use semaim::order::Orderer;
+use semaim::sequence::Sequence;
 
-use crate::compare::{Comparisons, Tolerance, values};
+use crate::compare::{Comparisons, Tolerance};
 use crate::recorded::Recorded;
 use crate::settings::order;
 use crate::step::noise_of;
@@ -68,14 +69,11 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
             last_bit,
         )?;
 
-        let visibility = Visibility::of(keys);
-        let seen = |bias: Tensor<4>| -> Result<Vec<f64>, Failure> {
-            Ok(values(bias)?
-                .into_iter()
-                .map(|v| f64::from(u8::from(v == 0.0)))
-                .collect())
+        let visibility = Sequence::of(keys).map_err(|e| e.to_string())?.visibility();
+        let seen = |all: Vec<bool>| -> Vec<f64> {
+            all.into_iter().map(|v| f64::from(u8::from(v))).collect()
         };
-        let content = seen(visibility.content)?;
+        let content = seen(visibility.content);
         let recorded = &file.array(&format!("{name}.content_visible"))?.values;
         compare.slice(
             &format!("{name}.content_visible"),
@@ -90,7 +88,7 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
             .chunks((patches + 1) * (patches + 1))
             .flat_map(|image| image[patches + 1..].to_vec())
             .collect();
-        let query = seen(visibility.query)?;
+        let query = seen(visibility.query);
         compare.slice(
             &format!("{name}.query_visible"),
             &query,

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use semaim::model::Pass;
 use semaim::model::Semaim;
-use semaim::order::{Order, OrderNoise, Orderer, Visibility};
+use semaim::order::{Order, OrderNoise, Orderer};
 use semaim::parameters::with_weights;
+use semaim::sequence::Sequence;
 use semaim::similarity::{Similarity, class_similarity, mean_similarity};
 use semaim_train::gradients::Gradients;
 
@@ -63,34 +65,28 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
     };
     compare.tensor("order.rank_key", keys.clone(), recorded_keys, key_tolerance)?;
     if settings.order != Order::Similarity {
-        let (ours, theirs) = (
-            Visibility::of(keys),
-            Visibility::of(recorded_keys.tensor(&device)?),
-        );
-        let exact = Tolerance::exact();
-        for (what, ours, theirs) in [
-            ("content", ours.content, theirs.content),
-            ("query", ours.query, theirs.query),
-        ] {
-            compare.slice(
-                what,
-                &crate::compare::values(ours)?,
-                &crate::compare::values(theirs)?,
-                exact,
-            )?;
+        let visibility = |keys| {
+            Sequence::of(keys)
+                .map(|s| s.visibility())
+                .map_err(|e| e.to_string())
+        };
+        if visibility(keys)? != visibility(recorded_keys.tensor(&device)?)? {
+            return Err("visibility differs".into());
         }
     }
 
     let tracked = model.clone().train();
     let keys: Tensor<2> = recorded_keys.tensor(&device)?;
-    let output = tracked.forward(
-        Tensor::from_inner(images),
-        Tensor::from_inner(keys),
-        &settings.target,
-        None,
-    );
-    let [_, patches, _] = output.predictions.dims();
-    let predictions = output.predictions.clone().inner();
+    let output = tracked
+        .forward(
+            Tensor::from_inner(images.clone()),
+            Tensor::from_inner(keys.clone()),
+            &settings.target,
+            Pass::default(),
+        )
+        .map_err(|e| e.to_string())?;
+    let predictions = model.predict(images, keys).map_err(|e| e.to_string())?;
+    let [_, patches, _] = predictions.dims();
     // The class token's prediction goes unused and is not computed here.
     let recorded: Tensor<3> = file
         .array("predictions")?

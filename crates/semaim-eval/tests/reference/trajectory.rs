@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use semaim::model::Pass;
 use semaim::order::Orderer;
 use semaim::parameters::weights;
 use semaim_train::adamw::AdamW;
@@ -109,12 +110,9 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
         let similarity = settings.similarity.of(&model.encoder, images.clone());
         let keys = orderer.rank_keys(Some(similarity), &noise);
         let tracked = model.clone().train();
-        let output = tracked.forward(
-            Tensor::from_inner(images),
-            Tensor::from_inner(keys),
-            &settings.target,
-            None,
-        );
+        let (images, keys) = (Tensor::from_inner(images), Tensor::from_inner(keys));
+        let output = tracked.forward(images, keys, &settings.target, Pass::default());
+        let output = output.map_err(|e| e.to_string())?;
         let loss = values(output.loss.clone().inner())?;
         compare.slice(
             &format!("loss of step {step}"),
@@ -122,7 +120,7 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
             &losses[step..=step],
             close,
         )?;
-        let mut gradients = Gradients::of(&tracked, output.loss.backward());
+        let gradients = Gradients::of(&tracked, output.loss.backward());
         let norm = gradients.norm().map_err(|e| e.to_string())?;
         compare.slice(
             &format!("gradient norm of step {step}"),
@@ -130,9 +128,7 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
             &norms[step..=step],
             close,
         )?;
-        if let Some(max_norm) = max_norm {
-            gradients.scale(clip_factor(norm, max_norm));
-        }
+        let factor = max_norm.map_or(1.0, |max_norm| clip_factor(norm, max_norm));
         let lr = schedule.at(step as f64 / per_epoch as f64);
         let rate_tolerance = Tolerance::relative(1e-9);
         compare.slice(
@@ -141,8 +137,10 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
             &rates[step..=step],
             rate_tolerance,
         )?;
-        model = optimiser.step(model, &gradients, lr);
-        copy = copy.map(|copy| ema::update(copy, &model, ema_decay(step as u64 / per_epoch)));
+        optimiser.step(&mut model, gradients, factor, lr);
+        if let Some(copy) = &mut copy {
+            ema::update(copy, &model, ema_decay(step as u64 / per_epoch));
+        }
     }
 
     let peak = largest(&rates);

@@ -116,7 +116,6 @@ impl TrainConfig {
                 self.accumulate, self.batch_size
             ),
         );
-        problems.in_range("lanes", self.lanes, 1..=1_024);
         problems.require(
             self.clip_norm.is_finite() && self.clip_norm >= 0.0,
             "clip_norm",

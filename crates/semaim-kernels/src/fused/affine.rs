@@ -1,0 +1,95 @@
+//! Linear layers: their weights, packed for products.
+
+use super::matmul::{Panels, Rows, pack_columns, pack_rows, packed_len};
+use super::parallel;
+use super::scratch::{Blank, Piece};
+
+/// A linear layer: `weight [out, in]`, `bias [out]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Affine<'a> {
+    pub(crate) weight: &'a [f32],
+    pub(crate) bias: &'a [f32],
+}
+
+impl Affine<'_> {
+    pub(crate) fn outputs(&self) -> usize {
+        self.bias.len()
+    }
+
+    pub(crate) fn inputs(&self) -> usize {
+        self.weight.len() / self.bias.len().max(1)
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        Rows::dense(self.weight, self.inputs())
+    }
+}
+
+/// Weights in panels.
+pub(crate) struct Packed {
+    layers: Vec<Vec<f32>>,
+    shapes: Vec<(usize, usize)>,
+}
+
+/// For which side of a layer weights are packed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Side {
+    /// `x Wᵀ`.
+    Forward,
+    /// `dy W`.
+    Backward,
+}
+
+impl Packed {
+    pub(crate) fn of(layers: &[Affine<'_>], side: Side) -> Self {
+        let shapes: Vec<(usize, usize)> = layers
+            .iter()
+            .map(|layer| match side {
+                Side::Forward => (layer.inputs(), layer.outputs()),
+                Side::Backward => (layer.outputs(), layer.inputs()),
+            })
+            .collect();
+        let mut blanks: Vec<Blank> = shapes
+            .iter()
+            .map(|&(depth, columns)| Blank::new(packed_len(depth, columns)))
+            .collect();
+        let tasks: Vec<(Affine<'_>, Piece<'_>, usize)> = layers
+            .iter()
+            .zip(&mut blanks)
+            .zip(&shapes)
+            .flat_map(|((layer, blank), &(depth, _))| {
+                blank
+                    .pieces(depth * PACK_COLUMNS)
+                    .enumerate()
+                    .map(move |(i, piece)| (*layer, piece, i * PACK_COLUMNS))
+            })
+            .collect();
+        parallel::each(tasks, |(layer, piece, column)| {
+            let rows = layer.rows();
+            match side {
+                Side::Forward => {
+                    let count = PACK_COLUMNS.min(rows.count - column);
+                    pack_rows(rows.part(column, count, 0, rows.width), piece.zeros());
+                }
+                Side::Backward => {
+                    let count = PACK_COLUMNS.min(rows.width - column);
+                    pack_columns(rows.part(0, rows.count, column, count), piece.zeros());
+                }
+            }
+        });
+        // SAFETY: each task has filled its piece, and the pieces cover the blanks.
+        let layers = blanks
+            .into_iter()
+            .map(|blank| unsafe { blank.filled() })
+            .collect();
+        Self { layers, shapes }
+    }
+
+    pub(crate) fn layer(&self, i: usize) -> Panels<'_> {
+        let (depth, columns) = self.shapes[i];
+        Panels::new(&self.layers[i], depth, columns)
+    }
+}
+
+/// Columns that one task packs: a few panels.
+const PACK_COLUMNS: usize = 64;

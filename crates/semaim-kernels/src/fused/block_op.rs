@@ -1,0 +1,283 @@
+//! The fused block as an operation on tensors.
+
+use std::sync::Arc;
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::Tensor;
+
+use super::affine::Affine;
+use super::block::{self, Kept, Recompute, Weights};
+use super::block_backward;
+use super::graph::{Gradient, Input, Saved, numbers, record, sizes, tensor};
+use super::rows::Norm;
+use crate::block::Branches;
+use crate::visible::Visible;
+use crate::weights::{BlockWeights, LAYER_NORM_EPSILON, LinearWeights, NormWeights, Projections};
+
+/// See [`crate::block()`]; `None` if this is not for the CPU backend.
+pub(crate) fn block(
+    x: &Tensor<3>,
+    context: Option<&Tensor<3>>,
+    visible: Option<&Visible>,
+    weights: &BlockWeights,
+    branches: Option<&Branches>,
+    recompute: Recompute,
+) -> Option<Tensor<3>> {
+    let mut inputs = vec![Input::of(x)?];
+    if let Some(context) = context {
+        inputs.push(Input::of(context)?);
+    }
+    push_norm(&mut inputs, &weights.norm1)?;
+    let joint = match &weights.projections {
+        Projections::Joint(qkv) => {
+            push_linear(&mut inputs, qkv)?;
+            true
+        }
+        Projections::Separate(layers) => {
+            for layer in layers.iter() {
+                push_linear(&mut inputs, layer)?;
+            }
+            false
+        }
+    };
+    push_linear(&mut inputs, &weights.proj)?;
+    push_norm(&mut inputs, &weights.norm2)?;
+    push_linear(&mut inputs, &weights.fc1)?;
+    push_linear(&mut inputs, &weights.fc2)?;
+    let operation = Operation {
+        form: Form {
+            context: context.is_some(),
+            joint,
+            samples: x.dims()[0],
+            heads: weights.num_heads,
+        },
+        visible: visible.map(Visible::shared),
+        branches: branches.cloned(),
+    };
+    operation.check(
+        &x.dims(),
+        context.map(|context| context.dims()),
+        weights,
+        visible,
+    );
+    Some(record(inputs, |inputs, wanted| {
+        let keep = wanted.then_some(recompute);
+        let (out, kept) = block::forward(
+            &operation.input(inputs),
+            &operation.form.weights(inputs),
+            keep,
+        );
+        let out = tensor(out, &sizes(&inputs[0]));
+        let saved = wanted.then(|| {
+            let inputs = inputs.to_vec();
+            Arc::new(SavedBlock {
+                operation,
+                inputs,
+                kept,
+            }) as Arc<dyn Saved>
+        });
+        (out, saved)
+    }))
+}
+
+fn push_norm(inputs: &mut Vec<Input>, norm: &NormWeights) -> Option<()> {
+    inputs.push(Input::of(&norm.weight)?);
+    inputs.push(Input::of(&norm.bias)?);
+    Some(())
+}
+
+fn push_linear(inputs: &mut Vec<Input>, linear: &LinearWeights) -> Option<()> {
+    inputs.push(Input::of(&linear.weight)?);
+    inputs.push(Input::of(&linear.bias)?);
+    Some(())
+}
+
+/// How a block's inputs are listed: x, context, norm1, projections, proj, norm2, fc1, fc2, weight before bias.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    context: bool,
+    joint: bool,
+    samples: usize,
+    heads: usize,
+}
+
+impl Form {
+    fn weights<'a>(&self, inputs: &'a [FlexTensor]) -> Weights<'a> {
+        let mut rest = inputs[1 + usize::from(self.context)..].iter().map(numbers);
+        let mut next = || rest.next().unwrap_or_default();
+        let norm = |weight, bias| Norm {
+            weight,
+            bias,
+            epsilon: LAYER_NORM_EPSILON as f32,
+        };
+        let affine = |weight, bias| Affine { weight, bias };
+        let norm1 = norm(next(), next());
+        let [q, k, v] = if self.joint {
+            let (weight, bias) = (next(), next());
+            let (outputs, numbers) = (bias.len() / 3, weight.len() / 3);
+            [0, 1, 2].map(|i| {
+                affine(
+                    &weight[i * numbers..][..numbers],
+                    &bias[i * outputs..][..outputs],
+                )
+            })
+        } else {
+            [
+                affine(next(), next()),
+                affine(next(), next()),
+                affine(next(), next()),
+            ]
+        };
+        Weights {
+            norm1,
+            q,
+            k,
+            v,
+            proj: affine(next(), next()),
+            norm2: norm(next(), next()),
+            fc1: affine(next(), next()),
+            fc2: affine(next(), next()),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Operation {
+    form: Form,
+    visible: Option<Arc<Vec<u32>>>,
+    branches: Option<Branches>,
+}
+
+impl Operation {
+    fn input<'a>(&'a self, inputs: &'a [FlexTensor]) -> block::Input<'a> {
+        block::Input {
+            samples: self.form.samples,
+            heads: self.form.heads,
+            x: numbers(&inputs[0]),
+            context: self.form.context.then(|| numbers(&inputs[1])),
+            visible: self.visible.as_ref().map(|counts| counts.as_slice()),
+            branches: self
+                .branches
+                .as_ref()
+                .map(|b| [b.attention.as_slice(), b.mlp.as_slice()]),
+        }
+    }
+
+    /// What the framework's own operations would refuse.
+    fn check(
+        &self,
+        x: &[usize; 3],
+        context: Option<[usize; 3]>,
+        weights: &BlockWeights,
+        visible: Option<&Visible>,
+    ) {
+        let [samples, looking, width] = *x;
+        let seen = context.map_or(looking, |[other, seen, context_width]| {
+            assert_eq!(
+                (other, context_width),
+                (samples, width),
+                "shapes of a block's two streams"
+            );
+            seen
+        });
+        let linear = |layer: &LinearWeights, outputs: usize, inputs: usize| {
+            assert_eq!(layer.weight.dims(), [outputs, inputs], "shape of a weight");
+            assert_eq!(layer.bias.dims(), [outputs], "shape of a bias");
+        };
+        match &weights.projections {
+            Projections::Joint(qkv) => linear(qkv, 3 * width, width),
+            Projections::Separate(layers) => {
+                layers.iter().for_each(|layer| linear(layer, width, width))
+            }
+        }
+        let hidden = weights.fc1.bias.dims()[0];
+        linear(&weights.proj, width, width);
+        linear(&weights.fc1, hidden, width);
+        linear(&weights.fc2, width, hidden);
+        for norm in [&weights.norm1, &weights.norm2] {
+            assert_eq!(
+                (norm.weight.dims(), norm.bias.dims()),
+                ([width], [width]),
+                "shape of a norm"
+            );
+        }
+        assert!(
+            self.form.heads > 0 && width.is_multiple_of(self.form.heads),
+            "heads of a block"
+        );
+        if let Some(visible) = visible {
+            let counts = visible.counts().len();
+            assert_eq!(
+                (counts, visible.seen()),
+                (samples * looking, seen),
+                "who sees whom in a block"
+            );
+        }
+        if let Some(Branches { attention, mlp }) = &self.branches {
+            assert_eq!(
+                (attention.len(), mlp.len()),
+                (samples, samples),
+                "factors of a block's branches"
+            );
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SavedBlock {
+    operation: Operation,
+    inputs: Vec<FlexTensor>,
+    kept: Kept,
+}
+
+impl Saved for SavedBlock {
+    fn backward(&self, dout: &FlexTensor, _wanted: &[bool]) -> Vec<Gradient> {
+        let Self {
+            operation,
+            inputs,
+            kept,
+        } = self;
+        let form = operation.form;
+        let weights = form.weights(inputs);
+        let gradients =
+            block_backward::backward(&operation.input(inputs), &weights, kept, numbers(dout));
+        let vectors = gradients.vectors;
+        let [scale1, shift1] = vectors.norm1;
+        let [scale2, shift2] = vectors.norm2;
+        let mut values = vec![gradients.x];
+        if form.context {
+            values.push(gradients.context);
+        }
+        values.extend([scale1, shift1, gradients.qkv, vectors.qkv]);
+        values.extend([gradients.proj, vectors.proj, scale2, shift2]);
+        values.extend([gradients.fc1, vectors.fc1, gradients.fc2, vectors.fc2]);
+        let projections = 3 + usize::from(form.context);
+        let mut shapes: Vec<Vec<usize>> = inputs.iter().map(sizes).collect();
+        if !form.joint {
+            let width = shapes[projections - 1][0];
+            shapes.splice(
+                projections..projections + 6,
+                [vec![3 * width, width], vec![3 * width]],
+            );
+        }
+        let mut all: Vec<Gradient> = values
+            .into_iter()
+            .zip(&shapes)
+            .map(|(values, shape)| Some(tensor(values, shape)))
+            .collect();
+        if !form.joint {
+            // Views of one gradient, not copies.
+            let parts = |i: usize, part: usize| {
+                let third = shapes[i][0] / 3;
+                all[i]
+                    .as_ref()
+                    .map(|whole| whole.narrow(0, part * third, third))
+            };
+            let parts: Vec<Gradient> = (0..3)
+                .flat_map(|part| [parts(projections, part), parts(projections + 1, part)])
+                .collect();
+            all.splice(projections..projections + 2, parts);
+        }
+        all
+    }
+}

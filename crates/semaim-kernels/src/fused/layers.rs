@@ -1,0 +1,317 @@
+//! Layer norm, linear layer and MLP by themselves, some rows per task.
+
+use super::affine::{Affine, Packed, Side};
+use super::matmul::{Finish, Panels, Rows, RowsMut, pack_columns, packed_len, product};
+use super::parallel;
+use super::rows::{
+    Moments, Norm, add_columns, gelu, gelu_backward, norm, norm_backward, norm_moments,
+};
+use super::scratch::{Blank, Piece, with_scratch};
+use super::weight_gradient::{self, Group};
+
+/// Rows per task.
+const ROWS: usize = 192;
+
+/// A stride for rows of this width that is no multiple of a page: it keeps neighbouring rows apart in the cache.
+pub(crate) fn apart(width: usize) -> usize {
+    width + 16
+}
+
+/// Adds up what tasks gave for vectors, in the order of the tasks.
+fn sum(parts: Vec<Vec<f32>>, width: usize) -> Vec<f32> {
+    parts.into_iter().fold(vec![0.0; width], |mut sum, part| {
+        add_columns(Rows::dense(&part, width), &mut sum);
+        sum
+    })
+}
+
+/// Layer norm of `x [rows, width]`.
+pub(crate) fn norm_forward(x: &[f32], weights: Norm<'_>) -> Vec<f32> {
+    let width = weights.weight.len();
+    let mut out = Blank::new(x.len());
+    let tasks: Vec<_> = x
+        .chunks(ROWS * width)
+        .zip(out.pieces(ROWS * width))
+        .collect();
+    parallel::each(tasks, |(x, out)| {
+        let x = Rows::dense(x, width);
+        let mut moments = vec![Moments::default(); x.count];
+        norm(
+            x,
+            weights,
+            &mut moments,
+            &mut RowsMut::dense(out.zeros(), width),
+        );
+    });
+    // SAFETY: each task has filled its piece.
+    unsafe { out.filled() }
+}
+
+/// Gradients of a layer norm's input, scale and shift.
+pub(crate) fn norm_back(x: &[f32], weights: Norm<'_>, dout: &[f32]) -> [Vec<f32>; 3] {
+    let width = weights.weight.len();
+    let mut dx = Blank::new(x.len());
+    let size = ROWS * width;
+    let tasks: Vec<_> = x
+        .chunks(size)
+        .zip(dout.chunks(size))
+        .zip(dx.pieces(size))
+        .collect();
+    let parts = parallel::results(tasks, |((x, dout), dx)| {
+        let (x, dout) = (Rows::dense(x, width), Rows::dense(dout, width));
+        let mut moments = vec![Moments::default(); x.count];
+        norm_moments(x, weights.epsilon, &mut moments);
+        let mut dx = RowsMut::dense(dx.zeros(), width);
+        let mut sums = vec![0.0; 2 * width];
+        let (scale, shift) = sums.split_at_mut(width);
+        norm_backward(x, dout, weights, &moments, None, &mut dx, scale, shift);
+        sums
+    });
+    let mut scale = sum(parts, 2 * width);
+    let shift = scale.split_off(width);
+    // SAFETY: each task has filled its piece.
+    [unsafe { dx.filled() }, scale, shift]
+}
+
+/// `x Wᵀ + b` for `x [rows, in]`.
+pub(crate) fn linear_forward(x: &[f32], layer: Affine<'_>) -> Vec<f32> {
+    let (inputs, outputs) = (layer.inputs(), layer.outputs());
+    let packed = Packed::of(&[layer], Side::Forward);
+    let mut out = Blank::new(x.len() / inputs * outputs);
+    let tasks: Vec<_> = x
+        .chunks(ROWS * inputs)
+        .zip(out.pieces(ROWS * outputs))
+        .collect();
+    parallel::each(tasks, |(x, out)| {
+        let mut out = RowsMut::dense(out.zeros(), outputs);
+        product(
+            Rows::dense(x, inputs),
+            packed.layer(0),
+            Finish::bias(layer.bias),
+            &mut out,
+        );
+    });
+    // SAFETY: each task has filled its piece.
+    unsafe { out.filled() }
+}
+
+/// The gradients of weights of one layer.
+#[derive(Debug)]
+pub(crate) struct LayerGradients {
+    pub(crate) weight: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+}
+
+/// Gradients of a linear layer; the input's only if it is wanted.
+pub(crate) fn linear_back(
+    x: &[f32],
+    layer: Affine<'_>,
+    dout: &[f32],
+    wants_dx: bool,
+) -> (Option<Vec<f32>>, LayerGradients) {
+    let (inputs, outputs) = (layer.inputs(), layer.outputs());
+    let back = wants_dx.then(|| Packed::of(&[layer], Side::Backward));
+    let mut dx = Blank::new(if wants_dx { x.len() } else { 0 });
+    let chunks: Vec<&[f32]> = x.chunks(ROWS * inputs).collect();
+    let mut packed = Blank::new(
+        chunks
+            .iter()
+            .map(|x| packed_len(x.len() / inputs, inputs))
+            .sum(),
+    );
+    let bias = {
+        let mut dx = dx.pieces(ROWS * inputs);
+        let pieces = packed.pieces_of(chunks.iter().map(|x| packed_len(x.len() / inputs, inputs)));
+        let tasks: Vec<_> = chunks
+            .iter()
+            .zip(dout.chunks(ROWS * outputs))
+            .zip(pieces)
+            .map(|((x, dout), packed)| (*x, dout, packed, dx.next()))
+            .collect();
+        let parts = parallel::results(
+            tasks,
+            |(x, dout, packed, dx): (_, _, Piece<'_>, Option<Piece<'_>>)| {
+                let dout = Rows::dense(dout, outputs);
+                pack_columns(Rows::dense(x, inputs), packed.zeros());
+                if let (Some(back), Some(dx)) = (&back, dx) {
+                    product(
+                        dout,
+                        back.layer(0),
+                        Finish::PLAIN,
+                        &mut RowsMut::dense(dx.zeros(), inputs),
+                    );
+                }
+                let mut sums = vec![0.0; outputs];
+                add_columns(dout, &mut sums);
+                sums
+            },
+        );
+        sum(parts, outputs)
+    };
+    // SAFETY: each task has filled its piece.
+    let packed = unsafe { packed.filled() };
+    let groups = groups(dout, outputs, &packed, inputs);
+    let weight = weight_gradients(&[(groups, outputs, inputs)])
+        .pop()
+        .unwrap_or_default();
+    // SAFETY: as above.
+    (
+        wants_dx.then(|| unsafe { dx.filled() }),
+        LayerGradients { weight, bias },
+    )
+}
+
+/// Pairs rows of gradients with inputs in panels, [`ROWS`] at a time.
+fn groups<'a>(
+    dy: &'a [f32],
+    outputs: usize,
+    mut packed: &'a [f32],
+    inputs: usize,
+) -> Vec<Group<'a>> {
+    dy.chunks(ROWS * outputs)
+        .map(|dy| {
+            let rows = dy.len() / outputs;
+            let (mine, rest) = packed.split_at(packed_len(rows, inputs));
+            packed = rest;
+            Group {
+                dy: Rows::dense(dy, outputs),
+                x: Panels::new(mine, rows, inputs),
+            }
+        })
+        .collect()
+}
+
+/// Gradients of weights `[outputs, inputs]` from their groups.
+fn weight_gradients(weights: &[(Vec<Group<'_>>, usize, usize)]) -> Vec<Vec<f32>> {
+    let mut blanks: Vec<Blank> = weights
+        .iter()
+        .map(|(_, outputs, inputs)| Blank::new(outputs * inputs))
+        .collect();
+    let mut tasks: Vec<_> = weights
+        .iter()
+        .zip(&mut blanks)
+        .flat_map(|((groups, outputs, inputs), blank)| {
+            let pieces = blank.pieces_of(weight_gradient::piece_sizes(*outputs, *inputs));
+            weight_gradient::tasks(groups, *outputs, *inputs, pieces)
+        })
+        .collect();
+    weight_gradient::largest_first(&mut tasks);
+    parallel::each(tasks, weight_gradient::run);
+    // SAFETY: each task has filled its piece.
+    blanks
+        .into_iter()
+        .map(|blank| unsafe { blank.filled() })
+        .collect()
+}
+
+/// `fc2(GELU(fc1(x)))` for `x [rows, in]`; and the hidden layer before GELU, if it is to be kept.
+pub(crate) fn mlp_forward(
+    x: &[f32],
+    [fc1, fc2]: [Affine<'_>; 2],
+    keep: bool,
+) -> (Vec<f32>, Vec<f32>) {
+    let (inputs, hidden, outputs) = (fc1.inputs(), fc1.outputs(), fc2.outputs());
+    let packed = Packed::of(&[fc1, fc2], Side::Forward);
+    let rows = x.len() / inputs;
+    let mut out = Blank::new(rows * outputs);
+    let mut kept = Blank::new(if keep { rows * hidden } else { 0 });
+    {
+        let mut kept = kept.pieces(ROWS * hidden);
+        let tasks: Vec<_> = x
+            .chunks(ROWS * inputs)
+            .zip(out.pieces(ROWS * outputs))
+            .map(|(x, out)| (Rows::dense(x, inputs), out, kept.next()))
+            .collect();
+        parallel::each(tasks, |(x, out, kept)| {
+            let stride = apart(hidden);
+            let missing = if kept.is_some() { 0 } else { x.count * hidden };
+            with_scratch([missing, x.count * stride], |[scratch, active]| {
+                let h = kept.map_or(scratch, Piece::zeros);
+                product(
+                    x,
+                    packed.layer(0),
+                    Finish::bias(fc1.bias),
+                    &mut RowsMut::dense(h, hidden),
+                );
+                gelu(
+                    Rows::dense(h, hidden),
+                    &mut RowsMut::new(active, x.count, hidden, stride),
+                );
+                let active = Rows::new(active, x.count, hidden, stride);
+                let mut out = RowsMut::dense(out.zeros(), outputs);
+                product(active, packed.layer(1), Finish::bias(fc2.bias), &mut out);
+            });
+        });
+    }
+    // SAFETY: each task has filled its pieces.
+    unsafe { (out.filled(), kept.filled()) }
+}
+
+/// Gradients of an MLP's input and of its two layers.
+pub(crate) fn mlp_back(
+    x: &[f32],
+    [fc1, fc2]: [Affine<'_>; 2],
+    h: &[f32],
+    dout: &[f32],
+) -> (Vec<f32>, [LayerGradients; 2]) {
+    let (inputs, hidden, outputs) = (fc1.inputs(), fc1.outputs(), fc2.outputs());
+    let back = Packed::of(&[fc1, fc2], Side::Backward);
+    let rows = x.len() / inputs;
+    let counts: Vec<usize> = x.chunks(ROWS * inputs).map(|x| x.len() / inputs).collect();
+    let packed_sizes = |width: usize| counts.iter().map(move |&count| packed_len(count, width));
+    let mut dx = Blank::new(x.len());
+    let mut dh = Blank::new(rows * hidden);
+    let mut active = Blank::new(packed_sizes(hidden).sum());
+    let mut packed = Blank::new(packed_sizes(inputs).sum());
+    let parts = {
+        let tasks: Vec<_> = x
+            .chunks(ROWS * inputs)
+            .zip(h.chunks(ROWS * hidden))
+            .zip(dout.chunks(ROWS * outputs))
+            .zip(dx.pieces(ROWS * inputs))
+            .zip(dh.pieces(ROWS * hidden))
+            .zip(active.pieces_of(packed_sizes(hidden)))
+            .zip(packed.pieces_of(packed_sizes(inputs)))
+            .collect();
+        parallel::results(tasks, |((((((x, h), dout), dx), dh), active), packed)| {
+            let dout = Rows::dense(dout, outputs);
+            let mut dh = RowsMut::dense(dh.zeros(), hidden);
+            product(dout, back.layer(1), Finish::PLAIN, &mut dh);
+            gelu_backward(Rows::dense(h, hidden), &mut dh, active.zeros());
+            let dh = dh.read();
+            product(
+                dh,
+                back.layer(0),
+                Finish::PLAIN,
+                &mut RowsMut::dense(dx.zeros(), inputs),
+            );
+            pack_columns(Rows::dense(x, inputs), packed.zeros());
+            let mut sums = vec![0.0; hidden + outputs];
+            let (first, second) = sums.split_at_mut(hidden);
+            add_columns(dh, first);
+            add_columns(dout, second);
+            sums
+        })
+    };
+    // SAFETY: each task has filled its pieces.
+    let [dx, dh, active, packed] = [dx, dh, active, packed].map(|blank| unsafe { blank.filled() });
+    let mut weights = weight_gradients(&[
+        (groups(&dh, hidden, &packed, inputs), hidden, inputs),
+        (groups(dout, outputs, &active, hidden), outputs, hidden),
+    ]);
+    let mut bias1 = sum(parts, hidden + outputs);
+    let bias2 = bias1.split_off(hidden);
+    let weight2 = weights.pop().unwrap_or_default();
+    let weight1 = weights.pop().unwrap_or_default();
+    let layers = [
+        LayerGradients {
+            weight: weight1,
+            bias: bias1,
+        },
+        LayerGradients {
+            weight: weight2,
+            bias: bias2,
+        },
+    ];
+    (dx, layers)
+}

@@ -1,0 +1,579 @@
+//! Matrix products on one thread.
+//!
+//! The right-hand side is packed into *panels*: 16 columns side by side, row after row, so that the innermost loop
+//! reads it in one stream. The left-hand side is read where it lies. A tile of [`Arithmetic::TILE_ROWS`] rows and 16
+//! columns of the result stays in registers while the sum over the depth is formed; the panel stays in the nearest
+//! cache while all rows pass by, and the next panel is fetched meanwhile.
+//!
+//! Each number of the result is one sum in the order of the depth, whatever the sizes of tiles: cutting a product into
+//! pieces along rows or columns does not change a bit of it.
+
+use super::cpu::{Arithmetic, versions};
+
+/// Columns of a panel.
+pub(crate) const PANEL: usize = 16;
+
+/// Longest sum formed in registers: a panel of this depth fills most of a nearest-level cache.
+const DEPTH: usize = 768;
+
+/// Rows of numbers, `[count, width]`, their beginnings `stride` apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    values: &'a [f32],
+    pub(crate) count: usize,
+    pub(crate) width: usize,
+    pub(crate) stride: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// # Panics
+    /// If `values` is too short for the rows.
+    pub(crate) fn new(values: &'a [f32], count: usize, width: usize, stride: usize) -> Self {
+        assert_fits(values.len(), count, width, stride);
+        Self {
+            values,
+            count,
+            width,
+            stride,
+        }
+    }
+
+    /// Rows without gaps.
+    pub(crate) fn dense(values: &'a [f32], width: usize) -> Self {
+        Self::new(values, values.len() / width.max(1), width, width)
+    }
+
+    pub(crate) fn row(&self, i: usize) -> &'a [f32] {
+        &self.values[i * self.stride..][..self.width]
+    }
+
+    /// The part of `count` rows from `row` and `width` columns from `column`.
+    pub(crate) fn part(&self, row: usize, count: usize, column: usize, width: usize) -> Self {
+        assert!(row + count <= self.count && column + width <= self.width);
+        if count == 0 || width == 0 {
+            return Self::new(&[], 0, width, self.stride);
+        }
+        Self::new(
+            &self.values[row * self.stride + column..],
+            count,
+            width,
+            self.stride,
+        )
+    }
+}
+
+/// As [`Rows`], to be written to.
+#[derive(Debug)]
+pub(crate) struct RowsMut<'a> {
+    values: &'a mut [f32],
+    pub(crate) count: usize,
+    pub(crate) width: usize,
+    pub(crate) stride: usize,
+}
+
+impl<'a> RowsMut<'a> {
+    /// # Panics
+    /// If `values` is too short for the rows.
+    pub(crate) fn new(values: &'a mut [f32], count: usize, width: usize, stride: usize) -> Self {
+        assert_fits(values.len(), count, width, stride);
+        Self {
+            values,
+            count,
+            width,
+            stride,
+        }
+    }
+
+    /// Rows without gaps.
+    pub(crate) fn dense(values: &'a mut [f32], width: usize) -> Self {
+        let count = values.len() / width.max(1);
+        Self::new(values, count, width, width)
+    }
+
+    /// The same rows, to be read.
+    pub(crate) fn read(&self) -> Rows<'_> {
+        Rows::new(self.values, self.count, self.width, self.stride)
+    }
+
+    pub(crate) fn row(&mut self, i: usize) -> &mut [f32] {
+        &mut self.values[i * self.stride..][..self.width]
+    }
+
+    /// The part of `count` rows from `row` and `width` columns from `column`.
+    pub(crate) fn part(
+        &mut self,
+        row: usize,
+        count: usize,
+        column: usize,
+        width: usize,
+    ) -> RowsMut<'_> {
+        assert!(row + count <= self.count && column + width <= self.width);
+        if count == 0 || width == 0 {
+            return RowsMut::new(&mut [], 0, width, self.stride);
+        }
+        RowsMut::new(
+            &mut self.values[row * self.stride + column..],
+            count,
+            width,
+            self.stride,
+        )
+    }
+}
+
+fn assert_fits(len: usize, count: usize, width: usize, stride: usize) {
+    assert!(
+        width <= stride || count <= 1,
+        "rows of {width} overlap at a stride of {stride}"
+    );
+    let needed = count.checked_sub(1).map_or(0, |last| last * stride + width);
+    assert!(
+        needed <= len,
+        "{count} rows of {width}, {stride} apart, do not fit in {len} numbers"
+    );
+}
+
+/// The right-hand side of a product, `[depth, columns]`, in panels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Panels<'a> {
+    values: &'a [f32],
+    depth: usize,
+    columns: usize,
+    /// Numbers from one panel to the next.
+    stride: usize,
+}
+
+impl<'a> Panels<'a> {
+    /// Panels as [`pack_columns`] or [`pack_rows`] laid them out.
+    ///
+    /// # Panics
+    /// If `values` is too short for them.
+    pub(crate) fn new(values: &'a [f32], depth: usize, columns: usize) -> Self {
+        assert!(packed_len(depth, columns) <= values.len());
+        Self {
+            values,
+            depth,
+            columns,
+            stride: depth * PANEL,
+        }
+    }
+
+    /// Only `depth` rows from `row`.
+    pub(crate) fn rows(&self, row: usize, depth: usize) -> Self {
+        assert!(row + depth <= self.depth);
+        Self {
+            values: &self.values[(row * PANEL).min(self.values.len())..],
+            depth,
+            ..*self
+        }
+    }
+
+    /// Only the first `columns` columns.
+    pub(crate) fn first_columns(&self, columns: usize) -> Self {
+        assert!(columns <= self.columns);
+        Self { columns, ..*self }
+    }
+
+    /// Only `columns` columns from `column`, which begins a panel.
+    pub(crate) fn columns(&self, column: usize, columns: usize) -> Self {
+        assert!(column.is_multiple_of(PANEL) && column + columns <= self.columns);
+        Self {
+            values: &self.values[(column / PANEL * self.stride).min(self.values.len())..],
+            columns,
+            ..*self
+        }
+    }
+}
+
+/// Numbers that panels of this size take.
+pub(crate) fn packed_len(depth: usize, columns: usize) -> usize {
+    columns.div_ceil(PANEL) * PANEL * depth
+}
+
+/// Packs `x [depth, columns]` as it stands. `out` holds [`packed_len`] numbers; missing columns become zeros.
+pub(crate) fn pack_columns(x: Rows<'_>, out: &mut [f32]) {
+    let (depth, columns) = (x.count, x.width);
+    assert_eq!(out.len(), packed_len(depth, columns));
+    for r in 0..depth {
+        let row = x.row(r);
+        let (whole, rest) = row.as_chunks::<PANEL>();
+        for (panel, values) in whole.iter().enumerate() {
+            out[(panel * depth + r) * PANEL..][..PANEL].copy_from_slice(values);
+        }
+        if !rest.is_empty() {
+            let last = &mut out[(whole.len() * depth + r) * PANEL..][..PANEL];
+            last[..rest.len()].copy_from_slice(rest);
+            last[rest.len()..].fill(0.0);
+        }
+    }
+}
+
+/// Packs the transpose of `x [columns, depth]`. `out` holds [`packed_len`] numbers; missing columns become zeros.
+pub(crate) fn pack_rows(x: Rows<'_>, out: &mut [f32]) {
+    let (columns, depth) = (x.count, x.width);
+    assert_eq!(out.len(), packed_len(depth, columns));
+    for (panel, out) in out.chunks_exact_mut((depth * PANEL).max(1)).enumerate() {
+        pack_panel(
+            x.part(panel * PANEL, PANEL.min(columns - panel * PANEL), 0, depth),
+            out,
+        );
+    }
+}
+
+/// One panel of [`pack_rows`] from up to 16 rows.
+pub(crate) fn pack_panel(x: Rows<'_>, out: &mut [f32]) {
+    let (groups, _) = out.as_chunks_mut::<PANEL>();
+    if x.count == PANEL {
+        let rows: [&[f32]; PANEL] = std::array::from_fn(|i| x.row(i));
+        for (p, group) in groups.iter_mut().enumerate() {
+            for (to, row) in group.iter_mut().zip(rows) {
+                *to = row[p];
+            }
+        }
+    } else {
+        for (p, group) in groups.iter_mut().enumerate() {
+            *group = std::array::from_fn(|i| if i < x.count { x.row(i)[p] } else { 0.0 });
+        }
+    }
+}
+
+/// What a product is added to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Base<'a> {
+    /// Nothing.
+    Zero,
+    /// Other rows of the same shape.
+    Rows(Rows<'a>),
+    /// What the result holds already.
+    Out,
+}
+
+/// How a product ends: `out = base + scale * (product + bias)`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Finish<'a> {
+    pub(crate) base: Base<'a>,
+    /// One number per column, or none at all.
+    pub(crate) bias: &'a [f32],
+    pub(crate) scale: f32,
+}
+
+impl Finish<'_> {
+    /// `out = product`.
+    pub(crate) const PLAIN: Self = Finish {
+        base: Base::Zero,
+        bias: &[],
+        scale: 1.0,
+    };
+
+    /// `out += product`.
+    pub(crate) const ADD: Self = Finish {
+        base: Base::Out,
+        bias: &[],
+        scale: 1.0,
+    };
+}
+
+impl<'a> Finish<'a> {
+    /// `out = product + bias`.
+    pub(crate) fn bias(bias: &'a [f32]) -> Self {
+        Finish {
+            bias,
+            ..Finish::PLAIN
+        }
+    }
+}
+
+/// `x [rows, depth]` times `right [depth, columns]`.
+///
+/// # Panics
+/// If shapes do not match.
+pub(crate) fn product(x: Rows<'_>, right: Panels<'_>, finish: Finish<'_>, out: &mut RowsMut<'_>) {
+    assert_eq!(
+        (x.width, x.count),
+        (right.depth, out.count),
+        "shapes of a product"
+    );
+    multiply(Task::new(x, Left::Straight, right, finish, out));
+}
+
+/// The transpose of `x [depth, rows]` times `right [depth, columns]`.
+///
+/// # Panics
+/// If shapes do not match.
+pub(crate) fn product_transposed(
+    x: Rows<'_>,
+    right: Panels<'_>,
+    finish: Finish<'_>,
+    out: &mut RowsMut<'_>,
+) {
+    assert_eq!(
+        (x.count, x.width),
+        (right.depth, out.count),
+        "shapes of a product"
+    );
+    multiply(Task::new(x, Left::Transposed, right, finish, out));
+}
+
+/// How the left-hand side is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Left {
+    Straight,
+    Transposed,
+}
+
+/// A product whose bounds have been checked.
+struct Task<'a> {
+    rows: usize,
+    depth: usize,
+    columns: usize,
+    left: Left,
+    a: *const f32,
+    a_stride: usize,
+    b: *const f32,
+    b_stride: usize,
+    base: *const f32,
+    base_stride: usize,
+    bias: &'a [f32],
+    scale: f32,
+    c: *mut f32,
+    c_stride: usize,
+}
+
+impl<'a> Task<'a> {
+    /// The pointers are good for every access of [`tile`] and [`store`], because the views they come from have checked
+    /// their lengths and the shapes are checked here.
+    fn new(
+        x: Rows<'_>,
+        left: Left,
+        right: Panels<'a>,
+        finish: Finish<'a>,
+        out: &mut RowsMut<'_>,
+    ) -> Self {
+        let columns = right.columns;
+        assert_eq!(out.width, columns, "columns of a product");
+        assert!(
+            finish.bias.is_empty() || finish.bias.len() == columns,
+            "bias of a product"
+        );
+        let panels = columns.div_ceil(PANEL);
+        let needed = panels
+            .checked_sub(1)
+            .map_or(0, |last| last * right.stride + right.depth * PANEL);
+        assert!(needed <= right.values.len(), "panels of a product");
+        let (base, base_stride) = match finish.base {
+            Base::Zero => (std::ptr::null(), 0),
+            Base::Rows(rows) => {
+                assert_eq!(
+                    (rows.count, rows.width),
+                    (out.count, columns),
+                    "base of a product"
+                );
+                (rows.values.as_ptr(), rows.stride)
+            }
+            Base::Out => (out.values.as_ptr(), out.stride),
+        };
+        Self {
+            rows: out.count,
+            depth: right.depth,
+            columns,
+            left,
+            a: x.values.as_ptr(),
+            a_stride: x.stride,
+            b: right.values.as_ptr(),
+            b_stride: right.stride,
+            base,
+            base_stride,
+            bias: finish.bias,
+            scale: finish.scale,
+            c: out.values.as_mut_ptr(),
+            c_stride: out.stride,
+        }
+    }
+}
+
+versions! {
+    /// Runs a checked product.
+    fn multiply = multiply_body(task: Task<'_>);
+}
+
+#[inline(always)]
+fn multiply_body<A: Arithmetic>(task: Task<'_>) {
+    match (A::TILE_ROWS, task.left) {
+        (12, Left::Straight) => sweep::<A, 12, false>(&task),
+        (12, Left::Transposed) => sweep::<A, 12, true>(&task),
+        (6, Left::Straight) => sweep::<A, 6, false>(&task),
+        (6, Left::Transposed) => sweep::<A, 6, true>(&task),
+        (_, Left::Straight) => sweep::<A, 2, false>(&task),
+        (_, Left::Transposed) => sweep::<A, 2, true>(&task),
+    }
+}
+
+#[inline(always)]
+fn sweep<A: Arithmetic, const R: usize, const TRANSPOSED: bool>(task: &Task<'_>) {
+    let mut start = 0;
+    loop {
+        let depth = DEPTH.min(task.depth - start);
+        let first = start == 0;
+        for column in (0..task.columns).step_by(PANEL) {
+            let place = Place {
+                start,
+                depth,
+                column,
+                first,
+            };
+            let mut row = 0;
+            // Fetch the next panel while this one is used, a share with each tile.
+            let share = (depth * R).div_ceil(task.rows.max(1));
+            while row + R <= task.rows {
+                prefetch_next(task, &place, row / R * share, share);
+                tile_at::<A, R, TRANSPOSED>(task, &place, row);
+                row += R;
+            }
+            if R > 6 && row + 6 <= task.rows {
+                tile_at::<A, 6, TRANSPOSED>(task, &place, row);
+                row += 6;
+            }
+            match task.rows - row {
+                1 => tile_at::<A, 1, TRANSPOSED>(task, &place, row),
+                2 => tile_at::<A, 2, TRANSPOSED>(task, &place, row),
+                3 => tile_at::<A, 3, TRANSPOSED>(task, &place, row),
+                4 => tile_at::<A, 4, TRANSPOSED>(task, &place, row),
+                5 => tile_at::<A, 5, TRANSPOSED>(task, &place, row),
+                _ => {}
+            }
+        }
+        start += depth;
+        if start >= task.depth {
+            return;
+        }
+    }
+}
+
+/// Which part of a product a tile belongs to.
+struct Place {
+    /// Where along the depth.
+    start: usize,
+    depth: usize,
+    column: usize,
+    /// Whether this is the first part along the depth.
+    first: bool,
+}
+
+#[inline(always)]
+fn prefetch_next(task: &Task<'_>, place: &Place, from: usize, count: usize) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        let panel = place.column / PANEL + 1;
+        let next = task
+            .b
+            .wrapping_add(panel * task.b_stride + place.start * PANEL);
+        for line in from..(from + count).min(place.depth) {
+            // SAFETY: prefetching reads nothing; any address is allowed.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(line * PANEL).cast()) };
+        }
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = (task, place, from, count);
+}
+
+#[inline(always)]
+fn tile_at<A: Arithmetic, const R: usize, const TRANSPOSED: bool>(
+    task: &Task<'_>,
+    place: &Place,
+    row: usize,
+) {
+    // SAFETY: `row + R <= task.rows`, `place` lies within depth and columns, and `Task::new` has checked that the
+    // views hold all rows, columns and panels of the product.
+    unsafe {
+        let a = if TRANSPOSED {
+            task.a.add(place.start * task.a_stride + row)
+        } else {
+            task.a.add(row * task.a_stride + place.start)
+        };
+        let b = task
+            .b
+            .add(place.column / PANEL * task.b_stride + place.start * PANEL);
+        let sums = tile::<A, R, TRANSPOSED>(place.depth, a, task.a_stride, b);
+        store::<R>(task, place, row, sums);
+    }
+}
+
+/// `R × 16` sums over the depth.
+///
+/// # Safety
+/// `a` must be good for the numbers `a[i * stride + p]` (transposed: `a[p * stride + i]`) with `i < R` and
+/// `p < depth`, and `b` for `depth * 16` numbers.
+#[inline(always)]
+unsafe fn tile<A: Arithmetic, const R: usize, const TRANSPOSED: bool>(
+    depth: usize,
+    a: *const f32,
+    stride: usize,
+    b: *const f32,
+) -> [[f32; PANEL]; R] {
+    let mut sums = [[0.0; PANEL]; R];
+    for p in 0..depth {
+        // SAFETY: by this function's contract.
+        let right = unsafe { *b.add(p * PANEL).cast::<[f32; PANEL]>() };
+        for (i, sums) in sums.iter_mut().enumerate() {
+            let place = if TRANSPOSED {
+                p * stride + i
+            } else {
+                i * stride + p
+            };
+            // SAFETY: by this function's contract.
+            let left = unsafe { *a.add(place) };
+            for (sum, right) in sums.iter_mut().zip(right) {
+                *sum = A::mul_add(left, right, *sum);
+            }
+        }
+    }
+    sums
+}
+
+/// Writes a tile's sums as [`Finish`] says.
+///
+/// # Safety
+/// The tile must lie within the task's result.
+#[inline(always)]
+unsafe fn store<const R: usize>(
+    task: &Task<'_>,
+    place: &Place,
+    row: usize,
+    sums: [[f32; PANEL]; R],
+) {
+    let width = PANEL.min(task.columns - place.column);
+    let mut bias = [0.0; PANEL];
+    if place.first && !task.bias.is_empty() {
+        bias[..width].copy_from_slice(&task.bias[place.column..][..width]);
+    }
+    let (base, base_stride) = if place.first {
+        (task.base, task.base_stride)
+    } else {
+        (task.c.cast_const(), task.c_stride)
+    };
+    for (i, sums) in sums.iter().enumerate() {
+        let finished: [f32; PANEL] = std::array::from_fn(|j| task.scale * (sums[j] + bias[j]));
+        // SAFETY: `row + i` is a row and `column .. column + width` are columns of the result and of the base.
+        unsafe {
+            let c = task.c.add((row + i) * task.c_stride + place.column);
+            let base = base.wrapping_add((row + i) * base_stride + place.column);
+            match (width, task.base.is_null() && place.first) {
+                (PANEL, true) => *c.cast::<[f32; PANEL]>() = finished,
+                (PANEL, false) => {
+                    let base = *base.cast::<[f32; PANEL]>();
+                    *c.cast::<[f32; PANEL]>() = std::array::from_fn(|j| base[j] + finished[j]);
+                }
+                (_, true) => {
+                    for (j, value) in finished.iter().enumerate().take(width) {
+                        *c.add(j) = *value;
+                    }
+                }
+                (_, false) => {
+                    for (j, value) in finished.iter().enumerate().take(width) {
+                        *c.add(j) = *base.add(j) + value;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Kernels.
+mod block;
+mod choice;
+pub mod composed;
+mod cost;
+mod fused;
+mod layers;
+mod optimiser;
+mod visible;
+mod weights;
+
+pub use block::{Branches, Recompute, block};
+pub use choice::{Kernels, choose, chosen};
+pub use cost::{Cost, cost};
+pub use fused::cpu::Cpu;
+pub use layers::{layer_norm, linear, mlp};
+pub use optimiser::{AdamWStep, Moments, adamw, moving_average, sum_of_squares};
+pub use visible::Visible;
+pub use weights::{BlockWeights, LAYER_NORM_EPSILON, LinearWeights, NormWeights, Projections};

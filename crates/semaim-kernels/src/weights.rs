@@ -1,0 +1,52 @@
+//! The weights that operations take, laid out as in checkpoints.
+
+use burn::tensor::Tensor;
+
+/// Layer norm's epsilon, as in the published vision transformers.
+pub const LAYER_NORM_EPSILON: f64 = 1e-6;
+
+/// `y = x Wᵀ + b`.
+#[derive(Clone, Debug)]
+pub struct LinearWeights {
+    /// `[out, in]`.
+    pub weight: Tensor<2>,
+    /// `[out]`.
+    pub bias: Tensor<1>,
+}
+
+/// Scale and shift of a layer norm.
+#[derive(Clone, Debug)]
+pub struct NormWeights {
+    /// Scale, `[embed_dim]`.
+    pub weight: Tensor<1>,
+    /// Shift, `[embed_dim]`.
+    pub bias: Tensor<1>,
+}
+
+/// Queries, keys and values.
+#[derive(Clone, Debug)]
+pub enum Projections {
+    /// One layer for all, in this order: `[3 * embed_dim, embed_dim]`.
+    Joint(LinearWeights),
+    /// Query, key and value layers of their own, `[embed_dim, embed_dim]` each.
+    Separate(Box<[LinearWeights; 3]>),
+}
+
+/// A transformer block's weights.
+#[derive(Clone, Debug)]
+pub struct BlockWeights {
+    /// Before attention, for the looking tokens and for those looked at.
+    pub norm1: NormWeights,
+    /// Queries, keys and values.
+    pub projections: Projections,
+    /// After attention.
+    pub proj: LinearWeights,
+    /// Before the MLP.
+    pub norm2: NormWeights,
+    /// Widens.
+    pub fc1: LinearWeights,
+    /// Narrows.
+    pub fc2: LinearWeights,
+    /// Attention heads; divides `embed_dim`.
+    pub num_heads: usize,
+}

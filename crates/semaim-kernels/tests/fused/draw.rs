@@ -1,0 +1,55 @@
+//! Random sizes and tensors with fixed seeds.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use semaim_random::{Draw, Purpose};
+
+/// A stream of random numbers.
+pub(crate) struct Numbers(Draw);
+
+impl Numbers {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(Draw::new(seed, 0, 0, Purpose::Init))
+    }
+
+    /// A whole number from `low` to `high`, both included.
+    pub(crate) fn whole(&mut self, low: usize, high: usize) -> usize {
+        low + (self.0.uniform() * (high - low + 1) as f32) as usize
+    }
+
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
+        self.0.chance(probability)
+    }
+
+    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.whole(0, choices.len() - 1)]
+    }
+
+    /// A normal tensor with this standard deviation, on a device that records gradients.
+    pub(crate) fn tensor<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        deviation: f64,
+    ) -> Tensor<D> {
+        let values: Vec<f32> = (0..shape.iter().product())
+            .map(|_| (deviation * self.0.normal()) as f32)
+            .collect();
+        Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff()).require_grad()
+    }
+
+    /// How many tokens each token sees, after ranks with many ties.
+    pub(crate) fn counts(&mut self, samples: usize, looking: usize, seen: usize) -> Vec<u32> {
+        let ties = self.whole(1, seen);
+        let mut counts = Vec::new();
+        for _ in 0..samples {
+            let mut sample: Vec<u32> = (0..looking)
+                .map(|_| (1 + self.whole(0, seen - 1) / ties * ties).min(seen) as u32)
+                .collect();
+            // Mostly as the method has them, sometimes in any order.
+            if self.chance(0.8) {
+                sample.sort_unstable();
+            }
+            counts.extend(sample);
+        }
+        counts
+    }
+}
