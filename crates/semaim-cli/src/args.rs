@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use semaim::config::Size;
+use semaim_kernels::{Kernels, Recompute};
 
 /// Semantic-aware autoregressive pre-training of vision transformers (SemAIM, AAAI 2024).
 #[derive(Debug, Parser)]
@@ -62,6 +64,10 @@ pub(crate) struct PretrainArgs {
     /// Where to compute: cpu, or cuda, rocm, metal, vulkan, wgpu (each with :INDEX) in a build with that feature
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
+    /// Which form of the operations runs: fused where there is one, which is on the CPU, or composed of the framework's
+    /// own everywhere, which is slower and for finding faults
+    #[arg(long, value_enum, default_value = "fused")]
+    pub(crate) kernels: KernelsArg,
     /// What to do about a loss or gradient that is not finite: stop or skip [default: stop]
     #[arg(long, value_name = "ACTION")]
     pub(crate) on_nan: Option<String>,
@@ -71,6 +77,25 @@ pub(crate) struct PretrainArgs {
     /// Print the result as one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The choice of [`semaim_kernels::Kernels`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum KernelsArg {
+    /// Fused where there is a fused form.
+    Fused,
+    /// Composed everywhere.
+    Composed,
+}
+
+impl KernelsArg {
+    /// Chooses for the whole process.
+    pub(crate) fn choose(self) {
+        semaim_kernels::choose(match self {
+            Self::Fused => Kernels::Fused,
+            Self::Composed => Kernels::Composed,
+        });
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -88,6 +113,74 @@ pub(crate) enum Recipes {
 pub(crate) enum Bench {
     /// Images per second of decoding and augmentation alone, per number of workers.
     Loader(BenchLoaderArgs),
+    /// Time and memory of one pre-training step on random images, and how near it comes to its matrix products alone.
+    Step(BenchStepArgs),
+    /// The same for embedding images.
+    Embed(BenchStepArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchStepArgs {
+    /// The encoder: vit-ti16, vit-s16, vit-b16, vit-l16 or vit-h14
+    #[arg(long, default_value = "vit-ti16", value_parser = BenchModel::parse)]
+    pub(crate) model: BenchModel,
+    /// Images per step
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) batch: u32,
+    /// Side of the images in pixels, a multiple of the patch size
+    #[arg(long, default_value_t = 224, value_parser = clap::value_parser!(u32).range(1..=8192))]
+    pub(crate) image_size: u32,
+    /// Blocks of the encoder (and of the decoder) [default: the model's]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) depth: Option<u32>,
+    /// Steps that are measured, after one that is not
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) steps: u32,
+    /// Threads to compute with [default: one per core]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+    /// What the backward pass computes again to save memory
+    #[arg(long, value_name = "PART", default_value = "none", value_parser = parse_recompute)]
+    pub(crate) recompute: Recompute,
+    /// Which form of the operations runs
+    #[arg(long, value_enum, default_value = "fused")]
+    pub(crate) kernels: KernelsArg,
+    /// Leave out the matrix products alone
+    #[arg(long)]
+    pub(crate) no_bound: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn parse_recompute(text: &str) -> Result<Recompute, String> {
+    match text {
+        "none" => Ok(Recompute::None),
+        "mlp" => Ok(Recompute::Mlp),
+        "block" => Ok(Recompute::Block),
+        _ => Err("one of none, mlp, block".into()),
+    }
+}
+
+/// A standard size with its patch size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BenchModel {
+    pub(crate) size: Size,
+    pub(crate) patch_size: usize,
+}
+
+impl BenchModel {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (size, patch_size) = match text {
+            "vit-ti16" => (Size::Tiny, 16),
+            "vit-s16" => (Size::Small, 16),
+            "vit-b16" => (Size::Base, 16),
+            "vit-l16" => (Size::Large, 16),
+            "vit-h14" => (Size::Huge, 14),
+            _ => return Err("one of vit-ti16, vit-s16, vit-b16, vit-l16, vit-h14".into()),
+        };
+        Ok(Self { size, patch_size })
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,6 +2,7 @@
 
 mod args;
 mod bench_loader;
+mod bench_step;
 mod device;
 mod dry_run;
 mod exit;
@@ -20,6 +21,7 @@ use exit::Exit;
 
 fn main() -> ExitCode {
     exit::explain_panics();
+    semaim_kernels::keep_memory();
     let args = Args::parse();
     warnings::print_to_stderr();
     let result = match args.command {
@@ -28,9 +30,11 @@ fn main() -> ExitCode {
             Recipes::List => recipes::list(),
             Recipes::Show { name } => recipes::show(&name),
         },
-        Command::Bench {
-            command: Bench::Loader(args),
-        } => bench_loader::run(&args),
+        Command::Bench { command } => match command {
+            Bench::Loader(args) => bench_loader::run(&args),
+            Bench::Step(args) => bench_step::run(&args, bench_step::Work::Step),
+            Bench::Embed(args) => bench_step::run(&args, bench_step::Work::Embed),
+        },
     };
     match result {
         Ok(code) => code,

@@ -25,6 +25,7 @@ const QUICKSTART: &str = "quickstart";
 
 pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;
+    args.kernels.choose();
     let device = device::parse(&args.device)?;
     let source = open(&config.data.path, Split::Train, &config.open_options())?;
     let steps_per_epoch = steps_per_epoch(&config, source.len())?;

@@ -61,7 +61,8 @@ impl Projections {
     fn layers(self) -> [LinearWeights; 3] {
         match self {
             Self::Separate(layers) => *layers,
-            Self::Joint(LinearWeights { weight, bias }) => {
+            Self::Joint(qkv) => {
+                let LinearWeights { weight, bias } = *qkv;
                 let width = bias.dims()[0] / 3;
                 [0, 1, 2].map(|i| LinearWeights {
                     weight: weight.clone().narrow(0, i * width, width),

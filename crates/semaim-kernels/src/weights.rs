@@ -27,7 +27,7 @@ pub struct NormWeights {
 #[derive(Clone, Debug)]
 pub enum Projections {
     /// One layer for all, in this order: `[3 * embed_dim, embed_dim]`.
-    Joint(LinearWeights),
+    Joint(Box<LinearWeights>),
     /// Query, key and value layers of their own, `[embed_dim, embed_dim]` each.
     Separate(Box<[LinearWeights; 3]>),
 }

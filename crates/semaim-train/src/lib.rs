@@ -14,6 +14,7 @@ pub mod error;
 pub mod gradients;
 pub mod groups;
 pub mod log;
+pub mod measure;
 pub mod memory;
 pub mod pretrain;
 pub mod run_dir;

@@ -118,7 +118,7 @@ impl Block {
     pub(crate) fn weights(&self) -> BlockWeights {
         BlockWeights {
             norm1: self.norm1.weights(),
-            projections: Projections::Joint(self.attn.qkv.weights()),
+            projections: Projections::Joint(Box::new(self.attn.qkv.weights())),
             proj: self.attn.proj.weights(),
             norm2: self.norm2.weights(),
             fc1: self.mlp.fc1.weights(),

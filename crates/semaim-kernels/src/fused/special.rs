@@ -17,7 +17,7 @@ pub(crate) fn exp<A: Arithmetic>(x: f32) -> f32 {
     // (e^r - 1 - r) / r², a least-squares fit on |r| <= ln 2 / 2.
     let p = A::mul_add(1.375_792_7e-3, r, 8.368_834e-3);
     let p = A::mul_add(p, r, 4.166_940_4e-2);
-    let p = A::mul_add(p, r, 1.666_651_9e-1);
+    let p = A::mul_add(p, r, 1.666_652e-1);
     let p = A::mul_add(p, r, 4.999_999e-1);
     let y = A::mul_add(p, r * r, r) + 1.0;
     let power_of_two = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
@@ -35,9 +35,9 @@ pub(crate) fn normal_below<A: Arithmetic>(x: f32) -> f32 {
     let p = A::mul_add(2.473_127e-8, t, 6.407_868_6e-6);
     let p = A::mul_add(p, t, 1.568_594e-4);
     let p = A::mul_add(p, t, 4.608_632e-3);
-    let p = A::mul_add(p, t, 3.254_434_7e-2);
+    let p = A::mul_add(p, t, 3.254_435e-2);
     let p = A::mul_add(p, t, 3.989_422_6e-1);
-    let q = A::mul_add(1.258_871_1e-6, t, 7.049_536_7e-5);
+    let q = A::mul_add(1.258_871_1e-6, t, 7.049_536e-5);
     let q = A::mul_add(q, t, 1.817_190_4e-3);
     let q = A::mul_add(q, t, 2.792_657e-2);
     let q = A::mul_add(q, t, 2.482_429_2e-1);

@@ -53,7 +53,7 @@ impl Case {
             bias: numbers.tensor([width], 0.3),
         };
         let projections = if joint {
-            Projections::Joint(linear(numbers, 3 * width, width))
+            Projections::Joint(Box::new(linear(numbers, 3 * width, width)))
         } else {
             Projections::Separate(Box::new([0, 1, 2].map(|_| linear(numbers, width, width))))
         };
@@ -91,7 +91,7 @@ impl Case {
             inputs.push(("context", Any::Three(context.clone())));
         }
         let layers: Vec<(&str, &str, &LinearWeights)> = match &w.projections {
-            Projections::Joint(qkv) => vec![("qkv.weight", "qkv.bias", qkv)],
+            Projections::Joint(qkv) => vec![("qkv.weight", "qkv.bias", &**qkv)],
             Projections::Separate(all) => vec![
                 ("q.weight", "q.bias", &all[0]),
                 ("k.weight", "k.bias", &all[1]),

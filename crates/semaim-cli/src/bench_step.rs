@@ -1,0 +1,254 @@
+//! `semaim bench step` and `semaim bench embed`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use burn::tensor::Device;
+use semaim::config::{Decoder, SemaimConfig, VitConfig};
+use semaim_kernels::bound::Products;
+use semaim_kernels::{Cpu, chosen};
+use semaim_train::error::TrainError;
+use semaim_train::measure::{EmbedBench, StepBench, StepTimes, embed_products, step_products};
+use serde_json::{Value, json};
+
+use crate::args::BenchStepArgs;
+use crate::exit::Exit;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// One optimiser step of pre-training.
+    Step,
+    /// One batch through the encoder.
+    Embed,
+}
+
+pub(crate) fn run(args: &BenchStepArgs, work: Work) -> Result<ExitCode, Exit> {
+    args.kernels.choose();
+    let config = config(args).map_err(Exit::user)?;
+    if let Some(threads) = args.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads as usize);
+        pool.build_global().map_err(Exit::ours)?;
+    }
+    let device = Device::flex();
+    let products = match work {
+        Work::Step => step_products(&config, args.batch as usize),
+        Work::Embed => embed_products(&config.vit, args.batch as usize),
+    };
+    let flop: f64 = products
+        .iter()
+        .map(|(product, count)| product.flop() * *count as f64)
+        .sum();
+    let measured = measure(args, &config, work, &products, &device)?;
+    let report = Report {
+        args,
+        measured,
+        flop,
+    };
+    if args.json {
+        println!("{}", report.json(work));
+    } else {
+        report.print(work);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn config(args: &BenchStepArgs) -> Result<SemaimConfig, String> {
+    let side = args.image_size as usize;
+    let standard = VitConfig::sized(args.model.size);
+    let vit = VitConfig {
+        image_size: [side, side],
+        patch_size: args.model.patch_size,
+        depth: args.depth.map_or(standard.depth, |depth| depth as usize),
+        ..standard
+    };
+    let decoder = Decoder {
+        query_depth: vit.depth,
+        ..Decoder::default()
+    };
+    let config = SemaimConfig { vit, decoder };
+    config.validate().map_err(|error| error.to_string())?;
+    Ok(config)
+}
+
+/// Medians over the measured steps.
+struct Measured {
+    total: Duration,
+    fastest: Duration,
+    parts: Option<StepTimes>,
+    /// The products alone, measured in turn with the steps.
+    bound: Option<Duration>,
+    /// Most memory that the process had before the products alone were first measured.
+    peak_bytes: Option<u64>,
+}
+
+/// The time of one step, and of its parts where it has any.
+type Timed = Result<(Duration, Option<StepTimes>), TrainError>;
+
+fn measure(
+    args: &BenchStepArgs,
+    config: &SemaimConfig,
+    work: Work,
+    products: &[(Products, usize)],
+    device: &Device,
+) -> Result<Measured, Exit> {
+    let batch = args.batch as usize;
+    let mut step: Box<dyn FnMut() -> Timed> = match work {
+        Work::Step => {
+            let mut bench = StepBench::new(config, batch, args.recompute, device)?;
+            Box::new(move || bench.step().map(|times| (times.total(), Some(times))))
+        }
+        Work::Embed => {
+            let mut bench = EmbedBench::new(config, batch, device)?;
+            Box::new(move || bench.step().map(|time| (time, None)))
+        }
+    };
+    step()?;
+    let (mut totals, mut parts, mut bounds) = (Vec::new(), Vec::new(), Vec::new());
+    let mut peak = None;
+    for _ in 0..args.steps {
+        let (total, times) = step()?;
+        totals.push(total);
+        parts.extend(times);
+        // Measuring the products takes memory of its own.
+        peak = peak.or_else(peak_bytes);
+        if !args.no_bound {
+            bounds.push(
+                products
+                    .iter()
+                    .map(|(product, count)| product.measure() * *count as u32)
+                    .sum(),
+            );
+        }
+    }
+    let part = |get: fn(&StepTimes) -> Duration| median(parts.iter().map(get).collect());
+    Ok(Measured {
+        fastest: totals.iter().min().copied().unwrap_or_default(),
+        total: median(totals),
+        parts: (!parts.is_empty()).then(|| StepTimes {
+            order: part(|times| times.order),
+            forward: part(|times| times.forward),
+            backward: part(|times| times.backward),
+            update: part(|times| times.update),
+        }),
+        bound: (!bounds.is_empty()).then(|| median(bounds)),
+        peak_bytes: peak,
+    })
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+/// The process's largest resident size so far, where the system tells it.
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+struct Report<'a> {
+    args: &'a BenchStepArgs,
+    measured: Measured,
+    flop: f64,
+}
+
+impl Report<'_> {
+    fn images_per_second(&self) -> f64 {
+        f64::from(self.args.batch) / self.measured.total.as_secs_f64()
+    }
+
+    fn json(&self, work: Work) -> Value {
+        let seconds = |time: Duration| time.as_secs_f64();
+        let total = seconds(self.measured.total);
+        let mut report = json!({
+            "work": match work { Work::Step => "step", Work::Embed => "embed" },
+            "batch": self.args.batch,
+            "image_size": self.args.image_size,
+            "threads": rayon::current_num_threads(),
+            "cpu": format!("{:?}", Cpu::get()).to_lowercase(),
+            "kernels": format!("{:?}", chosen()).to_lowercase(),
+            "recompute": format!("{:?}", self.args.recompute).to_lowercase(),
+            "steps": self.args.steps,
+            "seconds": total,
+            "seconds_fastest": seconds(self.measured.fastest),
+            "images_per_second": self.images_per_second(),
+            "gflop": self.flop / 1e9,
+            "gflop_per_second": self.flop / 1e9 / total,
+            "peak_bytes": self.measured.peak_bytes,
+        });
+        if let Some(parts) = &self.measured.parts {
+            report["seconds_by_part"] = json!({
+                "order": seconds(parts.order),
+                "forward": seconds(parts.forward),
+                "backward": seconds(parts.backward),
+                "update": seconds(parts.update),
+            });
+        }
+        if let Some(bound) = self.measured.bound {
+            report["seconds_products_alone"] = seconds(bound).into();
+            report["share_of_bound"] = (seconds(bound) / total).into();
+        }
+        report
+    }
+
+    fn print(&self, work: Work) {
+        let Self {
+            args,
+            measured,
+            flop,
+        } = self;
+        let total = measured.total.as_secs_f64();
+        let what = match work {
+            Work::Step => "step",
+            Work::Embed => "batch",
+        };
+        println!(
+            "{} images of {} × {} px, {} threads, {:?}, {:?} kernels, {} measured",
+            args.batch,
+            args.image_size,
+            args.image_size,
+            rayon::current_num_threads(),
+            Cpu::get(),
+            chosen(),
+            args.steps
+        );
+        if let Some(parts) = &measured.parts {
+            for (name, time) in [
+                ("order", parts.order),
+                ("forward", parts.forward),
+                ("backward", parts.backward),
+                ("clip, AdamW", parts.update),
+            ] {
+                println!("{name:<14}{:>9.4} s", time.as_secs_f64());
+            }
+        }
+        println!(
+            "{:<14}{total:>9.4} s median, {:.4} s fastest",
+            format!("one {what}"),
+            measured.fastest.as_secs_f64()
+        );
+        println!("{:<14}{:>9.2}", "images/s", self.images_per_second());
+        println!(
+            "{:<14}{:>9.1} per {what}, {:.1} per second",
+            "GFLOP",
+            flop / 1e9,
+            flop / 1e9 / total
+        );
+        if let Some(bound) = measured.bound {
+            let bound = bound.as_secs_f64();
+            println!(
+                "{:<14}{bound:>9.4} s, {:.1} % of the time",
+                "products alone",
+                100.0 * bound / total
+            );
+        }
+        if let Some(bytes) = measured.peak_bytes {
+            println!("{:<14}{:>9.0} MB at most", "memory", bytes as f64 / 1e6);
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The matrix products of a model alone: what no implementation with these products can be faster than.
+
+use std::time::{Duration, Instant};
+
+use crate::fused::affine::{Affine, Packed, Side};
+use crate::fused::layers::apart;
+use crate::fused::matmul::{
+    Finish, PANEL, Panels, Rows, RowsMut, packed_len, product, product_transposed,
+};
+use crate::fused::parallel;
+use crate::fused::scratch::{Blank, with_scratch};
+use crate::fused::weight_gradient::{self, Group};
+
+/// Some of a model's products, as they follow each other.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Products {
+    /// One after the other for each group of rows, as the fused operations make them: what one product leaves in the
+    /// cache the next finds there.
+    Chain {
+        /// Rows of all samples.
+        rows: usize,
+        /// Rows that a task works on.
+        group: usize,
+        /// Depth and columns of each linear product.
+        layers: Vec<[usize; 2]>,
+        /// Attention in between.
+        attention: Option<Attention>,
+    },
+    /// The gradient of weights `[outputs, inputs]`, for several weights at once.
+    WeightGradients {
+        /// Rows of all samples.
+        rows: usize,
+        /// Rows that are summed at a time.
+        group: usize,
+        /// Outputs and inputs of each layer.
+        layers: Vec<[usize; 2]>,
+    },
+}
+
+/// Scores and mixed values of a block's attention, or all five products of its backward pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Attention {
+    /// Heads of a sample.
+    pub heads: usize,
+    /// Tokens of a sample.
+    pub tokens: usize,
+    /// Width of a head.
+    pub width: usize,
+    /// Whether a token sees only what stands before it.
+    pub causal: bool,
+    /// Whether this is the backward pass.
+    pub backward: bool,
+}
+
+impl Attention {
+    /// Multiplications and additions for one sample. Of what a token does not see nothing is counted.
+    fn flop(&self) -> f64 {
+        let tokens = self.tokens as f64;
+        let pairs = if self.causal {
+            tokens * (tokens + 1.0) / 2.0
+        } else {
+            tokens * tokens
+        };
+        let products = if self.backward { 5.0 } else { 2.0 };
+        2.0 * products * self.heads as f64 * pairs * self.width as f64
+    }
+}
+
+impl Products {
+    /// Multiplications and additions.
+    pub fn flop(&self) -> f64 {
+        let linear = |rows: usize, layers: &[[usize; 2]]| -> f64 {
+            layers
+                .iter()
+                .map(|[a, b]| 2.0 * rows as f64 * *a as f64 * *b as f64)
+                .sum()
+        };
+        match self {
+            Self::Chain {
+                rows,
+                layers,
+                attention,
+                ..
+            } => {
+                let attention =
+                    attention.map_or(0.0, |a| a.flop() * (rows / a.tokens.max(1)) as f64);
+                linear(*rows, layers) + attention
+            }
+            Self::WeightGradients { rows, layers, .. } => linear(*rows, layers),
+        }
+    }
+
+    /// How long they take, on all threads of the pool, once everything is in its place.
+    pub fn measure(&self) -> Duration {
+        match self {
+            Self::Chain {
+                rows,
+                group,
+                layers,
+                attention,
+            } => chain(&sizes(*rows, *group), layers, *attention),
+            Self::WeightGradients {
+                rows,
+                group,
+                layers,
+            } => weight_gradients(&sizes(*rows, *group), layers),
+        }
+    }
+}
+
+/// Numbers that are neither zero nor large.
+fn some(count: usize) -> Vec<f32> {
+    (0..count)
+        .map(|i| ((i * 37 % 101) as f32 - 50.0) / 64.0)
+        .collect()
+}
+
+fn sizes(rows: usize, group: usize) -> Vec<usize> {
+    (0..rows)
+        .step_by(group.max(1))
+        .map(|first| group.min(rows - first))
+        .collect()
+}
+
+fn chain(groups: &[usize], layers: &[[usize; 2]], attention: Option<Attention>) -> Duration {
+    let weights: Vec<(Vec<f32>, Vec<f32>)> = layers
+        .iter()
+        .map(|&[depth, columns]| (some(depth * columns), some(columns)))
+        .collect();
+    let affine: Vec<Affine<'_>> = weights
+        .iter()
+        .map(|(weight, bias)| Affine { weight, bias })
+        .collect();
+    let packed = Packed::of(&affine, Side::Forward);
+    let longest = groups.first().copied().unwrap_or(0);
+    let deepest = layers.iter().map(|[depth, _]| *depth).max().unwrap_or(0);
+    let widest = layers
+        .iter()
+        .map(|[_, columns]| *columns)
+        .max()
+        .unwrap_or(0);
+    let inputs = some(longest * apart(deepest));
+    let heads = attention.map(HeadProducts::new);
+    let start = Instant::now();
+    parallel::each(groups.to_vec(), |rows| {
+        with_scratch([longest * apart(deepest), longest * widest], |[x, out]| {
+            x.copy_from_slice(&inputs);
+            for (i, &[depth, columns]) in layers.iter().enumerate() {
+                let mut out = RowsMut::new(out, rows, columns, columns);
+                product(
+                    Rows::new(x, rows, depth, apart(depth)),
+                    packed.layer(i),
+                    Finish::PLAIN,
+                    &mut out,
+                );
+            }
+        });
+        if let Some(heads) = &heads {
+            for _ in 0..rows / heads.attention.tokens.max(1) * heads.attention.heads {
+                heads.run();
+            }
+        }
+    });
+    start.elapsed()
+}
+
+fn weight_gradients(groups: &[usize], layers: &[[usize; 2]]) -> Duration {
+    let rows: usize = groups.iter().sum();
+    let numbers: Vec<(Vec<f32>, Vec<f32>)> = layers
+        .iter()
+        .map(|&[outputs, inputs]| {
+            let packed = groups.iter().map(|&rows| packed_len(rows, inputs)).sum();
+            (some(rows * outputs), some(packed))
+        })
+        .collect();
+    let mut blanks: Vec<Blank> = layers
+        .iter()
+        .map(|[outputs, inputs]| Blank::new(outputs * inputs))
+        .collect();
+    let mut tasks = Vec::new();
+    for ((&[outputs, inputs], (dy, x)), out) in layers.iter().zip(&numbers).zip(&mut blanks) {
+        let (mut row, mut number) = (0, 0);
+        let groups: Vec<Group<'_>> = groups
+            .iter()
+            .map(|&rows| {
+                let size = packed_len(rows, inputs);
+                let group = Group {
+                    dy: Rows::dense(&dy[row * outputs..][..rows * outputs], outputs),
+                    x: Panels::new(&x[number..][..size], rows, inputs),
+                };
+                row += rows;
+                number += size;
+                group
+            })
+            .collect();
+        let pieces = out.pieces_of(weight_gradient::piece_sizes(outputs, inputs));
+        tasks.extend(weight_gradient::tasks(&groups, outputs, inputs, pieces));
+    }
+    weight_gradient::largest_first(&mut tasks);
+    let start = Instant::now();
+    parallel::each(tasks, weight_gradient::run);
+    start.elapsed()
+}
+
+/// The products of one head, on numbers that lie ready.
+struct HeadProducts {
+    attention: Attention,
+    x: Vec<f32>,
+    weights: Vec<f32>,
+    by_width: Vec<f32>,
+    by_token: Vec<f32>,
+}
+
+impl HeadProducts {
+    fn new(attention: Attention) -> Self {
+        let Attention { tokens, width, .. } = attention;
+        Self {
+            attention,
+            x: some(tokens * width),
+            weights: some(tokens * tokens.next_multiple_of(PANEL)),
+            by_width: some(packed_len(width, tokens)),
+            by_token: some(packed_len(tokens, width)),
+        }
+    }
+
+    fn run(&self) {
+        const ROWS: usize = 12;
+        let Attention {
+            tokens,
+            width,
+            causal,
+            backward,
+            ..
+        } = self.attention;
+        let stride = tokens.next_multiple_of(PANEL);
+        let by_width = Panels::new(&self.by_width, width, tokens);
+        let by_token = Panels::new(&self.by_token, tokens, width);
+        let x = Rows::dense(&self.x, width);
+        let weights = Rows::new(&self.weights, tokens, tokens, stride);
+        with_scratch([tokens * stride, tokens * width], |[scores, mixed]| {
+            for row in (0..tokens).step_by(ROWS) {
+                let count = ROWS.min(tokens - row);
+                let seen = if causal { row + count } else { tokens };
+                for _ in 0..if backward { 2 } else { 1 } {
+                    let mut out = RowsMut::new(&mut scores[row * stride..], count, seen, stride);
+                    product(
+                        x.part(row, count, 0, width),
+                        by_width.first_columns(seen),
+                        Finish::PLAIN,
+                        &mut out,
+                    );
+                }
+                let mut out = RowsMut::new(&mut mixed[row * width..], count, width, width);
+                product(
+                    weights.part(row, count, 0, seen),
+                    by_token.rows(0, seen),
+                    Finish::PLAIN,
+                    &mut out,
+                );
+            }
+            if !backward {
+                return;
+            }
+            let size = if causal { PANEL } else { tokens };
+            for key in (0..tokens).step_by(size) {
+                let (keys, first) = (
+                    size.min(tokens - key),
+                    if causal { key / ROWS * ROWS } else { 0 },
+                );
+                let left = weights.part(first, tokens - first, key, keys);
+                for _ in 0..2 {
+                    let mut out = RowsMut::new(&mut mixed[key * width..], keys, width, width);
+                    product_transposed(
+                        left,
+                        by_token.rows(first, tokens - first),
+                        Finish::PLAIN,
+                        &mut out,
+                    );
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,272 @@
+//! How long a step takes, and how near it comes to its matrix products alone.
+
+use std::time::{Duration, Instant};
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use semaim::config::{SemaimConfig, VitConfig};
+use semaim::drop_path::DropPath;
+use semaim::model::{Pass, Semaim};
+use semaim::order::{Order, OrderNoise, Orderer};
+use semaim::parameters::to_host;
+use semaim::similarity::Similarity;
+use semaim::target::{PixelTarget, Target};
+use semaim_kernels::Recompute;
+use semaim_kernels::bound::{Attention, Products};
+
+use crate::adamw::AdamW;
+use crate::error::TrainError;
+use crate::gradients::{Gradients, clip_factor};
+use crate::groups::Grouping;
+
+/// Where the time of a pre-training step goes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StepTimes {
+    /// Encoding for the order, and the order.
+    pub order: Duration,
+    /// Targets, the two streams and the loss.
+    pub forward: Duration,
+    /// Gradients.
+    pub backward: Duration,
+    /// Gradient norm, clipping and AdamW.
+    pub update: Duration,
+}
+
+impl StepTimes {
+    /// All of it.
+    pub fn total(&self) -> Duration {
+        self.order + self.forward + self.backward + self.update
+    }
+}
+
+/// A pre-training step as published (semantic order from the class token, blurred and normalised pixels, clipping at 3,
+/// AdamW), on random images.
+#[derive(Debug)]
+pub struct StepBench {
+    model: Semaim,
+    config: SemaimConfig,
+    target: Target,
+    orderer: Orderer,
+    optimiser: AdamW,
+    images: Tensor<4>,
+    recompute: Recompute,
+    device: Device,
+    step: u64,
+}
+
+impl StepBench {
+    /// Builds model and images.
+    ///
+    /// # Errors
+    /// [`TrainError::Size`] for sizes that do not fit together.
+    pub fn new(
+        config: &SemaimConfig,
+        batch: usize,
+        recompute: Recompute,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        let target = Target::Pixels(PixelTarget::default());
+        let grouping = Grouping::Pretrain { weight_decay: 0.05 };
+        Ok(Self {
+            model: config.init(&target, 0, device)?,
+            orderer: Orderer::new(Order::Semantic, config.vit.grid(), device),
+            optimiser: AdamW::new([0.9, 0.95], 1e-8, grouping),
+            images: images(&config.vit, batch, device),
+            config: config.clone(),
+            target,
+            recompute,
+            device: device.clone(),
+            step: 0,
+        })
+    }
+
+    /// Takes one step.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn step(&mut self) -> Result<StepTimes, TrainError> {
+        let start = Instant::now();
+        let items: Vec<u64> = (0..self.images.dims()[0] as u64).collect();
+        let similarity = Similarity::Cls.of(&self.model.encoder, self.images.clone());
+        let noise = OrderNoise::draw(0, self.step, &items, self.config.vit.grid(), &self.device);
+        let rank_keys = self.orderer.rank_keys(Some(similarity), &noise);
+        // Devices that compute in the background have to be waited for.
+        to_host("rank keys", rank_keys.clone())?;
+        let ordered = Instant::now();
+        let model = self.model.clone().train();
+        let pass = Pass {
+            drop_path: None::<&DropPath>,
+            recompute: self.recompute,
+        };
+        let images = Tensor::from_inner(self.images.clone());
+        let output = model.forward(images, rank_keys, &self.target, pass)?;
+        let loss = to_host("loss", output.loss.clone().inner())?;
+        let predicted = Instant::now();
+        let gradients = Gradients::of(&model, output.loss.backward());
+        drop(model);
+        let norm = gradients.norm()?;
+        let done = Instant::now();
+        self.optimiser
+            .step(&mut self.model, gradients, clip_factor(norm, 3.0), 1e-4);
+        to_host("class token", self.model.encoder.cls_token.val())?;
+        self.step += 1;
+        if !loss.values.iter().all(|loss| loss.is_finite()) {
+            return Err(TrainError::Internal(
+                "the loss of the benchmark is not finite".into(),
+            ));
+        }
+        Ok(StepTimes {
+            order: ordered - start,
+            forward: predicted - ordered,
+            backward: done - predicted,
+            update: done.elapsed(),
+        })
+    }
+}
+
+/// Embedding of random images.
+#[derive(Debug)]
+pub struct EmbedBench {
+    model: Semaim,
+    images: Tensor<4>,
+}
+
+impl EmbedBench {
+    /// Builds model and images.
+    ///
+    /// # Errors
+    /// [`TrainError::Size`] for sizes that do not fit together.
+    pub fn new(config: &SemaimConfig, batch: usize, device: &Device) -> Result<Self, TrainError> {
+        Ok(Self {
+            model: config.init(&Target::Pixels(PixelTarget::default()), 0, device)?,
+            images: images(&config.vit, batch, device),
+        })
+    }
+
+    /// Embeds the batch.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn step(&mut self) -> Result<Duration, TrainError> {
+        let start = Instant::now();
+        let tokens = self.model.encoder.tokens(self.images.clone());
+        let [_, count, _] = tokens.dims();
+        to_host("features", tokens.narrow(1, 1, count - 1).mean_dim(1))?;
+        Ok(start.elapsed())
+    }
+}
+
+fn images(vit: &VitConfig, batch: usize, device: &Device) -> Tensor<4> {
+    let [height, width] = vit.image_size;
+    let count = batch * vit.channels * height * width;
+    // Smooth enough to be a picture, different enough to have an order.
+    let values: Vec<f32> = (0..count)
+        .map(|i| ((i % 9973) as f32 * 0.013).sin() + ((i / 224) as f32 * 0.11).cos())
+        .collect();
+    Tensor::from_data(
+        TensorData::new(values, [batch, vit.channels, height, width]),
+        device,
+    )
+}
+
+/// Rows that a task of the fused operations works on.
+fn group(tokens: usize) -> usize {
+    (192 / tokens.max(1)).max(1) * tokens
+}
+
+/// The products of embedding `batch` images, with how often they are made.
+pub fn embed_products(vit: &VitConfig, batch: usize) -> Vec<(Products, usize)> {
+    let tokens = 1 + vit.grid().patches();
+    vec![
+        (embedding(vit, batch), 1),
+        (forward(vit, batch, tokens, false), vit.depth),
+    ]
+}
+
+/// The products of a pre-training step, with how often they are made.
+pub fn step_products(config: &SemaimConfig, batch: usize) -> Vec<(Products, usize)> {
+    let vit = &config.vit;
+    let (tokens, patches, d) = (
+        1 + vit.grid().patches(),
+        vit.grid().patches(),
+        vit.embed_dim,
+    );
+    let mut products = embed_products(vit, batch);
+    let rows = batch * patches;
+    let by_rows = |layers: &[[usize; 2]]| Products::Chain {
+        rows,
+        group: 192,
+        layers: layers.to_vec(),
+        attention: None,
+    };
+    let weights_by_rows = |layers: &[[usize; 2]]| Products::WeightGradients {
+        rows,
+        group: 192,
+        layers: layers.to_vec(),
+    };
+    products.push((embedding(vit, batch), 1));
+    products.push((weights_by_rows(&[[d, vit.patch_values()]]), 1));
+    for (tokens, count) in [(tokens, vit.depth), (patches, config.decoder.query_depth)] {
+        products.push((forward(vit, batch, tokens, true), count));
+        let layers = block_layers(vit);
+        let gradients = Products::WeightGradients {
+            rows: batch * tokens,
+            group: group(tokens),
+            layers: layers
+                .iter()
+                .map(|&[depth, columns]| [columns, depth])
+                .collect(),
+        };
+        let inputs = Products::Chain {
+            rows: batch * tokens,
+            group: group(tokens),
+            layers: layers
+                .iter()
+                .map(|&[depth, columns]| [columns, depth])
+                .collect(),
+            attention: Some(attention(vit, tokens, true, true)),
+        };
+        products.extend([(gradients, count), (inputs, count)]);
+    }
+    let hidden = 4 * d;
+    let outputs = vit.patch_values();
+    products.push((by_rows(&[[d, hidden], [hidden, outputs]]), 1));
+    products.push((by_rows(&[[outputs, hidden], [hidden, d]]), 1));
+    products.push((weights_by_rows(&[[hidden, d], [outputs, hidden]]), 1));
+    products
+}
+
+fn embedding(vit: &VitConfig, batch: usize) -> Products {
+    Products::Chain {
+        rows: batch * vit.grid().patches(),
+        group: 192,
+        layers: vec![[vit.patch_values(), vit.embed_dim]],
+        attention: None,
+    }
+}
+
+/// The products of a block's forward pass.
+fn forward(vit: &VitConfig, batch: usize, tokens: usize, causal: bool) -> Products {
+    Products::Chain {
+        rows: batch * tokens,
+        group: group(tokens),
+        layers: block_layers(vit),
+        attention: Some(attention(vit, tokens, causal, false)),
+    }
+}
+
+fn attention(vit: &VitConfig, tokens: usize, causal: bool, backward: bool) -> Attention {
+    Attention {
+        heads: vit.num_heads,
+        tokens,
+        width: vit.embed_dim / vit.num_heads,
+        causal,
+        backward,
+    }
+}
+
+/// Depth and columns of a block's linear layers: queries, keys, values, the projection, the MLP.
+fn block_layers(vit: &VitConfig) -> Vec<[usize; 2]> {
+    let (d, hidden) = (vit.embed_dim, vit.mlp_dim());
+    vec![[d, d], [d, d], [d, d], [d, d], [d, hidden], [hidden, d]]
+}
