@@ -1,4 +1,5 @@
 //! Every fused operation against the composed one: results and every gradient, on random sizes.
+#![allow(clippy::unwrap_used)]
 
 mod block;
 mod compare;
