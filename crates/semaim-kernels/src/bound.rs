@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::fused::affine::{Affine, Packed, Side};
+use crate::fused::attention::{BLOCK, STRIPE};
 use crate::fused::layers::apart;
 use crate::fused::matmul::{
     Finish, PANEL, Panels, Rows, RowsMut, packed_len, product, product_transposed,
@@ -223,8 +224,8 @@ impl HeadProducts {
         }
     }
 
+    /// The products in the blocks and stripes of [`crate::fused::attention`].
     fn run(&self) {
-        const ROWS: usize = 12;
         let Attention {
             tokens,
             width,
@@ -233,19 +234,20 @@ impl HeadProducts {
             ..
         } = self.attention;
         let stride = tokens.next_multiple_of(PANEL);
-        let by_width = Panels::new(&self.by_width, width, tokens);
+        let by_width = Panels::new(&self.by_width, width, stride);
         let by_token = Panels::new(&self.by_token, tokens, width);
         let x = Rows::dense(&self.x, width);
         let weights = Rows::new(&self.weights, tokens, tokens, stride);
-        with_scratch([tokens * stride, tokens * width], |[scores, mixed]| {
-            for row in (0..tokens).step_by(ROWS) {
-                let count = ROWS.min(tokens - row);
+        with_scratch([BLOCK * stride, tokens * width], |[scores, mixed]| {
+            for row in (0..tokens).step_by(BLOCK) {
+                let count = BLOCK.min(tokens - row);
                 let seen = if causal { row + count } else { tokens };
+                let compared = seen.next_multiple_of(PANEL);
                 for _ in 0..if backward { 2 } else { 1 } {
-                    let mut out = RowsMut::new(&mut scores[row * stride..], count, seen, stride);
+                    let mut out = RowsMut::new(scores, count, compared, stride);
                     product(
                         x.part(row, count, 0, width),
-                        by_width.first_columns(seen),
+                        by_width.first_columns(compared),
                         Finish::PLAIN,
                         &mut out,
                     );
@@ -261,21 +263,22 @@ impl HeadProducts {
             if !backward {
                 return;
             }
-            let size = if causal { PANEL } else { tokens };
-            for key in (0..tokens).step_by(size) {
-                let (keys, first) = (
-                    size.min(tokens - key),
-                    if causal { key / ROWS * ROWS } else { 0 },
-                );
-                let left = weights.part(first, tokens - first, key, keys);
-                for _ in 0..2 {
-                    let mut out = RowsMut::new(&mut mixed[key * width..], keys, width, width);
-                    product_transposed(
-                        left,
-                        by_token.rows(first, tokens - first),
-                        Finish::PLAIN,
-                        &mut out,
-                    );
+            for stripe in (0..tokens).step_by(STRIPE) {
+                let end = tokens.min(stripe + STRIPE);
+                let (size, seen) = if causal {
+                    (BLOCK, end)
+                } else {
+                    (tokens, tokens)
+                };
+                for key in (0..seen).step_by(size) {
+                    let keys = size.min(seen - key);
+                    let first = if causal { stripe.max(key) } else { stripe };
+                    let left = weights.part(first, end - first, key, keys);
+                    for _ in 0..2 {
+                        let mut out = RowsMut::new(&mut mixed[key * width..], keys, width, width);
+                        let right = by_token.rows(first, end - first);
+                        product_transposed(left, right, Finish::PLAIN, &mut out);
+                    }
                 }
             }
         });

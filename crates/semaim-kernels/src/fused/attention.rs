@@ -5,6 +5,8 @@
 //! leaves out half of all scores. Only the logarithm of each row's sum of exponentials is kept; the backward pass
 //! computes the weights again (Dao et al., 2022, section 3).
 
+use std::ops::Range;
+
 use super::matmul::{
     Finish, PANEL, Panels, Rows, RowsMut, pack_columns, pack_rows, packed_len, product,
     product_transposed,
@@ -13,7 +15,10 @@ use super::rows::{dot, probabilities, softmax_backward, softmax_numerators};
 use super::scratch::with_scratch;
 
 /// Looking tokens that are compared at once: whole tiles on every instruction set.
-const BLOCK: usize = 12;
+pub(crate) const BLOCK: usize = 12;
+
+/// Looking tokens whose weights are held at once in the backward pass; a multiple of [`BLOCK`].
+pub(crate) const STRIPE: usize = 96;
 
 /// One head's queries `[looking, head_width]`, keys and values `[seen, head_width]`.
 #[derive(Clone, Copy, Debug)]
@@ -51,12 +56,11 @@ impl Head<'_> {
             .unwrap_or(0)
     }
 
-    /// The blocks of looking tokens, as (first, count).
-    fn blocks(&self) -> impl Iterator<Item = (usize, usize)> {
-        let looking = self.q.count;
-        (0..looking)
-            .step_by(BLOCK)
-            .map(move |row| (row, BLOCK.min(looking - row)))
+    /// The blocks of looking tokens among `rows`, as (first, count).
+    fn blocks(rows: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+        let end = rows.end;
+        rows.step_by(BLOCK)
+            .map(move |row| (row, BLOCK.min(end - row)))
     }
 
     /// Mixes the values: `out [looking, head_width]`, and per looking token the logarithm of the sum of the
@@ -73,19 +77,21 @@ impl Head<'_> {
             pack_rows(self.k, keys);
             pack_columns(self.v, values);
             let (keys, values) = (
-                Panels::new(keys, width, seen),
+                Panels::new(keys, width, stride),
                 Panels::new(values, seen, width),
             );
             let scale = Finish {
                 scale: self.scale(),
                 ..Finish::PLAIN
             };
-            for (row, count) in self.blocks() {
+            for (row, count) in Self::blocks(0..self.q.count) {
                 let longest = self.seen_by(row, count);
-                let mut block = RowsMut::new(scores, count, longest, stride);
+                // Whole panels: what is too much becomes zero below.
+                let compared = longest.next_multiple_of(PANEL);
+                let mut block = RowsMut::new(scores, count, compared, stride);
                 product(
                     self.q.part(row, count, 0, width),
-                    keys.first_columns(longest),
+                    keys.first_columns(compared),
                     scale,
                     &mut block,
                 );
@@ -122,8 +128,8 @@ impl Head<'_> {
             packed_len(seen, width),
             packed_len(looking, width),
             packed_len(looking, width),
-            looking * stride,
-            looking * stride,
+            STRIPE.min(looking) * stride,
+            STRIPE.min(looking) * stride,
         ];
         with_scratch(
             sizes,
@@ -133,98 +139,133 @@ impl Head<'_> {
                 pack_columns(self.k, k_columns);
                 pack_columns(self.q, q_columns);
                 pack_columns(dout, dout_columns);
-                let by_width = |values| Panels::new(values, width, seen);
-                let (k_rows, v_rows) = (by_width(k_rows), by_width(v_rows));
-                let k_columns = Panels::new(k_columns, seen, width);
+                let by_width = |values| Panels::new(values, width, stride);
                 let by_looking = |values| Panels::new(values, looking, width);
+                let packed = PackedHead {
+                    k_rows: by_width(k_rows),
+                    v_rows: by_width(v_rows),
+                    k_columns: Panels::new(k_columns, seen, width),
+                };
                 let (q_columns, dout_columns) = (by_looking(q_columns), by_looking(dout_columns));
                 let HeadGradients {
                     q: mut dq,
                     k: mut dk,
                     v: mut dv,
                 } = to;
-                let scale = self.scale();
-                // Up to here a row holds its weights or zeros; it never becomes less from one block to the next.
-                let mut filled = 0;
-                for (row, count) in self.blocks() {
-                    let longest = self.seen_by(row, count);
-                    filled = longest.next_multiple_of(PANEL).max(filled).min(stride);
-                    let start = row * stride;
+                let mut finish = Finish::PLAIN;
+                // The first stripe's products write, the others' add. With nothing to see there are none.
+                for first in (0..looking.max(1)).step_by(STRIPE) {
+                    let rows = first..looking.min(first + STRIPE);
                     let (p, ds) = (
-                        &mut p[start..][..count * stride],
-                        &mut ds[start..][..count * stride],
+                        &mut p[..rows.len() * stride],
+                        &mut ds[..rows.len() * stride],
                     );
-                    let scores = Finish {
-                        scale,
-                        ..Finish::PLAIN
-                    };
-                    let block = |values| RowsMut::new(values, count, longest, stride);
-                    let q = self.q.part(row, count, 0, width);
-                    product(
-                        q,
-                        k_rows.first_columns(longest),
-                        scores,
-                        &mut block(&mut *p),
-                    );
-                    let dout_block = dout.part(row, count, 0, width);
-                    product(
-                        dout_block,
-                        v_rows.first_columns(longest),
-                        Finish::PLAIN,
-                        &mut block(&mut *ds),
-                    );
-                    for i in 0..count {
-                        let visible = self.visible_to(row + i);
-                        let (p, ds) = (
-                            &mut p[i * stride..][..filled],
-                            &mut ds[i * stride..][..filled],
-                        );
-                        probabilities(p, visible, log_sums[row + i]);
-                        let delta = dot(dout.row(row + i), out.row(row + i));
-                        softmax_backward(&p[..visible], &mut ds[..visible], delta, scale);
-                        ds[visible..].fill(0.0);
+                    self.stripe(rows.clone(), out, log_sums, dout, &packed, [p, ds], &mut dq);
+                    let view = |values| Rows::new(values, rows.len(), seen, stride);
+                    for (left, right, to) in [
+                        (view(ds), q_columns, &mut dk),
+                        (view(p), dout_columns, &mut dv),
+                    ] {
+                        for (key, keys) in self.key_groups() {
+                            let from = self.first_to_see(key, rows.clone());
+                            let count = rows.end - from;
+                            let left = left.part(from - first, count, key, keys);
+                            let mut to = to.part(key, keys, 0, width);
+                            product_transposed(left, right.rows(from, count), finish, &mut to);
+                        }
                     }
-                    let ds = Rows::new(ds, count, longest, stride);
-                    product(
-                        ds,
-                        k_columns.rows(0, longest),
-                        Finish::PLAIN,
-                        &mut dq.part(row, count, 0, width),
-                    );
-                }
-                let (p, ds) = (
-                    Rows::new(p, looking, seen, stride),
-                    Rows::new(ds, looking, seen, stride),
-                );
-                for (key, keys) in self.key_groups() {
-                    let first = self.first_to_see(key);
-                    let rest = looking - first;
-                    for (left, right, to) in [(ds, q_columns, &mut dk), (p, dout_columns, &mut dv)]
-                    {
-                        let left = left.part(first, rest, key, keys);
-                        let mut to = to.part(key, keys, 0, width);
-                        product_transposed(left, right.rows(first, rest), Finish::PLAIN, &mut to);
-                    }
+                    finish = Finish::ADD;
                 }
             },
         );
     }
 
+    /// Weights `p` and gradients of scores `ds`, `[rows, stride]` each, for a stripe of looking tokens, and the
+    /// gradients `dq` of their queries. In `p` and `ds` a row is filled as far as any row of its block or of an earlier
+    /// one sees, to the end of a group of keys.
+    #[allow(clippy::too_many_arguments)]
+    fn stripe(
+        &self,
+        rows: Range<usize>,
+        out: Rows<'_>,
+        log_sums: &[f32],
+        dout: Rows<'_>,
+        packed: &PackedHead<'_>,
+        [p, ds]: [&mut [f32]; 2],
+        dq: &mut RowsMut<'_>,
+    ) {
+        let (width, stride) = (self.q.width, self.k.count.next_multiple_of(PANEL));
+        let scale = self.scale();
+        // Up to here a row holds its weights or zeros; it never becomes less from one block to the next.
+        let mut filled = 0;
+        for (row, count) in Self::blocks(rows.clone()) {
+            let longest = self.seen_by(row, count);
+            let compared = longest.next_multiple_of(PANEL);
+            filled = longest
+                .next_multiple_of(BLOCK)
+                .min(stride)
+                .max(compared)
+                .max(filled);
+            let start = (row - rows.start) * stride;
+            let (p, ds) = (
+                &mut p[start..][..count * stride],
+                &mut ds[start..][..count * stride],
+            );
+            let scores = Finish {
+                scale,
+                ..Finish::PLAIN
+            };
+            for (left, right, finish, to) in [
+                (self.q, packed.k_rows, scores, &mut *p),
+                (dout, packed.v_rows, Finish::PLAIN, &mut *ds),
+            ] {
+                let mut to = RowsMut::new(to, count, compared, stride);
+                let left = left.part(row, count, 0, width);
+                product(left, right.first_columns(compared), finish, &mut to);
+            }
+            for i in 0..count {
+                let visible = self.visible_to(row + i);
+                let (p, ds) = (
+                    &mut p[i * stride..][..filled],
+                    &mut ds[i * stride..][..filled],
+                );
+                probabilities(p, visible, log_sums[row + i]);
+                let delta = dot(dout.row(row + i), out.row(row + i));
+                softmax_backward(&p[..visible], &mut ds[..visible], delta, scale);
+                ds[visible..].fill(0.0);
+            }
+            let ds = Rows::new(ds, count, longest, stride);
+            product(
+                ds,
+                packed.k_columns.rows(0, longest),
+                Finish::PLAIN,
+                &mut dq.part(row, count, 0, width),
+            );
+        }
+    }
+
     /// Groups of seen tokens, as (first, count): all at once where all are visible.
     fn key_groups(&self) -> impl Iterator<Item = (usize, usize)> {
         let seen = self.k.count;
-        let size = if self.visible.is_some() { PANEL } else { seen };
+        let size = if self.visible.is_some() { BLOCK } else { seen };
         (0..seen)
             .step_by(size.max(1))
             .map(move |key| (key, size.min(seen - key)))
     }
 
-    /// The first block's beginning whose rows see a token or are filled with zeros there.
-    fn first_to_see(&self, key: usize) -> usize {
-        let looking = self.q.count;
-        match (0..looking).find(|&row| self.visible_to(row) > key) {
-            Some(row) => row / BLOCK * BLOCK,
-            None => looking,
+    /// The beginning of the first block among `rows` that sees a token; the end of `rows` where none does.
+    fn first_to_see(&self, key: usize, rows: Range<usize>) -> usize {
+        let (start, end) = (rows.start, rows.end);
+        match rows.clone().find(|&row| self.visible_to(row) > key) {
+            Some(row) => start + (row - start) / BLOCK * BLOCK,
+            None => end,
         }
     }
+}
+
+/// What all stripes of a head's backward pass read.
+struct PackedHead<'a> {
+    k_rows: Panels<'a>,
+    v_rows: Panels<'a>,
+    k_columns: Panels<'a>,
 }

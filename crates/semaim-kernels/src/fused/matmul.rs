@@ -313,11 +313,128 @@ pub(crate) fn product_transposed(
     multiply(Task::new(x, Left::Transposed, right, finish, out));
 }
 
+/// Numbers `[depth, rows]` whose transpose is a left-hand side, as [`pack_tiles`] laid them out: tile by tile, so that
+/// a product reads each tile in one stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tiles<'a> {
+    values: &'a [f32],
+    depth: usize,
+    rows: usize,
+}
+
+impl<'a> Tiles<'a> {
+    /// Tiles as [`pack_tiles`] laid them out.
+    ///
+    /// # Panics
+    /// If there are not as many numbers.
+    pub(crate) fn new(values: &'a [f32], depth: usize, rows: usize) -> Self {
+        assert_eq!(values.len(), depth * rows);
+        Self {
+            values,
+            depth,
+            rows,
+        }
+    }
+}
+
+versions! {
+    /// Packs `x [depth, rows]` into as many numbers, for [`product_tiles`].
+    pub(crate) fn pack_tiles = pack_tiles_body(x: Rows<'_>, out: &mut [f32]);
+}
+
+#[inline(always)]
+fn pack_tiles_body<A: Arithmetic>(x: Rows<'_>, out: &mut [f32]) {
+    let (depth, rows) = (x.count, x.width);
+    assert_eq!(out.len(), depth * rows);
+    for (row, size) in TileRows::of::<A>(rows) {
+        let out = &mut out[row * depth..][..size * depth];
+        match size {
+            12 => pack_tile::<12>(x, row, out),
+            6 => pack_tile::<6>(x, row, out),
+            5 => pack_tile::<5>(x, row, out),
+            4 => pack_tile::<4>(x, row, out),
+            3 => pack_tile::<3>(x, row, out),
+            2 => pack_tile::<2>(x, row, out),
+            _ => pack_tile::<1>(x, row, out),
+        }
+    }
+}
+
+#[inline(always)]
+fn pack_tile<const R: usize>(x: Rows<'_>, row: usize, out: &mut [f32]) {
+    let (groups, _) = out.as_chunks_mut::<R>();
+    let numbers = x.values[row.min(x.values.len())..].chunks(x.stride.max(1));
+    for (group, numbers) in groups.iter_mut().zip(numbers) {
+        if let Some(numbers) = numbers.first_chunk::<R>() {
+            *group = *numbers;
+        }
+    }
+}
+
+/// The tiles that the rows of a result are cut into, first row and size.
+struct TileRows {
+    row: usize,
+    rows: usize,
+    largest: usize,
+}
+
+impl TileRows {
+    #[inline(always)]
+    fn of<A: Arithmetic>(rows: usize) -> Self {
+        Self {
+            row: 0,
+            rows,
+            largest: A::TILE_ROWS,
+        }
+    }
+}
+
+impl Iterator for TileRows {
+    type Item = (usize, usize);
+
+    // A closure would not be compiled for the instruction set of its caller.
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, usize)> {
+        let (row, rest) = (self.row, self.rows - self.row);
+        let size = match rest {
+            0 => return None,
+            _ if rest >= self.largest => self.largest,
+            6.. => 6,
+            _ => rest,
+        };
+        self.row += size;
+        Some((row, size))
+    }
+}
+
+/// The left-hand side in tiles times `right [depth, columns]`.
+///
+/// # Panics
+/// If shapes do not match.
+pub(crate) fn product_tiles(
+    x: Tiles<'_>,
+    right: Panels<'_>,
+    finish: Finish<'_>,
+    out: &mut RowsMut<'_>,
+) {
+    assert_eq!(
+        (x.depth, x.rows),
+        (right.depth, out.count),
+        "shapes of a product"
+    );
+    let values = Rows::new(x.values, x.depth, x.rows, x.rows);
+    multiply(Task::new(values, Left::Tiles, right, finish, out));
+}
+
 /// How the left-hand side is read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Left {
+    /// `[rows, depth]`.
     Straight,
+    /// `[depth, rows]`.
     Transposed,
+    /// [`Tiles`].
+    Tiles,
 }
 
 /// A product whose bounds have been checked.
@@ -397,18 +514,64 @@ versions! {
 
 #[inline(always)]
 fn multiply_body<A: Arithmetic>(task: Task<'_>) {
-    match (A::TILE_ROWS, task.left) {
-        (12, Left::Straight) => sweep::<A, 12, false>(&task),
-        (12, Left::Transposed) => sweep::<A, 12, true>(&task),
-        (6, Left::Straight) => sweep::<A, 6, false>(&task),
-        (6, Left::Transposed) => sweep::<A, 6, true>(&task),
-        (_, Left::Straight) => sweep::<A, 2, false>(&task),
-        (_, Left::Transposed) => sweep::<A, 2, true>(&task),
+    match task.left {
+        Left::Straight => sweep::<A, Straight>(&task),
+        Left::Transposed => sweep::<A, Transposed>(&task),
+        Left::Tiles => sweep::<A, Tiled>(&task),
+    }
+}
+
+/// Where a tile finds its left-hand side, counted from its first number.
+trait Layout {
+    /// The first number of a tile of `size` rows from `row`, at `start` along the depth.
+    fn tile(task: &Task<'_>, row: usize, size: usize, start: usize) -> usize;
+
+    /// Row `i` of a tile of `size` rows, `p` along the depth.
+    fn at(i: usize, p: usize, stride: usize, size: usize) -> usize;
+}
+
+struct Straight;
+struct Transposed;
+struct Tiled;
+
+impl Layout for Straight {
+    #[inline(always)]
+    fn tile(task: &Task<'_>, row: usize, _size: usize, start: usize) -> usize {
+        row * task.a_stride + start
+    }
+
+    #[inline(always)]
+    fn at(i: usize, p: usize, stride: usize, _size: usize) -> usize {
+        i * stride + p
+    }
+}
+
+impl Layout for Transposed {
+    #[inline(always)]
+    fn tile(task: &Task<'_>, row: usize, _size: usize, start: usize) -> usize {
+        start * task.a_stride + row
+    }
+
+    #[inline(always)]
+    fn at(i: usize, p: usize, stride: usize, _size: usize) -> usize {
+        p * stride + i
+    }
+}
+
+impl Layout for Tiled {
+    #[inline(always)]
+    fn tile(task: &Task<'_>, row: usize, size: usize, start: usize) -> usize {
+        row * task.depth + start * size
+    }
+
+    #[inline(always)]
+    fn at(i: usize, p: usize, _stride: usize, size: usize) -> usize {
+        p * size + i
     }
 }
 
 #[inline(always)]
-fn sweep<A: Arithmetic, const R: usize, const TRANSPOSED: bool>(task: &Task<'_>) {
+fn sweep<A: Arithmetic, L: Layout>(task: &Task<'_>) {
     let mut start = 0;
     loop {
         let depth = DEPTH.min(task.depth - start);
@@ -420,25 +583,22 @@ fn sweep<A: Arithmetic, const R: usize, const TRANSPOSED: bool>(task: &Task<'_>)
                 column,
                 first,
             };
-            let mut row = 0;
             // Fetch the next panel while this one is used, a share with each tile.
-            let share = (depth * R).div_ceil(task.rows.max(1));
-            while row + R <= task.rows {
-                prefetch_next(task, &place, row / R * share, share);
-                tile_at::<A, R, TRANSPOSED>(task, &place, row);
-                row += R;
-            }
-            if R > 6 && row + 6 <= task.rows {
-                tile_at::<A, 6, TRANSPOSED>(task, &place, row);
-                row += 6;
-            }
-            match task.rows - row {
-                1 => tile_at::<A, 1, TRANSPOSED>(task, &place, row),
-                2 => tile_at::<A, 2, TRANSPOSED>(task, &place, row),
-                3 => tile_at::<A, 3, TRANSPOSED>(task, &place, row),
-                4 => tile_at::<A, 4, TRANSPOSED>(task, &place, row),
-                5 => tile_at::<A, 5, TRANSPOSED>(task, &place, row),
-                _ => {}
+            let share = (depth * A::TILE_ROWS).div_ceil(task.rows.max(1));
+            for (row, size) in TileRows::of::<A>(task.rows) {
+                // A few rows are over before what is fetched for them would arrive.
+                if size == A::TILE_ROWS && task.rows >= 4 * size {
+                    prefetch_next(task, &place, row / size * share, share);
+                }
+                match size {
+                    12 => tile_at::<A, L, 12>(task, &place, row),
+                    6 => tile_at::<A, L, 6>(task, &place, row),
+                    5 => tile_at::<A, L, 5>(task, &place, row),
+                    4 => tile_at::<A, L, 4>(task, &place, row),
+                    3 => tile_at::<A, L, 3>(task, &place, row),
+                    2 => tile_at::<A, L, 2>(task, &place, row),
+                    _ => tile_at::<A, L, 1>(task, &place, row),
+                }
             }
         }
         start += depth;
@@ -460,40 +620,38 @@ struct Place {
 
 #[inline(always)]
 fn prefetch_next(task: &Task<'_>, place: &Place, from: usize, count: usize) {
+    let panel = place.column / PANEL + 1;
+    let next = task
+        .b
+        .wrapping_add(panel * task.b_stride + place.start * PANEL);
+    for line in from..(from + count).min(place.depth) {
+        prefetch(next.wrapping_add(line * PANEL));
+    }
+}
+
+/// Asks for the line that holds `address`, which may be any.
+#[inline(always)]
+fn prefetch(address: *const f32) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        let panel = place.column / PANEL + 1;
-        let next = task
-            .b
-            .wrapping_add(panel * task.b_stride + place.start * PANEL);
-        for line in from..(from + count).min(place.depth) {
-            // SAFETY: prefetching reads nothing; any address is allowed.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(line * PANEL).cast()) };
-        }
+        // SAFETY: prefetching reads nothing; any address is allowed.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) };
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = (task, place, from, count);
+    let _ = address;
 }
 
 #[inline(always)]
-fn tile_at<A: Arithmetic, const R: usize, const TRANSPOSED: bool>(
-    task: &Task<'_>,
-    place: &Place,
-    row: usize,
-) {
+fn tile_at<A: Arithmetic, L: Layout, const R: usize>(task: &Task<'_>, place: &Place, row: usize) {
     // SAFETY: `row + R <= task.rows`, `place` lies within depth and columns, and `Task::new` has checked that the
     // views hold all rows, columns and panels of the product.
     unsafe {
-        let a = if TRANSPOSED {
-            task.a.add(place.start * task.a_stride + row)
-        } else {
-            task.a.add(row * task.a_stride + place.start)
-        };
+        let a = task.a.add(L::tile(task, row, R, place.start));
         let b = task
             .b
             .add(place.column / PANEL * task.b_stride + place.start * PANEL);
-        let sums = tile::<A, R, TRANSPOSED>(place.depth, a, task.a_stride, b);
+        let sums = tile::<A, L, R>(place.depth, a, task.a_stride, b);
         store::<R>(task, place, row, sums);
     }
 }
@@ -501,10 +659,10 @@ fn tile_at<A: Arithmetic, const R: usize, const TRANSPOSED: bool>(
 /// `R × 16` sums over the depth.
 ///
 /// # Safety
-/// `a` must be good for the numbers `a[i * stride + p]` (transposed: `a[p * stride + i]`) with `i < R` and
-/// `p < depth`, and `b` for `depth * 16` numbers.
+/// `a` must be good for the numbers `a[L::at(i, p, stride, R)]` with `i < R` and `p < depth`, and `b` for
+/// `depth * 16` numbers.
 #[inline(always)]
-unsafe fn tile<A: Arithmetic, const R: usize, const TRANSPOSED: bool>(
+unsafe fn tile<A: Arithmetic, L: Layout, const R: usize>(
     depth: usize,
     a: *const f32,
     stride: usize,
@@ -515,13 +673,8 @@ unsafe fn tile<A: Arithmetic, const R: usize, const TRANSPOSED: bool>(
         // SAFETY: by this function's contract.
         let right = unsafe { *b.add(p * PANEL).cast::<[f32; PANEL]>() };
         for (i, sums) in sums.iter_mut().enumerate() {
-            let place = if TRANSPOSED {
-                p * stride + i
-            } else {
-                i * stride + p
-            };
             // SAFETY: by this function's contract.
-            let left = unsafe { *a.add(place) };
+            let left = unsafe { *a.add(L::at(i, p, stride, R)) };
             for (sum, right) in sums.iter_mut().zip(right) {
                 *sum = A::mul_add(left, right, *sum);
             }
@@ -542,35 +695,68 @@ unsafe fn store<const R: usize>(
     sums: [[f32; PANEL]; R],
 ) {
     let width = PANEL.min(task.columns - place.column);
-    let mut bias = [0.0; PANEL];
-    if place.first && !task.bias.is_empty() {
-        bias[..width].copy_from_slice(&task.bias[place.column..][..width]);
-    }
+    let bias = if place.first { task.bias } else { &[] };
+    let bias = bias.get(place.column..).unwrap_or_default();
     let (base, base_stride) = if place.first {
         (task.base, task.base_stride)
     } else {
         (task.c.cast_const(), task.c_stride)
     };
-    for (i, sums) in sums.iter().enumerate() {
-        let finished: [f32; PANEL] = std::array::from_fn(|j| task.scale * (sums[j] + bias[j]));
-        // SAFETY: `row + i` is a row and `column .. column + width` are columns of the result and of the base.
-        unsafe {
-            let c = task.c.add((row + i) * task.c_stride + place.column);
-            let base = base.wrapping_add((row + i) * base_stride + place.column);
-            match (width, task.base.is_null() && place.first) {
-                (PANEL, true) => *c.cast::<[f32; PANEL]>() = finished,
-                (PANEL, false) => {
-                    let base = *base.cast::<[f32; PANEL]>();
-                    *c.cast::<[f32; PANEL]>() = std::array::from_fn(|j| base[j] + finished[j]);
+    // SAFETY: `row ..` are rows and `column .. column + width` are columns of the result and of the base.
+    let (c, base) = unsafe {
+        (
+            task.c.add(row * task.c_stride + place.column),
+            base.wrapping_add(row * base_stride + place.column),
+        )
+    };
+    let scale = task.scale;
+    let alone = place.first && task.base.is_null();
+    // One straight path for each case that is common: the sums stay in registers.
+    match (bias.first_chunk::<PANEL>(), width) {
+        (Some(bias), PANEL) if alone => {
+            for (i, sums) in sums.iter().enumerate() {
+                let finished: [f32; PANEL] = std::array::from_fn(|j| scale * (sums[j] + bias[j]));
+                // SAFETY: as above.
+                unsafe { *c.add(i * task.c_stride).cast::<[f32; PANEL]>() = finished };
+            }
+        }
+        (None, PANEL) if alone => {
+            for (i, sums) in sums.iter().enumerate() {
+                let finished: [f32; PANEL] = std::array::from_fn(|j| scale * sums[j]);
+                // SAFETY: as above.
+                unsafe { *c.add(i * task.c_stride).cast::<[f32; PANEL]>() = finished };
+            }
+        }
+        (Some(bias), PANEL) => {
+            for (i, sums) in sums.iter().enumerate() {
+                // SAFETY: as above.
+                unsafe {
+                    let base = *base.add(i * base_stride).cast::<[f32; PANEL]>();
+                    *c.add(i * task.c_stride).cast::<[f32; PANEL]>() =
+                        std::array::from_fn(|j| base[j] + scale * (sums[j] + bias[j]));
                 }
-                (_, true) => {
-                    for (j, value) in finished.iter().enumerate().take(width) {
-                        *c.add(j) = *value;
-                    }
+            }
+        }
+        (None, PANEL) => {
+            for (i, sums) in sums.iter().enumerate() {
+                // SAFETY: as above.
+                unsafe {
+                    let base = *base.add(i * base_stride).cast::<[f32; PANEL]>();
+                    *c.add(i * task.c_stride).cast::<[f32; PANEL]>() =
+                        std::array::from_fn(|j| base[j] + scale * sums[j]);
                 }
-                (_, false) => {
-                    for (j, value) in finished.iter().enumerate().take(width) {
-                        *c.add(j) = *base.add(j) + value;
+            }
+        }
+        _ => {
+            for (i, sums) in sums.iter().enumerate() {
+                for (j, sum) in sums.iter().enumerate().take(width) {
+                    let mut value = scale * (sum + bias.get(j).copied().unwrap_or(0.0));
+                    // SAFETY: as above.
+                    unsafe {
+                        if !alone {
+                            value += *base.add(i * base_stride + j);
+                        }
+                        *c.add(i * task.c_stride + j) = value;
                     }
                 }
             }

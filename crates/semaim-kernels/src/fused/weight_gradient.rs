@@ -3,7 +3,7 @@
 //! The rows come in the groups that the rest of the backward pass worked on. Each number of the result is summed group
 //! after group, row after row, whatever the number of threads and the cut into tasks.
 
-use super::matmul::{Finish, Panels, Rows, RowsMut, product_transposed};
+use super::matmul::{Finish, Panels, Rows, RowsMut, Tiles, pack_tiles, product_tiles};
 use super::scratch::{Piece, with_scratch};
 
 /// One group's rows: the gradient `dy [rows, out]`, and `x [rows, in]` in panels.
@@ -80,15 +80,11 @@ pub(crate) fn run(task: Task<'_>) {
         let width = INPUTS.min(inputs - input);
         for group in &groups {
             let rows = group.dy.count;
-            // Close together, the columns that this task needs do not fight for the same places in the cache.
-            with_scratch([rows * outputs], |[near]| {
-                for r in 0..rows {
-                    near[r * outputs..][..outputs]
-                        .copy_from_slice(&group.dy.row(r)[first..][..outputs]);
-                }
-                let near = Rows::new(near, rows, outputs, outputs);
+            with_scratch([rows * outputs], |[tiles]| {
+                pack_tiles(group.dy.part(0, rows, first, outputs), tiles);
+                let tiles = Tiles::new(tiles, rows, outputs);
                 let mut out = out.part(0, outputs, input, width);
-                product_transposed(near, group.x.columns(input, width), Finish::ADD, &mut out);
+                product_tiles(tiles, group.x.columns(input, width), Finish::ADD, &mut out);
             });
         }
     }
