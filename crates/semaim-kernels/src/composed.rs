@@ -1,10 +1,11 @@
 //! The operations written out in the framework's own: what they compute, on any backend.
 
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Tensor, activation, module};
+use burn::tensor::{Tensor, TensorData, activation, module};
 
 use crate::block::Branches;
 use crate::cost::Cost;
+use crate::patches::{Channels, PixelPatches};
 use crate::visible::Visible;
 use crate::weights::{BlockWeights, LAYER_NORM_EPSILON, LinearWeights, NormWeights, Projections};
 
@@ -156,4 +157,66 @@ pub fn cost(cost: Cost, predictions: Tensor<3>, truth: Tensor<3>) -> Tensor<2> {
 pub fn unit(x: Tensor<3>) -> Tensor<3> {
     let length = x.clone().powi_scalar(2).sum_dim(2).sqrt().clamp_min(1e-12);
     x / length
+}
+
+/// See [`crate::patches()`].
+pub fn patches(images: Tensor<4>, patch_size: usize, channels: Channels) -> Tensor<3> {
+    let [batch, count, height, width] = images.dims();
+    let (rows, columns) = (height / patch_size, width / patch_size);
+    let images = images
+        .narrow(2, 0, rows * patch_size)
+        .narrow(3, 0, columns * patch_size);
+    let blocks = images.reshape([batch, count, rows, patch_size, columns, patch_size]);
+    let blocks = match channels {
+        Channels::First => blocks.permute([0, 2, 4, 1, 3, 5]),
+        Channels::Last => blocks.permute([0, 2, 4, 3, 5, 1]),
+    };
+    blocks.reshape([batch, rows * columns, patch_size * patch_size * count])
+}
+
+/// See [`crate::pixel_patches`].
+pub fn pixel_patches(images: Tensor<4>, form: &PixelPatches) -> Tensor<3> {
+    let images = if form.blur.is_empty() {
+        images
+    } else {
+        blur(images, &form.blur)
+    };
+    let patches = patches(images, form.patch_size, Channels::Last);
+    if !form.normalise {
+        return patches;
+    }
+    let [_, _, values] = patches.dims();
+    let centred = patches.clone() - patches.mean_dim(2);
+    // A patch of one value has no unbiased variance; its centred value is zero whatever it is divided by.
+    let degrees = values.max(2) - 1;
+    let variance = centred.clone().powi_scalar(2).sum_dim(2) / degrees as f32;
+    centred / (variance + 1e-6).sqrt()
+}
+
+/// A separable blur with zeros around the image, as a banded matrix from the left and one from the right: two matrix
+/// products on any backend.
+fn blur(images: Tensor<4>, weights: &[f32]) -> Tensor<4> {
+    let [_, _, height, width] = images.dims();
+    let device = images.device();
+    let band = |side: usize| {
+        let data = TensorData::new(band(weights, side), [1, 1, side, side]);
+        Tensor::<4>::from_data(data, &device)
+    };
+    band(height)
+        .matmul(images)
+        .matmul(band(width).swap_dims(2, 3))
+}
+
+/// `[side, side]`: row i holds the weights centred on i, cut off at the borders.
+fn band(weights: &[f32], side: usize) -> Vec<f32> {
+    let before = weights.len() / 2;
+    let mut band = vec![0.0; side * side];
+    for out in 0..side {
+        for (k, weight) in weights.iter().enumerate() {
+            if let Some(from) = (out + k).checked_sub(before).filter(|&from| from < side) {
+                band[out * side + from] = *weight;
+            }
+        }
+    }
+    band
 }

@@ -8,6 +8,7 @@ mod fused;
 mod layers;
 mod memory;
 mod optimiser;
+mod patches;
 mod visible;
 mod weights;
 
@@ -18,5 +19,6 @@ pub use fused::cpu::Cpu;
 pub use layers::{layer_norm, linear, mlp};
 pub use memory::keep_memory;
 pub use optimiser::{AdamWStep, Moments, adamw, moving_average, sum_of_squares};
+pub use patches::{Channels, PixelPatches, patches, pixel_patches};
 pub use visible::Visible;
 pub use weights::{BlockWeights, LAYER_NORM_EPSILON, LinearWeights, NormWeights, Projections};

@@ -3,12 +3,11 @@
 //! A [`Target`] is one contract: how wide a prediction is, what the truth is for a batch of images, and what a
 //! prediction costs per patch.
 
-use burn::tensor::{Tensor, TensorData};
-use semaim_kernels::{Cost, cost};
+use burn::tensor::Tensor;
+use semaim_kernels::{Cost, PixelPatches, cost, pixel_patches};
 use serde::{Deserialize, Serialize};
 
 use crate::config::VitConfig;
-use crate::vit::{ChannelPlace, patchify};
 
 /// What the query stream predicts.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,20 +78,12 @@ impl Default for PixelTarget {
 
 impl PixelTarget {
     fn values(&self, images: Tensor<4>, patch_size: usize) -> Tensor<3> {
-        let images = match self.blur {
-            Some(blur) => blur.apply(images),
-            None => images,
+        let form = PixelPatches {
+            patch_size,
+            blur: self.blur.map(Blur::weights).unwrap_or_default(),
+            normalise: self.normalise,
         };
-        let patches = patchify(images, patch_size, ChannelPlace::Last);
-        if !self.normalise {
-            return patches;
-        }
-        let [_, _, values] = patches.dims();
-        let centred = patches.clone() - patches.mean_dim(2);
-        // A patch of one value has no unbiased variance; its centred value is zero whatever it is divided by.
-        let degrees = values.max(2) - 1;
-        let variance = centred.clone().powi_scalar(2).sum_dim(2) / degrees as f32;
-        centred / (variance + 1e-6).sqrt()
+        pixel_patches(images, &form)
     }
 
     fn cost(&self, predictions: Tensor<3>, truth: Tensor<3>) -> Tensor<2> {
@@ -114,46 +105,24 @@ pub struct Blur {
 }
 
 impl Blur {
-    /// `[batch, channels, height, width]` to the same shape.
-    ///
-    /// The kernel is the product of two one-dimensional ones, so the blur is a banded matrix from the left and
-    /// one from the right: two matrix products on any backend, zero padding for free.
-    pub fn apply(self, images: Tensor<4>) -> Tensor<4> {
-        let [_, _, height, width] = images.dims();
-        let device = images.device();
-        let band = |side: usize| {
-            let data = TensorData::new(self.band(side), [1, 1, side, side]);
-            Tensor::<4>::from_data(data, &device)
-        };
-        band(height)
-            .matmul(images)
-            .matmul(band(width).swap_dims(2, 3))
-    }
-
-    /// `[side, side]`: row i holds the kernel centred on i, cut off at the borders.
-    fn band(self, side: usize) -> Vec<f32> {
+    /// The weights along a line, which sum to one.
+    fn weights(self) -> Vec<f32> {
         let centre = (self.size - 1) as f64 / 2.0;
-        let kernel: Vec<f64> = (0..self.size)
+        let weights: Vec<f64> = (0..self.size)
             .map(|k| (-0.5 * ((k as f64 - centre) / self.sigma).powi(2)).exp())
             .collect();
-        let total: f64 = kernel.iter().sum();
-        let before = self.size / 2;
-        let mut band = vec![0.0; side * side];
-        for out in 0..side {
-            for (k, weight) in kernel.iter().enumerate() {
-                if let Some(from) = (out + k).checked_sub(before).filter(|&from| from < side) {
-                    band[out * side + from] = (weight / total) as f32;
-                }
-            }
-        }
-        band
+        let total: f64 = weights.iter().sum();
+        weights
+            .iter()
+            .map(|weight| (weight / total) as f32)
+            .collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
+    use burn::tensor::{Device, TensorData};
 
     #[test]
     fn blur_of_a_point_is_the_kernel() {
@@ -161,14 +130,16 @@ mod tests {
         let mut point = vec![0.0_f32; 7 * 5];
         point[3 * 5 + 2] = 1.0;
         let image = Tensor::from_data(TensorData::new(point, [1, 1, 7, 5]), &device);
-        let blurred: Vec<f32> = Blur {
-            size: 3,
-            sigma: 1.0,
-        }
-        .apply(image)
-        .into_data()
-        .try_to_vec()
-        .unwrap();
+        let target = PixelTarget {
+            blur: Some(Blur {
+                size: 3,
+                sigma: 1.0,
+            }),
+            normalise: false,
+            loss: PixelLoss::L2,
+        };
+        // Patches of one pixel are the image.
+        let blurred: Vec<f32> = target.values(image, 1).into_data().try_to_vec().unwrap();
         let side = (-0.5_f32).exp();
         let total = 1.0 + 2.0 * side;
         let expected = [side / total, 1.0 / total, side / total];

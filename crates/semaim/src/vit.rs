@@ -4,7 +4,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use semaim_kernels::{
-    BlockWeights, Branches, LinearWeights, Projections, Recompute, Visible, block, composed, linear,
+    BlockWeights, Branches, Channels, LinearWeights, Projections, Recompute, Visible, block,
+    composed, linear, patches,
 };
 
 use crate::config::VitConfig;
@@ -48,32 +49,11 @@ impl PatchEmbed {
     pub fn forward(&self, images: Tensor<4>) -> Tensor<3> {
         let weight = self.proj.weight.val();
         let [embed_dim, channels, patch_size, _] = weight.dims();
-        let patches = patchify(images, patch_size, ChannelPlace::First);
+        let patches = patches(images, patch_size, Channels::First);
         let weight = weight.reshape([embed_dim, channels * patch_size * patch_size]);
         let bias = self.proj.bias.val();
         linear(patches, LinearWeights { weight, bias })
     }
-}
-
-/// Where the channel stands among a patch's values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ChannelPlace {
-    /// channel, row, column: as a convolution's weights.
-    First,
-    /// row, column, channel: as the published pixel targets.
-    Last,
-}
-
-/// `[batch, channels, height, width]` to `[batch, patches, patch_size² * channels]`.
-pub(crate) fn patchify(images: Tensor<4>, patch_size: usize, channel: ChannelPlace) -> Tensor<3> {
-    let [batch, channels, height, width] = images.dims();
-    let (rows, columns) = (height / patch_size, width / patch_size);
-    let blocks = images.reshape([batch, channels, rows, patch_size, columns, patch_size]);
-    let blocks = match channel {
-        ChannelPlace::First => blocks.permute([0, 2, 4, 1, 3, 5]),
-        ChannelPlace::Last => blocks.permute([0, 2, 4, 3, 5, 1]),
-    };
-    blocks.reshape([batch, rows * columns, patch_size * patch_size * channels])
 }
 
 /// The weights of a block's self-attention.

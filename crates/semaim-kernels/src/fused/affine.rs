@@ -2,7 +2,7 @@
 
 use super::matmul::{Panels, Rows, pack_columns, pack_rows, packed_len};
 use super::parallel;
-use super::scratch::{Blank, Piece};
+use super::pool::Lent;
 
 /// A linear layer: `weight [out, in]`, `bias [out]`.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ impl Affine<'_> {
 
 /// Weights in panels.
 pub(crate) struct Packed {
-    layers: Vec<Vec<f32>>,
+    layers: Vec<Lent>,
     shapes: Vec<(usize, usize)>,
 }
 
@@ -49,17 +49,17 @@ impl Packed {
                 Side::Backward => (layer.outputs(), layer.inputs()),
             })
             .collect();
-        let mut blanks: Vec<Blank> = shapes
+        let mut packed: Vec<Lent> = shapes
             .iter()
-            .map(|&(depth, columns)| Blank::new(packed_len(depth, columns)))
+            .map(|&(depth, columns)| Lent::new(packed_len(depth, columns)))
             .collect();
-        let tasks: Vec<(Affine<'_>, Piece<'_>, usize)> = layers
+        let tasks: Vec<(Affine<'_>, &mut [f32], usize)> = layers
             .iter()
-            .zip(&mut blanks)
+            .zip(&mut packed)
             .zip(&shapes)
-            .flat_map(|((layer, blank), &(depth, _))| {
-                blank
-                    .pieces(depth * PACK_COLUMNS)
+            .flat_map(|((layer, packed), &(depth, _))| {
+                packed
+                    .chunks_mut((depth * PACK_COLUMNS).max(1))
                     .enumerate()
                     .map(move |(i, piece)| (*layer, piece, i * PACK_COLUMNS))
             })
@@ -69,20 +69,18 @@ impl Packed {
             match side {
                 Side::Forward => {
                     let count = PACK_COLUMNS.min(rows.count - column);
-                    pack_rows(rows.part(column, count, 0, rows.width), piece.zeros());
+                    pack_rows(rows.part(column, count, 0, rows.width), piece);
                 }
                 Side::Backward => {
                     let count = PACK_COLUMNS.min(rows.width - column);
-                    pack_columns(rows.part(0, rows.count, column, count), piece.zeros());
+                    pack_columns(rows.part(0, rows.count, column, count), piece);
                 }
             }
         });
-        // SAFETY: each task has filled its piece, and the pieces cover the blanks.
-        let layers = blanks
-            .into_iter()
-            .map(|blank| unsafe { blank.filled() })
-            .collect();
-        Self { layers, shapes }
+        Self {
+            layers: packed,
+            shapes,
+        }
     }
 
     pub(crate) fn layer(&self, i: usize) -> Panels<'_> {

@@ -11,8 +11,9 @@ use super::affine::{Affine, Packed, Side};
 use super::layers::apart;
 use super::matmul::{Base, Finish, Rows, RowsMut, product};
 use super::parallel;
+use super::pool::Lent;
 use super::rows::{Moments, Norm, gelu, norm};
-use super::scratch::{Blank, Piece, with_scratch};
+use super::scratch::{Blank, with_scratch};
 
 /// Rows that a task should have at least, if the batch has them: enough to use each panel of the weights well.
 const GROUP_ROWS: usize = 192;
@@ -89,13 +90,13 @@ impl Sizes {
 /// What the forward pass keeps for the backward pass; empty where it is to be computed again.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
-    pub(super) q: Vec<f32>,
-    pub(super) k: Vec<f32>,
-    pub(super) v: Vec<f32>,
-    pub(super) mixed: Vec<f32>,
-    pub(super) log_sums: Vec<f32>,
-    pub(super) y: Vec<f32>,
-    pub(super) h: Vec<f32>,
+    pub(super) q: Lent,
+    pub(super) k: Lent,
+    pub(super) v: Lent,
+    pub(super) mixed: Lent,
+    pub(super) log_sums: Lent,
+    pub(super) y: Lent,
+    pub(super) h: Lent,
 }
 
 /// What the backward pass computes again instead of keeping it.
@@ -351,24 +352,24 @@ pub(crate) fn forward(
     };
     let per_group = sizes.per_group(input);
     let mut out = Blank::new(sizes.samples * sizes.looking * sizes.width);
-    let mut blanks: [Blank; 7] = std::array::from_fn(|i| {
-        Blank::new(if kept[i] {
+    let mut steps: [Lent; 7] = std::array::from_fn(|i| {
+        Lent::new(if kept[i] {
             sizes.samples * per_sample[i]
         } else {
             0
         })
     });
     {
-        let mut pieces: Vec<_> = blanks
+        let mut pieces: Vec<_> = steps
             .iter_mut()
             .zip(per_sample)
-            .map(|(blank, size)| blank.pieces(per_group * size))
+            .map(|(steps, size)| steps.chunks_mut((per_group * size).max(1)))
             .collect();
         let tasks: Vec<_> = parts(input, &sizes)
             .into_iter()
             .zip(out.pieces(per_group * sizes.looking * sizes.width))
             .map(|(part, out)| {
-                let pieces: Vec<Option<Piece<'_>>> =
+                let pieces: Vec<Option<&mut [f32]>> =
                     pieces.iter_mut().map(Iterator::next).collect();
                 (part, out, pieces)
             })
@@ -383,10 +384,9 @@ pub(crate) fn forward(
             });
         });
     }
-    // SAFETY: each task has filled its pieces, and there is a task for every group.
+    // SAFETY: each task has filled its piece, and there is a task for every group.
     let out = unsafe { out.filled() };
-    // SAFETY: as above.
-    let [q, k, v, mixed, log_sums, y, h] = blanks.map(|blank| unsafe { blank.filled() });
+    let [q, k, v, mixed, log_sums, y, h] = steps;
     let kept = Kept {
         q,
         k,
@@ -403,12 +403,11 @@ pub(crate) fn forward(
 pub(super) fn with_steps<R>(
     part: &Part<'_>,
     per_sample: &[usize; 7],
-    pieces: Vec<Option<Piece<'_>>>,
+    pieces: Vec<Option<&mut [f32]>>,
     f: impl FnOnce(Steps<'_>) -> R,
 ) -> R {
     let mut pieces = pieces.into_iter();
-    let kept: [Option<&mut [f32]>; 7] =
-        std::array::from_fn(|_| pieces.next().flatten().map(Piece::zeros));
+    let kept: [Option<&mut [f32]>; 7] = std::array::from_fn(|_| pieces.next().flatten());
     let missing: [usize; 7] = std::array::from_fn(|i| match kept[i] {
         Some(_) => 0,
         None => part.samples * per_sample[i],

@@ -8,6 +8,7 @@ use super::block::{
 };
 use super::matmul::{Finish, Panels, Rows, RowsMut, pack_columns, packed_len, product};
 use super::parallel;
+use super::pool::Lent;
 use super::rows::{
     Moments, Norm, add_columns, gelu_backward, norm_backward, norm_moments, norm_packed, scaled,
 };
@@ -164,8 +165,8 @@ pub(crate) fn backward(
         .iter()
         .map(|part| left_sizes(&sizes, input, part.samples))
         .collect();
-    let mut left: [Blank; 12] =
-        std::array::from_fn(|i| Blank::new(group_sizes.iter().map(|size| size[i]).sum()));
+    let mut left: [Lent; 12] =
+        std::array::from_fn(|i| Lent::new(group_sizes.iter().map(|size| size[i]).sum()));
     let mut dx = Blank::new(input.x.len());
     let mut dcontext = Blank::new(input.context.map_or(0, <[f32]>::len));
     let per_group = sizes.per_group(input);
@@ -173,9 +174,8 @@ pub(crate) fn backward(
         let mut pieces: Vec<_> = left
             .iter_mut()
             .enumerate()
-            .map(|(i, blank)| {
-                blank
-                    .pieces_of(group_sizes.iter().map(|size| size[i]))
+            .map(|(i, lent)| {
+                lent.pieces_of(group_sizes.iter().map(|size| size[i]))
                     .into_iter()
             })
             .collect();
@@ -186,12 +186,12 @@ pub(crate) fn backward(
             .zip(dout.chunks((per_group * sizes.looking * width).max(1)))
             .enumerate()
             .map(|(group, ((part, dx), dout))| {
-                let left: Vec<Piece<'_>> = pieces.iter_mut().filter_map(Iterator::next).collect();
+                let left: Vec<&mut [f32]> = pieces.iter_mut().filter_map(Iterator::next).collect();
                 (group * per_group, part, dx, contexts.next(), dout, left)
             })
             .collect();
         let sums = parallel::results(tasks, |(first, part, dx, dcontext, dout, left)| {
-            let mut left = left.into_iter().map(Piece::zeros);
+            let mut left = left.into_iter();
             let mut task = GroupTask {
                 part,
                 sizes: &sizes,
@@ -221,8 +221,7 @@ pub(crate) fn backward(
                 sum
             })
     };
-    // SAFETY: each task has filled its pieces, and there is a task for every group.
-    let left = Left::from_array(left.map(|blank| unsafe { blank.filled() }));
+    let left = Left::from_array(left);
     let (mut qkv, mut proj) = (Blank::new(3 * width * width), Blank::new(width * width));
     let (mut fc1, mut fc2) = (Blank::new(hidden * width), Blank::new(width * hidden));
     {
@@ -231,15 +230,13 @@ pub(crate) fn backward(
             parts: &parts,
             group_sizes: &group_sizes,
         };
-        let pick = |scaled, plain| {
-            if input.branches.is_some() {
-                scaled
-            } else {
-                plain
-            }
+        let has_factors = input.branches.is_some();
+        let mlp_branch: &[f32] = if has_factors { &left.mlp_branch } else { dout };
+        let attention_branch: &[f32] = if has_factors {
+            &left.attention_branch
+        } else {
+            &left.middle
         };
-        let mlp_branch = pick(left.mlp_branch.as_slice(), dout);
-        let attention_branch = pick(left.attention_branch.as_slice(), left.middle.as_slice());
         let (seen_normal, seen_index) = match input.context {
             Some(_) => (&left.normal_context, 11),
             None => (&left.normal1, 10),

@@ -8,6 +8,7 @@ use burn::tensor::Tensor;
 use super::affine::Affine;
 use super::graph::{Gradient, Input, Saved, numbers, record, sizes, tensor};
 use super::layers;
+use super::pool::Lent;
 use super::rows::Norm;
 use crate::weights::{LAYER_NORM_EPSILON, LinearWeights, NormWeights};
 
@@ -142,7 +143,7 @@ pub(crate) fn mlp(x: &Tensor<3>, fc1: &LinearWeights, fc2: &LinearWeights) -> Op
 #[derive(Debug)]
 struct SavedMlp {
     inputs: Vec<FlexTensor>,
-    hidden: Vec<f32>,
+    hidden: Lent,
 }
 
 impl Saved for SavedMlp {

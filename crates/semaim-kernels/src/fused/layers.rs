@@ -3,6 +3,7 @@
 use super::affine::{Affine, Packed, Side};
 use super::matmul::{Finish, Panels, Rows, RowsMut, pack_columns, packed_len, product};
 use super::parallel;
+use super::pool::Lent;
 use super::rows::{
     Moments, Norm, add_columns, gelu, gelu_backward, norm, norm_backward, norm_moments,
 };
@@ -113,7 +114,7 @@ pub(crate) fn linear_back(
     let back = wants_dx.then(|| Packed::of(&[layer], Side::Backward));
     let mut dx = Blank::new(if wants_dx { x.len() } else { 0 });
     let chunks: Vec<&[f32]> = x.chunks(ROWS * inputs).collect();
-    let mut packed = Blank::new(
+    let mut packed = Lent::new(
         chunks
             .iter()
             .map(|x| packed_len(x.len() / inputs, inputs))
@@ -130,9 +131,9 @@ pub(crate) fn linear_back(
             .collect();
         let parts = parallel::results(
             tasks,
-            |(x, dout, packed, dx): (_, _, Piece<'_>, Option<Piece<'_>>)| {
+            |(x, dout, packed, dx): (_, _, &mut [f32], Option<Piece<'_>>)| {
                 let dout = Rows::dense(dout, outputs);
-                pack_columns(Rows::dense(x, inputs), packed.zeros());
+                pack_columns(Rows::dense(x, inputs), packed);
                 if let (Some(back), Some(dx)) = (&back, dx) {
                     product(
                         dout,
@@ -148,8 +149,6 @@ pub(crate) fn linear_back(
         );
         sum(parts, outputs)
     };
-    // SAFETY: each task has filled its piece.
-    let packed = unsafe { packed.filled() };
     let groups = groups(dout, outputs, &packed, inputs);
     let weight = weight_gradients(&[(groups, outputs, inputs)])
         .pop()
@@ -205,18 +204,14 @@ fn weight_gradients(weights: &[(Vec<Group<'_>>, usize, usize)]) -> Vec<Vec<f32>>
 }
 
 /// `fc2(GELU(fc1(x)))` for `x [rows, in]`; and the hidden layer before GELU, if it is to be kept.
-pub(crate) fn mlp_forward(
-    x: &[f32],
-    [fc1, fc2]: [Affine<'_>; 2],
-    keep: bool,
-) -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn mlp_forward(x: &[f32], [fc1, fc2]: [Affine<'_>; 2], keep: bool) -> (Vec<f32>, Lent) {
     let (inputs, hidden, outputs) = (fc1.inputs(), fc1.outputs(), fc2.outputs());
     let packed = Packed::of(&[fc1, fc2], Side::Forward);
     let rows = x.len() / inputs;
     let mut out = Blank::new(rows * outputs);
-    let mut kept = Blank::new(if keep { rows * hidden } else { 0 });
+    let mut kept = Lent::new(if keep { rows * hidden } else { 0 });
     {
-        let mut kept = kept.pieces(ROWS * hidden);
+        let mut kept = kept.chunks_mut(ROWS * hidden);
         let tasks: Vec<_> = x
             .chunks(ROWS * inputs)
             .zip(out.pieces(ROWS * outputs))
@@ -226,7 +221,7 @@ pub(crate) fn mlp_forward(
             let stride = apart(hidden);
             let missing = if kept.is_some() { 0 } else { x.count * hidden };
             with_scratch([missing, x.count * stride], |[scratch, active]| {
-                let h = kept.map_or(scratch, Piece::zeros);
+                let h = kept.unwrap_or(scratch);
                 product(
                     x,
                     packed.layer(0),
@@ -243,8 +238,8 @@ pub(crate) fn mlp_forward(
             });
         });
     }
-    // SAFETY: each task has filled its pieces.
-    unsafe { (out.filled(), kept.filled()) }
+    // SAFETY: each task has filled its piece.
+    (unsafe { out.filled() }, kept)
 }
 
 /// Gradients of an MLP's input and of its two layers.
@@ -260,24 +255,24 @@ pub(crate) fn mlp_back(
     let counts: Vec<usize> = x.chunks(ROWS * inputs).map(|x| x.len() / inputs).collect();
     let packed_sizes = |width: usize| counts.iter().map(move |&count| packed_len(count, width));
     let mut dx = Blank::new(x.len());
-    let mut dh = Blank::new(rows * hidden);
-    let mut active = Blank::new(packed_sizes(hidden).sum());
-    let mut packed = Blank::new(packed_sizes(inputs).sum());
+    let mut dh = Lent::new(rows * hidden);
+    let mut active = Lent::new(packed_sizes(hidden).sum());
+    let mut packed = Lent::new(packed_sizes(inputs).sum());
     let parts = {
         let tasks: Vec<_> = x
             .chunks(ROWS * inputs)
             .zip(h.chunks(ROWS * hidden))
             .zip(dout.chunks(ROWS * outputs))
             .zip(dx.pieces(ROWS * inputs))
-            .zip(dh.pieces(ROWS * hidden))
+            .zip(dh.chunks_mut(ROWS * hidden))
             .zip(active.pieces_of(packed_sizes(hidden)))
             .zip(packed.pieces_of(packed_sizes(inputs)))
             .collect();
         parallel::results(tasks, |((((((x, h), dout), dx), dh), active), packed)| {
             let dout = Rows::dense(dout, outputs);
-            let mut dh = RowsMut::dense(dh.zeros(), hidden);
+            let mut dh = RowsMut::dense(dh, hidden);
             product(dout, back.layer(1), Finish::PLAIN, &mut dh);
-            gelu_backward(Rows::dense(h, hidden), &mut dh, active.zeros());
+            gelu_backward(Rows::dense(h, hidden), &mut dh, active);
             let dh = dh.read();
             product(
                 dh,
@@ -285,7 +280,7 @@ pub(crate) fn mlp_back(
                 Finish::PLAIN,
                 &mut RowsMut::dense(dx.zeros(), inputs),
             );
-            pack_columns(Rows::dense(x, inputs), packed.zeros());
+            pack_columns(Rows::dense(x, inputs), packed);
             let mut sums = vec![0.0; hidden + outputs];
             let (first, second) = sums.split_at_mut(hidden);
             add_columns(dh, first);
@@ -293,8 +288,8 @@ pub(crate) fn mlp_back(
             sums
         })
     };
-    // SAFETY: each task has filled its pieces.
-    let [dx, dh, active, packed] = [dx, dh, active, packed].map(|blank| unsafe { blank.filled() });
+    // SAFETY: each task has filled its piece.
+    let dx = unsafe { dx.filled() };
     let mut weights = weight_gradients(&[
         (groups(&dh, hidden, &packed, inputs), hidden, inputs),
         (groups(dout, outputs, &active, hidden), outputs, hidden),

@@ -13,6 +13,8 @@ pub(crate) mod layer_op;
 pub(crate) mod layers;
 pub(crate) mod matmul;
 pub(crate) mod parallel;
+pub(crate) mod patches;
+pub(crate) mod pool;
 pub(crate) mod rows;
 pub(crate) mod scratch;
 pub(crate) mod special;
