@@ -1,26 +1,14 @@
 //! The block, as content block and as query block.
 
-use burn::tensor::Tensor;
 use semaim_kernels::{
     BlockWeights, Branches, LinearWeights, NormWeights, Projections, Recompute, Visible, block,
     composed,
 };
 
-use crate::compare::{Any, Named, assert_close, result_and_gradients};
 use crate::draw::Numbers;
+use crate::operation::{Any, Operation};
 
-/// A block and what goes into it.
-struct Case {
-    x: Tensor<3>,
-    context: Option<Tensor<3>>,
-    visible: Option<Visible>,
-    weights: BlockWeights,
-    branches: Option<Branches>,
-    weighting: Tensor<3>,
-    text: String,
-}
-
-/// What is asked of a case; the rest is drawn.
+/// What a block is drawn for.
 #[derive(Clone, Copy, Debug)]
 struct Sizes {
     samples: usize,
@@ -30,123 +18,127 @@ struct Sizes {
     heads: usize,
     head_width: usize,
     hidden: usize,
+    /// Whether queries, keys and values are one layer.
+    joint: bool,
+    masked: bool,
+    dropped: bool,
 }
 
-impl Case {
-    fn draw(numbers: &mut Numbers, sizes: Sizes, joint: bool, masked: bool, dropped: bool) -> Self {
-        let Sizes {
-            samples,
-            looking,
-            seen,
-            heads,
-            head_width,
-            hidden,
-        } = sizes;
-        let width = heads * head_width;
-        let deviation = (width as f64).powf(-0.5);
-        let linear = |numbers: &mut Numbers, outputs, inputs: usize| LinearWeights {
-            weight: numbers.tensor([outputs, inputs], 1.5 * (inputs as f64).powf(-0.5)),
-            bias: numbers.tensor([outputs], 0.3),
-        };
-        let norm = |numbers: &mut Numbers| NormWeights {
-            weight: numbers.tensor([width], 0.5),
-            bias: numbers.tensor([width], 0.3),
-        };
-        let projections = if joint {
-            Projections::Joint(Box::new(linear(numbers, 3 * width, width)))
+/// Takes a block's inputs off a list that [`operation`] made.
+fn weights(inputs: &mut impl Iterator<Item = Any>, sizes: Sizes) -> BlockWeights {
+    fn linear(inputs: &mut impl Iterator<Item = Any>) -> LinearWeights {
+        LinearWeights {
+            weight: inputs.next().unwrap().two(),
+            bias: inputs.next().unwrap().one(),
+        }
+    }
+    fn norm(inputs: &mut impl Iterator<Item = Any>) -> NormWeights {
+        NormWeights {
+            weight: inputs.next().unwrap().one(),
+            bias: inputs.next().unwrap().one(),
+        }
+    }
+    BlockWeights {
+        norm1: norm(inputs),
+        norm2: norm(inputs),
+        proj: linear(inputs),
+        fc1: linear(inputs),
+        fc2: linear(inputs),
+        projections: if sizes.joint {
+            Projections::Joint(Box::new(linear(inputs)))
         } else {
-            Projections::Separate(Box::new([0, 1, 2].map(|_| linear(numbers, width, width))))
-        };
-        let weights = BlockWeights {
-            norm1: norm(numbers),
-            projections,
-            proj: linear(numbers, width, width),
-            norm2: norm(numbers),
-            fc1: linear(numbers, hidden, width),
-            fc2: linear(numbers, width, hidden),
-            num_heads: heads,
-        };
-        let factors =
-            |numbers: &mut Numbers| (0..samples).map(|_| numbers.pick(&[0.0, 1.25])).collect();
-        let tokens = seen.unwrap_or(looking);
-        Self {
-            x: numbers.tensor([samples, looking, width], 1.0),
-            context: seen.map(|seen| numbers.tensor([samples, seen, width], 1.0)),
-            visible: masked
-                .then(|| Visible::new(numbers.counts(samples, looking, tokens), samples, tokens)),
-            weights,
-            branches: dropped.then(|| Branches {
-                attention: factors(numbers),
-                mlp: factors(numbers),
-            }),
-            weighting: numbers.tensor([samples, looking, width], deviation),
-            text: format!("{sizes:?}, joint {joint}, masked {masked}, dropped {dropped}"),
-        }
-    }
-
-    fn inputs(&self) -> Vec<(&'static str, Any)> {
-        let w = &self.weights;
-        let mut inputs = vec![("x", Any::Three(self.x.clone()))];
-        if let Some(context) = &self.context {
-            inputs.push(("context", Any::Three(context.clone())));
-        }
-        let layers: Vec<(&str, &str, &LinearWeights)> = match &w.projections {
-            Projections::Joint(qkv) => vec![("qkv.weight", "qkv.bias", &**qkv)],
-            Projections::Separate(all) => vec![
-                ("q.weight", "q.bias", &all[0]),
-                ("k.weight", "k.bias", &all[1]),
-                ("v.weight", "v.bias", &all[2]),
-            ],
-        };
-        let others = [
-            ("proj.weight", "proj.bias", &w.proj),
-            ("fc1.weight", "fc1.bias", &w.fc1),
-            ("fc2.weight", "fc2.bias", &w.fc2),
-        ];
-        for (weight, bias, layer) in layers.into_iter().chain(others) {
-            inputs.push((weight, Any::Two(layer.weight.clone())));
-            inputs.push((bias, Any::One(layer.bias.clone())));
-        }
-        for (weight, bias, norm) in [
-            ("norm1.weight", "norm1.bias", &w.norm1),
-            ("norm2.weight", "norm2.bias", &w.norm2),
-        ] {
-            inputs.push((weight, Any::One(norm.weight.clone())));
-            inputs.push((bias, Any::One(norm.bias.clone())));
-        }
-        inputs
-    }
-
-    fn fused(&self, recompute: Recompute) -> Vec<Named> {
-        let (context, weights) = (self.context.clone(), self.weights.clone());
-        let out = block(
-            self.x.clone(),
-            context,
-            self.visible.as_ref(),
-            weights,
-            self.branches.as_ref(),
-            recompute,
-        );
-        result_and_gradients(out, self.weighting.clone().detach(), &self.inputs())
-    }
-
-    fn composed(&self) -> Vec<Named> {
-        let (context, weights) = (self.context.clone(), self.weights.clone());
-        let out = composed::block(
-            self.x.clone(),
-            context,
-            self.visible.as_ref(),
-            weights,
-            self.branches.as_ref(),
-        );
-        result_and_gradients(out, self.weighting.clone().detach(), &self.inputs())
+            Projections::Separate(Box::new([linear(inputs), linear(inputs), linear(inputs)]))
+        },
+        num_heads: sizes.heads,
     }
 }
 
-fn random_case(seed: u64) -> Case {
-    let numbers = &mut Numbers::new(seed);
-    let looking = numbers.pick(&[1, 2, 5, 12, 13, 24, 37, 50, 65]);
-    let sizes = Sizes {
+fn operation(numbers: &mut Numbers, sizes: Sizes, recompute: Recompute) -> Operation {
+    let Sizes {
+        samples,
+        looking,
+        seen,
+        heads,
+        head_width,
+        hidden,
+        joint,
+        ..
+    } = sizes;
+    let width = heads * head_width;
+    let mut inputs = vec![(
+        "x",
+        Any::Three(numbers.tensor([samples, looking, width], 1.0)),
+    )];
+    if let Some(seen) = seen {
+        inputs.push((
+            "context",
+            Any::Three(numbers.tensor([samples, seen, width], 1.0)),
+        ));
+    }
+    for name in ["norm1.weight", "norm1.bias", "norm2.weight", "norm2.bias"] {
+        inputs.push((name, Any::One(numbers.tensor([width], 0.5))));
+    }
+    let mut linear = |[weight, bias]: [&'static str; 2], outputs: usize, depth: usize| {
+        let deviation = 1.5 * (depth as f64).powf(-0.5);
+        inputs.push((
+            weight,
+            Any::Two(numbers.tensor([outputs, depth], deviation)),
+        ));
+        inputs.push((bias, Any::One(numbers.tensor([outputs], 0.3))));
+    };
+    linear(["proj.weight", "proj.bias"], width, width);
+    linear(["fc1.weight", "fc1.bias"], hidden, width);
+    linear(["fc2.weight", "fc2.bias"], width, hidden);
+    if joint {
+        linear(["qkv.weight", "qkv.bias"], 3 * width, width);
+    } else {
+        for names in [
+            ["q.weight", "q.bias"],
+            ["k.weight", "k.bias"],
+            ["v.weight", "v.bias"],
+        ] {
+            linear(names, width, width);
+        }
+    }
+    let tokens = seen.unwrap_or(looking);
+    let visible = sizes
+        .masked
+        .then(|| Visible::new(numbers.counts(samples, looking, tokens), samples, tokens));
+    let mut factors = || (0..samples).map(|_| numbers.pick(&[0.0, 1.25])).collect();
+    let branches = sizes.dropped.then(|| Branches {
+        attention: factors(),
+        mlp: factors(),
+    });
+    let deviation = (width as f64).powf(-0.5);
+    let form = move |fused: bool| {
+        let (visible, branches) = (visible.clone(), branches.clone());
+        move |inputs: &[Any]| {
+            let mut inputs = inputs.iter().cloned();
+            let x = inputs.next().unwrap().three();
+            let context = seen.map(|_| inputs.next().unwrap().three());
+            let weights = weights(&mut inputs, sizes);
+            let (visible, branches) = (visible.as_ref(), branches.as_ref());
+            if fused {
+                block(x, context, visible, weights, branches, recompute)
+            } else {
+                composed::block(x, context, visible, weights, branches)
+            }
+        }
+    };
+    Operation {
+        text: format!("{sizes:?}"),
+        inputs,
+        weighting: numbers.values(samples * looking * width, deviation),
+        composed: Box::new(form(false)),
+        fused: Box::new(form(true)),
+    }
+}
+
+/// Sizes of every kind: one token, one sample, odd head widths, more than one stripe of rows.
+fn random_sizes(numbers: &mut Numbers) -> Sizes {
+    let looking = numbers.pick(&[1, 2, 5, 12, 13, 24, 37, 50, 65, 110]);
+    let head_width = numbers.pick(&[1, 3, 7, 8, 16, 17, 32, 64]);
+    Sizes {
         samples: numbers.whole(1, 5),
         looking,
         seen: match numbers.whole(0, 2) {
@@ -154,28 +146,26 @@ fn random_case(seed: u64) -> Case {
             1 => Some(looking + 1),
             _ => Some(numbers.whole(1, 70)),
         },
-        heads: numbers.whole(1, 4),
-        head_width: numbers.pick(&[1, 3, 7, 8, 16, 17, 32, 64]),
+        // Layer norm of a few numbers that happen to be close magnifies rounding without bound.
+        heads: numbers.whole(1, 4).max(8_usize.div_ceil(head_width)),
+        head_width,
         hidden: numbers.pick(&[1, 5, 16, 48, 100, 257]),
-    };
-    let (joint, masked, dropped) = (
-        numbers.chance(0.5),
-        numbers.chance(0.7),
-        numbers.chance(0.3),
-    );
-    Case::draw(numbers, sizes, joint, masked, dropped)
+        joint: numbers.chance(0.5),
+        masked: numbers.chance(0.7),
+        dropped: numbers.chance(0.3),
+    }
+}
+
+fn random(seed: u64, recompute: Recompute) -> Operation {
+    let numbers = &mut Numbers::new(seed);
+    let sizes = random_sizes(numbers);
+    operation(numbers, sizes, recompute)
 }
 
 #[test]
 fn random_blocks_agree_with_composed_ones() {
     for seed in 0..60 {
-        let case = random_case(seed);
-        assert_close(
-            &format!("seed {seed}: {}", case.text),
-            &case.fused(Recompute::None),
-            &case.composed(),
-            1e-5,
-        );
+        random(seed, Recompute::None).assert_forms_agree();
     }
 }
 
@@ -183,33 +173,33 @@ fn random_blocks_agree_with_composed_ones() {
 fn a_block_of_the_method_agrees() {
     let numbers = &mut Numbers::new(1000);
     for (seen, joint) in [(None, true), (Some(197), false), (Some(197), true)] {
-        let looking = if seen.is_some() { 196 } else { 197 };
         let sizes = Sizes {
             samples: 3,
-            looking,
+            looking: if seen.is_some() { 196 } else { 197 },
             seen,
             heads: 3,
             head_width: 64,
             hidden: 768,
+            joint,
+            masked: true,
+            dropped: false,
         };
-        let case = Case::draw(numbers, sizes, joint, true, false);
-        assert_close(
-            &case.text,
-            &case.fused(Recompute::None),
-            &case.composed(),
-            1e-5,
-        );
+        operation(numbers, sizes, Recompute::None).assert_forms_agree();
     }
 }
 
 #[test]
 fn computing_again_changes_no_bit() {
     for seed in 0..12 {
-        let case = random_case(seed);
-        let expected = case.fused(Recompute::None);
+        let kept = random(seed, Recompute::None);
+        let expected = kept.run(&kept.fused);
         for recompute in [Recompute::Mlp, Recompute::Block] {
-            let got = case.fused(recompute);
-            assert!(got == expected, "seed {seed}, {recompute:?}: {}", case.text);
+            let again = random(seed, recompute);
+            assert!(
+                again.run(&again.fused) == expected,
+                "{recompute:?}: {}",
+                kept.text
+            );
         }
     }
 }
@@ -217,37 +207,32 @@ fn computing_again_changes_no_bit() {
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     for seed in 0..12 {
-        let case = random_case(seed);
-        let with = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
-                .unwrap();
-            pool.install(|| case.fused(Recompute::None))
-        };
-        let expected = with(1);
-        assert!(
-            with(2) == expected && with(7) == expected,
-            "seed {seed}: {}",
-            case.text
-        );
+        random(seed, Recompute::None).assert_threads_change_no_bit();
     }
 }
 
 #[test]
 fn without_gradients_the_result_is_the_same() {
     for seed in 0..12 {
-        let case = random_case(seed);
-        let expected = case.fused(Recompute::None);
-        let weights = case.weights.clone();
-        let plain = block(
-            case.x.clone().detach(),
-            case.context.clone().map(Tensor::detach),
-            case.visible.as_ref(),
-            weights,
-            case.branches.as_ref(),
-            Recompute::None,
-        );
-        assert_eq!(crate::compare::flat(plain.inner()), expected[0].1);
+        random(seed, Recompute::None).assert_same_without_gradients();
+    }
+}
+
+#[test]
+fn gradients_are_differences() {
+    let numbers = &mut Numbers::new(2000);
+    for round in 0..16 {
+        let sizes = Sizes {
+            samples: 2,
+            looking: numbers.whole(1, 14),
+            seen: numbers.chance(0.5).then(|| numbers.whole(1, 20)),
+            heads: numbers.whole(1, 2),
+            head_width: numbers.pick(&[3, 8]),
+            hidden: numbers.pick(&[5, 16]),
+            joint: round % 2 == 0,
+            masked: numbers.chance(0.7),
+            dropped: numbers.chance(0.3),
+        };
+        operation(numbers, sizes, Recompute::None).assert_gradients_are_differences(numbers);
     }
 }

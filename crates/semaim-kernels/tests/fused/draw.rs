@@ -24,15 +24,24 @@ impl Numbers {
         choices[self.whole(0, choices.len() - 1)]
     }
 
+    pub(crate) fn normal(&mut self) -> f32 {
+        self.0.normal() as f32
+    }
+
+    /// Normal numbers with this standard deviation.
+    pub(crate) fn values(&mut self, count: usize, deviation: f64) -> Vec<f32> {
+        (0..count)
+            .map(|_| (deviation * self.0.normal()) as f32)
+            .collect()
+    }
+
     /// A normal tensor with this standard deviation, on a device that records gradients.
     pub(crate) fn tensor<const D: usize>(
         &mut self,
         shape: [usize; D],
         deviation: f64,
     ) -> Tensor<D> {
-        let values: Vec<f32> = (0..shape.iter().product())
-            .map(|_| (deviation * self.0.normal()) as f32)
-            .collect();
+        let values = self.values(shape.iter().product(), deviation);
         Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff()).require_grad()
     }
 

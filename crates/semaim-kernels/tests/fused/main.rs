@@ -1,6 +1,11 @@
-//! Every fused operation against the composed one: results and every gradient, on random sizes.
-#![allow(clippy::unwrap_used)]
+//! Every fused operation against the composed one: results and every gradient, on random sizes; and every gradient
+//! against differences.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod block;
-mod compare;
+mod cost;
 mod draw;
+mod layers;
+mod operation;
+mod optimiser;
+mod patches;

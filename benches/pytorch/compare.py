@@ -1,0 +1,86 @@
+"""Runs semaim and PyTorch in turn, A B A B ..., and prints medians and ratios.
+
+    python benches/pytorch/compare.py --python PATH --semaim target/release/semaim
+
+``--python`` is a Python with PyTorch; this script itself needs only the standard library. Each run is a process of its
+own, which warms up, measures a few steps and gives their median; a pair is one run of each. The machine should do
+nothing else. One line of JSON per comparison goes to ``--json FILE``, with every pair.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+
+WORK = {
+    "vit-ti16": ("step", "vit-ti16", 32),
+    "vit-s16": ("step", "vit-s16", 16),
+    "vit-b16": ("step", "vit-b16", 8),
+    "embed-vit-s16": ("embed", "vit-s16", 32),
+}
+OPPONENTS = {
+    "authors": ["--way", "authors"],
+    "tuned": ["--way", "tuned"],
+    "tuned+compile": ["--way", "tuned", "--compile"],
+}
+STEP = pathlib.Path(__file__).with_name("step.py")
+
+
+def run(command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", required=True, help="a Python with PyTorch")
+    parser.add_argument("--semaim", required=True, help="the semaim program, built with --release")
+    parser.add_argument("--work", nargs="+", choices=WORK, default=list(WORK))
+    parser.add_argument("--opponents", nargs="+", choices=OPPONENTS, default=["authors", "tuned"])
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=3, help="measured steps per run")
+    parser.add_argument("--threads", type=int, help="of both; all of the machine's without it")
+    parser.add_argument("--json", type=pathlib.Path, help="a file to add lines to")
+    args = parser.parse_args()
+    print(f"{'work':<16}{'opponent':<16}{'semaim s':>10}{'PyTorch s':>11}{'ratio':>8}{'from':>8}{'to':>7}{'memory':>8}")
+    for name in args.work:
+        work, model, batch = WORK[name]
+        for opponent in args.opponents:
+            if work == "embed" and opponent == "authors":
+                continue
+            sizes = ["--model", model, "--batch", str(batch), "--steps", str(args.steps)]
+            threads = ["--threads", str(args.threads)] if args.threads else []
+            ours_command = [args.semaim, "bench", work, *sizes, *threads, "--no-bound", "--json"]
+            theirs_command = [args.python, STEP, "--work", work, *sizes, *threads, *OPPONENTS[opponent]]
+            pairs = []
+            for _ in range(args.pairs):
+                pairs.append((run(ours_command), run(theirs_command)))
+            ours = statistics.median(pair[0]["seconds"] for pair in pairs)
+            theirs = statistics.median(pair[1]["seconds"] for pair in pairs)
+            ratios = sorted(pair[1]["seconds"] / pair[0]["seconds"] for pair in pairs)
+            ratio = statistics.median(ratios)
+            memory = statistics.median(pair[0]["peak_bytes"] / pair[1]["peak_bytes"] for pair in pairs)
+            print(
+                f"{name:<16}{opponent:<16}{ours:>10.3f}{theirs:>11.3f}{ratio:>8.2f}{ratios[0]:>8.2f}{ratios[-1]:>7.2f}{memory:>8.2f}",
+                flush=True,
+            )
+            if args.json:
+                line = {
+                    "work": name,
+                    "opponent": opponent,
+                    "semaim_seconds": ours,
+                    "pytorch_seconds": theirs,
+                    "ratio": ratio,
+                    "ratios": ratios,
+                    "memory_ratio": memory,
+                    "pairs": pairs,
+                }
+                with args.json.open("a") as out:
+                    out.write(json.dumps(line) + "\n")
+
+
+main()
