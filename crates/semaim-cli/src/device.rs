@@ -1,6 +1,7 @@
 //! `--device`.
 
 use burn::tensor::{Device, Tensor};
+use semaim_kernels::Kernels;
 
 use crate::exit::Exit;
 
@@ -47,6 +48,14 @@ pub(crate) fn parse(name: &str) -> Result<Device, Exit> {
                 Exit::user(format!("device `{name}` is not there. {}", those_there()))
             })
         }
+    }
+}
+
+/// Which form of the operations runs on a device.
+pub(crate) fn kernels(name: &str) -> Kernels {
+    match name.split(':').next() {
+        Some("cpu") => semaim_kernels::chosen(),
+        _ => Kernels::Composed,
     }
 }
 

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use semaim::size::Parameters;
 use semaim_config::to_toml;
+use semaim_kernels::Kernels;
 use semaim_train::config::PretrainConfig;
 use semaim_train::memory::Memory;
 use serde_json::json;
@@ -15,12 +16,13 @@ pub(crate) fn print(
     config: &PretrainConfig,
     data: &str,
     steps_per_epoch: u64,
+    kernels: Kernels,
     as_json: bool,
 ) -> Result<ExitCode, Exit> {
     let text = to_toml(config)?;
     let width = config.target().width(&config.model);
     let parameters = Parameters::of(&config.semaim(), width);
-    let memory = Memory::estimate(config);
+    let memory = Memory::estimate(config, kernels);
     let steps = steps_per_epoch * config.train.epochs;
     if as_json {
         let value = json!({

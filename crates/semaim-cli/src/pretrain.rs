@@ -30,7 +30,14 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     let source = open(&config.data.path, Split::Train, &config.open_options())?;
     let steps_per_epoch = steps_per_epoch(&config, source.len())?;
     if args.dry_run {
-        return dry_run::print(&config, &source.describe(), steps_per_epoch, args.json);
+        let kernels = device::kernels(&args.device);
+        return dry_run::print(
+            &config,
+            &source.describe(),
+            steps_per_epoch,
+            kernels,
+            args.json,
+        );
     }
     let labelled = LabelledSets::of(&config, &source).map_err(|error| match error {
         LabelledError::Data(error) => Exit::from(error),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::fused::affine::{Affine, Packed, Side};
 use crate::fused::attention::{BLOCK, STRIPE};
+use crate::fused::block::GROUP_ROWS;
 use crate::fused::layers::apart;
 use crate::fused::matmul::{
     Finish, PANEL, Panels, Rows, RowsMut, packed_len, product, product_transposed,
@@ -20,8 +21,8 @@ pub enum Products {
     Chain {
         /// Rows of all samples.
         rows: usize,
-        /// Rows that a task works on.
-        group: usize,
+        /// Rows of one sample, which stay together; 1 where rows stand alone.
+        sample: usize,
         /// Depth and columns of each linear product.
         layers: Vec<[usize; 2]>,
         /// Attention in between.
@@ -31,8 +32,8 @@ pub enum Products {
     WeightGradients {
         /// Rows of all samples.
         rows: usize,
-        /// Rows that are summed at a time.
-        group: usize,
+        /// As above.
+        sample: usize,
         /// Outputs and inputs of each layer.
         layers: Vec<[usize; 2]>,
     },
@@ -96,15 +97,15 @@ impl Products {
         match self {
             Self::Chain {
                 rows,
-                group,
+                sample,
                 layers,
                 attention,
-            } => chain(&sizes(*rows, *group), layers, *attention),
+            } => chain(&sizes(*rows, *sample), layers, *attention),
             Self::WeightGradients {
                 rows,
-                group,
+                sample,
                 layers,
-            } => weight_gradients(&sizes(*rows, *group), layers),
+            } => weight_gradients(&sizes(*rows, *sample), layers),
         }
     }
 }
@@ -116,9 +117,11 @@ fn some(count: usize) -> Vec<f32> {
         .collect()
 }
 
-fn sizes(rows: usize, group: usize) -> Vec<usize> {
+/// Rows of each task, as the fused operations cut them.
+fn sizes(rows: usize, sample: usize) -> Vec<usize> {
+    let group = (GROUP_ROWS / sample.max(1)).max(1) * sample.max(1);
     (0..rows)
-        .step_by(group.max(1))
+        .step_by(group)
         .map(|first| group.min(rows - first))
         .collect()
 }

@@ -169,11 +169,6 @@ fn images(vit: &VitConfig, batch: usize, device: &Device) -> Tensor<4> {
     )
 }
 
-/// Rows that a task of the fused operations works on.
-fn group(tokens: usize) -> usize {
-    (192 / tokens.max(1)).max(1) * tokens
-}
-
 /// The products of embedding `batch` images, with how often they are made.
 pub fn embed_products(vit: &VitConfig, batch: usize) -> Vec<(Products, usize)> {
     let tokens = 1 + vit.grid().patches();
@@ -195,13 +190,13 @@ pub fn step_products(config: &SemaimConfig, batch: usize) -> Vec<(Products, usiz
     let rows = batch * patches;
     let by_rows = |layers: &[[usize; 2]]| Products::Chain {
         rows,
-        group: 192,
+        sample: 1,
         layers: layers.to_vec(),
         attention: None,
     };
     let weights_by_rows = |layers: &[[usize; 2]]| Products::WeightGradients {
         rows,
-        group: 192,
+        sample: 1,
         layers: layers.to_vec(),
     };
     products.push((embedding(vit, batch), 1));
@@ -211,7 +206,7 @@ pub fn step_products(config: &SemaimConfig, batch: usize) -> Vec<(Products, usiz
         let layers = block_layers(vit);
         let gradients = Products::WeightGradients {
             rows: batch * tokens,
-            group: group(tokens),
+            sample: tokens,
             layers: layers
                 .iter()
                 .map(|&[depth, columns]| [columns, depth])
@@ -219,7 +214,7 @@ pub fn step_products(config: &SemaimConfig, batch: usize) -> Vec<(Products, usiz
         };
         let inputs = Products::Chain {
             rows: batch * tokens,
-            group: group(tokens),
+            sample: tokens,
             layers: layers
                 .iter()
                 .map(|&[depth, columns]| [columns, depth])
@@ -239,7 +234,7 @@ pub fn step_products(config: &SemaimConfig, batch: usize) -> Vec<(Products, usiz
 fn embedding(vit: &VitConfig, batch: usize) -> Products {
     Products::Chain {
         rows: batch * vit.grid().patches(),
-        group: 192,
+        sample: 1,
         layers: vec![[vit.patch_values(), vit.embed_dim]],
         attention: None,
     }
@@ -249,7 +244,7 @@ fn embedding(vit: &VitConfig, batch: usize) -> Products {
 fn forward(vit: &VitConfig, batch: usize, tokens: usize, causal: bool) -> Products {
     Products::Chain {
         rows: batch * tokens,
-        group: group(tokens),
+        sample: tokens,
         layers: block_layers(vit),
         attention: Some(attention(vit, tokens, causal, false)),
     }

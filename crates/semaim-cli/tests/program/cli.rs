@@ -193,3 +193,78 @@ fn the_loader_bench_counts_images() {
     assert_eq!(value["loader"][1]["workers"], 2);
     assert!(value["loader"][0]["images"].as_u64().unwrap() >= 64);
 }
+
+#[test]
+fn composed_kernels_train_to_the_same_losses() {
+    let folder = tempfile::tempdir().unwrap();
+    let losses = |kernels: &str| {
+        let out = folder.path().join(kernels);
+        succeed(pretrain(&out, &["--kernels", kernels]));
+        values(&out, "train/loss")
+    };
+    let (fused, composed) = (losses("fused"), losses("composed"));
+    assert_eq!(fused.len(), composed.len());
+    for (f, c) in fused.iter().zip(&composed) {
+        assert!((f - c).abs() < 1e-3 * c, "{fused:?} {composed:?}");
+    }
+}
+
+#[test]
+fn computing_again_changes_memory_and_no_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let after = |recompute: &str| {
+        let out = folder.path().join(recompute);
+        let setting = format!("train.recompute=\"{recompute}\"");
+        succeed(pretrain(&out, &["--set", &setting]));
+        encoder(&out)
+    };
+    let expected = after("none");
+    assert!(after("mlp") == expected);
+    assert!(after("block") == expected);
+    let estimate = |recompute: &str| {
+        let setting = format!("train.recompute=\"{recompute}\"");
+        let out = folder.path().join("dry");
+        let ran = succeed(pretrain(&out, &["--dry-run", "--json", "--set", &setting]));
+        let value: Value = serde_json::from_str(&ran.stdout).unwrap();
+        value["memory_bytes"].as_u64().unwrap()
+    };
+    assert!(estimate("none") > estimate("mlp") && estimate("mlp") > estimate("block"));
+}
+
+#[test]
+fn steps_and_embeddings_are_measured() {
+    for work in ["step", "embed"] {
+        let sizes = ["--batch", "2", "--image-size", "32", "--depth", "1"];
+        let mut command = semaim(&["bench", work, "--steps", "1", "--threads", "1", "--json"]);
+        command.args(sizes);
+        let value: Value = serde_json::from_str(&succeed(command).stdout).unwrap();
+        for key in [
+            "seconds",
+            "images_per_second",
+            "gflop",
+            "gflop_per_second",
+            "seconds_products_alone",
+            "share_of_bound",
+        ] {
+            assert!(value[key].as_f64().unwrap() > 0.0, "{key} in {value}");
+        }
+        assert_eq!(value["seconds_by_part"].is_object(), work == "step");
+        assert_eq!(value["threads"], 1);
+        let text = succeed(semaim(&[
+            "bench",
+            work,
+            "--steps",
+            "1",
+            "--image-size",
+            "16",
+            "--depth",
+            "1",
+        ]));
+        assert!(text.stdout.contains("products alone"), "{}", text.stdout);
+    }
+    refuse(
+        semaim(&["bench", "step", "--image-size", "100"]),
+        &["100", "patch"],
+    );
+    refuse(semaim(&["bench", "step", "--model", "vit-x"]), &["vit-b16"]);
+}

@@ -16,7 +16,7 @@ use super::rows::{Moments, Norm, gelu, norm};
 use super::scratch::{Blank, with_scratch};
 
 /// Rows that a task should have at least, if the batch has them: enough to use each panel of the weights well.
-const GROUP_ROWS: usize = 192;
+pub(crate) const GROUP_ROWS: usize = 192;
 
 /// The weights of a block. Queries, keys and values are three layers, also where a checkpoint has them as one.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,7 @@
 //! Layer norm, linear layer and MLP by themselves, some rows per task.
 
 use super::affine::{Affine, Packed, Side};
+use super::block::GROUP_ROWS;
 use super::matmul::{Finish, Panels, Rows, RowsMut, pack_columns, packed_len, product};
 use super::parallel;
 use super::pool::Lent;
@@ -11,7 +12,7 @@ use super::scratch::{Blank, Piece, with_scratch};
 use super::weight_gradient::{self, Group};
 
 /// Rows per task.
-const ROWS: usize = 192;
+const ROWS: usize = GROUP_ROWS;
 
 /// A stride for rows of this width that is no multiple of a page: it keeps neighbouring rows apart in the cache.
 pub(crate) fn apart(width: usize) -> usize {

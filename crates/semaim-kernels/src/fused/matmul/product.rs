@@ -1,240 +1,9 @@
-//! Matrix products on one thread.
-//!
-//! The right-hand side is packed into *panels*: 16 columns side by side, row after row, so that the innermost loop
-//! reads it in one stream. The left-hand side is read where it lies. A tile of [`Arithmetic::TILE_ROWS`] rows and 16
-//! columns of the result stays in registers while the sum over the depth is formed; the panel stays in the nearest
-//! cache while all rows pass by, and the next panel is fetched meanwhile.
-//!
-//! Each number of the result is one sum in the order of the depth, whatever the sizes of tiles: cutting a product into
-//! pieces along rows or columns does not change a bit of it.
+//! The products: tiles of sums that stay in registers.
 
-use super::cpu::{Arithmetic, versions};
-
-/// Columns of a panel.
-pub(crate) const PANEL: usize = 16;
-
-/// Longest sum formed in registers: a panel of this depth fills most of a nearest-level cache.
-const DEPTH: usize = 768;
-
-/// Rows of numbers, `[count, width]`, their beginnings `stride` apart.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rows<'a> {
-    values: &'a [f32],
-    pub(crate) count: usize,
-    pub(crate) width: usize,
-    pub(crate) stride: usize,
-}
-
-impl<'a> Rows<'a> {
-    /// # Panics
-    /// If `values` is too short for the rows.
-    pub(crate) fn new(values: &'a [f32], count: usize, width: usize, stride: usize) -> Self {
-        assert_fits(values.len(), count, width, stride);
-        Self {
-            values,
-            count,
-            width,
-            stride,
-        }
-    }
-
-    /// Rows without gaps.
-    pub(crate) fn dense(values: &'a [f32], width: usize) -> Self {
-        Self::new(values, values.len() / width.max(1), width, width)
-    }
-
-    pub(crate) fn row(&self, i: usize) -> &'a [f32] {
-        &self.values[i * self.stride..][..self.width]
-    }
-
-    /// The part of `count` rows from `row` and `width` columns from `column`.
-    pub(crate) fn part(&self, row: usize, count: usize, column: usize, width: usize) -> Self {
-        assert!(row + count <= self.count && column + width <= self.width);
-        if count == 0 || width == 0 {
-            return Self::new(&[], 0, width, self.stride);
-        }
-        Self::new(
-            &self.values[row * self.stride + column..],
-            count,
-            width,
-            self.stride,
-        )
-    }
-}
-
-/// As [`Rows`], to be written to.
-#[derive(Debug)]
-pub(crate) struct RowsMut<'a> {
-    values: &'a mut [f32],
-    pub(crate) count: usize,
-    pub(crate) width: usize,
-    pub(crate) stride: usize,
-}
-
-impl<'a> RowsMut<'a> {
-    /// # Panics
-    /// If `values` is too short for the rows.
-    pub(crate) fn new(values: &'a mut [f32], count: usize, width: usize, stride: usize) -> Self {
-        assert_fits(values.len(), count, width, stride);
-        Self {
-            values,
-            count,
-            width,
-            stride,
-        }
-    }
-
-    /// Rows without gaps.
-    pub(crate) fn dense(values: &'a mut [f32], width: usize) -> Self {
-        let count = values.len() / width.max(1);
-        Self::new(values, count, width, width)
-    }
-
-    /// The same rows, to be read.
-    pub(crate) fn read(&self) -> Rows<'_> {
-        Rows::new(self.values, self.count, self.width, self.stride)
-    }
-
-    pub(crate) fn row(&mut self, i: usize) -> &mut [f32] {
-        &mut self.values[i * self.stride..][..self.width]
-    }
-
-    /// The part of `count` rows from `row` and `width` columns from `column`.
-    pub(crate) fn part(
-        &mut self,
-        row: usize,
-        count: usize,
-        column: usize,
-        width: usize,
-    ) -> RowsMut<'_> {
-        assert!(row + count <= self.count && column + width <= self.width);
-        if count == 0 || width == 0 {
-            return RowsMut::new(&mut [], 0, width, self.stride);
-        }
-        RowsMut::new(
-            &mut self.values[row * self.stride + column..],
-            count,
-            width,
-            self.stride,
-        )
-    }
-}
-
-fn assert_fits(len: usize, count: usize, width: usize, stride: usize) {
-    assert!(
-        width <= stride || count <= 1,
-        "rows of {width} overlap at a stride of {stride}"
-    );
-    let needed = count.checked_sub(1).map_or(0, |last| last * stride + width);
-    assert!(
-        needed <= len,
-        "{count} rows of {width}, {stride} apart, do not fit in {len} numbers"
-    );
-}
-
-/// The right-hand side of a product, `[depth, columns]`, in panels.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Panels<'a> {
-    values: &'a [f32],
-    depth: usize,
-    columns: usize,
-    /// Numbers from one panel to the next.
-    stride: usize,
-}
-
-impl<'a> Panels<'a> {
-    /// Panels as [`pack_columns`] or [`pack_rows`] laid them out.
-    ///
-    /// # Panics
-    /// If `values` is too short for them.
-    pub(crate) fn new(values: &'a [f32], depth: usize, columns: usize) -> Self {
-        assert!(packed_len(depth, columns) <= values.len());
-        Self {
-            values,
-            depth,
-            columns,
-            stride: depth * PANEL,
-        }
-    }
-
-    /// Only `depth` rows from `row`.
-    pub(crate) fn rows(&self, row: usize, depth: usize) -> Self {
-        assert!(row + depth <= self.depth);
-        Self {
-            values: &self.values[(row * PANEL).min(self.values.len())..],
-            depth,
-            ..*self
-        }
-    }
-
-    /// Only the first `columns` columns.
-    pub(crate) fn first_columns(&self, columns: usize) -> Self {
-        assert!(columns <= self.columns);
-        Self { columns, ..*self }
-    }
-
-    /// Only `columns` columns from `column`, which begins a panel.
-    pub(crate) fn columns(&self, column: usize, columns: usize) -> Self {
-        assert!(column.is_multiple_of(PANEL) && column + columns <= self.columns);
-        Self {
-            values: &self.values[(column / PANEL * self.stride).min(self.values.len())..],
-            columns,
-            ..*self
-        }
-    }
-}
-
-/// Numbers that panels of this size take.
-pub(crate) fn packed_len(depth: usize, columns: usize) -> usize {
-    columns.div_ceil(PANEL) * PANEL * depth
-}
-
-/// Packs `x [depth, columns]` as it stands. `out` holds [`packed_len`] numbers; missing columns become zeros.
-pub(crate) fn pack_columns(x: Rows<'_>, out: &mut [f32]) {
-    let (depth, columns) = (x.count, x.width);
-    assert_eq!(out.len(), packed_len(depth, columns));
-    for r in 0..depth {
-        let row = x.row(r);
-        let (whole, rest) = row.as_chunks::<PANEL>();
-        for (panel, values) in whole.iter().enumerate() {
-            out[(panel * depth + r) * PANEL..][..PANEL].copy_from_slice(values);
-        }
-        if !rest.is_empty() {
-            let last = &mut out[(whole.len() * depth + r) * PANEL..][..PANEL];
-            last[..rest.len()].copy_from_slice(rest);
-            last[rest.len()..].fill(0.0);
-        }
-    }
-}
-
-/// Packs the transpose of `x [columns, depth]`. `out` holds [`packed_len`] numbers; missing columns become zeros.
-pub(crate) fn pack_rows(x: Rows<'_>, out: &mut [f32]) {
-    let (columns, depth) = (x.count, x.width);
-    assert_eq!(out.len(), packed_len(depth, columns));
-    for (panel, out) in out.chunks_exact_mut((depth * PANEL).max(1)).enumerate() {
-        pack_panel(
-            x.part(panel * PANEL, PANEL.min(columns - panel * PANEL), 0, depth),
-            out,
-        );
-    }
-}
-
-/// One panel of [`pack_rows`] from up to 16 rows.
-pub(crate) fn pack_panel(x: Rows<'_>, out: &mut [f32]) {
-    let (groups, _) = out.as_chunks_mut::<PANEL>();
-    if x.count == PANEL {
-        let rows: [&[f32]; PANEL] = std::array::from_fn(|i| x.row(i));
-        for (p, group) in groups.iter_mut().enumerate() {
-            for (to, row) in group.iter_mut().zip(rows) {
-                *to = row[p];
-            }
-        }
-    } else {
-        for (p, group) in groups.iter_mut().enumerate() {
-            *group = std::array::from_fn(|i| if i < x.count { x.row(i)[p] } else { 0.0 });
-        }
-    }
-}
+use super::pack::{Panels, TileRows, Tiles};
+use super::view::{Rows, RowsMut};
+use super::{DEPTH, PANEL};
+use crate::fused::cpu::{Arithmetic, versions};
 
 /// What a product is added to.
 #[derive(Clone, Copy, Debug)]
@@ -313,100 +82,6 @@ pub(crate) fn product_transposed(
     multiply(Task::new(x, Left::Transposed, right, finish, out));
 }
 
-/// Numbers `[depth, rows]` whose transpose is a left-hand side, as [`pack_tiles`] laid them out: tile by tile, so that
-/// a product reads each tile in one stream.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Tiles<'a> {
-    values: &'a [f32],
-    depth: usize,
-    rows: usize,
-}
-
-impl<'a> Tiles<'a> {
-    /// Tiles as [`pack_tiles`] laid them out.
-    ///
-    /// # Panics
-    /// If there are not as many numbers.
-    pub(crate) fn new(values: &'a [f32], depth: usize, rows: usize) -> Self {
-        assert_eq!(values.len(), depth * rows);
-        Self {
-            values,
-            depth,
-            rows,
-        }
-    }
-}
-
-versions! {
-    /// Packs `x [depth, rows]` into as many numbers, for [`product_tiles`].
-    pub(crate) fn pack_tiles = pack_tiles_body(x: Rows<'_>, out: &mut [f32]);
-}
-
-#[inline(always)]
-fn pack_tiles_body<A: Arithmetic>(x: Rows<'_>, out: &mut [f32]) {
-    let (depth, rows) = (x.count, x.width);
-    assert_eq!(out.len(), depth * rows);
-    for (row, size) in TileRows::of::<A>(rows) {
-        let out = &mut out[row * depth..][..size * depth];
-        match size {
-            12 => pack_tile::<12>(x, row, out),
-            6 => pack_tile::<6>(x, row, out),
-            5 => pack_tile::<5>(x, row, out),
-            4 => pack_tile::<4>(x, row, out),
-            3 => pack_tile::<3>(x, row, out),
-            2 => pack_tile::<2>(x, row, out),
-            _ => pack_tile::<1>(x, row, out),
-        }
-    }
-}
-
-#[inline(always)]
-fn pack_tile<const R: usize>(x: Rows<'_>, row: usize, out: &mut [f32]) {
-    let (groups, _) = out.as_chunks_mut::<R>();
-    let numbers = x.values[row.min(x.values.len())..].chunks(x.stride.max(1));
-    for (group, numbers) in groups.iter_mut().zip(numbers) {
-        if let Some(numbers) = numbers.first_chunk::<R>() {
-            *group = *numbers;
-        }
-    }
-}
-
-/// The tiles that the rows of a result are cut into, first row and size.
-struct TileRows {
-    row: usize,
-    rows: usize,
-    largest: usize,
-}
-
-impl TileRows {
-    #[inline(always)]
-    fn of<A: Arithmetic>(rows: usize) -> Self {
-        Self {
-            row: 0,
-            rows,
-            largest: A::TILE_ROWS,
-        }
-    }
-}
-
-impl Iterator for TileRows {
-    type Item = (usize, usize);
-
-    // A closure would not be compiled for the instruction set of its caller.
-    #[inline(always)]
-    fn next(&mut self) -> Option<(usize, usize)> {
-        let (row, rest) = (self.row, self.rows - self.row);
-        let size = match rest {
-            0 => return None,
-            _ if rest >= self.largest => self.largest,
-            6.. => 6,
-            _ => rest,
-        };
-        self.row += size;
-        Some((row, size))
-    }
-}
-
 /// The left-hand side in tiles times `right [depth, columns]`.
 ///
 /// # Panics
@@ -476,6 +151,8 @@ impl<'a> Task<'a> {
             .checked_sub(1)
             .map_or(0, |last| last * right.stride + right.depth * PANEL);
         assert!(needed <= right.values.len(), "panels of a product");
+        // Before any other pointer into the result, which it would make invalid.
+        let c = out.values.as_mut_ptr();
         let (base, base_stride) = match finish.base {
             Base::Zero => (std::ptr::null(), 0),
             Base::Rows(rows) => {
@@ -486,7 +163,7 @@ impl<'a> Task<'a> {
                 );
                 (rows.values.as_ptr(), rows.stride)
             }
-            Base::Out => (out.values.as_ptr(), out.stride),
+            Base::Out => (c.cast_const(), out.stride),
         };
         Self {
             rows: out.count,
@@ -501,7 +178,7 @@ impl<'a> Task<'a> {
             base_stride,
             bias: finish.bias,
             scale: finish.scale,
-            c: out.values.as_mut_ptr(),
+            c,
             c_stride: out.stride,
         }
     }

@@ -1,0 +1,25 @@
+//! Matrix products on one thread.
+//!
+//! The right-hand side is packed into *panels*: 16 columns side by side, row after row, so that the innermost loop
+//! reads it in one stream. The left-hand side is read where it lies. A tile of [`Arithmetic::TILE_ROWS`] rows and 16
+//! columns of the result stays in registers while the sum over the depth is formed; the panel stays in the nearest
+//! cache while all rows pass by, and the next panel is fetched meanwhile.
+//!
+//! Each number of the result is one sum in the order of the depth, whatever the sizes of tiles: cutting a product into
+//! pieces along rows or columns does not change a bit of it.
+
+mod pack;
+mod product;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub(crate) use pack::{Panels, Tiles, pack_columns, pack_rows, pack_tiles, packed_len};
+pub(crate) use product::{Base, Finish, product, product_tiles, product_transposed};
+pub(crate) use view::{Rows, RowsMut};
+
+/// Columns of a panel.
+pub(crate) const PANEL: usize = 16;
+
+/// Longest sum formed in registers: a panel of this depth fills most of a nearest-level cache.
+const DEPTH: usize = 768;
