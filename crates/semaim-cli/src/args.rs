@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use semaim::config::Size;
+use semaim_eval::embed::Representation;
 use semaim_kernels::{Kernels, Recompute};
 
 /// Semantic-aware autoregressive pre-training of vision transformers (SemAIM, AAAI 2024).
@@ -20,6 +21,12 @@ pub(crate) enum Command {
     ///
     /// The same command in the same --out goes on where it stopped, whatever stopped it.
     Pretrain(PretrainArgs),
+    /// One vector per image, in a file that Python reads too.
+    ///
+    /// Images are embedded as they come: memory does not grow with their number.
+    Embed(EmbedArgs),
+    /// How well the nearest neighbours in an encoder's space classify (weighted kNN, exact).
+    Knn(KnnArgs),
     /// The experiments that come with the program.
     Recipes {
         #[command(subcommand)]
@@ -77,6 +84,120 @@ pub(crate) struct PretrainArgs {
     /// Print the result as one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// An encoder and how images are shown to it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct EncoderArgs {
+    /// The encoder: a run directory, or an encoder.safetensors
+    #[arg(long, value_name = "PATH")]
+    pub(crate) weights: PathBuf,
+    /// Images per forward pass
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) batch_size: u32,
+    /// Threads that prepare images; 0: one per core
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1024))]
+    pub(crate) workers: u32,
+    /// Where to compute, as for `pretrain`
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+    /// Which form of the operations runs
+    #[arg(long, value_enum, default_value = "fused")]
+    pub(crate) kernels: KernelsArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct EmbedArgs {
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
+    /// The images, as for `pretrain`
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: String,
+    /// The file to write: .safetensors (`features`, `labels`) or .npy; paths and labels go to a .csv beside it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Which images of a data set that is divided
+    #[arg(long, value_enum, default_value = "train")]
+    pub(crate) split: SplitArg,
+    /// What represents an image
+    #[arg(long, value_enum, default_value = "mean", conflicts_with = "tokens")]
+    pub(crate) feature: FeatureArg,
+    /// Every patch token of every image instead of one vector
+    #[arg(long)]
+    pub(crate) tokens: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl EmbedArgs {
+    pub(crate) fn representation(&self) -> Representation {
+        if self.tokens {
+            Representation::Patches
+        } else {
+            self.feature.representation()
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct KnnArgs {
+    #[command(flatten)]
+    pub(crate) encoder: Option<EncoderArgs>,
+    /// Labelled images with a training and an evaluation split; without splits one image in five is classified
+    #[arg(long, value_name = "PATH", requires = "weights")]
+    pub(crate) data: Option<String>,
+    /// Vectors to search, written by `semaim embed`, instead of --weights and --data
+    #[arg(long, value_name = "FILE", requires = "queries", conflicts_with_all = ["weights", "data"])]
+    pub(crate) bank: Option<PathBuf>,
+    /// Vectors to classify
+    #[arg(long, value_name = "FILE", requires = "bank")]
+    pub(crate) queries: Option<PathBuf>,
+    /// Numbers of neighbours
+    #[arg(long, value_delimiter = ',', default_value = "10,20,30", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) k: Vec<u32>,
+    /// Temperature of the weights exp(cosine / temperature)
+    #[arg(long, default_value_t = 0.07)]
+    pub(crate) temperature: f64,
+    /// What represents an image
+    #[arg(long, value_enum, default_value = "mean")]
+    pub(crate) feature: FeatureArg,
+    /// Seed of the division of a set without splits
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A part of a data set.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SplitArg {
+    /// To train on.
+    Train,
+    /// Held out.
+    Eval,
+}
+
+/// One vector per image.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum FeatureArg {
+    /// The class token.
+    Cls,
+    /// The mean of the patch tokens.
+    Mean,
+    /// Both, one after the other.
+    Both,
+}
+
+impl FeatureArg {
+    pub(crate) fn representation(self) -> Representation {
+        match self {
+            Self::Cls => Representation::Cls,
+            Self::Mean => Representation::Mean,
+            Self::Both => Representation::Both,
+        }
+    }
 }
 
 /// The choice of [`semaim_kernels::Kernels`].

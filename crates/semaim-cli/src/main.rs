@@ -5,7 +5,10 @@ mod bench_loader;
 mod bench_step;
 mod device;
 mod dry_run;
+mod embed;
+mod encoder;
 mod exit;
+mod knn;
 mod pictures;
 mod pretrain;
 mod progress;
@@ -26,6 +29,8 @@ fn main() -> ExitCode {
     warnings::print_to_stderr();
     let result = match args.command {
         Command::Pretrain(args) => pretrain::run(&args),
+        Command::Embed(args) => embed::run(&args),
+        Command::Knn(args) => knn::run(&args),
         Command::Recipes { command } => match command.unwrap_or(Recipes::List) {
             Recipes::List => recipes::list(),
             Recipes::Show { name } => recipes::show(&name),

@@ -91,7 +91,7 @@ impl<'a> Console<'a> {
         part: &Part,
     ) -> Result<Embeddings, semaim_eval::embed::EmbedError> {
         let options = EmbedOptions {
-            feature: self.config.eval.feature,
+            representation: self.config.eval.feature.into(),
             batch_size: self.config.eval.batch_size,
             workers: self.config.data.workers,
         };
@@ -112,8 +112,8 @@ impl<'a> Console<'a> {
     ) -> Result<Accuracy, Box<dyn std::error::Error + Send + Sync>> {
         let bank = self.embed(model, &sets.bank)?;
         let queries = self.embed(model, &sets.queries)?;
-        let (bank_features, bank_labels) = labelled_rows(bank);
-        let (query_features, query_labels) = labelled_rows(queries);
+        let (bank_features, bank_labels) = bank.labelled();
+        let (query_features, query_labels) = queries.labelled();
         // A small bank has fewer images than the usual number of neighbours.
         let k = self.config.eval.knn_k.min(bank_labels.len().max(1));
         let accuracies = knn(
@@ -170,21 +170,19 @@ fn failed_at(
     }
 }
 
-/// Features and labels of the images that have a label.
-fn labelled_rows(embeddings: Embeddings) -> (Vec<f32>, Vec<u32>) {
-    let mut features = Vec::with_capacity(embeddings.features.len());
-    let mut labels = Vec::with_capacity(embeddings.labels.len());
-    for (row, label) in embeddings
-        .features
-        .chunks(embeddings.width.max(1))
-        .zip(embeddings.labels)
-    {
-        if let Some(label) = label {
-            features.extend_from_slice(row);
-            labels.push(label);
-        }
+/// A bar for so many images, hidden where nobody looks.
+pub(crate) fn counting_bar(images: u64) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr_with_hz(5)
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(Some(images), target);
+    let template = "{bar:30} {pos}/{len} images  {per_sec}  {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
     }
-    (features, labels)
+    bar
 }
 
 impl Watcher for Console<'_> {

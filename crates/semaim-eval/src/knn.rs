@@ -169,10 +169,22 @@ fn neighbours(
             to_host("similarities", queries.clone().matmul(rows.transpose()))?.values;
         for (best, row) in best.iter_mut().zip(similarities.chunks(in_block)) {
             let first = block * BANK_BLOCK;
+            // What is no closer than all that are kept needs no further look: the bank's order decides between equals.
+            let farthest = |best: &[Neighbour]| match best.len() < k {
+                true => f32::NEG_INFINITY,
+                false => best
+                    .iter()
+                    .fold(f32::INFINITY, |far, n| far.min(n.similarity)),
+            };
+            let mut bound = farthest(best);
             for (offset, &similarity) in row.iter().enumerate() {
+                if similarity <= bound {
+                    continue;
+                }
                 // Thinned out whenever twice as many as needed have gathered: constant work per row.
                 if best.len() >= 2 * k {
                     keep_best(best, k);
+                    bound = farthest(best);
                 }
                 best.push(Neighbour {
                     similarity,

@@ -78,18 +78,34 @@ impl LabelledSets {
         };
         options.shapes.count = config.data.shapes_eval_count;
         let queries = open(spec, Split::Eval, &options)?;
+        match Self::divide(bank, queries, config.seed)? {
+            Some(sets) => Ok(Some(Self {
+                bank: sets.bank.at_most(config.eval.max_bank),
+                queries: sets.queries.at_most(config.eval.max_queries),
+            })),
+            None if named => Err(LabelledError::Unlabelled { name: spec.clone() }),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes sides of the two splits of a data set, or `None` where nothing has labels. Splits that are the same
+    /// images are divided by chance, one image in five is classified.
+    ///
+    /// # Errors
+    /// Sides with other classes.
+    pub fn divide(
+        bank: Arc<dyn Source>,
+        queries: Arc<dyn Source>,
+        seed: u64,
+    ) -> Result<Option<Self>, LabelledError> {
         if !is_labelled(&*bank) || !is_labelled(&*queries) {
-            return if named {
-                Err(LabelledError::Unlabelled { name: spec.clone() })
-            } else {
-                Ok(None)
-            };
+            return Ok(None);
         }
         check_classes(&*bank, &*queries)?;
         let sets = if same(&*bank, &*queries) {
             let all = 0..bank.len() as u64;
             let held_out =
-                |item: &u64| Draw::new(config.seed, 0, *item, Purpose::Split).below(HELD_OUT) == 0;
+                |item: &u64| Draw::new(seed, 0, *item, Purpose::Split).below(HELD_OUT) == 0;
             let (queries, banks): (Vec<u64>, Vec<u64>) = all.partition(held_out);
             Self {
                 queries: Part {
@@ -107,10 +123,7 @@ impl LabelledSets {
                 queries: Part::whole(queries),
             }
         };
-        Ok(Some(Self {
-            bank: sets.bank.at_most(config.eval.max_bank),
-            queries: sets.queries.at_most(config.eval.max_queries),
-        }))
+        Ok(Some(sets))
     }
 }
 

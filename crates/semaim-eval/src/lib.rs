@@ -4,8 +4,10 @@
 //! * [`labelled`]: which labelled images are searched and which are classified.
 //! * [`knn`]: exact weighted nearest neighbours on those vectors.
 //! * [`orders`]: the orders a model gives, for pictures.
+//! * [`vectors`]: files of vectors.
 
 pub mod embed;
 pub mod knn;
 pub mod labelled;
 pub mod orders;
+pub mod vectors;

@@ -1,0 +1,81 @@
+//! `semaim embed`.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use semaim_data::Split;
+use semaim_eval::embed::{EmbedOptions, Embedder, Representation};
+use semaim_eval::vectors::VectorWriter;
+use serde_json::json;
+
+use crate::args::{EmbedArgs, SplitArg};
+use crate::encoder::Loaded;
+use crate::exit::Exit;
+use crate::progress::counting_bar;
+
+pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
+    let loaded = Loaded::of(&args.encoder)?;
+    let split = match args.split {
+        SplitArg::Train => Split::Train,
+        SplitArg::Eval => Split::Eval,
+    };
+    let source = loaded.open(&args.data, split)?;
+    let config = &loaded.encoder.config;
+    let representation: Representation = args.representation();
+    let shape = representation.shape(config.grid().patches(), config.embed_dim);
+    let mut writer = VectorWriter::create(&args.out, shape.clone()).map_err(Exit::user)?;
+    let options = EmbedOptions {
+        representation,
+        ..loaded.options
+    };
+    let classes = source.classes();
+    let bar = counting_bar(source.len() as u64);
+    let start = Instant::now();
+    let mut unreadable = 0;
+    let items = 0..source.len() as u64;
+    let augment = loaded.augment();
+    let encoder = &loaded.encoder.vit;
+    for batch in Embedder::start(encoder, &source, items, &augment, options, &loaded.device) {
+        let batch = batch.map_err(Exit::ours)?;
+        for bad in &batch.bad {
+            bar.suspend(|| eprintln!("left out {}: {}", bad.name, bad.error));
+        }
+        unreadable += batch.bad.len();
+        let vectors = batch.features.chunks(batch.width.max(1));
+        for ((vector, &item), label) in vectors.zip(&batch.items).zip(&batch.labels) {
+            let class = |label: u32| classes.get(label as usize).map_or("", String::as_str);
+            let label = label.map(|label| (label, class(label)));
+            let name = source.name(item as usize);
+            writer.add(vector, &name, label).map_err(Exit::user)?;
+        }
+        bar.inc((batch.items.len() + batch.bad.len()) as u64);
+    }
+    bar.finish_and_clear();
+    let names = writer.names_path();
+    let count = writer.finish().map_err(Exit::user)?;
+    if count == 0 {
+        return Err(Exit::user(format!("{}: no image could be read", args.data)));
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    if args.json {
+        let report = json!({
+            "images": count,
+            "unreadable": unreadable,
+            "shape": shape,
+            "seconds": seconds,
+            "images_per_second": count as f64 / seconds,
+            "vectors": args.out,
+            "names": names,
+        });
+        println!("{report}");
+    } else {
+        println!("{}", source.describe());
+        println!(
+            "{count} images in {seconds:.1} s, {:.1} images/s, {unreadable} unreadable",
+            count as f64 / seconds
+        );
+        println!("vectors {shape:?} in {}", args.out.display());
+        println!("paths and labels in {}", names.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
