@@ -5,10 +5,18 @@
 
 use std::sync::OnceLock;
 
+use super::line::{Line, Plain};
+
 /// What differs between instruction sets beside the width of a register.
 pub(crate) trait Arithmetic {
     /// Rows of the tile that a matrix product keeps in registers; see [`super::matmul`].
     const TILE_ROWS: usize;
+
+    /// Panels, of 16 columns each, of that tile: 1 or 2.
+    const TILE_PANELS: usize;
+
+    /// A line of a panel in registers.
+    type Line: Line;
 
     /// `a * b + c`.
     fn mul_add(a: f32, b: f32, c: f32) -> f32;
@@ -17,7 +25,8 @@ pub(crate) trait Arithmetic {
 /// A fused multiply-add, and registers for a tile of 6 × 16: AVX2 and NEON.
 pub(crate) struct Joined;
 
-/// A fused multiply-add, and registers for a tile of 12 × 16: AVX-512.
+/// A fused multiply-add, and registers for a tile of 12 × 32: AVX-512.
+#[cfg(target_arch = "x86_64")]
 pub(crate) struct JoinedWide;
 
 /// No fused multiply-add to rely on: two roundings, as calling a library for one would be very slow.
@@ -25,6 +34,11 @@ pub(crate) struct Separate;
 
 impl Arithmetic for Joined {
     const TILE_ROWS: usize = 6;
+    const TILE_PANELS: usize = 1;
+    #[cfg(target_arch = "x86_64")]
+    type Line = super::line::Pair;
+    #[cfg(not(target_arch = "x86_64"))]
+    type Line = Plain<Self>;
 
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
@@ -32,8 +46,11 @@ impl Arithmetic for Joined {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
 impl Arithmetic for JoinedWide {
     const TILE_ROWS: usize = 12;
+    const TILE_PANELS: usize = 2;
+    type Line = super::line::Wide;
 
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
@@ -43,6 +60,8 @@ impl Arithmetic for JoinedWide {
 
 impl Arithmetic for Separate {
     const TILE_ROWS: usize = 2;
+    const TILE_PANELS: usize = 1;
+    type Line = Plain<Self>;
 
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {

@@ -11,6 +11,7 @@ pub(crate) mod cpu;
 pub(crate) mod graph;
 pub(crate) mod layer_op;
 pub(crate) mod layers;
+pub(crate) mod line;
 pub(crate) mod matmul;
 pub(crate) mod parallel;
 pub(crate) mod patches;

@@ -4,6 +4,7 @@ use super::pack::{Panels, TileRows, Tiles};
 use super::view::{Rows, RowsMut};
 use super::{DEPTH, PANEL};
 use crate::fused::cpu::{Arithmetic, versions};
+use crate::fused::line::Line;
 
 /// What a product is added to.
 #[derive(Clone, Copy, Debug)]
@@ -252,35 +253,49 @@ fn sweep<A: Arithmetic, L: Layout>(task: &Task<'_>) {
     let mut start = 0;
     loop {
         let depth = DEPTH.min(task.depth - start);
-        let first = start == 0;
-        for column in (0..task.columns).step_by(PANEL) {
+        let mut column = 0;
+        while column < task.columns {
             let place = Place {
                 start,
                 depth,
                 column,
-                first,
+                first: start == 0,
             };
-            // Fetch the next panel while this one is used, a share with each tile.
-            let share = (depth * A::TILE_ROWS).div_ceil(task.rows.max(1));
-            for (row, size) in TileRows::of::<A>(task.rows) {
-                // A few rows are over before what is fetched for them would arrive.
-                if size == A::TILE_ROWS && task.rows >= 4 * size {
-                    prefetch_next(task, &place, row / size * share, share);
-                }
-                match size {
-                    12 => tile_at::<A, L, 12>(task, &place, row),
-                    6 => tile_at::<A, L, 6>(task, &place, row),
-                    5 => tile_at::<A, L, 5>(task, &place, row),
-                    4 => tile_at::<A, L, 4>(task, &place, row),
-                    3 => tile_at::<A, L, 3>(task, &place, row),
-                    2 => tile_at::<A, L, 2>(task, &place, row),
-                    _ => tile_at::<A, L, 1>(task, &place, row),
-                }
+            if A::TILE_PANELS == 2 && task.columns - column > PANEL {
+                sweep_rows::<A, L, 2>(task, &place);
+                column += 2 * PANEL;
+            } else {
+                sweep_rows::<A, L, 1>(task, &place);
+                column += PANEL;
             }
         }
         start += depth;
         if start >= task.depth {
             return;
+        }
+    }
+}
+
+/// All rows of `P` panels.
+#[inline(always)]
+fn sweep_rows<A: Arithmetic, L: Layout, const P: usize>(task: &Task<'_>, place: &Place) {
+    // Fetch the next panels while these are used, a share with each tile.
+    let share = (place.depth * A::TILE_ROWS).div_ceil(task.rows.max(1));
+    for (row, size) in TileRows::of::<A>(task.rows) {
+        // A few rows are over before what is fetched for them would arrive.
+        if size == A::TILE_ROWS && task.rows >= 4 * size {
+            for panel in 0..P {
+                prefetch_ahead(task, place, P + panel, row / size * share, share);
+            }
+        }
+        match size {
+            12 => tile_at::<A, L, 12, P>(task, place, row),
+            6 => tile_at::<A, L, 6, P>(task, place, row),
+            5 => tile_at::<A, L, 5, P>(task, place, row),
+            4 => tile_at::<A, L, 4, P>(task, place, row),
+            3 => tile_at::<A, L, 3, P>(task, place, row),
+            2 => tile_at::<A, L, 2, P>(task, place, row),
+            _ => tile_at::<A, L, 1, P>(task, place, row),
         }
     }
 }
@@ -295,9 +310,10 @@ struct Place {
     first: bool,
 }
 
+/// Asks for `count` lines of the panel that is `ahead` panels further, from line `from`.
 #[inline(always)]
-fn prefetch_next(task: &Task<'_>, place: &Place, from: usize, count: usize) {
-    let panel = place.column / PANEL + 1;
+fn prefetch_ahead(task: &Task<'_>, place: &Place, ahead: usize, from: usize, count: usize) {
+    let panel = place.column / PANEL + ahead;
     let next = task
         .b
         .wrapping_add(panel * task.b_stride + place.start * PANEL);
@@ -320,116 +336,118 @@ fn prefetch(address: *const f32) {
 }
 
 #[inline(always)]
-fn tile_at<A: Arithmetic, L: Layout, const R: usize>(task: &Task<'_>, place: &Place, row: usize) {
-    // SAFETY: `row + R <= task.rows`, `place` lies within depth and columns, and `Task::new` has checked that the
-    // views hold all rows, columns and panels of the product.
+fn tile_at<A: Arithmetic, L: Layout, const R: usize, const P: usize>(
+    task: &Task<'_>,
+    place: &Place,
+    row: usize,
+) {
+    // SAFETY: `row + R <= task.rows`, `place` and the `P` panels from it lie within depth and columns, and `Task::new`
+    // has checked that the views hold all rows, columns and panels of the product.
     unsafe {
         let a = task.a.add(L::tile(task, row, R, place.start));
         let b = task
             .b
             .add(place.column / PANEL * task.b_stride + place.start * PANEL);
-        let sums = tile::<A, L, R>(place.depth, a, task.a_stride, b);
-        store::<R>(task, place, row, sums);
+        let sums = tile::<A, L, R, P>(place.depth, (a, task.a_stride), (b, task.b_stride));
+        for (panel, sums) in sums.iter().enumerate() {
+            store::<A, R>(task, place, row, place.column + panel * PANEL, sums);
+        }
     }
 }
 
-/// `R × 16` sums over the depth.
+/// `R` rows of sums over the depth in each of `P` panels. Both sides come with their strides.
 ///
 /// # Safety
 /// `a` must be good for the numbers `a[L::at(i, p, stride, R)]` with `i < R` and `p < depth`, and `b` for
-/// `depth * 16` numbers.
+/// `depth * 16` numbers from each of `P` places a stride apart. The machine must have the instruction set.
 #[inline(always)]
-unsafe fn tile<A: Arithmetic, L: Layout, const R: usize>(
+unsafe fn tile<A: Arithmetic, L: Layout, const R: usize, const P: usize>(
     depth: usize,
-    a: *const f32,
-    stride: usize,
-    b: *const f32,
-) -> [[f32; PANEL]; R] {
-    let mut sums = [[0.0; PANEL]; R];
+    (a, a_stride): (*const f32, usize),
+    (b, b_stride): (*const f32, usize),
+) -> [[A::Line; R]; P] {
+    // SAFETY: by this function's contract, in every block.
+    let mut sums = [[unsafe { A::Line::splat(&0.0) }; R]; P];
     for p in 0..depth {
-        // SAFETY: by this function's contract.
-        let right = unsafe { *b.add(p * PANEL).cast::<[f32; PANEL]>() };
-        for (i, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: by this function's contract.
-            let left = unsafe { *a.add(L::at(i, p, stride, R)) };
-            for (sum, right) in sums.iter_mut().zip(right) {
-                *sum = A::mul_add(left, right, *sum);
+        let mut right = [sums[0][0]; P];
+        for (panel, right) in right.iter_mut().enumerate() {
+            // SAFETY: as above.
+            *right = unsafe { A::Line::load(b.add(panel * b_stride + p * PANEL)) };
+        }
+        for i in 0..R {
+            // SAFETY: as above.
+            let left = unsafe { A::Line::splat(a.add(L::at(i, p, a_stride, R))) };
+            for (sums, right) in sums.iter_mut().zip(right) {
+                // SAFETY: as above.
+                sums[i] = unsafe { A::Line::mul_add(left, right, sums[i]) };
             }
         }
     }
     sums
 }
 
-/// Writes a tile's sums as [`Finish`] says.
+/// Writes a tile's sums in one panel as [`Finish`] says.
 ///
 /// # Safety
-/// The tile must lie within the task's result.
+/// The rows from `row` and the panel's columns from `column` must lie within the task's result. The machine must have
+/// the instruction set.
 #[inline(always)]
-unsafe fn store<const R: usize>(
+unsafe fn store<A: Arithmetic, const R: usize>(
     task: &Task<'_>,
     place: &Place,
     row: usize,
-    sums: [[f32; PANEL]; R],
+    column: usize,
+    sums: &[A::Line; R],
 ) {
-    let width = PANEL.min(task.columns - place.column);
+    let width = PANEL.min(task.columns - column);
     let bias = if place.first { task.bias } else { &[] };
-    let bias = bias.get(place.column..).unwrap_or_default();
+    let bias = bias.get(column..).unwrap_or_default();
     let (base, base_stride) = if place.first {
         (task.base, task.base_stride)
     } else {
         (task.c.cast_const(), task.c_stride)
     };
-    // SAFETY: `row ..` are rows and `column .. column + width` are columns of the result and of the base.
-    let (c, base) = unsafe {
-        (
-            task.c.add(row * task.c_stride + place.column),
-            base.wrapping_add(row * base_stride + place.column),
-        )
-    };
-    let scale = task.scale;
     let alone = place.first && task.base.is_null();
-    // One straight path for each case that is common: the sums stay in registers.
-    match (bias.first_chunk::<PANEL>(), width) {
-        (Some(bias), PANEL) if alone => {
-            for (i, sums) in sums.iter().enumerate() {
-                let finished: [f32; PANEL] = std::array::from_fn(|j| scale * (sums[j] + bias[j]));
-                // SAFETY: as above.
-                unsafe { *c.add(i * task.c_stride).cast::<[f32; PANEL]>() = finished };
-            }
-        }
-        (None, PANEL) if alone => {
-            for (i, sums) in sums.iter().enumerate() {
-                let finished: [f32; PANEL] = std::array::from_fn(|j| scale * sums[j]);
-                // SAFETY: as above.
-                unsafe { *c.add(i * task.c_stride).cast::<[f32; PANEL]>() = finished };
-            }
-        }
-        (Some(bias), PANEL) => {
-            for (i, sums) in sums.iter().enumerate() {
-                // SAFETY: as above.
-                unsafe {
-                    let base = *base.add(i * base_stride).cast::<[f32; PANEL]>();
-                    *c.add(i * task.c_stride).cast::<[f32; PANEL]>() =
-                        std::array::from_fn(|j| base[j] + scale * (sums[j] + bias[j]));
+    // SAFETY: `row ..` are rows and `column .. column + width` are columns of the result and of the base, in every
+    // block. A base that is not there is not read.
+    unsafe {
+        let c = task.c.add(row * task.c_stride + column);
+        let base = base.wrapping_add(row * base_stride + column);
+        let scale = A::Line::splat(&task.scale);
+        // One straight path for each case that is common: the sums stay in registers.
+        match (bias.first_chunk::<PANEL>(), width) {
+            (Some(bias), PANEL) if alone => {
+                let bias = A::Line::load(bias.as_ptr());
+                for (i, sums) in sums.iter().enumerate() {
+                    let finished = scale.mul(sums.add(bias));
+                    finished.store(c.add(i * task.c_stride));
                 }
             }
-        }
-        (None, PANEL) => {
-            for (i, sums) in sums.iter().enumerate() {
-                // SAFETY: as above.
-                unsafe {
-                    let base = *base.add(i * base_stride).cast::<[f32; PANEL]>();
-                    *c.add(i * task.c_stride).cast::<[f32; PANEL]>() =
-                        std::array::from_fn(|j| base[j] + scale * sums[j]);
+            (None, PANEL) if alone => {
+                for (i, sums) in sums.iter().enumerate() {
+                    scale.mul(*sums).store(c.add(i * task.c_stride));
                 }
             }
-        }
-        _ => {
-            for (i, sums) in sums.iter().enumerate() {
-                for (j, sum) in sums.iter().enumerate().take(width) {
-                    let mut value = scale * (sum + bias.get(j).copied().unwrap_or(0.0));
-                    // SAFETY: as above.
-                    unsafe {
+            (Some(bias), PANEL) => {
+                let bias = A::Line::load(bias.as_ptr());
+                for (i, sums) in sums.iter().enumerate() {
+                    let finished = scale.mul(sums.add(bias));
+                    let base = A::Line::load(base.add(i * base_stride));
+                    base.add(finished).store(c.add(i * task.c_stride));
+                }
+            }
+            (None, PANEL) => {
+                for (i, sums) in sums.iter().enumerate() {
+                    let base = A::Line::load(base.add(i * base_stride));
+                    base.add(scale.mul(*sums)).store(c.add(i * task.c_stride));
+                }
+            }
+            _ => {
+                for (i, sums) in sums.iter().enumerate() {
+                    let mut line = [0.0; PANEL];
+                    sums.store(line.as_mut_ptr());
+                    for (j, sum) in line.iter().enumerate().take(width) {
+                        let mut value = task.scale * (sum + bias.get(j).copied().unwrap_or(0.0));
                         if !alone {
                             value += *base.add(i * base_stride + j);
                         }
