@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Embed(EmbedArgs),
     /// How well the nearest neighbours in an encoder's space classify (weighted kNN, exact).
     Knn(KnnArgs),
+    /// How well a linear layer on an encoder's vectors classifies: a grid of them, the best tested once.
+    Probe(ProbeArgs),
     /// The experiments that come with the program.
     Recipes {
         #[command(subcommand)]
@@ -163,6 +165,39 @@ pub(crate) struct KnnArgs {
     #[arg(long, value_enum, default_value = "mean")]
     pub(crate) feature: FeatureArg,
     /// Seed of the division of a set without splits
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProbeArgs {
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
+    /// Labelled images with a training and an evaluation split; without splits one image in five is for the test
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: String,
+    /// What represents an image
+    #[arg(long, value_enum, default_value = "mean")]
+    pub(crate) feature: FeatureArg,
+    /// Passes over the training vectors
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) epochs: u32,
+    /// Vectors per step, if there are as many
+    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub(crate) probe_batch_size: u32,
+    /// Learning rates per 256 vectors to choose from
+    #[arg(long, value_delimiter = ',', default_values_t = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0])]
+    pub(crate) lr: Vec<f64>,
+    /// Weight decays to choose from
+    #[arg(long, value_delimiter = ',', default_values_t = [0.0, 1e-5, 1e-4, 1e-3])]
+    pub(crate) weight_decay: Vec<f64>,
+    /// One training image in this many is held back to choose with
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    pub(crate) held_back: u32,
+    /// Seed of the first weights, of the order of the vectors and of divisions
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Print the result as one JSON object

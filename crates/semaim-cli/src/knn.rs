@@ -5,26 +5,25 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use burn::tensor::Device;
-use semaim_data::Split;
-use semaim_eval::embed::{EmbedOptions, Embedder, Embeddings};
-use semaim_eval::knn::{Labelled, knn};
-use semaim_eval::labelled::{LabelledSets, Part};
+use semaim_eval::knn::knn;
 use semaim_eval::vectors::read_labelled;
 use serde_json::{Value, json};
 
 use crate::args::KnnArgs;
 use crate::encoder::Loaded;
 use crate::exit::Exit;
-use crate::progress::counting_bar;
-
-/// Vectors and classes of the images on one side.
-type Side = (Vec<f32>, Vec<u32>);
+use crate::sides::{Side, embed_sides};
 
 pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     let start = Instant::now();
     let (bank, queries, device) = match (&args.bank, &args.queries, &args.encoder) {
         (Some(bank), Some(queries), _) => (read(bank)?, read(queries)?, Device::flex()),
-        (_, _, Some(encoder)) => embedded(args, &Loaded::of(encoder)?)?,
+        (_, _, Some(encoder)) => {
+            let loaded = Loaded::of(encoder)?;
+            let data = args.data.as_deref().unwrap_or("shapes");
+            let sides = embed_sides(&loaded, data, args.feature.representation(), args.seed)?;
+            (sides.train, sides.eval, loaded.device)
+        }
         _ => {
             return Err(Exit::user(
                 "give --weights and --data, or --bank and --queries with vectors of semaim embed",
@@ -35,14 +34,8 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     let ks: Vec<usize> = args.k.iter().map(|&k| k as usize).collect();
     let start = Instant::now();
     let accuracies = knn(
-        Labelled {
-            features: &bank.0,
-            labels: &bank.1,
-        },
-        Labelled {
-            features: &queries.0,
-            labels: &queries.1,
-        },
+        bank.labelled(),
+        queries.labelled(),
         &ks,
         args.temperature,
         &device,
@@ -56,8 +49,8 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
             .map(|(k, accuracy)| json!({"k": k, "top1": accuracy.top1, "top5": accuracy.top5}))
             .collect();
         let report = json!({
-            "bank": bank.1.len(),
-            "queries": queries.1.len(),
+            "bank": bank.labels.len(),
+            "queries": queries.labels.len(),
             "temperature": args.temperature,
             "knn": rows,
             "seconds_embedding": embedded,
@@ -67,8 +60,8 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     } else {
         println!(
             "{} images classified by their neighbours among {}",
-            queries.1.len(),
-            bank.1.len()
+            queries.labels.len(),
+            bank.labels.len()
         );
         println!("{:>6} {:>9} {:>9}", "k", "top-1", "top-5");
         for (k, accuracy) in ks.iter().zip(&accuracies) {
@@ -84,42 +77,8 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
 
 fn read(path: &Path) -> Result<Side, Exit> {
     let vectors = read_labelled(path).map_err(Exit::user)?;
-    Ok((vectors.features, vectors.labels))
-}
-
-/// Embeds both sides of a labelled data set.
-fn embedded(args: &KnnArgs, loaded: &Loaded) -> Result<(Side, Side, Device), Exit> {
-    let data = args.data.as_deref().unwrap_or("shapes");
-    let bank = loaded.open(data, Split::Train)?;
-    let queries = loaded.open(data, Split::Eval)?;
-    let sets = LabelledSets::divide(bank, queries, args.seed).map_err(Exit::user)?;
-    let Some(sets) = sets else {
-        return Err(Exit::user(format!(
-            "{data}: kNN needs labels (class folders, .cls members or a list with labels)"
-        )));
-    };
-    let options = EmbedOptions {
-        representation: args.feature.representation(),
-        ..loaded.options
-    };
-    let bar = counting_bar((sets.bank.items.len() + sets.queries.items.len()) as u64);
-    let side = |part: &Part| -> Result<Side, Exit> {
-        let mut all = Embeddings::default();
-        let items = part.items.iter().copied();
-        let (vit, augment) = (&loaded.encoder.vit, loaded.augment());
-        for batch in Embedder::start(vit, &part.source, items, &augment, options, &loaded.device) {
-            let batch = batch.map_err(Exit::ours)?;
-            for bad in &batch.bad {
-                bar.suspend(|| eprintln!("left out {}: {}", bad.name, bad.error));
-            }
-            bar.inc((batch.items.len() + batch.bad.len()) as u64);
-            all.width = all.width.max(batch.width);
-            all.features.extend(batch.features);
-            all.labels.extend(batch.labels);
-        }
-        Ok(all.labelled())
-    };
-    let sides = (side(&sets.bank)?, side(&sets.queries)?);
-    bar.finish_and_clear();
-    Ok((sides.0, sides.1, loaded.device.clone()))
+    Ok(Side {
+        features: vectors.features,
+        labels: vectors.labels,
+    })
 }

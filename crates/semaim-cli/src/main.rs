@@ -11,8 +11,10 @@ mod exit;
 mod knn;
 mod pictures;
 mod pretrain;
+mod probe;
 mod progress;
 mod recipes;
+mod sides;
 mod warnings;
 
 use std::process::ExitCode;
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Knn(args) => knn::run(&args),
+        Command::Probe(args) => probe::run(&args),
         Command::Recipes { command } => match command.unwrap_or(Recipes::List) {
             Recipes::List => recipes::list(),
             Recipes::Show { name } => recipes::show(&name),

@@ -3,6 +3,7 @@
 //! * [`embed`]: one vector per image.
 //! * [`labelled`]: which labelled images are searched and which are classified.
 //! * [`knn`]: exact weighted nearest neighbours on those vectors.
+//! * [`probe`]: a linear classifier on those vectors.
 //! * [`orders`]: the orders a model gives, for pictures.
 //! * [`vectors`]: files of vectors.
 
@@ -10,4 +11,5 @@ pub mod embed;
 pub mod knn;
 pub mod labelled;
 pub mod orders;
+pub mod probe;
 pub mod vectors;

@@ -142,7 +142,10 @@ pub fn probe(
     let mut classes: Vec<u32> = train.labels.iter().chain(test.labels).copied().collect();
     classes.sort_unstable();
     classes.dedup();
-    if kept.iter().all(|&i| train.labels[i] == train.labels[kept[0]]) {
+    if kept
+        .iter()
+        .all(|&i| train.labels[i] == train.labels[kept[0]])
+    {
         return Err(ProbeError::OneClass { images: kept.len() });
     }
     let settings: Vec<(f64, f64)> = options
@@ -291,7 +294,7 @@ impl Grid {
         let steps = count / batch_size;
         for epoch in 0..options.epochs {
             let mut order: Vec<usize> = (0..count).collect();
-            Draw::new(options.seed, epoch as u64, 0, Purpose::Order).shuffle(&mut order);
+            Draw::new(options.seed, epoch as u64, 0, Purpose::Shuffle).shuffle(&mut order);
             for (step, batch) in order.chunks_exact(batch_size).enumerate() {
                 let time = (epoch as f64 + step as f64 / steps as f64) / options.epochs as f64;
                 let cosine = 0.5 * (1.0 + (std::f64::consts::PI * time).cos());
@@ -347,7 +350,11 @@ impl Grid {
                     let ahead = |(class, &other): (usize, &f32)| {
                         other > own || own.is_nan() || (other == own && class < set.labels[i])
                     };
-                    let before = logits.iter().enumerate().filter(|&pair| ahead(pair)).count();
+                    let before = logits
+                        .iter()
+                        .enumerate()
+                        .filter(|&pair| ahead(pair))
+                        .count();
                     hits[0] += usize::from(before == 0);
                     hits[1] += usize::from(before < 5);
                 }
@@ -398,8 +405,14 @@ mod tests {
         let (train, train_labels) = clusters(600, 1);
         let (test, test_labels) = clusters(300, 2);
         let result = probe(
-            Labelled { features: &train, labels: &train_labels },
-            Labelled { features: &test, labels: &test_labels },
+            Labelled {
+                features: &train,
+                labels: &train_labels,
+            },
+            Labelled {
+                features: &test,
+                labels: &test_labels,
+            },
             &options(),
             &Device::flex(),
         )
@@ -407,19 +420,31 @@ mod tests {
         assert!(result.test.top1 > 0.97, "{result:?}");
         assert_eq!(result.grid.len(), 24);
         assert!(result.trained_on < 600);
-        let best = result.grid.iter().map(|s| s.held_back.top1).fold(0.0, f64::max);
+        let best = result
+            .grid
+            .iter()
+            .map(|s| s.held_back.top1)
+            .fold(0.0, f64::max);
         assert_eq!(result.chosen.held_back.top1, best);
     }
 
     #[test]
     fn labels_without_meaning_are_learned_by_nobody() {
         let (train, mut labels) = clusters(600, 1);
-        let mut draw = Draw::new(5, 0, 0, Purpose::Order);
-        labels.iter_mut().for_each(|label| *label = 10 * draw.below(3) as u32);
+        let mut draw = Draw::new(5, 0, 0, Purpose::Shuffle);
+        labels
+            .iter_mut()
+            .for_each(|label| *label = 10 * draw.below(3) as u32);
         let (test, test_labels) = clusters(600, 2);
         let result = probe(
-            Labelled { features: &train, labels: &labels },
-            Labelled { features: &test, labels: &test_labels },
+            Labelled {
+                features: &train,
+                labels: &labels,
+            },
+            Labelled {
+                features: &test,
+                labels: &test_labels,
+            },
             &options(),
             &Device::flex(),
         )
@@ -431,16 +456,46 @@ mod tests {
     fn bad_sizes_are_errors() {
         let device = Device::flex();
         let (features, labels) = clusters(30, 1);
-        let set = Labelled { features: &features, labels: &labels };
-        let none = Labelled { features: &[], labels: &[] };
-        assert!(matches!(probe(set, none, &options(), &device), Err(ProbeError::Empty { .. })));
-        assert!(matches!(probe(none, set, &options(), &device), Err(ProbeError::Empty { .. })));
+        let set = Labelled {
+            features: &features,
+            labels: &labels,
+        };
+        let none = Labelled {
+            features: &[],
+            labels: &[],
+        };
+        assert!(matches!(
+            probe(set, none, &options(), &device),
+            Err(ProbeError::Empty { .. })
+        ));
+        assert!(matches!(
+            probe(none, set, &options(), &device),
+            Err(ProbeError::Empty { .. })
+        ));
         let one = vec![4; 30];
-        let same = Labelled { features: &features, labels: &one };
-        assert!(matches!(probe(same, set, &options(), &device), Err(ProbeError::OneClass { .. })));
-        let short = Labelled { features: &features[..150], labels: &labels };
-        assert!(matches!(probe(set, short, &options(), &device), Err(ProbeError::Width { .. })));
-        let bad = ProbeOptions { epochs: 0, ..options() };
-        assert!(matches!(probe(set, set, &bad, &device), Err(ProbeError::Options { .. })));
+        let same = Labelled {
+            features: &features,
+            labels: &one,
+        };
+        assert!(matches!(
+            probe(same, set, &options(), &device),
+            Err(ProbeError::OneClass { .. })
+        ));
+        let short = Labelled {
+            features: &features[..150],
+            labels: &labels,
+        };
+        assert!(matches!(
+            probe(set, short, &options(), &device),
+            Err(ProbeError::Width { .. })
+        ));
+        let bad = ProbeOptions {
+            epochs: 0,
+            ..options()
+        };
+        assert!(matches!(
+            probe(set, set, &bad, &device),
+            Err(ProbeError::Options { .. })
+        ));
     }
 }

@@ -4,30 +4,17 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use crate::bitmap::bitmap;
 use crate::runner::{pretrain, semaim, succeed, values};
 
-/// A small picture of one of two kinds, as binary PPM's sister format that needs no encoder: BMP.
+/// A small picture of one of two kinds.
 fn bmp(kind: usize, number: usize) -> Vec<u8> {
-    let (width, height) = (20_u32, 20_u32);
-    let row = (width * 3).div_ceil(4) * 4;
-    let size = 54 + row * height;
-    let mut bytes = Vec::new();
-    bytes.extend(b"BM");
-    bytes.extend(size.to_le_bytes());
-    bytes.extend([0; 4]);
-    bytes.extend(54_u32.to_le_bytes());
-    bytes.extend(40_u32.to_le_bytes());
-    bytes.extend(width.to_le_bytes());
-    bytes.extend(height.to_le_bytes());
-    bytes.extend(1_u16.to_le_bytes());
-    bytes.extend(24_u16.to_le_bytes());
-    bytes.extend([0; 24]);
-    for y in 0..height as usize {
-        for x in 0..row as usize {
-            bytes.push(((x * (1 + 5 * kind) + y * (3 + kind) + number * 7) % 251) as u8);
-        }
-    }
-    bytes
+    bitmap(20, |x, y| {
+        std::array::from_fn(|channel| {
+            let along = (3 * x + channel) * (1 + 5 * kind);
+            ((along + y * (3 + kind) + number * 7) % 251) as u8
+        })
+    })
 }
 
 /// `train/{a,b}` and `val/{a,b}`.

@@ -3,8 +3,10 @@
 // A test says what is wrong by panicking, in its helpers too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bitmap;
 mod cli;
 mod data;
+mod evaluate;
 mod faults;
 mod resume;
 mod runner;

@@ -1,0 +1,76 @@
+//! Both sides of a labelled data set as vectors, for evaluations that work on those.
+
+use semaim_data::Split;
+use semaim_eval::embed::{EmbedOptions, Embedder, Embeddings, Representation};
+use semaim_eval::knn::Labelled;
+use semaim_eval::labelled::{LabelledSets, Part};
+
+use crate::encoder::Loaded;
+use crate::exit::Exit;
+use crate::progress::counting_bar;
+
+/// Vectors and classes of the images on one side.
+pub(crate) struct Side {
+    pub(crate) features: Vec<f32>,
+    pub(crate) labels: Vec<u32>,
+}
+
+impl Side {
+    pub(crate) fn labelled(&self) -> Labelled<'_> {
+        Labelled {
+            features: &self.features,
+            labels: &self.labels,
+        }
+    }
+}
+
+/// A data set.
+pub(crate) struct Sides {
+    pub(crate) train: Side,
+    pub(crate) eval: Side,
+}
+
+/// Embeds a labelled data set. `seed` divides one without splits.
+pub(crate) fn embed_sides(
+    loaded: &Loaded,
+    data: &str,
+    representation: Representation,
+    seed: u64,
+) -> Result<Sides, Exit> {
+    let train = loaded.open(data, Split::Train)?;
+    let eval = loaded.open(data, Split::Eval)?;
+    let sets = LabelledSets::divide(train, eval, seed).map_err(Exit::user)?;
+    let Some(sets) = sets else {
+        return Err(Exit::user(format!(
+            "{data}: this needs labels (class folders, .cls members or a list with labels)"
+        )));
+    };
+    let options = EmbedOptions {
+        representation,
+        ..loaded.options
+    };
+    let bar = counting_bar((sets.bank.items.len() + sets.queries.items.len()) as u64);
+    let side = |part: &Part| -> Result<Side, Exit> {
+        let mut all = Embeddings::default();
+        let items = part.items.iter().copied();
+        let (vit, augment) = (&loaded.encoder.vit, loaded.augment());
+        for batch in Embedder::start(vit, &part.source, items, &augment, options, &loaded.device) {
+            let batch = batch.map_err(Exit::ours)?;
+            for bad in &batch.bad {
+                bar.suspend(|| eprintln!("left out {}: {}", bad.name, bad.error));
+            }
+            bar.inc((batch.items.len() + batch.bad.len()) as u64);
+            all.width = all.width.max(batch.width);
+            all.features.extend(batch.features);
+            all.labels.extend(batch.labels);
+        }
+        let (features, labels) = all.labelled();
+        Ok(Side { features, labels })
+    };
+    let sides = Sides {
+        train: side(&sets.bank)?,
+        eval: side(&sets.queries)?,
+    };
+    bar.finish_and_clear();
+    Ok(sides)
+}

@@ -1,0 +1,187 @@
+//! Commands that use a finished encoder.
+
+use std::path::Path;
+
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+use crate::bitmap::bitmap;
+use crate::runner::{Ran, pretrain, refuse, semaim, succeed};
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(ran.stdout.trim()).unwrap()
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Class folders with `count` pictures each, of a colour per class.
+fn coloured(root: &Path, split: &str, classes: &[(&str, [u8; 3])], count: u8) {
+    for (class, colour) in classes {
+        let folder = root.join(split).join(class);
+        std::fs::create_dir_all(&folder).unwrap();
+        for i in 0..count {
+            let picture = bitmap(24, |x, y| {
+                colour.map(|value| value.saturating_add((x + y) as u8 + 2 * i))
+            });
+            std::fs::write(folder.join(format!("{i}.bmp")), picture).unwrap();
+        }
+    }
+}
+
+const COLOURS: &[(&str, [u8; 3])] = &[("blue", [180, 0, 0]), ("red", [0, 0, 180])];
+
+#[test]
+fn vectors_are_the_same_in_every_form_and_batch_and_of_every_kernel() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    succeed(pretrain(&run, &[]));
+    let data = folder.path().join("data");
+    coloured(&data, "train", COLOURS, 5);
+    let embed = |name: &str, more: &[&str]| -> std::path::PathBuf {
+        let out = folder.path().join(name);
+        let fixed = ["embed", "--weights", path(&run), "--data", path(&data)];
+        let arguments = [&fixed[..], &["--out", path(&out)], more].concat();
+        succeed(semaim(&arguments));
+        out
+    };
+    let values = |file: &Path| -> Vec<f32> {
+        let bytes = std::fs::read(file).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let features = tensors.tensor("features").unwrap();
+        assert_eq!(features.shape()[0], 10);
+        let (numbers, _) = features.data().as_chunks::<4>();
+        numbers.iter().map(|b| f32::from_le_bytes(*b)).collect()
+    };
+    let mean = values(&embed("a.safetensors", &[]));
+    assert_eq!(mean.len(), 10 * 16);
+    assert_eq!(
+        mean,
+        values(&embed("b.safetensors", &["--batch-size", "3"]))
+    );
+    let composed = values(&embed("c.safetensors", &["--kernels", "composed"]));
+    let largest = mean.iter().fold(0.0, |a: f32, b| a.max(b.abs()));
+    for (a, b) in mean.iter().zip(&composed) {
+        assert!((a - b).abs() <= 1e-5 * largest, "{a} {b}");
+    }
+    let both = values(&embed("d.safetensors", &["--feature", "both"]));
+    assert_eq!(both[16..32], mean[..16]);
+    let tokens = values(&embed("e.safetensors", &["--tokens"]));
+    assert_eq!(tokens.len(), 10 * 6 * 16);
+    for axis in 0..16 {
+        let sum: f32 = (0..6).map(|patch| tokens[patch * 16 + axis]).sum();
+        assert!((sum / 6.0 - mean[axis]).abs() <= 1e-5 * largest);
+    }
+    let npy = std::fs::read(embed("f.npy", &[])).unwrap();
+    let bytes: Vec<u8> = mean.iter().flat_map(|value| value.to_le_bytes()).collect();
+    assert!(npy.starts_with(b"\x93NUMPY") && npy.ends_with(&bytes));
+    let names = std::fs::read_to_string(folder.path().join("f.csv")).unwrap();
+    assert_eq!(names.lines().count(), 11, "{names}");
+    assert!(names.contains("blue") && names.contains("red"), "{names}");
+}
+
+#[test]
+fn neighbours_and_a_probe_tell_colours_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    succeed(pretrain(&run, &["--set", "train.epochs=2"]));
+    let data = folder.path().join("data");
+    coloured(&data, "train", COLOURS, 20);
+    coloured(&data, "val", COLOURS, 6);
+    let fixed = ["--weights", path(&run), "--data", path(&data), "--json"];
+    let knn = json(&succeed(semaim(
+        &[&["knn", "--k", "3,5"], &fixed[..]].concat(),
+    )));
+    assert_eq!((&knn["bank"], &knn["queries"]), (&40.into(), &12.into()));
+    assert_eq!(knn["knn"][1]["k"], 5);
+    assert_eq!(knn["knn"][0]["top1"], 1.0, "{knn}");
+    let arguments = [
+        &["probe", "--epochs", "20", "--probe-batch-size", "8"],
+        &fixed[..],
+    ]
+    .concat();
+    let first = succeed(semaim(&arguments));
+    let probe = json(&first);
+    assert_eq!(probe["tested_on"], 12);
+    assert_eq!(probe["grid"].as_array().unwrap().len(), 24);
+    assert_eq!(probe["top1"], 1.0, "{probe}");
+    assert_eq!(first.stdout, succeed(semaim(&arguments)).stdout);
+}
+
+#[test]
+fn files_of_vectors_are_searched_without_an_encoder() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    succeed(pretrain(&run, &["--set", "train.epochs=2"]));
+    let data = folder.path().join("data");
+    coloured(&data, "train", COLOURS, 8);
+    coloured(&data, "val", COLOURS, 4);
+    let weights = ["--weights", path(&run), "--data", path(&data)];
+    let files = ["train", "eval"].map(|split| {
+        let out = folder.path().join(format!("{split}.safetensors"));
+        let arguments = ["embed", "--split", split, "--out", path(&out)];
+        succeed(semaim(&[&arguments[..], &weights].concat()));
+        out
+    });
+    let direct = json(&succeed(semaim(
+        &[&["knn", "--json", "--k", "3"], &weights[..]].concat(),
+    )));
+    let from_files = json(&succeed(semaim(&[
+        "knn",
+        "--json",
+        "--k",
+        "3",
+        "--bank",
+        path(&files[0]),
+        "--queries",
+        path(&files[1]),
+    ])));
+    assert_eq!(direct["knn"], from_files["knn"]);
+    assert_eq!(from_files["queries"], 8);
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_refused_before_any_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    succeed(pretrain(&run, &["--set", "train.epochs=2"]));
+    let data = folder.path().join("data");
+    coloured(&data, "train", COLOURS, 3);
+    coloured(
+        &data,
+        "val",
+        &[("blue", [180, 0, 0]), ("green", [0, 180, 0])],
+        3,
+    );
+    let on = |command: &'static str, weights: &Path, data: &Path| {
+        semaim(&[command, "--weights", path(weights), "--data", path(data)])
+    };
+    for command in ["knn", "probe"] {
+        refuse(on(command, &run, &data), &["green", "red"]);
+        refuse(on(command, &folder.path().join("none"), &data), &["none"]);
+        let flat = data.join("train/red");
+        refuse(on(command, &run, &flat), &["labels"]);
+    }
+    let same = folder.path().join("same");
+    coloured(&same, "train", COLOURS, 3);
+    coloured(&same, "val", COLOURS, 3);
+    let mut command = on("knn", &run, &same);
+    command.args(["--k", "50"]);
+    refuse(command, &["50"]);
+    let mut command = on("probe", &run, &same);
+    command.args(["--lr", "-1"]);
+    refuse(command, &[]);
+    let one = folder.path().join("one");
+    coloured(&one, "train", &COLOURS[..1], 30);
+    coloured(&one, "val", &COLOURS[..1], 3);
+    refuse(on("probe", &run, &one), &["one class"]);
+    let damaged = folder.path().join("damaged.safetensors");
+    std::fs::write(&damaged, b"no weights").unwrap();
+    refuse(on("knn", &damaged, &same), &["damaged.safetensors"]);
+    let out = folder.path().join("vectors.txt");
+    let mut command = on("embed", &run, &same);
+    command.args(["--out", path(&out)]);
+    refuse(command, &["vectors.txt"]);
+    assert!(!out.exists());
+}
