@@ -17,7 +17,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Pre-train an encoder on a folder of images; without arguments, on generated images, in a few minutes.
+    /// Pre-train an encoder on a folder of images; without arguments, on generated images, in a minute or two.
     ///
     /// The same command in the same --out goes on where it stopped, whatever stopped it.
     Pretrain(PretrainArgs),
