@@ -5,6 +5,8 @@
 ``--python`` is a Python with PyTorch; this script itself needs only the standard library. Each run is a process of its
 own, which warms up, measures a few steps and gives their median; a pair is one run of each. The machine should do
 nothing else. One line of JSON per comparison goes to ``--json FILE``, with every pair.
+
+``--loader DIR`` compares the preparation of training views from a folder of photographs on one core instead.
 """
 
 import argparse
@@ -26,6 +28,7 @@ OPPONENTS = {
     "tuned+compile": ["--way", "tuned", "--compile"],
 }
 STEP = pathlib.Path(__file__).with_name("step.py")
+LOADER = pathlib.Path(__file__).with_name("loader.py")
 
 
 def run(command):
@@ -33,6 +36,25 @@ def run(command):
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare_loaders(args):
+    print(f"{'opponent':<16}{'semaim /s':>10}{'theirs /s':>11}{'ratio':>8}{'from':>8}{'to':>7}")
+    sizes = ["--data", args.loader, "--image-size", "224", "--images", "1500"]
+    for opponent in ["pillow", "torchvision"]:
+        pairs = []
+        for _ in range(args.pairs):
+            ours = run([args.semaim, "bench", "loader", *sizes, "--workers", "1", "--json"])
+            theirs = run([args.python, LOADER, *sizes, "--way", opponent])
+            pairs.append((ours["loader"][0]["images_per_second"], theirs["images_per_second"]))
+        ours, theirs = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
+        ratios = sorted(ours / theirs for ours, theirs in pairs)
+        ratio = statistics.median(ratios)
+        print(f"{opponent:<16}{ours:>10.0f}{theirs:>11.0f}{ratio:>8.2f}{ratios[0]:>8.2f}{ratios[-1]:>7.2f}", flush=True)
+        if args.json:
+            line = {"work": "loader", "data": args.loader, "opponent": opponent, "ratio": ratio, "pairs": pairs}
+            with args.json.open("a") as out:
+                out.write(json.dumps(line) + "\n")
 
 
 def main():
@@ -43,9 +65,13 @@ def main():
     parser.add_argument("--opponents", nargs="+", choices=OPPONENTS, default=["authors", "tuned"])
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3, help="measured steps per run")
+    parser.add_argument("--loader", metavar="DIR", help="compare loaders on these photographs, and nothing else")
     parser.add_argument("--threads", type=int, help="of both; all of the machine's without it")
     parser.add_argument("--json", type=pathlib.Path, help="a file to add lines to")
     args = parser.parse_args()
+    if args.loader:
+        compare_loaders(args)
+        return
     print(f"{'work':<16}{'opponent':<16}{'semaim s':>10}{'PyTorch s':>11}{'ratio':>8}{'from':>8}{'to':>7}{'memory':>8}")
     for name in args.work:
         work, model, batch = WORK[name]
