@@ -38,23 +38,31 @@ def run(command):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def alternate(args, ours, theirs):
+    return [(run(ours), run(theirs)) for _ in range(args.pairs)]
+
+
+def keep(args, line):
+    if args.json:
+        with args.json.open("a") as out:
+            out.write(json.dumps(line) + "\n")
+
+
 def compare_loaders(args):
     print(f"{'opponent':<16}{'semaim /s':>10}{'theirs /s':>11}{'ratio':>8}{'from':>8}{'to':>7}")
     sizes = ["--data", args.loader, "--image-size", "224", "--images", "1500"]
     for opponent in ["pillow", "torchvision"]:
-        pairs = []
-        for _ in range(args.pairs):
-            ours = run([args.semaim, "bench", "loader", *sizes, "--workers", "1", "--json"])
-            theirs = run([args.python, LOADER, *sizes, "--way", opponent])
-            pairs.append((ours["loader"][0]["images_per_second"], theirs["images_per_second"]))
+        ours_command = [args.semaim, "bench", "loader", *sizes, "--workers", "1", "--json"]
+        theirs_command = [args.python, LOADER, *sizes, "--way", opponent]
+        pairs = [
+            (ours["loader"][0]["images_per_second"], theirs["images_per_second"])
+            for ours, theirs in alternate(args, ours_command, theirs_command)
+        ]
         ours, theirs = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
         ratios = sorted(ours / theirs for ours, theirs in pairs)
         ratio = statistics.median(ratios)
         print(f"{opponent:<16}{ours:>10.0f}{theirs:>11.0f}{ratio:>8.2f}{ratios[0]:>8.2f}{ratios[-1]:>7.2f}", flush=True)
-        if args.json:
-            line = {"work": "loader", "data": args.loader, "opponent": opponent, "ratio": ratio, "pairs": pairs}
-            with args.json.open("a") as out:
-                out.write(json.dumps(line) + "\n")
+        keep(args, {"work": "loader", "data": args.loader, "opponent": opponent, "ratio": ratio, "pairs": pairs})
 
 
 def main():
@@ -82,9 +90,7 @@ def main():
             threads = ["--threads", str(args.threads)] if args.threads else []
             ours_command = [args.semaim, "bench", work, *sizes, *threads, "--no-bound", "--json"]
             theirs_command = [args.python, STEP, "--work", work, *sizes, *threads, *OPPONENTS[opponent]]
-            pairs = []
-            for _ in range(args.pairs):
-                pairs.append((run(ours_command), run(theirs_command)))
+            pairs = alternate(args, ours_command, theirs_command)
             ours = statistics.median(pair[0]["seconds"] for pair in pairs)
             theirs = statistics.median(pair[1]["seconds"] for pair in pairs)
             ratios = sorted(pair[1]["seconds"] / pair[0]["seconds"] for pair in pairs)
@@ -94,19 +100,17 @@ def main():
                 f"{name:<16}{opponent:<16}{ours:>10.3f}{theirs:>11.3f}{ratio:>8.2f}{ratios[0]:>8.2f}{ratios[-1]:>7.2f}{memory:>8.2f}",
                 flush=True,
             )
-            if args.json:
-                line = {
-                    "work": name,
-                    "opponent": opponent,
-                    "semaim_seconds": ours,
-                    "pytorch_seconds": theirs,
-                    "ratio": ratio,
-                    "ratios": ratios,
-                    "memory_ratio": memory,
-                    "pairs": pairs,
-                }
-                with args.json.open("a") as out:
-                    out.write(json.dumps(line) + "\n")
+            line = {
+                "work": name,
+                "opponent": opponent,
+                "semaim_seconds": ours,
+                "pytorch_seconds": theirs,
+                "ratio": ratio,
+                "ratios": ratios,
+                "memory_ratio": memory,
+                "pairs": pairs,
+            }
+            keep(args, line)
 
 
 main()

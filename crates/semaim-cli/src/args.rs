@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use semaim::config::Size;
 use semaim_eval::embed::Representation;
+use semaim_eval::probe::ProbeOptions;
 use semaim_kernels::{Kernels, Recompute};
 
 /// Semantic-aware autoregressive pre-training of vision transformers (SemAIM, AAAI 2024).
@@ -183,20 +184,20 @@ pub(crate) struct ProbeArgs {
     #[arg(long, value_enum, default_value = "mean")]
     pub(crate) feature: FeatureArg,
     /// Passes over the training vectors
-    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, default_value_t = ProbeOptions::default().epochs as u32, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) epochs: u32,
     /// Vectors per step, if there are as many
-    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    #[arg(long, default_value_t = ProbeOptions::default().batch_size as u32, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub(crate) probe_batch_size: u32,
     /// Learning rates per 256 vectors to choose from
-    #[arg(long, value_delimiter = ',', default_values_t = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0])]
+    #[arg(long, value_delimiter = ',', default_values_t = ProbeOptions::default().base_lrs)]
     pub(crate) lr: Vec<f64>,
     /// Weight decays to choose from
-    #[arg(long, value_delimiter = ',', default_values_t = [0.0, 1e-5, 1e-4, 1e-3])]
+    #[arg(long, value_delimiter = ',', default_values_t = ProbeOptions::default().weight_decays)]
     pub(crate) weight_decay: Vec<f64>,
     /// One training image in this many is held back to choose with
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
-    pub(crate) held_back: u32,
+    #[arg(long, default_value_t = ProbeOptions::default().held_back, value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
+    pub(crate) held_back: u64,
     /// Seed of the first weights, of the order of the vectors and of divisions
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,

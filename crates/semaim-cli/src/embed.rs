@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::args::{EmbedArgs, SplitArg};
 use crate::encoder::Loaded;
 use crate::exit::Exit;
-use crate::progress::counting_bar;
+use crate::progress::{count_batch, counting_bar};
 
 pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
     let loaded = Loaded::of(&args.encoder)?;
@@ -37,9 +37,6 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
     let encoder = &loaded.encoder.vit;
     for batch in Embedder::start(encoder, &source, items, &augment, options, &loaded.device) {
         let batch = batch.map_err(Exit::ours)?;
-        for bad in &batch.bad {
-            bar.suspend(|| eprintln!("left out {}: {}", bad.name, bad.error));
-        }
         unreadable += batch.bad.len();
         let vectors = batch.features.chunks(batch.width.max(1));
         for ((vector, &item), label) in vectors.zip(&batch.items).zip(&batch.labels) {
@@ -48,7 +45,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
             let name = source.name(item as usize);
             writer.add(vector, &name, label).map_err(Exit::user)?;
         }
-        bar.inc((batch.items.len() + batch.bad.len()) as u64);
+        count_batch(&bar, &batch);
     }
     bar.finish_and_clear();
     let names = writer.names_path();

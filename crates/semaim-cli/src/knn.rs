@@ -1,6 +1,5 @@
 //! `semaim knn`.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -12,12 +11,16 @@ use serde_json::{Value, json};
 use crate::args::KnnArgs;
 use crate::encoder::Loaded;
 use crate::exit::Exit;
-use crate::sides::{Side, embed_sides};
+use crate::sides::embed_sides;
 
 pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     let start = Instant::now();
     let (bank, queries, device) = match (&args.bank, &args.queries, &args.encoder) {
-        (Some(bank), Some(queries), _) => (read(bank)?, read(queries)?, Device::flex()),
+        (Some(bank), Some(queries), _) => (
+            read_labelled(bank).map_err(Exit::user)?,
+            read_labelled(queries).map_err(Exit::user)?,
+            Device::flex(),
+        ),
         (_, _, Some(encoder)) => {
             let loaded = Loaded::of(encoder)?;
             let data = args.data.as_deref().unwrap_or("shapes");
@@ -33,14 +36,8 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     let embedded = start.elapsed().as_secs_f64();
     let ks: Vec<usize> = args.k.iter().map(|&k| k as usize).collect();
     let start = Instant::now();
-    let accuracies = knn(
-        bank.labelled(),
-        queries.labelled(),
-        &ks,
-        args.temperature,
-        &device,
-    )
-    .map_err(Exit::user)?;
+    let accuracies =
+        knn(bank.view(), queries.view(), &ks, args.temperature, &device).map_err(Exit::user)?;
     let searched = start.elapsed().as_secs_f64();
     if args.json {
         let rows: Vec<Value> = ks
@@ -73,12 +70,4 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn read(path: &Path) -> Result<Side, Exit> {
-    let vectors = read_labelled(path).map_err(Exit::user)?;
-    Ok(Side {
-        features: vectors.features,
-        labels: vectors.labels,
-    })
 }

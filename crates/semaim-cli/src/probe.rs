@@ -19,16 +19,15 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
         batch_size: args.probe_batch_size as usize,
         base_lrs: args.lr.clone(),
         weight_decays: args.weight_decay.clone(),
-        held_back: u64::from(args.held_back),
+        held_back: args.held_back,
         seed: args.seed,
     };
-    let train = sides.train.labelled();
-    let result = probe(train, sides.eval.labelled(), &options, &loaded.device).map_err(
-        |error| match error {
+    let train = sides.train.view();
+    let result =
+        probe(train, sides.eval.view(), &options, &loaded.device).map_err(|error| match error {
             ProbeError::Device(error) => Exit::ours(error),
             error => Exit::user(error),
-        },
-    )?;
+        })?;
     if args.json {
         println!("{}", as_json(&result, sides.eval.labels.len()));
     } else {

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use semaim::model::Semaim;
 use semaim_checkpoint::atomic;
 use semaim_eval::embed::{EmbedOptions, Embeddings, embed};
-use semaim_eval::knn::{Accuracy, Labelled, knn};
+use semaim_eval::knn::{Accuracy, knn};
 use semaim_eval::labelled::{LabelledSets, Part};
 use semaim_eval::orders::learned_orders;
 use semaim_train::config::PretrainConfig;
@@ -110,21 +110,13 @@ impl<'a> Console<'a> {
         model: &Semaim,
         sets: &LabelledSets,
     ) -> Result<Accuracy, Box<dyn std::error::Error + Send + Sync>> {
-        let bank = self.embed(model, &sets.bank)?;
-        let queries = self.embed(model, &sets.queries)?;
-        let (bank_features, bank_labels) = bank.labelled();
-        let (query_features, query_labels) = queries.labelled();
+        let bank = self.embed(model, &sets.bank)?.labelled();
+        let queries = self.embed(model, &sets.queries)?.labelled();
         // A small bank has fewer images than the usual number of neighbours.
-        let k = self.config.eval.knn_k.min(bank_labels.len().max(1));
+        let k = self.config.eval.knn_k.min(bank.labels.len().max(1));
         let accuracies = knn(
-            Labelled {
-                features: &bank_features,
-                labels: &bank_labels,
-            },
-            Labelled {
-                features: &query_features,
-                labels: &query_labels,
-            },
+            bank.view(),
+            queries.view(),
             &[k],
             self.config.eval.knn_temperature,
             self.device,
@@ -183,6 +175,14 @@ pub(crate) fn counting_bar(images: u64) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+/// Moves a bar on by a batch and names its images that could not be read.
+pub(crate) fn count_batch(bar: &ProgressBar, batch: &Embeddings) {
+    for bad in &batch.bad {
+        bar.suspend(|| eprintln!("left out {}: {}", bad.name, bad.error));
+    }
+    bar.inc((batch.items.len() + batch.bad.len()) as u64);
 }
 
 impl Watcher for Console<'_> {

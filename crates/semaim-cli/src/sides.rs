@@ -2,32 +2,17 @@
 
 use semaim_data::Split;
 use semaim_eval::embed::{EmbedOptions, Embedder, Embeddings, Representation};
-use semaim_eval::knn::Labelled;
 use semaim_eval::labelled::{LabelledSets, Part};
+use semaim_eval::vectors::LabelledVectors;
 
 use crate::encoder::Loaded;
 use crate::exit::Exit;
-use crate::progress::counting_bar;
+use crate::progress::{count_batch, counting_bar};
 
-/// Vectors and classes of the images on one side.
-pub(crate) struct Side {
-    pub(crate) features: Vec<f32>,
-    pub(crate) labels: Vec<u32>,
-}
-
-impl Side {
-    pub(crate) fn labelled(&self) -> Labelled<'_> {
-        Labelled {
-            features: &self.features,
-            labels: &self.labels,
-        }
-    }
-}
-
-/// A data set.
+/// A data set as vectors with classes.
 pub(crate) struct Sides {
-    pub(crate) train: Side,
-    pub(crate) eval: Side,
+    pub(crate) train: LabelledVectors,
+    pub(crate) eval: LabelledVectors,
 }
 
 /// Embeds a labelled data set. `seed` divides one without splits.
@@ -50,22 +35,16 @@ pub(crate) fn embed_sides(
         ..loaded.options
     };
     let bar = counting_bar((sets.bank.items.len() + sets.queries.items.len()) as u64);
-    let side = |part: &Part| -> Result<Side, Exit> {
+    let side = |part: &Part| -> Result<LabelledVectors, Exit> {
         let mut all = Embeddings::default();
         let items = part.items.iter().copied();
         let (vit, augment) = (&loaded.encoder.vit, loaded.augment());
         for batch in Embedder::start(vit, &part.source, items, &augment, options, &loaded.device) {
             let batch = batch.map_err(Exit::ours)?;
-            for bad in &batch.bad {
-                bar.suspend(|| eprintln!("left out {}: {}", bad.name, bad.error));
-            }
-            bar.inc((batch.items.len() + batch.bad.len()) as u64);
-            all.width = all.width.max(batch.width);
-            all.features.extend(batch.features);
-            all.labels.extend(batch.labels);
+            count_batch(&bar, &batch);
+            all.append(batch);
         }
-        let (features, labels) = all.labelled();
-        Ok(Side { features, labels })
+        Ok(all.labelled())
     };
     let sides = Sides {
         train: side(&sets.bank)?,

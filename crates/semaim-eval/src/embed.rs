@@ -8,6 +8,8 @@ use semaim::vit::Vit;
 use semaim_data::{Augment, BadImage, EvaluationLoader, LoaderError, Source};
 use semaim_train::config::Feature;
 
+use crate::vectors::LabelledVectors;
+
 /// What represents an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Representation {
@@ -70,21 +72,32 @@ pub struct Embeddings {
 }
 
 impl Embeddings {
-    /// Features and labels of the images that have a label.
-    pub fn labelled(self) -> (Vec<f32>, Vec<u32>) {
+    /// Adds the images of another batch of the same encoder.
+    pub fn append(&mut self, batch: Self) {
+        self.width = self.width.max(batch.width);
+        self.features.extend(batch.features);
+        self.items.extend(batch.items);
+        self.labels.extend(batch.labels);
+        self.bad.extend(batch.bad);
+    }
+
+    /// The images that have a label.
+    pub fn labelled(self) -> LabelledVectors {
         if self.labels.iter().all(Option::is_some) {
-            return (self.features, self.labels.into_iter().flatten().collect());
+            return LabelledVectors {
+                features: self.features,
+                labels: self.labels.into_iter().flatten().collect(),
+            };
         }
-        let mut features = Vec::new();
-        let mut labels = Vec::new();
+        let mut vectors = LabelledVectors::default();
         let rows = self.features.chunks(self.width.max(1));
         for (row, label) in rows.zip(self.labels) {
             if let Some(label) = label {
-                features.extend_from_slice(row);
-                labels.push(label);
+                vectors.features.extend_from_slice(row);
+                vectors.labels.push(label);
             }
         }
-        (features, labels)
+        vectors
     }
 }
 
@@ -196,12 +209,7 @@ pub fn embed(
     let items = items.iter().copied();
     let mut all = Embeddings::default();
     for batch in Embedder::start(encoder, source, items, augment, options, device) {
-        let batch = batch?;
-        all.width = all.width.max(batch.width);
-        all.features.extend(batch.features);
-        all.items.extend(batch.items);
-        all.labels.extend(batch.labels);
-        all.bad.extend(batch.bad);
+        all.append(batch?);
     }
     Ok(all)
 }

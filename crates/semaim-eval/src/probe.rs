@@ -5,11 +5,14 @@
 //! them is trained at the same time: the layers stand side by side in one matrix. Part of the training images is held
 //! back to choose among them; what is chosen meets the test images once.
 
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
-use semaim::parameters::{WeightError, to_host};
+mod grid;
+
+use burn::tensor::Device;
+use semaim::parameters::WeightError;
 use semaim_random::{Draw, Purpose};
 
 use crate::knn::{Accuracy, Labelled};
+use grid::{Grid, Set};
 
 /// How a probe is trained.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,13 +105,6 @@ pub enum ProbeError {
     Device(#[from] WeightError),
 }
 
-/// Share of the running statistics that each batch replaces, as in PyTorch.
-const MOMENTUM_OF_STATISTICS: f32 = 0.1;
-/// Added to variances, as in PyTorch.
-const EPSILON: f32 = 1e-6;
-/// SGD's momentum.
-const MOMENTUM: f32 = 0.9;
-
 /// Trains a grid of probes and tests the best.
 ///
 /// # Errors
@@ -121,8 +117,7 @@ pub fn probe(
 ) -> Result<Probe, ProbeError> {
     check(options)?;
     let held = |i: &usize| {
-        options.held_back > 0
-            && Draw::new(options.seed, 0, *i as u64, Purpose::Split).below(options.held_back) == 0
+        Draw::new(options.seed, 0, *i as u64, Purpose::Split).below(options.held_back) == 0
     };
     let (held_back, kept): (Vec<usize>, Vec<usize>) = (0..train.labels.len()).partition(held);
     if kept.is_empty() || held_back.is_empty() || test.labels.is_empty() {
@@ -196,179 +191,6 @@ fn check(options: &ProbeOptions) -> Result<(), ProbeError> {
         return Ok(());
     };
     Err(ProbeError::Options { what: problem })
-}
-
-/// Images as the probe sees them.
-struct Set {
-    width: usize,
-    features: Vec<f32>,
-    /// Places among the classes.
-    labels: Vec<usize>,
-}
-
-impl Set {
-    fn of(set: Labelled<'_>, of: &[usize], width: usize, classes: &[u32]) -> Self {
-        let mut features = Vec::with_capacity(of.len() * width);
-        let mut labels = Vec::with_capacity(of.len());
-        for &i in of {
-            features.extend_from_slice(&set.features[i * width..][..width]);
-            labels.push(classes.partition_point(|class| *class < set.labels[i]));
-        }
-        Self {
-            width,
-            features,
-            labels,
-        }
-    }
-
-    fn rows(&self, of: &[usize], device: &Device) -> Tensor<2> {
-        let mut values = Vec::with_capacity(of.len() * self.width);
-        for &i in of {
-            values.extend_from_slice(&self.features[i * self.width..][..self.width]);
-        }
-        Tensor::from_data(TensorData::new(values, [of.len(), self.width]), device)
-    }
-}
-
-/// Linear layers side by side.
-struct Grid {
-    /// `[width, settings * classes]`.
-    weight: Tensor<2>,
-    /// `[1, settings * classes]`.
-    bias: Tensor<2>,
-    weight_speed: Tensor<2>,
-    bias_speed: Tensor<2>,
-    /// Of the features, `[1, width]`.
-    mean: Tensor<2>,
-    variance: Tensor<2>,
-    /// Per column, `[1, settings * classes]`.
-    rates: Tensor<2>,
-    decays: Tensor<2>,
-    settings: usize,
-    classes: usize,
-}
-
-impl Grid {
-    fn new(
-        width: usize,
-        classes: usize,
-        settings: &[(f64, f64)],
-        seed: u64,
-        device: &Device,
-    ) -> Self {
-        let columns = settings.len() * classes;
-        let mut draw = Draw::new(seed, 0, 0, Purpose::Init);
-        // The same first weights for every setting, normal with deviation 0.01.
-        let first: Vec<f32> = (0..width * classes)
-            .map(|_| 0.01 * draw.normal() as f32)
-            .collect();
-        let weight: Vec<f32> = first
-            .chunks(classes)
-            .flat_map(|row| std::iter::repeat_n(row, settings.len()).flatten().copied())
-            .collect();
-        let per_column = |get: fn(&(f64, f64)) -> f64| {
-            let values: Vec<f32> = settings
-                .iter()
-                .flat_map(|setting| std::iter::repeat_n(get(setting) as f32, classes))
-                .collect();
-            Tensor::from_data(TensorData::new(values, [1, columns]), device)
-        };
-        let zeros = |rows| Tensor::zeros([rows, columns], device);
-        Self {
-            weight: Tensor::from_data(TensorData::new(weight, [width, columns]), device),
-            bias: zeros(1),
-            weight_speed: zeros(width),
-            bias_speed: zeros(1),
-            mean: Tensor::zeros([1, width], device),
-            variance: Tensor::ones([1, width], device),
-            rates: per_column(|setting| setting.0),
-            decays: per_column(|setting| setting.1),
-            settings: settings.len(),
-            classes,
-        }
-    }
-
-    fn train(&mut self, set: &Set, options: &ProbeOptions, device: &Device) {
-        let count = set.labels.len();
-        let batch_size = options.batch_size.min(count);
-        let steps = count / batch_size;
-        for epoch in 0..options.epochs {
-            let mut order: Vec<usize> = (0..count).collect();
-            Draw::new(options.seed, epoch as u64, 0, Purpose::Shuffle).shuffle(&mut order);
-            for (step, batch) in order.chunks_exact(batch_size).enumerate() {
-                let time = (epoch as f64 + step as f64 / steps as f64) / options.epochs as f64;
-                let cosine = 0.5 * (1.0 + (std::f64::consts::PI * time).cos());
-                self.step(set, batch, cosine * batch_size as f64 / 256.0, device);
-            }
-        }
-    }
-
-    fn step(&mut self, set: &Set, batch: &[usize], rate: f64, device: &Device) {
-        let x = set.rows(batch, device);
-        let count = batch.len();
-        let mean = x.clone().mean_dim(0);
-        let centred = x - mean.clone();
-        let squares = centred.clone().powi_scalar(2).sum_dim(0);
-        let x = centred / (squares.clone() / count as f32 + EPSILON).sqrt();
-        let blend = |old: Tensor<2>, new: Tensor<2>| {
-            old * (1.0 - MOMENTUM_OF_STATISTICS) + new * MOMENTUM_OF_STATISTICS
-        };
-        self.mean = blend(self.mean.clone(), mean);
-        // The unbiased variance is kept, the biased one normalises, as in PyTorch.
-        self.variance = blend(self.variance.clone(), squares / (count.max(2) - 1) as f32);
-        let logits = x.clone().matmul(self.weight.clone()) + self.bias.clone();
-        let logits = logits.reshape([count, self.settings, self.classes]);
-        let labels: Vec<i64> = batch.iter().map(|&i| set.labels[i] as i64).collect();
-        let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [count]), device);
-        let truth = labels.one_hot::<2>(self.classes).float();
-        let truth = truth.reshape([count, 1, self.classes]);
-        let wrong = (activation::softmax(logits, 2) - truth) / count as f32;
-        let wrong = wrong.reshape([count, self.settings * self.classes]);
-        let weight_gradient =
-            x.transpose().matmul(wrong.clone()) + self.weight.clone() * self.decays.clone();
-        let bias_gradient = wrong.sum_dim(0) + self.bias.clone() * self.decays.clone();
-        self.weight_speed = self.weight_speed.clone() * MOMENTUM + weight_gradient;
-        self.bias_speed = self.bias_speed.clone() * MOMENTUM + bias_gradient;
-        let rates = self.rates.clone() * rate as f32;
-        self.weight = self.weight.clone() - self.weight_speed.clone() * rates.clone();
-        self.bias = self.bias.clone() - self.bias_speed.clone() * rates;
-    }
-
-    /// The accuracy of each setting.
-    fn accuracies(&self, set: &Set, device: &Device) -> Result<Vec<Accuracy>, ProbeError> {
-        let all: Vec<usize> = (0..set.labels.len()).collect();
-        let mut hits = vec![[0_usize; 2]; self.settings];
-        let deviation = (self.variance.clone() + EPSILON).sqrt();
-        for batch in all.chunks(4096) {
-            let x = (set.rows(batch, device) - self.mean.clone()) / deviation.clone();
-            let logits = x.matmul(self.weight.clone()) + self.bias.clone();
-            let logits = to_host("logits", logits)?.values;
-            for (row, &i) in logits.chunks(self.settings * self.classes).zip(batch) {
-                for (hits, logits) in hits.iter_mut().zip(row.chunks(self.classes)) {
-                    let own = logits[set.labels[i]];
-                    // A logit that is no number beats nothing.
-                    let ahead = |(class, &other): (usize, &f32)| {
-                        other > own || own.is_nan() || (other == own && class < set.labels[i])
-                    };
-                    let before = logits
-                        .iter()
-                        .enumerate()
-                        .filter(|&pair| ahead(pair))
-                        .count();
-                    hits[0] += usize::from(before == 0);
-                    hits[1] += usize::from(before < 5);
-                }
-            }
-        }
-        let share = |hits: usize| hits as f64 / set.labels.len() as f64;
-        Ok(hits
-            .into_iter()
-            .map(|[top1, top5]| Accuracy {
-                top1: share(top1),
-                top5: share(top5),
-            })
-            .collect())
-    }
 }
 
 #[cfg(test)]

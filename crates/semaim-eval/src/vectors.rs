@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::knn::Labelled;
+
 /// Room for a header that is written last.
 const HEADER: usize = 1024;
 
@@ -250,12 +252,22 @@ fn npy_header(count: usize, shape: &[usize]) -> Vec<u8> {
 }
 
 /// Vectors with labels, from a `.safetensors` file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LabelledVectors {
     /// `[images, width]`, row by row.
     pub features: Vec<f32>,
     /// The class of each image.
     pub labels: Vec<u32>,
+}
+
+impl LabelledVectors {
+    /// A view of them.
+    pub fn view(&self) -> Labelled<'_> {
+        Labelled {
+            features: &self.features,
+            labels: &self.labels,
+        }
+    }
 }
 
 /// Reads a `.safetensors` file of vectors whose images all have labels. Nothing but the numbers themselves is held in

@@ -1,6 +1,6 @@
 //! Commands that use a finished encoder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -14,6 +14,13 @@ fn json(ran: &Ran) -> Value {
 
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// A run of the small model in `folder`.
+fn trained(folder: &Path) -> PathBuf {
+    let run = folder.join("run");
+    succeed(pretrain(&run, &["--set", "train.epochs=2"]));
+    run
 }
 
 /// Class folders with `count` pictures each, of a colour per class.
@@ -35,11 +42,10 @@ const COLOURS: &[(&str, [u8; 3])] = &[("blue", [180, 0, 0]), ("red", [0, 0, 180]
 #[test]
 fn vectors_are_the_same_in_every_form_and_batch_and_of_every_kernel() {
     let folder = tempfile::tempdir().unwrap();
-    let run = folder.path().join("run");
-    succeed(pretrain(&run, &[]));
+    let run = trained(folder.path());
     let data = folder.path().join("data");
     coloured(&data, "train", COLOURS, 5);
-    let embed = |name: &str, more: &[&str]| -> std::path::PathBuf {
+    let embed = |name: &str, more: &[&str]| -> PathBuf {
         let out = folder.path().join(name);
         let fixed = ["embed", "--weights", path(&run), "--data", path(&data)];
         let arguments = [&fixed[..], &["--out", path(&out)], more].concat();
@@ -84,8 +90,7 @@ fn vectors_are_the_same_in_every_form_and_batch_and_of_every_kernel() {
 #[test]
 fn neighbours_and_a_probe_tell_colours_apart() {
     let folder = tempfile::tempdir().unwrap();
-    let run = folder.path().join("run");
-    succeed(pretrain(&run, &["--set", "train.epochs=2"]));
+    let run = trained(folder.path());
     let data = folder.path().join("data");
     coloured(&data, "train", COLOURS, 20);
     coloured(&data, "val", COLOURS, 6);
@@ -112,8 +117,7 @@ fn neighbours_and_a_probe_tell_colours_apart() {
 #[test]
 fn files_of_vectors_are_searched_without_an_encoder() {
     let folder = tempfile::tempdir().unwrap();
-    let run = folder.path().join("run");
-    succeed(pretrain(&run, &["--set", "train.epochs=2"]));
+    let run = trained(folder.path());
     let data = folder.path().join("data");
     coloured(&data, "train", COLOURS, 8);
     coloured(&data, "val", COLOURS, 4);
@@ -144,8 +148,7 @@ fn files_of_vectors_are_searched_without_an_encoder() {
 #[test]
 fn what_cannot_be_evaluated_is_refused_before_any_work() {
     let folder = tempfile::tempdir().unwrap();
-    let run = folder.path().join("run");
-    succeed(pretrain(&run, &["--set", "train.epochs=2"]));
+    let run = trained(folder.path());
     let data = folder.path().join("data");
     coloured(&data, "train", COLOURS, 3);
     coloured(

@@ -2,8 +2,8 @@
 //!
 //! The right-hand side is packed into *panels*: 16 columns side by side, row after row, so that the innermost loop
 //! reads it in one stream. The left-hand side is read where it lies. A tile of [`Arithmetic::TILE_ROWS`] rows and
-//! one or two panels of the result stays in registers while the sum over the depth is formed; the panel stays in the nearest
-//! cache while all rows pass by, and the next panel is fetched meanwhile.
+//! one or two panels of the result stays in registers while the sum over the depth is formed; the panels stay in a near
+//! cache while all rows pass by, and the next ones are fetched meanwhile.
 //!
 //! Each number of the result is one sum in the order of the depth, whatever the sizes of tiles: cutting a product into
 //! pieces along rows or columns does not change a bit of it.

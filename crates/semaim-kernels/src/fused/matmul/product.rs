@@ -259,7 +259,6 @@ fn sweep<A: Arithmetic, L: Layout>(task: &Task<'_>) {
                 start,
                 depth,
                 column,
-                first: start == 0,
             };
             if A::TILE_PANELS == 2 && task.columns - column > PANEL {
                 sweep_rows::<A, L, 2>(task, &place);
@@ -306,8 +305,6 @@ struct Place {
     start: usize,
     depth: usize,
     column: usize,
-    /// Whether this is the first part along the depth.
-    first: bool,
 }
 
 /// Asks for `count` lines of the panel that is `ahead` panels further, from line `from`.
@@ -350,7 +347,13 @@ fn tile_at<A: Arithmetic, L: Layout, const R: usize, const P: usize>(
             .add(place.column / PANEL * task.b_stride + place.start * PANEL);
         let sums = tile::<A, L, R, P>(place.depth, (a, task.a_stride), (b, task.b_stride));
         for (panel, sums) in sums.iter().enumerate() {
-            store::<A, R>(task, place, row, place.column + panel * PANEL, sums);
+            store::<A, R>(
+                task,
+                place.start == 0,
+                row,
+                place.column + panel * PANEL,
+                sums,
+            );
         }
     }
 }
@@ -386,7 +389,8 @@ unsafe fn tile<A: Arithmetic, L: Layout, const R: usize, const P: usize>(
     sums
 }
 
-/// Writes a tile's sums in one panel as [`Finish`] says.
+/// Writes a tile's sums in one panel as [`Finish`] says. `first` tells the first part along the depth, which the bias
+/// and the base belong to; later parts are added.
 ///
 /// # Safety
 /// The rows from `row` and the panel's columns from `column` must lie within the task's result. The machine must have
@@ -394,20 +398,20 @@ unsafe fn tile<A: Arithmetic, L: Layout, const R: usize, const P: usize>(
 #[inline(always)]
 unsafe fn store<A: Arithmetic, const R: usize>(
     task: &Task<'_>,
-    place: &Place,
+    first: bool,
     row: usize,
     column: usize,
     sums: &[A::Line; R],
 ) {
     let width = PANEL.min(task.columns - column);
-    let bias = if place.first { task.bias } else { &[] };
+    let bias = if first { task.bias } else { &[] };
     let bias = bias.get(column..).unwrap_or_default();
-    let (base, base_stride) = if place.first {
+    let (base, base_stride) = if first {
         (task.base, task.base_stride)
     } else {
         (task.c.cast_const(), task.c_stride)
     };
-    let alone = place.first && task.base.is_null();
+    let alone = first && task.base.is_null();
     // SAFETY: `row ..` are rows and `column .. column + width` are columns of the result and of the base, in every
     // block. A base that is not there is not read.
     unsafe {
