@@ -3,6 +3,7 @@
 //! `cls_token`, `pos_embed`, `patch_embed.proj.*`, `blocks.N.*`, `norm.*`: a `vit_*_patch*` of timm with the same
 //! sizes loads the file with no renaming.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -67,6 +68,14 @@ pub enum EncoderError {
         /// The file.
         path: PathBuf,
     },
+    /// The file says nothing of classes.
+    #[error(
+        "{path} does not name its classes (metadata `semaim.classes`): it is no classifier written by semaim"
+    )]
+    NoClasses {
+        /// The file.
+        path: PathBuf,
+    },
     /// The sizes in the file cannot be read.
     #[error("{path}: the metadata `semaim.vit` is damaged: {message}")]
     Damaged {
@@ -105,6 +114,16 @@ pub fn write_encoder(
     mean: &[f32],
     std: &[f32],
 ) -> Result<(), EncoderError> {
+    TensorFile {
+        weights: weights(&encoder.clone().no_grad())?,
+        metadata: metadata(config, mean, std),
+    }
+    .write(path)?;
+    Ok(())
+}
+
+/// The sizes of a network and the normalisation of its input, as they stand in a file.
+pub(crate) fn metadata(config: &VitConfig, mean: &[f32], std: &[f32]) -> BTreeMap<String, String> {
     let sizes = Sizes {
         image_size: config.image_size,
         patch_size: config.patch_size,
@@ -121,12 +140,7 @@ pub fn write_encoder(
         ("format".to_string(), "pt".to_string()),
         (SIZES.to_string(), serde_json::json!(sizes).to_string()),
     ];
-    TensorFile {
-        weights: weights(&encoder.clone().no_grad())?,
-        metadata: metadata.into_iter().collect(),
-    }
-    .write(path)?;
-    Ok(())
+    metadata.into_iter().collect()
 }
 
 impl Encoder {
@@ -147,51 +161,69 @@ impl Encoder {
         }
         let path = file_path;
         let file = TensorFile::read(&path)?;
-        let text = file
-            .metadata
-            .get(SIZES)
-            .ok_or_else(|| EncoderError::NoSizes { path: path.clone() })?;
-        let damaged = |message: String| EncoderError::Damaged {
-            path: path.clone(),
-            message,
-        };
-        let sizes: Sizes =
-            serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
-        let config = VitConfig {
-            image_size: sizes.image_size,
-            patch_size: sizes.patch_size,
-            channels: sizes.channels,
-            embed_dim: sizes.embed_dim,
-            depth: sizes.depth,
-            num_heads: sizes.num_heads,
-            mlp_ratio: sizes.mlp_ratio,
-        };
-        config.validate().map_err(|source| EncoderError::Sizes {
-            path: path.clone(),
-            source,
-        })?;
-        if sizes.mean.len() != config.channels || sizes.std.len() != config.channels {
-            return Err(damaged(format!(
-                "{} means and {} deviations for {} channels",
-                sizes.mean.len(),
-                sizes.std.len(),
-                config.channels
-            )));
-        }
-        let fits = |source| EncoderError::Mismatch {
-            path: path.clone(),
-            source,
-        };
-        // Sizes from a file are not to be believed before memory is taken for them.
-        check_sizes(&config, &file).map_err(fits)?;
-        let vit = with_weights(Vit::zeros(&config, device), &file.weights).map_err(fits)?;
+        let Described { config, mean, std } = described(&path, &file)?;
+        let vit = with_weights(Vit::zeros(&config, device), &file.weights)
+            .map_err(|source| EncoderError::Mismatch { path, source })?;
         Ok(Self {
             vit,
             config,
-            mean: sizes.mean,
-            std: sizes.std,
+            mean,
+            std,
         })
     }
+}
+
+/// What a file says of its network.
+pub(crate) struct Described {
+    pub(crate) config: VitConfig,
+    pub(crate) mean: Vec<f32>,
+    pub(crate) std: Vec<f32>,
+}
+
+/// Reads and checks what a file says of its network: sizes from a file are not to be believed before memory is taken
+/// for them.
+pub(crate) fn described(path: &Path, file: &TensorFile) -> Result<Described, EncoderError> {
+    let text = file
+        .metadata
+        .get(SIZES)
+        .ok_or_else(|| EncoderError::NoSizes {
+            path: path.to_path_buf(),
+        })?;
+    let damaged = |message: String| EncoderError::Damaged {
+        path: path.to_path_buf(),
+        message,
+    };
+    let sizes: Sizes = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+    let config = VitConfig {
+        image_size: sizes.image_size,
+        patch_size: sizes.patch_size,
+        channels: sizes.channels,
+        embed_dim: sizes.embed_dim,
+        depth: sizes.depth,
+        num_heads: sizes.num_heads,
+        mlp_ratio: sizes.mlp_ratio,
+    };
+    config.validate().map_err(|source| EncoderError::Sizes {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    if sizes.mean.len() != config.channels || sizes.std.len() != config.channels {
+        return Err(damaged(format!(
+            "{} means and {} deviations for {} channels",
+            sizes.mean.len(),
+            sizes.std.len(),
+            config.channels
+        )));
+    }
+    check_sizes(&config, file).map_err(|source| EncoderError::Mismatch {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    Ok(Described {
+        config,
+        mean: sizes.mean,
+        std: sizes.std,
+    })
 }
 
 /// Checks that the file holds the weights that fix every size: the patch embedding, the position table, and the first

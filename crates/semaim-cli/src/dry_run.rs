@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use semaim::size::Parameters;
 use semaim_config::to_toml;
 use semaim_kernels::Kernels;
 use semaim_train::config::PretrainConfig;
@@ -20,8 +19,7 @@ pub(crate) fn print(
     as_json: bool,
 ) -> Result<ExitCode, Exit> {
     let text = to_toml(config)?;
-    let width = config.target().width(&config.model);
-    let parameters = Parameters::of(&config.semaim(), width);
+    let parameters = config.parameters();
     let memory = Memory::estimate(config, kernels);
     let steps = steps_per_epoch * config.train.epochs;
     if as_json {
@@ -50,10 +48,10 @@ pub(crate) fn print(
         memory.total() as f64 / 1e9,
         memory.state as f64 / 1e9,
         memory.activations as f64 / 1e9,
-        config.micro_batch()
+        config.train.micro_batch()
     );
     println!("# steps            {steps_per_epoch} per epoch, {steps} in all");
-    let lr = config.learning_rate();
+    let lr = config.run().learning_rate();
     println!(
         "# learning rate    {:.3e} at its peak, for batches of {}",
         lr.peak, config.train.batch_size

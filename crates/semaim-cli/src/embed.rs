@@ -9,9 +9,9 @@ use semaim_eval::vectors::VectorWriter;
 use serde_json::json;
 
 use crate::args::{EmbedArgs, SplitArg};
+use crate::bar::{count_batch, counting_bar};
 use crate::encoder::Loaded;
 use crate::exit::Exit;
-use crate::progress::{count_batch, counting_bar};
 
 pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
     let loaded = Loaded::of(&args.encoder)?;

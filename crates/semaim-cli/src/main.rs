@@ -1,6 +1,7 @@
 //! The program: arguments to a validated configuration to one call. Nothing else lives here.
 
 mod args;
+mod bar;
 mod bench_loader;
 mod bench_step;
 mod device;

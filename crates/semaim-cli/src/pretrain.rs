@@ -11,11 +11,14 @@ use semaim_data::{Split, open};
 use semaim_eval::labelled::{LabelledError, LabelledSets, Part};
 use semaim_train::config::PretrainConfig;
 use semaim_train::log::read_metrics;
-use semaim_train::pretrain::{Ending, pretrain, steps_per_epoch};
+use semaim_train::pretrain::pretrain;
 use semaim_train::run_dir::RunDir;
+use semaim_train::trainer::{Ending, steps_per_epoch};
+use semaim_train::watch::Observer;
 use serde_json::{Value, json};
 
 use crate::args::PretrainArgs;
+use crate::bar::TrainingBar;
 use crate::exit::{Exit, STOPPED};
 use crate::progress::{Console, KNN_TOP1};
 use crate::{device, dry_run, recipes};
@@ -28,7 +31,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     args.kernels.choose();
     let device = device::parse(&args.device)?;
     let source = open(&config.data.path, Split::Train, &config.open_options())?;
-    let steps_per_epoch = steps_per_epoch(&config, source.len())?;
+    let steps_per_epoch = steps_per_epoch(config.train.batch_size, source.len())?;
     if args.dry_run {
         let kernels = device::kernels(&args.device);
         return dry_run::print(
@@ -61,7 +64,14 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         count => pictures.at_most(count),
     };
     let has_labels = labelled.is_some();
-    let mut console = Console::new(&config, &run, &device, labelled, pictures, stop, args.json);
+    let mut console = Console {
+        config: &config,
+        run: &run,
+        device: &device,
+        labelled,
+        pictures,
+        bar: TrainingBar::new(stop, args.json),
+    };
     console.say(&format!("{}; into {}", source.describe(), out.display()));
     if !has_labels {
         console.say("no labels, so no kNN; --eval-data names labelled images");
@@ -131,7 +141,7 @@ fn out_dir(args: &PretrainArgs) -> PathBuf {
 }
 
 /// The first Ctrl-C (or SIGTERM) saves and stops, the second stops at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, Exit> {
+pub(crate) fn stop_on_signals() -> Result<Arc<AtomicBool>, Exit> {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&stop);
     ctrlc::set_handler(move || {

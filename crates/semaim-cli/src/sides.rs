@@ -5,9 +5,9 @@ use semaim_eval::embed::{EmbedOptions, Embedder, Embeddings, Representation};
 use semaim_eval::labelled::{LabelledSets, Part};
 use semaim_eval::vectors::LabelledVectors;
 
+use crate::bar::{count_batch, counting_bar};
 use crate::encoder::Loaded;
 use crate::exit::Exit;
-use crate::progress::{count_batch, counting_bar};
 
 /// A data set as vectors with classes.
 pub(crate) struct Sides {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use semaim::model::Semaim;
-use semaim::order::{OrderNoise, Orderer};
+use semaim::order::{Order, OrderNoise, Orderer};
 use semaim::parameters::to_host;
+use semaim::pretrained::Pretrained;
 use semaim_data::{Augment, EvaluationLoader, Source};
-use semaim_train::config::PretrainConfig;
+use semaim_train::config::{Method, PretrainConfig};
 
 use crate::embed::EmbedError;
 
@@ -31,8 +31,8 @@ pub struct LearnedOrder {
 ///
 /// # Errors
 /// [`EmbedError`]. Images that cannot be read are left out.
-pub fn learned_orders(
-    model: &Semaim,
+pub fn learned_orders<M: Pretrained>(
+    model: &M,
     config: &PretrainConfig,
     source: &Arc<dyn Source>,
     items: &[u64],
@@ -41,7 +41,12 @@ pub fn learned_orders(
     let augment = config.augment();
     let [height, width] = augment.image_size;
     let channels = augment.channels();
-    let orderer = Orderer::new(config.order.kind, config.model.grid(), device);
+    // A masked autoencoder keeps patches at random.
+    let order = match config.method {
+        Method::Semaim => config.order.kind,
+        Method::Mae => Order::Stochastic,
+    };
+    let orderer = Orderer::new(order, config.model.grid(), device);
     let loader = EvaluationLoader::start(
         Arc::clone(source),
         augment.clone(),
@@ -59,7 +64,7 @@ pub fn learned_orders(
         }
         let shape = [count, channels, height, width];
         let images = Tensor::<4>::from_data(TensorData::new(batch.images.clone(), shape), device);
-        let similarity = config.order.similarity.of(&model.encoder, images.clone());
+        let similarity = config.order.similarity.of(model.encoder(), images.clone());
         let noise = OrderNoise::draw(config.seed, 0, &batch.items, config.model.grid(), device);
         let rank_keys = orderer.rank_keys(Some(similarity.clone()), &noise);
         let predictions = model.predict(images, rank_keys.clone())?;

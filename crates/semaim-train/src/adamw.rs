@@ -118,7 +118,7 @@ impl NamedMapper for Update<'_> {
         let AdamW {
             betas,
             epsilon,
-            grouping,
+            ref grouping,
             steps,
             ref mut moments,
         } = *self.optimiser;

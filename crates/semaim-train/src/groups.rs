@@ -10,13 +10,20 @@ pub struct Group {
 }
 
 /// The published rules.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Grouping {
     /// Pre-training: every weight of two or more axes decays (the class token too), biases and norms do not.
     Pretrain {
         /// Weight decay where there is any.
         weight_decay: f64,
     },
+    /// Everything learns and decays alike.
+    Even {
+        /// Weight decay.
+        weight_decay: f64,
+    },
+    /// Members of a list (`heads.3.weight`) learn and decay each in its own way; other weights as they are.
+    Members(Vec<Group>),
     /// Fine-tuning: layer-wise learning-rate decay (Clark et al., 2020; Bao et al., 2022). A layer learns `decay`
     /// times as fast as the one above it; class token, position table and 1-D weights do not decay.
     LayerDecay {
@@ -33,6 +40,20 @@ impl Grouping {
     /// The group of a weight by its checkpoint name and its number of axes.
     pub fn of(&self, name: &str, axes: usize) -> Group {
         match *self {
+            Self::Even { weight_decay } => Group {
+                lr_scale: 1.0,
+                weight_decay,
+            },
+            Self::Members(ref groups) => {
+                let member = name.split('.').find_map(|part| part.parse::<usize>().ok());
+                member
+                    .and_then(|member| groups.get(member))
+                    .copied()
+                    .unwrap_or(Group {
+                        lr_scale: 1.0,
+                        weight_decay: 0.0,
+                    })
+            }
             Self::Pretrain { weight_decay } => Group {
                 lr_scale: 1.0,
                 weight_decay: if axes >= 2 { weight_decay } else { 0.0 },

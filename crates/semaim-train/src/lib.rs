@@ -1,8 +1,10 @@
 //! The trainer: from a configuration and a data set to a run directory with an encoder in it.
 //!
 //! * [`config`]: everything that can be set, and what is allowed.
-//! * [`pretrain`]: the loop. One step is: draw a batch, order its patches, predict, go back, clip, update.
-//! * [`gradients`], [`groups`], [`adamw`], [`schedule`], [`ema`]: the parts of an update.
+//! * [`trainer`]: the loop, one for all that is trained. One step is: draw a batch, cost, go back, clip, update.
+//! * [`task`]: what a trainer is given: a model and what a batch costs it.
+//! * [`pretrain`]: pre-training as such tasks, by SemAIM and by masking.
+//! * [`gradients`], [`groups`], [`optimiser`], [`adamw`], [`sgd`], [`schedule`], [`ema`]: the parts of an update.
 //! * [`run_dir`], [`state`], [`log`]: what is on the disk, and going on from it bit for bit.
 //! * [`memory`]: what a run needs, told beforehand.
 //! * [`watch`]: how a program looks on, evaluates and stops a run.
@@ -16,8 +18,12 @@ pub mod groups;
 pub mod log;
 pub mod measure;
 pub mod memory;
+pub mod optimiser;
 pub mod pretrain;
 pub mod run_dir;
 pub mod schedule;
+pub mod sgd;
 pub mod state;
+pub mod task;
+pub mod trainer;
 pub mod watch;

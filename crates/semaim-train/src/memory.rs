@@ -1,10 +1,9 @@
 //! How much memory a run needs, estimated before it starts.
 
 use semaim::config::{Head, VitConfig};
-use semaim::size::Parameters;
 use semaim_kernels::{Kernels, Recompute};
 
-use crate::config::PretrainConfig;
+use crate::config::{Method, PretrainConfig};
 
 /// An estimate in bytes, for 32-bit numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,37 +14,76 @@ pub struct Memory {
     pub activations: u64,
 }
 
-impl Memory {
-    /// Estimates from the sizes alone, for a run with these kernels.
-    pub fn estimate(config: &PretrainConfig, kernels: Kernels) -> Self {
-        let (vit, width) = (&config.model, config.target().width(&config.model) as u64);
-        let parameters = Parameters::of(&config.semaim(), width as usize);
-        let copies = 4 + u64::from(config.train.ema);
-        let blocks = (vit.depth + config.decoder.query_depth) as u64;
-        let tokens = (1 + vit.grid().patches()) as u64;
-        let (embed_dim, hidden) = (vit.embed_dim as u64, vit.mlp_dim() as u64);
-        let per_token = match kernels {
+/// Blocks that the same tokens go through.
+struct Stack {
+    vit: VitConfig,
+    blocks: usize,
+    tokens: usize,
+}
+
+impl Stack {
+    /// Numbers kept for one sample, and the most that one block needs on its way back.
+    fn numbers(&self, kernels: Kernels, recompute: Recompute) -> (u64, u64) {
+        let (embed_dim, hidden) = (self.vit.embed_dim as u64, self.vit.mlp_dim() as u64);
+        let (blocks, tokens) = (self.blocks as u64, self.tokens as u64);
+        match kernels {
             Kernels::Fused => {
                 // The block's input; queries, keys, values, mixed values and the middle; the hidden layer.
-                let kept = match config.train.recompute {
+                let kept = match recompute {
                     Recompute::None => 6 * embed_dim + hidden,
                     Recompute::Mlp => 6 * embed_dim,
                     Recompute::Block => embed_dim,
                 };
                 // Of the one block on its way back: gradients and layer inputs, two of them hidden layers.
-                blocks * kept + 8 * embed_dim + 2 * hidden
+                let back = 8 * embed_dim + 2 * hidden;
+                (tokens * blocks * kept, tokens * back)
             }
-            Kernels::Composed => blocks * composed(vit, tokens),
+            Kernels::Composed => (tokens * blocks * composed(&self.vit, tokens), 0),
+        }
+    }
+}
+
+impl Memory {
+    /// Estimates from the sizes alone, for a run with these kernels.
+    pub fn estimate(config: &PretrainConfig, kernels: Kernels) -> Self {
+        let (vit, width) = (&config.model, config.target().width(&config.model) as u64);
+        let parameters = config.parameters();
+        let copies = 4 + u64::from(config.train.ema);
+        let patches = vit.grid().patches();
+        let stack = |vit: VitConfig, tokens| Stack {
+            blocks: vit.depth,
+            vit,
+            tokens,
         };
-        // Images, truth, predictions and their gradient, and the head's hidden layer forward and back.
-        let head = match config.decoder.head {
-            Head::Mlp => 3 * 4 * embed_dim,
-            Head::Linear => 0,
+        let (stacks, head) = match config.method {
+            Method::Semaim => {
+                let encoder = stack(vit.clone(), 1 + patches);
+                let queries = Stack {
+                    vit: vit.clone(),
+                    blocks: config.decoder.query_depth,
+                    tokens: patches,
+                };
+                // The head's hidden layer forward and back.
+                let head = match config.decoder.head {
+                    Head::Mlp => 3 * 4 * vit.embed_dim as u64,
+                    Head::Linear => 0,
+                };
+                ([encoder, queries], head)
+            }
+            Method::Mae => {
+                let encoder = stack(vit.clone(), 1 + config.mae.kept(patches));
+                let decoder = stack(config.mae.decoder(vit), 1 + patches);
+                ([encoder, decoder], 0)
+            }
         };
-        let ends = 5 * width + head;
+        let each = stacks.map(|stack| stack.numbers(kernels, config.train.recompute));
+        let blocks = each.iter().map(|(kept, _)| kept).sum::<u64>()
+            + each.iter().map(|(_, back)| *back).max().unwrap_or(0);
+        // Images, truth, predictions and their gradient.
+        let ends = (1 + patches as u64) * (5 * width + head);
         Self {
             state: 4 * copies * (parameters.encoder + parameters.decoder),
-            activations: 4 * tokens * (per_token + ends) * config.micro_batch() as u64,
+            activations: 4 * (blocks + ends) * config.train.micro_batch() as u64,
         }
     }
 

@@ -1,437 +1,190 @@
-//! Pre-training: one step after the other until the schedule ends.
+//! Pre-training: what a batch costs, by SemAIM and by masking. The loop is the [trainer's](crate::trainer).
 
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use semaim::drop_path::DropPath;
-use semaim::model::Pass;
+use semaim::mae::Mae;
+use semaim::model::Semaim;
 use semaim::order::{OrderNoise, Orderer};
-use semaim::parameters::to_host;
+use semaim::pass::Pass;
+use semaim::pretrained::Pretrained;
 use semaim::target::Target;
 use semaim_checkpoint::encoder::write_encoder;
-use semaim_data::{Batch, LoaderError, LoaderOptions, Position, Source, TrainingLoader};
-use serde_json::json;
+use semaim_data::{Batch, Source};
 
-use crate::config::{OnNan, OrderSource, PretrainConfig};
-use crate::ema;
+use crate::config::{Method, OrderSource, PretrainConfig};
 use crate::error::TrainError;
-use crate::gradients::{Gradients, clip_factor};
-use crate::log::RunLog;
+use crate::optimiser::Optimiser;
 use crate::run_dir::RunDir;
-use crate::schedule::{LearningRate, ema_decay};
 use crate::state::{Counts, TrainState};
-use crate::watch::{Progress, StepReport, Watcher};
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The schedule is done.
-    Finished,
-    /// It was asked to stop, and saved.
-    Stopped,
-    /// It had been finished before; nothing was done.
-    AlreadyFinished,
-}
-
-/// Steps per epoch: whole batches, the rest of the permutation is left for another epoch.
-///
-/// # Errors
-/// [`TrainError::TooFewImages`].
-pub fn steps_per_epoch(config: &PretrainConfig, images: usize) -> Result<u64, TrainError> {
-    let batch_size = config.train.batch_size;
-    match images / batch_size {
-        0 => Err(TrainError::TooFewImages { images, batch_size }),
-        steps => Ok(steps as u64),
-    }
-}
+use crate::task::{Part, Task, images};
+use crate::trainer::{Ending, Images, train};
+use crate::watch::Watcher;
 
 /// Pre-trains in a run directory, from its newest checkpoint if it has one.
 ///
 /// # Errors
 /// [`TrainError`]; whatever was saved before stays.
-pub fn pretrain(
+pub fn pretrain<W>(
     config: &PretrainConfig,
     source: Arc<dyn Source>,
     run: &RunDir,
     device: &Device,
-    watcher: &mut dyn Watcher,
-) -> Result<Ending, TrainError> {
-    let trainer = Trainer::new(config, source, run, device)?;
-    trainer.run(watcher)
+    watcher: &mut W,
+) -> Result<Ending, TrainError>
+where
+    W: Watcher<Semaim> + Watcher<Mae>,
+{
+    let images = Images {
+        source,
+        augment: config.augment(),
+    };
+    let settings = config.run();
+    let target = config.target();
+    match config.method {
+        Method::Semaim => {
+            let model = config.semaim().init(&target, config.seed, device)?;
+            let task = ByOrder {
+                config,
+                orderer: Orderer::new(config.order.kind, config.model.grid(), device),
+                target,
+                device,
+            };
+            let fresh = fresh(config, model);
+            train(&task, fresh, &settings, images, run, device, watcher)
+        }
+        Method::Mae => {
+            let model = config
+                .mae
+                .init(&config.model, &target, config.seed, device)?;
+            let task = ByMask {
+                config,
+                target,
+                device,
+            };
+            let fresh = fresh(config, model);
+            train(&task, fresh, &settings, images, run, device, watcher)
+        }
+    }
 }
 
-struct Trainer<'a> {
+/// The state that a run begins with.
+fn fresh<M: Module>(config: &PretrainConfig, model: M) -> TrainState<M> {
+    TrainState {
+        ema: config.train.ema.then(|| model.clone()),
+        model,
+        optimiser: Optimiser::AdamW(config.adamw()),
+        counts: Counts::default(),
+    }
+}
+
+/// The branches that are left out for a batch.
+fn drop_path(config: &PretrainConfig, batch: &Batch) -> Option<DropPath> {
+    let (rate, depth) = (config.train.drop_path, config.model.depth);
+    DropPath::draw(rate, depth, config.seed, batch.epoch, &batch.items)
+}
+
+/// Sizes of an image, `[channels, height, width]`.
+fn image_shape(config: &PretrainConfig) -> [usize; 3] {
+    let [height, width] = config.model.image_size;
+    [config.model.channels, height, width]
+}
+
+/// SemAIM: every patch from those before it.
+struct ByOrder<'a> {
     config: &'a PretrainConfig,
-    source: Arc<dyn Source>,
-    run: &'a RunDir,
-    device: &'a Device,
     target: Target,
     orderer: Orderer,
-    learning_rate: LearningRate,
-    steps_per_epoch: u64,
-    resumed: bool,
-    state: TrainState,
-    log: RunLog,
+    device: &'a Device,
 }
 
-/// Sums since the last line of the log.
-#[derive(Default)]
-struct Window {
-    steps: u32,
-    loss: f64,
-    images: usize,
-    time: Duration,
-}
-
-impl<'a> Trainer<'a> {
-    fn new(
-        config: &'a PretrainConfig,
-        source: Arc<dyn Source>,
-        run: &'a RunDir,
-        device: &'a Device,
-    ) -> Result<Self, TrainError> {
-        let steps_per_epoch = steps_per_epoch(config, source.len())?;
-        let target = config.target();
-        let model = config.semaim().init(&target, config.seed, device)?;
-        let data_len = source.len() as u64;
-        let fresh = TrainState {
-            ema: config.train.ema.then(|| model.clone()),
-            model,
-            optimiser: config.adamw(),
-            counts: Counts {
-                data_len,
-                ..Counts::default()
-            },
-        };
-        let saved = run.newest(&fresh, device)?;
-        let resumed = saved.is_some();
-        let state = saved.unwrap_or(fresh);
-        if state.counts.data_len != data_len {
-            return Err(TrainError::DataChanged {
-                then: state.counts.data_len,
-                now: data_len,
-            });
-        }
-        let log = RunLog::open(
-            run,
-            resumed.then_some(state.counts.step),
-            config.log.tensorboard,
-        )?;
-        Ok(Self {
-            config,
-            source,
-            run,
-            device,
-            orderer: Orderer::new(config.order.kind, config.model.grid(), device),
-            target,
-            learning_rate: config.learning_rate(),
-            steps_per_epoch,
-            resumed,
-            state,
-            log,
-        })
-    }
-
-    fn progress(&self) -> Progress {
-        Progress {
-            step: self.state.counts.step,
-            total_steps: self.steps_per_epoch * self.config.train.epochs,
-            steps_per_epoch: self.steps_per_epoch,
-        }
-    }
-
-    fn loader(&self) -> TrainingLoader {
-        let accumulate = self.config.train.accumulate as u64;
-        let step = self.state.counts.step;
-        let options = LoaderOptions {
-            batch_size: self.config.micro_batch(),
-            batches_per_epoch: self.steps_per_epoch * accumulate,
-            epochs: self.config.train.epochs,
-            workers: self.config.data.workers,
-            queue: self.config.data.queue,
-            seed: self.config.seed,
-        };
-        let from = Position {
-            epoch: step / self.steps_per_epoch,
-            batch: step % self.steps_per_epoch * accumulate,
-        };
-        TrainingLoader::start(
-            Arc::clone(&self.source),
-            self.config.augment(),
-            options,
-            from,
-        )
-    }
-
-    fn run(mut self, watcher: &mut dyn Watcher) -> Result<Ending, TrainError> {
-        if self.progress().step >= self.progress().total_steps {
-            // A kill between the last checkpoint and the encoder leaves the encoder to be written.
-            self.write_encoder()?;
-            return Ok(Ending::AlreadyFinished);
-        }
-        watcher.started(self.progress());
-        if !self.resumed {
-            watcher.evaluate(&self.state.model, self.progress(), &mut self.log)?;
-        }
-        let mut loader = self.loader();
-        let mut window = Window::default();
-        let mut last_save = Instant::now();
-        let mut last_step = Instant::now();
-        while self.progress().step < self.progress().total_steps {
-            let batches = self.batches(&mut loader)?;
-            let mut report = self.step(&batches)?;
-            report.time = last_step.elapsed();
-            last_step = Instant::now();
-            self.count_bad(&report)?;
-            self.note(&report, &mut window)?;
-            watcher.stepped(&report);
-            let stop = watcher.stop_requested();
-            let progress = self.progress();
-            let finished = progress.step == progress.total_steps;
-            // Before saving: what is saved has been looked at, also when a kill comes in between.
-            if finished || (self.is_time_to_evaluate() && !stop) {
-                watcher.evaluate(&self.state.model, progress, &mut self.log)?;
-                last_step = Instant::now();
-            }
-            if stop || self.is_time_to_save(last_save) {
-                self.save()?;
-                last_save = Instant::now();
-            }
-            if stop && !finished {
-                return Ok(Ending::Stopped);
-            }
-        }
-        Ok(Ending::Finished)
-    }
-
-    /// The parts of the next step's batch.
-    fn batches(&self, loader: &mut TrainingLoader) -> Result<Vec<Batch>, TrainError> {
-        let count = self.config.train.accumulate;
-        let batches: Result<Vec<Batch>, LoaderError> = loader.by_ref().take(count).collect();
-        let batches = batches?;
-        if batches.len() < count {
-            return Err(TrainError::Internal(
-                "the loader ended before the run".into(),
-            ));
-        }
-        Ok(batches)
-    }
-
-    /// One optimiser step.
-    fn step(&mut self, batches: &[Batch]) -> Result<StepReport, TrainError> {
-        let step = self.state.counts.step;
-        let epoch = step / self.steps_per_epoch;
-        let mut gradients = Gradients::default();
-        let mut loss = 0.0;
-        for batch in batches {
-            let (part, part_gradients) = self.loss_and_gradients(batch)?;
-            loss += part;
-            gradients.add(part_gradients);
-        }
-        let grad_norm = gradients.norm()?;
-        let lr = self
-            .learning_rate
-            .at(step as f64 / self.steps_per_epoch as f64);
-        let not_finite = [("loss", loss), ("gradient norm", grad_norm)]
-            .into_iter()
-            .find(|(_, value)| !value.is_finite());
-        match (not_finite, self.config.train.on_nan) {
-            (Some((what, value)), OnNan::Stop) => {
-                let saved = self.save()?;
-                return Err(TrainError::NotFinite {
-                    step: step + 1,
-                    what,
-                    value,
-                    saved,
-                });
-            }
-            (Some((what, value)), OnNan::Skip) => {
-                self.state.counts.skipped += 1;
-                let details = json!({"what": what, "value": value.to_string()});
-                self.log.event(step + 1, "step_skipped", details)?;
-                tracing::warn!(
-                    "step {}: the {what} is {value}; the step is left out",
-                    step + 1
-                );
-            }
-            (None, _) => self.update(gradients, grad_norm, lr, epoch),
-        }
-        self.state.counts.step += 1;
-        Ok(StepReport {
-            progress: self.progress(),
-            loss,
-            lr,
-            grad_norm,
-            images: batches.iter().map(|batch| batch.items.len()).sum(),
-            time: Duration::ZERO,
-            skipped: not_finite.is_some(),
-            bad: batches.iter().flat_map(|batch| batch.bad.clone()).collect(),
-        })
-    }
-
-    /// Loss and gradients of a part of the step's batch, weighted by its share of the step's images.
-    fn loss_and_gradients(&self, batch: &Batch) -> Result<(f64, Gradients), TrainError> {
-        let config = &self.config;
-        let [height, width] = config.model.image_size;
-        let shape = [batch.items.len(), config.model.channels, height, width];
-        let data = TensorData::new(batch.images.clone(), shape);
-        let images = Tensor::<4>::from_data(data, self.device);
-        let rank_keys = self.order(&images, batch.epoch, &batch.items);
-
-        let model = self.state.model.clone().train();
-        let drop_path = config.train.drop_path;
-        let drop_path = DropPath::draw(
-            drop_path,
-            config.model.depth,
-            config.seed,
-            batch.epoch,
-            &batch.items,
-        );
-        let pass = Pass {
-            drop_path: drop_path.as_ref(),
-            recompute: config.train.recompute,
-        };
-        let output = model.forward(Tensor::from_inner(images), rank_keys, &self.target, pass)?;
-        let loss = output.loss * (batch.items.len() as f64 / config.train.batch_size as f64);
-        let gradients = Gradients::of(&model, loss.backward());
-        let loss = to_host("loss", loss.inner())?.values.first().copied();
-        Ok((f64::from(loss.unwrap_or(f32::NAN)), gradients))
-    }
-
+impl ByOrder<'_> {
     /// Rank keys of images, from one encoding without gradient where the order needs any.
-    fn order(&self, images: &Tensor<4>, epoch: u64, items: &[u64]) -> Tensor<2> {
+    fn order(&self, images: &Tensor<4>, part: &Part<'_, Semaim>) -> Tensor<2> {
         let order = self.config.order;
         let grid = self.config.model.grid();
+        let (epoch, items) = (part.batch.epoch, &part.batch.items);
         let noise = OrderNoise::draw(self.config.seed, epoch, items, grid, self.device);
         let similarity = order.kind.needs_similarity().then(|| {
-            let source = match (order.source, &self.state.ema) {
+            let source = match (order.source, &part.state.ema) {
                 (OrderSource::Ema, Some(ema)) => ema,
-                _ => &self.state.model,
+                _ => &part.state.model,
             };
             order.similarity.of(&source.encoder, images.clone())
         });
         self.orderer.rank_keys(similarity, &noise)
     }
+}
 
-    fn update(&mut self, gradients: Gradients, grad_norm: f64, lr: f64, epoch: u64) {
-        let clip_norm = self.config.train.clip_norm;
-        let factor = if clip_norm > 0.0 {
-            clip_factor(grad_norm, clip_norm)
-        } else {
-            1.0
+impl Task for ByOrder<'_> {
+    type Model = Semaim;
+
+    fn loss(&self, part: Part<'_, Semaim>) -> Result<Tensor<1>, TrainError> {
+        let images = images(part.batch, image_shape(self.config), self.device);
+        let rank_keys = self.order(&images, &part);
+        let drop_path = drop_path(self.config, part.batch);
+        let pass = Pass {
+            drop_path: drop_path.as_ref(),
+            recompute: self.config.train.recompute,
         };
-        let TrainState {
-            model,
-            ema,
-            optimiser,
-            ..
-        } = &mut self.state;
-        optimiser.step(model, gradients, factor, lr);
-        if let Some(ema) = ema {
-            ema::update(ema, model, ema_decay(epoch));
-        }
+        let images = Tensor::from_inner(images);
+        let output = part.model.forward(images, rank_keys, &self.target, pass)?;
+        Ok(output.loss)
     }
 
-    fn count_bad(&mut self, report: &StepReport) -> Result<(), TrainError> {
-        for bad in &report.bad {
-            self.state.counts.bad_images += 1;
-            let details = json!({"image": bad.name, "error": bad.error});
-            self.log.event(report.progress.step, "bad_image", details)?;
-            tracing::warn!("{}: {}; another image takes its place", bad.name, bad.error);
-        }
-        let (bad, good) = (
-            self.state.counts.bad_images,
-            self.state.counts.step * self.config.train.batch_size as u64,
-        );
-        let seen = bad + good;
-        let allowed = self.config.data.max_bad_fraction;
-        // One bad image among the first few is no trend: judge by an epoch's worth at the least.
-        let base = seen.max(self.state.counts.data_len);
-        match report.bad.last() {
-            Some(latest) if bad as f64 > allowed * base as f64 => {
-                Err(TrainError::TooManyBadImages {
-                    bad,
-                    seen,
-                    allowed,
-                    latest: format!("{}: {}", latest.name, latest.error),
-                })
-            }
-            _ => Ok(()),
-        }
+    fn export(&self, run: &RunDir, state: &TrainState<Semaim>) -> Result<(), TrainError> {
+        export(self.config, run, state)
     }
+}
 
-    fn note(&mut self, report: &StepReport, window: &mut Window) -> Result<(), TrainError> {
-        window.steps += 1;
-        window.loss += report.loss;
-        window.images += report.images;
-        window.time += report.time;
-        let step = report.progress.step;
-        if !step.is_multiple_of(self.config.log.every_steps) && step != report.progress.total_steps
-        {
-            return Ok(());
-        }
-        let scalars = [
-            ("train/loss", window.loss / f64::from(window.steps)),
-            ("train/lr", report.lr),
-            ("train/grad_norm", report.grad_norm),
-            (
-                "train/images_per_second",
-                window.images as f64 / window.time.as_secs_f64(),
-            ),
-            ("train/skipped_steps", self.state.counts.skipped as f64),
-            ("train/bad_images", self.state.counts.bad_images as f64),
-        ];
-        *window = Window::default();
-        self.log.scalars(step, report.progress.epoch(), &scalars)
-    }
+/// The masked autoencoder: removed patches from the kept ones.
+struct ByMask<'a> {
+    config: &'a PretrainConfig,
+    target: Target,
+    device: &'a Device,
+}
 
-    fn is_time_to_save(&self, last: Instant) -> bool {
-        let progress = self.progress();
-        let every = self.config.checkpoint.every_steps;
-        progress.step == progress.total_steps
-            || (every > 0 && progress.step.is_multiple_of(every))
-            || self.is_kept(progress.step)
-            || last.elapsed().as_secs_f64() >= 60.0 * self.config.checkpoint.every_minutes
-    }
+impl Task for ByMask<'_> {
+    type Model = Mae;
 
-    /// Whether the checkpoint of a step is kept for good.
-    fn is_kept(&self, step: u64) -> bool {
-        let every = self.config.checkpoint.keep_every_epochs * self.steps_per_epoch;
-        every > 0 && step > 0 && step.is_multiple_of(every)
-    }
-
-    fn is_time_to_evaluate(&self) -> bool {
-        let every = self.config.eval.every_epochs * self.steps_per_epoch;
-        every > 0 && self.state.counts.step.is_multiple_of(every)
-    }
-
-    /// Writes the checkpoint, then the encoder.
-    fn save(&self) -> Result<std::path::PathBuf, TrainError> {
-        let path = self.run.save(&self.state, |step| self.is_kept(step))?;
-        self.write_encoder()?;
-        Ok(path)
-    }
-
-    fn write_encoder(&self) -> Result<(), TrainError> {
-        let augment = self.config.augment();
-        let write = |path: &std::path::Path, encoder| {
-            write_encoder(
-                path,
-                encoder,
-                &self.config.model,
-                &augment.mean,
-                &augment.std,
-            )
+    fn loss(&self, part: Part<'_, Mae>) -> Result<Tensor<1>, TrainError> {
+        let (config, batch) = (self.config, part.batch);
+        let grid = config.model.grid();
+        let noise = OrderNoise::draw(config.seed, batch.epoch, &batch.items, grid, self.device);
+        let drop_path = drop_path(config, batch);
+        let pass = Pass {
+            drop_path: drop_path.as_ref(),
+            recompute: config.train.recompute,
         };
-        write(&self.run.encoder(), &self.state.model.encoder)?;
-        if let Some(ema) = &self.state.ema {
-            write(
-                &self.run.path().join("encoder_ema.safetensors"),
-                &ema.encoder,
-            )?;
-        }
-        Ok(())
+        let images = Tensor::from_inner(images(batch, image_shape(config), self.device));
+        let output = part
+            .model
+            .forward(images, noise.patches, &self.target, pass)?;
+        Ok(output.loss)
     }
+
+    fn export(&self, run: &RunDir, state: &TrainState<Mae>) -> Result<(), TrainError> {
+        export(self.config, run, state)
+    }
+}
+
+/// Writes the encoder, and that of the EMA copy where there is one.
+fn export<M: Pretrained>(
+    config: &PretrainConfig,
+    run: &RunDir,
+    state: &TrainState<M>,
+) -> Result<(), TrainError> {
+    let augment = config.augment();
+    let write = |path: &Path, model: &M| {
+        let (mean, std) = (&augment.mean, &augment.std);
+        write_encoder(path, model.encoder(), &config.model, mean, std)
+    };
+    write(&run.encoder(), &state.model)?;
+    if let Some(ema) = &state.ema {
+        write(&run.path().join("encoder_ema.safetensors"), ema)?;
+    }
+    Ok(())
 }

@@ -12,11 +12,13 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use burn::module::Module;
 use burn::tensor::Device;
 use semaim_checkpoint::atomic;
 use semaim_config::to_toml;
+use serde::Serialize;
 
-use crate::config::{PretrainConfig, VOLATILE_KEYS};
+use crate::config::VOLATILE_KEYS;
 use crate::error::TrainError;
 use crate::state::TrainState;
 
@@ -33,7 +35,7 @@ impl RunDir {
     ///
     /// # Errors
     /// A folder that cannot be written, is in use, holds something else, or holds another experiment.
-    pub fn open(path: &Path, config: &PretrainConfig) -> Result<Self, TrainError> {
+    pub fn open<C: Serialize>(path: &Path, config: &C) -> Result<Self, TrainError> {
         let io = |action, path: &Path| {
             let path = path.to_path_buf();
             move |source| TrainError::Io {
@@ -114,9 +116,9 @@ impl RunDir {
     ///
     /// # Errors
     /// A device or the file system.
-    pub fn save(
+    pub fn save<M: Module>(
         &self,
-        state: &TrainState,
+        state: &TrainState<M>,
         keep: impl Fn(u64) -> bool,
     ) -> Result<PathBuf, TrainError> {
         let path = self
@@ -142,11 +144,11 @@ impl RunDir {
     ///
     /// # Errors
     /// When there are checkpoints and none can be read.
-    pub fn newest(
+    pub fn newest<M: Module>(
         &self,
-        fresh: &TrainState,
+        fresh: &TrainState<M>,
         device: &Device,
-    ) -> Result<Option<TrainState>, TrainError> {
+    ) -> Result<Option<TrainState<M>>, TrainError> {
         let mut reasons = Vec::new();
         for (_, path) in self.steps()?.iter().rev() {
             match fresh.clone().load(path, device) {
@@ -256,6 +258,7 @@ fn is_key(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PretrainConfig;
 
     #[test]
     fn only_differences_that_matter_are_named() {

@@ -5,23 +5,23 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use burn::module::Module;
 use burn::tensor::Device;
-use semaim::model::Semaim;
 use semaim::parameters::{Weights, weights, with_weights};
 use semaim_checkpoint::tensors::{TensorFile, TensorFileError};
 
-use crate::adamw::AdamW;
 use crate::error::TrainError;
+use crate::optimiser::Optimiser;
 
 /// What changes from step to step.
 #[derive(Clone, Debug)]
-pub struct TrainState {
+pub struct TrainState<M> {
     /// The model, without gradients.
-    pub model: Semaim,
+    pub model: M,
     /// Its EMA copy, where one is kept.
-    pub ema: Option<Semaim>,
+    pub ema: Option<M>,
     /// The optimiser.
-    pub optimiser: AdamW,
+    pub optimiser: Optimiser,
     /// Counts.
     pub counts: Counts,
 }
@@ -41,9 +41,19 @@ pub struct Counts {
 
 const MODEL: &str = "model.";
 const EMA: &str = "ema.";
-const OPTIMISER: &str = "adamw.";
+/// The prefixes of the optimisers' states.
+const ADAMW: &str = "adamw.";
+const SGD: &str = "sgd.";
 
-impl TrainState {
+/// The prefix and the key of the count of an optimiser's steps.
+fn names(optimiser: &Optimiser) -> (&'static str, &'static str) {
+    match optimiser {
+        Optimiser::AdamW(_) => (ADAMW, "adamw_steps"),
+        Optimiser::Sgd(_) => (SGD, "sgd_steps"),
+    }
+}
+
+impl<M: Module> TrainState<M> {
     /// Writes the state to one safetensors file, whole or not at all.
     ///
     /// # Errors
@@ -60,13 +70,14 @@ impl TrainState {
         if let Some(ema) = &self.ema {
             put(EMA, weights(ema)?);
         }
-        put(OPTIMISER, self.optimiser.state()?);
+        let (optimiser, optimiser_steps) = names(&self.optimiser);
+        put(optimiser, self.optimiser.state()?);
         let numbers = [
             ("step", self.counts.step),
             ("skipped", self.counts.skipped),
             ("bad_images", self.counts.bad_images),
             ("data_len", self.counts.data_len),
-            ("adamw_steps", self.optimiser.steps()),
+            (optimiser_steps, self.optimiser.steps()),
         ];
         let mut metadata: BTreeMap<String, String> = numbers
             .iter()
@@ -112,7 +123,8 @@ impl TrainState {
             mut optimiser,
             ..
         } = self;
-        optimiser.restore(number("adamw_steps")?, &part(OPTIMISER), device)?;
+        let (prefix, steps) = names(&optimiser);
+        optimiser.restore(number(steps)?, &part(prefix), device)?;
         Ok(Self {
             model: with_weights(model, &part(MODEL))?,
             ema: ema.map(|ema| with_weights(ema, &part(EMA))).transpose()?,

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use semaim::model::Semaim;
 use semaim_data::BadImage;
 
 use crate::error::TrainError;
@@ -48,21 +47,27 @@ pub struct StepReport {
 }
 
 /// A program that looks on.
-pub trait Watcher {
+pub trait Observer {
     /// The run starts or goes on from here.
     fn started(&mut self, progress: Progress);
     /// A step was taken.
     fn stepped(&mut self, report: &StepReport);
-    /// Time to look at the model: before the first step, every `eval.every_epochs`, and after the last step.
+    /// A line worth reading.
+    fn say(&mut self, line: &str);
+    /// Whether the run should save and stop after this step.
+    fn stop_requested(&self) -> bool;
+}
+
+/// An observer that also evaluates what is trained.
+pub trait Watcher<M>: Observer {
+    /// Time to look at the model: before the first step, every so many epochs, and after the last step.
     ///
     /// # Errors
     /// What the evaluation met; it ends the run.
     fn evaluate(
         &mut self,
-        model: &Semaim,
+        model: &M,
         progress: Progress,
         log: &mut RunLog,
     ) -> Result<(), TrainError>;
-    /// Whether the run should save and stop after this step.
-    fn stop_requested(&self) -> bool;
 }

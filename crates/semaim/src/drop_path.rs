@@ -53,8 +53,8 @@ impl DropPath {
     }
 
     /// The factors of one block's branches.
-    pub(crate) fn block(drawn: Option<&Self>, block: usize) -> Option<&Branches> {
-        drawn.and_then(|drawn| drawn.branches.get(block))
+    pub(crate) fn block(&self, block: usize) -> Option<&Branches> {
+        self.branches.get(block)
     }
 }
 

@@ -1,4 +1,4 @@
-//! First weights: Xavier-uniform for every linear layer, zero biases, norms 1 and 0, class token N(0, 0.02²).
+//! First weights: Xavier-uniform for every linear layer, zero biases, norms 1 and 0, class and mask token N(0, 0.02²).
 
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
@@ -21,7 +21,7 @@ impl NamedMapper for Initialiser {
         let shape = param.val().dims();
         let mut draw = Draw::named(self.seed, name, Purpose::Init);
         let count = shape.iter().product();
-        let values: Vec<f32> = if name.ends_with("cls_token") {
+        let values: Vec<f32> = if name == "cls_token" || name == "mask_token" {
             (0..count).map(|_| (0.02 * draw.normal()) as f32).collect()
         } else if name.ends_with(".weight") && D >= 2 {
             // The patch embedding counts as the linear layer that it is: [out, everything else].

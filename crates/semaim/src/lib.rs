@@ -12,8 +12,10 @@
 //! 6. [`target`]: what is predicted and how far off a prediction is.
 //! 7. [`model`]: the two streams side by side, from images to the loss.
 //!
+//! Beside it stands [`mae`], the baseline: only what differs. [`classifier`] is an encoder with a head, for fine-tuning.
+//!
 //! What a block computes is written in `semaim_kernels`, once composed of the framework's operations and once fused.
-//! Beneath the method: [`layers`], [`drop_path`], [`position`], [`grid`]; [`parameters`] gives every
+//! Beneath the method: [`layers`], [`pass`], [`drop_path`], [`position`], [`grid`]; [`parameters`] gives every
 //! weight its checkpoint name, [`init`] its first value, [`config`] all sizes and [`size`] the count of weights.
 //!
 //! This crate knows nothing of files, data sets, optimisers or loops.
@@ -21,7 +23,7 @@
 //! ```
 //! use burn::tensor::{Device, Tensor};
 //! use semaim::config::{Decoder, SemaimConfig, VitConfig};
-//! use semaim::model::Pass;
+//! use semaim::pass::Pass;
 //! use semaim::order::{Order, OrderNoise, Orderer};
 //! use semaim::similarity::Similarity;
 //! use semaim::target::{PixelTarget, Target};
@@ -45,15 +47,19 @@
 //! # }
 //! ```
 
+pub mod classifier;
 pub mod config;
 pub mod drop_path;
 pub mod grid;
 pub mod init;
 pub mod layers;
+pub mod mae;
 pub mod model;
 pub mod order;
 pub mod parameters;
+pub mod pass;
 pub mod position;
+pub mod pretrained;
 pub mod query;
 pub mod sequence;
 pub mod similarity;

@@ -3,12 +3,10 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use semaim_kernels::Recompute;
-
 use crate::config::{SemaimConfig, SizeError};
-use crate::drop_path::DropPath;
 use crate::init::initialise;
 use crate::parameters::WeightError;
+use crate::pass::Pass;
 use crate::query::{PredictionHead, QueryBlock, QueryStep};
 use crate::sequence::Sequence;
 use crate::target::Target;
@@ -24,15 +22,6 @@ pub struct Semaim {
     /// From the query stream to predictions.
     pub prediction_head: PredictionHead,
     blocks_per_query: usize,
-}
-
-/// How a forward pass is made.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Pass<'a> {
-    /// Residual branches that are left out.
-    pub drop_path: Option<&'a DropPath>,
-    /// What the backward pass computes again instead of keeping it.
-    pub recompute: Recompute,
 }
 
 /// What a forward pass gives.
@@ -97,7 +86,7 @@ impl Semaim {
         let mut h = encoder.with_class(sequence.sort(patches));
         let mut g = sequence.sort(positions);
         for (i, block) in encoder.blocks.iter().enumerate() {
-            let branches = DropPath::block(pass.drop_path, i);
+            let branches = pass.branches(i);
             h = block.forward(h, Some(&sequence.content), branches, pass.recompute);
             if (i + 1).is_multiple_of(self.blocks_per_query) {
                 let step = match self.query_blocks.get(i / self.blocks_per_query) {

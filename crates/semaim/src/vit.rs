@@ -11,6 +11,7 @@ use semaim_kernels::{
 use crate::config::VitConfig;
 use crate::grid::Grid;
 use crate::layers::{LayerNorm, Linear, Mlp};
+use crate::pass::Pass;
 use crate::position::sin_cos;
 
 /// Images cut into patches, each patch mapped to a token.
@@ -80,7 +81,7 @@ pub struct Block {
 }
 
 impl Block {
-    fn zeros(config: &VitConfig, device: &Device) -> Self {
+    pub(crate) fn zeros(config: &VitConfig, device: &Device) -> Self {
         let d = config.embed_dim;
         Self {
             norm1: LayerNorm::new(d, device),
@@ -116,11 +117,6 @@ impl Block {
         recompute: Recompute,
     ) -> Tensor<3> {
         block(h, None, visible, self.weights(), branches, recompute)
-    }
-
-    /// As [`Block::forward`] in evaluation: everybody sees everybody, no branch is dropped.
-    fn evaluate(&self, h: Tensor<3>) -> Tensor<3> {
-        self.forward(h, None, None, Recompute::None)
     }
 
     /// How much the class token attends to each patch, averaged over heads: `[batch, patches]`.
@@ -207,12 +203,19 @@ impl Vit {
         self.with_class(self.embed_patches(images))
     }
 
+    /// The blocks one after the other, all tokens visible to all: `[batch, tokens, embed_dim]` to the same shape, the
+    /// final norm not applied. Tokens may be any of the image's, in any order.
+    pub fn run(&self, h: Tensor<3>, pass: Pass<'_>) -> Tensor<3> {
+        self.blocks.iter().enumerate().fold(h, |h, (i, block)| {
+            block.forward(h, None, pass.branches(i), pass.recompute)
+        })
+    }
+
     /// The final tokens of images nobody hides anything of, `[batch, 1 + patches, embed_dim]`, final norm
     /// applied.
     pub fn tokens(&self, images: Tensor<4>) -> Tensor<3> {
         let h = self.embed(images);
-        self.norm
-            .forward(self.blocks.iter().fold(h, |h, block| block.evaluate(h)))
+        self.norm.forward(self.run(h, Pass::default()))
     }
 
     /// The last block's attention from the class token to the patches, averaged over heads:
@@ -221,7 +224,10 @@ impl Vit {
         let h = self.embed(images);
         match self.blocks.split_last() {
             Some((last, before)) => {
-                last.class_attention(before.iter().fold(h, |h, block| block.evaluate(h)))
+                let h = before
+                    .iter()
+                    .fold(h, |h, block| block.forward(h, None, None, Recompute::None));
+                last.class_attention(h)
             }
             None => h
                 .narrow(1, 1, self.grid().patches())

@@ -103,6 +103,14 @@ fn every_order_similarity_head_and_decoder_trains() {
             "decoder.query_depth=2",
             "train.recompute=block",
         ],
+        &[
+            "method=mae",
+            "mae.decoder_dim=8",
+            "mae.decoder_depth=1",
+            "mae.decoder_heads=2",
+            "train.ema=true",
+            "train.recompute=mlp",
+        ],
     ];
     for (i, settings) in settings.iter().enumerate() {
         let out = folder.path().join(i.to_string());

@@ -34,8 +34,8 @@ fn checkpoints(out: &Path) -> Vec<PathBuf> {
 }
 
 /// Starts a run and waits until its log has `lines` lines.
-fn started(out: &Path, lines: usize) -> Child {
-    let mut child = pretrain(out, LONGER)
+fn started(out: &Path, settings: &[&str], lines: usize) -> Child {
+    let mut child = pretrain(out, settings)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -52,15 +52,32 @@ fn started(out: &Path, lines: usize) -> Child {
 
 #[test]
 fn killed_twice_ends_with_the_same_bytes() {
+    killed_twice(LONGER);
+}
+
+#[test]
+fn a_masked_autoencoder_killed_twice_ends_with_the_same_bytes() {
+    let mae = [
+        "method=mae",
+        "mae.decoder_dim=8",
+        "mae.decoder_depth=1",
+        "mae.decoder_heads=2",
+        "order.source=model",
+    ];
+    let mae = mae.iter().flat_map(|setting| ["--set", setting]);
+    killed_twice(&LONGER.iter().copied().chain(mae).collect::<Vec<_>>());
+}
+
+fn killed_twice(settings: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
-    succeed(pretrain(&whole, LONGER));
+    succeed(pretrain(&whole, settings));
     for lines in [5, 14] {
-        let mut child = started(&killed, lines);
+        let mut child = started(&killed, settings, lines);
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    let last = succeed(pretrain(&killed, LONGER));
+    let last = succeed(pretrain(&killed, settings));
     assert!(
         last.stdout.contains("going on after step"),
         "{}",
@@ -98,7 +115,7 @@ fn a_damaged_newest_checkpoint_is_reported_and_the_one_before_it_used() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, damaged) = (folder.path().join("whole"), folder.path().join("damaged"));
     succeed(pretrain(&whole, LONGER));
-    let mut child = started(&damaged, 12);
+    let mut child = started(&damaged, LONGER, 12);
     child.kill().unwrap();
     child.wait().unwrap();
     let newest = checkpoints(&damaged).pop().unwrap();

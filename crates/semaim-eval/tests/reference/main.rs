@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod compare;
+mod mae;
 mod orders;
 mod recipes;
 mod recorded;
@@ -45,7 +46,7 @@ fn check(path: &Path) -> Result<Outcome, Failure> {
         "trajectory" => trajectory::check(&recorded),
         "orders" => orders::check(&recorded),
         "recipes" => recipes::check(&recorded, &path.with_extension("json")),
-        "mae_step" => Ok(Outcome::Pending("kind mae_step".into())),
+        "mae_step" => mae::check(&recorded),
         other => Err(format!("unknown kind `{other}`")),
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use semaim::model::Pass;
 use semaim::model::Semaim;
 use semaim::order::{Order, OrderNoise, Orderer};
 use semaim::parameters::with_weights;
+use semaim::pass::Pass;
 use semaim::sequence::Sequence;
 use semaim::similarity::{Similarity, class_similarity, mean_similarity};
 use semaim_train::gradients::Gradients;

@@ -2,9 +2,9 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use semaim::model::Pass;
 use semaim::order::Orderer;
 use semaim::parameters::weights;
+use semaim::pass::Pass;
 use semaim_train::adamw::AdamW;
 use semaim_train::ema;
 use semaim_train::gradients::{Gradients, clip_factor};

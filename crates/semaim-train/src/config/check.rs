@@ -2,17 +2,34 @@
 
 use semaim_config::{Problems, Validate};
 
-use super::{DataConfig, OptimiserConfig, OrderSource, PretrainConfig, TrainConfig};
+use super::{
+    CheckpointConfig, DataConfig, LogConfig, Method, OptimiserConfig, OrderSource, PretrainConfig,
+    TrainConfig,
+};
 
 impl Validate for PretrainConfig {
     fn check(&self, problems: &mut Problems) {
-        if let Err(error) = self.semaim().validate() {
-            let table = if error.key == "query_depth" {
-                "decoder"
-            } else {
-                "model"
-            };
-            problems.add(format!("{table}.{}", error.key), error.message);
+        match self.method {
+            Method::Semaim => {
+                if let Err(error) = self.semaim().validate() {
+                    let table = match error.key {
+                        "query_depth" => "decoder",
+                        _ => "model",
+                    };
+                    problems.add(format!("{table}.{}", error.key), error.message);
+                }
+            }
+            Method::Mae => {
+                if let Err(error) = self.mae.validate(&self.model) {
+                    let table = match error.key {
+                        "mask_ratio" | "decoder_dim" | "decoder_depth" | "decoder_heads" => "mae",
+                        _ => "model",
+                    };
+                    problems.add(format!("{table}.{}", error.key), error.message);
+                }
+                problems.in_range("mae.decoder_depth", self.mae.decoder_depth, ..=1_000);
+                problems.in_range("mae.decoder_dim", self.mae.decoder_dim, ..=65_536);
+            }
         }
         problems.in_range("model.depth", self.model.depth, ..=1_000);
         problems.in_range("model.embed_dim", self.model.embed_dim, ..=65_536);
@@ -58,18 +75,30 @@ impl Validate for PretrainConfig {
             problems.in_range("batch_size", self.eval.batch_size, 1..=65_536);
             problems.in_range("pictures", self.eval.pictures, ..=64);
         });
-        let minutes = self.checkpoint.every_minutes;
+        problems.within("checkpoint", |problems| self.checkpoint.check(problems));
+        problems.within("log", |problems| self.log.check(problems));
+    }
+}
+
+impl CheckpointConfig {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        let minutes = self.every_minutes;
         problems.require(
             minutes.is_finite() && minutes > 0.0,
-            "checkpoint.every_minutes",
+            "every_minutes",
             format!("must be above 0, is {minutes}"),
         );
-        problems.in_range("log.every_steps", self.log.every_steps, 1..);
+    }
+}
+
+impl LogConfig {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        problems.in_range("every_steps", self.every_steps, 1..);
     }
 }
 
 impl DataConfig {
-    fn check(&self, channels: usize, problems: &mut Problems) {
+    pub(super) fn check(&self, channels: usize, problems: &mut Problems) {
         problems.require(!self.path.is_empty(), "path", "must not be empty");
         problems.in_range("shapes_count", self.shapes_count, 1..);
         problems.in_range("shapes_eval_count", self.shapes_eval_count, 1..);
@@ -105,7 +134,7 @@ impl DataConfig {
 }
 
 impl TrainConfig {
-    fn check(&self, problems: &mut Problems) {
+    pub(super) fn check(&self, problems: &mut Problems) {
         problems.in_range("epochs", self.epochs, 1..=1_000_000);
         problems.in_range("batch_size", self.batch_size, 1..=1_048_576);
         problems.require(
@@ -130,7 +159,7 @@ impl TrainConfig {
 }
 
 impl OptimiserConfig {
-    fn check(&self, epochs: u64, problems: &mut Problems) {
+    pub(super) fn check(&self, epochs: u64, problems: &mut Problems) {
         let not_negative = |problems: &mut Problems, key: &str, value: f64| {
             let fits = value.is_finite() && value >= 0.0;
             problems.require(fits, key, format!("must be 0 or above, is {value}"));
@@ -192,6 +221,7 @@ mod tests {
             ("model.image_size=[65,64]", "model.image_size"),
             ("model.embed_dim=130", "model.embed_dim"),
             ("decoder.query_depth=3", "decoder.query_depth"),
+            ("method=mea", "mae"),
             ("train.accumulate=7", "train.accumulate"),
             ("train.drop_path=1.0", "train.drop_path"),
             ("train.epochs=0", "train.epochs"),

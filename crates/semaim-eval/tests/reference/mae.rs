@@ -1,0 +1,145 @@
+//! Kind `mae_step`: one forward and backward pass of the masked autoencoder.
+
+use std::collections::BTreeSet;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use semaim::config::VitConfig;
+use semaim::mae::MaeConfig;
+use semaim::parameters::{weights, with_weights};
+use semaim::pass::Pass;
+use semaim::target::{PixelLoss, PixelTarget, Target};
+use semaim_train::gradients::Gradients;
+
+use crate::compare::{Comparisons, Tolerance, largest};
+use crate::recorded::Recorded;
+use crate::{Failure, Outcome};
+
+const KEYS: &[&str] = &[
+    "kind",
+    "seed",
+    "img",
+    "patch",
+    "dim",
+    "depth",
+    "heads",
+    "mlp_ratio",
+    "decoder_dim",
+    "decoder_depth",
+    "decoder_heads",
+    "mask_ratio",
+    "norm_pix",
+    "n",
+];
+
+pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
+    for key in file.keys() {
+        if !KEYS.contains(&key) {
+            return Err(format!("a setting `{key}` that is not handled"));
+        }
+    }
+    let device = Device::flex();
+    let images = file.array("images")?;
+    let &[_, channels, height, width] = images.shape.as_slice() else {
+        return Err(format!("images of shape {:?}", images.shape));
+    };
+    let vit = VitConfig {
+        image_size: [height, width],
+        patch_size: file.number("patch")?,
+        channels,
+        embed_dim: file.number("dim")?,
+        depth: file.number("depth")?,
+        num_heads: file.number("heads")?,
+        mlp_ratio: file.number("mlp_ratio")?,
+    };
+    let config = MaeConfig {
+        mask_ratio: file.number("mask_ratio")?,
+        decoder_dim: file.number("decoder_dim")?,
+        decoder_depth: file.number("decoder_depth")?,
+        decoder_heads: file.number("decoder_heads")?,
+    };
+    let target = Target::Pixels(PixelTarget {
+        blur: None,
+        normalise: file.metadata("norm_pix")?.eq_ignore_ascii_case("true"),
+        loss: PixelLoss::L2,
+    });
+    let fresh = config
+        .init(&vit, &target, 0, &device)
+        .map_err(|e| e.to_string())?;
+    let recorded = file.weights("model.");
+    let ours = weights(&fresh).map_err(|e| e.to_string())?;
+    let unknown: Vec<&String> = recorded
+        .keys()
+        .filter(|name| !ours.contains_key(*name))
+        .collect();
+    if !unknown.is_empty() {
+        return Err(format!("weights that are not known: {unknown:?}"));
+    }
+    let mut compare = Comparisons::default();
+    let close = Tolerance::relative(1e-4);
+    // Tables are computed, not trained: what a file holds must be what we compute.
+    for name in ["pos_embed", "decoder_pos_embed"] {
+        compare.slice(
+            name,
+            &doubles(&ours[name].values),
+            &doubles(&recorded[name].values),
+            close,
+        )?;
+    }
+    let model = with_weights(fresh, &recorded).map_err(|e| e.to_string())?;
+    let images: Tensor<4> = images.tensor(&device)?;
+    let noise: Tensor<2> = file.array("mask.noise")?.tensor(&device)?;
+    let predictions = model
+        .predict(images.clone(), noise.clone())
+        .map_err(|e| e.to_string())?;
+    compare.tensor(
+        "predictions",
+        predictions,
+        file.array("predictions")?,
+        close,
+    )?;
+
+    let tracked = model.clone().train();
+    let output = tracked
+        .forward(Tensor::from_inner(images), noise, &target, Pass::default())
+        .map_err(|e| e.to_string())?;
+    // A kept patch costs exactly nothing, a removed one hardly ever does.
+    let removed = output.loss_map.clone().inner().greater_elem(0.0).float();
+    let exact = Tolerance::exact();
+    compare.tensor("mask", removed, file.array("mask")?, exact)?;
+    compare.tensor(
+        "loss",
+        output.loss.clone().inner(),
+        file.array("loss")?,
+        Tolerance::relative(1e-5),
+    )?;
+    let gradients = Gradients::of(&tracked, output.loss.backward());
+    let recorded = file.under("grad.");
+    let ours: BTreeSet<&str> = gradients.iter().map(|(name, _)| name).collect();
+    let theirs: BTreeSet<&str> = recorded.keys().map(String::as_str).collect();
+    if ours != theirs {
+        let difference: Vec<_> = ours.symmetric_difference(&theirs).collect();
+        return Err(format!("trained weights differ: {difference:?}"));
+    }
+    let most = recorded
+        .values()
+        .map(|array| largest(&array.values))
+        .fold(0.0, f64::max);
+    let tolerance = Tolerance {
+        relative: 1e-4,
+        absolute: 1e-7 * most,
+    };
+    for (name, gradient) in gradients.iter() {
+        compare.tensor(
+            &format!("grad.{name}"),
+            gradient.clone(),
+            recorded[name],
+            tolerance,
+        )?;
+    }
+    Ok(Outcome::Agrees(compare.count))
+}
+
+fn doubles(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}

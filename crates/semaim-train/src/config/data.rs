@@ -1,0 +1,90 @@
+//! The images and how they are shown.
+
+use semaim_data::{Augment, OpenOptions, ShapesOptions};
+use serde::{Deserialize, Serialize};
+
+/// The images and how they are shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// `shapes`, a folder, tar files, an IDX file or a list; see `semaim pretrain --help`.
+    pub path: String,
+    /// Labelled images for kNN, in any of the same forms; empty: the evaluation split of `path`, if it has labels.
+    pub eval: String,
+    /// Generated training images when `path` is `shapes`.
+    pub shapes_count: usize,
+    /// Generated evaluation images when `path` is `shapes`.
+    pub shapes_eval_count: usize,
+    /// Smallest and largest share of an image's area that a crop shows, within (0, 1].
+    pub crop_scale: [f64; 2],
+    /// Smallest and largest width-to-height ratio of a crop.
+    pub crop_ratio: [f64; 2],
+    /// Probability of mirroring, in [0, 1].
+    pub flip: f64,
+    /// Per channel, subtracted from values in [0, 1]; empty: ImageNet's for 1 and 3 channels, 0.5 for others.
+    pub mean: Vec<f32>,
+    /// Per channel, divided by after that; empty: ImageNet's for 1 and 3 channels, 0.25 for others.
+    pub std: Vec<f32>,
+    /// Largest image that is decoded, in pixels.
+    pub max_pixels: u64,
+    /// Share of unreadable images that stops the run.
+    pub max_bad_fraction: f64,
+    /// Threads that prepare images; 0: one per core.
+    pub workers: usize,
+    /// Batches prepared ahead.
+    pub queue: usize,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            path: "shapes".into(),
+            eval: String::new(),
+            shapes_count: 6_000,
+            shapes_eval_count: 1_000,
+            crop_scale: [0.2, 1.0],
+            crop_ratio: [3.0 / 4.0, 4.0 / 3.0],
+            flip: 0.5,
+            mean: Vec::new(),
+            std: Vec::new(),
+            max_pixels: 100_000_000,
+            max_bad_fraction: 0.01,
+            workers: 0,
+            queue: 4,
+        }
+    }
+}
+
+impl DataConfig {
+    /// How images of `channels` are shown, in views of `image_size` (height and width in pixels).
+    pub fn augment(&self, image_size: [usize; 2], channels: usize) -> Augment {
+        let usual = Augment::new(image_size, channels);
+        let or_usual = |given: &[f32], usual: Vec<f32>| match given {
+            [] => usual,
+            given => given.to_vec(),
+        };
+        Augment {
+            crop_scale: self.crop_scale,
+            crop_ratio: self.crop_ratio,
+            flip: self.flip,
+            mean: or_usual(&self.mean, usual.mean.clone()),
+            std: or_usual(&self.std, usual.std.clone()),
+            ..usual
+        }
+    }
+
+    /// How data sets are opened.
+    pub fn open_options(&self, image_size: [usize; 2], channels: usize, seed: u64) -> OpenOptions {
+        let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+        OpenOptions {
+            channels,
+            max_pixels: self.max_pixels,
+            shapes: ShapesOptions {
+                count: self.shapes_count,
+                image_size: image_size.map(side),
+                seed,
+                ..ShapesOptions::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What every training run sets, whatever it trains.
+
+use semaim_kernels::Recompute;
+use serde::{Deserialize, Serialize};
+
+use super::data::DataConfig;
+use crate::adamw::AdamW;
+use crate::groups::Grouping;
+use crate::schedule::{LearningRate, scaled_to_batch};
+
+/// What to do about a loss or gradient that is not finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnNan {
+    /// Save the last good weights and stop.
+    #[default]
+    Stop,
+    /// Leave the step out, count it and go on.
+    Skip,
+}
+
+/// The run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Passes over the images.
+    pub epochs: u64,
+    /// Images per optimiser step.
+    pub batch_size: usize,
+    /// Parts that a batch is computed in, one after the other, to save memory; divides `batch_size`.
+    pub accumulate: usize,
+    /// What the backward pass computes again to save memory: `none`, the hidden layers of the MLPs (`mlp`), or all of
+    /// each block (`block`). The results are the same to the bit. Only the fused operations of the CPU do this.
+    pub recompute: Recompute,
+    /// Largest gradient norm; larger gradients are scaled down. 0: no clipping.
+    pub clip_norm: f64,
+    /// Probability of leaving out a residual branch of the last block, in [0, 1).
+    pub drop_path: f64,
+    /// Whether an EMA copy is kept.
+    pub ema: bool,
+    /// What to do about a loss or gradient that is not finite.
+    pub on_nan: OnNan,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 20,
+            batch_size: 64,
+            accumulate: 1,
+            recompute: Recompute::None,
+            clip_norm: 3.0,
+            drop_path: 0.0,
+            ema: false,
+            on_nan: OnNan::Stop,
+        }
+    }
+}
+
+/// The update.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimiserConfig {
+    /// Peak learning rate per 256 images of the batch.
+    pub base_lr: f64,
+    /// Learning rate at the end.
+    pub min_lr: f64,
+    /// Length of the linear warm-up in epochs.
+    pub warmup_epochs: f64,
+    /// Decoupled weight decay; biases and norms have none.
+    pub weight_decay: f64,
+    /// Decay of AdamW's running means.
+    pub betas: [f64; 2],
+    /// AdamW's epsilon.
+    pub epsilon: f64,
+}
+
+impl Default for OptimiserConfig {
+    fn default() -> Self {
+        Self {
+            base_lr: 4e-3,
+            min_lr: 0.0,
+            warmup_epochs: 2.0,
+            weight_decay: 0.05,
+            betas: [0.9, 0.95],
+            epsilon: 1e-8,
+        }
+    }
+}
+
+/// What is kept on the disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckpointConfig {
+    /// Longest time without a checkpoint, in minutes.
+    pub every_minutes: f64,
+    /// Steps between checkpoints; 0: by time, and at the end of the run.
+    pub every_steps: u64,
+    /// Keep the checkpoint of every n-th epoch beside the newest two; 0: only the newest two.
+    pub keep_every_epochs: u64,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self {
+            every_minutes: 5.0,
+            every_steps: 0,
+            keep_every_epochs: 0,
+        }
+    }
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// Steps between lines of `metrics.jsonl`.
+    pub every_steps: u64,
+    /// Whether TensorBoard event files are written.
+    pub tensorboard: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            every_steps: 10,
+            tensorboard: true,
+        }
+    }
+}
+
+/// Keys that may change when a run goes on: they do not change what it computes.
+pub const VOLATILE_KEYS: &[&str] = &[
+    "data.workers",
+    "data.queue",
+    "data.max_bad_fraction",
+    "eval",
+    "checkpoint",
+    "log",
+    "train.on_nan",
+];
+
+impl TrainConfig {
+    /// Images per forward and backward pass.
+    pub fn micro_batch(&self) -> usize {
+        self.batch_size / self.accumulate.max(1)
+    }
+}
+
+impl OptimiserConfig {
+    /// A fresh AdamW.
+    pub fn adamw(&self, grouping: Grouping) -> AdamW {
+        AdamW::new(self.betas, self.epsilon, grouping)
+    }
+}
+
+/// The settings that a [trainer](crate::trainer) reads.
+#[derive(Clone, Debug)]
+pub struct RunSettings {
+    /// Seed of every random draw.
+    pub seed: u64,
+    /// The images.
+    pub data: DataConfig,
+    /// The run.
+    pub train: TrainConfig,
+    /// The update.
+    pub optimiser: OptimiserConfig,
+    /// Epochs between evaluations; 0: only before and after.
+    pub evaluate_every_epochs: u64,
+    /// What is kept on the disk.
+    pub checkpoint: CheckpointConfig,
+    /// What is logged.
+    pub log: LogConfig,
+}
+
+impl RunSettings {
+    /// The learning rate over the run.
+    pub fn learning_rate(&self) -> LearningRate {
+        LearningRate {
+            peak: scaled_to_batch(self.optimiser.base_lr, self.train.batch_size),
+            min: self.optimiser.min_lr,
+            warmup_epochs: self.optimiser.warmup_epochs,
+            epochs: self.train.epochs as f64,
+        }
+    }
+}

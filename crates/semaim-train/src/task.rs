@@ -1,0 +1,45 @@
+//! What a trainer trains: pre-training by SemAIM or by masking, fine-tuning, probing.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use semaim_data::Batch;
+
+use crate::error::TrainError;
+use crate::run_dir::RunDir;
+use crate::state::TrainState;
+
+/// A model, what a batch costs it, and what is left for others to read. Everything else (batches, gradients, updates,
+/// checkpoints, logs) is the [trainer's](crate::trainer).
+pub trait Task {
+    /// What is trained.
+    type Model: Module;
+
+    /// The mean cost of the images of a part, `[1]`.
+    ///
+    /// # Errors
+    /// A device that fails, or images that cannot be used.
+    fn loss(&self, part: Part<'_, Self::Model>) -> Result<Tensor<1>, TrainError>;
+
+    /// Writes what others read of the model; called after every checkpoint.
+    ///
+    /// # Errors
+    /// A device or the file system.
+    fn export(&self, run: &RunDir, state: &TrainState<Self::Model>) -> Result<(), TrainError>;
+}
+
+/// Images that are computed together: a step's batch, or a part of it.
+#[derive(Debug)]
+pub struct Part<'a, M> {
+    /// The model, its gradients recorded.
+    pub model: &'a M,
+    /// The run's state; its models record no gradients.
+    pub state: &'a TrainState<M>,
+    /// The images.
+    pub batch: &'a Batch,
+}
+
+/// A batch's images on a device, `[batch, channels, height, width]`, without gradients.
+pub fn images(batch: &Batch, [channels, height, width]: [usize; 3], device: &Device) -> Tensor<4> {
+    let shape = [batch.items.len(), channels, height, width];
+    Tensor::from_data(TensorData::new(batch.images.clone(), shape), device)
+}

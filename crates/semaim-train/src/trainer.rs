@@ -1,0 +1,378 @@
+//! The loop: one step after the other until the schedule ends, whatever is trained.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use burn::module::Module;
+use burn::tensor::Device;
+use semaim::parameters::to_host;
+use semaim_data::{Augment, Batch, LoaderError, LoaderOptions, Position, Source, TrainingLoader};
+use serde_json::json;
+
+use crate::config::{OnNan, RunSettings};
+use crate::ema;
+use crate::error::TrainError;
+use crate::gradients::{Gradients, clip_factor};
+use crate::log::RunLog;
+use crate::run_dir::RunDir;
+use crate::schedule::{LearningRate, ema_decay};
+use crate::state::TrainState;
+use crate::task::{Part, Task};
+use crate::watch::{Progress, StepReport, Watcher};
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The schedule is done.
+    Finished,
+    /// It was asked to stop, and saved.
+    Stopped,
+    /// It had been finished before; nothing was done.
+    AlreadyFinished,
+}
+
+/// Steps per epoch: whole batches, the rest of the permutation is left for another epoch.
+///
+/// # Errors
+/// [`TrainError::TooFewImages`].
+pub fn steps_per_epoch(batch_size: usize, images: usize) -> Result<u64, TrainError> {
+    match images / batch_size.max(1) {
+        0 => Err(TrainError::TooFewImages { images, batch_size }),
+        steps => Ok(steps as u64),
+    }
+}
+
+/// The images of a run and how they are shown.
+#[derive(Clone, Debug)]
+pub struct Images {
+    /// Where they are.
+    pub source: Arc<dyn Source>,
+    /// How they are shown.
+    pub augment: Augment,
+}
+
+/// Trains in a run directory, from its newest checkpoint if it has one, otherwise from `fresh`.
+///
+/// # Errors
+/// [`TrainError`]; whatever was saved before stays.
+pub fn train<T: Task>(
+    task: &T,
+    fresh: TrainState<T::Model>,
+    settings: &RunSettings,
+    images: Images,
+    run: &RunDir,
+    device: &Device,
+    watcher: &mut dyn Watcher<T::Model>,
+) -> Result<Ending, TrainError> {
+    Trainer::new(task, fresh, settings, images, run, device)?.run(watcher)
+}
+
+struct Trainer<'a, T: Task> {
+    task: &'a T,
+    settings: &'a RunSettings,
+    images: Images,
+    run: &'a RunDir,
+    learning_rate: LearningRate,
+    steps_per_epoch: u64,
+    resumed: bool,
+    state: TrainState<T::Model>,
+    log: RunLog,
+}
+
+/// Sums since the last line of the log.
+#[derive(Default)]
+struct Window {
+    steps: u32,
+    loss: f64,
+    images: usize,
+    time: Duration,
+}
+
+impl<'a, T: Task> Trainer<'a, T> {
+    fn new(
+        task: &'a T,
+        mut fresh: TrainState<T::Model>,
+        settings: &'a RunSettings,
+        images: Images,
+        run: &'a RunDir,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        let steps_per_epoch = steps_per_epoch(settings.train.batch_size, images.source.len())?;
+        let data_len = images.source.len() as u64;
+        fresh.counts.data_len = data_len;
+        let saved = run.newest(&fresh, device)?;
+        let resumed = saved.is_some();
+        let state = saved.unwrap_or(fresh);
+        if state.counts.data_len != data_len {
+            return Err(TrainError::DataChanged {
+                then: state.counts.data_len,
+                now: data_len,
+            });
+        }
+        let log = RunLog::open(
+            run,
+            resumed.then_some(state.counts.step),
+            settings.log.tensorboard,
+        )?;
+        Ok(Self {
+            task,
+            settings,
+            images,
+            run,
+            learning_rate: settings.learning_rate(),
+            steps_per_epoch,
+            resumed,
+            state,
+            log,
+        })
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            step: self.state.counts.step,
+            total_steps: self.steps_per_epoch * self.settings.train.epochs,
+            steps_per_epoch: self.steps_per_epoch,
+        }
+    }
+
+    fn loader(&self) -> TrainingLoader {
+        let accumulate = self.settings.train.accumulate as u64;
+        let step = self.state.counts.step;
+        let options = LoaderOptions {
+            batch_size: self.settings.train.micro_batch(),
+            batches_per_epoch: self.steps_per_epoch * accumulate,
+            epochs: self.settings.train.epochs,
+            workers: self.settings.data.workers,
+            queue: self.settings.data.queue,
+            seed: self.settings.seed,
+        };
+        let from = Position {
+            epoch: step / self.steps_per_epoch,
+            batch: step % self.steps_per_epoch * accumulate,
+        };
+        let Images { source, augment } = self.images.clone();
+        TrainingLoader::start(source, augment, options, from)
+    }
+
+    fn run(mut self, watcher: &mut dyn Watcher<T::Model>) -> Result<Ending, TrainError> {
+        if self.progress().step >= self.progress().total_steps {
+            // A kill between the last checkpoint and the export leaves that to be done.
+            self.task.export(self.run, &self.state)?;
+            return Ok(Ending::AlreadyFinished);
+        }
+        watcher.started(self.progress());
+        if !self.resumed {
+            watcher.evaluate(&self.state.model, self.progress(), &mut self.log)?;
+        }
+        let mut loader = self.loader();
+        let mut window = Window::default();
+        let mut last_save = Instant::now();
+        let mut last_step = Instant::now();
+        while self.progress().step < self.progress().total_steps {
+            let batches = self.batches(&mut loader)?;
+            let mut report = self.step(&batches)?;
+            report.time = last_step.elapsed();
+            last_step = Instant::now();
+            self.count_bad(&report)?;
+            self.note(&report, &mut window)?;
+            watcher.stepped(&report);
+            let stop = watcher.stop_requested();
+            let progress = self.progress();
+            let finished = progress.step == progress.total_steps;
+            // Before saving: what is saved has been looked at, also when a kill comes in between.
+            if finished || (self.is_time_to_evaluate() && !stop) {
+                watcher.evaluate(&self.state.model, progress, &mut self.log)?;
+                last_step = Instant::now();
+            }
+            if stop || self.is_time_to_save(last_save) {
+                self.save()?;
+                last_save = Instant::now();
+            }
+            if stop && !finished {
+                return Ok(Ending::Stopped);
+            }
+        }
+        Ok(Ending::Finished)
+    }
+
+    /// The parts of the next step's batch.
+    fn batches(&self, loader: &mut TrainingLoader) -> Result<Vec<Batch>, TrainError> {
+        let count = self.settings.train.accumulate;
+        let batches: Result<Vec<Batch>, LoaderError> = loader.by_ref().take(count).collect();
+        let batches = batches?;
+        if batches.len() < count {
+            return Err(TrainError::Internal(
+                "the loader ended before the run".into(),
+            ));
+        }
+        Ok(batches)
+    }
+
+    /// One optimiser step.
+    fn step(&mut self, batches: &[Batch]) -> Result<StepReport, TrainError> {
+        let step = self.state.counts.step;
+        let epoch = step / self.steps_per_epoch;
+        let mut gradients = Gradients::default();
+        let mut loss = 0.0;
+        for batch in batches {
+            let (part, part_gradients) = self.loss_and_gradients(batch)?;
+            loss += part;
+            gradients.add(part_gradients);
+        }
+        let grad_norm = gradients.norm()?;
+        let lr = self
+            .learning_rate
+            .at(step as f64 / self.steps_per_epoch as f64);
+        let not_finite = [("loss", loss), ("gradient norm", grad_norm)]
+            .into_iter()
+            .find(|(_, value)| !value.is_finite());
+        match (not_finite, self.settings.train.on_nan) {
+            (Some((what, value)), OnNan::Stop) => {
+                let saved = self.save()?;
+                return Err(TrainError::NotFinite {
+                    step: step + 1,
+                    what,
+                    value,
+                    saved,
+                });
+            }
+            (Some((what, value)), OnNan::Skip) => {
+                self.state.counts.skipped += 1;
+                let details = json!({"what": what, "value": value.to_string()});
+                self.log.event(step + 1, "step_skipped", details)?;
+                tracing::warn!(
+                    "step {}: the {what} is {value}; the step is left out",
+                    step + 1
+                );
+            }
+            (None, _) => self.update(gradients, grad_norm, lr, epoch),
+        }
+        self.state.counts.step += 1;
+        Ok(StepReport {
+            progress: self.progress(),
+            loss,
+            lr,
+            grad_norm,
+            images: batches.iter().map(|batch| batch.items.len()).sum(),
+            time: Duration::ZERO,
+            skipped: not_finite.is_some(),
+            bad: batches.iter().flat_map(|batch| batch.bad.clone()).collect(),
+        })
+    }
+
+    /// Loss and gradients of a part of the step's batch, weighted by its share of the step's images.
+    fn loss_and_gradients(&self, batch: &Batch) -> Result<(f64, Gradients), TrainError> {
+        let model = self.state.model.clone().train();
+        let loss = self.task.loss(Part {
+            model: &model,
+            state: &self.state,
+            batch,
+        })?;
+        let share = batch.items.len() as f64 / self.settings.train.batch_size as f64;
+        let loss = loss * share;
+        let gradients = Gradients::of(&model, loss.backward());
+        let loss = to_host("loss", loss.inner())?.values.first().copied();
+        Ok((f64::from(loss.unwrap_or(f32::NAN)), gradients))
+    }
+
+    fn update(&mut self, gradients: Gradients, grad_norm: f64, lr: f64, epoch: u64) {
+        let clip_norm = self.settings.train.clip_norm;
+        let factor = if clip_norm > 0.0 {
+            clip_factor(grad_norm, clip_norm)
+        } else {
+            1.0
+        };
+        let TrainState {
+            model,
+            ema,
+            optimiser,
+            ..
+        } = &mut self.state;
+        optimiser.step(model, gradients, factor, lr);
+        if let Some(ema) = ema {
+            ema::update(ema, model, ema_decay(epoch));
+        }
+    }
+
+    fn count_bad(&mut self, report: &StepReport) -> Result<(), TrainError> {
+        for bad in &report.bad {
+            self.state.counts.bad_images += 1;
+            let details = json!({"image": bad.name, "error": bad.error});
+            self.log.event(report.progress.step, "bad_image", details)?;
+            tracing::warn!("{}: {}; another image takes its place", bad.name, bad.error);
+        }
+        let (bad, good) = (
+            self.state.counts.bad_images,
+            self.state.counts.step * self.settings.train.batch_size as u64,
+        );
+        let seen = bad + good;
+        let allowed = self.settings.data.max_bad_fraction;
+        // One bad image among the first few is no trend: judge by an epoch's worth at the least.
+        let base = seen.max(self.state.counts.data_len);
+        match report.bad.last() {
+            Some(latest) if bad as f64 > allowed * base as f64 => {
+                Err(TrainError::TooManyBadImages {
+                    bad,
+                    seen,
+                    allowed,
+                    latest: format!("{}: {}", latest.name, latest.error),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn note(&mut self, report: &StepReport, window: &mut Window) -> Result<(), TrainError> {
+        window.steps += 1;
+        window.loss += report.loss;
+        window.images += report.images;
+        window.time += report.time;
+        let step = report.progress.step;
+        if !step.is_multiple_of(self.settings.log.every_steps)
+            && step != report.progress.total_steps
+        {
+            return Ok(());
+        }
+        let scalars = [
+            ("train/loss", window.loss / f64::from(window.steps)),
+            ("train/lr", report.lr),
+            ("train/grad_norm", report.grad_norm),
+            (
+                "train/images_per_second",
+                window.images as f64 / window.time.as_secs_f64(),
+            ),
+            ("train/skipped_steps", self.state.counts.skipped as f64),
+            ("train/bad_images", self.state.counts.bad_images as f64),
+        ];
+        *window = Window::default();
+        self.log.scalars(step, report.progress.epoch(), &scalars)
+    }
+
+    fn is_time_to_save(&self, last: Instant) -> bool {
+        let progress = self.progress();
+        let every = self.settings.checkpoint.every_steps;
+        progress.step == progress.total_steps
+            || (every > 0 && progress.step.is_multiple_of(every))
+            || self.is_kept(progress.step)
+            || last.elapsed().as_secs_f64() >= 60.0 * self.settings.checkpoint.every_minutes
+    }
+
+    /// Whether the checkpoint of a step is kept for good.
+    fn is_kept(&self, step: u64) -> bool {
+        let every = self.settings.checkpoint.keep_every_epochs * self.steps_per_epoch;
+        every > 0 && step > 0 && step.is_multiple_of(every)
+    }
+
+    fn is_time_to_evaluate(&self) -> bool {
+        let every = self.settings.evaluate_every_epochs * self.steps_per_epoch;
+        every > 0 && self.state.counts.step.is_multiple_of(every)
+    }
+
+    /// Writes the checkpoint, then what others read.
+    fn save(&self) -> Result<PathBuf, TrainError> {
+        let path = self.run.save(&self.state, |step| self.is_kept(step))?;
+        self.task.export(self.run, &self.state)?;
+        Ok(path)
+    }
+}
