@@ -6,17 +6,20 @@
 //! the number of workers and resumption cannot change it.
 
 mod augment;
+mod augment_error;
 mod batch;
 mod classes;
 mod crop;
 mod decode;
 mod engine;
+mod erase;
 pub mod error;
 mod file;
 mod folder;
 mod idx;
 mod list;
 mod loader;
+mod mix;
 mod names;
 mod open;
 mod permutation;
@@ -31,11 +34,14 @@ mod throughput;
 mod walk;
 
 pub use augment::{Augment, IMAGENET_MEAN, IMAGENET_STD};
+pub use augment_error::AugmentError;
 pub use batch::{BadImage, Batch};
 pub use crop::{CropBox, random_crop};
 pub use decode::{Format, decode};
+pub use erase::{EraseMode, RandomErasing};
 pub use error::{DataError, ImageError, ImageProblem, LoaderError, ViewError};
 pub use loader::{EvaluationLoader, LoaderOptions, Position, TrainingLoader};
+pub use mix::{Mix, Mixing};
 pub use open::{OpenOptions, open};
 pub use pixels::Pixels;
 pub use resample::Scratch;

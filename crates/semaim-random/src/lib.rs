@@ -42,6 +42,12 @@ pub enum Purpose {
     Shapes = 8,
     /// Dividing a labelled set into a bank and queries.
     Split = 9,
+    /// The operations of RandAugment for one image.
+    RandAugment = 10,
+    /// The boxes that random erasing overwrites, and the noise in them.
+    Erase = 11,
+    /// How the images of a batch are mixed with each other; the item is the number of the batch.
+    Mix = 12,
 }
 
 /// A stream of random numbers with an address.
@@ -127,6 +133,47 @@ impl Draw {
         radius * (std::f64::consts::TAU * self.uniform_f64()).cos()
     }
 
+    /// The natural logarithm of a number from the gamma distribution with the given shape, above 0, and scale 1; NaN when
+    /// the shape is not positive and finite.
+    ///
+    /// The logarithm, because small shapes give numbers that `f64` cannot hold. The method is Marsaglia and Tsang's (ACM
+    /// Transactions on Mathematical Software 26, 2000): a transformed normal number, rejected now and then.
+    pub fn log_gamma_variate(&mut self, shape: f64) -> f64 {
+        // Also keeps a NaN out of the loop below, which would never accept anything.
+        if !(shape > 0.0 && shape.is_finite()) {
+            return f64::NAN;
+        }
+        // The method needs a shape of at least 1: a number of shape + 1 times U^(1/shape) has the wanted one.
+        let (shape, boost) = if shape < 1.0 {
+            (shape + 1.0, (1.0 - self.uniform_f64()).ln() / shape)
+        } else {
+            (shape, 0.0)
+        };
+        let d = shape - 1.0 / 3.0;
+        let c = 1.0 / (9.0 * d).sqrt();
+        loop {
+            let x = self.normal();
+            let root = 1.0 + c * x;
+            if root <= 0.0 {
+                continue;
+            }
+            let log_v = 3.0 * root.ln();
+            let limit = 0.5 * x * x + d - d * log_v.exp() + d * log_v;
+            if (1.0 - self.uniform_f64()).ln() < limit {
+                return d.ln() + log_v + boost;
+            }
+        }
+    }
+
+    /// A number in [0, 1] from the Beta(`alpha`, `beta`) distribution, both above 0; NaN when one of them is not positive
+    /// and finite.
+    pub fn beta(&mut self, alpha: f64, beta: f64) -> f64 {
+        let x = self.log_gamma_variate(alpha);
+        let y = self.log_gamma_variate(beta);
+        // X / (X + Y), from the logarithms: the quotient exists even where X and Y are too small for `f64`.
+        1.0 / (1.0 + (y - x).exp())
+    }
+
     /// Shuffles a slice in place (Fisher-Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
@@ -181,6 +228,67 @@ mod tests {
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / f64::from(n);
         assert!(mean.abs() < 0.015, "{mean}");
         assert!((variance - 1.0).abs() < 0.02, "{variance}");
+    }
+
+    #[test]
+    fn gamma_has_the_right_moments() {
+        // The mean and the variance are the shape; of the logarithm, the mean is the digamma function.
+        for (shape, digamma) in [
+            (0.1, -10.423754940411076),
+            (0.8, -0.9650085667061382),
+            (1.0, -0.5772156649015329),
+            (4.5, 1.388870926359529),
+        ] {
+            let mut draw = Draw::new(5, 0, 0, Purpose::Mix);
+            let n = 200_000;
+            let logs: Vec<f64> = (0..n).map(|_| draw.log_gamma_variate(shape)).collect();
+            let mean = logs.iter().map(|v| v.exp()).sum::<f64>() / f64::from(n);
+            let variance =
+                logs.iter().map(|v| (v.exp() - mean).powi(2)).sum::<f64>() / f64::from(n);
+            let log_mean = logs.iter().sum::<f64>() / f64::from(n);
+            assert!(
+                (mean - shape).abs() < 0.01 * shape.sqrt(),
+                "{shape}: {mean}"
+            );
+            assert!((variance / shape - 1.0).abs() < 0.05, "{shape}: {variance}");
+            assert!(
+                (log_mean - digamma).abs() < 0.01 / shape,
+                "{shape}: {log_mean}"
+            );
+        }
+    }
+
+    #[test]
+    fn beta_has_the_right_moments() {
+        for (a, b) in [(0.8, 0.8), (1.0, 1.0), (0.2, 0.2), (2.0, 5.0), (0.5, 3.0)] {
+            let mut draw = Draw::new(6, 0, 0, Purpose::Mix);
+            let n = 200_000;
+            let values: Vec<f64> = (0..n).map(|_| draw.beta(a, b)).collect();
+            assert!(values.iter().all(|v| (0.0..=1.0).contains(v)));
+            let mean = values.iter().sum::<f64>() / f64::from(n);
+            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / f64::from(n);
+            let fourth = values.iter().map(|v| v.powi(4)).sum::<f64>() / f64::from(n);
+            let expected: f64 = (0..4)
+                .map(|r| (a + f64::from(r)) / (a + b + f64::from(r)))
+                .product();
+            assert!((mean - a / (a + b)).abs() < 0.003, "{a} {b}: {mean}");
+            let wanted = a * b / ((a + b).powi(2) * (a + b + 1.0));
+            assert!((variance - wanted).abs() < 0.002, "{a} {b}: {variance}");
+            assert!((fourth - expected).abs() < 0.003, "{a} {b}: {fourth}");
+        }
+    }
+
+    #[test]
+    fn beta_of_extreme_shapes_is_a_number() {
+        let mut draw = Draw::new(6, 0, 0, Purpose::Mix);
+        let small: Vec<f64> = (0..1000).map(|_| draw.beta(1e-5, 1e-5)).collect();
+        let ones = small.iter().filter(|&&v| v > 0.5).count();
+        assert!(small.iter().all(|v| (0.0..=1.0).contains(v)));
+        assert!((430..570).contains(&ones), "{ones}");
+        assert!((draw.beta(1e9, 1e9) - 0.5).abs() < 1e-3);
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(draw.beta(bad, 1.0).is_nan() && draw.beta(1.0, bad).is_nan());
+        }
     }
 
     #[test]
