@@ -92,6 +92,9 @@ pub enum EncoderError {
         /// Which.
         source: SizeError,
     },
+    /// An image size that does not fit the patches.
+    #[error(transparent)]
+    Resize(#[from] SizeError),
     /// A weight does not fit the sizes in the file.
     #[error("{path}: {source}")]
     Mismatch {
@@ -170,6 +173,20 @@ impl Encoder {
             mean,
             std,
         })
+    }
+}
+
+impl Encoder {
+    /// The same encoder for images of another size in pixels: the position table is resized as in the published
+    /// fine-tuning code (see [`semaim::position::resize`]).
+    ///
+    /// # Errors
+    /// A size that the patches do not fill.
+    pub fn resized(mut self, image_size: [usize; 2]) -> Result<Self, EncoderError> {
+        self.config.image_size = image_size;
+        self.config.validate()?;
+        self.vit = self.vit.resized(self.config.grid())?;
+        Ok(self)
     }
 }
 

@@ -30,6 +30,16 @@ pub(crate) enum Command {
     Knn(KnnArgs),
     /// How well a linear layer on an encoder's vectors classifies: a grid of them, the best tested once.
     Probe(ProbeArgs),
+    /// Train an encoder and a classifier on it together, on labelled images, by the published recipe.
+    ///
+    /// The same command in the same --out goes on where it stopped, whatever stopped it.
+    Finetune(FinetuneArgs),
+    /// Classify images with a fine-tuned network.
+    Predict(PredictArgs),
+    /// Pre-train and evaluate several variants with several seeds each, and make a table of it.
+    ///
+    /// The same command goes on where it stopped; what is finished is not done again.
+    Compare(CompareArgs),
     /// The experiments that come with the program.
     Recipes {
         #[command(subcommand)]
@@ -85,6 +95,108 @@ pub(crate) struct PretrainArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Print the result as one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FinetuneArgs {
+    /// The encoder: a run directory, or an encoder.safetensors [default: the configuration's encoder.weights]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) weights: Option<PathBuf>,
+    /// Use only the encoder's sizes and draw its weights anew: what pre-training is to be compared with
+    #[arg(long)]
+    pub(crate) from_scratch: bool,
+    /// Labelled images with a training and an evaluation split; without splits one image in five is for the test
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<String>,
+    /// Evaluation images, where they are not in --data
+    #[arg(long, value_name = "PATH")]
+    pub(crate) eval_data: Option<String>,
+    /// The run directory [default: runs/NAME, after the configuration file; runs/finetune without one]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Start from a TOML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Change one setting, as in `--set train.epochs=50`; `--dry-run` shows all of them with their values
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Seed of every random draw [default: the configuration's, which is 0]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Where to compute, as for `pretrain`
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+    /// Which form of the operations runs
+    #[arg(long, value_enum, default_value = "fused")]
+    pub(crate) kernels: KernelsArg,
+    /// What to do about a loss or gradient that is not finite: stop or skip [default: stop]
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) on_nan: Option<String>,
+    /// Print the resolved configuration and exit
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the result as one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PredictArgs {
+    /// The classifier: the run directory of `finetune` (its last one), or a classifier's file
+    #[arg(long, value_name = "PATH")]
+    pub(crate) weights: PathBuf,
+    /// The images, as for `pretrain`
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: String,
+    /// Which images of a data set that is divided
+    #[arg(long, value_enum, default_value = "eval")]
+    pub(crate) split: SplitArg,
+    /// The file to write: .csv or .jsonl (one JSON object per line) [default: CSV on standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Classes named for each image, the most probable first
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) top: u32,
+    /// Images per forward pass
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) batch_size: u32,
+    /// Threads that prepare images; 0: one per core
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1024))]
+    pub(crate) workers: u32,
+    /// Where to compute, as for `pretrain`
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+    /// Which form of the operations runs
+    #[arg(long, value_enum, default_value = "fused")]
+    pub(crate) kernels: KernelsArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompareArgs {
+    /// The comparison: a TOML file of variants, seeds and evaluations; see docs/results.md
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where its runs and tables go [default: runs/NAME, after the file]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// The images [default: the file's]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<String>,
+    /// Change one setting of the file, as in `--set pretrain.train.epochs=5`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Where to compute, as for `pretrain`
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+    /// Which form of the operations runs
+    #[arg(long, value_enum, default_value = "fused")]
+    pub(crate) kernels: KernelsArg,
+    /// Only make the table of what is finished
+    #[arg(long)]
+    pub(crate) table_only: bool,
+    /// Print the table as JSON on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -4,6 +4,8 @@ use std::fmt::Display;
 
 use semaim_config::ConfigErrors;
 use semaim_data::DataError;
+use semaim_eval::compare::CompareError;
+use semaim_eval::finetune::FinetuneError;
 use semaim_train::error::TrainError;
 
 /// Why the program ends early.
@@ -40,6 +42,27 @@ impl From<TrainError> for Exit {
             Self::user(error)
         } else {
             Self::ours(error)
+        }
+    }
+}
+
+impl From<FinetuneError> for Exit {
+    fn from(error: FinetuneError) -> Self {
+        match error {
+            FinetuneError::Train(error) => error.into(),
+            FinetuneError::Classify(_) | FinetuneError::Results { .. } => Self::ours(error),
+            error => Self::user(error),
+        }
+    }
+}
+
+impl From<CompareError> for Exit {
+    fn from(error: CompareError) -> Self {
+        match error {
+            CompareError::Train(error) => error.into(),
+            CompareError::Finetune(error) => error.into(),
+            CompareError::Embed(_) => Self::ours(error),
+            error => Self::user(error),
         }
     }
 }

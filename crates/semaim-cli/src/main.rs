@@ -4,13 +4,17 @@ mod args;
 mod bar;
 mod bench_loader;
 mod bench_step;
+mod compare;
 mod device;
 mod dry_run;
 mod embed;
 mod encoder;
 mod exit;
+mod finetune;
 mod knn;
+mod layers;
 mod pictures;
+mod predict;
 mod pretrain;
 mod probe;
 mod progress;
@@ -35,6 +39,9 @@ fn main() -> ExitCode {
         Command::Embed(args) => embed::run(&args),
         Command::Knn(args) => knn::run(&args),
         Command::Probe(args) => probe::run(&args),
+        Command::Finetune(args) => finetune::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Recipes { command } => match command.unwrap_or(Recipes::List) {
             Recipes::List => recipes::list(),
             Recipes::Show { name } => recipes::show(&name),

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use semaim_config::Layers;
 use semaim_data::{Split, open};
-use semaim_eval::labelled::{LabelledError, LabelledSets, Part};
+use semaim_eval::labelled::{LabelledSets, Part};
 use semaim_train::config::PretrainConfig;
 use semaim_train::log::read_metrics;
 use semaim_train::pretrain::pretrain;
@@ -21,7 +21,7 @@ use crate::args::PretrainArgs;
 use crate::bar::TrainingBar;
 use crate::exit::{Exit, STOPPED};
 use crate::progress::{Console, KNN_TOP1};
-use crate::{device, dry_run, recipes};
+use crate::{device, dry_run, layers, recipes};
 
 /// The recipe for those who name neither recipe, configuration nor images.
 const QUICKSTART: &str = "quickstart";
@@ -42,10 +42,12 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
             args.json,
         );
     }
-    let labelled = LabelledSets::of(&config, &source).map_err(|error| match error {
-        LabelledError::Data(error) => Exit::from(error),
-        other => Exit::user(other),
-    })?;
+    let labelled = LabelledSets::of(&config.data, &config.open_options(), config.seed, &source)
+        .map_err(Exit::user)?
+        .map(|sets| LabelledSets {
+            bank: sets.bank.at_most(config.eval.max_bank),
+            queries: sets.queries.at_most(config.eval.max_queries),
+        });
     let out = out_dir(args);
     let run = RunDir::open(&out, &config)?;
     let stop = stop_on_signals()?;
@@ -106,24 +108,13 @@ fn load_config(args: &PretrainArgs) -> Result<PretrainConfig, Exit> {
     if let Some(path) = &args.config {
         layers = layers.file(path)?;
     }
-    layers = layers.sets(&args.set)?;
-    let quoted = |text: &str| Value::from(text).to_string();
     let options = [
-        ("data.path", args.data.as_deref().map(quoted)),
-        ("data.eval", args.eval_data.as_deref().map(quoted)),
+        ("data.path", layers::quoted(args.data.as_deref())),
+        ("data.eval", layers::quoted(args.eval_data.as_deref())),
         ("seed", args.seed.map(|seed| seed.to_string())),
-        ("train.on_nan", args.on_nan.as_deref().map(quoted)),
+        ("train.on_nan", layers::quoted(args.on_nan.as_deref())),
     ];
-    for (key, value) in options {
-        if let Some(value) = value {
-            layers = layers.set(&format!("{key}={value}"))?;
-        }
-    }
-    let loaded = layers.load::<PretrainConfig>()?;
-    for (key, origin) in loaded.unused.iter() {
-        eprintln!("warning: {origin}: `{key}` is not used");
-    }
-    Ok(loaded.config)
+    layers::load(layers.sets(&args.set)?, &options)
 }
 
 fn out_dir(args: &PretrainArgs) -> PathBuf {

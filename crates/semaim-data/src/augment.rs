@@ -2,9 +2,12 @@
 
 use semaim_random::{Draw, Purpose};
 
+use crate::augment_error::AugmentError;
 use crate::crop::random_crop;
+use crate::erase::RandomErasing;
 use crate::error::ViewError;
 use crate::pixels::Pixels;
+use crate::rand_augment::{RandAugment, fill_colour};
 use crate::resample::{Region, Scratch};
 
 /// Mean of the ImageNet training images per RGB channel, of values in [0, 1].
@@ -31,6 +34,10 @@ pub struct Augment {
     pub mean: Vec<f32>,
     /// What every channel is divided by after that.
     pub std: Vec<f32>,
+    /// Random operations on the cut of a training view, before it is normalised.
+    pub rand_augment: Option<RandAugment>,
+    /// A box of a training view overwritten, after it is normalised.
+    pub erase: Option<RandomErasing>,
 }
 
 impl Augment {
@@ -67,7 +74,19 @@ impl Augment {
             flip: 0.5,
             mean,
             std,
+            rand_augment: None,
+            erase: None,
         }
+    }
+
+    /// Checks the settings of what is done besides cutting and mirroring.
+    ///
+    /// # Errors
+    ///
+    /// [`AugmentError::Setting`] with the first that is out of range.
+    pub fn check(&self) -> Result<(), AugmentError> {
+        self.rand_augment.iter().try_for_each(RandAugment::check)?;
+        self.erase.iter().try_for_each(RandomErasing::check)
     }
 
     /// Channels of a view.
@@ -99,7 +118,7 @@ impl Augment {
         item: u64,
         out: &mut [f32],
     ) -> Result<(), ViewError> {
-        self.check(pixels, out.len())?;
+        self.check_shapes(pixels, out.len())?;
         let mut draw = Draw::new(seed, epoch, item, Purpose::Crop);
         let part = random_crop(
             pixels.width,
@@ -110,8 +129,23 @@ impl Augment {
         );
         let mirror = Draw::new(seed, epoch, item, Purpose::Flip).chance(self.flip);
         let [height, width] = self.image_size;
-        let resized = scratch.resample(pixels, Region::Cut(part), width, height)?;
-        self.normalise(resized, mirror, out);
+        scratch.resample(pixels, Region::Cut(part), width, height)?;
+        let address = [seed, epoch, item];
+        if let Some(policy) = &self.rand_augment {
+            // Every operation is as likely as its mirror image, so it makes no difference that mirroring comes after.
+            let (resized, buffer) = scratch.resampled();
+            policy.apply(
+                resized,
+                self.image_size,
+                &fill_colour(&self.mean),
+                buffer,
+                address,
+            )?;
+        }
+        self.normalise(scratch.resampled().0, mirror, out);
+        if let Some(erase) = &self.erase {
+            erase.apply(out, [self.channels(), height, width], seed, epoch, item)?;
+        }
         Ok(())
     }
 
@@ -130,7 +164,7 @@ impl Augment {
         pixels: &Pixels,
         out: &mut [f32],
     ) -> Result<(), ViewError> {
-        self.check(pixels, out.len())?;
+        self.check_shapes(pixels, out.len())?;
         let [height, width] = self.image_size;
         let window = central_window(pixels.width, pixels.height, width, height);
         let resized = scratch.resample(pixels, Region::Window(window), width, height)?;
@@ -138,7 +172,7 @@ impl Augment {
         Ok(())
     }
 
-    fn check(&self, pixels: &Pixels, len: usize) -> Result<(), ViewError> {
+    fn check_shapes(&self, pixels: &Pixels, len: usize) -> Result<(), ViewError> {
         if pixels.channels != self.mean.len() || self.std.len() != self.mean.len() {
             return Err(ViewError::Channels {
                 image: pixels.channels,

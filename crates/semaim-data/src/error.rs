@@ -241,6 +241,9 @@ pub enum LoaderError {
 /// A view that could not be cut out of an image: the settings do not fit together.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
+    /// The augmentation cannot be done.
+    #[error(transparent)]
+    Augment(#[from] crate::augment_error::AugmentError),
     /// The image has another number of channels than the normalisation.
     #[error(
         "the image has {image} channels, the mean has {mean} values and the standard deviation {std}"

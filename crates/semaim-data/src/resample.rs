@@ -22,12 +22,19 @@ pub(crate) enum Region {
 pub struct Scratch {
     resizer: Resizer,
     resized: Vec<u8>,
+    /// Room for augmentation to work in.
+    buffer: Vec<u8>,
 }
 
 impl Scratch {
     /// Empty buffers; they grow to the largest image seen.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What was resampled last, and room to change it in.
+    pub(crate) fn resampled(&mut self) -> (&mut [u8], &mut Vec<u8>) {
+        (&mut self.resized, &mut self.buffer)
     }
 
     /// Resamples `region` of `pixels` to `width` x `height` samples with the bicubic filter of Pillow (Catmull-Rom,
@@ -62,7 +69,9 @@ impl Scratch {
         let source = [pixels.width, pixels.height];
         match kind {
             Some(kind) => {
-                let Self { resizer, resized } = self;
+                let Self {
+                    resizer, resized, ..
+                } = self;
                 resize(resizer, &pixels.data, source, resized, size, kind, region)?;
             }
             None => {

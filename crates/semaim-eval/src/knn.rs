@@ -6,6 +6,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::parameters::{WeightError, to_host};
+use serde::{Deserialize, Serialize};
 
 /// Rows of a block of queries and of the bank.
 const QUERY_BLOCK: usize = 256;
@@ -22,7 +23,7 @@ pub struct Labelled<'a> {
 
 /// Share of queries whose class came first, and among the first five, in [0, 1]. With fewer than five neighbours
 /// the second is among the first k, as in DINO's evaluation.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Accuracy {
     /// First.
     pub top1: f64,

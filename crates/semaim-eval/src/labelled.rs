@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use semaim_data::{DataError, OpenOptions, Source, Split, open};
+use semaim_data::{DataError, OpenOptions, Source, Split, Subset, open};
 use semaim_random::{Draw, Purpose};
-use semaim_train::config::PretrainConfig;
+use semaim_train::config::DataConfig;
 
 /// Images of a source.
 #[derive(Clone, Debug)]
@@ -31,10 +31,46 @@ pub enum LabelledError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// `data.eval` was given and has no labels.
-    #[error("{name}: kNN needs labels (class folders, .cls members or a list with labels)")]
+    #[error("{name}: this needs labels (class folders, .cls members or a list with labels)")]
     Unlabelled {
         /// The data set.
         name: String,
+    },
+    /// Some images have a label and some do not.
+    #[error(
+        "{name}: {count} images have no label, the first of them {first}; training needs one for each"
+    )]
+    PartlyLabelled {
+        /// The data set.
+        name: String,
+        /// Images without a label.
+        count: usize,
+        /// Name of the first.
+        first: String,
+    },
+    /// A class with too few images.
+    #[error(
+        "{name}: class `{class}` has {count} {side}; at least {needed} are needed. Remove the class or add images"
+    )]
+    FewImages {
+        /// The data set.
+        name: String,
+        /// The class.
+        class: String,
+        /// Its images.
+        count: usize,
+        /// Of which side.
+        side: &'static str,
+        /// How many there must be.
+        needed: usize,
+    },
+    /// Only one class.
+    #[error("{name}: all images are of one class, `{class}`; there is nothing to tell apart")]
+    OneClass {
+        /// The data set.
+        name: String,
+        /// The class.
+        class: String,
     },
     /// The two sides do not have the same classes.
     #[error("the classes of {bank} and {queries} differ: {difference}")]
@@ -61,31 +97,84 @@ impl LabelledSets {
     /// # Errors
     /// A set that cannot be opened, has no labels although it was named for them, or sides with other classes.
     pub fn of(
-        config: &PretrainConfig,
+        data: &DataConfig,
+        options: &OpenOptions,
+        seed: u64,
         training: &Arc<dyn Source>,
     ) -> Result<Option<Self>, LabelledError> {
-        let named = !config.data.eval.is_empty();
-        let spec = if named {
-            &config.data.eval
-        } else {
-            &config.data.path
-        };
-        let mut options: OpenOptions = config.open_options();
+        let named = !data.eval.is_empty();
+        let spec = if named { &data.eval } else { &data.path };
         let bank = if named {
-            open(spec, Split::Train, &options)?
+            open(spec, Split::Train, options)?
         } else {
             Arc::clone(training)
         };
-        options.shapes.count = config.data.shapes_eval_count;
-        let queries = open(spec, Split::Eval, &options)?;
-        match Self::divide(bank, queries, config.seed)? {
-            Some(sets) => Ok(Some(Self {
-                bank: sets.bank.at_most(config.eval.max_bank),
-                queries: sets.queries.at_most(config.eval.max_queries),
-            })),
+        let queries = open(spec, Split::Eval, &evaluation(data, options))?;
+        match Self::divide(bank, queries, seed)? {
             None if named => Err(LabelledError::Unlabelled { name: spec.clone() }),
-            None => Ok(None),
+            sets => Ok(sets),
         }
+    }
+
+    /// Opens the sides to train a classifier on and to test it: the splits of `data.path`, or `data.path` and the
+    /// evaluation split of `data.eval`. All training images have labels, there are two classes or more, and each has two
+    /// images or more to train on and one or more to test.
+    ///
+    /// # Errors
+    /// [`LabelledError`].
+    pub fn for_training(
+        data: &DataConfig,
+        options: &OpenOptions,
+        seed: u64,
+    ) -> Result<Self, LabelledError> {
+        let spec = match data.eval.as_str() {
+            "" => &data.path,
+            eval => eval,
+        };
+        let bank = open(&data.path, Split::Train, options)?;
+        let queries = open(spec, Split::Eval, &evaluation(data, options))?;
+        let sets = Self::divide(bank, queries, seed)?;
+        let sets = sets.ok_or_else(|| LabelledError::Unlabelled {
+            name: data.path.clone(),
+        })?;
+        sets.check_for_training()?;
+        Ok(sets)
+    }
+
+    /// Whether a classifier can be trained on the bank and tested on the queries.
+    ///
+    /// # Errors
+    /// [`LabelledError`], naming the first class or image that stands in the way.
+    pub fn check_for_training(&self) -> Result<(), LabelledError> {
+        let (bank, queries) = (&self.bank, &self.queries);
+        let name = bank.source.describe();
+        let unlabelled = |item: &&u64| bank.source.label(**item as usize).is_none();
+        if let Some(&first) = bank.items.iter().find(unlabelled) {
+            return Err(LabelledError::PartlyLabelled {
+                name,
+                count: bank.items.iter().filter(unlabelled).count(),
+                first: bank.source.name(first as usize),
+            });
+        }
+        if let [class] = bank.source.classes() {
+            let class = class.clone();
+            return Err(LabelledError::OneClass { name, class });
+        }
+        let sides = [(bank, "to train on", 2), (queries, "to test", 1)];
+        for (part, side, needed) in sides {
+            let counts = part.class_counts();
+            let few = counts.iter().position(|&count| count < needed);
+            if let Some(class) = few {
+                return Err(LabelledError::FewImages {
+                    name: part.source.describe(),
+                    class: part.source.classes()[class].clone(),
+                    count: counts[class],
+                    side,
+                    needed,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Makes sides of the two splits of a data set, or `None` where nothing has labels. Splits that are the same
@@ -103,10 +192,7 @@ impl LabelledSets {
         }
         check_classes(&*bank, &*queries)?;
         let sets = if same(&*bank, &*queries) {
-            let all = 0..bank.len() as u64;
-            let held_out =
-                |item: &u64| Draw::new(seed, 0, *item, Purpose::Split).below(HELD_OUT) == 0;
-            let (queries, banks): (Vec<u64>, Vec<u64>) = all.partition(held_out);
+            let (banks, queries) = divided(&*bank, seed);
             Self {
                 queries: Part {
                     source: Arc::clone(&bank),
@@ -127,8 +213,58 @@ impl LabelledSets {
     }
 }
 
+/// Where `shapes` are generated for evaluation, there are as many as asked for.
+fn evaluation(data: &DataConfig, options: &OpenOptions) -> OpenOptions {
+    let mut options = options.clone();
+    options.shapes.count = data.shapes_eval_count;
+    options
+}
+
+/// Divides images by chance, so that every class of two images or more is on both sides.
+fn divided(source: &dyn Source, seed: u64) -> (Vec<u64>, Vec<u64>) {
+    let held_out = |item: &u64| Draw::new(seed, 0, *item, Purpose::Split).below(HELD_OUT) == 0;
+    let (mut queries, mut bank): (Vec<u64>, Vec<u64>) =
+        (0..source.len() as u64).partition(held_out);
+    for class in 0..source.classes().len() as u32 {
+        let of_class = |item: &u64| source.label(*item as usize) == Some(class);
+        let first = |items: &[u64]| items.iter().position(of_class);
+        match (first(&bank), first(&queries)) {
+            (None, Some(place)) => bank.push(queries.remove(place)),
+            (Some(place), None) if bank.iter().filter(|item| of_class(item)).count() > 1 => {
+                queries.push(bank.remove(place));
+            }
+            _ => {}
+        }
+    }
+    bank.sort_unstable();
+    queries.sort_unstable();
+    (bank, queries)
+}
+
 impl Part {
-    fn whole(source: Arc<dyn Source>) -> Self {
+    /// These images as a source of their own.
+    pub fn as_source(&self) -> Arc<dyn Source> {
+        if self.items.iter().copied().eq(0..self.source.len() as u64) {
+            return Arc::clone(&self.source);
+        }
+        let source = Arc::clone(&self.source);
+        Arc::new(Subset::new(source, self.items.clone()))
+    }
+
+    /// Images of each class.
+    fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.source.classes().len()];
+        for &item in &self.items {
+            let label = self.source.label(item as usize);
+            if let Some(count) = label.and_then(|label| counts.get_mut(label as usize)) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+
+    /// All images of a source.
+    pub fn whole(source: Arc<dyn Source>) -> Self {
         let items = (0..source.len() as u64).collect();
         Self { source, items }
     }

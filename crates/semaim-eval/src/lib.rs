@@ -4,10 +4,15 @@
 //! * [`labelled`]: which labelled images are searched and which are classified.
 //! * [`knn`]: exact weighted nearest neighbours on those vectors.
 //! * [`probe`]: a linear classifier on those vectors.
+//! * [`finetune`]: encoder and head trained as a whole; [`classify`] is what comes out at work.
+//! * [`compare`]: several variants with several seeds each, side by side.
 //! * [`orders`]: the orders a model gives, for pictures.
 //! * [`vectors`]: files of vectors.
 
+pub mod classify;
+pub mod compare;
 pub mod embed;
+pub mod finetune;
 pub mod knn;
 pub mod labelled;
 pub mod orders;

@@ -144,7 +144,14 @@ impl VectorWriter {
             .push(label.map_or(-1, |(number, _)| i64::from(number)));
         self.vectors
             .write_all(&bytes)
-            .and_then(|()| writeln!(self.names, "{},{number},{}", field(name), field(class)))
+            .and_then(|()| {
+                writeln!(
+                    self.names,
+                    "{},{number},{}",
+                    csv_field(name),
+                    csv_field(class)
+                )
+            })
             .map_err(writing(&self.path))
     }
 
@@ -216,7 +223,7 @@ fn names_of(path: &Path) -> PathBuf {
 }
 
 /// A field of a CSV file, in quotes where it has to be (RFC 4180).
-fn field(text: &str) -> String {
+pub fn csv_field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {

@@ -11,8 +11,9 @@ use semaim_kernels::{
 use crate::config::VitConfig;
 use crate::grid::Grid;
 use crate::layers::{LayerNorm, Linear, Mlp};
+use crate::parameters::{WeightError, to_host};
 use crate::pass::Pass;
-use crate::position::sin_cos;
+use crate::position::{resize, sin_cos};
 
 /// Images cut into patches, each patch mapped to a token.
 #[derive(Module, Debug)]
@@ -179,6 +180,22 @@ impl Vit {
             rows: self.rows,
             columns: self.columns,
         }
+    }
+
+    /// The same encoder on another grid of patches, its position table resized.
+    ///
+    /// # Errors
+    /// [`WeightError::Device`] when the backend does not give the table.
+    pub fn resized(mut self, to: Grid) -> Result<Self, WeightError> {
+        let [_, _, d] = self.pos_embed.val().dims();
+        let table = to_host("pos_embed", self.pos_embed.val())?.values;
+        let table = resize(&table, d, self.grid(), to);
+        let shape = [1, 1 + to.patches(), d];
+        self.pos_embed = self
+            .pos_embed
+            .map(|old| Tensor::from_data(TensorData::new(table, shape), &old.device()));
+        (self.rows, self.columns) = (to.rows, to.columns);
+        Ok(self)
     }
 
     /// The positions of the patches, `[1, patches, embed_dim]`: what the query stream starts from.

@@ -4,7 +4,7 @@ use semaim_config::{Problems, Validate};
 
 use super::{
     CheckpointConfig, DataConfig, LogConfig, Method, OptimiserConfig, OrderSource, PretrainConfig,
-    TrainConfig,
+    RunSettings, TrainConfig,
 };
 
 impl Validate for PretrainConfig {
@@ -37,7 +37,7 @@ impl Validate for PretrainConfig {
             problems.in_range(format!("model.image_size[{axis}]"), side, ..=8_192);
         }
         problems.within("data", |problems| {
-            self.data.check(self.model.channels, problems)
+            self.data.check_normalisation(self.model.channels, problems)
         });
         problems.within("target", |problems| {
             problems.in_range("blur_size", self.target.blur_size, ..=255);
@@ -59,10 +59,7 @@ impl Validate for PretrainConfig {
             "order.source",
             "is `ema`, which needs train.ema = true",
         );
-        problems.within("train", |problems| self.train.check(problems));
-        problems.within("optimiser", |problems| {
-            self.optimiser.check(self.train.epochs, problems)
-        });
+        self.run().check(problems);
         problems.within("eval", |problems| {
             problems.in_range("knn_k", self.eval.knn_k, 1..);
             let temperature = self.eval.knn_temperature;
@@ -75,13 +72,23 @@ impl Validate for PretrainConfig {
             problems.in_range("batch_size", self.eval.batch_size, 1..=65_536);
             problems.in_range("pictures", self.eval.pictures, ..=64);
         });
+    }
+}
+
+impl Validate for RunSettings {
+    fn check(&self, problems: &mut Problems) {
+        problems.within("data", |problems| self.data.check(problems));
+        problems.within("train", |problems| self.train.check(problems));
+        problems.within("optimiser", |problems| {
+            self.optimiser.check(self.train.epochs, problems)
+        });
         problems.within("checkpoint", |problems| self.checkpoint.check(problems));
         problems.within("log", |problems| self.log.check(problems));
     }
 }
 
 impl CheckpointConfig {
-    pub(super) fn check(&self, problems: &mut Problems) {
+    fn check(&self, problems: &mut Problems) {
         let minutes = self.every_minutes;
         problems.require(
             minutes.is_finite() && minutes > 0.0,
@@ -92,13 +99,25 @@ impl CheckpointConfig {
 }
 
 impl LogConfig {
-    pub(super) fn check(&self, problems: &mut Problems) {
+    fn check(&self, problems: &mut Problems) {
         problems.in_range("every_steps", self.every_steps, 1..);
     }
 }
 
 impl DataConfig {
-    pub(super) fn check(&self, channels: usize, problems: &mut Problems) {
+    fn check_normalisation(&self, channels: usize, problems: &mut Problems) {
+        for (key, values) in [("mean", &self.mean), ("std", &self.std)] {
+            problems.require(
+                values.is_empty() || values.len() == channels,
+                key,
+                format!("has {} values for {channels} channels", values.len()),
+            );
+            problems.require(values.iter().all(|v| v.is_finite()), key, "must be finite");
+        }
+        problems.require(self.std.iter().all(|&v| v > 0.0), "std", "must be above 0");
+    }
+
+    fn check(&self, problems: &mut Problems) {
         problems.require(!self.path.is_empty(), "path", "must not be empty");
         problems.in_range("shapes_count", self.shapes_count, 1..);
         problems.in_range("shapes_eval_count", self.shapes_eval_count, 1..);
@@ -117,15 +136,6 @@ impl DataConfig {
             format!("must be two rising numbers above 0, is [{low}, {high}]"),
         );
         problems.in_range("flip", self.flip, 0.0..=1.0);
-        for (key, values) in [("mean", &self.mean), ("std", &self.std)] {
-            problems.require(
-                values.is_empty() || values.len() == channels,
-                key,
-                format!("has {} values for {channels} channels", values.len()),
-            );
-            problems.require(values.iter().all(|v| v.is_finite()), key, "must be finite");
-        }
-        problems.require(self.std.iter().all(|&v| v > 0.0), "std", "must be above 0");
         problems.in_range("max_pixels", self.max_pixels, 1..);
         problems.in_range("max_bad_fraction", self.max_bad_fraction, 0.0..=1.0);
         problems.in_range("workers", self.workers, ..=1_024);
@@ -134,7 +144,7 @@ impl DataConfig {
 }
 
 impl TrainConfig {
-    pub(super) fn check(&self, problems: &mut Problems) {
+    fn check(&self, problems: &mut Problems) {
         problems.in_range("epochs", self.epochs, 1..=1_000_000);
         problems.in_range("batch_size", self.batch_size, 1..=1_048_576);
         problems.require(
@@ -159,7 +169,7 @@ impl TrainConfig {
 }
 
 impl OptimiserConfig {
-    pub(super) fn check(&self, epochs: u64, problems: &mut Problems) {
+    fn check(&self, epochs: u64, problems: &mut Problems) {
         let not_negative = |problems: &mut Problems, key: &str, value: f64| {
             let fits = value.is_finite() && value >= 0.0;
             problems.require(fits, key, format!("must be 0 or above, is {value}"));

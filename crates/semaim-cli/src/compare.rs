@@ -1,0 +1,71 @@
+//! `semaim compare`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use semaim_checkpoint::atomic;
+use semaim_config::Layers;
+use semaim_eval::compare::config::CompareConfig;
+use semaim_eval::compare::table::{as_json, markdown};
+use semaim_eval::compare::{Ending, compare, records};
+
+use crate::args::CompareArgs;
+use crate::bar::TrainingBar;
+use crate::exit::{Exit, STOPPED};
+use crate::pretrain::stop_on_signals;
+use crate::{device, layers};
+
+pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
+    let layers = Layers::new().file(&args.file)?.sets(&args.set)?;
+    let options = [("data", layers::quoted(args.data.as_deref()))];
+    let config: CompareConfig = layers::load(layers, &options)?;
+    args.kernels.choose();
+    let device = device::parse(&args.device)?;
+    let out = match (&args.out, args.file.file_stem()) {
+        (Some(out), _) => out.clone(),
+        (None, stem) => PathBuf::from("runs").join(stem.unwrap_or("compare".as_ref())),
+    };
+    // Variants that cannot be used are named before any of them is trained.
+    records(&config, &out)?;
+    let mut ending = Ending::Finished;
+    if !args.table_only {
+        let mut bar = TrainingBar::new(stop_on_signals()?, args.json);
+        let ran = compare(&config, &out, &device, &mut bar);
+        bar.clear();
+        // Whatever ended it, the table is of what there is.
+        write_table(&config, &out)?;
+        ending = ran?;
+    }
+    let records = write_table(&config, &out)?;
+    if args.json {
+        println!("{}", as_json(&config, &records));
+    } else {
+        println!("{}", markdown(&config, &records));
+        println!("{}", out.join("table.md").display());
+    }
+    Ok(match ending {
+        Ending::Finished => ExitCode::SUCCESS,
+        Ending::Stopped => {
+            eprintln!("stopped and saved; the same command goes on");
+            ExitCode::from(STOPPED)
+        }
+    })
+}
+
+fn write_table(
+    config: &CompareConfig,
+    out: &Path,
+) -> Result<Vec<semaim_eval::compare::cell::Record>, Exit> {
+    let records = records(config, out)?;
+    let files = [
+        ("table.md", markdown(config, &records)),
+        ("table.json", as_json(config, &records).to_string()),
+    ];
+    for (name, text) in files {
+        let path = out.join(name);
+        std::fs::create_dir_all(out)
+            .and_then(|()| atomic::write_bytes(&path, text.as_bytes()))
+            .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))?;
+    }
+    Ok(records)
+}

@@ -1,0 +1,162 @@
+//! `semaim finetune`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use semaim_checkpoint::atomic;
+use semaim_config::{Layers, to_toml};
+use semaim_eval::classify::Classification;
+use semaim_eval::finetune::config::FinetuneConfig;
+use semaim_eval::finetune::{BEST, FinetuneError, LAST, Results, finetune, prepare};
+use semaim_report::{ConfusionMatrix, FigureOptions, confusion_figure, encode_png};
+use semaim_train::run_dir::RunDir;
+use semaim_train::trainer::{Ending, steps_per_epoch};
+use semaim_train::watch::Observer;
+use serde_json::{Value, json};
+
+use crate::args::FinetuneArgs;
+use crate::bar::TrainingBar;
+use crate::exit::{Exit, STOPPED};
+use crate::pretrain::stop_on_signals;
+use crate::{device, layers};
+
+pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
+    let config = load_config(args)?;
+    args.kernels.choose();
+    let device = device::parse(&args.device)?;
+    if args.dry_run {
+        print!("{}", to_toml(&config)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let prepared = prepare(&config, &device)?;
+    let sets = prepared.sets();
+    steps_per_epoch(config.train.batch_size, sets.bank.items.len())?;
+    let out = out_dir(args);
+    let run = RunDir::open(&out, &config)?;
+    let mut bar = TrainingBar::new(stop_on_signals()?, args.json);
+    bar.say(&format!(
+        "{} images of {} classes to train on, {} to test; into {}",
+        sets.bank.items.len(),
+        sets.bank.source.classes().len(),
+        sets.queries.items.len(),
+        out.display()
+    ));
+    let start = Instant::now();
+    let (ending, results) = match finetune(&config, prepared, &run, &device, &mut bar) {
+        // A run that was stopped before its first evaluation has no results.
+        Err(FinetuneError::Results { .. }) if bar.stop_requested() => {
+            println!("stopped and saved; the same command goes on");
+            return Ok(ExitCode::from(STOPPED));
+        }
+        other => other?,
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    let picture = write_confusion(&results.last.classification, &run)?;
+    if args.json {
+        println!("{}", as_json(&results, &run, ending, seconds));
+    } else {
+        print(&results, &run, ending, seconds);
+        println!("confusion  {}", picture.display());
+    }
+    Ok(match ending {
+        Ending::Stopped => ExitCode::from(STOPPED),
+        Ending::Finished | Ending::AlreadyFinished => ExitCode::SUCCESS,
+    })
+}
+
+fn load_config(args: &FinetuneArgs) -> Result<FinetuneConfig, Exit> {
+    let mut layers = Layers::new();
+    if let Some(path) = &args.config {
+        layers = layers.file(path)?;
+    }
+    let weights = args.weights.as_ref().map(|path| path.to_string_lossy());
+    let options = [
+        ("encoder.weights", layers::quoted(weights.as_deref())),
+        (
+            "encoder.from_scratch",
+            args.from_scratch.then(|| "true".into()),
+        ),
+        ("data.path", layers::quoted(args.data.as_deref())),
+        ("data.eval", layers::quoted(args.eval_data.as_deref())),
+        ("seed", args.seed.map(|seed| seed.to_string())),
+        ("train.on_nan", layers::quoted(args.on_nan.as_deref())),
+    ];
+    layers::load(layers.sets(&args.set)?, &options)
+}
+
+fn out_dir(args: &FinetuneArgs) -> PathBuf {
+    if let Some(out) = &args.out {
+        return out.clone();
+    }
+    let stem = args.config.as_ref().and_then(|path| path.file_stem());
+    PathBuf::from("runs").join(stem.unwrap_or("finetune".as_ref()))
+}
+
+fn write_confusion(found: &Classification, run: &RunDir) -> Result<PathBuf, Exit> {
+    let matrix = ConfusionMatrix::new(found.classes.clone(), found.confusion.concat())
+        .map_err(Exit::ours)?;
+    let options = FigureOptions {
+        title: format!("Top-1 {:.1} %", 100.0 * found.accuracy.top1),
+        ..FigureOptions::default()
+    };
+    let png = confusion_figure(&matrix, &options)
+        .and_then(|figure| encode_png(&figure))
+        .map_err(Exit::ours)?;
+    let path = run.path().join("confusion.png");
+    atomic::write_bytes(&path, &png)
+        .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))?;
+    Ok(path)
+}
+
+fn print(results: &Results, run: &RunDir, ending: Ending, seconds: f64) {
+    match ending {
+        Ending::Finished => println!("finished in {seconds:.0} s"),
+        Ending::Stopped => println!("stopped and saved; the same command goes on"),
+        Ending::AlreadyFinished => {
+            println!("this run is finished; another --out starts a new one");
+        }
+    }
+    for (name, at, file) in [("last", &results.last, LAST), ("best", &results.best, BEST)] {
+        println!(
+            "{name}       epoch {:.1}: top-1 {:.2} %, top-5 {:.2} %, {}",
+            at.epoch,
+            100.0 * at.classification.accuracy.top1,
+            100.0 * at.classification.accuracy.top5,
+            run.path().join(file).display()
+        );
+    }
+    let last = &results.last.classification;
+    for (class, share) in last.classes.iter().zip(last.per_class()) {
+        match share {
+            Some(share) => println!("  {class:<24} {:>6.2} %", 100.0 * share),
+            None => println!("  {class:<24} no image"),
+        }
+    }
+}
+
+fn as_json(results: &Results, run: &RunDir, ending: Ending, seconds: f64) -> Value {
+    let last = &results.last.classification;
+    let per_class: serde_json::Map<String, Value> = last
+        .classes
+        .iter()
+        .cloned()
+        .zip(last.per_class().into_iter().map(|share| json!(share)))
+        .collect();
+    json!({
+        "ending": match ending {
+            Ending::Finished => "finished",
+            Ending::Stopped => "stopped",
+            Ending::AlreadyFinished => "already finished",
+        },
+        "run": run.path(),
+        "seconds": seconds,
+        "top1": last.accuracy.top1,
+        "top5": last.accuracy.top5,
+        "epoch": results.last.epoch,
+        "best_top1": results.best.classification.accuracy.top1,
+        "best_epoch": results.best.epoch,
+        "per_class_top1": per_class,
+        "confusion": last.confusion,
+    })
+}

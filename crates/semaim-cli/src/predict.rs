@@ -1,0 +1,151 @@
+//! `semaim predict`.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use semaim_checkpoint::classifier::ClassifierFile;
+use semaim_data::{Augment, OpenOptions, ShapesOptions, Source, Split, open};
+use semaim_eval::classify::{Answers, Classifying};
+use semaim_eval::finetune::LAST;
+use semaim_eval::labelled::Part;
+use semaim_eval::vectors::csv_field;
+use serde_json::json;
+
+use crate::args::{PredictArgs, SplitArg};
+use crate::bar::counting_bar;
+use crate::device;
+use crate::exit::Exit;
+
+/// How answers are written.
+#[derive(Clone, Copy)]
+enum Form {
+    Csv,
+    JsonLines,
+}
+
+pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
+    args.kernels.choose();
+    let device = device::parse(&args.device)?;
+    let form = form(args.out.as_deref())?;
+    let path = match args.weights.is_dir() {
+        true => args.weights.join(LAST),
+        false => args.weights.clone(),
+    };
+    let classifier = ClassifierFile::read(&path, &device).map_err(Exit::user)?;
+    let config = &classifier.config;
+    let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+    let options = OpenOptions {
+        channels: config.channels,
+        shapes: ShapesOptions {
+            image_size: config.image_size.map(side),
+            ..ShapesOptions::default()
+        },
+        ..OpenOptions::default()
+    };
+    let split = match args.split {
+        SplitArg::Train => Split::Train,
+        SplitArg::Eval => Split::Eval,
+    };
+    let source = open(&args.data, split, &options)?;
+    let part = Part::whole(source);
+    let augment = Augment {
+        mean: classifier.mean.clone(),
+        std: classifier.std.clone(),
+        ..Augment::new(config.image_size, config.channels)
+    };
+    let failed = |error: io::Error| Exit::user(format!("writing predictions: {error}"));
+    let target: Box<dyn Write> = match &args.out {
+        Some(path) => Box::new(
+            File::create(path)
+                .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))?,
+        ),
+        None => Box::new(io::stdout().lock()),
+    };
+    let mut target = BufWriter::new(target);
+    if let Form::Csv = form {
+        let columns: Vec<String> = (1..=args.top)
+            .map(|i| match i {
+                1 => ",class,probability".to_string(),
+                i => format!(",class_{i},probability_{i}"),
+            })
+            .collect();
+        writeln!(target, "path{}", columns.concat()).map_err(failed)?;
+    }
+    let bar = counting_bar(part.items.len() as u64);
+    let (mut count, mut unreadable) = (0, 0);
+    let sizes = [args.batch_size as usize, args.workers as usize];
+    for answers in Classifying::start(&classifier.model, &part, &augment, sizes, &device) {
+        let answers = answers.map_err(Exit::ours)?;
+        for bad in &answers.bad {
+            bar.suspend(|| eprintln!("left out {}: {}", bad.name, bad.error));
+        }
+        let top = args.top as usize;
+        write(
+            &mut target,
+            form,
+            &answers,
+            &*part.source,
+            &classifier.classes,
+            top,
+        )
+        .map_err(failed)?;
+        count += answers.items.len();
+        unreadable += answers.bad.len();
+        bar.inc((answers.items.len() + answers.bad.len()) as u64);
+    }
+    target.flush().map_err(failed)?;
+    bar.finish_and_clear();
+    if count == 0 {
+        return Err(Exit::user(format!("{}: no image could be read", args.data)));
+    }
+    eprintln!("{count} images classified, {unreadable} unreadable");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn form(out: Option<&Path>) -> Result<Form, Exit> {
+    let Some(path) = out else {
+        return Ok(Form::Csv);
+    };
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("csv") => Ok(Form::Csv),
+        Some("jsonl" | "ndjson") => Ok(Form::JsonLines),
+        _ => Err(Exit::user(format!(
+            "{}: predictions are written as .csv or .jsonl",
+            path.display()
+        ))),
+    }
+}
+
+fn write(
+    target: &mut impl Write,
+    form: Form,
+    answers: &Answers,
+    source: &dyn Source,
+    classes: &[String],
+    top: usize,
+) -> io::Result<()> {
+    let rows = answers.probabilities.chunks(answers.classes.max(1));
+    for ((ranked, probabilities), &item) in answers.ranked().zip(rows).zip(&answers.items) {
+        let name = source.name(item as usize);
+        let best = ranked.into_iter().take(top);
+        let best = best.filter_map(|class| Some((classes.get(class)?, probabilities[class])));
+        match form {
+            Form::Csv => {
+                write!(target, "{}", csv_field(&name))?;
+                for (class, probability) in best {
+                    write!(target, ",{},{probability:.6}", csv_field(class))?;
+                }
+                writeln!(target)?;
+            }
+            Form::JsonLines => {
+                let named =
+                    |(class, probability)| json!({"class": class, "probability": probability});
+                let best: Vec<_> = best.map(named).collect();
+                writeln!(target, "{}", json!({"path": name, "classes": best}))?;
+            }
+        }
+    }
+    Ok(())
+}

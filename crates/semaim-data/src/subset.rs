@@ -1,0 +1,75 @@
+//! Some of a source's images, as a source.
+
+use std::sync::Arc;
+
+use crate::error::ImageError;
+use crate::pixels::Pixels;
+use crate::source::Source;
+
+/// Chosen images of another source, numbered anew in the order in which they were chosen. Classes and names are the
+/// other's.
+#[derive(Clone, Debug)]
+pub struct Subset {
+    source: Arc<dyn Source>,
+    items: Vec<u64>,
+}
+
+impl Subset {
+    /// The images `items` of a source; numbers that it does not have are images that cannot be read.
+    pub fn new(source: Arc<dyn Source>, items: Vec<u64>) -> Self {
+        Self { source, items }
+    }
+
+    /// The number of an image in the source it comes from; past the end, a number that no source has.
+    fn original(&self, index: usize) -> usize {
+        let item = self.items.get(index).copied();
+        item.and_then(|item| usize::try_from(item).ok())
+            .unwrap_or(usize::MAX)
+    }
+}
+
+impl Source for Subset {
+    fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    fn label(&self, index: usize) -> Option<u32> {
+        self.source.label(self.original(index))
+    }
+
+    fn classes(&self) -> &[String] {
+        self.source.classes()
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.source.name(self.original(index))
+    }
+
+    fn image(&self, index: usize) -> Result<Pixels, ImageError> {
+        self.source.image(self.original(index))
+    }
+
+    fn describe(&self) -> String {
+        format!("{} of {}", self.items.len(), self.source.describe())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shapes::{Shapes, ShapesOptions};
+
+    #[test]
+    fn images_are_those_that_were_chosen() {
+        let all = Arc::new(Shapes::new(ShapesOptions::default()).unwrap());
+        let some = Subset::new(Arc::clone(&all) as Arc<dyn Source>, vec![7, 3]);
+        assert_eq!(some.len(), 2);
+        for (index, original) in [(0, 7), (1, 3)] {
+            assert_eq!(some.label(index), all.label(original));
+            assert_eq!(some.name(index), all.name(original));
+            assert_eq!(some.image(index).unwrap(), all.image(original).unwrap());
+        }
+        assert_eq!(some.label(2), None);
+        assert!(some.image(2).is_err());
+    }
+}

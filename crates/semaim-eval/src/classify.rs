@@ -1,0 +1,233 @@
+//! What a classifier says of images, and how often it is right.
+
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use semaim::classifier::Classifier;
+use semaim::parameters::{WeightError, to_host};
+use semaim::pass::Pass;
+use semaim_data::{Augment, BadImage, EvaluationLoader, LoaderError};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use crate::knn::Accuracy;
+use crate::labelled::Part;
+
+/// Why images could not be classified.
+#[derive(Debug, thiserror::Error)]
+pub enum ClassifyError {
+    /// The images did not arrive.
+    #[error(transparent)]
+    Loader(#[from] LoaderError),
+    /// The answers did not come off the device.
+    #[error(transparent)]
+    Weights(#[from] WeightError),
+    /// Nothing to count.
+    #[error("none of the images could be read and has a label")]
+    Empty,
+}
+
+/// What a classifier says of images.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    /// Classes.
+    pub classes: usize,
+    /// Probability of each class, `[images, classes]`.
+    pub probabilities: Vec<f32>,
+    /// The numbers of the images in their source.
+    pub items: Vec<u64>,
+    /// Their true classes, where known.
+    pub labels: Vec<Option<u32>>,
+    /// Images that could not be read.
+    pub bad: Vec<BadImage>,
+}
+
+/// How often a classifier is right.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Classification {
+    /// Over all images.
+    pub accuracy: Accuracy,
+    /// The names of the classes.
+    pub classes: Vec<String>,
+    /// Images by true class (rows) and answer (columns), `[classes][classes]`.
+    pub confusion: Vec<Vec<u64>>,
+}
+
+impl Classification {
+    /// Top-1 accuracy of each class; `None` where it has no image.
+    pub fn per_class(&self) -> Vec<Option<f64>> {
+        self.confusion
+            .iter()
+            .enumerate()
+            .map(|(class, row)| {
+                let all: u64 = row.iter().sum();
+                (all > 0).then(|| row[class] as f64 / all as f64)
+            })
+            .collect()
+    }
+}
+
+/// A classifier over images, batch by batch: memory does not grow with their number.
+#[derive(Debug)]
+pub struct Classifying<'a> {
+    model: &'a Classifier,
+    loader: EvaluationLoader,
+    shape: [usize; 3],
+    device: &'a Device,
+}
+
+impl<'a> Classifying<'a> {
+    /// Starts on a part of a source, with batches of so many images from so many workers.
+    pub fn start(
+        model: &'a Classifier,
+        part: &Part,
+        augment: &Augment,
+        [batch_size, workers]: [usize; 2],
+        device: &'a Device,
+    ) -> Self {
+        let [height, width] = augment.image_size;
+        Self {
+            model,
+            loader: EvaluationLoader::start(
+                Arc::clone(&part.source),
+                augment.clone(),
+                part.items.iter().copied(),
+                batch_size,
+                workers,
+                2,
+            ),
+            shape: [augment.channels(), height, width],
+            device,
+        }
+    }
+}
+
+impl Iterator for Classifying<'_> {
+    type Item = Result<Answers, ClassifyError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = match self.loader.next()? {
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let count = batch.items.len();
+        let [channels, height, width] = self.shape;
+        let mut answers = Answers {
+            items: batch.items,
+            labels: batch.labels,
+            bad: batch.bad,
+            ..Answers::default()
+        };
+        if count == 0 {
+            return Some(Ok(answers));
+        }
+        let data = TensorData::new(batch.images, [count, channels, height, width]);
+        let images = Tensor::from_data(data, self.device);
+        let logits = self.model.forward(images, Pass::default());
+        answers.classes = logits.dims()[1];
+        match to_host("probabilities", activation::softmax(logits, 1)) {
+            Ok(probabilities) => answers.probabilities = probabilities.values,
+            Err(error) => return Some(Err(error.into())),
+        }
+        Some(Ok(answers))
+    }
+}
+
+/// All answers of a classifier for a part of a source.
+///
+/// # Errors
+/// [`ClassifyError`].
+pub fn classify(
+    model: &Classifier,
+    part: &Part,
+    augment: &Augment,
+    sizes: [usize; 2],
+    device: &Device,
+) -> Result<Answers, ClassifyError> {
+    let mut all = Answers::default();
+    for answers in Classifying::start(model, part, augment, sizes, device) {
+        let answers = answers?;
+        all.classes = all.classes.max(answers.classes);
+        all.probabilities.extend(answers.probabilities);
+        all.items.extend(answers.items);
+        all.labels.extend(answers.labels);
+        all.bad.extend(answers.bad);
+    }
+    Ok(all)
+}
+
+impl Answers {
+    /// The classes of each image, the most probable first; equal ones by number.
+    pub fn ranked(&self) -> impl Iterator<Item = Vec<usize>> {
+        self.probabilities
+            .chunks(self.classes.max(1))
+            .map(|probabilities| {
+                let mut order: Vec<usize> = (0..probabilities.len()).collect();
+                order.sort_by(|&a, &b| {
+                    probabilities[b]
+                        .total_cmp(&probabilities[a])
+                        .then(a.cmp(&b))
+                });
+                order
+            })
+    }
+
+    /// Counts the answers against the labels, of classes with these names.
+    ///
+    /// # Errors
+    /// [`ClassifyError::Empty`] when no image has a label.
+    pub fn against(&self, classes: &[String]) -> Result<Classification, ClassifyError> {
+        let count = classes.len();
+        let mut confusion = vec![vec![0_u64; count]; count];
+        let (mut all, mut hits) = (0_u64, [0_u64; 2]);
+        for (ranked, label) in self.ranked().zip(&self.labels) {
+            let (Some(label), Some(&first)) = (label.map(|l| l as usize), ranked.first()) else {
+                continue;
+            };
+            if label >= count || first >= count {
+                continue;
+            }
+            all += 1;
+            confusion[label][first] += 1;
+            hits[0] += u64::from(first == label);
+            hits[1] += u64::from(ranked.iter().take(5).any(|&class| class == label));
+        }
+        if all == 0 {
+            return Err(ClassifyError::Empty);
+        }
+        let [top1, top5] = hits.map(|hits| hits as f64 / all as f64);
+        Ok(Classification {
+            accuracy: Accuracy { top1, top5 },
+            classes: classes.to_vec(),
+            confusion,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_counted() {
+        let answers = Answers {
+            classes: 6,
+            probabilities: vec![
+                0.5, 0.1, 0.1, 0.1, 0.1, 0.1, // 0, then by number: 5 is the sixth
+                0.0, 0.6, 0.1, 0.1, 0.1, 0.1, // 1
+                0.0, 0.2, 0.8, 0.0, 0.0, 0.0, // unlabelled
+            ],
+            items: vec![0, 1, 2],
+            labels: vec![Some(5), Some(1), None],
+            bad: Vec::new(),
+        };
+        let names: Vec<String> = (0..6).map(|i| i.to_string()).collect();
+        let found = answers.against(&names).unwrap();
+        assert_eq!(found.accuracy.top1, 0.5);
+        assert_eq!(found.accuracy.top5, 0.5);
+        assert_eq!(found.confusion[5][0], 1);
+        assert_eq!(found.per_class()[1], Some(1.0));
+        assert_eq!(found.per_class()[5], Some(0.0));
+        assert_eq!(found.per_class()[0], None);
+        let none = Answers::default();
+        assert!(matches!(none.against(&names), Err(ClassifyError::Empty)));
+    }
+}

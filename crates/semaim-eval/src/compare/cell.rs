@@ -1,0 +1,344 @@
+//! One variant with one seed: its folder, and what has been measured.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use burn::tensor::Device;
+use semaim_checkpoint::atomic;
+use semaim_checkpoint::encoder::{Encoder, write_encoder};
+use semaim_data::{Augment, Split, open};
+use semaim_train::config::PretrainConfig;
+use semaim_train::error::TrainError;
+use semaim_train::log::RunLog;
+use semaim_train::pretrain::pretrain;
+use semaim_train::run_dir::RunDir;
+use semaim_train::trainer::{self, steps_per_epoch};
+use semaim_train::watch::{Observer, Progress, StepReport, Watcher};
+use serde::{Deserialize, Serialize};
+
+use super::config::{CompareConfig, Evaluation, Variant};
+use super::{CompareError, Ending};
+use crate::embed::{EmbedOptions, embed};
+use crate::finetune::{finetune, prepare};
+use crate::knn::{Accuracy, knn};
+use crate::labelled::LabelledSets;
+use crate::probe::probe;
+use crate::vectors::LabelledVectors;
+
+/// What has been measured of a cell so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The variant.
+    pub variant: String,
+    /// The seed.
+    pub seed: u64,
+    /// The settings that it was made with.
+    pub(super) settings: String,
+    /// Whether the encoder is there.
+    pub encoded: bool,
+    /// Optimiser steps of pre-training.
+    pub steps: u64,
+    /// Time that pre-training took, over all sittings that were not cut short.
+    pub pretrain_seconds: f64,
+    /// Time that fine-tuning took, likewise.
+    pub finetune_seconds: f64,
+    /// Accuracy by evaluation ([`Evaluation::key`]).
+    pub accuracy: BTreeMap<String, Accuracy>,
+}
+
+/// One variant with one seed.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    variant: Variant,
+    seed: u64,
+    pretrain: PretrainConfig,
+    settings: String,
+    folder: PathBuf,
+}
+
+impl Cell {
+    pub(super) fn new(
+        config: &CompareConfig,
+        variant: &Variant,
+        seed: u64,
+        out: &Path,
+    ) -> Result<Self, CompareError> {
+        let pretrain = config.pretrain(variant, seed)?;
+        let measured = CompareConfig {
+            seeds: Vec::new(),
+            variants: vec![variant.clone()],
+            baseline: String::new(),
+            evaluations: Vec::new(),
+            ..config.clone()
+        };
+        Ok(Self {
+            variant: variant.clone(),
+            seed,
+            pretrain,
+            settings: serde_json::json!(measured).to_string(),
+            folder: out.join(&variant.name).join(format!("seed-{seed}")),
+        })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("cell.json")
+    }
+
+    /// What has been measured so far.
+    ///
+    /// # Errors
+    /// A record that cannot be read, or was made with other settings.
+    pub fn record(&self) -> Result<Record, CompareError> {
+        let path = self.path();
+        let failed = |message: String| CompareError::File {
+            action: "reading",
+            path: path.clone(),
+            message,
+        };
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Record {
+                    variant: self.variant.name.clone(),
+                    seed: self.seed,
+                    settings: self.settings.clone(),
+                    ..Record::default()
+                });
+            }
+            Err(error) => return Err(failed(error.to_string())),
+        };
+        let record: Record =
+            serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
+        if record.settings != self.settings {
+            return Err(CompareError::OtherSettings { path });
+        }
+        Ok(record)
+    }
+
+    fn write(&self, record: &Record) -> Result<(), CompareError> {
+        let text = serde_json::json!(record).to_string();
+        let path = self.path();
+        let written = fs::create_dir_all(&self.folder)
+            .and_then(|()| atomic::write_bytes(&path, text.as_bytes()));
+        written.map_err(|error| CompareError::File {
+            action: "writing",
+            path,
+            message: error.to_string(),
+        })
+    }
+
+    /// Does what is not done yet.
+    pub(super) fn run(
+        &self,
+        config: &CompareConfig,
+        device: &Device,
+        observer: &mut dyn Observer,
+    ) -> Result<Ending, CompareError> {
+        let mut record = self.record()?;
+        let missing = |record: &Record, evaluation: &Evaluation| {
+            !record.accuracy.contains_key(evaluation.key())
+        };
+        if record.encoded && !config.evaluations.iter().any(|e| missing(&record, e)) {
+            return Ok(Ending::Finished);
+        }
+        if observer.stop_requested() {
+            return Ok(Ending::Stopped);
+        }
+        observer.say(&format!("{}, seed {}", self.variant.name, self.seed));
+        if !record.encoded {
+            let start = Instant::now();
+            let ending = self.encode(device, observer, &mut record)?;
+            if self.variant.pretrain {
+                record.pretrain_seconds += start.elapsed().as_secs_f64();
+            }
+            record.encoded = ending == Ending::Finished;
+            self.write(&record)?;
+            if ending == Ending::Stopped {
+                return Ok(Ending::Stopped);
+            }
+        }
+        let mut sides = None;
+        for evaluation in &config.evaluations {
+            if !missing(&record, evaluation) {
+                continue;
+            }
+            if observer.stop_requested() {
+                return Ok(Ending::Stopped);
+            }
+            let accuracy = match evaluation {
+                Evaluation::Finetune => {
+                    match self.finetune(config, device, observer, &mut record)? {
+                        Some(accuracy) => accuracy,
+                        None => {
+                            self.write(&record)?;
+                            return Ok(Ending::Stopped);
+                        }
+                    }
+                }
+                frozen => {
+                    let sides = match &sides {
+                        Some(sides) => sides,
+                        None => sides.insert(self.embed(config, device)?),
+                    };
+                    self.frozen(*frozen, config, sides, device)?
+                }
+            };
+            observer.say(&format!(
+                "{}, seed {}: {} top-1 {:.2} %",
+                self.variant.name,
+                self.seed,
+                evaluation.name(),
+                100.0 * accuracy.top1
+            ));
+            record.accuracy.insert(evaluation.key().into(), accuracy);
+            self.write(&record)?;
+        }
+        Ok(Ending::Finished)
+    }
+
+    /// The encoder's file.
+    fn encoder(&self) -> PathBuf {
+        self.folder.join("pretrain/encoder.safetensors")
+    }
+
+    /// Pre-trains, or writes the first weights.
+    fn encode(
+        &self,
+        device: &Device,
+        observer: &mut dyn Observer,
+        record: &mut Record,
+    ) -> Result<Ending, CompareError> {
+        let config = &self.pretrain;
+        let folder = self.folder.join("pretrain");
+        if !self.variant.pretrain {
+            fs::create_dir_all(&folder).map_err(|error| CompareError::File {
+                action: "creating",
+                path: folder,
+                message: error.to_string(),
+            })?;
+            let model = config
+                .semaim()
+                .init(&config.target(), config.seed, device)
+                .map_err(TrainError::from)?;
+            let Augment { mean, std, .. } = config.augment();
+            write_encoder(&self.encoder(), &model.encoder, &config.model, &mean, &std)?;
+            return Ok(Ending::Finished);
+        }
+        let source = open(&config.data.path, Split::Train, &config.open_options())?;
+        record.steps =
+            steps_per_epoch(config.train.batch_size, source.len())? * config.train.epochs;
+        let run = RunDir::open(&folder, config)?;
+        let mut watcher = Unevaluated { observer };
+        match pretrain(config, source, &run, device, &mut watcher)? {
+            trainer::Ending::Stopped => Ok(Ending::Stopped),
+            trainer::Ending::Finished | trainer::Ending::AlreadyFinished => Ok(Ending::Finished),
+        }
+    }
+
+    /// Both sides of the data as vectors.
+    fn embed(
+        &self,
+        config: &CompareConfig,
+        device: &Device,
+    ) -> Result<[LabelledVectors; 2], CompareError> {
+        let encoder = Encoder::read(&self.encoder(), device)?;
+        let (data, options) = (&self.pretrain.data, self.pretrain.open_options());
+        let sets = LabelledSets::for_training(data, &options, self.seed)?;
+        let augment = Augment {
+            mean: encoder.mean.clone(),
+            std: encoder.std.clone(),
+            ..Augment::new(encoder.config.image_size, encoder.config.channels)
+        };
+        let options = EmbedOptions {
+            representation: config.feature.into(),
+            batch_size: self.pretrain.eval.batch_size,
+            workers: self.pretrain.data.workers,
+        };
+        let side = |part: &crate::labelled::Part| -> Result<LabelledVectors, CompareError> {
+            let (source, items) = (&part.source, &part.items);
+            let found = embed(&encoder.vit, source, items, &augment, options, device)?;
+            Ok(found.labelled())
+        };
+        Ok([side(&sets.bank)?, side(&sets.queries)?])
+    }
+
+    fn frozen(
+        &self,
+        evaluation: Evaluation,
+        config: &CompareConfig,
+        [bank, queries]: &[LabelledVectors; 2],
+        device: &Device,
+    ) -> Result<Accuracy, CompareError> {
+        if evaluation == Evaluation::Probe {
+            let options = config.probe(self.seed);
+            let found = probe(bank.view(), queries.view(), &options, device)?;
+            return Ok(found.test);
+        }
+        let ks = [config.knn_k];
+        let found = knn(
+            bank.view(),
+            queries.view(),
+            &ks,
+            config.knn_temperature,
+            device,
+        )?;
+        Ok(found.first().copied().unwrap_or(Accuracy {
+            top1: f64::NAN,
+            top5: f64::NAN,
+        }))
+    }
+
+    /// The accuracy at the end of the schedule, or `None` when asked to stop before.
+    fn finetune(
+        &self,
+        config: &CompareConfig,
+        device: &Device,
+        observer: &mut dyn Observer,
+        record: &mut Record,
+    ) -> Result<Option<Accuracy>, CompareError> {
+        let config = config.finetune(&self.encoder(), self.seed);
+        let prepared = prepare(&config, device)?;
+        let run = RunDir::open(&self.folder.join("finetune"), &config)?;
+        let start = Instant::now();
+        let ran = finetune(&config, prepared, &run, device, observer);
+        record.finetune_seconds += start.elapsed().as_secs_f64();
+        match ran {
+            Ok((trainer::Ending::Stopped, _)) => Ok(None),
+            Ok((_, results)) => Ok(Some(results.last.classification.accuracy)),
+            // Stopped before there was anything to read.
+            Err(_) if observer.stop_requested() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Looks on without evaluating: that comes after.
+struct Unevaluated<'a> {
+    observer: &'a mut dyn Observer,
+}
+
+impl Observer for Unevaluated<'_> {
+    fn started(&mut self, progress: Progress) {
+        self.observer.started(progress);
+    }
+
+    fn stepped(&mut self, report: &StepReport) {
+        self.observer.stepped(report);
+    }
+
+    fn say(&mut self, line: &str) {
+        self.observer.say(line);
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.observer.stop_requested()
+    }
+}
+
+impl<M> Watcher<M> for Unevaluated<'_> {
+    fn evaluate(&mut self, _: &M, _: Progress, _: &mut RunLog) -> Result<(), TrainError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,216 @@
+//! The file of a comparison.
+
+use semaim_config::{ConfigErrors, Layers, Problems, Validate, to_toml};
+use semaim_train::config::{Feature, PretrainConfig};
+use serde::{Deserialize, Serialize};
+
+use super::CompareError;
+use crate::finetune::config::FinetuneConfig;
+use crate::probe::ProbeOptions;
+
+/// A comparison.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CompareConfig {
+    /// Labelled images, for pre-training (without their labels) and for every evaluation.
+    pub data: String,
+    /// Seeds: each variant is trained once with each.
+    pub seeds: Vec<u64>,
+    /// Name of the variant that the others are compared with.
+    pub baseline: String,
+    /// What is measured.
+    pub evaluations: Vec<Evaluation>,
+    /// What represents an image for kNN and probe.
+    pub feature: Feature,
+    /// Neighbours for kNN.
+    pub knn_k: usize,
+    /// Temperature for kNN.
+    pub knn_temperature: f64,
+    /// Passes of the probe.
+    pub probe_epochs: usize,
+    /// Images per step of the probe.
+    pub probe_batch_size: usize,
+    /// What is compared.
+    pub variants: Vec<Variant>,
+    /// What all variants have in common, as for `semaim pretrain`.
+    pub pretrain: PretrainConfig,
+    /// How all of them are fine-tuned, as for `semaim finetune`.
+    pub finetune: FinetuneConfig,
+}
+
+impl Default for CompareConfig {
+    fn default() -> Self {
+        Self {
+            data: "shapes".into(),
+            seeds: vec![0, 1, 2],
+            baseline: "random".into(),
+            evaluations: vec![Evaluation::Knn, Evaluation::Probe, Evaluation::Finetune],
+            feature: Feature::Mean,
+            knn_k: 20,
+            knn_temperature: 0.07,
+            probe_epochs: 90,
+            probe_batch_size: 256,
+            variants: vec![Variant {
+                name: "random".into(),
+                pretrain: false,
+                set: Vec::new(),
+            }],
+            pretrain: PretrainConfig::default(),
+            finetune: FinetuneConfig::default(),
+        }
+    }
+}
+
+/// What is measured of an encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evaluation {
+    /// Nearest neighbours.
+    Knn,
+    /// A linear layer on frozen features.
+    Probe,
+    /// The whole network, fine-tuned.
+    Finetune,
+}
+
+impl Evaluation {
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Knn => "kNN",
+            Self::Probe => "linear probe",
+            Self::Finetune => "fine-tuned",
+        }
+    }
+
+    /// Its key in records.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Knn => "knn",
+            Self::Probe => "probe",
+            Self::Finetune => "finetune",
+        }
+    }
+}
+
+/// One way of pre-training.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Variant {
+    /// Its name, in tables and as the name of its folder.
+    pub name: String,
+    /// Whether it is pre-trained at all; otherwise the first weights are evaluated.
+    pub pretrain: bool,
+    /// Settings that differ from `[pretrain]`, as for `--set`.
+    pub set: Vec<String>,
+}
+
+impl Default for Variant {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            pretrain: true,
+            set: Vec::new(),
+        }
+    }
+}
+
+impl CompareConfig {
+    /// How a variant is pre-trained with a seed.
+    ///
+    /// # Errors
+    /// [`CompareError::Variant`] for settings that cannot be used.
+    pub fn pretrain(&self, variant: &Variant, seed: u64) -> Result<PretrainConfig, CompareError> {
+        let load = || -> Result<PretrainConfig, ConfigErrors> {
+            let layers = Layers::new().text("pretrain", &to_toml(&self.pretrain)?)?;
+            let loaded = layers.sets(&variant.set)?.load::<PretrainConfig>()?;
+            Ok(loaded.config)
+        };
+        let mut config = load().map_err(|source| CompareError::Variant {
+            variant: variant.name.clone(),
+            source,
+        })?;
+        config.seed = seed;
+        config.data.path.clone_from(&self.data);
+        config.data.eval = String::new();
+        Ok(config)
+    }
+
+    /// How an encoder is fine-tuned with a seed.
+    pub fn finetune(&self, encoder: &std::path::Path, seed: u64) -> FinetuneConfig {
+        let mut config = self.finetune.clone();
+        config.seed = seed;
+        config.data.path.clone_from(&self.data);
+        config.data.eval = String::new();
+        config.encoder.weights = encoder.display().to_string();
+        config
+    }
+
+    /// How a probe is trained.
+    pub fn probe(&self, seed: u64) -> ProbeOptions {
+        ProbeOptions {
+            epochs: self.probe_epochs,
+            batch_size: self.probe_batch_size,
+            seed,
+            ..ProbeOptions::default()
+        }
+    }
+}
+
+impl Validate for CompareConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.require(!self.data.is_empty(), "data", "must not be empty");
+        problems.require(!self.seeds.is_empty(), "seeds", "must not be empty");
+        problems.require(!self.variants.is_empty(), "variants", "must not be empty");
+        problems.require(
+            !self.evaluations.is_empty(),
+            "evaluations",
+            "must not be empty",
+        );
+        problems.require(
+            distinct(&self.seeds),
+            "seeds",
+            "must differ from each other",
+        );
+        let names: Vec<&str> = self.variants.iter().map(|v| v.name.as_str()).collect();
+        problems.require(distinct(&names), "variants", "must have different names");
+        problems.require(
+            names.contains(&self.baseline.as_str()),
+            "baseline",
+            format!(
+                "`{}` is none of the variants: {}",
+                self.baseline,
+                names.join(", ")
+            ),
+        );
+        let is_name = |name: &&str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            !name.is_empty() && !name.starts_with('.') && name.chars().all(plain)
+        };
+        if let Some(name) = names.iter().find(|name| !is_name(name)) {
+            problems.add(
+                "variants",
+                format!("`{name}` cannot be the name of a folder; use letters, digits, - and _"),
+            );
+        }
+        problems.in_range("knn_k", self.knn_k, 1..);
+        problems.require(
+            self.knn_temperature.is_finite() && self.knn_temperature > 0.0,
+            "knn_temperature",
+            "must be above 0",
+        );
+        problems.in_range("probe_epochs", self.probe_epochs, 1..);
+        problems.in_range("probe_batch_size", self.probe_batch_size, 1..);
+        problems.within("pretrain", |problems| self.pretrain.check(problems));
+        // The encoder is the cell's.
+        let finetune = self.finetune("encoder".as_ref(), 0);
+        problems.within("finetune", |problems| finetune.check(problems));
+    }
+}
+
+fn distinct<T: PartialEq>(values: &[T]) -> bool {
+    values
+        .iter()
+        .enumerate()
+        .all(|(i, value)| !values[..i].contains(value))
+}

@@ -1,0 +1,223 @@
+//! Fine-tuning: an encoder and a head trained as a whole on labelled images (method, section 4).
+//!
+//! What a batch costs is in `finetune/task.rs`, everything that can be set in [`config`], and the loop is the one that
+//! pre-trains ([`semaim_train::trainer`]): it resumes bit for bit, logs and checkpoints in the same way.
+
+pub mod config;
+mod task;
+mod watch;
+
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use semaim::classifier::Classifier;
+use semaim::init::initialise;
+use semaim::vit::Vit;
+use semaim_checkpoint::encoder::{Encoder, EncoderError};
+use semaim_data::{Augment, AugmentError, RandAugment, RandomErasing};
+use semaim_train::error::TrainError;
+use semaim_train::groups::Grouping;
+use semaim_train::optimiser::Optimiser;
+use semaim_train::run_dir::RunDir;
+use semaim_train::state::{Counts, TrainState};
+use semaim_train::trainer::{Ending, Images, train};
+use semaim_train::watch::Observer;
+
+use crate::classify::{Classification, ClassifyError};
+use crate::labelled::{LabelledError, LabelledSets};
+use config::FinetuneConfig;
+use task::Finetuning;
+use watch::Evaluating;
+
+/// The fine-tuned classifier as it is now, in the run directory.
+pub const LAST: &str = "classifier.safetensors";
+/// The one that was best on the evaluation images.
+pub const BEST: &str = "best.safetensors";
+/// Accuracies, per-class accuracies and the confusion matrix of both.
+pub const RESULTS: &str = "results.json";
+
+/// Why fine-tuning could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum FinetuneError {
+    /// The encoder cannot be used.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    /// The labelled images cannot be used.
+    #[error(transparent)]
+    Labelled(#[from] LabelledError),
+    /// The run.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// An image size that the patches do not fit.
+    #[error("encoder.image_size: {0}")]
+    Size(#[from] semaim::config::SizeError),
+    /// The images cannot be augmented as asked.
+    #[error(transparent)]
+    Augment(#[from] AugmentError),
+    /// The classifier could not be evaluated.
+    #[error(transparent)]
+    Classify(#[from] ClassifyError),
+    /// The results of a finished run cannot be read.
+    #[error("{path}: {message}")]
+    Results {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// An evaluation of the classifier at some time of the run.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Evaluated {
+    /// Epochs done.
+    pub epoch: f64,
+    /// What came out.
+    pub classification: Classification,
+}
+
+/// What fine-tuning came to.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Results {
+    /// At the end of the schedule, or so far: the number to report.
+    pub last: Evaluated,
+    /// Where top-1 on the evaluation images was highest, the first of equals. It is chosen on the images that it is
+    /// measured on, so it flatters.
+    pub best: Evaluated,
+}
+
+/// An encoder ready to be fine-tuned on labelled images.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    encoder: Encoder,
+    sets: LabelledSets,
+}
+
+impl Prepared {
+    /// The two sides: `bank` is trained on, `queries` are evaluated.
+    pub fn sets(&self) -> &LabelledSets {
+        &self.sets
+    }
+
+    /// The encoder's file, its position table resized to the size of the images.
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+}
+
+/// Reads the encoder first, then opens the images in the form that it takes.
+///
+/// # Errors
+/// [`FinetuneError`].
+pub fn prepare(config: &FinetuneConfig, device: &Device) -> Result<Prepared, FinetuneError> {
+    let path = PathBuf::from(&config.encoder.weights);
+    let mut encoder = Encoder::read(&path, device)?;
+    if let &[height, width] = config.encoder.image_size.as_slice() {
+        encoder = encoder.resized([height, width])?;
+    }
+    if config.encoder.from_scratch {
+        encoder.vit = initialise(Vit::zeros(&encoder.config, device), config.seed);
+    }
+    let options = config.data.open_options(
+        encoder.config.image_size,
+        encoder.config.channels,
+        config.seed,
+    );
+    let sets = LabelledSets::for_training(&config.data, &options, config.seed)?;
+    Ok(Prepared { encoder, sets })
+}
+
+/// Fine-tunes in a run directory, from its newest checkpoint if it has one.
+///
+/// # Errors
+/// [`FinetuneError`]; whatever was saved before stays.
+pub fn finetune(
+    config: &FinetuneConfig,
+    prepared: Prepared,
+    run: &RunDir,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<(Ending, Results), FinetuneError> {
+    let Prepared { encoder, sets } = prepared;
+    let augment = augment(config, &encoder);
+    augment.check()?;
+    let classes = sets.bank.source.classes().to_vec();
+    let grouping = Grouping::LayerDecay {
+        weight_decay: config.optimiser.weight_decay,
+        decay: config.layer_decay,
+        depth: encoder.config.depth,
+    };
+    let model = Classifier::new(
+        encoder.vit.clone(),
+        config.encoder.pool,
+        classes.len(),
+        config.seed,
+        device,
+    );
+    let fresh = TrainState {
+        model,
+        ema: None,
+        optimiser: Optimiser::AdamW(config.optimiser.adamw(grouping)),
+        counts: Counts::default(),
+    };
+    let task = Finetuning {
+        config,
+        encoder: &encoder,
+        classes: &classes,
+        device,
+    };
+    let mut watcher = Evaluating {
+        config,
+        encoder: &encoder,
+        classes: &classes,
+        part: &sets.queries,
+        augment: &augment,
+        run,
+        device,
+        observer,
+    };
+    let images = Images {
+        source: sets.bank.as_source(),
+        augment: augment.clone(),
+    };
+    let settings = config.run();
+    let ending = train(&task, fresh, &settings, images, run, device, &mut watcher)?;
+    Ok((ending, read_results(run)?))
+}
+
+/// How images are shown while fine-tuning.
+fn augment(config: &FinetuneConfig, encoder: &Encoder) -> Augment {
+    let vit = &encoder.config;
+    let policy = &config.augment;
+    Augment {
+        // An encoder sees images as it learned to see them.
+        mean: encoder.mean.clone(),
+        std: encoder.std.clone(),
+        rand_augment: (policy.rand_layers > 0).then_some(RandAugment {
+            magnitude: policy.rand_magnitude,
+            layers: policy.rand_layers,
+            magnitude_std: policy.rand_magnitude_std,
+            increasing: policy.rand_increasing,
+            ..RandAugment::default()
+        }),
+        erase: (policy.erase > 0.0).then_some(RandomErasing {
+            probability: policy.erase,
+            ..RandomErasing::default()
+        }),
+        ..config.data.augment(vit.image_size, vit.channels)
+    }
+}
+
+/// What a run has come to so far.
+///
+/// # Errors
+/// [`FinetuneError::Results`].
+pub fn read_results(run: &RunDir) -> Result<Results, FinetuneError> {
+    let path = run.path().join(RESULTS);
+    let failed = |message: String| FinetuneError::Results {
+        path: path.clone(),
+        message,
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
+}

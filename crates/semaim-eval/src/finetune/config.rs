@@ -1,0 +1,240 @@
+//! Everything that can be set of fine-tuning, with its default; `check` says what is allowed.
+
+use semaim::classifier::Pool;
+use semaim_config::{Problems, Validate};
+use semaim_train::config::{
+    CheckpointConfig, DataConfig, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
+};
+use serde::{Deserialize, Serialize};
+
+/// One fine-tuning experiment. The defaults are the published recipe with a batch that fits small data sets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FinetuneConfig {
+    /// Seed of every random draw.
+    pub seed: u64,
+    /// Learning rate of a layer over that of the layer above it, in (0, 1].
+    pub layer_decay: f64,
+    /// Where the network comes from.
+    pub encoder: EncoderConfig,
+    /// The labelled images; `eval` where the evaluation images are not in `path`.
+    pub data: DataConfig,
+    /// What is done to images besides cropping and mirroring.
+    pub augment: AugmentConfig,
+    /// The run.
+    pub train: TrainConfig,
+    /// The update.
+    pub optimiser: OptimiserConfig,
+    /// Evaluation during the run.
+    pub eval: EvalConfig,
+    /// What is kept on the disk.
+    pub checkpoint: CheckpointConfig,
+    /// What is logged.
+    pub log: LogConfig,
+}
+
+impl Default for FinetuneConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            layer_decay: 0.65,
+            encoder: EncoderConfig::default(),
+            data: DataConfig {
+                crop_scale: [0.08, 1.0],
+                ..DataConfig::default()
+            },
+            augment: AugmentConfig::default(),
+            train: TrainConfig {
+                epochs: 100,
+                batch_size: 128,
+                clip_norm: 0.0,
+                drop_path: 0.1,
+                ..TrainConfig::default()
+            },
+            optimiser: OptimiserConfig {
+                base_lr: 5e-4,
+                min_lr: 1e-6,
+                warmup_epochs: 5.0,
+                betas: [0.9, 0.999],
+                ..OptimiserConfig::default()
+            },
+            eval: EvalConfig::default(),
+            checkpoint: CheckpointConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+/// Where the network comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EncoderConfig {
+    /// A run directory or the file of an encoder.
+    pub weights: String,
+    /// Whether only the encoder's sizes are used and its weights drawn anew: what pre-training is compared with.
+    pub from_scratch: bool,
+    /// Height and width of the images in pixels; empty: as in pre-training. The position table is resized.
+    pub image_size: Vec<usize>,
+    /// What of the encoder the head sees.
+    pub pool: Pool,
+}
+
+/// What is done to images besides cropping and mirroring; the defaults are published.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AugmentConfig {
+    /// RandAugment: operations per image; 0: none.
+    pub rand_layers: usize,
+    /// RandAugment: strength of the operations, in [0, 10].
+    pub rand_magnitude: f64,
+    /// RandAugment: standard deviation of the strength.
+    pub rand_magnitude_std: f64,
+    /// RandAugment: whether all operations do more with a larger strength.
+    pub rand_increasing: bool,
+    /// Probability of erasing a box, in [0, 1].
+    pub erase: f64,
+    /// Alpha of mixup; 0: none.
+    pub mixup: f64,
+    /// Alpha of CutMix; 0: none.
+    pub cutmix: f64,
+    /// Probability that a batch is mixed, in [0, 1].
+    pub mix: f64,
+    /// Probability of CutMix where both could be, in [0, 1].
+    pub switch_to_cutmix: f64,
+    /// Part of a target that is spread over all classes, in [0, 1].
+    pub label_smoothing: f64,
+}
+
+impl Default for AugmentConfig {
+    fn default() -> Self {
+        Self {
+            rand_layers: 2,
+            rand_magnitude: 9.0,
+            rand_magnitude_std: 0.5,
+            rand_increasing: true,
+            erase: 0.25,
+            mixup: 0.8,
+            cutmix: 1.0,
+            mix: 1.0,
+            switch_to_cutmix: 0.5,
+            label_smoothing: 0.1,
+        }
+    }
+}
+
+/// Evaluation during the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvalConfig {
+    /// Epochs between evaluations; 0: only after the run.
+    pub every_epochs: u64,
+    /// Images per forward pass.
+    pub batch_size: usize,
+}
+
+impl Default for EvalConfig {
+    fn default() -> Self {
+        Self {
+            every_epochs: 5,
+            batch_size: 64,
+        }
+    }
+}
+
+impl FinetuneConfig {
+    /// What the trainer reads.
+    pub fn run(&self) -> RunSettings {
+        RunSettings {
+            seed: self.seed,
+            data: self.data.clone(),
+            train: self.train.clone(),
+            optimiser: self.optimiser.clone(),
+            evaluate_every_epochs: self.eval.every_epochs,
+            checkpoint: self.checkpoint.clone(),
+            log: self.log.clone(),
+        }
+    }
+}
+
+impl Validate for FinetuneConfig {
+    fn check(&self, problems: &mut Problems) {
+        self.run().check(problems);
+        problems.require(
+            self.layer_decay > 0.0 && self.layer_decay <= 1.0,
+            "layer_decay",
+            format!("must be in (0, 1], is {}", self.layer_decay),
+        );
+        problems.require(
+            !self.encoder.weights.is_empty(),
+            "encoder.weights",
+            "must name an encoder (--weights)",
+        );
+        problems.require(
+            matches!(self.encoder.image_size.len(), 0 | 2),
+            "encoder.image_size",
+            "must be empty, or height and width",
+        );
+        problems.require(
+            !self.train.ema,
+            "train.ema",
+            "is not used in fine-tuning; leave it false",
+        );
+        problems.require(
+            self.data.mean.is_empty() && self.data.std.is_empty(),
+            "data.mean",
+            "and data.std are the encoder's; leave them empty",
+        );
+        problems.within("augment", |problems| self.augment.check(problems));
+        problems.in_range("eval.batch_size", self.eval.batch_size, 1..=65_536);
+    }
+}
+
+impl AugmentConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.in_range("rand_layers", self.rand_layers, ..=64);
+        problems.in_range("rand_magnitude", self.rand_magnitude, 0.0..=10.0);
+        for (key, value) in [
+            ("rand_magnitude_std", self.rand_magnitude_std),
+            ("mixup", self.mixup),
+            ("cutmix", self.cutmix),
+        ] {
+            problems.in_range(key, value, 0.0..=1e6);
+        }
+        for (key, value) in [
+            ("erase", self.erase),
+            ("mix", self.mix),
+            ("switch_to_cutmix", self.switch_to_cutmix),
+            ("label_smoothing", self.label_smoothing),
+        ] {
+            problems.in_range(key, value, 0.0..=1.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use semaim_config::Layers;
+
+    #[test]
+    fn a_table_given_in_part_keeps_the_recipe_and_mistakes_are_named() {
+        let layers = Layers::new().set("encoder.weights=x").unwrap();
+        let given = layers.clone().set("optimiser.base_lr=1e-3").unwrap();
+        let config = given.load::<FinetuneConfig>().unwrap().config;
+        assert_eq!(config.optimiser.betas, [0.9, 0.999]);
+        assert_eq!(config.train.drop_path, 0.1);
+        for (setting, part) in [
+            ("layer_decay=0", "layer_decay"),
+            ("encoder.weights=", "encoder.weights"),
+            ("augment.mix=2", "augment.mix"),
+            ("train.batch_size=0", "train.batch_size"),
+            ("encoder.image_size=[1]", "encoder.image_size"),
+            ("encoder.pool=gap", "mean"),
+            ("train.ema=true", "train.ema"),
+        ] {
+            let wrong = layers.clone().set(setting).unwrap();
+            let message = wrong.load::<FinetuneConfig>().unwrap_err().to_string();
+            assert!(message.contains(part), "{setting}: {message}");
+        }
+    }
+}

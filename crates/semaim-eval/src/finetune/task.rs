@@ -1,0 +1,89 @@
+//! What a batch costs a classifier: cross-entropy with soft targets of mixed images.
+
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use semaim::classifier::Classifier;
+use semaim::drop_path::DropPath;
+use semaim::pass::Pass;
+use semaim_checkpoint::classifier::ClassifierFile;
+use semaim_checkpoint::encoder::Encoder;
+use semaim_data::{Batch, Mix};
+use semaim_train::error::TrainError;
+use semaim_train::run_dir::RunDir;
+use semaim_train::state::TrainState;
+use semaim_train::task::{Part, Task};
+
+use super::LAST;
+use super::config::FinetuneConfig;
+
+pub(super) struct Finetuning<'a> {
+    pub(super) config: &'a FinetuneConfig,
+    pub(super) encoder: &'a Encoder,
+    pub(super) classes: &'a [String],
+    pub(super) device: &'a Device,
+}
+
+impl Finetuning<'_> {
+    /// Mixed images `[batch, channels, height, width]` and their targets `[batch, classes]`.
+    fn mixed(&self, batch: &Batch) -> Result<(Tensor<4>, Tensor<2>), TrainError> {
+        let policy = &self.config.augment;
+        let mix = Mix {
+            mixup_alpha: policy.mixup,
+            cutmix_alpha: policy.cutmix,
+            switch_probability: policy.switch_to_cutmix,
+            probability: policy.mix,
+            label_smoothing: policy.label_smoothing,
+        };
+        let vit = &self.encoder.config;
+        let ([height, width], count) = (vit.image_size, batch.items.len());
+        let shape = [count, vit.channels, height, width];
+        let labels: Vec<u32> = batch.labels.iter().copied().flatten().collect();
+        let mut images = batch.images.clone();
+        let mut targets = vec![0.0; count * self.classes.len()];
+        let address = [self.config.seed, batch.epoch, batch.index];
+        let classes = self.classes.len();
+        mix.apply(&mut images, shape, &labels, classes, &mut targets, address)
+            .map_err(|error| TrainError::Internal(error.to_string()))?;
+        Ok((
+            Tensor::from_data(TensorData::new(images, shape), self.device),
+            Tensor::from_data(TensorData::new(targets, [count, classes]), self.device),
+        ))
+    }
+}
+
+impl Task for Finetuning<'_> {
+    type Model = Classifier;
+
+    fn loss(&self, part: Part<'_, Classifier>) -> Result<Tensor<1>, TrainError> {
+        let (config, batch) = (self.config, part.batch);
+        let (images, targets) = self.mixed(batch)?;
+        let (rate, depth) = (config.train.drop_path, self.encoder.config.depth);
+        let drop_path = DropPath::draw(rate, depth, config.seed, batch.epoch, &batch.items);
+        let pass = Pass {
+            drop_path: drop_path.as_ref(),
+            recompute: config.train.recompute,
+        };
+        let logits = part.model.forward(Tensor::from_inner(images), pass);
+        let likelihood = activation::log_softmax(logits, 1);
+        Ok((likelihood * Tensor::from_inner(targets))
+            .sum_dim(1)
+            .mean()
+            .neg())
+    }
+
+    fn export(&self, run: &RunDir, state: &TrainState<Classifier>) -> Result<(), TrainError> {
+        let path = run.path().join(LAST);
+        file(self.encoder, self.classes, &state.model).write(&path)?;
+        Ok(())
+    }
+}
+
+/// A classifier as it is written.
+pub(super) fn file(encoder: &Encoder, classes: &[String], model: &Classifier) -> ClassifierFile {
+    ClassifierFile {
+        model: model.clone(),
+        config: encoder.config.clone(),
+        mean: encoder.mean.clone(),
+        std: encoder.std.clone(),
+        classes: classes.to_vec(),
+    }
+}

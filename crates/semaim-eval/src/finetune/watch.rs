@@ -1,0 +1,111 @@
+//! Evaluation while fine-tuning: the best classifier is kept, results are written.
+
+use burn::tensor::Device;
+use semaim::classifier::Classifier;
+use semaim_checkpoint::atomic;
+use semaim_checkpoint::encoder::Encoder;
+use semaim_data::Augment;
+use semaim_train::error::TrainError;
+use semaim_train::log::RunLog;
+use semaim_train::run_dir::RunDir;
+use semaim_train::watch::{Observer, Progress, StepReport, Watcher};
+
+use super::config::FinetuneConfig;
+use super::task::file;
+use super::{BEST, Evaluated, RESULTS, Results, read_results};
+use crate::classify::classify;
+use crate::labelled::Part;
+
+pub(super) struct Evaluating<'a> {
+    pub(super) config: &'a FinetuneConfig,
+    pub(super) encoder: &'a Encoder,
+    pub(super) classes: &'a [String],
+    /// The images that are evaluated.
+    pub(super) part: &'a Part,
+    pub(super) augment: &'a Augment,
+    pub(super) run: &'a RunDir,
+    pub(super) device: &'a Device,
+    pub(super) observer: &'a mut dyn Observer,
+}
+
+impl Observer for Evaluating<'_> {
+    fn started(&mut self, progress: Progress) {
+        self.observer.started(progress);
+    }
+
+    fn stepped(&mut self, report: &StepReport) {
+        self.observer.stepped(report);
+    }
+
+    fn say(&mut self, line: &str) {
+        self.observer.say(line);
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.observer.stop_requested()
+    }
+}
+
+impl Watcher<Classifier> for Evaluating<'_> {
+    fn evaluate(
+        &mut self,
+        model: &Classifier,
+        progress: Progress,
+        log: &mut RunLog,
+    ) -> Result<(), TrainError> {
+        if progress.step == 0 {
+            // A head of zeros has nothing to show.
+            return Ok(());
+        }
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| TrainError::Evaluation {
+            step: progress.step,
+            source,
+        };
+        let batch_size = self.config.eval.batch_size;
+        let workers = self.config.data.workers;
+        let found = classify(
+            model,
+            self.part,
+            self.augment,
+            [batch_size, workers],
+            self.device,
+        )
+        .and_then(|answers| answers.against(self.classes))
+        .map_err(|error| failed(error.into()))?;
+        let now = Evaluated {
+            epoch: progress.epoch(),
+            classification: found,
+        };
+        let accuracy = now.classification.accuracy;
+        let scalars = [("eval/top1", accuracy.top1), ("eval/top5", accuracy.top5)];
+        log.scalars(progress.step, progress.epoch(), &scalars)?;
+        self.observer.say(&format!(
+            "epoch {:>5.1}  top-1 {:.2} %  top-5 {:.2} %",
+            progress.epoch(),
+            100.0 * accuracy.top1,
+            100.0 * accuracy.top5
+        ));
+        // A run that died after an evaluation makes the same evaluation again: what is not better replaces nothing, what
+        // comes from a later time than this is of a run that was begun anew.
+        let before = read_results(self.run)
+            .ok()
+            .map(|results| results.best)
+            .filter(|best| best.epoch <= now.epoch);
+        let best = match before {
+            Some(best) if best.classification.accuracy.top1 >= accuracy.top1 => best,
+            _ => {
+                let path = self.run.path().join(BEST);
+                file(self.encoder, self.classes, model).write(&path)?;
+                now.clone()
+            }
+        };
+        let results = Results { last: now, best };
+        let path = self.run.path().join(RESULTS);
+        let text = serde_json::json!(results).to_string();
+        atomic::write_bytes(&path, text.as_bytes()).map_err(|source| TrainError::Io {
+            action: "writing",
+            path,
+            source,
+        })
+    }
+}
