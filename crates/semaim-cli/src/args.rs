@@ -310,12 +310,30 @@ pub(crate) struct ProbeArgs {
     /// One training image in this many is held back to choose with
     #[arg(long, default_value_t = ProbeOptions::default().held_back, value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
     pub(crate) held_back: u64,
+    /// Train on views that are cut and mirrored anew in every epoch, as published, instead of on vectors computed once
+    #[arg(long)]
+    pub(crate) augment: bool,
+    /// What is trained on the frozen encoder: a linear layer, or a query that attends to the patches and a linear layer
+    #[arg(long, value_enum, default_value = "linear")]
+    pub(crate) head: HeadArg,
+    /// The run directory of --augment and --head attentive, which take long enough to be resumed
+    #[arg(long, value_name = "DIR", default_value = "runs/probe")]
+    pub(crate) out: PathBuf,
     /// Seed of the first weights, of the order of the vectors and of divisions
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Print the result as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What a probe trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HeadArg {
+    /// A linear layer on one vector per image.
+    Linear,
+    /// Attention pooling over the patches, then a linear layer.
+    Attentive,
 }
 
 /// A part of a data set.

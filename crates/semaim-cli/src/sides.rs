@@ -15,21 +15,24 @@ pub(crate) struct Sides {
     pub(crate) eval: LabelledVectors,
 }
 
-/// Embeds a labelled data set. `seed` divides one without splits.
-pub(crate) fn embed_sides(
-    loaded: &Loaded,
-    data: &str,
-    representation: Representation,
-    seed: u64,
-) -> Result<Sides, Exit> {
+/// Both sides of a labelled data set. `seed` divides one without splits.
+pub(crate) fn labelled(loaded: &Loaded, data: &str, seed: u64) -> Result<LabelledSets, Exit> {
     let train = loaded.open(data, Split::Train)?;
     let eval = loaded.open(data, Split::Eval)?;
     let sets = LabelledSets::divide(train, eval, seed).map_err(Exit::user)?;
-    let Some(sets) = sets else {
-        return Err(Exit::user(format!(
+    sets.ok_or_else(|| {
+        Exit::user(format!(
             "{data}: this needs labels (class folders, .cls members or a list with labels)"
-        )));
-    };
+        ))
+    })
+}
+
+/// Embeds both sides of a labelled data set.
+pub(crate) fn embed_sides(
+    loaded: &Loaded,
+    sets: &LabelledSets,
+    representation: Representation,
+) -> Result<Sides, Exit> {
     let options = EmbedOptions {
         representation,
         ..loaded.options

@@ -7,11 +7,13 @@ use semaim::parameters::{WeightError, to_host};
 use semaim::vit::Vit;
 use semaim_data::{Augment, BadImage, EvaluationLoader, LoaderError, Source};
 use semaim_train::config::Feature;
+use serde::{Deserialize, Serialize};
 
 use crate::vectors::LabelledVectors;
 
 /// What represents an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Representation {
     /// The class token, `[embed_dim]`.
     Cls,

@@ -6,16 +6,19 @@
 //! back to choose among them; what is chosen meets the test images once.
 
 mod grid;
+pub mod head;
+pub mod online;
 
 use burn::tensor::Device;
 use semaim::parameters::WeightError;
 use semaim_random::{Draw, Purpose};
+use serde::{Deserialize, Serialize};
 
 use crate::knn::{Accuracy, Labelled};
 use grid::{Grid, Set};
 
 /// How a probe is trained.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProbeOptions {
     /// Passes over the training images.
     pub epochs: usize,
@@ -143,11 +146,7 @@ pub fn probe(
     {
         return Err(ProbeError::OneClass { images: kept.len() });
     }
-    let settings: Vec<(f64, f64)> = options
-        .base_lrs
-        .iter()
-        .flat_map(|&lr| options.weight_decays.iter().map(move |&decay| (lr, decay)))
-        .collect();
+    let settings = settings(options);
     let set = |set: Labelled<'_>, of: &[usize]| Set::of(set, of, width, &classes);
     let (kept, held_back) = (set(train, &kept), set(train, &held_back));
     let everything: Vec<usize> = (0..test.labels.len()).collect();
@@ -164,16 +163,29 @@ pub fn probe(
             held_back,
         })
         .collect();
-    let best = (0..all.len())
-        .rev()
-        .max_by(|&a, &b| all[a].held_back.top1.total_cmp(&all[b].held_back.top1))
-        .unwrap_or(0);
+    let best = best_of(&all);
     Ok(Probe {
         chosen: all[best],
         test: grid.accuracies(&test, device)?[best],
         grid: all,
         trained_on: kept.labels.len(),
     })
+}
+
+/// The learning rates and weight decays of a grid.
+fn settings(options: &ProbeOptions) -> Vec<(f64, f64)> {
+    let decays = &options.weight_decays;
+    let with_decays = |&lr: &f64| decays.iter().map(move |&decay| (lr, decay));
+    options.base_lrs.iter().flat_map(with_decays).collect()
+}
+
+/// The first of the best by top-1 on what was held back.
+fn best_of(grid: &[Setting]) -> usize {
+    let top1 = |i: usize| grid[i].held_back.top1;
+    (0..grid.len())
+        .rev()
+        .max_by(|&a, &b| top1(a).total_cmp(&top1(b)))
+        .unwrap_or(0)
 }
 
 fn check(options: &ProbeOptions) -> Result<(), ProbeError> {

@@ -5,6 +5,7 @@ use semaim::parameters::{WeightError, to_host};
 use semaim_random::{Draw, Purpose};
 
 use super::ProbeOptions;
+use super::online::ahead;
 use crate::knn::{Accuracy, Labelled};
 
 /// Share of the running statistics that each batch replaces, as in PyTorch.
@@ -165,16 +166,7 @@ impl Grid {
             let logits = to_host("logits", logits)?.values;
             for (row, &i) in logits.chunks(self.settings * self.classes).zip(batch) {
                 for (hits, logits) in hits.iter_mut().zip(row.chunks(self.classes)) {
-                    let own = logits[set.labels[i]];
-                    // A logit that is no number beats nothing.
-                    let ahead = |(class, &other): (usize, &f32)| {
-                        other > own || own.is_nan() || (other == own && class < set.labels[i])
-                    };
-                    let before = logits
-                        .iter()
-                        .enumerate()
-                        .filter(|&pair| ahead(pair))
-                        .count();
+                    let before = ahead(logits, set.labels[i]);
                     hits[0] += usize::from(before == 0);
                     hits[1] += usize::from(before < 5);
                 }

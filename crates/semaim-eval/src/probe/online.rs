@@ -1,0 +1,481 @@
+//! Probes trained on views that differ from epoch to epoch, by the trainer that trains everything else.
+//!
+//! The encoder is frozen: each batch goes through it once, and every head of the grid learns from the same tokens.
+//! Tokens are normalised by the statistics of their batch while training, as batch normalisation without affine parameters
+//! does; for evaluation, by the statistics of all training images, each seen once without augmentation (where the
+//! published code keeps a running mean).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use semaim::parameters::{WeightError, to_host};
+use semaim_checkpoint::encoder::{Encoder, EncoderError};
+use semaim_data::{Augment, EvaluationLoader, LoaderError, Source, Subset};
+use semaim_random::{Draw, Purpose};
+use semaim_train::config::{
+    CheckpointConfig, DataConfig, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
+};
+use semaim_train::error::TrainError;
+use semaim_train::groups::{Group, Grouping};
+use semaim_train::log::RunLog;
+use semaim_train::optimiser::Optimiser;
+use semaim_train::run_dir::RunDir;
+use semaim_train::sgd::Sgd;
+use semaim_train::state::{Counts, TrainState};
+use semaim_train::task::{Part as Batched, Task, images};
+use semaim_train::trainer::{Ending, Images, train};
+use semaim_train::watch::{Observer, Progress, StepReport, Watcher};
+use serde::{Deserialize, Serialize};
+
+use super::head::{HeadKind, HeadSize, Heads};
+use super::{Probe, ProbeError, ProbeOptions, Setting, best_of, check, settings};
+use crate::embed::Representation;
+use crate::knn::Accuracy;
+use crate::labelled::{LabelledSets, Part};
+
+/// SGD's momentum.
+const MOMENTUM: f64 = 0.9;
+/// Added to variances.
+const EPSILON: f32 = 1e-6;
+
+/// A probe trained on images instead of vectors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OnlineProbe {
+    /// The encoder's file.
+    pub weights: PathBuf,
+    /// The labelled images.
+    pub data: String,
+    /// What is trained.
+    pub head: HeadKind,
+    /// What represents an image for a linear head.
+    pub representation: Representation,
+    /// Whether views are cut at random and mirrored; otherwise each image looks the same in every epoch.
+    pub augment: bool,
+    /// Settings to choose from, passes and batches.
+    pub options: ProbeOptions,
+    /// Threads that prepare images; 0: one per core.
+    pub workers: usize,
+}
+
+/// Why there is no probe.
+#[derive(Debug, thiserror::Error)]
+pub enum OnlineError {
+    /// The options, or the images.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// The run.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The encoder cannot be read.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    /// Images did not arrive.
+    #[error(transparent)]
+    Loader(#[from] LoaderError),
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] WeightError),
+    /// It was asked to stop; the same command goes on.
+    #[error("stopped and saved; the same command goes on")]
+    Stopped,
+}
+
+impl OnlineProbe {
+    /// What the trainer reads.
+    fn run(&self) -> RunSettings {
+        let options = &self.options;
+        RunSettings {
+            seed: options.seed,
+            data: DataConfig {
+                workers: self.workers,
+                ..DataConfig::default()
+            },
+            train: TrainConfig {
+                epochs: options.epochs as u64,
+                batch_size: options.batch_size,
+                clip_norm: 0.0,
+                ..TrainConfig::default()
+            },
+            optimiser: OptimiserConfig {
+                // Each head multiplies this by its own.
+                base_lr: 1.0,
+                min_lr: 0.0,
+                warmup_epochs: 0.0,
+                ..OptimiserConfig::default()
+            },
+            evaluate_every_epochs: 0,
+            checkpoint: CheckpointConfig::default(),
+            log: LogConfig {
+                tensorboard: false,
+                ..LogConfig::default()
+            },
+        }
+    }
+
+    /// How training images are shown.
+    fn views(&self, encoder: &Encoder) -> Augment {
+        let config = &encoder.config;
+        let usual = Augment {
+            mean: encoder.mean.clone(),
+            std: encoder.std.clone(),
+            ..Augment::new(config.image_size, config.channels)
+        };
+        if self.augment {
+            Augment {
+                crop_scale: [0.08, 1.0],
+                ..usual
+            }
+        } else {
+            Augment {
+                crop_scale: [1.0, 1.0],
+                flip: 0.0,
+                ..usual
+            }
+        }
+    }
+}
+
+/// Trains a grid of heads and tests the best, in a run directory.
+///
+/// # Errors
+/// [`OnlineError`]; whatever was saved before stays.
+pub fn online_probe(
+    probe: &OnlineProbe,
+    encoder: &Encoder,
+    sets: &LabelledSets,
+    run: &RunDir,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<Probe, OnlineError> {
+    let options = &probe.options;
+    check(options)?;
+    let (kept, held_back) = hold_back(&sets.bank, options);
+    if kept.items.is_empty() || held_back.items.is_empty() || sets.queries.items.is_empty() {
+        return Err(ProbeError::Empty {
+            train: kept.items.len(),
+            test: sets.queries.items.len(),
+        }
+        .into());
+    }
+    let frozen = Frozen {
+        encoder,
+        kind: probe.head,
+        representation: probe.representation,
+        device,
+    };
+    let grid = settings(options);
+    let groups = grid.iter().map(|&(base_lr, weight_decay)| Group {
+        lr_scale: base_lr,
+        weight_decay,
+    });
+    let classes = sets.bank.source.classes().len();
+    let [width, _] = frozen.width();
+    let size = HeadSize {
+        width,
+        num_heads: encoder.config.num_heads,
+        classes,
+    };
+    let fresh = TrainState {
+        model: Heads::new(probe.head, size, grid.len(), options.seed, device),
+        ema: None,
+        optimiser: Optimiser::Sgd(Sgd::new(MOMENTUM, Grouping::Members(groups.collect()))),
+        counts: Counts::default(),
+    };
+    let task = Probing { frozen: &frozen };
+    let images = Images {
+        source: Arc::new(Subset::new(
+            Arc::clone(&kept.source),
+            kept.items.clone(),
+        )),
+        augment: probe.views(encoder),
+    };
+    let mut settings = probe.run();
+    settings.train.batch_size = options.batch_size.min(kept.items.len());
+    let mut watcher = Collecting {
+        observer,
+        last: None,
+    };
+    let ending = train(&task, fresh, &settings, images, run, device, &mut watcher)?;
+    let heads = match (ending, watcher.last) {
+        (Ending::Stopped, _) => return Err(OnlineError::Stopped),
+        (_, Some(heads)) => heads,
+        (_, None) => {
+            // It had been finished before: what it came to is in the checkpoint.
+            let fresh = TrainState {
+                model: Heads::new(probe.head, size, grid.len(), options.seed, device),
+                ema: None,
+                optimiser: Optimiser::Sgd(Sgd::new(
+                    MOMENTUM,
+                    Grouping::Even { weight_decay: 0.0 },
+                )),
+                counts: Counts::default(),
+            };
+            let saved = run.newest(&fresh, device)?;
+            saved.map_or(fresh.model, |state| state.model)
+        }
+    };
+    let sizes = [options.batch_size.min(256), probe.workers];
+    let statistics = frozen.statistics(&kept, sizes)?;
+    let accuracies = |part: &Part| frozen.accuracies(&heads, part, &statistics, sizes);
+    let all: Vec<Setting> = accuracies(&held_back)?
+        .into_iter()
+        .zip(&grid)
+        .map(|(held_back, &(base_lr, weight_decay))| Setting {
+            base_lr,
+            weight_decay,
+            held_back,
+        })
+        .collect();
+    let best = best_of(&all);
+    Ok(Probe {
+        chosen: all[best],
+        test: accuracies(&sets.queries)?[best],
+        grid: all,
+        trained_on: kept.items.len(),
+    })
+}
+
+/// Divides images into those to train on and those to choose with.
+fn hold_back(bank: &Part, options: &ProbeOptions) -> (Part, Part) {
+    let held = |item: &u64| {
+        Draw::new(options.seed, 0, *item, Purpose::Split).below(options.held_back) == 0
+    };
+    let (held_back, kept): (Vec<u64>, Vec<u64>) = bank.items.iter().copied().partition(held);
+    let part = |items| Part {
+        source: Arc::clone(&bank.source),
+        items,
+    };
+    (part(kept), part(held_back))
+}
+
+/// The frozen encoder, and what heads see of it.
+struct Frozen<'a> {
+    encoder: &'a Encoder,
+    kind: HeadKind,
+    representation: Representation,
+    device: &'a Device,
+}
+
+/// Mean and deviation of each number of a token, `[1, 1, width]`.
+struct Statistics {
+    mean: Tensor<3>,
+    deviation: Tensor<3>,
+}
+
+impl Statistics {
+    fn normalise(&self, tokens: Tensor<3>) -> Tensor<3> {
+        (tokens - self.mean.clone()) / self.deviation.clone()
+    }
+}
+
+impl Frozen<'_> {
+    /// Numbers per token, and tokens per image.
+    fn width(&self) -> [usize; 2] {
+        let vit = &self.encoder.config;
+        match self.kind {
+            HeadKind::Attentive => [vit.embed_dim, vit.grid().patches()],
+            HeadKind::Linear => match self.representation {
+                Representation::Both => [2 * vit.embed_dim, 1],
+                _ => [vit.embed_dim, 1],
+            },
+        }
+    }
+
+    /// What heads see of images, `[batch, tokens, width]`.
+    fn tokens(&self, images: Tensor<4>) -> Tensor<3> {
+        let shown = match self.kind {
+            HeadKind::Attentive => Representation::Patches,
+            HeadKind::Linear => self.representation,
+        };
+        shown.of(self.encoder.vit.tokens(images))
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        let vit = &self.encoder.config;
+        [vit.channels, vit.image_size[0], vit.image_size[1]]
+    }
+
+    /// Tokens of the central views of images, batch by batch, with their labels.
+    fn each(
+        &self,
+        part: &Part,
+        [batch_size, workers]: [usize; 2],
+        mut see: impl FnMut(Tensor<3>, &[Option<u32>]) -> Result<(), WeightError>,
+    ) -> Result<(), OnlineError> {
+        let config = &self.encoder.config;
+        let augment = Augment {
+            mean: self.encoder.mean.clone(),
+            std: self.encoder.std.clone(),
+            ..Augment::new(config.image_size, config.channels)
+        };
+        let source: Arc<dyn Source> = Arc::clone(&part.source);
+        let items = part.items.iter().copied();
+        for batch in EvaluationLoader::start(source, augment, items, batch_size, workers, 2) {
+            let batch = batch?;
+            if !batch.items.is_empty() {
+                let tokens = self.tokens(images(&batch, self.shape(), self.device));
+                see(tokens, &batch.labels)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn statistics(&self, part: &Part, sizes: [usize; 2]) -> Result<Statistics, OnlineError> {
+        let [width, _] = self.width();
+        let mut sums = vec![[0.0_f64; 2]; width];
+        let mut rows = 0_u64;
+        self.each(part, sizes, |tokens, _| {
+            for row in to_host("tokens", tokens)?.values.chunks(width) {
+                for (sum, &value) in sums.iter_mut().zip(row) {
+                    sum[0] += f64::from(value);
+                    sum[1] += f64::from(value).powi(2);
+                }
+                rows += 1;
+            }
+            Ok(())
+        })?;
+        let count = rows.max(1) as f64;
+        let mean: Vec<f32> = sums.iter().map(|sum| (sum[0] / count) as f32).collect();
+        let deviation: Vec<f32> = sums
+            .iter()
+            .map(|sum| {
+                let variance = (sum[1] / count - (sum[0] / count).powi(2)).max(0.0);
+                (variance + f64::from(EPSILON)).sqrt() as f32
+            })
+            .collect();
+        let tensor =
+            |values| Tensor::from_data(TensorData::new(values, [1, 1, width]), self.device);
+        Ok(Statistics {
+            mean: tensor(mean),
+            deviation: tensor(deviation),
+        })
+    }
+
+    fn accuracies(
+        &self,
+        heads: &Heads,
+        part: &Part,
+        statistics: &Statistics,
+        sizes: [usize; 2],
+    ) -> Result<Vec<Accuracy>, OnlineError> {
+        let mut hits = vec![[0_usize; 2]; heads.heads.len()];
+        let mut all = 0;
+        self.each(part, sizes, |tokens, labels| {
+            let tokens = statistics.normalise(tokens);
+            all += labels.iter().flatten().count();
+            for (head, hits) in heads.heads.iter().zip(&mut hits) {
+                let logits = head.forward(tokens.clone());
+                let [_, classes] = logits.dims();
+                let logits = to_host("logits", logits)?.values;
+                for (row, label) in logits.chunks(classes).zip(labels) {
+                    let Some(label) = label.map(|label| label as usize) else {
+                        continue;
+                    };
+                    let before = ahead(row, label);
+                    hits[0] += usize::from(before == 0);
+                    hits[1] += usize::from(before < 5);
+                }
+            }
+            Ok(())
+        })?;
+        let share = |hits: usize| hits as f64 / all.max(1) as f64;
+        Ok(hits
+            .into_iter()
+            .map(|[top1, top5]| Accuracy {
+                top1: share(top1),
+                top5: share(top5),
+            })
+            .collect())
+    }
+}
+
+/// How many classes come before the true one; a logit that is no number beats nothing.
+pub(super) fn ahead(logits: &[f32], label: usize) -> usize {
+    let Some(&own) = logits.get(label) else {
+        return usize::MAX;
+    };
+    let before = |(class, &other): (usize, &f32)| {
+        other > own || own.is_nan() || (other == own && class < label)
+    };
+    logits.iter().enumerate().filter(|&pair| before(pair)).count()
+}
+
+struct Probing<'a> {
+    frozen: &'a Frozen<'a>,
+}
+
+impl Task for Probing<'_> {
+    type Model = Heads;
+
+    fn loss(&self, part: Batched<'_, Heads>) -> Result<Tensor<1>, TrainError> {
+        let (frozen, batch) = (self.frozen, part.batch);
+        let tokens = frozen.tokens(images(batch, frozen.shape(), frozen.device));
+        let [count, per_image, width] = tokens.dims();
+        let rows = tokens.clone().reshape([1, count * per_image, width]);
+        let mean = rows.clone().mean_dim(1);
+        let variance = (rows - mean.clone()).powi_scalar(2).mean_dim(1);
+        let statistics = Statistics {
+            mean,
+            deviation: (variance + EPSILON).sqrt(),
+        };
+        let tokens = Tensor::from_inner(statistics.normalise(tokens));
+        let labels = batch.labels.iter().map(|label| i64::from(label.unwrap_or(0)));
+        let labels: Vec<i64> = labels.collect();
+        let labels = Tensor::<2, burn::tensor::Int>::from_data(
+            TensorData::new(labels, [count, 1]),
+            &tokens.device(),
+        );
+        // The sum over heads: each learns as if it were alone.
+        let losses = part.model.heads.iter().map(|head| {
+            let likelihood = activation::log_softmax(head.forward(tokens.clone()), 1);
+            likelihood.gather(1, labels.clone()).mean().neg()
+        });
+        losses
+            .reduce(|sum, loss| sum + loss)
+            .ok_or_else(|| TrainError::Internal("a probe without heads".into()))
+    }
+
+    fn export(&self, _: &RunDir, _: &TrainState<Heads>) -> Result<(), TrainError> {
+        // A probe measures; nobody uses its heads.
+        Ok(())
+    }
+}
+
+/// Looks on and keeps the heads of the end.
+struct Collecting<'a> {
+    observer: &'a mut dyn Observer,
+    last: Option<Heads>,
+}
+
+impl Observer for Collecting<'_> {
+    fn started(&mut self, progress: Progress) {
+        self.observer.started(progress);
+    }
+
+    fn stepped(&mut self, report: &StepReport) {
+        self.observer.stepped(report);
+    }
+
+    fn say(&mut self, line: &str) {
+        self.observer.say(line);
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.observer.stop_requested()
+    }
+}
+
+impl Watcher<Heads> for Collecting<'_> {
+    fn evaluate(
+        &mut self,
+        model: &Heads,
+        progress: Progress,
+        _: &mut RunLog,
+    ) -> Result<(), TrainError> {
+        if progress.step == progress.total_steps {
+            self.last = Some(model.clone());
+        }
+        Ok(())
+    }
+}
