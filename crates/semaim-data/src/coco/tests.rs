@@ -1,0 +1,272 @@
+//! Tests of whole files.
+
+use std::fs;
+
+use super::*;
+
+/// Writes `json` to a file and reads that.
+fn read(json: &str) -> Result<CocoAnnotations, CocoError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("instances.json");
+    fs::write(&path, json).unwrap();
+    CocoAnnotations::read(&path)
+}
+
+/// A file of two images of 4 x 3 pixels with the given annotations.
+fn file(annotations: &str) -> String {
+    format!(
+        r#"{{"info": {{"year": 2024}}, "licenses": [{{}}],
+        "images": [{{"id": 7, "file_name": "a.png", "width": 4, "height": 3, "license": 1}},
+                   {{"id": 3, "file_name": "b.png", "width": 4, "height": 3}}],
+        "categories": [{{"id": 90, "name": "brush", "supercategory": "indoor"}}, {{"id": 1, "name": "cup"}}],
+        "annotations": [{annotations}]}}"#
+    )
+}
+
+/// An annotation with the given segmentation.
+fn annotation(id: i64, image: i64, segmentation: &str) -> String {
+    format!(
+        r#"{{"id": {id}, "image_id": {image}, "category_id": 1, "segmentation": {segmentation}}}"#
+    )
+}
+
+/// What is wrong with a segmentation.
+fn problem(segmentation: &str) -> SegmentationProblem {
+    let set = read(&file(&annotation(5, 7, segmentation))).unwrap();
+    let image = &set.images()[0];
+    match set.mask(image, &image.objects[0]) {
+        Err(CocoError::Segmentation {
+            annotation: 5,
+            problem,
+            ..
+        }) => problem,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A square of 2 x 2 pixels in the upper left corner.
+const SQUARE: &str = "[[0, 0, 2, 0, 2, 2, 0, 2]]";
+/// The last column.
+const COLUMN: &str = r#"{"size": [3, 4], "counts": [9, 3]}"#;
+/// Everything but the last column.
+const REST: &str = r#"{"size": [3, 4], "counts": "093"}"#;
+
+#[test]
+fn all_forms_are_read() {
+    let crowd = r#"{"id": 2, "image_id": 3, "category_id": 90, "iscrowd": 1, "bbox": [0, 0, 3, 3.5],
+        "area": 9.25, "segmentation": {"counts": "093", "size": [3, 4]}}"#;
+    let all = [
+        annotation(1, 3, SQUARE),
+        crowd.into(),
+        annotation(9, 7, COLUMN),
+    ]
+    .join(",");
+    let set = read(&file(&all)).unwrap();
+    assert_eq!(set.categories()[1].name, "cup");
+    let [a, b] = set.images() else {
+        panic!("{set:?}")
+    };
+    assert_eq!(
+        (a.id, a.file_name.as_str(), a.width, a.height),
+        (7, "a.png", 4, 3)
+    );
+    assert_eq!(a.objects.len(), 1);
+    assert_eq!(b.objects.iter().map(|o| o.id).collect::<Vec<_>>(), [1, 2]);
+    let crowd = &b.objects[1];
+    assert!(crowd.is_crowd && !b.objects[0].is_crowd);
+    assert_eq!((crowd.category, b.objects[0].category), (0, 1));
+    assert_eq!(
+        (crowd.bounds, crowd.area),
+        (Some([0.0, 0.0, 3.0, 3.5]), Some(9.25))
+    );
+    let column = set.mask(a, &a.objects[0]).unwrap();
+    let rest = set.mask(b, crowd).unwrap();
+    for y in 0..3 {
+        for x in 0..4 {
+            assert_eq!(column.contains(x, y), x == 3);
+            assert_eq!(rest.contains(x, y), x < 3);
+        }
+    }
+    let square = set.mask(b, &b.objects[0]).unwrap();
+    assert!(square.count() == 4 && square.contains(1, 1));
+}
+
+#[test]
+fn the_main_object_is_the_largest_that_is_no_crowd() {
+    let crowd = r#"{"id": 2, "image_id": 7, "category_id": 90, "iscrowd": 1, "segmentation": "#;
+    let all = [
+        annotation(1, 7, COLUMN),
+        annotation(3, 7, SQUARE),
+        format!("{crowd}{REST}}}"),
+        // The other image has nothing but a crowd.
+        format!("{crowd}{REST}}}").replace("\"image_id\": 7", "\"image_id\": 3"),
+    ];
+    let set = read(&file(&all.join(","))).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let error = set.masked_images(folder.path()).next().unwrap();
+    assert!(matches!(error, Err(CocoError::NoFile { image: 7, .. })));
+    fs::write(folder.path().join("a.png"), b"").unwrap();
+    let found: Vec<MaskedImage> = set
+        .masked_images(folder.path())
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let [image] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert!(image.path.ends_with("a.png"));
+    assert_eq!(image.main.count(), 4);
+    assert_eq!(image.all.count(), 12);
+    assert_eq!(image.category, 1);
+}
+
+#[test]
+fn a_broken_segmentation_is_named() {
+    use SegmentationProblem as Problem;
+    assert_eq!(problem("null"), Problem::Absent);
+    assert_eq!(problem("[]"), Problem::Absent);
+    assert!(matches!(
+        problem("[[]]"),
+        Problem::PolygonLength { numbers: 0, .. }
+    ));
+    assert!(matches!(
+        problem("[[0, 0, 1e9, 0, 1, 1]]"),
+        Problem::Coordinate { .. }
+    ));
+    let size = problem(r#"{"size": [4, 3], "counts": [12]}"#);
+    assert!(matches!(
+        size,
+        Problem::Size {
+            found_height: 4,
+            found_width: 3,
+            height: 3,
+            width: 4
+        }
+    ));
+    // Nothing of the stated size is allocated.
+    let size = problem(r#"{"size": [18446744073709551615, 4], "counts": "0"}"#);
+    assert!(matches!(size, Problem::Size { .. }));
+    let runs = |counts: &str| problem(&format!(r#"{{"size": [3, 4], "counts": {counts}}}"#));
+    assert!(matches!(
+        runs("[5, -2, 9]"),
+        Problem::NegativeRun {
+            index: 1,
+            length: -2
+        }
+    ));
+    assert!(matches!(
+        runs("[5, 8]"),
+        Problem::Total {
+            found: 13,
+            expected: 12,
+            ..
+        }
+    ));
+    assert!(matches!(runs("\"09P\""), Problem::Truncated { length: 3 }));
+    let set = read(&file(&annotation(5, 7, "[]"))).unwrap();
+    let image = &set.images()[0];
+    let error = set.mask(image, &image.objects[0]).unwrap_err().to_string();
+    assert!(
+        error.contains("instances.json: annotation 5: there is no"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    let unknown = read(&file(&annotation(1, 8, SQUARE))).unwrap_err();
+    assert!(matches!(
+        unknown,
+        CocoError::Unknown {
+            what: "image",
+            id: 8,
+            ..
+        }
+    ));
+    let category = annotation(1, 7, SQUARE).replace("\"category_id\": 1", "\"category_id\": 2");
+    let unknown = read(&file(&category)).unwrap_err();
+    assert!(matches!(
+        unknown,
+        CocoError::Unknown {
+            what: "category",
+            id: 2,
+            ..
+        }
+    ));
+    let twice = read(&file("").replace("\"id\": 3", "\"id\": 7")).unwrap_err();
+    assert!(matches!(
+        twice,
+        CocoError::Repeated {
+            what: "images",
+            id: 7,
+            ..
+        }
+    ));
+    let twice = read(&file("").replace("\"id\": 90", "\"id\": 1")).unwrap_err();
+    assert!(matches!(
+        twice,
+        CocoError::Repeated {
+            what: "categories",
+            id: 1,
+            ..
+        }
+    ));
+    for width in ["0", "65536", "18446744073709551615"] {
+        let width = format!("\"width\": {width}");
+        let error = read(&file("").replacen("\"width\": 4", &width, 1)).unwrap_err();
+        assert!(
+            matches!(error, CocoError::ImageSize { image: 7, .. }),
+            "{width}"
+        );
+    }
+}
+
+#[test]
+fn the_limit_of_pixels_holds_for_every_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("instances.json");
+    fs::write(&path, file("")).unwrap();
+    assert!(CocoAnnotations::read_within(&path, 12).is_ok());
+    let error = CocoAnnotations::read_within(&path, 11).unwrap_err();
+    assert!(matches!(error, CocoError::ImageSize { max_pixels: 11, .. }));
+}
+
+#[test]
+fn files_of_other_forms_are_errors_with_a_place() {
+    let missing = CocoAnnotations::read(Path::new("no/such.json")).unwrap_err();
+    assert!(matches!(missing, CocoError::Read { .. }));
+    let deep = "[".repeat(100_000);
+    for json in [
+        "",
+        "[]",
+        "{}",
+        "\u{0}",
+        &deep,
+        &file(&annotation(1, 7, "\"text\"")),
+        &file(&annotation(1, 7, "[0, 0, 1, 1]")),
+        &file(&annotation(1, 7, "[[0, 0, 1e999, 1]]")),
+        &file(&annotation(1, 7, &deep)),
+        &file(&annotation(1, 7, r#"{"size": [3], "counts": [12]}"#)),
+        &file(&annotation(1, 7, r#"{"size": [3, 4], "counts": [1.5]}"#)),
+        &file(&annotation(1, 7, r#"{"size": [-3, 4], "counts": [12]}"#)),
+        &file("").replace("\"width\": 4", "\"width\": -4"),
+    ] {
+        let error = read(json).unwrap_err();
+        assert!(matches!(error, CocoError::Json { .. }), "{error}");
+    }
+    let error = read(&file(&annotation(1, 7, "\"text\"")))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("line 5") && error.contains("polygons"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_file_cut_anywhere_is_an_error() {
+    let whole = file(&[annotation(1, 3, SQUARE), annotation(2, 7, REST)].join(","));
+    for end in 0..whole.len() {
+        assert!(read(&whole[..end]).is_err(), "{end}");
+    }
+    assert!(read(&whole).is_ok());
+}
