@@ -38,6 +38,7 @@
 
 mod clutter;
 mod colour;
+mod mask;
 mod math;
 mod scene;
 mod silhouette;

@@ -99,6 +99,13 @@ impl Scene {
         self.object.center()
     }
 
+    /// The same scene with its object, halo included, far out of the frame.
+    #[cfg(test)]
+    pub(super) fn without_object(mut self) -> Self {
+        self.object = self.object.moved_to(Point::new(1e3, 1e3));
+        self
+    }
+
     /// What a pixel of the given width sees at a point.
     pub(super) fn look(&self, p: Point, pixel: f32) -> Seen {
         let [first, second] = self.palette.ground;
