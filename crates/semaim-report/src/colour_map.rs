@@ -39,6 +39,18 @@ pub(crate) const ORDER: ColourMap = ColourMap {
     ],
 };
 
+/// Nothing is nearly white, all is dark blue. The first steps are as large as any, so that small shares can be seen.
+pub(crate) const SHARE: ColourMap = ColourMap {
+    anchors: &[
+        [0.985, 0.004, 240.0],
+        [0.87, 0.06, 240.0],
+        [0.75, 0.10, 245.0],
+        [0.63, 0.13, 250.0],
+        [0.51, 0.15, 257.0],
+        [0.38, 0.14, 264.0],
+    ],
+};
+
 impl ColourMap {
     /// The colour at `position`, which is held within 0 and 1; NaN counts as 0.
     pub(crate) fn at(self, position: f32) -> Rgb<u8> {
@@ -104,6 +116,14 @@ mod tests {
             .collect();
         assert!(lightness.is_sorted(), "{lightness:?}");
         assert!(lightness[50] - lightness[0] > 150, "{lightness:?}");
+    }
+
+    #[test]
+    fn shares_get_darker_all_the_way_and_small_ones_show() {
+        let lightness: Vec<u8> = (0..=20).map(|i| luma(SHARE.at(i as f32 / 20.0))).collect();
+        assert!(lightness.iter().rev().is_sorted(), "{lightness:?}");
+        assert!(lightness[0] > 245 && lightness[20] < 90, "{lightness:?}");
+        assert!(lightness[0] - lightness[1] > 5, "{lightness:?}");
     }
 
     #[test]

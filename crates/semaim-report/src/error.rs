@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FigureError {
-    /// There is nothing to show.
+    /// There is nothing to show: no sample, no class.
     #[error("a figure needs at least one row")]
     NoRows,
     /// A picture's bytes do not fit its size, or it has no pixels.
@@ -35,6 +35,16 @@ pub enum FigureError {
         /// Patches of the grid.
         expected: usize,
         /// Numbers given.
+        found: usize,
+    },
+    /// A confusion matrix does not have one count for each pair of classes.
+    #[error("{classes} classes need {expected} counts, there are {found}")]
+    CountsLength {
+        /// Classes given.
+        classes: usize,
+        /// Pairs of them.
+        expected: usize,
+        /// Counts given.
         found: usize,
     },
     /// The cell size is out of range.

@@ -7,7 +7,7 @@ use crate::paint::Area;
 use crate::text::{HEADER, LABEL, TITLE};
 
 /// White around the figure.
-const MARGIN: u32 = 20;
+pub(crate) const MARGIN: u32 = 20;
 /// Between cells.
 const GAP: u32 = 6;
 /// Above the title of a row, besides the gap.
@@ -15,7 +15,7 @@ const ROW_TITLE_SPACE: u32 = 4;
 /// Between groups.
 const GROUP_GAP: u32 = 30;
 /// Between the parts from top to bottom.
-const PART_GAP: u32 = 12;
+pub(crate) const PART_GAP: u32 = 12;
 /// The narrowest content, so that short texts fit.
 const LEAST_WIDTH: u32 = 260;
 /// The content's width from which the two colour bars stand side by side.
@@ -191,7 +191,8 @@ impl Layout {
     }
 }
 
-fn limit(width: u64, height: u64) -> Result<(), FigureError> {
+/// Refuses a figure whose longer side is too long to be of use.
+pub(crate) fn limit(width: u64, height: u64) -> Result<(), FigureError> {
     if width > LIMIT || height > LIMIT {
         return Err(FigureError::TooLarge {
             width,

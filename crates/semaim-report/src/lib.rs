@@ -1,6 +1,7 @@
-//! Pictures for people: what a model attends to and in which order it predicts.
+//! Pictures for people: what a model attends to, in which order it predicts, what it mistakes, how it learns.
 //!
-//! [`order_figure`] draws samples with their similarity maps and orders, [`encode_png`] makes a file of it.
+//! [`order_figure`] draws samples with their similarity maps and orders, [`confusion_figure`] what was taken for what;
+//! [`encode_png`] makes a file of either. [`LineChart`] gives curves as SVG.
 //!
 //! ```
 //! use semaim_report::{FigureOptions, OrderRow, RgbView, encode_png, order_figure};
@@ -18,8 +19,10 @@
 //! # Ok::<(), semaim_report::FigureError>(())
 //! ```
 
+mod chart;
 mod colour_bar;
 mod colour_map;
+mod confusion_figure;
 mod error;
 mod layout;
 mod order_figure;
@@ -30,6 +33,8 @@ mod png;
 mod scale;
 mod text;
 
+pub use chart::{LineChart, Scale, Series};
+pub use confusion_figure::{ConfusionMatrix, confusion_figure};
 pub use error::FigureError;
 pub use order_figure::{FigureOptions, OrderRow, order_figure};
 pub use picture::RgbView;

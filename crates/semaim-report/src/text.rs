@@ -91,17 +91,39 @@ impl Style {
         format!("{}{dots}", kept.trim_end())
     }
 
+    /// The same text in another colour.
+    pub(crate) const fn in_colour(self, colour: Rgb<u8>) -> Style {
+        Style { colour, ..self }
+    }
+
     /// Writes one line with its top left corner at (`x`, `y`). Characters that the font lacks become `?`; what lies
     /// outside the picture is left out.
     pub(crate) fn draw(self, on: &mut RgbImage, x: u32, y: u32, text: &str) {
+        self.each_pixel(text, |across, down, coverage| {
+            blend(on, x + across, y + down, self.colour, coverage);
+        });
+    }
+
+    /// Writes one line upwards, turned to the left: the text starts at `bottom`, which is the first row below it, and
+    /// the tops of its letters are at `x`.
+    pub(crate) fn draw_upwards(self, on: &mut RgbImage, x: u32, bottom: u32, text: &str) {
+        self.each_pixel(text, |across, down, coverage| {
+            if let Some(y) = bottom.checked_sub(across + 1) {
+                blend(on, x + down, y, self.colour, coverage);
+            }
+        });
+    }
+
+    /// Calls `paint` with the place of each pixel of a line and how much of it is ink, from 0 to 1.
+    fn each_pixel(self, text: &str, mut paint: impl FnMut(u32, u32, f32)) {
         for (index, letter) in (0u32..).zip(text.chars()) {
             let glyph = get_raster(letter, self.weight, self.size)
                 .or_else(|| get_raster('?', self.weight, self.size));
             let Some(glyph) = glyph else { continue };
-            let left = x + index * self.advance();
-            for (row, down) in glyph.rows().zip(y..) {
+            let left = index * self.advance();
+            for (row, down) in glyph.rows().zip(0..) {
                 for (&coverage, across) in row.iter().zip(left..) {
-                    blend(on, across, down, self.colour, f32::from(coverage) / 255.0);
+                    paint(across, down, f32::from(coverage) / 255.0);
                 }
             }
         }
@@ -133,6 +155,18 @@ mod tests {
         assert_eq!(LABEL.shorten("a photograph", letters(8)), "a pho...");
         assert_eq!(LABEL.shorten("a photo", letters(8)), "a photo");
         assert_eq!(LABEL.shorten("a photo", letters(2)), "..");
+    }
+
+    #[test]
+    fn text_upwards_is_the_text_turned_to_the_left() {
+        let white = Rgb([255; 3]);
+        let mut level = RgbImage::from_pixel(40, 20, white);
+        LABEL.draw(&mut level, 3, 1, "Lf4");
+        let mut upright = RgbImage::from_pixel(20, 40, white);
+        LABEL.draw_upwards(&mut upright, 1, 37, "Lf4");
+        assert_eq!(image::imageops::rotate270(&level), upright);
+        assert!(upright.pixels().any(|pixel| *pixel != white));
+        LABEL.draw_upwards(&mut upright, 15, 10, "beyond the edge");
     }
 
     #[test]
