@@ -105,3 +105,27 @@ fn paths_of_shared_keys_are_bounded() {
     pickle.push(b'.');
     assert!(fault(&pickle).contains("shared so often"));
 }
+
+/// The deepest tree that is read, walked over, printed and dropped on a stack an eighth as large as that of a thread.
+#[test]
+fn the_deepest_tree_needs_little_stack() {
+    let objects = [&b"N"[..], &b"q\x000cm\nC\n)\x81h\x00b".repeat(DEPTH), b"."].concat();
+    let keyed = [&b"N"[..], &b"q\x000}Nh\x00s".repeat(DEPTH), b"."].concat();
+    let appended = [
+        &b"N"[..],
+        &b"q\x000cm\nC\n)\x81h\x00a".repeat(DEPTH / 2),
+        b".",
+    ]
+    .concat();
+    for pickle in [objects, keyed, appended] {
+        let walk = move || {
+            let root = crate::rendered::load(&pickle).unwrap();
+            let checkpoint = crate::Checkpoint { root };
+            assert!(checkpoint.tensors().is_empty());
+            assert!(checkpoint.get("None.None.x").is_none());
+            checkpoint.opaque().len() + format!("{checkpoint:?}").len()
+        };
+        let small = std::thread::Builder::new().stack_size(256 << 10);
+        assert!(small.spawn(walk).unwrap().join().unwrap() > DEPTH);
+    }
+}
