@@ -177,6 +177,26 @@ impl Encoder {
 }
 
 impl Encoder {
+    /// The same encoder with the weights that a run's checkpoint holds under `prefix`.
+    ///
+    /// # Errors
+    /// [`EncoderError`], each with the path.
+    pub fn at(&self, checkpoint: &Path, prefix: &str) -> Result<Self, EncoderError> {
+        let mut found = TensorFile::read(checkpoint)?.weights;
+        found.retain(|name, _| name.starts_with(prefix));
+        let named = |(name, weight): (String, _)| (name[prefix.len()..].to_string(), weight);
+        let found = found.into_iter().map(named).collect();
+        let vit =
+            with_weights(self.vit.clone(), &found).map_err(|source| EncoderError::Mismatch {
+                path: checkpoint.to_path_buf(),
+                source,
+            })?;
+        Ok(Self {
+            vit,
+            ..self.clone()
+        })
+    }
+
     /// The same encoder for images of another size in pixels: the position table is resized as in the published
     /// fine-tuning code (see [`semaim::position::resize`]).
     ///

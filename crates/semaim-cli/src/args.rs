@@ -404,6 +404,35 @@ pub(crate) enum Bench {
     Step(BenchStepArgs),
     /// The same for embedding images.
     Embed(BenchStepArgs),
+    /// How often the order starts on the main object, against the share of the image that the object covers.
+    Pointing(BenchPointingArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchPointingArgs {
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
+    /// Objects in COCO's format (instances_*.json); without it, the generated `shapes`
+    #[arg(long, value_name = "FILE", requires = "images")]
+    pub(crate) coco: Option<PathBuf>,
+    /// The folder that the images of --coco are in
+    #[arg(long, value_name = "DIR", requires = "coco")]
+    pub(crate) images: Option<PathBuf>,
+    /// Generated images, where --coco is not given
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) count: u32,
+    /// Any annotated object counts, not only the largest
+    #[arg(long)]
+    pub(crate) any_object: bool,
+    /// Also measure the encoder of every checkpoint that a run directory keeps (checkpoint.keep_every_epochs)
+    #[arg(long)]
+    pub(crate) over_epochs: bool,
+    /// Seed of the generated images
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]

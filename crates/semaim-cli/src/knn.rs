@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::args::KnnArgs;
 use crate::encoder::Loaded;
 use crate::exit::Exit;
-use crate::sides::embed_sides;
+use crate::sides::{embed_sides, labelled};
 
 pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     let start = Instant::now();
@@ -24,7 +24,8 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
         (_, _, Some(encoder)) => {
             let loaded = Loaded::of(encoder)?;
             let data = args.data.as_deref().unwrap_or("shapes");
-            let sides = embed_sides(&loaded, data, args.feature.representation(), args.seed)?;
+            let sets = labelled(&loaded, data, args.seed)?;
+            let sides = embed_sides(&loaded, &sets, args.feature.representation())?;
             (sides.train, sides.eval, loaded.device)
         }
         _ => {

@@ -3,6 +3,7 @@
 mod args;
 mod bar;
 mod bench_loader;
+mod bench_pointing;
 mod bench_step;
 mod compare;
 mod device;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         },
         Command::Bench { command } => match command {
             Bench::Loader(args) => bench_loader::run(&args),
+            Bench::Pointing(args) => bench_pointing::run(&args),
             Bench::Step(args) => bench_step::run(&args, bench_step::Work::Step),
             Bench::Embed(args) => bench_step::run(&args, bench_step::Work::Embed),
         },

@@ -2,18 +2,26 @@
 
 use std::process::ExitCode;
 
+use semaim_eval::labelled::LabelledSets;
+use semaim_eval::probe::head::HeadKind;
+use semaim_eval::probe::online::{OnlineError, OnlineProbe, online_probe};
 use semaim_eval::probe::{Probe, ProbeError, ProbeOptions, Setting, probe};
+use semaim_train::run_dir::RunDir;
 use serde_json::{Value, json};
 
-use crate::args::ProbeArgs;
+use crate::args::{HeadArg, ProbeArgs};
+use crate::bar::TrainingBar;
 use crate::encoder::Loaded;
-use crate::exit::Exit;
-use crate::sides::embed_sides;
+use crate::exit::{Exit, STOPPED};
+use crate::pretrain::stop_on_signals;
+use crate::sides::{embed_sides, labelled};
 
 pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
     let loaded = Loaded::of(&args.encoder)?;
     let representation = args.feature.representation();
-    let sides = embed_sides(&loaded, &args.data, representation, args.seed)?;
+    let sets = labelled(&loaded, &args.data, args.seed)?;
+    sets.check_for_training().map_err(Exit::user)?;
+    let tested = sets.queries.items.len();
     let options = ProbeOptions {
         epochs: args.epochs as usize,
         batch_size: args.probe_batch_size as usize,
@@ -22,18 +30,59 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
         held_back: args.held_back,
         seed: args.seed,
     };
-    let train = sides.train.view();
-    let result =
-        probe(train, sides.eval.view(), &options, &loaded.device).map_err(|error| match error {
-            ProbeError::Device(error) => Exit::ours(error),
-            error => Exit::user(error),
-        })?;
-    if args.json {
-        println!("{}", as_json(&result, sides.eval.labels.len()));
+    let result = if args.augment || args.head == HeadArg::Attentive {
+        on_images(args, &loaded, &sets, options)?
     } else {
-        print_table(&result, sides.eval.labels.len());
+        let sides = embed_sides(&loaded, &sets, representation)?;
+        let (train, eval) = (sides.train.view(), sides.eval.view());
+        probe(train, eval, &options, &loaded.device).map_err(refused)?
+    };
+    if args.json {
+        println!("{}", as_json(&result, tested));
+    } else {
+        print_table(&result, tested);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The probe that the trainer trains, in a run directory.
+fn on_images(
+    args: &ProbeArgs,
+    loaded: &Loaded,
+    sets: &LabelledSets,
+    options: ProbeOptions,
+) -> Result<Probe, Exit> {
+    let config = OnlineProbe {
+        weights: args.encoder.weights.clone(),
+        data: args.data.clone(),
+        head: match args.head {
+            HeadArg::Linear => HeadKind::Linear,
+            HeadArg::Attentive => HeadKind::Attentive,
+        },
+        representation: args.feature.representation(),
+        augment: args.augment,
+        options,
+        workers: args.encoder.workers as usize,
+    };
+    let run = RunDir::open(&args.out, &config)?;
+    let mut bar = TrainingBar::new(stop_on_signals()?, args.json);
+    let (encoder, device) = (&loaded.encoder, &loaded.device);
+    online_probe(&config, encoder, sets, &run, device, &mut bar).map_err(|error| match error {
+        OnlineError::Probe(error) => refused(error),
+        OnlineError::Train(error) => error.into(),
+        OnlineError::Stopped => Exit {
+            code: STOPPED,
+            message: error.to_string(),
+        },
+        error => Exit::ours(error),
+    })
+}
+
+fn refused(error: ProbeError) -> Exit {
+    match error {
+        ProbeError::Device(error) => Exit::ours(error),
+        error => Exit::user(error),
+    }
 }
 
 fn as_json(result: &Probe, tested: usize) -> Value {

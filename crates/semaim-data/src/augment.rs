@@ -172,6 +172,12 @@ impl Augment {
         Ok(())
     }
 
+    /// The part of an image that its evaluation view shows, `[left, top, width, height]` in pixels.
+    pub fn evaluation_window(&self, pixels: &Pixels) -> [f64; 4] {
+        let [height, width] = self.image_size;
+        central_window(pixels.width, pixels.height, width, height)
+    }
+
     fn check_shapes(&self, pixels: &Pixels, len: usize) -> Result<(), ViewError> {
         if pixels.channels != self.mean.len() || self.std.len() != self.mean.len() {
             return Err(ViewError::Channels {

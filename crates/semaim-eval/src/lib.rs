@@ -6,6 +6,7 @@
 //! * [`probe`]: a linear classifier on those vectors.
 //! * [`finetune`]: encoder and head trained as a whole; [`classify`] is what comes out at work.
 //! * [`compare`]: several variants with several seeds each, side by side.
+//! * [`pointing`]: whether the order starts on the object.
 //! * [`orders`]: the orders a model gives, for pictures.
 //! * [`vectors`]: files of vectors.
 
@@ -16,5 +17,6 @@ pub mod finetune;
 pub mod knn;
 pub mod labelled;
 pub mod orders;
+pub mod pointing;
 pub mod probe;
 pub mod vectors;

@@ -178,27 +178,35 @@ impl RunDir {
 
     /// The checkpoints there are, by step.
     fn steps(&self) -> Result<Vec<(u64, PathBuf)>, TrainError> {
-        let folder = self.checkpoints();
-        let failed = |source| TrainError::Io {
-            action: "reading",
-            path: folder.clone(),
-            source,
-        };
-        let mut steps = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let step = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .and_then(|name| name.strip_prefix("step-")?.strip_suffix(".safetensors"))
-                .and_then(|number| number.parse().ok());
-            if let Some(step) = step {
-                steps.push((step, path));
-            }
-        }
-        steps.sort();
-        Ok(steps)
+        checkpoints(&self.path)
     }
+}
+
+/// The checkpoints in a run directory, by step; the directory need not be ours alone.
+///
+/// # Errors
+/// The file system.
+pub fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
+    let folder = run.join("checkpoints");
+    let failed = |source| TrainError::Io {
+        action: "reading",
+        path: folder.clone(),
+        source,
+    };
+    let mut steps = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let step = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.strip_prefix("step-")?.strip_suffix(".safetensors"))
+            .and_then(|number| number.parse().ok());
+        if let Some(step) = step {
+            steps.push((step, path));
+        }
+    }
+    steps.sort();
+    Ok(steps)
 }
 
 /// Lines `key = value` of two resolved configurations that differ and matter.

@@ -39,7 +39,8 @@ pub struct Counts {
     pub data_len: u64,
 }
 
-const MODEL: &str = "model.";
+/// The prefix of the model's weights in a checkpoint.
+pub const MODEL: &str = "model.";
 const EMA: &str = "ema.";
 /// The prefixes of the optimisers' states.
 const ADAMW: &str = "adamw.";

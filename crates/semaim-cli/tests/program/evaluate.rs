@@ -8,23 +8,23 @@ use serde_json::Value;
 use crate::bitmap::bitmap;
 use crate::runner::{Ran, pretrain, refuse, semaim, succeed};
 
-fn json(ran: &Ran) -> Value {
+pub(crate) fn json(ran: &Ran) -> Value {
     serde_json::from_str(ran.stdout.trim()).unwrap()
 }
 
-fn path(path: &Path) -> &str {
+pub(crate) fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// A run of the small model in `folder`.
-fn trained(folder: &Path) -> PathBuf {
+pub(crate) fn trained(folder: &Path) -> PathBuf {
     let run = folder.join("run");
     succeed(pretrain(&run, &["--set", "train.epochs=2"]));
     run
 }
 
 /// Class folders with `count` pictures each, of a colour per class.
-fn coloured(root: &Path, split: &str, classes: &[(&str, [u8; 3])], count: u8) {
+pub(crate) fn coloured(root: &Path, split: &str, classes: &[(&str, [u8; 3])], count: u8) {
     for (class, colour) in classes {
         let folder = root.join(split).join(class);
         std::fs::create_dir_all(&folder).unwrap();
@@ -37,7 +37,7 @@ fn coloured(root: &Path, split: &str, classes: &[(&str, [u8; 3])], count: u8) {
     }
 }
 
-const COLOURS: &[(&str, [u8; 3])] = &[("blue", [180, 0, 0]), ("red", [0, 0, 180])];
+pub(crate) const COLOURS: &[(&str, [u8; 3])] = &[("blue", [180, 0, 0]), ("red", [0, 0, 180])];
 
 #[test]
 fn vectors_are_the_same_in_every_form_and_batch_and_of_every_kernel() {

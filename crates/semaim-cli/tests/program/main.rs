@@ -10,3 +10,4 @@ mod evaluate;
 mod faults;
 mod resume;
 mod runner;
+mod train_classifier;

@@ -62,13 +62,7 @@ pub struct HeadSize {
 
 impl Heads {
     /// `count` heads with the same first weights.
-    pub fn new(
-        kind: HeadKind,
-        size: HeadSize,
-        count: usize,
-        seed: u64,
-        device: &Device,
-    ) -> Self {
+    pub fn new(kind: HeadKind, size: HeadSize, count: usize, seed: u64, device: &Device) -> Self {
         let draws = |name: &str, shape: [usize; 2]| -> Tensor<2> {
             let mut draw = Draw::named(seed, name, Purpose::Init);
             let numbers = shape[0] * shape[1];

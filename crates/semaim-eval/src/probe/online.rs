@@ -184,10 +184,7 @@ pub fn online_probe(
     };
     let task = Probing { frozen: &frozen };
     let images = Images {
-        source: Arc::new(Subset::new(
-            Arc::clone(&kept.source),
-            kept.items.clone(),
-        )),
+        source: Arc::new(Subset::new(Arc::clone(&kept.source), kept.items.clone())),
         augment: probe.views(encoder),
     };
     let mut settings = probe.run();
@@ -205,10 +202,7 @@ pub fn online_probe(
             let fresh = TrainState {
                 model: Heads::new(probe.head, size, grid.len(), options.seed, device),
                 ema: None,
-                optimiser: Optimiser::Sgd(Sgd::new(
-                    MOMENTUM,
-                    Grouping::Even { weight_decay: 0.0 },
-                )),
+                optimiser: Optimiser::Sgd(Sgd::new(MOMENTUM, Grouping::Even { weight_decay: 0.0 })),
                 counts: Counts::default(),
             };
             let saved = run.newest(&fresh, device)?;
@@ -398,7 +392,11 @@ pub(super) fn ahead(logits: &[f32], label: usize) -> usize {
     let before = |(class, &other): (usize, &f32)| {
         other > own || own.is_nan() || (other == own && class < label)
     };
-    logits.iter().enumerate().filter(|&pair| before(pair)).count()
+    logits
+        .iter()
+        .enumerate()
+        .filter(|&pair| before(pair))
+        .count()
 }
 
 struct Probing<'a> {
@@ -420,7 +418,10 @@ impl Task for Probing<'_> {
             deviation: (variance + EPSILON).sqrt(),
         };
         let tokens = Tensor::from_inner(statistics.normalise(tokens));
-        let labels = batch.labels.iter().map(|label| i64::from(label.unwrap_or(0)));
+        let labels = batch
+            .labels
+            .iter()
+            .map(|label| i64::from(label.unwrap_or(0)));
         let labels: Vec<i64> = labels.collect();
         let labels = Tensor::<2, burn::tensor::Int>::from_data(
             TensorData::new(labels, [count, 1]),

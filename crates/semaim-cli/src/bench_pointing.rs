@@ -1,0 +1,154 @@
+//! `semaim bench pointing`.
+
+use std::process::ExitCode;
+
+use semaim::similarity::Similarity;
+use semaim_checkpoint::encoder::Encoder;
+use semaim_data::{CocoAnnotations, Shapes, ShapesOptions, Source, Split, decode};
+use semaim_eval::pointing::{Pointer, Pointing, PointingError, Target};
+use semaim_train::run_dir::checkpoints;
+use semaim_train::state::MODEL;
+use serde_json::{Value, json};
+
+use crate::args::BenchPointingArgs;
+use crate::encoder::Loaded;
+use crate::exit::Exit;
+
+/// The most pixels an image may have.
+const MAX_PIXELS: u64 = 100_000_000;
+
+pub(crate) fn run(args: &BenchPointingArgs) -> Result<ExitCode, Exit> {
+    let loaded = Loaded::of(&args.encoder)?;
+    let mut rows = Vec::new();
+    if args.over_epochs {
+        if !args.encoder.weights.is_dir() {
+            return Err(Exit::user(
+                "--over-epochs needs a run directory as --weights",
+            ));
+        }
+        for (step, path) in checkpoints(&args.encoder.weights)? {
+            let encoder = loaded.encoder.at(&path, MODEL).map_err(Exit::user)?;
+            rows.push((Some(step), measure(args, &loaded, &encoder)?));
+        }
+    } else {
+        rows.push((None, measure(args, &loaded, &loaded.encoder)?));
+    }
+    if args.json {
+        let found = rows.iter().map(|(step, found)| as_json(*step, found));
+        println!("{}", json!({"pointing": found.collect::<Vec<_>>()}));
+    } else {
+        for (step, found) in &rows {
+            print(*step, found);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(
+    args: &BenchPointingArgs,
+    loaded: &Loaded,
+    encoder: &Encoder,
+) -> Result<[Pointing; 3], Exit> {
+    let augment = loaded.augment();
+    let mut pointer = Pointer::new(&encoder.vit, &augment, &loaded.device);
+    let mut batch = Vec::new();
+    let size = args.encoder.batch_size as usize;
+    let mut show = |batch: &mut Vec<Target>| {
+        let shown = pointer.show(batch);
+        batch.clear();
+        shown.map_err(|error| match error {
+            PointingError::MaskSize { .. } => Exit::user(error),
+            error => Exit::ours(error),
+        })
+    };
+    for target in targets(args, encoder)? {
+        batch.push(target?);
+        if batch.len() == size {
+            show(&mut batch)?;
+        }
+    }
+    show(&mut batch)?;
+    let counted = pointer.counted();
+    if counted[0].images == 0 {
+        return Err(Exit::user("there is no image with an object"));
+    }
+    Ok(counted)
+}
+
+type Targets = Box<dyn Iterator<Item = Result<Target, Exit>>>;
+
+/// The images and their objects, one after the other.
+fn targets(args: &BenchPointingArgs, encoder: &Encoder) -> Result<Targets, Exit> {
+    let channels = encoder.config.channels;
+    let (Some(coco), Some(folder)) = (&args.coco, &args.images) else {
+        let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+        let shapes = Shapes::new(ShapesOptions {
+            count: args.count as usize,
+            image_size: encoder.config.image_size.map(side),
+            channels,
+            seed: args.seed,
+            split: Split::Eval,
+        })?;
+        return Ok(Box::new((0..args.count as usize).map(move |i| {
+            Ok(Target {
+                pixels: shapes.image(i).map_err(Exit::ours)?,
+                object: shapes.mask(i),
+            })
+        })));
+    };
+    let annotations = CocoAnnotations::read_within(coco, MAX_PIXELS).map_err(Exit::user)?;
+    let any = args.any_object;
+    let images: Vec<_> = annotations.masked_images(folder).collect();
+    Ok(Box::new(images.into_iter().map(move |image| {
+        let image = image.map_err(Exit::user)?;
+        let named = |error: &dyn std::fmt::Display| {
+            Exit::user(format!("{}: {error}", image.path.display()))
+        };
+        let bytes = std::fs::read(&image.path).map_err(|error| named(&error))?;
+        Ok(Target {
+            pixels: decode(&bytes, channels, MAX_PIXELS).map_err(|error| named(&error))?,
+            object: if any { image.all } else { image.main },
+        })
+    })))
+}
+
+fn name(similarity: Similarity) -> &'static str {
+    match similarity {
+        Similarity::Cls => "cls",
+        Similarity::Gap => "gap",
+        Similarity::SelfAttention => "self",
+    }
+}
+
+fn print(step: Option<u64>, found: &[Pointing]) {
+    for pointing in found {
+        if let Some(step) = step {
+            print!("step {step:>8}  ");
+        }
+        println!(
+            "{:<5} starts on the object in {:.1} ± {:.1} % of {} images; chance {:.1} %",
+            name(pointing.similarity),
+            100.0 * pointing.hits,
+            100.0 * pointing.standard_error(),
+            pointing.images,
+            100.0 * pointing.chance
+        );
+    }
+}
+
+fn as_json(step: Option<u64>, found: &[Pointing]) -> Value {
+    let entry = |pointing: &Pointing| {
+        (
+            name(pointing.similarity).to_string(),
+            json!({
+                "hits": pointing.hits,
+                "standard_error": pointing.standard_error(),
+                "chance": pointing.chance,
+                "images": pointing.images,
+            }),
+        )
+    };
+    let mut row: serde_json::Map<String, Value> = found.iter().map(entry).collect();
+    row.insert("step".into(), json!(step));
+    Value::Object(row)
+}

@@ -1,0 +1,400 @@
+//! Fine-tuning, predicting, probes on images, comparisons and pointing.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::evaluate::{COLOURS, coloured, json, path, trained};
+use crate::runner::{SMALL, refuse, run, semaim, succeed, values};
+
+/// Settings of a fine-tuning run that takes well under a second.
+const QUICK: &[&str] = &[
+    "train.epochs=4",
+    "train.batch_size=8",
+    "optimiser.warmup_epochs=1",
+    "optimiser.base_lr=0.1",
+    "eval.every_epochs=1",
+    "log.every_steps=1",
+];
+
+fn sets<'a>(settings: &[&'a str]) -> Vec<&'a str> {
+    settings.iter().flat_map(|s| ["--set", s]).collect()
+}
+
+/// Colours a little harder to tell apart than `COLOURS`, with both splits.
+fn data(folder: &Path) -> std::path::PathBuf {
+    let data = folder.join("data");
+    coloured(&data, "train", COLOURS, 20);
+    coloured(&data, "val", COLOURS, 6);
+    data
+}
+
+#[test]
+fn fine_tuning_learns_colours_and_predicts_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = trained(folder.path());
+    let data = data(folder.path());
+    let out = folder.path().join("tuned");
+    let fixed = [
+        "finetune",
+        "--weights",
+        path(&encoder),
+        "--data",
+        path(&data),
+        "--out",
+        path(&out),
+        "--json",
+    ];
+    // Mixed images of two flat colours say little: the recipe's augmentation is tested below.
+    let plain = [
+        "augment.mixup=0",
+        "augment.cutmix=0",
+        "augment.rand_layers=0",
+        "train.drop_path=0",
+        "train.epochs=12",
+    ];
+    let arguments = [&fixed[..], &sets(QUICK), &sets(&plain)].concat();
+    let result = json(&succeed(semaim(&arguments)));
+    assert_eq!(result["top1"], 1.0, "{result}");
+    assert_eq!(result["confusion"], serde_json::json!([[6, 0], [0, 6]]));
+    assert_eq!(result["per_class_top1"]["red"], 1.0);
+    for file in ["classifier.safetensors", "best.safetensors", "results.json"] {
+        assert!(out.join(file).exists(), "{file}");
+    }
+    assert!(
+        fs::read(out.join("confusion.png"))
+            .unwrap()
+            .starts_with(b"\x89PNG")
+    );
+    // The same command again only says what came out.
+    let again = json(&succeed(semaim(&arguments)));
+    assert_eq!(again["ending"], "already finished");
+    assert_eq!(again["confusion"], result["confusion"]);
+
+    let predict = ["predict", "--weights", path(&out), "--data", path(&data)];
+    let table = succeed(semaim(&predict)).stdout;
+    assert_eq!(table.lines().count(), 13, "{table}");
+    for line in table.lines().skip(1) {
+        let fields: Vec<&str> = line.split(',').collect();
+        assert!(fields[0].contains(fields[1]), "{line}");
+        assert!(fields[2].parse::<f64>().unwrap() > 0.5, "{line}");
+    }
+    let lines = folder.path().join("answers.jsonl");
+    let more = ["--out", path(&lines), "--top", "2", "--split", "train"];
+    succeed(semaim(&[&predict[..], &more].concat()));
+    let text = fs::read_to_string(&lines).unwrap();
+    assert_eq!(text.lines().count(), 40);
+    let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!(first["classes"].as_array().unwrap().len(), 2);
+    let mut wrong = semaim(&predict);
+    wrong.args(["--out", "answers.txt"]);
+    refuse(wrong, &["answers.txt", ".jsonl"]);
+    let mut wrong = semaim(&[
+        "predict",
+        "--weights",
+        path(&encoder.join("encoder.safetensors")),
+    ]);
+    wrong.args(["--data", path(&data)]);
+    refuse(wrong, &["classes"]);
+}
+
+#[test]
+fn a_killed_fine_tuning_with_the_whole_recipe_ends_with_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = trained(folder.path());
+    let data = data(folder.path());
+    let command = |name: &str, more: &[&str]| {
+        let out = folder.path().join(name);
+        let fixed = [
+            "finetune",
+            "--weights",
+            path(&encoder),
+            "--data",
+            path(&data),
+        ];
+        let larger = ["encoder.image_size=[24,24]", "checkpoint.every_steps=1"];
+        let out = ["--out", path(&out)];
+        semaim(&[&fixed[..], &out, &sets(QUICK), &sets(&larger), more].concat())
+    };
+    let files = |name: &str| {
+        ["classifier.safetensors", "best.safetensors", "results.json"]
+            .map(|file| fs::read(folder.path().join(name).join(file)).unwrap())
+    };
+    succeed(command("whole", &[]));
+    let mut child = command("killed", &[])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let log = folder.path().join("killed/metrics.jsonl");
+    loop {
+        let logged = fs::read(&log).unwrap_or_default();
+        let lines = logged.iter().filter(|&&byte| byte == b'\n').count();
+        if lines >= 9 || child.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    succeed(command("killed", &["--set", "data.workers=3"]));
+    assert_eq!(files("killed"), files("whole"));
+    let losses = values(&folder.path().join("killed"), "train/loss");
+    assert_eq!(losses, values(&folder.path().join("whole"), "train/loss"));
+    // Other seeds, weights drawn anew and another head are other runs.
+    succeed(command("scratch", &["--from-scratch"]));
+    assert_ne!(files("scratch")[0], files("whole")[0]);
+    succeed(command("class-token", &["--set", "encoder.pool=cls"]));
+    assert_ne!(files("class-token")[0], files("whole")[0]);
+    refuse(
+        command("whole", &["--seed", "1"]),
+        &["seed (0 then, 1 now)"],
+    );
+}
+
+#[test]
+fn what_cannot_be_fine_tuned_is_refused_before_any_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = trained(folder.path());
+    let on = |data: &Path, more: &[&str]| {
+        let out = folder.path().join("out");
+        let fixed = [
+            "finetune",
+            "--weights",
+            path(&encoder),
+            "--data",
+            path(data),
+        ];
+        semaim(&[&fixed[..], &["--out", path(&out)], more].concat())
+    };
+    let folder_of = |name: &str| folder.path().join(name);
+    let other = folder_of("other");
+    coloured(&other, "train", COLOURS, 3);
+    coloured(
+        &other,
+        "val",
+        &[("blue", [180, 0, 0]), ("green", [0, 180, 0])],
+        3,
+    );
+    refuse(on(&other, &[]), &["green", "red"]);
+    let flat = other.join("train/red");
+    refuse(on(&flat, &[]), &["labels"]);
+    let one = folder_of("one");
+    coloured(&one, "train", &COLOURS[..1], 30);
+    coloured(&one, "val", &COLOURS[..1], 3);
+    refuse(on(&one, &[]), &["one class", "blue"]);
+    let single = folder_of("single");
+    coloured(&single, "train", &COLOURS[..1], 9);
+    coloured(&single, "train", &COLOURS[1..], 1);
+    refuse(on(&single, &[]), &["red", "1"]);
+    let mut probe = semaim(&["probe", "--weights", path(&encoder)]);
+    probe.args(["--data", path(&single)]);
+    refuse(probe, &["red", "1"]);
+    let missing = folder_of("missing");
+    coloured(&missing, "train", COLOURS, 9);
+    fs::create_dir_all(missing.join("val/blue")).unwrap();
+    refuse(on(&missing, &[]), &["val"]);
+    let list = folder_of("list.txt");
+    fs::write(&list, "other/train/red/0.bmp 0\nother/train/red/1.bmp\n").unwrap();
+    refuse(on(&list, &[]), &[]);
+    let good = data(folder.path());
+    refuse(
+        on(&good, &["--set", "encoder.image_size=[25,24]"]),
+        &["image_size", "25"],
+    );
+    refuse(on(&good, &["--set", "augment.erase=2"]), &["augment.erase"]);
+    refuse(on(&good, &["--set", "train.batch_size=999"]), &["999"]);
+    let mut none = semaim(&["finetune", "--data", path(&good)]);
+    none.current_dir(folder.path());
+    refuse(none, &["encoder.weights"]);
+    // Weights of another width: named before any image is read.
+    let bytes = fs::read(encoder.join("encoder.safetensors")).unwrap();
+    let (width, other) = (b"\\\"embed_dim\\\":16", b"\\\"embed_dim\\\":32");
+    let at = bytes.windows(16).position(|part| part == width).unwrap();
+    let mut wrong = bytes;
+    wrong[at..at + 16].copy_from_slice(other);
+    let file = folder_of("wrong.safetensors");
+    fs::write(&file, wrong).unwrap();
+    let mut command = semaim(&["finetune", "--weights", path(&file)]);
+    command.args(["--data", "nowhere", "--out", path(&folder_of("out"))]);
+    refuse(command, &["patch_embed.proj.weight", "16", "32"]);
+    assert!(!folder_of("out").exists());
+}
+
+#[test]
+fn probes_on_changing_views_resume_and_tell_colours_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = trained(folder.path());
+    let data = data(folder.path());
+    for (name, more) in [
+        ("augmented", &["--augment"][..]),
+        ("attentive", &["--head", "attentive", "--weight-decay", "0"]),
+    ] {
+        let out = folder.path().join(name);
+        let fixed = [
+            "probe",
+            "--weights",
+            path(&encoder),
+            "--data",
+            path(&data),
+            "--json",
+        ];
+        let size = [
+            "--epochs",
+            "15",
+            "--probe-batch-size",
+            "9",
+            "--out",
+            path(&out),
+        ];
+        let arguments = [&fixed[..], &size, more].concat();
+        let first = succeed(semaim(&arguments));
+        let found = json(&first);
+        assert_eq!(found["top1"], 1.0, "{name}: {found}");
+        assert!(out.join("config.toml").exists());
+        // What is finished is not trained again, and says the same.
+        assert_eq!(first.stdout, succeed(semaim(&arguments)).stdout, "{name}");
+    }
+}
+
+#[test]
+fn a_comparison_goes_on_and_tables_what_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let file = folder.path().join("two.toml");
+    let text = r#"
+seeds = [0, 1]
+baseline = "random"
+evaluations = ["knn", "probe"]
+probe_epochs = 5
+knn_k = 3
+
+[[variants]]
+name = "random"
+pretrain = false
+
+[[variants]]
+name = "mae"
+set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_heads=2"]
+"#;
+    fs::write(&file, text).unwrap();
+    let out = folder.path().join("compared");
+    let small: Vec<String> = SMALL.iter().map(|s| format!("pretrain.{s}")).collect();
+    let small: Vec<&str> = small.iter().map(String::as_str).collect();
+    let fixed = [
+        "compare",
+        path(&file),
+        "--data",
+        path(&data),
+        "--out",
+        path(&out),
+        "--json",
+    ];
+    let arguments = [&fixed[..], &sets(&small)].concat();
+    let with = |more: &[&str]| semaim(&[&arguments[..], more].concat());
+
+    // One seed first, then both: the cells of the first are kept.
+    let one = json(&succeed(with(&["--set", "seeds=[1]"])));
+    assert_eq!(one["cells"].as_array().unwrap().len(), 2);
+    let record = out.join("mae/seed-1/cell.json");
+    let before = fs::metadata(&record).unwrap().modified().unwrap();
+    let both = json(&succeed(with(&[])));
+    assert_eq!(fs::metadata(&record).unwrap().modified().unwrap(), before);
+    assert_eq!(both["cells"].as_array().unwrap().len(), 4);
+    let mae = &both["variants"][1];
+    assert_eq!(mae["knn"]["top1"]["seeds"], 2);
+    assert_eq!(mae["knn"]["to_baseline"]["seeds"], 2);
+    assert_eq!(mae["steps"], 15);
+    let table = fs::read_to_string(out.join("table.md")).unwrap();
+    assert!(
+        table.contains("| mae |") && table.contains("linear probe"),
+        "{table}"
+    );
+    // One more evaluation is added to finished cells.
+    let more = ["evaluations=[\"knn\",\"probe\",\"finetune\"]", "seeds=[0]"];
+    let tuned = ["finetune.train.epochs=2", "finetune.train.batch_size=8"];
+    let warm = ["finetune.optimiser.warmup_epochs=0"];
+    refuse(
+        with(&[sets(&more), sets(&tuned)].concat()),
+        &["warmup_epochs"],
+    );
+    refuse(
+        with(&[sets(&tuned), sets(&warm)].concat()),
+        &["other settings", "cell.json"],
+    );
+    let fresh = folder.path().join("fresh");
+    let elsewhere = ["--out", path(&fresh)];
+    let arguments: Vec<&str> = arguments
+        .iter()
+        .map(|a| if *a == path(&out) { elsewhere[1] } else { a })
+        .collect();
+    let all = [&arguments[..], &sets(&more), &sets(&tuned), &sets(&warm)].concat();
+    let found = json(&succeed(semaim(&all)));
+    assert!(
+        found["variants"][1]["finetune"]["top1"]["mean"]
+            .as_f64()
+            .is_some()
+    );
+
+    // Mistakes are named before anything is trained.
+    let wrong = |more: &[&str], parts: &[&str]| {
+        let nowhere = folder.path().join("nowhere");
+        let fixed = ["compare", path(&file), "--out", path(&nowhere)];
+        refuse(semaim(&[&fixed[..], &sets(more)].concat()), parts);
+        assert!(!nowhere.exists());
+    };
+    wrong(&["baseline=best"], &["baseline", "best", "random, mae"]);
+    wrong(&["seeds=[]"], &["seeds"]);
+    wrong(&["seeds=[1,1]"], &["seeds"]);
+    wrong(
+        &["pretrain.model.embed_dim=130"],
+        &["pretrain.model.embed_dim"],
+    );
+    wrong(&["evaluations=[\"knn\",\"vibes\"]"], &["vibes"]);
+    let text = text.replace("method=mae\"", "method=mea\"");
+    fs::write(&file, text).unwrap();
+    wrong(&[], &["variant `mae`", "method"]);
+}
+
+#[test]
+fn pointing_is_measured_for_a_run_and_over_its_checkpoints() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let keep = ["--set", "checkpoint.keep_every_epochs=1"];
+    succeed(crate::runner::pretrain(&out, &keep));
+    let fixed = [
+        "bench",
+        "pointing",
+        "--weights",
+        path(&out),
+        "--count",
+        "40",
+        "--json",
+    ];
+    let found = json(&succeed(semaim(&fixed)));
+    let gap = &found["pointing"][0]["gap"];
+    assert_eq!(gap["images"], 40);
+    for name in ["hits", "chance"] {
+        let share = gap[name].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&share), "{found}");
+    }
+    let over = json(&succeed(semaim(&[&fixed[..], &["--over-epochs"]].concat())));
+    let over = over["pointing"].as_array().unwrap();
+    assert_eq!(over.len(), 3);
+    assert_eq!(over[2]["gap"], *gap);
+    let mut file = semaim(&fixed[..2]);
+    file.args([
+        "--weights",
+        path(&out.join("encoder.safetensors")),
+        "--over-epochs",
+    ]);
+    refuse(file, &["run directory"]);
+    let broken = folder.path().join("instances.json");
+    fs::write(&broken, b"{\"images\": 3}").unwrap();
+    let mut coco = semaim(&fixed[..4]);
+    coco.args(["--coco", path(&broken), "--images", path(folder.path())]);
+    refuse(coco, &["instances.json"]);
+    assert_ne!(run(semaim(&["bench", "pointing"])).code, Some(0));
+}
