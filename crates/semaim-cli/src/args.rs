@@ -228,7 +228,7 @@ pub(crate) struct EmbedArgs {
     /// The images, as for `pretrain`
     #[arg(long, value_name = "PATH")]
     pub(crate) data: String,
-    /// The file to write: .safetensors (`features`, `labels`) or .npy; paths and labels go to a .csv beside it
+    /// The file to write: .safetensors (`features`, `labels`), .npy or .parquet; paths and labels go to a .csv beside it
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// Which images of a data set that is divided

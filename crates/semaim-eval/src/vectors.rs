@@ -2,35 +2,29 @@
 //!
 //! * `.safetensors`: `features [images, …]` as F32 and `labels [images]` as I64, -1 where there is none.
 //! * `.npy`: the features alone, as NumPy reads them.
+//! * `.parquet`: columns `path`, `label`, `class` and `features`, a list of floats.
 //!
-//! Beside either stands a `.csv` with one line per image: `path,label,class`.
+//! Beside each stands a `.csv` with one line per image: `path,label,class`.
+
+mod parquet;
+mod plain;
+mod read;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use parquet::Parquet;
+use plain::{Form, Plain};
 
-use crate::knn::Labelled;
-
-/// Room for a header that is written last.
-const HEADER: usize = 1024;
-
-/// The forms a file can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// `.safetensors`.
-    Safetensors,
-    /// `.npy`.
-    Npy,
-}
+pub use read::{LabelledVectors, read_labelled};
 
 /// Why vectors could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum VectorError {
     /// A name that does not say what form the file is to have.
-    #[error("{path}: vectors are written as .safetensors or .npy")]
+    #[error("{path}: vectors are written as .safetensors, .npy or .parquet")]
     Form {
         /// The file.
         path: PathBuf,
@@ -69,13 +63,19 @@ pub enum VectorError {
 #[derive(Debug)]
 pub struct VectorWriter {
     path: PathBuf,
-    form: Form,
-    /// Sizes of one image's vector.
-    shape: Vec<usize>,
-    vectors: BufWriter<File>,
+    /// Numbers of one image's vector.
+    width: usize,
+    body: Option<Body>,
     names: BufWriter<File>,
-    labels: Vec<i64>,
+    count: usize,
     finished: bool,
+}
+
+/// The file of vectors in its form.
+#[derive(Debug)]
+enum Body {
+    Plain(Plain),
+    Parquet(Box<Parquet>),
 }
 
 impl VectorWriter {
@@ -84,35 +84,33 @@ impl VectorWriter {
     /// # Errors
     /// [`VectorError::Form`] and [`VectorError::Io`].
     pub fn create(path: &Path, shape: Vec<usize>) -> Result<Self, VectorError> {
-        let form = match path.extension().and_then(OsStr::to_str) {
-            Some("safetensors") => Form::Safetensors,
-            Some("npy") => Form::Npy,
-            _ => {
-                return Err(VectorError::Form {
-                    path: path.to_path_buf(),
-                });
-            }
-        };
-        let create = |path: PathBuf| {
-            let file = File::create(&path).map_err(writing(&path))?;
-            Ok::<_, VectorError>(BufWriter::with_capacity(1 << 20, file))
-        };
+        let extension = path.extension().and_then(OsStr::to_str);
+        if !matches!(extension, Some("safetensors" | "npy" | "parquet")) {
+            return Err(VectorError::Form {
+                path: path.to_path_buf(),
+            });
+        }
+        let create = |path: PathBuf| File::create(&path).map_err(writing(&path));
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             fs::create_dir_all(folder).map_err(writing(folder))?;
         }
-        let mut vectors = create(temporary(path))?;
-        let mut names = create(temporary(&names_of(path)))?;
-        vectors
-            .write_all(&[b' '; HEADER])
-            .and_then(|()| names.write_all(b"path,label,class\n"))
+        let vectors = create(temporary(path))?;
+        let mut names = BufWriter::with_capacity(1 << 20, create(temporary(&names_of(path)))?);
+        let started = match extension {
+            Some("parquet") => Parquet::start(&shape, vectors).map(|p| Body::Parquet(Box::new(p))),
+            Some("npy") => Plain::start(Form::Npy, &shape, vectors).map(Body::Plain),
+            _ => Plain::start(Form::Safetensors, &shape, vectors).map(Body::Plain),
+        };
+        let body = started.map_err(writing(path))?;
+        names
+            .write_all(b"path,label,class\n")
             .map_err(writing(path))?;
         Ok(Self {
             path: path.to_path_buf(),
-            form,
-            shape,
-            vectors,
+            width: shape.iter().product(),
+            body: Some(body),
             names,
-            labels: Vec::new(),
+            count: 0,
             finished: false,
         })
     }
@@ -127,32 +125,30 @@ impl VectorWriter {
         name: &str,
         label: Option<(u32, &str)>,
     ) -> Result<(), VectorError> {
-        let expected = self.shape.iter().product();
-        if vector.len() != expected {
+        if vector.len() != self.width {
             return Err(VectorError::Width {
                 path: self.path.clone(),
-                expected,
+                expected: self.width,
                 found: vector.len(),
             });
         }
-        let bytes: Vec<u8> = vector.iter().flat_map(|v| v.to_le_bytes()).collect();
         let (number, class) = match label {
             Some((number, class)) => (number.to_string(), class),
             None => (String::new(), ""),
         };
-        self.labels
-            .push(label.map_or(-1, |(number, _)| i64::from(number)));
-        self.vectors
-            .write_all(&bytes)
+        let added = match &mut self.body {
+            Some(Body::Plain(plain)) => plain.add(vector, label.map(|(number, _)| number)),
+            Some(Body::Parquet(parquet)) => parquet.add(vector, name, label),
+            None => Ok(()),
+        };
+        added
             .and_then(|()| {
-                writeln!(
-                    self.names,
-                    "{},{number},{}",
-                    csv_field(name),
-                    csv_field(class)
-                )
+                let (name, class) = (csv_field(name), csv_field(class));
+                writeln!(self.names, "{name},{number},{class}")
             })
-            .map_err(writing(&self.path))
+            .map_err(writing(&self.path))?;
+        self.count += 1;
+        Ok(())
     }
 
     /// Completes both files and gives them their names; returns the number of images.
@@ -160,31 +156,22 @@ impl VectorWriter {
     /// # Errors
     /// [`VectorError::Io`].
     pub fn finish(mut self) -> Result<usize, VectorError> {
-        let count = self.labels.len();
-        let header = match self.form {
-            Form::Safetensors => safetensors_header(count, &self.shape),
-            Form::Npy => npy_header(count, &self.shape),
-        };
         let path = self.path.clone();
-        let failed = writing(&path);
         let complete = |writer: &mut Self| {
-            if writer.form == Form::Safetensors {
-                for label in &writer.labels {
-                    writer.vectors.write_all(&label.to_le_bytes())?;
-                }
-            }
-            writer.vectors.seek(SeekFrom::Start(0))?;
-            writer.vectors.write_all(&header)?;
-            writer.vectors.flush()?;
+            let file = match writer.body.take() {
+                Some(Body::Plain(plain)) => plain.finish()?,
+                Some(Body::Parquet(parquet)) => parquet.finish()?,
+                None => return Ok(()),
+            };
+            file.sync_all()?;
             writer.names.flush()?;
-            writer.vectors.get_ref().sync_all()?;
             writer.names.get_ref().sync_all()?;
             fs::rename(temporary(&writer.path), &writer.path)?;
             fs::rename(temporary(&names_of(&writer.path)), names_of(&writer.path))
         };
-        complete(&mut self).map_err(failed)?;
+        complete(&mut self).map_err(writing(&path))?;
         self.finished = true;
-        Ok(count)
+        Ok(self.count)
     }
 
     /// The file of names beside the vectors.
@@ -231,166 +218,6 @@ pub fn csv_field(text: &str) -> String {
     }
 }
 
-/// [`HEADER`] bytes: the length of the rest, JSON, spaces.
-fn safetensors_header(count: usize, shape: &[usize]) -> Vec<u8> {
-    let mut features = vec![count];
-    features.extend_from_slice(shape);
-    let end = 4 * features.iter().product::<usize>();
-    let text = json!({
-        "features": {"dtype": "F32", "shape": features, "data_offsets": [0, end]},
-        "labels": {"dtype": "I64", "shape": [count], "data_offsets": [end, end + 8 * count]},
-    });
-    let mut header = ((HEADER - 8) as u64).to_le_bytes().to_vec();
-    header.extend_from_slice(text.to_string().as_bytes());
-    header.resize(HEADER, b' ');
-    header
-}
-
-/// [`HEADER`] bytes of NumPy's format 1.0.
-fn npy_header(count: usize, shape: &[usize]) -> Vec<u8> {
-    let sizes: String = shape.iter().map(|size| format!(", {size}")).collect();
-    let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({count}{sizes}), }}");
-    let mut header = b"\x93NUMPY\x01\x00".to_vec();
-    header.extend_from_slice(&((HEADER - 10) as u16).to_le_bytes());
-    header.extend_from_slice(text.as_bytes());
-    header.resize(HEADER - 1, b' ');
-    header.push(b'\n');
-    header
-}
-
-/// Vectors with labels, from a `.safetensors` file.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LabelledVectors {
-    /// `[images, width]`, row by row.
-    pub features: Vec<f32>,
-    /// The class of each image.
-    pub labels: Vec<u32>,
-}
-
-impl LabelledVectors {
-    /// A view of them.
-    pub fn view(&self) -> Labelled<'_> {
-        Labelled {
-            features: &self.features,
-            labels: &self.labels,
-        }
-    }
-}
-
-/// Reads a `.safetensors` file of vectors whose images all have labels. Nothing but the numbers themselves is held in
-/// memory.
-///
-/// # Errors
-/// [`VectorError::Io`] and [`VectorError::Content`].
-pub fn read_labelled(path: &Path) -> Result<LabelledVectors, VectorError> {
-    let reading = |source| VectorError::Io {
-        action: "reading",
-        path: path.to_path_buf(),
-        source,
-    };
-    let content = |message: String| VectorError::Content {
-        path: path.to_path_buf(),
-        message,
-    };
-    let file = File::open(path).map_err(reading)?;
-    let total = file.metadata().map_err(reading)?.len();
-    let mut file = BufReader::with_capacity(1 << 20, file);
-    let mut length = [0; 8];
-    file.read_exact(&mut length).map_err(reading)?;
-    let header = u64::from_le_bytes(length);
-    if header > total.saturating_sub(8) || header > 100_000_000 {
-        return Err(content("no safetensors file".into()));
-    }
-    let mut text = vec![0; header as usize];
-    file.read_exact(&mut text).map_err(reading)?;
-    let entries: Value =
-        serde_json::from_slice(&text).map_err(|_| content("no safetensors file".into()))?;
-    let data = 8 + header;
-    let features = entry(&entries, "features", "F32", 4, total - data).map_err(content)?;
-    let labels = entry(&entries, "labels", "I64", 8, total - data).map_err(content)?;
-    if features.rows != labels.numbers {
-        return Err(content(format!(
-            "{} vectors and {} labels",
-            features.rows, labels.numbers
-        )));
-    }
-    let mut numbers = Vec::with_capacity(features.numbers);
-    let mut chunk = vec![0; 1 << 16];
-    file.seek(SeekFrom::Start(data + features.start))
-        .map_err(reading)?;
-    let mut left = 4 * features.numbers;
-    while left > 0 {
-        let part = &mut chunk[..left.min(1 << 16)];
-        file.read_exact(part).map_err(reading)?;
-        numbers.extend(
-            part.as_chunks::<4>()
-                .0
-                .iter()
-                .map(|b| f32::from_le_bytes(*b)),
-        );
-        left -= part.len();
-    }
-    file.seek(SeekFrom::Start(data + labels.start))
-        .map_err(reading)?;
-    let mut classes = Vec::with_capacity(labels.numbers);
-    for i in 0..labels.numbers {
-        let mut bytes = [0; 8];
-        file.read_exact(&mut bytes).map_err(reading)?;
-        let label = u32::try_from(i64::from_le_bytes(bytes))
-            .map_err(|_| content(format!("image {i} has no label")))?;
-        classes.push(label);
-    }
-    Ok(LabelledVectors {
-        features: numbers,
-        labels: classes,
-    })
-}
-
-/// Where a tensor stands.
-struct Entry {
-    start: u64,
-    numbers: usize,
-    rows: usize,
-}
-
-fn entry(
-    entries: &Value,
-    name: &str,
-    dtype: &str,
-    size: u64,
-    available: u64,
-) -> Result<Entry, String> {
-    let entry = entries
-        .get(name)
-        .ok_or_else(|| format!("no tensor `{name}`, as semaim embed writes it"))?;
-    if entry["dtype"] != dtype {
-        return Err(format!(
-            "`{name}` has type {}, expected {dtype}",
-            entry["dtype"]
-        ));
-    }
-    let list = |value: &Value| -> Option<Vec<u64>> {
-        value.as_array()?.iter().map(Value::as_u64).collect()
-    };
-    let shape = list(&entry["shape"]);
-    let offsets = list(&entry["data_offsets"]);
-    let (Some(shape), Some([start, end])) = (shape, offsets.as_deref()) else {
-        return Err(format!("`{name}` is damaged"));
-    };
-    let numbers = shape
-        .iter()
-        .try_fold(1_u64, |all, &size| all.checked_mul(size));
-    let bytes = numbers.and_then(|numbers| numbers.checked_mul(size));
-    if bytes != end.checked_sub(*start) || *end > available {
-        return Err(format!("`{name}` does not fit in the file"));
-    }
-    Ok(Entry {
-        start: *start,
-        numbers: numbers.unwrap_or(0) as usize,
-        rows: shape.first().copied().unwrap_or(0) as usize,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -430,11 +257,38 @@ mod tests {
     }
 
     #[test]
-    fn numpys_header_says_shape_and_order() {
-        let header = npy_header(5, &[3, 4]);
-        assert_eq!(header.len(), HEADER);
-        assert!(header.starts_with(b"\x93NUMPY\x01\x00\xf6\x03{'descr': '<f4', 'fortran_order': False, 'shape': (5, 3, 4), }"));
-        assert_eq!(header.last(), Some(&b'\n'));
+    fn parquet_holds_every_column() {
+        use ::parquet::file::reader::{FileReader, SerializedFileReader};
+        use ::parquet::record::{ListAccessor, RowAccessor};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v.parquet");
+        let mut writer = VectorWriter::create(&path, vec![2, 3]).unwrap();
+        // More rows than a group holds.
+        let rows = 3 * parquet::rows_of_group(6) / 2;
+        for i in 0..rows {
+            let vector: Vec<f32> = (0..6).map(|k| (i * 6 + k) as f32).collect();
+            let label = (i % 3 != 0).then_some((i as u32 % 5, "ü, x"));
+            writer.add(&vector, &format!("{i}.jpg"), label).unwrap();
+        }
+        assert_eq!(writer.finish().unwrap(), rows);
+        let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
+        assert_eq!(reader.num_row_groups(), 2);
+        let mut count = 0;
+        for (i, row) in reader.get_row_iter(None).unwrap().enumerate() {
+            let row = row.unwrap();
+            assert_eq!(row.get_string(0).unwrap(), &format!("{i}.jpg"));
+            let features = row.get_list(3).unwrap();
+            assert_eq!(features.len(), 6);
+            assert_eq!(features.get_float(5).unwrap(), (i * 6 + 5) as f32);
+            if i % 3 == 0 {
+                assert!(row.get_int(1).is_err() && row.get_string(2).is_err());
+            } else {
+                assert_eq!(row.get_int(1).unwrap(), i as i32 % 5);
+                assert_eq!(row.get_string(2).unwrap(), "ü, x");
+            }
+            count += 1;
+        }
+        assert_eq!(count, rows);
     }
 
     #[test]

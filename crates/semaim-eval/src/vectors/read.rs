@@ -1,0 +1,143 @@
+//! Files of vectors, read back a part at a time.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::VectorError;
+use crate::knn::Labelled;
+
+/// Vectors with labels, from a `.safetensors` file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LabelledVectors {
+    /// `[images, width]`, row by row.
+    pub features: Vec<f32>,
+    /// The class of each image.
+    pub labels: Vec<u32>,
+}
+
+impl LabelledVectors {
+    /// A view of them.
+    pub fn view(&self) -> Labelled<'_> {
+        Labelled {
+            features: &self.features,
+            labels: &self.labels,
+        }
+    }
+}
+
+/// Reads a `.safetensors` file of vectors whose images all have labels. Nothing but the numbers themselves is held in
+/// memory.
+///
+/// # Errors
+/// [`VectorError::Io`] and [`VectorError::Content`].
+pub fn read_labelled(path: &Path) -> Result<LabelledVectors, VectorError> {
+    let reading = |source| VectorError::Io {
+        action: "reading",
+        path: path.to_path_buf(),
+        source,
+    };
+    let content = |message: String| VectorError::Content {
+        path: path.to_path_buf(),
+        message,
+    };
+    let file = File::open(path).map_err(reading)?;
+    let total = file.metadata().map_err(reading)?.len();
+    let mut file = BufReader::with_capacity(1 << 20, file);
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(reading)?;
+    let header = u64::from_le_bytes(length);
+    if header > total.saturating_sub(8) || header > 100_000_000 {
+        return Err(content("no safetensors file".into()));
+    }
+    let mut text = vec![0; header as usize];
+    file.read_exact(&mut text).map_err(reading)?;
+    let entries: Value =
+        serde_json::from_slice(&text).map_err(|_| content("no safetensors file".into()))?;
+    let data = 8 + header;
+    let features = entry(&entries, "features", "F32", 4, total - data).map_err(content)?;
+    let labels = entry(&entries, "labels", "I64", 8, total - data).map_err(content)?;
+    if features.rows != labels.numbers {
+        return Err(content(format!(
+            "{} vectors and {} labels",
+            features.rows, labels.numbers
+        )));
+    }
+    let mut numbers = Vec::with_capacity(features.numbers);
+    let mut chunk = vec![0; 1 << 16];
+    file.seek(SeekFrom::Start(data + features.start))
+        .map_err(reading)?;
+    let mut left = 4 * features.numbers;
+    while left > 0 {
+        let part = &mut chunk[..left.min(1 << 16)];
+        file.read_exact(part).map_err(reading)?;
+        numbers.extend(
+            part.as_chunks::<4>()
+                .0
+                .iter()
+                .map(|b| f32::from_le_bytes(*b)),
+        );
+        left -= part.len();
+    }
+    file.seek(SeekFrom::Start(data + labels.start))
+        .map_err(reading)?;
+    let mut classes = Vec::with_capacity(labels.numbers);
+    for i in 0..labels.numbers {
+        let mut bytes = [0; 8];
+        file.read_exact(&mut bytes).map_err(reading)?;
+        let label = u32::try_from(i64::from_le_bytes(bytes))
+            .map_err(|_| content(format!("image {i} has no label")))?;
+        classes.push(label);
+    }
+    Ok(LabelledVectors {
+        features: numbers,
+        labels: classes,
+    })
+}
+
+/// Where a tensor stands.
+struct Entry {
+    start: u64,
+    numbers: usize,
+    rows: usize,
+}
+
+fn entry(
+    entries: &Value,
+    name: &str,
+    dtype: &str,
+    size: u64,
+    available: u64,
+) -> Result<Entry, String> {
+    let entry = entries
+        .get(name)
+        .ok_or_else(|| format!("no tensor `{name}`, as semaim embed writes it"))?;
+    if entry["dtype"] != dtype {
+        return Err(format!(
+            "`{name}` has type {}, expected {dtype}",
+            entry["dtype"]
+        ));
+    }
+    let list = |value: &Value| -> Option<Vec<u64>> {
+        value.as_array()?.iter().map(Value::as_u64).collect()
+    };
+    let shape = list(&entry["shape"]);
+    let offsets = list(&entry["data_offsets"]);
+    let (Some(shape), Some([start, end])) = (shape, offsets.as_deref()) else {
+        return Err(format!("`{name}` is damaged"));
+    };
+    let numbers = shape
+        .iter()
+        .try_fold(1_u64, |all, &size| all.checked_mul(size));
+    let bytes = numbers.and_then(|numbers| numbers.checked_mul(size));
+    if bytes != end.checked_sub(*start) || *end > available {
+        return Err(format!("`{name}` does not fit in the file"));
+    }
+    Ok(Entry {
+        start: *start,
+        numbers: numbers.unwrap_or(0) as usize,
+        rows: shape.first().copied().unwrap_or(0) as usize,
+    })
+}
