@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use semaim::config::VitConfig;
 use semaim_config::to_toml;
 use semaim_kernels::Kernels;
 use semaim_train::config::PretrainConfig;
@@ -13,14 +14,15 @@ use crate::exit::Exit;
 /// Prints what a run would be.
 pub(crate) fn print(
     config: &PretrainConfig,
+    teacher: Option<&VitConfig>,
     data: &str,
     steps_per_epoch: u64,
     kernels: Kernels,
     as_json: bool,
 ) -> Result<ExitCode, Exit> {
     let text = to_toml(config)?;
-    let parameters = config.parameters();
-    let memory = Memory::estimate(config, kernels);
+    let parameters = config.parameters(teacher);
+    let memory = Memory::estimate(config, teacher, kernels);
     let steps = steps_per_epoch * config.train.epochs;
     if as_json {
         let value = json!({

@@ -2,7 +2,7 @@
 
 use semaim_eval::orders::LearnedOrder;
 use semaim_report::{FigureError, FigureOptions, OrderRow, RgbView, encode_png, order_figure};
-use semaim_train::config::PretrainConfig;
+use semaim_train::config::{PretrainConfig, TargetKind};
 
 /// The PNG file of a figure, one row per image.
 pub(crate) fn orders_png(
@@ -19,12 +19,17 @@ pub(crate) fn orders_png(
                 similarity: order.similarity,
                 ranks: order.rank_keys,
                 title: None,
-                reconstruction: Some(RgbView::new(width, height, order.prediction)?),
+                reconstruction: order
+                    .prediction
+                    .map(|prediction| RgbView::new(width, height, prediction))
+                    .transpose()?,
             })
         })
         .collect();
     let grid = config.model.grid();
-    let caption = if config.target.normalise {
+    let caption = if config.target.kind != TargetKind::Pixels {
+        "order: warm patches are predicted first"
+    } else if config.target.normalise {
         "prediction: each patch from the patches before it, with its own mean and contrast restored"
     } else {
         "prediction: each patch from the patches before it"

@@ -11,7 +11,7 @@ use semaim_data::{Split, open};
 use semaim_eval::labelled::{LabelledSets, Part};
 use semaim_train::config::PretrainConfig;
 use semaim_train::log::read_metrics;
-use semaim_train::pretrain::pretrain;
+use semaim_train::pretrain::{pretrain, teacher};
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{Ending, steps_per_epoch};
 use semaim_train::watch::Observer;
@@ -34,8 +34,10 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, source.len())?;
     if args.dry_run {
         let kernels = device::kernels(&args.device);
+        let teacher = teacher(&config, &device)?;
         return dry_run::print(
             &config,
+            teacher.as_ref().map(|teacher| &teacher.config),
             &source.describe(),
             steps_per_epoch,
             kernels,

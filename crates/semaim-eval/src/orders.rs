@@ -7,7 +7,7 @@ use semaim::order::{Order, OrderNoise, Orderer};
 use semaim::parameters::to_host;
 use semaim::pretrained::Pretrained;
 use semaim_data::{Augment, EvaluationLoader, Source};
-use semaim_train::config::{Method, PretrainConfig};
+use semaim_train::config::{Method, PretrainConfig, TargetKind};
 
 use crate::embed::EmbedError;
 
@@ -23,8 +23,8 @@ pub struct LearnedOrder {
     /// Rank key of each patch; smaller is earlier.
     pub rank_keys: Vec<f32>,
     /// Each patch as predicted from those before it, in the image's own brightness and contrast per patch;
-    /// `[height, width, 3]` in 0..=255.
-    pub prediction: Vec<u8>,
+    /// `[height, width, 3]` in 0..=255. None where features are predicted, which nobody can see.
+    pub prediction: Option<Vec<u8>>,
 }
 
 /// Shows the central views of the images `items` of a source to a model.
@@ -67,23 +67,31 @@ pub fn learned_orders<M: Pretrained>(
         let similarity = config.order.similarity.of(model.encoder(), images.clone());
         let noise = OrderNoise::draw(config.seed, 0, &batch.items, config.model.grid(), device);
         let rank_keys = orderer.rank_keys(Some(similarity.clone()), &noise);
-        let predictions = model.predict(images, rank_keys.clone())?;
+        let predictions = match config.target.kind {
+            TargetKind::Pixels => {
+                let predictions = model.predict(images, rank_keys.clone())?;
+                Some(to_host("predictions", predictions)?.values)
+            }
+            _ => None,
+        };
         let similarity = to_host("similarity", similarity)?.values;
         let rank_keys = to_host("rank keys", rank_keys)?.values;
-        let predictions = to_host("predictions", predictions)?.values;
         let patches = config.model.grid().patches();
         for i in 0..count {
             let part = |values: &[f32]| values[i * patches..(i + 1) * patches].to_vec();
             let image =
                 &batch.images[i * channels * height * width..(i + 1) * channels * height * width];
-            let predicted =
-                &predictions[i * predictions.len() / count..(i + 1) * predictions.len() / count];
+            let prediction = predictions.as_ref().map(|all| {
+                let length = all.len() / count;
+                let predicted = &all[i * length..(i + 1) * length];
+                to_rgb(&unpatched(predicted, image, config), &augment)
+            });
             seen.push(LearnedOrder {
                 size: [height, width],
                 image: to_rgb(image, &augment),
                 similarity: part(&similarity),
                 rank_keys: part(&rank_keys),
-                prediction: to_rgb(&unpatched(predicted, image, config), &augment),
+                prediction,
             });
         }
     }

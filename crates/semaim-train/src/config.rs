@@ -43,6 +43,8 @@ pub struct PretrainConfig {
     pub order: OrderConfig,
     /// What is predicted.
     pub target: TargetConfig,
+    /// A frozen network that gives order, target or both.
+    pub teacher: TeacherConfig,
     /// The run.
     pub train: TrainConfig,
     /// The update.
@@ -78,6 +80,7 @@ impl Default for PretrainConfig {
             mae: MaeConfig::default(),
             order: OrderConfig::default(),
             target: TargetConfig::default(),
+            teacher: TeacherConfig::default(),
             train: TrainConfig::default(),
             optimiser: OptimiserConfig::default(),
             eval: EvalConfig::default(),
@@ -107,6 +110,8 @@ pub enum OrderSource {
     Model,
     /// Its EMA copy's; needs `train.ema`.
     Ema,
+    /// A frozen teacher's, by its class token; needs `teacher.weights`.
+    Teacher,
 }
 
 /// The order of prediction.
@@ -149,6 +154,14 @@ impl Default for TargetConfig {
     }
 }
 
+/// A frozen network.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TeacherConfig {
+    /// A run directory or the file of an encoder.
+    pub weights: String,
+}
+
 /// The kinds of target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -156,6 +169,13 @@ pub enum TargetKind {
     /// The pixels of each patch.
     #[default]
     Pixels,
+    /// The tokens of the EMA copy; needs `train.ema`.
+    Ema,
+    /// The model's own tokens.
+    #[serde(rename = "self")]
+    Own,
+    /// The tokens of a frozen teacher; needs `teacher.weights`.
+    Teacher,
 }
 
 /// What represents an image in kNN.
@@ -215,9 +235,9 @@ impl PretrainConfig {
         }
     }
 
-    /// Numbers of trained weights.
-    pub fn parameters(&self) -> Parameters {
-        let width = self.target().width(&self.model);
+    /// Numbers of trained weights; `teacher` as for [`PretrainConfig::target`].
+    pub fn parameters(&self, teacher: Option<&VitConfig>) -> Parameters {
+        let width = self.target(teacher).width(&self.model);
         let semaim = Parameters::of(&self.semaim(), width);
         match self.method {
             Method::Semaim => semaim,
@@ -228,23 +248,36 @@ impl PretrainConfig {
         }
     }
 
-    /// The target.
-    pub fn target(&self) -> Target {
+    /// The target; `teacher` is the teacher's sizes, where there is one.
+    pub fn target(&self, teacher: Option<&VitConfig>) -> Target {
         let TargetConfig {
-            kind: TargetKind::Pixels,
+            kind,
             blur_size,
             blur_sigma,
             normalise,
             loss,
         } = self.target;
-        Target::Pixels(PixelTarget {
-            blur: (blur_size > 0).then_some(Blur {
-                size: blur_size,
-                sigma: blur_sigma,
-            }),
-            normalise,
-            loss,
-        })
+        let width = match kind {
+            TargetKind::Pixels => {
+                return Target::Pixels(PixelTarget {
+                    blur: (blur_size > 0).then_some(Blur {
+                        size: blur_size,
+                        sigma: blur_sigma,
+                    }),
+                    normalise,
+                    loss,
+                });
+            }
+            TargetKind::Teacher => teacher.unwrap_or(&self.model).embed_dim,
+            TargetKind::Ema | TargetKind::Own => self.model.embed_dim,
+        };
+        Target::Features { width }
+    }
+
+    /// Whether a teacher is looked at in training.
+    pub fn needs_teacher(&self) -> bool {
+        let order = self.order.source == OrderSource::Teacher && self.order.kind.needs_similarity();
+        self.method == Method::Semaim && (order || self.target.kind == TargetKind::Teacher)
     }
 
     /// How images are shown to the model.

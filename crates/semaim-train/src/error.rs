@@ -64,6 +64,16 @@ pub enum TrainError {
         /// Where the weights before the step are.
         saved: PathBuf,
     },
+    /// A teacher of images with other channels.
+    #[error("{path} is a teacher for images of {teacher} channels, the model's have {student}")]
+    TeacherChannels {
+        /// The teacher's file.
+        path: PathBuf,
+        /// Its channels.
+        teacher: usize,
+        /// The model's.
+        student: usize,
+    },
     /// The folder is used by another process.
     #[error("{path} is in use by another semaim process")]
     RunInUse {

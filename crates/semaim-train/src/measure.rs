@@ -100,7 +100,14 @@ impl StepBench {
             recompute: self.recompute,
         };
         let images = Tensor::from_inner(self.images.clone());
-        let output = model.forward(images, rank_keys, &self.target, pass)?;
+        let truth = PixelTarget::default().values(self.images.clone(), self.config.vit.patch_size);
+        let output = model.forward(
+            images,
+            rank_keys,
+            Tensor::from_inner(truth),
+            &self.target,
+            pass,
+        )?;
         let loss = to_host("loss", output.loss.clone().inner())?;
         let predicted = Instant::now();
         let gradients = Gradients::of(&model, output.loss.backward());

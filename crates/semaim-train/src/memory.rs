@@ -44,10 +44,17 @@ impl Stack {
 }
 
 impl Memory {
-    /// Estimates from the sizes alone, for a run with these kernels.
-    pub fn estimate(config: &PretrainConfig, kernels: Kernels) -> Self {
-        let (vit, width) = (&config.model, config.target().width(&config.model) as u64);
-        let parameters = config.parameters();
+    /// Estimates from the sizes alone, for a run with these kernels; the weights of a teacher are not counted.
+    pub fn estimate(
+        config: &PretrainConfig,
+        teacher: Option<&VitConfig>,
+        kernels: Kernels,
+    ) -> Self {
+        let (vit, width) = (
+            &config.model,
+            config.target(teacher).width(&config.model) as u64,
+        );
+        let parameters = config.parameters(teacher);
         let copies = 4 + u64::from(config.train.ema);
         let patches = vit.grid().patches();
         let stack = |vit: VitConfig, tokens| Stack {

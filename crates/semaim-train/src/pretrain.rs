@@ -12,10 +12,11 @@ use semaim::order::{OrderNoise, Orderer};
 use semaim::pass::Pass;
 use semaim::pretrained::Pretrained;
 use semaim::target::Target;
-use semaim_checkpoint::encoder::write_encoder;
+use semaim::teacher::{Normalisation, Teacher};
+use semaim_checkpoint::encoder::{Encoder, write_encoder};
 use semaim_data::{Batch, Source};
 
-use crate::config::{Method, OrderSource, PretrainConfig};
+use crate::config::{Method, OrderSource, PretrainConfig, TargetKind};
 use crate::error::TrainError;
 use crate::optimiser::Optimiser;
 use crate::run_dir::RunDir;
@@ -43,7 +44,8 @@ where
         augment: config.augment(),
     };
     let settings = config.run();
-    let target = config.target();
+    let teacher = teacher(config, device)?;
+    let target = config.target(teacher.as_ref().map(|teacher| &teacher.config));
     match config.method {
         Method::Semaim => {
             let model = config.semaim().init(&target, config.seed, device)?;
@@ -51,6 +53,7 @@ where
                 config,
                 orderer: Orderer::new(config.order.kind, config.model.grid(), device),
                 target,
+                teacher: teacher.map(|teacher| prepared(config, teacher, device)),
                 device,
             };
             let fresh = fresh(config, model);
@@ -69,6 +72,41 @@ where
             train(&task, fresh, &settings, images, run, device, watcher)
         }
     }
+}
+
+/// Reads the teacher of a run that has one.
+///
+/// # Errors
+/// A file that cannot be read, or a teacher of images with other channels.
+pub fn teacher(config: &PretrainConfig, device: &Device) -> Result<Option<Encoder>, TrainError> {
+    if !config.needs_teacher() {
+        return Ok(None);
+    }
+    let path = Path::new(&config.teacher.weights);
+    let teacher = Encoder::read(path, device)?;
+    if teacher.config.channels != config.model.channels {
+        return Err(TrainError::TeacherChannels {
+            path: path.to_path_buf(),
+            teacher: teacher.config.channels,
+            student: config.model.channels,
+        });
+    }
+    Ok(Some(teacher))
+}
+
+/// A teacher that sees a run's images.
+fn prepared(config: &PretrainConfig, teacher: Encoder, device: &Device) -> Teacher {
+    let augment = config.augment();
+    let own = Normalisation {
+        mean: teacher.mean,
+        std: teacher.std,
+    };
+    let student = Normalisation {
+        mean: augment.mean,
+        std: augment.std,
+    };
+    let (size, grid) = (teacher.config.image_size, config.model.grid());
+    Teacher::new(teacher.vit.no_grad(), size, &own, &student, grid, device)
 }
 
 /// The state that a run begins with.
@@ -98,24 +136,80 @@ struct ByOrder<'a> {
     config: &'a PretrainConfig,
     target: Target,
     orderer: Orderer,
+    teacher: Option<Teacher>,
     device: &'a Device,
 }
 
+/// What networks say of a batch before the step is taken; nothing of it has gradients.
+#[derive(Default)]
+struct Seen {
+    /// How semantic each patch is, `[batch, patches]`, where the order needs to know.
+    similarity: Option<Tensor<2>>,
+    /// The tokens that are to be predicted, `[batch, patches, width]`, where tokens are.
+    tokens: Option<Tensor<3>>,
+}
+
 impl ByOrder<'_> {
-    /// Rank keys of images, from one encoding without gradient where the order needs any.
-    fn order(&self, images: &Tensor<4>, part: &Part<'_, Semaim>) -> Tensor<2> {
+    /// Whose tokens are predicted, where tokens are.
+    fn target_source(&self) -> Option<OrderSource> {
+        match self.config.target.kind {
+            TargetKind::Pixels => None,
+            TargetKind::Ema => Some(OrderSource::Ema),
+            TargetKind::Own => Some(OrderSource::Model),
+            TargetKind::Teacher => Some(OrderSource::Teacher),
+        }
+    }
+
+    /// One encoding of each network that order or target need; where they need the same, it serves both.
+    fn look(&self, images: &Tensor<4>, part: &Part<'_, Semaim>) -> Seen {
         let order = self.config.order;
-        let grid = self.config.model.grid();
-        let (epoch, items) = (part.batch.epoch, &part.batch.items);
-        let noise = OrderNoise::draw(self.config.seed, epoch, items, grid, self.device);
-        let similarity = order.kind.needs_similarity().then(|| {
-            let source = match (order.source, &part.state.ema) {
-                (OrderSource::Ema, Some(ema)) => ema,
-                _ => &part.state.model,
-            };
-            order.similarity.of(&source.encoder, images.clone())
-        });
-        self.orderer.rank_keys(similarity, &noise)
+        let order_source = order.kind.needs_similarity().then_some(order.source);
+        let target_source = self.target_source();
+        let mut seen = Seen::default();
+        for source in [OrderSource::Model, OrderSource::Ema, OrderSource::Teacher] {
+            let (orders, targets) = (order_source == Some(source), target_source == Some(source));
+            if !orders && !targets {
+                continue;
+            }
+            let (similarity, tokens) = self.encode(source, images, part, [orders, targets]);
+            if orders {
+                seen.similarity = similarity;
+            }
+            if targets {
+                seen.tokens = tokens;
+            }
+        }
+        seen
+    }
+
+    /// Similarity and patch tokens by one network, of which at least one is wanted.
+    fn encode(
+        &self,
+        source: OrderSource,
+        images: &Tensor<4>,
+        part: &Part<'_, Semaim>,
+        [orders, targets]: [bool; 2],
+    ) -> (Option<Tensor<2>>, Option<Tensor<3>>) {
+        let model = match (source, &part.state.ema, &self.teacher) {
+            (OrderSource::Teacher, _, Some(teacher)) => {
+                let taught = teacher.look(images.clone());
+                return (Some(taught.similarity), Some(taught.tokens));
+            }
+            (OrderSource::Ema, Some(ema), _) => ema,
+            _ => &part.state.model,
+        };
+        let similarity = self.config.order.similarity;
+        if !targets {
+            return (Some(similarity.of(&model.encoder, images.clone())), None);
+        }
+        let (tokens, similarity) = if orders {
+            let (tokens, map) = similarity.with_tokens(&model.encoder, images.clone());
+            (tokens, Some(map))
+        } else {
+            (model.encoder.tokens(images.clone()), None)
+        };
+        let [_, count, _] = tokens.dims();
+        (similarity, Some(tokens.narrow(1, 1, count - 1)))
     }
 }
 
@@ -124,14 +218,25 @@ impl Task for ByOrder<'_> {
 
     fn loss(&self, part: Part<'_, Semaim>) -> Result<Tensor<1>, TrainError> {
         let images = images(part.batch, image_shape(self.config), self.device);
-        let rank_keys = self.order(&images, &part);
+        let seen = self.look(&images, &part);
+        let (epoch, items) = (part.batch.epoch, &part.batch.items);
+        let grid = self.config.model.grid();
+        let noise = OrderNoise::draw(self.config.seed, epoch, items, grid, self.device);
+        let rank_keys = self.orderer.rank_keys(seen.similarity, &noise);
+        let patch_size = self.config.model.patch_size;
+        let truth = seen
+            .tokens
+            .or_else(|| self.target.of_images(images.clone(), patch_size))
+            .ok_or_else(|| TrainError::Internal("there is nothing to predict".into()))?;
         let drop_path = drop_path(self.config, part.batch);
         let pass = Pass {
             drop_path: drop_path.as_ref(),
             recompute: self.config.train.recompute,
         };
-        let images = Tensor::from_inner(images);
-        let output = part.model.forward(images, rank_keys, &self.target, pass)?;
+        let (images, truth) = (Tensor::from_inner(images), Tensor::from_inner(truth));
+        let output = part
+            .model
+            .forward(images, rank_keys, truth, &self.target, pass)?;
         Ok(output.loss)
     }
 
@@ -159,10 +264,15 @@ impl Task for ByMask<'_> {
             drop_path: drop_path.as_ref(),
             recompute: config.train.recompute,
         };
-        let images = Tensor::from_inner(images(batch, image_shape(config), self.device));
+        let images = images(batch, image_shape(config), self.device);
+        let truth = self
+            .target
+            .of_images(images.clone(), config.model.patch_size)
+            .ok_or_else(|| TrainError::Internal("there is nothing to predict".into()))?;
+        let (images, truth) = (Tensor::from_inner(images), Tensor::from_inner(truth));
         let output = part
             .model
-            .forward(images, noise.patches, &self.target, pass)?;
+            .forward(images, noise.patches, truth, &self.target, pass)?;
         Ok(output.loss)
     }
 

@@ -9,7 +9,7 @@
 //! 3. [`order`]: from similarity to rank keys.
 //! 4. [`sequence`]: from rank keys to tokens in the order of prediction, and who sees whom.
 //! 5. [`query`]: the decoder that is thrown away, the *query stream*, and the prediction head.
-//! 6. [`target`]: what is predicted and how far off a prediction is.
+//! 6. [`target`]: what is predicted and how far off a prediction is; [`teacher`]: a frozen network that gives it.
 //! 7. [`model`]: the two streams side by side, from images to the loss.
 //!
 //! Beside it stands [`mae`], the baseline: only what differs. [`classifier`] is an encoder with a head, for fine-tuning.
@@ -41,7 +41,8 @@
 //! let similarity = Similarity::Cls.of(&model.encoder, images.clone());
 //! let ranks = orderer.rank_keys(Some(similarity), &OrderNoise::draw(0, 0, &[0, 1], grid, &device));
 //!
-//! let output = model.forward(images, ranks, &target, Pass::default())?;
+//! let truth = PixelTarget::default().values(images.clone(), 8);
+//! let output = model.forward(images, ranks, truth, &target, Pass::default())?;
 //! assert_eq!(output.loss_map.dims(), [2, 24]);
 //! # Ok(())
 //! # }
@@ -65,4 +66,5 @@ pub mod sequence;
 pub mod similarity;
 pub mod size;
 pub mod target;
+pub mod teacher;
 pub mod vit;

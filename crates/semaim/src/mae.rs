@@ -192,7 +192,8 @@ impl Mae {
         self.decoder_norm.forward(g).narrow(1, 1, count)
     }
 
-    /// What the predictions of the removed patches cost; the kept ones cost nothing.
+    /// What the predictions of the removed patches cost against the truth, `[batch, patches, width]` in the order of the
+    /// image; the kept ones cost nothing.
     ///
     /// # Errors
     /// [`WeightError::Device`] when the backend does not give the noise.
@@ -200,12 +201,12 @@ impl Mae {
         &self,
         images: Tensor<4>,
         noise: Tensor<2>,
+        truth: Tensor<3>,
         target: &Target,
         pass: Pass<'_>,
     ) -> Result<Output, WeightError> {
         let sequence = Sequence::of(noise)?;
-        let patch_size = images.dims()[2] / self.encoder.grid().rows;
-        let truth = sequence.sort(target.values(images.clone(), patch_size));
+        let truth = sequence.sort(truth);
         let g = self.decode(images, &sequence, pass);
         let [batch, count, _] = g.dims();
         let removed = |x: Tensor<3>| x.narrow(1, self.kept, count - self.kept);

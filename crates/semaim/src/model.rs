@@ -99,7 +99,7 @@ impl Semaim {
         self.prediction_head.forward(encoder.norm.forward(g))
     }
 
-    /// What the predictions cost.
+    /// What the predictions cost against the truth, `[batch, patches, width]` in the order of the image.
     ///
     /// # Errors
     /// [`WeightError::Device`] when the backend does not give the keys.
@@ -107,12 +107,12 @@ impl Semaim {
         &self,
         images: Tensor<4>,
         rank_keys: Tensor<2>,
+        truth: Tensor<3>,
         target: &Target,
         pass: Pass<'_>,
     ) -> Result<Output, WeightError> {
         let sequence = Sequence::of(rank_keys)?;
-        let patch_size = images.dims()[2] / self.encoder.grid().rows;
-        let truth = sequence.sort(target.values(images.clone(), patch_size));
+        let truth = sequence.sort(truth);
         let predictions = self.predict_in_order(images, &sequence, pass);
         let costs = target.cost(predictions, truth);
         let loss_map = sequence

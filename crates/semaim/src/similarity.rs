@@ -33,6 +33,21 @@ impl Similarity {
     }
 }
 
+impl Similarity {
+    /// The same with the final tokens `[batch, 1 + patches, embed_dim]`, from one pass for both.
+    pub fn with_tokens(self, encoder: &Vit, images: Tensor<4>) -> (Tensor<3>, Tensor<2>) {
+        if self == Similarity::SelfAttention {
+            return encoder.tokens_and_attention(images);
+        }
+        let tokens = encoder.tokens(images);
+        let similarity = match self {
+            Similarity::Gap => mean_similarity(tokens.clone()),
+            _ => class_similarity(tokens.clone()),
+        };
+        (tokens, similarity)
+    }
+}
+
 /// Softmax over patches of cosine(class token, patch token), from tokens `[batch, 1 + patches, embed_dim]`.
 pub fn class_similarity(tokens: Tensor<3>) -> Tensor<2> {
     let (class, patches) = split(tokens);

@@ -1,7 +1,7 @@
 //! What is predicted, and how far off a prediction is (method, section 3).
 //!
-//! A [`Target`] is one contract: how wide a prediction is, what the truth is for a batch of images, and what a
-//! prediction costs per patch.
+//! A [`Target`] is one contract: how wide a prediction is, where the truth comes from, and what a prediction costs per
+//! patch.
 
 use burn::tensor::Tensor;
 use semaim_kernels::{Cost, PixelPatches, cost, pixel_patches};
@@ -14,6 +14,11 @@ use crate::config::VitConfig;
 pub enum Target {
     /// The pixels of each patch.
     Pixels(PixelTarget),
+    /// The token that a network has for each patch: an EMA copy, the model itself or a teacher.
+    Features {
+        /// Numbers of a token.
+        width: usize,
+    },
 }
 
 impl Target {
@@ -21,21 +26,26 @@ impl Target {
     pub fn width(&self, vit: &VitConfig) -> usize {
         match self {
             Self::Pixels(_) => vit.patch_values(),
+            Self::Features { width } => *width,
         }
     }
 
-    /// The truth for images `[batch, channels, height, width]`: `[batch, patches, width]`.
-    pub fn values(&self, images: Tensor<4>, patch_size: usize) -> Tensor<3> {
+    /// The truth for images `[batch, channels, height, width]`, `[batch, patches, width]`, where it is in the images
+    /// themselves; `None` where a network has to look at them.
+    pub fn of_images(&self, images: Tensor<4>, patch_size: usize) -> Option<Tensor<3>> {
         match self {
-            Self::Pixels(pixels) => pixels.values(images, patch_size),
+            Self::Pixels(pixels) => Some(pixels.values(images, patch_size)),
+            Self::Features { .. } => None,
         }
     }
 
     /// The cost of each patch, `[batch, patches]`, for predictions and truth `[batch, patches, width]`. The loss
-    /// is its mean: every patch counts, there is no masking ratio.
+    /// is its mean: every patch counts, there is no masking ratio. Features are compared by direction: both are brought to
+    /// unit length, and the squared differences are summed.
     pub fn cost(&self, predictions: Tensor<3>, truth: Tensor<3>) -> Tensor<2> {
         match self {
             Self::Pixels(pixels) => pixels.cost(predictions, truth),
+            Self::Features { .. } => cost(Cost::Direction, predictions, truth),
         }
     }
 }
@@ -77,7 +87,8 @@ impl Default for PixelTarget {
 }
 
 impl PixelTarget {
-    fn values(&self, images: Tensor<4>, patch_size: usize) -> Tensor<3> {
+    /// The truth for images `[batch, channels, height, width]`: `[batch, patches, patch_size² * channels]`.
+    pub fn values(&self, images: Tensor<4>, patch_size: usize) -> Tensor<3> {
         let form = PixelPatches {
             patch_size,
             blur: self.blur.map(Blur::weights).unwrap_or_default(),

@@ -235,6 +235,20 @@ impl Vit {
         self.norm.forward(self.run(h, Pass::default()))
     }
 
+    /// [`Vit::tokens`] and [`Vit::class_attention`] from one pass.
+    pub fn tokens_and_attention(&self, images: Tensor<4>) -> (Tensor<3>, Tensor<2>) {
+        let mut h = self.embed(images.clone());
+        let mut attention = None;
+        for (i, block) in self.blocks.iter().enumerate() {
+            if i + 1 == self.blocks.len() {
+                attention = Some(block.class_attention(h.clone()));
+            }
+            h = block.forward(h, None, None, Recompute::None);
+        }
+        let attention = attention.unwrap_or_else(|| self.class_attention(images));
+        (self.norm.forward(h), attention)
+    }
+
     /// The last block's attention from the class token to the patches, averaged over heads:
     /// `[batch, patches]`. The last block's output is not computed.
     pub fn class_attention(&self, images: Tensor<4>) -> Tensor<2> {

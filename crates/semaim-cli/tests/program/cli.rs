@@ -103,6 +103,14 @@ fn every_order_similarity_head_and_decoder_trains() {
             "decoder.query_depth=2",
             "train.recompute=block",
         ],
+        &["target.kind=ema", "order.source=ema", "train.ema=true"],
+        &["target.kind=self", "order.kind=stochastic"],
+        &[
+            "target.kind=ema",
+            "order.source=model",
+            "train.ema=true",
+            "order.similarity=self",
+        ],
         &[
             "method=mae",
             "mae.decoder_dim=8",
@@ -275,4 +283,53 @@ fn steps_and_embeddings_are_measured() {
         &["100", "patch"],
     );
     refuse(semaim(&["bench", "step", "--model", "vit-x"]), &["vit-b16"]);
+}
+
+#[test]
+fn a_teacher_of_another_grid_and_width_gives_order_and_target() {
+    let folder = tempfile::tempdir().unwrap();
+    let teacher = folder.path().join("teacher");
+    let wider = ["model.image_size=[24,24]", "model.embed_dim=24"];
+    let wider = wider.iter().flat_map(|setting| ["--set", setting]);
+    succeed(pretrain(&teacher, &wider.collect::<Vec<_>>()));
+    let weights = format!("teacher.weights={}", teacher.display());
+    let student = |name: &str, more: &[&str]| {
+        let out = folder.path().join(name);
+        let more = more.iter().flat_map(|setting| ["--set", setting]);
+        let fixed = ["--set", weights.as_str()];
+        (
+            out.clone(),
+            pretrain(&out, &fixed.into_iter().chain(more).collect::<Vec<_>>()),
+        )
+    };
+    let both = ["target.kind=teacher", "order.source=teacher"];
+    let (out, command) = student("both", &both);
+    succeed(command);
+    let losses = values(&out, "train/loss");
+    // Opposite directions cost 4, equal ones nothing.
+    assert!(
+        losses.iter().all(|loss| (0.0..4.0).contains(loss)),
+        "{losses:?}"
+    );
+    assert!(losses.last() < losses.first(), "{losses:?}");
+    let (order_only, command) = student("order", &both[1..]);
+    succeed(command);
+    assert!(
+        values(&order_only, "train/loss")
+            .iter()
+            .all(|loss| loss.is_finite())
+    );
+    let (_, command) = student("grey", &[both[0], "model.channels=1"]);
+    refuse(command, &["3 channels", "1"]);
+    let nowhere = ["target.kind=teacher", "teacher.weights=nowhere"];
+    refuse(student("nowhere", &nowhere).1, &["nowhere"]);
+    refuse(
+        student("empty", &["target.kind=teacher", "teacher.weights="]).1,
+        &["teacher.weights"],
+    );
+    refuse(
+        student("mae", &["target.kind=teacher", "method=mae"]).1,
+        &["target.kind"],
+    );
+    refuse(student("ema", &["target.kind=ema"]).1, &["train.ema"]);
 }

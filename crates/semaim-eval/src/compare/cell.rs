@@ -220,7 +220,7 @@ impl Cell {
             })?;
             let model = config
                 .semaim()
-                .init(&config.target(), config.seed, device)
+                .init(&config.target(None), config.seed, device)
                 .map_err(TrainError::from)?;
             let Augment { mean, std, .. } = config.augment();
             write_encoder(&self.encoder(), &model.encoder, &config.model, &mean, &std)?;

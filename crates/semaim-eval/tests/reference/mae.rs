@@ -100,8 +100,12 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
     )?;
 
     let tracked = model.clone().train();
+    let truth = target
+        .of_images(images.clone(), vit.patch_size)
+        .ok_or("no truth")?;
+    let (images, truth) = (Tensor::from_inner(images), Tensor::from_inner(truth));
     let output = tracked
-        .forward(Tensor::from_inner(images), noise, &target, Pass::default())
+        .forward(images, noise, truth, &target, Pass::default())
         .map_err(|e| e.to_string())?;
     // A kept patch costs exactly nothing, a removed one hardly ever does.
     let removed = output.loss_map.clone().inner().greater_elem(0.0).float();

@@ -34,6 +34,7 @@ const STEP_KEYS: &[&str] = &[
     "loss",
     "norm_pix",
     "target",
+    "out_dim",
     "n",
 ];
 
@@ -53,8 +54,7 @@ pub(crate) fn order(authors_name: &str) -> Result<Order, Failure> {
 }
 
 impl Settings {
-    /// Reads the settings; `more_keys` are those that the kind of file adds to a step's. The target must be
-    /// pixels (see [`feature_target`]).
+    /// Reads the settings; `more_keys` are those that the kind of file adds to a step's.
     pub(crate) fn read(file: &Recorded, more_keys: &[&str]) -> Result<Self, Failure> {
         for key in file.keys() {
             if !STEP_KEYS.contains(&key) && !more_keys.contains(&key) {
@@ -120,7 +120,15 @@ impl Settings {
                 "self" => Similarity::SelfAttention,
                 other => return Err(format!("unknown attention `{other}`")),
             },
-            target: Target::Pixels(pixels),
+            target: match feature_target(file)?.as_deref() {
+                None => Target::Pixels(pixels),
+                Some("clip") => Target::Features {
+                    width: file.number("out_dim")?,
+                },
+                Some(_) => Target::Features {
+                    width: file.number("dim")?,
+                },
+            },
         })
     }
 }

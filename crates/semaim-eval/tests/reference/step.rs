@@ -14,16 +14,13 @@ use semaim_train::gradients::Gradients;
 
 use crate::compare::{Comparisons, Tolerance, largest};
 use crate::recorded::Recorded;
-use crate::settings::{Settings, feature_target};
+use crate::settings::Settings;
 use crate::{Failure, Outcome};
 
 /// A weight of the authors' model that is computed here: the kernel of the blur.
 const COMPUTED: &str = "gaussian_blur.weight";
 
 pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
-    if let Some(target) = feature_target(file)? {
-        return Ok(Outcome::Pending(format!("kind step, target {target}")));
-    }
     let device = Device::flex();
     let settings = Settings::read(file, &[])?;
     let model = model(file, "model.", &settings, &device)?;
@@ -77,10 +74,22 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
 
     let tracked = model.clone().train();
     let keys: Tensor<2> = recorded_keys.tensor(&device)?;
+    let truth = match settings
+        .target
+        .of_images(images.clone(), settings.model.vit.patch_size)
+    {
+        Some(truth) => truth,
+        // The class token's is recorded first and not predicted here.
+        None => file
+            .array("target_tokens")?
+            .tensor::<3>(&device)?
+            .narrow(1, 1, grid.patches()),
+    };
     let output = tracked
         .forward(
             Tensor::from_inner(images.clone()),
             Tensor::from_inner(keys.clone()),
+            Tensor::from_inner(truth),
             &settings.target,
             Pass::default(),
         )

@@ -32,13 +32,13 @@ const KEYS: &[&str] = &[
 ];
 
 pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
-    if let Some(target) = feature_target(file)? {
-        return Ok(Outcome::Pending(format!(
-            "kind trajectory, target {target}"
-        )));
-    }
     let device = Device::flex();
     let settings = Settings::read(file, KEYS)?;
+    let by_copy = match feature_target(file)?.as_deref() {
+        None => false,
+        Some("ema") => true,
+        Some(other) => return Err(format!("a trajectory with target {other}")),
+    };
     let prefix = if file.under("model.").is_empty() {
         "start."
     } else {
@@ -107,11 +107,25 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
             axis("order.noise2"),
             &device,
         )?;
-        let similarity = settings.similarity.of(&model.encoder, images.clone());
+        // The copy gives order and target, where there are feature targets; otherwise the model gives the order.
+        let looking = match (&copy, by_copy) {
+            (Some(copy), true) => copy,
+            (None, true) => return Err("target ema without use_ema".into()),
+            _ => &model,
+        };
+        let patch_size = settings.model.vit.patch_size;
+        let (tokens, similarity) = settings
+            .similarity
+            .with_tokens(&looking.encoder, images.clone());
         let keys = orderer.rank_keys(Some(similarity), &noise);
+        let truth = match settings.target.of_images(images.clone(), patch_size) {
+            Some(truth) => truth,
+            None => tokens.narrow(1, 1, settings.model.vit.grid().patches()),
+        };
         let tracked = model.clone().train();
         let (images, keys) = (Tensor::from_inner(images), Tensor::from_inner(keys));
-        let output = tracked.forward(images, keys, &settings.target, Pass::default());
+        let truth = Tensor::from_inner(truth);
+        let output = tracked.forward(images, keys, truth, &settings.target, Pass::default());
         let output = output.map_err(|e| e.to_string())?;
         let loss = values(output.loss.clone().inner())?;
         compare.slice(

@@ -4,7 +4,7 @@ use semaim_config::{Problems, Validate};
 
 use super::{
     CheckpointConfig, DataConfig, LogConfig, Method, OptimiserConfig, OrderSource, PretrainConfig,
-    RunSettings, TrainConfig,
+    RunSettings, TargetKind, TrainConfig,
 };
 
 impl Validate for PretrainConfig {
@@ -58,6 +58,21 @@ impl Validate for PretrainConfig {
             self.order.source != OrderSource::Ema || self.train.ema,
             "order.source",
             "is `ema`, which needs train.ema = true",
+        );
+        problems.require(
+            self.target.kind != TargetKind::Ema || self.train.ema,
+            "target.kind",
+            "is `ema`, which needs train.ema = true",
+        );
+        problems.require(
+            self.method == Method::Semaim || self.target.kind == TargetKind::Pixels,
+            "target.kind",
+            "must be `pixels` for method = \"mae\"",
+        );
+        problems.require(
+            !self.needs_teacher() || !self.teacher.weights.is_empty(),
+            "teacher.weights",
+            "must name an encoder, as order.source or target.kind is `teacher`",
         );
         self.run().check(problems);
         problems.within("eval", |problems| {
