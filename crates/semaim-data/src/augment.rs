@@ -6,6 +6,7 @@ use crate::augment_error::AugmentError;
 use crate::crop::random_crop;
 use crate::erase::RandomErasing;
 use crate::error::ViewError;
+use crate::part::{Need, Part};
 use crate::pixels::Pixels;
 use crate::rand_augment::{RandAugment, fill_colour};
 use crate::resample::{Region, Scratch};
@@ -118,35 +119,69 @@ impl Augment {
         item: u64,
         out: &mut [f32],
     ) -> Result<(), ViewError> {
-        self.check_shapes(pixels, out.len())?;
-        let mut draw = Draw::new(seed, epoch, item, Purpose::Crop);
-        let part = random_crop(
-            pixels.width,
-            pixels.height,
-            self.crop_scale,
-            self.crop_ratio,
-            &mut draw,
-        );
-        let mirror = Draw::new(seed, epoch, item, Purpose::Flip).chance(self.flip);
+        let region = self.training_region([pixels.width, pixels.height], seed, epoch, item);
+        self.augmented(scratch, pixels, region, [seed, epoch, item], out)
+    }
+
+    /// What [`Augment::training_view`] needs of an image of `size`, columns and rows, both at least 1.
+    pub fn training_need(&self, size: [u32; 2], seed: u64, epoch: u64, item: u64) -> Need {
         let [height, width] = self.image_size;
-        scratch.resample(pixels, Region::Cut(part), width, height)?;
-        let address = [seed, epoch, item];
+        let region = self.training_region(size, seed, epoch, item);
+        region.need(size, width, height)
+    }
+
+    /// [`Augment::training_view`] of the image of which `part` is what [`Augment::training_need`] asked for.
+    ///
+    /// At full size the view is the same; of a shrunk part it is close to that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Augment::training_view`], and when the part does not hold what is needed.
+    pub fn training_view_of_part(
+        &self,
+        scratch: &mut Scratch,
+        part: &Part,
+        seed: u64,
+        epoch: u64,
+        item: u64,
+        out: &mut [f32],
+    ) -> Result<(), ViewError> {
+        let region = self.training_region(part.size, seed, epoch, item);
+        let region = region.within(part);
+        self.augmented(scratch, &part.pixels, region, [seed, epoch, item], out)
+    }
+
+    /// Writes the training view that shows `region` of `pixels`.
+    fn augmented(
+        &self,
+        scratch: &mut Scratch,
+        pixels: &Pixels,
+        region: Region,
+        [seed, epoch, item]: [u64; 3],
+        out: &mut [f32],
+    ) -> Result<(), ViewError> {
+        self.check_shapes(pixels, out.len())?;
+        let [height, width] = self.image_size;
+        scratch.resample(pixels, region, width, height)?;
         if let Some(policy) = &self.rand_augment {
             // Every operation is as likely as its mirror image, so it makes no difference that mirroring comes after.
             let (resized, buffer) = scratch.resampled();
-            policy.apply(
-                resized,
-                self.image_size,
-                &fill_colour(&self.mean),
-                buffer,
-                address,
-            )?;
+            let (fill, address) = (fill_colour(&self.mean), [seed, epoch, item]);
+            policy.apply(resized, self.image_size, &fill, buffer, address)?;
         }
+        let mirror = Draw::new(seed, epoch, item, Purpose::Flip).chance(self.flip);
         self.normalise(scratch.resampled().0, mirror, out);
         if let Some(erase) = &self.erase {
             erase.apply(out, [self.channels(), height, width], seed, epoch, item)?;
         }
         Ok(())
+    }
+
+    fn training_region(&self, size: [u32; 2], seed: u64, epoch: u64, item: u64) -> Region {
+        let mut draw = Draw::new(seed, epoch, item, Purpose::Crop);
+        let [width, height] = size.map(|side| side.max(1));
+        let (scale, ratio) = (self.crop_scale, self.crop_ratio);
+        Region::Cut(random_crop(width, height, scale, ratio, &mut draw))
     }
 
     /// Writes the evaluation view to `out`, `[channels, height, width]`: the centre of the image, normalised.
@@ -164,10 +199,49 @@ impl Augment {
         pixels: &Pixels,
         out: &mut [f32],
     ) -> Result<(), ViewError> {
+        let region = self.evaluation_region([pixels.width, pixels.height]);
+        self.plain(scratch, pixels, region, out)
+    }
+
+    /// What [`Augment::evaluation_view`] needs of an image of `size`, columns and rows, both at least 1.
+    pub fn evaluation_need(&self, size: [u32; 2]) -> Need {
+        let [height, width] = self.image_size;
+        self.evaluation_region(size).need(size, width, height)
+    }
+
+    /// [`Augment::evaluation_view`] of the image of which `part` is what [`Augment::evaluation_need`] asked for.
+    ///
+    /// At full size the view is the same but for rounding; of a shrunk part it is close to that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Augment::evaluation_view`], and when the part does not hold what is needed.
+    pub fn evaluation_view_of_part(
+        &self,
+        scratch: &mut Scratch,
+        part: &Part,
+        out: &mut [f32],
+    ) -> Result<(), ViewError> {
+        let region = self.evaluation_region(part.size);
+        self.plain(scratch, &part.pixels, region.within(part), out)
+    }
+
+    fn evaluation_region(&self, [image_width, image_height]: [u32; 2]) -> Region {
+        let [height, width] = self.image_size;
+        Region::Window(central_window(image_width, image_height, width, height))
+    }
+
+    /// Writes the view that shows `region` of `pixels` as it is.
+    fn plain(
+        &self,
+        scratch: &mut Scratch,
+        pixels: &Pixels,
+        region: Region,
+        out: &mut [f32],
+    ) -> Result<(), ViewError> {
         self.check_shapes(pixels, out.len())?;
         let [height, width] = self.image_size;
-        let window = central_window(pixels.width, pixels.height, width, height);
-        let resized = scratch.resample(pixels, Region::Window(window), width, height)?;
+        let resized = scratch.resample(pixels, region, width, height)?;
         self.normalise(resized, false, out);
         Ok(())
     }
@@ -202,15 +276,42 @@ impl Augment {
         if height * width == 0 {
             return;
         }
-        let planes = out.chunks_exact_mut(height * width);
-        for (channel, (plane, (mean, std))) in
-            planes.zip(self.mean.iter().zip(&self.std)).enumerate()
+        // A byte has 256 values: looking them up spares a division per sample.
+        let tables = self.mean.iter().zip(&self.std);
+        let tables: Vec<[f32; 256]> = tables
+            .map(|(mean, std)| std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std))
+            .collect();
+        let rows = resized.chunks_exact(width * channels);
+        let mut planes = out.chunks_exact_mut(height * width);
+        if let [red, green, blue] = tables.as_slice()
+            && let (Some(reds), Some(greens), Some(blues)) =
+                (planes.next(), planes.next(), planes.next())
         {
-            // A byte has 256 values: looking them up spares a division per sample.
-            let table: [f32; 256] =
-                std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std);
-            let rows = resized.chunks_exact(width * channels);
-            for (target, source) in plane.chunks_exact_mut(width).zip(rows) {
+            // Photographs: one pass over the bytes for all planes.
+            let targets = reds
+                .chunks_exact_mut(width)
+                .zip(greens.chunks_exact_mut(width))
+                .zip(blues.chunks_exact_mut(width));
+            for (((r, g), b), row) in targets.zip(rows) {
+                let write = |((r, g), b): ((&mut f32, &mut f32), &mut f32), pixel: &[u8; 3]| {
+                    *r = red[usize::from(pixel[0])];
+                    *g = green[usize::from(pixel[1])];
+                    *b = blue[usize::from(pixel[2])];
+                };
+                let pixels = row.as_chunks::<3>().0.iter();
+                let numbers = r.iter_mut().zip(g).zip(b);
+                if mirror {
+                    numbers
+                        .zip(pixels.rev())
+                        .for_each(|(to, from)| write(to, from));
+                } else {
+                    numbers.zip(pixels).for_each(|(to, from)| write(to, from));
+                }
+            }
+            return;
+        }
+        for (channel, (plane, table)) in planes.zip(&tables).enumerate() {
+            for (target, source) in plane.chunks_exact_mut(width).zip(rows.clone()) {
                 let samples = source.iter().skip(channel).step_by(channels);
                 if mirror {
                     for (number, &sample) in target.iter_mut().rev().zip(samples) {

@@ -18,6 +18,20 @@ pub struct CropBox {
     pub height: u32,
 }
 
+impl CropBox {
+    /// The box as far as it lies in an image of `size`, columns and rows (both at least 1); at least one pixel of it.
+    pub(crate) fn within(self, [width, height]: [u32; 2]) -> Self {
+        let left = self.left.min(width.saturating_sub(1));
+        let top = self.top.min(height.saturating_sub(1));
+        Self {
+            left,
+            top,
+            width: self.width.clamp(1, (width - left).max(1)),
+            height: self.height.clamp(1, (height - top).max(1)),
+        }
+    }
+}
+
 /// The box of a random resized crop in an image of `width` x `height` pixels, both at least 1.
 ///
 /// The box covers a uniformly drawn fraction of the area within `scale`, with a width-to-height ratio drawn

@@ -13,7 +13,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::engine::panic_message;
 use crate::error::{ImageError, ImageProblem};
-use crate::file::read_file;
+use crate::file::read_file_into;
+use crate::part::{Need, Part};
 use crate::pixels::Pixels;
 
 pub use format::Format;
@@ -37,26 +38,29 @@ pub(crate) use samples::convert;
 /// Whatever is wrong with the bytes; never panics, even when a decoder does. A JPEG without its end marker counts as
 /// cut off and is refused, although its first rows could be shown.
 pub fn decode(bytes: &[u8], channels: usize, max_pixels: u64) -> Result<Pixels, ImageProblem> {
-    if bytes.is_empty() {
-        return Err(ImageProblem::Empty);
-    }
-    let format = Format::of(bytes).ok_or(ImageProblem::UnknownFormat)?;
-    let wanted = Wanted {
+    let options = DecodeOptions {
         channels,
         max_pixels,
-        format,
     };
-    let decoded = catch_unwind(AssertUnwindSafe(|| match format {
-        Format::Jpeg => jpeg::decode(bytes, &wanted),
-        Format::Tiff => tiff::decode(bytes, &wanted),
-        _ => raster::decode(bytes, &wanted),
-    }));
-    decoded.unwrap_or_else(|panic| {
-        Err(ImageProblem::DecoderPanic {
-            format: format.name(),
-            message: panic_message(&*panic),
-        })
-    })
+    let part = options.decode_part(bytes, &Need::whole, &mut Reading::default())?;
+    Ok(part.pixels)
+}
+
+/// Memory for reading and decoding that is used again for every image.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    /// The bytes of a file.
+    file: Vec<u8>,
+    jpeg: jpeg::Buffers,
+    /// The samples of an image that is done with.
+    samples: Vec<u8>,
+}
+
+impl Reading {
+    /// Takes back the memory of an image that is done with.
+    pub(crate) fn reuse(&mut self, pixels: Pixels) {
+        self.samples = pixels.data;
+    }
 }
 
 /// What a source wants of all its images.
@@ -67,19 +71,64 @@ pub(crate) struct DecodeOptions {
 }
 
 impl DecodeOptions {
-    /// [`decode`] with these options.
-    pub(crate) fn decode(&self, bytes: &[u8]) -> Result<Pixels, ImageProblem> {
-        decode(bytes, self.channels, self.max_pixels)
+    /// [`decode`] of what is needed; the other formats than JPEG always give the whole image.
+    pub(crate) fn decode_part(
+        &self,
+        bytes: &[u8],
+        need: &dyn Fn([u32; 2]) -> Need,
+        reading: &mut Reading,
+    ) -> Result<Part, ImageProblem> {
+        if bytes.is_empty() {
+            return Err(ImageProblem::Empty);
+        }
+        let format = Format::of(bytes).ok_or(ImageProblem::UnknownFormat)?;
+        let wanted = Wanted {
+            channels: self.channels,
+            max_pixels: self.max_pixels,
+            format,
+        };
+        let decoded = catch_unwind(AssertUnwindSafe(|| match format {
+            Format::Jpeg => {
+                let samples = std::mem::take(&mut reading.samples);
+                jpeg::decode(bytes, &wanted, need, &mut reading.jpeg, samples)
+            }
+            Format::Tiff => tiff::decode(bytes, &wanted).map(Part::whole),
+            _ => raster::decode(bytes, &wanted).map(Part::whole),
+        }));
+        decoded.unwrap_or_else(|panic| {
+            Err(ImageProblem::DecoderPanic {
+                format: format.name(),
+                message: panic_message(&*panic),
+            })
+        })
     }
 
-    /// Reads and decodes a file.
-    pub(crate) fn decode_file(&self, path: &Path) -> Result<Pixels, ImageError> {
-        read_file(path, self.max_bytes())
-            .and_then(|bytes| self.decode(&bytes))
+    /// Reads a file and decodes what is needed.
+    pub(crate) fn decode_file(
+        &self,
+        path: &Path,
+        need: &dyn Fn([u32; 2]) -> Need,
+        reading: &mut Reading,
+    ) -> Result<Part, ImageError> {
+        let read = |bytes: &mut Vec<u8>| read_file_into(path, self.max_bytes(), bytes);
+        self.decode_read(read, need, reading)
             .map_err(|problem| ImageError {
                 name: path.display().to_string(),
                 problem,
             })
+    }
+
+    /// Decodes what is needed of the bytes that `read` puts in the place of others.
+    pub(crate) fn decode_read(
+        &self,
+        read: impl FnOnce(&mut Vec<u8>) -> Result<(), ImageProblem>,
+        need: &dyn Fn([u32; 2]) -> Need,
+        reading: &mut Reading,
+    ) -> Result<Part, ImageProblem> {
+        let mut bytes = std::mem::take(&mut reading.file);
+        let part = read(&mut bytes).and_then(|()| self.decode_part(&bytes, need, reading));
+        reading.file = bytes;
+        part
     }
 
     /// The largest file worth reading, in bytes: uncompressed 16-bit RGBA of the pixel limit, and 64 MiB for

@@ -8,6 +8,17 @@ use crate::error::ImageProblem;
 
 /// Reads a whole file of at most `max_bytes` bytes.
 pub(crate) fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, ImageProblem> {
+    let mut data = Vec::new();
+    read_file_into(path, max_bytes, &mut data)?;
+    Ok(data)
+}
+
+/// Reads a whole file of at most `max_bytes` bytes in the place of what is in `data`.
+pub(crate) fn read_file_into(
+    path: &Path,
+    max_bytes: u64,
+    data: &mut Vec<u8>,
+) -> Result<(), ImageProblem> {
     let file = File::open(path)?;
     let bytes = file.metadata()?.len();
     if bytes > max_bytes {
@@ -17,9 +28,10 @@ pub(crate) fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, ImagePro
         });
     }
     // One more than the length lets the end be found without growing; pipes and growing files stop at the limit.
-    let mut data = Vec::with_capacity(bytes as usize + 1);
-    file.take(max_bytes).read_to_end(&mut data)?;
-    Ok(data)
+    data.clear();
+    data.reserve(bytes as usize + 1);
+    file.take(max_bytes).read_to_end(data)?;
+    Ok(())
 }
 
 /// An open file whose parts are read by position, so that threads share it without waiting for each other.

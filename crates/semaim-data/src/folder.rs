@@ -6,7 +6,9 @@ use crate::classes::{self, Classes};
 use crate::decode::{DecodeOptions, Format};
 use crate::error::{DataError, ImageError};
 use crate::names::Names;
+use crate::part::{Need, Part};
 use crate::pixels::Pixels;
+use crate::resample::Scratch;
 use crate::source::Source;
 use crate::walk::{join, list};
 
@@ -73,11 +75,22 @@ impl Source for Folder {
     }
 
     fn image(&self, index: usize) -> Result<Pixels, ImageError> {
+        let part = self.part(index, &Need::whole, &mut Scratch::new())?;
+        Ok(part.pixels)
+    }
+
+    fn part(
+        &self,
+        index: usize,
+        need: &dyn Fn([u32; 2]) -> Need,
+        scratch: &mut Scratch,
+    ) -> Result<Part, ImageError> {
         if index >= self.len() {
             let name = self.root.display().to_string();
             return Err(ImageError::out_of_range(name, index, self.len()));
         }
-        self.decoding.decode_file(&self.path(index))
+        let path = self.path(index);
+        self.decoding.decode_file(&path, need, &mut scratch.reading)
     }
 
     fn describe(&self) -> String {

@@ -9,7 +9,9 @@ use crate::error::{DataError, ImageError};
 use crate::file::read_file;
 use crate::names::Names;
 use crate::open::cannot_read;
+use crate::part::{Need, Part};
 use crate::pixels::Pixels;
+use crate::resample::Scratch;
 use crate::source::Source;
 use crate::walk::join;
 
@@ -220,11 +222,22 @@ impl Source for List {
     }
 
     fn image(&self, index: usize) -> Result<Pixels, ImageError> {
+        let part = self.part(index, &Need::whole, &mut Scratch::new())?;
+        Ok(part.pixels)
+    }
+
+    fn part(
+        &self,
+        index: usize,
+        need: &dyn Fn([u32; 2]) -> Need,
+        scratch: &mut Scratch,
+    ) -> Result<Part, ImageError> {
         if index >= self.len() {
             let name = self.path.display().to_string();
             return Err(ImageError::out_of_range(name, index, self.len()));
         }
-        self.decoding.decode_file(&self.image_path(index))
+        let path = self.image_path(index);
+        self.decoding.decode_file(&path, need, &mut scratch.reading)
     }
 
     fn describe(&self) -> String {

@@ -6,6 +6,7 @@ use crate::augment::Augment;
 use crate::batch::{BadImage, Batch};
 use crate::engine::{Delivery, Filled, Plan};
 use crate::error::LoaderError;
+use crate::part::{Need, Part};
 use crate::permutation::Permutations;
 use crate::resample::Scratch;
 use crate::source::Source;
@@ -215,17 +216,24 @@ impl TrainingPlan {
         scratch: &mut Scratch,
         view: &mut [f32],
     ) -> Result<(), String> {
-        let pixels = read(&*self.source, item)?;
-        self.augment
-            .training_view(scratch, &pixels, self.seed, epoch, item, view)
-            .map_err(|error| error.to_string())
+        let Self { augment, seed, .. } = self;
+        let need = |size| augment.training_need(size, *seed, epoch, item);
+        let part = read(&*self.source, item, &need, scratch)?;
+        let done = augment.training_view_of_part(scratch, &part, *seed, epoch, item, view);
+        scratch.reading.reuse(part.pixels);
+        done.map_err(|error| error.to_string())
     }
 }
 
-fn read(source: &dyn Source, item: u64) -> Result<crate::pixels::Pixels, String> {
+fn read(
+    source: &dyn Source,
+    item: u64,
+    need: &dyn Fn([u32; 2]) -> Need,
+    scratch: &mut Scratch,
+) -> Result<Part, String> {
     // The name is kept beside the error in `BadImage`, so only the problem is told here.
     source
-        .image(item as usize)
+        .part(item as usize, need, scratch)
         .map_err(|error| error.problem.to_string())
 }
 
@@ -321,10 +329,11 @@ impl Plan for EvaluationPlan {
         let Some(&item) = self.items.get(place) else {
             return Ok(filled);
         };
-        let outcome = read(&*self.source, item).and_then(|pixels| {
-            self.augment
-                .evaluation_view(scratch, &pixels, view)
-                .map_err(|error| error.to_string())
+        let need = |size| self.augment.evaluation_need(size);
+        let outcome = read(&*self.source, item, &need, scratch).and_then(|part| {
+            let done = self.augment.evaluation_view_of_part(scratch, &part, view);
+            scratch.reading.reuse(part.pixels);
+            done.map_err(|error| error.to_string())
         });
         match outcome {
             Ok(()) => filled.used = Some((item, self.source.label(item as usize))),

@@ -1,10 +1,13 @@
 //! Antialiased bicubic resampling of a part of an image, without copying the part.
 
-use fast_image_resize::images::{CroppedImage, Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x2, U8x3, U8x4};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::crop::CropBox;
+use crate::decode::Reading;
 use crate::error::ViewError;
+use crate::part::{Need, Part};
 use crate::pixels::Pixels;
 
 /// The part of an image to resample.
@@ -15,7 +18,87 @@ pub(crate) enum Region {
     /// `[left, top, width, height]` in pixels. The filter looks beyond the box where the image goes on, as if
     /// the whole image had been resized and the result cut.
     Window([f64; 4]),
+    /// `[left, top, width, height]` in pixels, counted from the box. Pixels outside the box are never looked at.
+    WindowOfCut(CropBox, [f64; 4]),
 }
+
+impl Region {
+    /// What is needed of an image of `size` (columns, rows) to resample the region to `width` x `height` samples.
+    pub(crate) fn need(self, size: [u32; 2], width: usize, height: usize) -> Need {
+        let [left, top, box_width, box_height] = match self {
+            Self::Cut(part) | Self::WindowOfCut(part, _) => {
+                [part.left, part.top, part.width, part.height].map(f64::from)
+            }
+            Self::Window(window) => window,
+        };
+        let scale = [
+            box_width / width.max(1) as f64,
+            box_height / height.max(1) as f64,
+        ];
+        let edges = |start: f64, len: f64, scale: f64, limit: u32| {
+            let margin = match self {
+                Self::Window(_) => (FILTER_RADIUS * scale.max(1.0)).ceil() + 1.0,
+                Self::Cut(_) | Self::WindowOfCut(..) => 0.0,
+            };
+            let first = (start - margin).floor().max(0.0) as u32;
+            let end = (start + len + margin).ceil().min(f64::from(limit)) as u32;
+            (first, end.saturating_sub(first))
+        };
+        let (left, box_width) = edges(left, box_width, scale[0], size[0]);
+        let (top, box_height) = edges(top, box_height, scale[1], size[1]);
+        Need {
+            region: CropBox {
+                left,
+                top,
+                width: box_width,
+                height: box_height,
+            },
+            shrink: scale[0].min(scale[1]).max(1.0) as u32,
+        }
+    }
+
+    /// This region of the whole image as a region of the pixels of a part that was given for it.
+    pub(crate) fn within(self, part: &Part) -> Self {
+        let shrink = f64::from(part.shrink);
+        let [from_left, from_top] = part.origin;
+        let inside = |[left, top, width, height]: [f64; 4]| {
+            [
+                (left - from_left as f64) / shrink,
+                (top - from_top as f64) / shrink,
+                width / shrink,
+                height / shrink,
+            ]
+        };
+        match self {
+            Self::Cut(cut) if part.shrink == 1 => {
+                let moved = |edge: u32, origin: i64| (i64::from(edge) - origin).max(0) as u32;
+                Self::Cut(CropBox {
+                    left: moved(cut.left, from_left),
+                    top: moved(cut.top, from_top),
+                    ..cut
+                })
+            }
+            Self::Cut(cut) => {
+                // The pixels that the box touches, and where it lies in them.
+                let edges = [cut.left, cut.top, cut.width, cut.height].map(f64::from);
+                let [left, top, width, height] = inside(edges);
+                let (first, above) = (left.floor(), top.floor());
+                let touched = CropBox {
+                    left: first as u32,
+                    top: above as u32,
+                    width: ((left + width).ceil() - first) as u32,
+                    height: ((top + height).ceil() - above) as u32,
+                };
+                Self::WindowOfCut(touched, [left - first, top - above, width, height])
+            }
+            Self::Window(window) => Self::Window(inside(window)),
+            Self::WindowOfCut(..) => self,
+        }
+    }
+}
+
+/// How far Catmull-Rom looks, in samples of the smaller of both images.
+const FILTER_RADIUS: f64 = 2.0;
 
 /// Buffers of a worker that are used again for every image.
 #[derive(Debug, Default)]
@@ -24,6 +107,7 @@ pub struct Scratch {
     resized: Vec<u8>,
     /// Room for augmentation to work in.
     buffer: Vec<u8>,
+    pub(crate) reading: Reading,
 }
 
 impl Scratch {
@@ -57,45 +141,26 @@ impl Scratch {
         }
         let channels = pixels.channels;
         let size = [to_u32(width)?, to_u32(height)?];
-        self.resized.clear();
+        // What is left of the view before is overwritten.
         self.resized.resize(width * height * channels, 0);
-        let kind = match channels {
-            1 => Some(PixelType::U8),
-            2 => Some(PixelType::U8x2),
-            3 => Some(PixelType::U8x3),
-            4 => Some(PixelType::U8x4),
-            _ => None,
-        };
         let source = [pixels.width, pixels.height];
-        match kind {
-            Some(kind) => {
-                let Self {
-                    resizer, resized, ..
-                } = self;
-                resize(resizer, &pixels.data, source, resized, size, kind, region)?;
-            }
-            None => {
+        let Self {
+            resizer, resized, ..
+        } = self;
+        // Only these pixel types are named, for every one is compiled for every instruction set.
+        match channels {
+            1 => resize::<U8>(resizer, &pixels.data, source, resized, size, region)?,
+            2 => resize::<U8x2>(resizer, &pixels.data, source, resized, size, region)?,
+            3 => resize::<U8x3>(resizer, &pixels.data, source, resized, size, region)?,
+            4 => resize::<U8x4>(resizer, &pixels.data, source, resized, size, region)?,
+            _ => {
                 // No pixel type has so many channels: one plane after the other.
                 let mut plane = vec![0; width * height];
                 for channel in 0..channels {
-                    let samples: Vec<u8> = pixels
-                        .data
-                        .iter()
-                        .skip(channel)
-                        .step_by(channels)
-                        .copied()
-                        .collect();
-                    let kind = PixelType::U8;
-                    resize(
-                        &mut self.resizer,
-                        &samples,
-                        source,
-                        &mut plane,
-                        size,
-                        kind,
-                        region,
-                    )?;
-                    let targets = self.resized.iter_mut().skip(channel).step_by(channels);
+                    let samples = pixels.data.iter().skip(channel).step_by(channels);
+                    let samples: Vec<u8> = samples.copied().collect();
+                    resize::<U8>(resizer, &samples, source, &mut plane, size, region)?;
+                    let targets = resized.iter_mut().skip(channel).step_by(channels);
                     for (target, &sample) in targets.zip(&plane) {
                         *target = sample;
                     }
@@ -110,34 +175,40 @@ fn to_u32(size: usize) -> Result<u32, ViewError> {
     u32::try_from(size).map_err(|_| ViewError::Resize(format!("{size} pixels are too many")))
 }
 
-fn resize(
+fn resize<P: PixelTrait>(
     resizer: &mut Resizer,
     source: &[u8],
     [source_width, source_height]: [u32; 2],
     target: &mut [u8],
     [width, height]: [u32; 2],
-    kind: PixelType,
     region: Region,
 ) -> Result<(), ViewError> {
     let failed = |error: &dyn std::fmt::Display| ViewError::Resize(error.to_string());
-    let source =
-        ImageRef::new(source_width, source_height, source, kind).map_err(|e| failed(&e))?;
-    let mut target = Image::from_slice_u8(width, height, target, kind).map_err(|e| failed(&e))?;
-    let options = ResizeOptions::new()
+    let source = TypedImageRef::<P>::from_buffer(source_width, source_height, source)
+        .map_err(|e| failed(&e))?;
+    let mut target = TypedImage::<P>::from_buffer(width, height, target).map_err(|e| failed(&e))?;
+    let mut options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
         .use_alpha(false);
-    match region {
-        Region::Cut(part) => {
-            let part = CroppedImage::new(&source, part.left, part.top, part.width, part.height)
-                .map_err(|e| failed(&e))?;
-            resizer.resize(&part, &mut target, &options)
-        }
-        Region::Window([left, top, box_width, box_height]) => {
-            let options = options.crop(left, top, box_width, box_height);
-            resizer.resize(&source, &mut target, &options)
-        }
+    let whole = CropBox {
+        left: 0,
+        top: 0,
+        width: source_width,
+        height: source_height,
+    };
+    let (cut, window) = match region {
+        Region::Cut(cut) => (cut, None),
+        Region::Window(window) => (whole, Some(window)),
+        Region::WindowOfCut(cut, window) => (cut, Some(window)),
+    };
+    if let Some([left, top, box_width, box_height]) = window {
+        options = options.crop(left, top, box_width, box_height);
     }
-    .map_err(|e| failed(&e))
+    let cut = TypedCroppedImage::from_ref(&source, cut.left, cut.top, cut.width, cut.height)
+        .map_err(|e| failed(&e))?;
+    resizer
+        .resize_typed(&cut, &mut target, &options)
+        .map_err(|e| failed(&e))
 }
 
 #[cfg(test)]

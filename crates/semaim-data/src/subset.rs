@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::error::ImageError;
+use crate::part::{Need, Part};
 use crate::pixels::Pixels;
+use crate::resample::Scratch;
 use crate::source::Source;
 
 /// Chosen images of another source, numbered anew in the order in which they were chosen. Classes and names are the
@@ -47,6 +49,15 @@ impl Source for Subset {
 
     fn image(&self, index: usize) -> Result<Pixels, ImageError> {
         self.source.image(self.original(index))
+    }
+
+    fn part(
+        &self,
+        index: usize,
+        need: &dyn Fn([u32; 2]) -> Need,
+        scratch: &mut Scratch,
+    ) -> Result<Part, ImageError> {
+        self.source.part(self.original(index), need, scratch)
     }
 
     fn describe(&self) -> String {

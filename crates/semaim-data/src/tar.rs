@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::classes::{self, Classes};
-use crate::decode::{DecodeOptions, Format};
+use crate::decode::{DecodeOptions, Format, Reading};
 use crate::error::{DataError, ImageError, ImageProblem};
 use crate::file::SharedFile;
 use crate::names::Names;
+use crate::part::{Need, Part};
 use crate::pixels::Pixels;
+use crate::resample::Scratch;
 use crate::source::{Source, Split};
 use crate::splits;
 
@@ -118,7 +120,12 @@ impl Tars {
         })
     }
 
-    fn read(&self, place: &Place) -> Result<Pixels, ImageProblem> {
+    fn read(
+        &self,
+        place: &Place,
+        need: &dyn Fn([u32; 2]) -> Need,
+        reading: &mut Reading,
+    ) -> Result<Part, ImageProblem> {
         let limit = self.decoding.max_bytes();
         if place.size > limit {
             return Err(ImageProblem::FileTooLarge {
@@ -129,8 +136,11 @@ impl Tars {
         let Some((_, file)) = self.files.get(place.file as usize) else {
             return Err(ImageProblem::Empty);
         };
-        let bytes = file.read(place.offset, place.size as usize)?;
-        self.decoding.decode(&bytes)
+        let read = |bytes: &mut Vec<u8>| {
+            bytes.resize(place.size as usize, 0);
+            Ok(file.read_into(place.offset, bytes)?)
+        };
+        self.decoding.decode_read(read, need, reading)
     }
 }
 
@@ -157,13 +167,24 @@ impl Source for Tars {
     }
 
     fn image(&self, index: usize) -> Result<Pixels, ImageError> {
+        let part = self.part(index, &Need::whole, &mut Scratch::new())?;
+        Ok(part.pixels)
+    }
+
+    fn part(
+        &self,
+        index: usize,
+        need: &dyn Fn([u32; 2]) -> Need,
+        scratch: &mut Scratch,
+    ) -> Result<Part, ImageError> {
         let Some(place) = self.images.get(index) else {
             return Err(ImageError::out_of_range(self.describe(), index, self.len()));
         };
-        self.read(place).map_err(|problem| ImageError {
-            name: self.name(index),
-            problem,
-        })
+        self.read(place, need, &mut scratch.reading)
+            .map_err(|problem| ImageError {
+                name: self.name(index),
+                problem,
+            })
     }
 
     fn describe(&self) -> String {

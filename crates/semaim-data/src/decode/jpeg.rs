@@ -1,90 +1,85 @@
-//! JPEG, through `zune-jpeg`.
+//! JPEG: the usual kind by a decoder of our own, which decodes only what a view needs; all others through `zune-jpeg`.
+//!
+//! Nearly every photograph is a sequential JPEG of 8 bits with one or three components in one scan. Of these, only the
+//! wanted part is decoded, at the size that suffices, and nothing after its last row is read. Whatever is unusual or
+//! damaged as far as it was read is left to the other decoder, which decides whether and how it can be shown.
 
-use image::metadata::Orientation;
-use zune_core::bytestream::ZCursor;
-use zune_core::colorspace::ColorSpace;
-use zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
+mod bits;
+mod blocks;
+mod colour;
+mod fallback;
+mod huffman;
+mod idct;
+mod markers;
+mod picture;
+mod region;
+mod upsample;
 
 use super::{Wanted, orientation, samples};
 use crate::error::ImageProblem;
+use crate::part::{Need, Part};
 use crate::pixels::Pixels;
 
-/// The largest side a JPEG header can state.
-const MAX_SIDE: usize = 65_535;
+use markers::{Colours, Header};
+use region::Layout;
 
-const START_OF_SCAN: u8 = 0xDA;
-const END_OF_IMAGE: [u8; 2] = [0xFF, 0xD9];
+pub(super) use picture::Buffers;
 
-pub(super) fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Pixels, ImageProblem> {
-    let options = DecoderOptions::new_fast()
-        .set_max_width(MAX_SIDE)
-        .set_max_height(MAX_SIDE)
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(|e| wanted.broken(e))?;
-    let info = decoder
-        .info()
-        .ok_or_else(|| wanted.broken("no image header"))?;
-    let (width, height) = (u32::from(info.width), u32::from(info.height));
-    wanted.check_size(width, height)?;
-    if !matches!(wanted.channels, 1 | 3 | 4) {
-        return Err(wanted.impossible(usize::from(info.components)));
+/// Decodes what is needed. `out` is memory for the samples.
+pub(super) fn decode(
+    bytes: &[u8],
+    wanted: &Wanted,
+    need: &dyn Fn([u32; 2]) -> Need,
+    buffers: &mut Buffers,
+    out: Vec<u8>,
+) -> Result<Part, ImageProblem> {
+    match decode_usual(bytes, wanted, need, buffers, out) {
+        Some(part) => Ok(part),
+        None => fallback::decode(bytes, wanted).map(Part::whole),
     }
-    if !has_end(bytes) {
-        return Err(wanted.broken("the data are cut off, the end marker is missing"));
+}
+
+/// `None` when the file is not of the usual kind, is damaged, or must be refused.
+fn decode_usual(
+    bytes: &[u8],
+    wanted: &Wanted,
+    need: &dyn Fn([u32; 2]) -> Need,
+    buffers: &mut Buffers,
+    mut out: Vec<u8>,
+) -> Option<Part> {
+    let header = Header::parse(bytes)?;
+    let [width, height] = header.size;
+    wanted.check_size(width, height).ok()?;
+    if !matches!(wanted.channels, 1 | 3 | 4) || !header.has_end(bytes) {
+        return None;
     }
-    let turn = decoder
-        .exif()
-        .and_then(|exif| Orientation::from_exif_chunk(exif))
-        .unwrap_or(Orientation::NoTransforms);
-    let found = if decoder.input_colorspace() == Some(ColorSpace::Luma) {
-        decoder.set_options(options.jpeg_set_out_colorspace(ColorSpace::Luma));
+    let turn = header.orientation;
+    let size = orientation::turned_size(header.size, turn);
+    let need = need(size);
+    let part = orientation::stored_box(need.region.within(size), header.size, turn);
+    let layout = Layout::new(&header, part, need.shrink)?;
+    let data = bytes.get(header.scan..)?;
+    picture::decode(&header, &layout, data, buffers, &mut out)?;
+    let found = if header.colours == Colours::Grey {
         1
     } else {
         3
     };
-    let data = decoder.decode().map_err(|e| wanted.broken(e))?;
-    let data =
-        samples::convert(data, found, wanted.channels).ok_or_else(|| wanted.impossible(found))?;
-    let pixels = Pixels::new(width, height, wanted.channels, data)
-        .ok_or_else(|| wanted.broken("less data than the header promises"))?;
-    Ok(orientation::apply(pixels, turn))
-}
-
-/// Whether an end marker follows the first scan.
-///
-/// The decoder fills what is missing with grey and says nothing, which would train on grey. Coded data cannot contain
-/// the end marker, but a thumbnail before the scan has its own.
-fn has_end(bytes: &[u8]) -> bool {
-    let end = bytes.windows(2).rposition(|pair| pair == END_OF_IMAGE);
-    match (end, scan_start(bytes)) {
-        (Some(end), Some(start)) => end > start,
-        _ => false,
-    }
-}
-
-/// Where the first scan starts, found by walking over the segments before it.
-fn scan_start(bytes: &[u8]) -> Option<usize> {
-    let mut at = 2;
-    loop {
-        // Garbage and fill bytes between segments are skipped, as decoders do.
-        while *bytes.get(at)? != 0xFF {
-            at += 1;
-        }
-        while *bytes.get(at)? == 0xFF {
-            at += 1;
-        }
-        let marker = *bytes.get(at)?;
-        at += 1;
-        match marker {
-            START_OF_SCAN => return Some(at),
-            // Markers without a segment.
-            0x00 | 0x01 | 0xD0..=0xD9 => {}
-            _ => {
-                let length = [*bytes.get(at)?, *bytes.get(at + 1)?];
-                at += usize::from(u16::from_be_bytes(length)).max(2);
-            }
-        }
-    }
+    let data = samples::convert(out, found, wanted.channels)?;
+    let columns = u32::try_from(layout.columns.len()).ok()?;
+    let rows = u32::try_from(layout.rows.len()).ok()?;
+    let pixels = Pixels::new(columns, rows, wanted.channels, data)?;
+    let covered = [
+        layout.columns.start,
+        layout.rows.start,
+        layout.columns.len(),
+        layout.rows.len(),
+    ];
+    let covered = covered.map(|n| (n * layout.shrink) as i64);
+    Some(Part {
+        pixels: orientation::apply(pixels, turn),
+        size,
+        origin: orientation::turned_origin(covered, header.size, turn),
+        shrink: layout.shrink as u32,
+    })
 }

@@ -2,7 +2,69 @@
 
 use image::metadata::Orientation;
 
+use crate::crop::CropBox;
 use crate::pixels::Pixels;
+
+/// The columns and rows that an image of `size` has after turning.
+pub(super) fn turned_size([width, height]: [u32; 2], orientation: Orientation) -> [u32; 2] {
+    match orientation {
+        Orientation::NoTransforms
+        | Orientation::FlipHorizontal
+        | Orientation::Rotate180
+        | Orientation::FlipVertical => [width, height],
+        Orientation::Rotate90FlipH
+        | Orientation::Rotate90
+        | Orientation::Rotate270FlipH
+        | Orientation::Rotate270 => [height, width],
+    }
+}
+
+/// Where a box of the turned image is in the stored one, which has the given columns and rows. The box must lie in the
+/// image.
+pub(super) fn stored_box(part: CropBox, size: [u32; 2], orientation: Orientation) -> CropBox {
+    // From the opposite edges.
+    let [turned_width, turned_height] = turned_size(size, orientation);
+    let right = turned_width.saturating_sub(part.left + part.width);
+    let bottom = turned_height.saturating_sub(part.top + part.height);
+    let (left, top) = match orientation {
+        Orientation::NoTransforms => (part.left, part.top),
+        Orientation::FlipHorizontal => (right, part.top),
+        Orientation::Rotate180 => (right, bottom),
+        Orientation::FlipVertical => (part.left, bottom),
+        Orientation::Rotate90FlipH => (part.top, part.left),
+        Orientation::Rotate90 => (part.top, right),
+        Orientation::Rotate270FlipH => (bottom, right),
+        Orientation::Rotate270 => (bottom, part.left),
+    };
+    let [width, height] = turned_size([part.width, part.height], orientation);
+    CropBox {
+        left,
+        top,
+        width,
+        height,
+    }
+}
+
+/// The left and top edge, in the turned image, of the box `[left, top, width, height]` of the stored one, which has the
+/// given columns and rows. The box may go beyond the image.
+pub(super) fn turned_origin(
+    [left, top, width, height]: [i64; 4],
+    size: [u32; 2],
+    orientation: Orientation,
+) -> [i64; 2] {
+    let right = i64::from(size[0]) - left - width;
+    let bottom = i64::from(size[1]) - top - height;
+    match orientation {
+        Orientation::NoTransforms => [left, top],
+        Orientation::FlipHorizontal => [right, top],
+        Orientation::Rotate180 => [right, bottom],
+        Orientation::FlipVertical => [left, bottom],
+        Orientation::Rotate90FlipH => [top, left],
+        Orientation::Rotate90 => [bottom, left],
+        Orientation::Rotate270FlipH => [bottom, right],
+        Orientation::Rotate270 => [top, right],
+    }
+}
 
 /// Applies an orientation.
 pub(super) fn apply(pixels: Pixels, orientation: Orientation) -> Pixels {
@@ -70,6 +132,41 @@ mod tests {
             assert_eq!(std::str::from_utf8(&turned.data).unwrap(), data, "{exif}");
             assert!(turned.is_consistent());
         }
+    }
+
+    #[test]
+    fn boxes_are_turned_like_pixels() {
+        let stored = Pixels::new(7, 5, 1, (0..35).collect()).unwrap();
+        for exif in 1..=8 {
+            let orientation = Orientation::from_exif(exif).unwrap();
+            let turned = apply(stored.clone(), orientation);
+            let size = turned_size([7, 5], orientation);
+            assert_eq!(size, [turned.width, turned.height]);
+            let part = CropBox {
+                left: 1,
+                top: 2,
+                width: 3,
+                height: 2,
+            };
+            let from = stored_box(part, [7, 5], orientation);
+            let cut = apply(cut(&stored, from), orientation);
+            assert_eq!(cut, self::cut(&turned, part), "{exif}");
+            let covered = [from.left, from.top, from.width, from.height].map(i64::from);
+            assert_eq!(
+                turned_origin(covered, [7, 5], orientation),
+                [1, 2],
+                "{exif}"
+            );
+        }
+    }
+
+    fn cut(pixels: &Pixels, part: CropBox) -> Pixels {
+        let rows = part.top..part.top + part.height;
+        let data = rows.flat_map(|y| {
+            let start = (y * pixels.width + part.left) as usize;
+            pixels.data[start..start + part.width as usize].to_vec()
+        });
+        Pixels::new(part.width, part.height, 1, data.collect()).unwrap()
     }
 
     #[test]

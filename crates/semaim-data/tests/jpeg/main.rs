@@ -1,0 +1,467 @@
+//! The JPEG decoder against another one, parts against wholes, and damaged files.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failing test may panic"
+)]
+
+mod encoder;
+
+use std::sync::Arc;
+
+use encoder::{Options, encode};
+use semaim_data::{
+    Augment, CropBox, ImageError, ImageProblem, Need, OpenOptions, Part, Pixels, Scratch, Source,
+    Split, decode, open,
+};
+use semaim_random::{Draw, Purpose};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+
+const LIMIT: u64 = 1_000_000;
+
+/// Sampling of grey, 4:4:4, 4:2:2, 4:2:0, 4:4:0, 4:1:1 and 4:1:0.
+const SAMPLINGS: [Option<[usize; 2]>; 7] = [
+    None,
+    Some([1, 1]),
+    Some([2, 1]),
+    Some([2, 2]),
+    Some([1, 2]),
+    Some([4, 1]),
+    Some([4, 2]),
+];
+
+const SIZES: [[usize; 2]; 9] = [
+    [1, 1],
+    [7, 5],
+    [8, 8],
+    [16, 16],
+    [17, 33],
+    [64, 1],
+    [3, 50],
+    [100, 70],
+    [131, 97],
+];
+
+/// Waves of luma and colour with some grain, in YCbCr.
+fn picture(x: usize, y: usize) -> [f64; 3] {
+    let (fx, fy) = (x as f64, y as f64);
+    let grain = ((x * 7919 + y * 104_729) % 31) as f64 - 15.0;
+    [
+        128.0 + 70.0 * (fx / 9.0).sin() + 40.0 * (fy / 5.0).cos() + grain,
+        128.0 + 40.0 * (fx / 23.0 + fy / 31.0).sin(),
+        128.0 + 40.0 * (fx / 37.0 - fy / 19.0).cos(),
+    ]
+}
+
+/// Files written to a folder that is read as a source.
+fn source_of(files: &[Vec<u8>]) -> (tempfile::TempDir, Arc<dyn Source>) {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, bytes) in files.iter().enumerate() {
+        std::fs::write(folder.path().join(format!("{number:05}.jpg")), bytes).unwrap();
+    }
+    let path = folder.path().to_str().unwrap().to_owned();
+    let source = open(&path, Split::Train, &OpenOptions::default()).unwrap();
+    (folder, source)
+}
+
+fn part(
+    source: &dyn Source,
+    index: usize,
+    region: [u32; 4],
+    shrink: u32,
+) -> Result<Part, ImageError> {
+    let [left, top, width, height] = region;
+    let region = CropBox {
+        left,
+        top,
+        width,
+        height,
+    };
+    source.part(index, &|_| Need { region, shrink }, &mut Scratch::new())
+}
+
+fn cut(pixels: &Pixels, [left, top, width, height]: [u32; 4]) -> Pixels {
+    let channels = pixels.channels;
+    let mut data = Vec::new();
+    for y in top..top + height {
+        let start = (y * pixels.width + left) as usize * channels;
+        data.extend(&pixels.data[start..start + width as usize * channels]);
+    }
+    Pixels::new(width, height, channels, data).unwrap()
+}
+
+/// Boxes inside an image: all of it, its corners, single pixels and random ones.
+fn boxes(width: u32, height: u32, draw: &mut Draw) -> Vec<[u32; 4]> {
+    let mut boxes = vec![
+        [0, 0, width, height],
+        [0, 0, 1, 1],
+        [width - 1, height - 1, 1, 1],
+        [
+            width / 2,
+            height / 2,
+            width - width / 2,
+            height - height / 2,
+        ],
+    ];
+    for _ in 0..8 {
+        let side = |draw: &mut Draw, whole: u32| {
+            let len = 1 + draw.below(u64::from(whole)) as u32;
+            (draw.below(u64::from(whole - len) + 1) as u32, len)
+        };
+        let (left, box_width) = side(draw, width);
+        let (top, box_height) = side(draw, height);
+        boxes.push([left, top, box_width, box_height]);
+    }
+    boxes
+}
+
+fn draw() -> Draw {
+    Draw::new(1, 2, 3, Purpose::Crop)
+}
+
+#[test]
+fn pictures_are_those_of_another_decoder() {
+    for sampling in SAMPLINGS {
+        for size in SIZES {
+            for (step, slope, restart) in [(1, 0, 0), (3, 2, 3), (16, 8, 1)] {
+                let options = Options {
+                    size,
+                    sampling,
+                    step,
+                    slope,
+                    restart,
+                    ..Options::default()
+                };
+                let bytes = encode(&options, picture);
+                let ours = decode(&bytes, 3, LIMIT).unwrap();
+                let mut decoder = JpegDecoder::new(ZCursor::new(&bytes));
+                let theirs = decoder.decode().unwrap();
+                // The other decoder, too, makes three equal samples of a grey one.
+                assert_eq!(ours.data.len(), theirs.len());
+                let pairs = ours.data.iter().zip(&theirs);
+                let differences: Vec<u8> = pairs.map(|(a, b)| a.abs_diff(*b)).collect();
+                let large = differences.iter().filter(|&&d| d > 3).count();
+                let worst = differences.iter().max().unwrap();
+                let sum: f64 = differences.iter().map(|&d| f64::from(d)).sum();
+                let mean = sum / differences.len() as f64;
+                // Mixing samples of colour rounds in another way, twice where both sides are halved.
+                assert!(*worst <= 6, "{options:?}: off by {worst}");
+                assert!(
+                    50 * large <= differences.len(),
+                    "{options:?}: {large} off by more than 3"
+                );
+                assert!(mean < 0.7, "{options:?}: {mean} on average");
+            }
+        }
+    }
+}
+
+#[test]
+fn regions_are_cuts_of_wholes() {
+    let mut draw = draw();
+    for sampling in SAMPLINGS {
+        let files: Vec<Vec<u8>> = SIZES
+            .iter()
+            .map(|&size| {
+                let options = Options {
+                    size,
+                    sampling,
+                    restart: (size[0] % 3) as u16,
+                    ..Options::default()
+                };
+                encode(&options, picture)
+            })
+            .collect();
+        let (_folder, source) = source_of(&files);
+        for (index, size) in SIZES.iter().enumerate() {
+            let whole = source.image(index).unwrap();
+            for region in boxes(whole.width, whole.height, &mut draw) {
+                let part = part(&*source, index, region, 1).unwrap();
+                let what = format!("{sampling:?} {size:?} {region:?}");
+                // Exactly what was asked for: that it is not more shows which decoder was at work.
+                assert_eq!(part.pixels, cut(&whole, region), "{what}");
+                assert_eq!(part.origin, [region[0], region[1]].map(i64::from), "{what}");
+                assert_eq!(part.size, [whole.width, whole.height]);
+                assert_eq!(part.shrink, 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn orientations_are_applied_to_regions() {
+    let mut draw = draw();
+    let files: Vec<Vec<u8>> = (1..=8)
+        .map(|orientation| {
+            let options = Options {
+                size: [45, 30],
+                sampling: Some([2, 2]),
+                orientation,
+                ..Options::default()
+            };
+            encode(&options, picture)
+        })
+        .collect();
+    let (_folder, source) = source_of(&files);
+    for index in 0..8 {
+        let whole = source.image(index).unwrap();
+        let turned = index >= 4;
+        let size = if turned { [30, 45] } else { [45, 30] };
+        assert_eq!([whole.width, whole.height], size);
+        for region in boxes(whole.width, whole.height, &mut draw) {
+            let part = part(&*source, index, region, 1).unwrap();
+            assert_eq!(part.pixels, cut(&whole, region), "{} {region:?}", index + 1);
+            assert_eq!(part.origin, [region[0], region[1]].map(i64::from));
+        }
+        for shrink in [2, 4, 8] {
+            for region in boxes(whole.width, whole.height, &mut draw) {
+                let part = part(&*source, index, region, shrink).unwrap();
+                assert_covers(&part, region, shrink);
+                assert_averages(&part, &whole, &format!("{} {region:?} {shrink}", index + 1));
+            }
+        }
+    }
+}
+
+/// Checks that a shrunk part covers a region, and no more than it must.
+fn assert_covers(part: &Part, [left, top, width, height]: [u32; 4], shrink: u32) {
+    assert_eq!(part.shrink, shrink);
+    let shrink = i64::from(shrink);
+    let sides = [
+        (part.origin[0], part.pixels.width, left, width),
+        (part.origin[1], part.pixels.height, top, height),
+    ];
+    for (origin, pixels, start, len) in sides {
+        let (start, end) = (i64::from(start), i64::from(start + len));
+        let reached = origin + i64::from(pixels) * shrink;
+        assert!(origin <= start && origin > start - shrink);
+        assert!(reached >= end && reached < end + shrink);
+    }
+}
+
+/// Checks that the pixels of a part are about the means of what they stand for, as far as that is inside the image.
+fn assert_averages(part: &Part, whole: &Pixels, what: &str) {
+    let shrink = part.shrink as usize;
+    let (mut sum, mut count) = (0.0, 0.0);
+    for y in 0..part.pixels.height as usize {
+        for x in 0..part.pixels.width as usize {
+            let left = part.origin[0] + (x * shrink) as i64;
+            let top = part.origin[1] + (y * shrink) as i64;
+            let inside = left >= 0
+                && top >= 0
+                && left as usize + shrink <= whole.width as usize
+                && top as usize + shrink <= whole.height as usize;
+            if !inside {
+                continue;
+            }
+            for channel in 0..3 {
+                let mut mean = 0.0;
+                for dy in 0..shrink {
+                    for dx in 0..shrink {
+                        let place = (top as usize + dy) * whole.width as usize + left as usize + dx;
+                        mean += f64::from(whole.data[place * 3 + channel]);
+                    }
+                }
+                mean /= (shrink * shrink) as f64;
+                let place = (y * part.pixels.width as usize + x) * 3 + channel;
+                let difference = f64::from(part.pixels.data[place]) - mean;
+                assert!(difference.abs() < 40.0, "{what}: off by {difference}");
+                sum += difference * difference;
+                count += 1.0;
+            }
+        }
+    }
+    // A few pixels have no average to speak of; the bound on each holds for them too.
+    if count >= 48.0 {
+        let error = f64::sqrt(sum / count);
+        // Colours that are kept at a quarter of the width are mixed across edges.
+        assert!(error < 14.0, "{what}: {error}");
+    }
+}
+
+#[test]
+fn shrunk_parts_are_averages() {
+    let mut draw = draw();
+    for sampling in SAMPLINGS {
+        let options = Options {
+            size: [131, 97],
+            sampling,
+            ..Options::default()
+        };
+        let (_folder, source) = source_of(&[encode(&options, picture)]);
+        let whole = source.image(0).unwrap();
+        for (most, shrink) in [(2, 2), (3, 2), (4, 4), (7, 4), (8, 8), (100, 8)] {
+            for region in boxes(131, 97, &mut draw) {
+                let part = part(&*source, 0, region, most).unwrap();
+                assert_covers(&part, region, shrink);
+                assert_averages(&part, &whole, &format!("{sampling:?} {region:?} {most}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn views_of_parts_are_those_of_wholes() {
+    let options = Options {
+        size: [131, 97],
+        sampling: Some([2, 2]),
+        orientation: 6,
+        ..Options::default()
+    };
+    let (_folder, source) = source_of(&[encode(&options, picture)]);
+    let whole = source.image(0).unwrap();
+    let mut scratch = Scratch::new();
+    // Larger than the crops, of about their size, and so much smaller that parts are shrunk.
+    for (side, tolerance) in [(150, 0.0), (60, 0.0), (16, 40.0)] {
+        let augment = Augment::new([side, side], 3);
+        let mut expected = vec![0.0; augment.view_len()];
+        let mut got = expected.clone();
+        for item in 0..30 {
+            augment
+                .training_view(&mut scratch, &whole, 1, 2, item, &mut expected)
+                .unwrap();
+            let need = |size| augment.training_need(size, 1, 2, item);
+            let part = source.part(0, &need, &mut scratch).unwrap();
+            augment
+                .training_view_of_part(&mut scratch, &part, 1, 2, item, &mut got)
+                .unwrap();
+            let tolerance = if part.shrink > 1 { tolerance } else { 0.0 };
+            assert_levels(&got, &expected, tolerance);
+        }
+        augment
+            .evaluation_view(&mut scratch, &whole, &mut expected)
+            .unwrap();
+        let part = source
+            .part(0, &|size| augment.evaluation_need(size), &mut scratch)
+            .unwrap();
+        assert!(part.pixels.width < whole.width && part.pixels.height < whole.height);
+        augment
+            .evaluation_view_of_part(&mut scratch, &part, &mut got)
+            .unwrap();
+        // Where the part starts may turn a rounding of the filter's weights.
+        assert_levels(&got, &expected, if part.shrink > 1 { 40.0 } else { 1.0 });
+    }
+}
+
+/// Checks that views differ by at most so many of 255 levels.
+fn assert_levels(got: &[f32], expected: &[f32], tolerance: f32) {
+    let differences = got.iter().zip(expected).map(|(a, b)| (a - b).abs());
+    let worst = differences.fold(0.0, f32::max) * 0.229 * 255.0;
+    assert!(worst <= tolerance + 0.01, "{worst} levels");
+}
+
+#[test]
+fn needs_outside_the_image_are_met_inside() {
+    let (_folder, source) = source_of(&[encode(&Options::default(), picture)]);
+    let far = part(&*source, 0, [1000, 1000, 5, 5], 1).unwrap();
+    assert_eq!((far.pixels.width, far.pixels.height), (1, 1));
+    let large = part(&*source, 0, [60, 40, u32::MAX, u32::MAX], 1).unwrap();
+    assert_eq!((large.pixels.width, large.pixels.height), (4, 8));
+    let none = part(&*source, 0, [0, 0, 0, 0], 0).unwrap();
+    assert_eq!((none.pixels.width, none.pixels.height), (1, 1));
+}
+
+#[test]
+fn damage_is_told_where_it_is_met() {
+    let options = Options {
+        size: [64, 64],
+        restart: 2,
+        ..Options::default()
+    };
+    let whole = encode(&options, picture);
+    // The markers of the last rows are lost.
+    let mut bytes = whole.clone();
+    let markers: Vec<usize> = bytes
+        .windows(2)
+        .enumerate()
+        .filter(|(_, pair)| pair[0] == 0xFF && (0xD0..=0xD7).contains(&pair[1]))
+        .map(|(place, _)| place)
+        .collect();
+    assert_eq!(markers.len(), 31);
+    for &marker in &markers[28..] {
+        bytes[marker] = 0x55;
+    }
+    let (_folder, source) = source_of(&[bytes, whole[..whole.len() - 2].to_vec()]);
+    // Above the damage only the part is decoded; with it, the other decoder decides and gives all or nothing.
+    let above = part(&*source, 0, [0, 0, 64, 40], 1).unwrap();
+    assert_eq!(above.pixels.height, 40);
+    if let Ok(part) = part(&*source, 0, [0, 0, 64, 64], 1) {
+        assert_eq!((part.pixels.width, part.pixels.height), (64, 64));
+    }
+    // What has no end is refused, whatever part is asked for.
+    let error = part(&*source, 1, [0, 0, 8, 8], 1).unwrap_err();
+    assert!(error.to_string().contains("cut off"), "{error}");
+}
+
+#[test]
+fn mutated_files_never_panic() {
+    let mut draw = draw();
+    let mut files = Vec::new();
+    for round in 0..600 {
+        let options = Options {
+            size: SIZES[round % SIZES.len()],
+            sampling: SAMPLINGS[round % SAMPLINGS.len()],
+            step: 4,
+            slope: (round % 3) as u8,
+            restart: (round % 5) as u16,
+            orientation: (round % 9) as u8,
+        };
+        let mut bytes = encode(&options, picture);
+        for _ in 0..=draw.below(4) {
+            let place = draw.below(bytes.len() as u64) as usize;
+            match draw.below(4) {
+                0 => bytes[place] = draw.below(256) as u8,
+                1 => bytes[place] ^= 1 << draw.below(8),
+                2 => {
+                    drop(bytes.drain(place..(place + 1 + draw.below(8) as usize).min(bytes.len())))
+                }
+                _ => bytes.insert(place, [0xFF, 0, 0xD9, 0xD0][draw.below(4) as usize]),
+            }
+        }
+        files.push(bytes);
+    }
+    let (_folder, source) = source_of(&files);
+    let mut scratch = Scratch::new();
+    let mut whole = 0;
+    for (index, bytes) in files.iter().enumerate() {
+        let outcome = decode(bytes, 3, LIMIT);
+        whole += usize::from(outcome.is_ok());
+        assert_no_panic(outcome.map(|pixels| assert!(pixels.is_consistent())));
+        for shrink in [1, 2, 4, 8] {
+            let region = |size: [u32; 2]| CropBox {
+                left: size[0] / 4,
+                top: size[1] / 3,
+                width: size[0] / 2 + 1,
+                height: size[1] / 2 + 1,
+            };
+            let need = |size| Need {
+                region: region(size),
+                shrink,
+            };
+            // The same buffers for all: nothing may depend on what is left in them.
+            let part = source.part(index, &need, &mut scratch);
+            let fresh = source.part(index, &need, &mut Scratch::new());
+            match (part, fresh) {
+                (Ok(part), Ok(fresh)) => {
+                    assert!(part.pixels.is_consistent());
+                    assert_eq!(part, fresh, "{index}");
+                }
+                (Err(error), Err(_)) => assert_no_panic(Err(error.problem)),
+                _ => panic!("{index}: it depends on what was decoded before"),
+            }
+        }
+    }
+    // Both ways are taken often.
+    assert!((100..500).contains(&whole), "{whole}");
+}
+
+fn assert_no_panic(outcome: Result<(), ImageProblem>) {
+    if let Err(error) = outcome {
+        assert!(
+            !matches!(error, ImageProblem::DecoderPanic { .. }),
+            "{error}"
+        );
+    }
+}
