@@ -35,11 +35,6 @@ impl TrainingBar {
         }
     }
 
-    /// What is done between two steps.
-    pub(crate) fn doing(&self, what: &'static str) {
-        self.bar.set_message(what);
-    }
-
     /// The run is over.
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
@@ -83,6 +78,10 @@ impl Observer for TrainingBar {
         if progress.step == progress.total_steps {
             self.clear();
         }
+    }
+
+    fn doing(&mut self, what: &'static str) {
+        self.bar.set_message(what);
     }
 
     /// Above the bar; on standard error when standard output is for a program.

@@ -10,6 +10,7 @@ mod device;
 mod dry_run;
 mod embed;
 mod encoder;
+mod evaluations;
 mod exit;
 mod finetune;
 mod knn;
@@ -18,7 +19,7 @@ mod pictures;
 mod predict;
 mod pretrain;
 mod probe;
-mod progress;
+
 mod recipes;
 mod sides;
 mod warnings;

@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 
 use crate::args::PretrainArgs;
 use crate::bar::TrainingBar;
+use crate::evaluations::{Evaluations, KNN_TOP1};
 use crate::exit::{Exit, STOPPED};
-use crate::progress::{Console, KNN_TOP1};
 use crate::{device, dry_run, layers, recipes};
 
 /// The recipe for those who name neither recipe, configuration nor images.
@@ -68,20 +68,20 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         count => pictures.at_most(count),
     };
     let has_labels = labelled.is_some();
-    let mut console = Console {
+    let mut evaluations = Evaluations {
         config: &config,
         run: &run,
         device: &device,
         labelled,
         pictures,
-        bar: TrainingBar::new(stop, args.json),
     };
-    console.say(&format!("{}; into {}", source.describe(), out.display()));
+    let mut bar = TrainingBar::new(stop, args.json);
+    bar.say(&format!("{}; into {}", source.describe(), out.display()));
     if !has_labels {
-        console.say("no labels, so no kNN; --eval-data names labelled images");
+        bar.say("no labels, so no kNN; --eval-data names labelled images");
     }
     let start = Instant::now();
-    let ending = pretrain(&config, source, &run, &device, &mut console)?;
+    let ending = pretrain(&config, source, &run, &device, &mut bar, &mut evaluations)?;
     let summary = Summary::of(&run, start.elapsed().as_secs_f64())?;
     if args.json {
         println!("{}", summary.json(&run, ending));

@@ -21,7 +21,7 @@ use semaim_train::optimiser::Optimiser;
 use semaim_train::run_dir::RunDir;
 use semaim_train::state::{Counts, TrainState};
 use semaim_train::trainer::{Ending, Images, train};
-use semaim_train::watch::Observer;
+use semaim_train::watch::{Observer, Watch};
 
 use crate::classify::{Classification, ClassifyError};
 use crate::labelled::{LabelledError, LabelledSets};
@@ -166,7 +166,7 @@ pub fn finetune(
         classes: &classes,
         device,
     };
-    let mut watcher = Evaluating {
+    let mut evaluator = Evaluating {
         config,
         encoder: &encoder,
         classes: &classes,
@@ -174,14 +174,17 @@ pub fn finetune(
         augment: &augment,
         run,
         device,
-        observer,
     };
     let images = Images {
         source: sets.bank.as_source(),
         augment: augment.clone(),
     };
     let settings = config.run();
-    let ending = train(&task, fresh, &settings, images, run, device, &mut watcher)?;
+    let watch = Watch {
+        observer,
+        evaluator: &mut evaluator,
+    };
+    let ending = train(&task, fresh, &settings, images, run, device, watch)?;
     Ok((ending, read_results(run)?))
 }
 

@@ -23,21 +23,22 @@ use crate::run_dir::RunDir;
 use crate::state::{Counts, TrainState};
 use crate::task::{Part, Task, images};
 use crate::trainer::{Ending, Images, train};
-use crate::watch::Watcher;
+use crate::watch::{Evaluator, Observer, Watch};
 
 /// Pre-trains in a run directory, from its newest checkpoint if it has one.
 ///
 /// # Errors
 /// [`TrainError`]; whatever was saved before stays.
-pub fn pretrain<W>(
+pub fn pretrain<E>(
     config: &PretrainConfig,
     source: Arc<dyn Source>,
     run: &RunDir,
     device: &Device,
-    watcher: &mut W,
+    observer: &mut dyn Observer,
+    evaluator: &mut E,
 ) -> Result<Ending, TrainError>
 where
-    W: Watcher<Semaim> + Watcher<Mae>,
+    E: Evaluator<Semaim> + Evaluator<Mae>,
 {
     let images = Images {
         source,
@@ -57,7 +58,11 @@ where
                 device,
             };
             let fresh = fresh(config, model);
-            train(&task, fresh, &settings, images, run, device, watcher)
+            let watch = Watch {
+                observer,
+                evaluator,
+            };
+            train(&task, fresh, &settings, images, run, device, watch)
         }
         Method::Mae => {
             let model = config
@@ -69,7 +74,11 @@ where
                 device,
             };
             let fresh = fresh(config, model);
-            train(&task, fresh, &settings, images, run, device, watcher)
+            let watch = Watch {
+                observer,
+                evaluator,
+            };
+            train(&task, fresh, &settings, images, run, device, watch)
         }
     }
 }

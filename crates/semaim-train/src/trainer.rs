@@ -19,7 +19,7 @@ use crate::run_dir::RunDir;
 use crate::schedule::{LearningRate, ema_decay};
 use crate::state::TrainState;
 use crate::task::{Part, Task};
-use crate::watch::{Progress, StepReport, Watcher};
+use crate::watch::{Progress, StepReport, Watch};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,9 +63,9 @@ pub fn train<T: Task>(
     images: Images,
     run: &RunDir,
     device: &Device,
-    watcher: &mut dyn Watcher<T::Model>,
+    watch: Watch<'_, T::Model>,
 ) -> Result<Ending, TrainError> {
-    Trainer::new(task, fresh, settings, images, run, device)?.run(watcher)
+    Trainer::new(task, fresh, settings, images, run, device)?.run(watch)
 }
 
 struct Trainer<'a, T: Task> {
@@ -155,15 +155,20 @@ impl<'a, T: Task> Trainer<'a, T> {
         TrainingLoader::start(source, augment, options, from)
     }
 
-    fn run(mut self, watcher: &mut dyn Watcher<T::Model>) -> Result<Ending, TrainError> {
+    fn run(mut self, watch: Watch<'_, T::Model>) -> Result<Ending, TrainError> {
+        let Watch {
+            observer,
+            evaluator,
+        } = watch;
         if self.progress().step >= self.progress().total_steps {
             // A kill between the last checkpoint and the export leaves that to be done.
             self.task.export(self.run, &self.state)?;
             return Ok(Ending::AlreadyFinished);
         }
-        watcher.started(self.progress());
+        observer.started(self.progress());
         if !self.resumed {
-            watcher.evaluate(&self.state.model, self.progress(), &mut self.log)?;
+            let progress = self.progress();
+            evaluator.evaluate(&self.state.model, progress, &mut self.log, observer)?;
         }
         let mut loader = self.loader();
         let mut window = Window::default();
@@ -176,13 +181,13 @@ impl<'a, T: Task> Trainer<'a, T> {
             last_step = Instant::now();
             self.count_bad(&report)?;
             self.note(&report, &mut window)?;
-            watcher.stepped(&report);
-            let stop = watcher.stop_requested();
+            observer.stepped(&report);
+            let stop = observer.stop_requested();
             let progress = self.progress();
             let finished = progress.step == progress.total_steps;
             // Before saving: what is saved has been looked at, also when a kill comes in between.
             if finished || (self.is_time_to_evaluate() && !stop) {
-                watcher.evaluate(&self.state.model, progress, &mut self.log)?;
+                evaluator.evaluate(&self.state.model, progress, &mut self.log, observer)?;
                 last_step = Instant::now();
             }
             if stop || self.is_time_to_save(last_save) {

@@ -52,14 +52,16 @@ pub trait Observer {
     fn started(&mut self, progress: Progress);
     /// A step was taken.
     fn stepped(&mut self, report: &StepReport);
+    /// What is done between two steps.
+    fn doing(&mut self, what: &'static str);
     /// A line worth reading.
     fn say(&mut self, line: &str);
     /// Whether the run should save and stop after this step.
     fn stop_requested(&self) -> bool;
 }
 
-/// An observer that also evaluates what is trained.
-pub trait Watcher<M>: Observer {
+/// What is measured of a model while it is trained.
+pub trait Evaluator<M> {
     /// Time to look at the model: before the first step, every so many epochs, and after the last step.
     ///
     /// # Errors
@@ -69,5 +71,30 @@ pub trait Watcher<M>: Observer {
         model: &M,
         progress: Progress,
         log: &mut RunLog,
+        observer: &mut dyn Observer,
     ) -> Result<(), TrainError>;
+}
+
+/// Measures nothing: that comes after the run.
+#[derive(Clone, Copy, Debug)]
+pub struct Unevaluated;
+
+impl<M> Evaluator<M> for Unevaluated {
+    fn evaluate(
+        &mut self,
+        _: &M,
+        _: Progress,
+        _: &mut RunLog,
+        _: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        Ok(())
+    }
+}
+
+/// Who looks on at a run, and what is measured in it.
+pub struct Watch<'a, M> {
+    /// Who looks on.
+    pub observer: &'a mut dyn Observer,
+    /// What is measured.
+    pub evaluator: &'a mut dyn Evaluator<M>,
 }

@@ -11,11 +11,10 @@ use semaim_checkpoint::encoder::{Encoder, write_encoder};
 use semaim_data::{Augment, Split, open};
 use semaim_train::config::PretrainConfig;
 use semaim_train::error::TrainError;
-use semaim_train::log::RunLog;
 use semaim_train::pretrain::pretrain;
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{self, steps_per_epoch};
-use semaim_train::watch::{Observer, Progress, StepReport, Watcher};
+use semaim_train::watch::{Observer, Unevaluated};
 use serde::{Deserialize, Serialize};
 
 use super::config::{CompareConfig, Evaluation, Variant};
@@ -230,8 +229,7 @@ impl Cell {
         record.steps =
             steps_per_epoch(config.train.batch_size, source.len())? * config.train.epochs;
         let run = RunDir::open(&folder, config)?;
-        let mut watcher = Unevaluated { observer };
-        match pretrain(config, source, &run, device, &mut watcher)? {
+        match pretrain(config, source, &run, device, observer, &mut Unevaluated)? {
             trainer::Ending::Stopped => Ok(Ending::Stopped),
             trainer::Ending::Finished | trainer::Ending::AlreadyFinished => Ok(Ending::Finished),
         }
@@ -311,34 +309,5 @@ impl Cell {
             Err(_) if observer.stop_requested() => Ok(None),
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-/// Looks on without evaluating: that comes after.
-struct Unevaluated<'a> {
-    observer: &'a mut dyn Observer,
-}
-
-impl Observer for Unevaluated<'_> {
-    fn started(&mut self, progress: Progress) {
-        self.observer.started(progress);
-    }
-
-    fn stepped(&mut self, report: &StepReport) {
-        self.observer.stepped(report);
-    }
-
-    fn say(&mut self, line: &str) {
-        self.observer.say(line);
-    }
-
-    fn stop_requested(&self) -> bool {
-        self.observer.stop_requested()
-    }
-}
-
-impl<M> Watcher<M> for Unevaluated<'_> {
-    fn evaluate(&mut self, _: &M, _: Progress, _: &mut RunLog) -> Result<(), TrainError> {
-        Ok(())
     }
 }

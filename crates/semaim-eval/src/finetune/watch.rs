@@ -8,7 +8,7 @@ use semaim_data::Augment;
 use semaim_train::error::TrainError;
 use semaim_train::log::RunLog;
 use semaim_train::run_dir::RunDir;
-use semaim_train::watch::{Observer, Progress, StepReport, Watcher};
+use semaim_train::watch::{Evaluator, Observer, Progress};
 
 use super::config::FinetuneConfig;
 use super::task::file;
@@ -25,33 +25,15 @@ pub(super) struct Evaluating<'a> {
     pub(super) augment: &'a Augment,
     pub(super) run: &'a RunDir,
     pub(super) device: &'a Device,
-    pub(super) observer: &'a mut dyn Observer,
 }
 
-impl Observer for Evaluating<'_> {
-    fn started(&mut self, progress: Progress) {
-        self.observer.started(progress);
-    }
-
-    fn stepped(&mut self, report: &StepReport) {
-        self.observer.stepped(report);
-    }
-
-    fn say(&mut self, line: &str) {
-        self.observer.say(line);
-    }
-
-    fn stop_requested(&self) -> bool {
-        self.observer.stop_requested()
-    }
-}
-
-impl Watcher<Classifier> for Evaluating<'_> {
+impl Evaluator<Classifier> for Evaluating<'_> {
     fn evaluate(
         &mut self,
         model: &Classifier,
         progress: Progress,
         log: &mut RunLog,
+        observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         if progress.step == 0 {
             // A head of zeros has nothing to show.
@@ -79,7 +61,7 @@ impl Watcher<Classifier> for Evaluating<'_> {
         let accuracy = now.classification.accuracy;
         let scalars = [("eval/top1", accuracy.top1), ("eval/top5", accuracy.top5)];
         log.scalars(progress.step, progress.epoch(), &scalars)?;
-        self.observer.say(&format!(
+        observer.say(&format!(
             "epoch {:>5.1}  top-1 {:.2} %  top-5 {:.2} %",
             progress.epoch(),
             100.0 * accuracy.top1,

@@ -25,7 +25,7 @@ use semaim_train::sgd::Sgd;
 use semaim_train::state::{Counts, TrainState};
 use semaim_train::task::{Part as Batched, Task, images};
 use semaim_train::trainer::{Ending, Images, train};
-use semaim_train::watch::{Observer, Progress, StepReport, Watcher};
+use semaim_train::watch::{Evaluator, Observer, Progress, Watch};
 use serde::{Deserialize, Serialize};
 
 use super::head::{HeadKind, HeadSize, Heads};
@@ -189,12 +189,13 @@ pub fn online_probe(
     };
     let mut settings = probe.run();
     settings.train.batch_size = options.batch_size.min(kept.items.len());
-    let mut watcher = Collecting {
+    let mut collecting = Collecting { last: None };
+    let watch = Watch {
         observer,
-        last: None,
+        evaluator: &mut collecting,
     };
-    let ending = train(&task, fresh, &settings, images, run, device, &mut watcher)?;
-    let heads = match (ending, watcher.last) {
+    let ending = train(&task, fresh, &settings, images, run, device, watch)?;
+    let heads = match (ending, collecting.last) {
         (Ending::Stopped, _) => return Err(OnlineError::Stopped),
         (_, Some(heads)) => heads,
         (_, None) => {
@@ -443,36 +444,18 @@ impl Task for Probing<'_> {
     }
 }
 
-/// Looks on and keeps the heads of the end.
-struct Collecting<'a> {
-    observer: &'a mut dyn Observer,
+/// Keeps the heads of the end.
+struct Collecting {
     last: Option<Heads>,
 }
 
-impl Observer for Collecting<'_> {
-    fn started(&mut self, progress: Progress) {
-        self.observer.started(progress);
-    }
-
-    fn stepped(&mut self, report: &StepReport) {
-        self.observer.stepped(report);
-    }
-
-    fn say(&mut self, line: &str) {
-        self.observer.say(line);
-    }
-
-    fn stop_requested(&self) -> bool {
-        self.observer.stop_requested()
-    }
-}
-
-impl Watcher<Heads> for Collecting<'_> {
+impl Evaluator<Heads> for Collecting {
     fn evaluate(
         &mut self,
         model: &Heads,
         progress: Progress,
         _: &mut RunLog,
+        _: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         if progress.step == progress.total_steps {
             self.last = Some(model.clone());

@@ -1,4 +1,4 @@
-//! Looking on at a pre-training run: progress, kNN and pictures.
+//! What is measured of a pre-training run: kNN and pictures.
 
 use burn::tensor::Device;
 use semaim::pretrained::Pretrained;
@@ -11,17 +11,16 @@ use semaim_train::config::PretrainConfig;
 use semaim_train::error::TrainError;
 use semaim_train::log::RunLog;
 use semaim_train::run_dir::RunDir;
-use semaim_train::watch::{Observer, Progress, StepReport, Watcher};
+use semaim_train::watch::{Evaluator, Observer, Progress};
 
-use crate::bar::TrainingBar;
 use crate::pictures::orders_png;
 
 /// Names of the kNN entries in the log.
 pub(crate) const KNN_TOP1: &str = "eval/knn_top1";
 const KNN_TOP5: &str = "eval/knn_top5";
 
-/// Looks on for the command line.
-pub(crate) struct Console<'a> {
+/// Measures for the command line.
+pub(crate) struct Evaluations<'a> {
     pub(crate) config: &'a PretrainConfig,
     pub(crate) run: &'a RunDir,
     pub(crate) device: &'a Device,
@@ -29,10 +28,9 @@ pub(crate) struct Console<'a> {
     pub(crate) labelled: Option<LabelledSets>,
     /// Images for the picture.
     pub(crate) pictures: Part,
-    pub(crate) bar: TrainingBar,
 }
 
-impl Console<'_> {
+impl Evaluations<'_> {
     fn embed<M: Pretrained>(&self, model: &M, part: &Part) -> Result<Embeddings, EmbedError> {
         let options = EmbedOptions {
             representation: self.config.eval.feature.into(),
@@ -106,38 +104,21 @@ fn failed_at(
     }
 }
 
-impl Observer for Console<'_> {
-    fn started(&mut self, progress: Progress) {
-        self.bar.started(progress);
-    }
-
-    fn stepped(&mut self, report: &StepReport) {
-        self.bar.stepped(report);
-    }
-
-    fn say(&mut self, line: &str) {
-        self.bar.say(line);
-    }
-
-    fn stop_requested(&self) -> bool {
-        self.bar.stop_requested()
-    }
-}
-
-impl<M: Pretrained> Watcher<M> for Console<'_> {
+impl<M: Pretrained> Evaluator<M> for Evaluations<'_> {
     fn evaluate(
         &mut self,
         model: &M,
         progress: Progress,
         log: &mut RunLog,
+        observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         let failed = failed_at(progress);
         if let Some(sets) = &self.labelled {
-            self.bar.doing("kNN");
+            observer.doing("kNN");
             let accuracy = self.knn(model, sets).map_err(failed)?;
             let scalars = [(KNN_TOP1, accuracy.top1), (KNN_TOP5, accuracy.top5)];
             log.scalars(progress.step, progress.epoch(), &scalars)?;
-            self.say(&format!(
+            observer.say(&format!(
                 "epoch {:>5.1}  kNN top-1 {:.1} %  top-5 {:.1} %",
                 progress.epoch(),
                 100.0 * accuracy.top1,
@@ -145,7 +126,7 @@ impl<M: Pretrained> Watcher<M> for Console<'_> {
             ));
         }
         if !self.pictures.items.is_empty() {
-            self.bar.doing("picture");
+            observer.doing("picture");
             self.picture(model, progress, log)?;
         }
         Ok(())
