@@ -82,9 +82,10 @@ fn summary(matrix: &ConfusionMatrix) -> String {
     }
 }
 
-/// One decimal, cut rather than rounded, so that only all is 100 %.
+/// One decimal, rounded as the program prints it, but only all is 100 %.
 fn percent(share: f64) -> String {
-    format!("{:.1} %", (share * 1000.0 + 1e-9).floor() / 10.0)
+    let most = if share < 1.0 { 99.9 } else { 100.0 };
+    format!("{:.1} %", (100.0 * share).min(most))
 }
 
 /// The cells of a true class.
@@ -300,6 +301,7 @@ mod tests {
         assert_eq!(percent(0.9999), "99.9 %");
         assert_eq!(percent(0.0), "0.0 %");
         assert_eq!(percent(0.29), "29.0 %");
+        assert_eq!(percent(44.0 / 49.0), "89.8 %");
     }
 
     #[test]
