@@ -13,7 +13,7 @@ use semaim::parameters::{WeightError, weights, with_weights};
 use semaim::vit::Vit;
 use serde::{Deserialize, Serialize};
 
-use crate::tensors::{TensorFile, TensorFileError};
+use crate::tensors::{TensorFile, TensorFileError, checksum};
 
 /// The metadata key under which an encoder's sizes stand.
 const SIZES: &str = "semaim.vit";
@@ -177,6 +177,14 @@ impl Encoder {
 }
 
 impl Encoder {
+    /// A checksum over the names, shapes and values of all weights.
+    ///
+    /// # Errors
+    /// [`EncoderError::Weights`] when the backend fails.
+    pub fn checksum(&self) -> Result<String, EncoderError> {
+        Ok(checksum(weights(&self.vit)?.iter()))
+    }
+
     /// The same encoder with the weights that a run's checkpoint holds under `prefix`.
     ///
     /// # Errors

@@ -161,7 +161,7 @@ fn bytes(values: &[f32]) -> Vec<u8> {
 }
 
 /// Over names, shapes and values, so that a bit flipped anywhere shows.
-fn checksum<'a>(weights: impl Iterator<Item = (&'a String, &'a Weight)>) -> String {
+pub(crate) fn checksum<'a>(weights: impl Iterator<Item = (&'a String, &'a Weight)>) -> String {
     let sum = weights.fold(0, |sum, (name, weight)| {
         let head = format!("{name}\0{:?}\0", weight.shape);
         let sum = crc32c::crc32c_append(sum, head.as_bytes());

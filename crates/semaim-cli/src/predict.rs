@@ -55,6 +55,8 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
         std: classifier.std.clone(),
         ..Augment::new(config.image_size, config.channels)
     };
+    // There are no more answers than classes.
+    let top = (args.top as usize).min(classifier.classes.len());
     let failed = |error: io::Error| Exit::user(format!("writing predictions: {error}"));
     let target: Box<dyn Write> = match &args.out {
         Some(path) => Box::new(
@@ -65,7 +67,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
     };
     let mut target = BufWriter::new(target);
     if let Form::Csv = form {
-        let columns: Vec<String> = (1..=args.top)
+        let columns: Vec<String> = (1..=top)
             .map(|i| match i {
                 1 => ",class,probability".to_string(),
                 i => format!(",class_{i},probability_{i}"),
@@ -81,7 +83,6 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
         for bad in &answers.bad {
             bar.suspend(|| eprintln!("left out {}: {}", bad.name, bad.error));
         }
-        let top = args.top as usize;
         write(
             &mut target,
             form,

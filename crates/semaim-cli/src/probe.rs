@@ -62,6 +62,7 @@ fn on_images(
         representation: args.feature.representation(),
         augment: args.augment,
         options,
+        encoder: loaded.encoder.checksum().map_err(Exit::ours)?,
         workers: args.encoder.workers as usize,
     };
     let run = RunDir::open(&args.out, &config)?;

@@ -133,10 +133,13 @@ impl LabelledSets {
         };
         let bank = open(&data.path, Split::Train, options)?;
         let queries = open(spec, Split::Eval, &evaluation(data, options))?;
+        let unlabelled = if is_labelled(&*bank) {
+            spec.to_string()
+        } else {
+            data.path.clone()
+        };
         let sets = Self::divide(bank, queries, seed)?;
-        let sets = sets.ok_or_else(|| LabelledError::Unlabelled {
-            name: data.path.clone(),
-        })?;
+        let sets = sets.ok_or(LabelledError::Unlabelled { name: unlabelled })?;
         sets.check_for_training()?;
         Ok(sets)
     }
@@ -281,7 +284,7 @@ impl Part {
 }
 
 fn is_labelled(source: &dyn Source) -> bool {
-    !source.is_empty() && source.label(0).is_some()
+    (0..source.len()).any(|item| source.label(item).is_some())
 }
 
 fn same(a: &dyn Source, b: &dyn Source) -> bool {

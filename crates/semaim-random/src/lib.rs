@@ -48,6 +48,8 @@ pub enum Purpose {
     Erase = 11,
     /// How the images of a batch are mixed with each other; the item is the number of the batch.
     Mix = 12,
+    /// Training images that a probe chooses its settings with.
+    HoldBack = 13,
 }
 
 /// A stream of random numbers with an address.

@@ -186,7 +186,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             let progress = self.progress();
             let finished = progress.step == progress.total_steps;
             // Before saving: what is saved has been looked at, also when a kill comes in between.
-            if finished || (self.is_time_to_evaluate() && !stop) {
+            if finished || self.is_time_to_evaluate() {
                 evaluator.evaluate(&self.state.model, progress, &mut self.log, observer)?;
                 last_step = Instant::now();
             }

@@ -88,6 +88,11 @@ fn fine_tuning_learns_colours_and_predicts_them() {
     assert_eq!(text.lines().count(), 40);
     let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     assert_eq!(first["classes"].as_array().unwrap().len(), 2);
+    let mut many = semaim(&predict);
+    many.args(["--top", "9"]);
+    for line in succeed(many).stdout.lines() {
+        assert_eq!(line.split(',').count(), 5, "{line}");
+    }
     let mut wrong = semaim(&predict);
     wrong.args(["--out", "answers.txt"]);
     refuse(wrong, &["answers.txt", ".jsonl"]);
@@ -199,6 +204,9 @@ fn what_cannot_be_fine_tuned_is_refused_before_any_work() {
     let list = folder_of("list.txt");
     fs::write(&list, "other/train/red/0.bmp 0\nother/train/red/1.bmp\n").unwrap();
     refuse(on(&list, &[]), &[]);
+    let labelled = data(folder.path());
+    let unlabelled = ["--eval-data", path(&flat)];
+    refuse(on(&labelled, &unlabelled), &["other/train/red", "labels"]);
     let good = data(folder.path());
     refuse(
         on(&good, &["--set", "encoder.image_size=[25,24]"]),
@@ -257,6 +265,44 @@ fn probes_on_changing_views_resume_and_tell_colours_apart() {
         // What is finished is not trained again, and says the same.
         assert_eq!(first.stdout, succeed(semaim(&arguments)).stdout, "{name}");
     }
+}
+
+#[test]
+fn a_probe_on_images_of_one_set_holds_back_and_knows_its_encoder() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = trained(folder.path());
+    let data = folder.path().join("one");
+    coloured(&data, "", COLOURS, 40);
+    let out = folder.path().join("probe");
+    let command = |weights: &Path| {
+        let fixed = ["probe", "--weights", path(weights), "--data", path(&data)];
+        let more = [
+            "--augment",
+            "--epochs",
+            "4",
+            "--probe-batch-size",
+            "9",
+            "--json",
+        ];
+        semaim(&[&fixed[..], &more, &["--out", path(&out)]].concat())
+    };
+    let found = json(&succeed(command(&encoder)));
+    let (trained_on, tested) = (&found["trained_on"], &found["tested_on"]);
+    let sum = trained_on.as_u64().unwrap() + tested.as_u64().unwrap();
+    // About a tenth of what is not tested chooses.
+    assert!((66..80).contains(&sum), "{found}");
+    // Another encoder under the same name is another probe; other workers are the same.
+    let mut again = command(&encoder);
+    again.args(["--workers", "3"]);
+    assert_eq!(json(&succeed(again)), found);
+    let other = folder.path().join("other");
+    succeed(crate::runner::pretrain(&other, &["--seed", "1"]));
+    fs::copy(
+        other.join("encoder.safetensors"),
+        encoder.join("encoder.safetensors"),
+    )
+    .unwrap();
+    refuse(command(&encoder), &["encoder", "another experiment"]);
 }
 
 #[test]

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::Device;
+use semaim::init::initialise;
+use semaim::vit::Vit;
 use semaim_checkpoint::atomic;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
 use semaim_data::{Augment, Split, open};
 use semaim_train::config::PretrainConfig;
-use semaim_train::error::TrainError;
 use semaim_train::pretrain::pretrain;
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{self, steps_per_epoch};
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::config::{CompareConfig, Evaluation, Variant};
 use super::{CompareError, Ending};
 use crate::embed::{EmbedOptions, embed};
-use crate::finetune::{finetune, prepare};
+use crate::finetune::{FinetuneError, finetune, prepare};
 use crate::knn::{Accuracy, knn};
 use crate::labelled::LabelledSets;
 use crate::probe::probe;
@@ -65,12 +66,16 @@ impl Cell {
         out: &Path,
     ) -> Result<Self, CompareError> {
         let pretrain = config.pretrain(variant, seed)?;
+        // How many threads prepare images changes nothing that is measured.
+        let mut common = config.clone();
+        common.pretrain.data.workers = 0;
+        common.finetune.data.workers = 0;
         let measured = CompareConfig {
             seeds: Vec::new(),
             variants: vec![variant.clone()],
             baseline: String::new(),
             evaluations: Vec::new(),
-            ..config.clone()
+            ..common
         };
         Ok(Self {
             variant: variant.clone(),
@@ -217,12 +222,10 @@ impl Cell {
                 path: folder,
                 message: error.to_string(),
             })?;
-            let model = config
-                .semaim()
-                .init(&config.target(None), config.seed, device)
-                .map_err(TrainError::from)?;
+            // Weights depend on seed and name alone: these are what every variant begins with.
+            let encoder = initialise(Vit::zeros(&config.model, device), config.seed);
             let Augment { mean, std, .. } = config.augment();
-            write_encoder(&self.encoder(), &model.encoder, &config.model, &mean, &std)?;
+            write_encoder(&self.encoder(), &encoder, &config.model, &mean, &std)?;
             return Ok(Ending::Finished);
         }
         let source = open(&config.data.path, Split::Train, &config.open_options())?;
@@ -306,7 +309,7 @@ impl Cell {
             Ok((trainer::Ending::Stopped, _)) => Ok(None),
             Ok((_, results)) => Ok(Some(results.last.classification.accuracy)),
             // Stopped before there was anything to read.
-            Err(_) if observer.stop_requested() => Ok(None),
+            Err(FinetuneError::Results { .. }) if observer.stop_requested() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

@@ -38,6 +38,8 @@ use crate::labelled::{LabelledSets, Part};
 const MOMENTUM: f64 = 0.9;
 /// Added to variances.
 const EPSILON: f32 = 1e-6;
+/// A cross-entropy that no head comes back from.
+const DIVERGED: f32 = 1e4;
 
 /// A probe trained on images instead of vectors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,7 +56,10 @@ pub struct OnlineProbe {
     pub augment: bool,
     /// Settings to choose from, passes and batches.
     pub options: ProbeOptions,
-    /// Threads that prepare images; 0: one per core.
+    /// Checksum of the encoder's weights: a probe does not go on with another encoder under the same name.
+    pub encoder: String,
+    /// Threads that prepare images; 0: one per core. They do not change what comes out.
+    #[serde(skip)]
     pub workers: usize,
 }
 
@@ -182,7 +187,10 @@ pub fn online_probe(
         optimiser: Optimiser::Sgd(Sgd::new(MOMENTUM, Grouping::Members(groups.collect()))),
         counts: Counts::default(),
     };
-    let task = Probing { frozen: &frozen };
+    let task = Probing {
+        frozen: &frozen,
+        run,
+    };
     let images = Images {
         source: Arc::new(Subset::new(Arc::clone(&kept.source), kept.items.clone())),
         augment: probe.views(encoder),
@@ -234,7 +242,7 @@ pub fn online_probe(
 /// Divides images into those to train on and those to choose with.
 fn hold_back(bank: &Part, options: &ProbeOptions) -> (Part, Part) {
     let held = |item: &u64| {
-        Draw::new(options.seed, 0, *item, Purpose::Split).below(options.held_back) == 0
+        Draw::new(options.seed, 0, *item, Purpose::HoldBack).below(options.held_back) == 0
     };
     let (held_back, kept): (Vec<u64>, Vec<u64>) = bank.items.iter().copied().partition(held);
     let part = |items| Part {
@@ -402,6 +410,7 @@ pub(super) fn ahead(logits: &[f32], label: usize) -> usize {
 
 struct Probing<'a> {
     frozen: &'a Frozen<'a>,
+    run: &'a RunDir,
 }
 
 impl Task for Probing<'_> {
@@ -428,14 +437,30 @@ impl Task for Probing<'_> {
             TensorData::new(labels, [count, 1]),
             &tokens.device(),
         );
-        // The sum over heads: each learns as if it were alone.
-        let losses = part.model.heads.iter().map(|head| {
-            let likelihood = activation::log_softmax(head.forward(tokens.clone()), 1);
-            likelihood.gather(1, labels.clone()).mean().neg()
-        });
-        losses
-            .reduce(|sum, loss| sum + loss)
-            .ok_or_else(|| TrainError::Internal("a probe without heads".into()))
+        let losses: Vec<Tensor<1>> = part
+            .model
+            .heads
+            .iter()
+            .map(|head| {
+                let likelihood = activation::log_softmax(head.forward(tokens.clone()), 1);
+                likelihood.gather(1, labels.clone()).mean().neg()
+            })
+            .collect();
+        let values: Vec<Tensor<1>> = losses.iter().map(|loss| loss.clone().inner()).collect();
+        let values = to_host("losses", Tensor::cat(values, 0))?.values;
+        // The sum over heads: each learns as if it were alone. One that has diverged, at a rate too large for it, learns no
+        // more, and does not take the others with it.
+        let learning = losses.into_iter().zip(values);
+        let learning = learning.filter(|(_, value)| *value < DIVERGED);
+        let sum = learning
+            .map(|(loss, _)| loss)
+            .reduce(|sum, loss| sum + loss);
+        sum.ok_or(TrainError::NotFinite {
+            step: part.state.counts.step + 1,
+            what: "loss of every head",
+            value: f64::NAN,
+            saved: self.run.checkpoints(),
+        })
     }
 
     fn export(&self, _: &RunDir, _: &TrainState<Heads>) -> Result<(), TrainError> {
