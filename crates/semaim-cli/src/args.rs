@@ -1,12 +1,15 @@
 //! The command line.
 
+mod bench;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use semaim::config::Size;
 use semaim_eval::embed::Representation;
 use semaim_eval::probe::ProbeOptions;
-use semaim_kernels::{Kernels, Recompute};
+use semaim_kernels::Kernels;
+
+pub(crate) use bench::{Bench, BenchLoaderArgs, BenchPointingArgs, BenchStepArgs};
 
 /// Semantic-aware autoregressive pre-training of vision transformers (SemAIM, AAAI 2024).
 #[derive(Debug, Parser)]
@@ -394,129 +397,4 @@ pub(crate) enum Recipes {
         /// Its name.
         name: String,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Bench {
-    /// Images per second of decoding and augmentation alone, per number of workers.
-    Loader(BenchLoaderArgs),
-    /// Time and memory of one pre-training step on random images, and how near it comes to its matrix products alone.
-    Step(BenchStepArgs),
-    /// The same for embedding images.
-    Embed(BenchStepArgs),
-    /// How often the order starts on the main object, against the share of the image that the object covers.
-    Pointing(BenchPointingArgs),
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct BenchPointingArgs {
-    #[command(flatten)]
-    pub(crate) encoder: EncoderArgs,
-    /// Objects in COCO's format (instances_*.json); without it, the generated `shapes`
-    #[arg(long, value_name = "FILE", requires = "images")]
-    pub(crate) coco: Option<PathBuf>,
-    /// The folder that the images of --coco are in
-    #[arg(long, value_name = "DIR", requires = "coco")]
-    pub(crate) images: Option<PathBuf>,
-    /// Generated images, where --coco is not given
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(crate) count: u32,
-    /// Any annotated object counts, not only the largest
-    #[arg(long)]
-    pub(crate) any_object: bool,
-    /// Also measure the encoder of every checkpoint that a run directory keeps (checkpoint.keep_every_epochs)
-    #[arg(long)]
-    pub(crate) over_epochs: bool,
-    /// Seed of the generated images
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// Print the result as one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct BenchStepArgs {
-    /// The encoder: vit-ti16, vit-s16, vit-b16, vit-l16 or vit-h14
-    #[arg(long, default_value = "vit-ti16", value_parser = BenchModel::parse)]
-    pub(crate) model: BenchModel,
-    /// Images per step
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    pub(crate) batch: u32,
-    /// Side of the images in pixels, a multiple of the patch size
-    #[arg(long, default_value_t = 224, value_parser = clap::value_parser!(u32).range(1..=8192))]
-    pub(crate) image_size: u32,
-    /// Blocks of the encoder (and of the decoder) [default: the model's]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub(crate) depth: Option<u32>,
-    /// Steps that are measured, after one that is not
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) steps: u32,
-    /// Threads to compute with [default: one per core]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub(crate) threads: Option<u32>,
-    /// What the backward pass computes again to save memory
-    #[arg(long, value_name = "PART", default_value = "none", value_parser = parse_recompute)]
-    pub(crate) recompute: Recompute,
-    /// Which form of the operations runs
-    #[arg(long, value_enum, default_value = "fused")]
-    pub(crate) kernels: KernelsArg,
-    /// Leave out the matrix products alone
-    #[arg(long)]
-    pub(crate) no_bound: bool,
-    /// Print the result as one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-fn parse_recompute(text: &str) -> Result<Recompute, String> {
-    match text {
-        "none" => Ok(Recompute::None),
-        "mlp" => Ok(Recompute::Mlp),
-        "block" => Ok(Recompute::Block),
-        _ => Err("one of none, mlp, block".into()),
-    }
-}
-
-/// A standard size with its patch size.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BenchModel {
-    pub(crate) size: Size,
-    pub(crate) patch_size: usize,
-}
-
-impl BenchModel {
-    fn parse(text: &str) -> Result<Self, String> {
-        let (size, patch_size) = match text {
-            "vit-ti16" => (Size::Tiny, 16),
-            "vit-s16" => (Size::Small, 16),
-            "vit-b16" => (Size::Base, 16),
-            "vit-l16" => (Size::Large, 16),
-            "vit-h14" => (Size::Huge, 14),
-            _ => return Err("one of vit-ti16, vit-s16, vit-b16, vit-l16, vit-h14".into()),
-        };
-        Ok(Self { size, patch_size })
-    }
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct BenchLoaderArgs {
-    /// The images, as for `pretrain`
-    #[arg(long, value_name = "PATH", default_value = "shapes")]
-    pub(crate) data: String,
-    /// Side of the views in pixels
-    #[arg(long, default_value_t = 224, value_parser = clap::value_parser!(u32).range(1..=8192))]
-    pub(crate) image_size: u32,
-    /// Channels of the views
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub(crate) channels: u32,
-    /// Numbers of worker threads to measure [default: 1, 2, … up to the number of cores]
-    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub(crate) workers: Vec<u32>,
-    /// Images to prepare per measurement
-    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) images: u64,
-    /// Print the result as one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
 }

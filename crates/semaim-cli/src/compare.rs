@@ -27,16 +27,17 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     };
     // Variants that cannot be used are named before any of them is trained.
     records(&config, &out)?;
-    let mut ending = Ending::Finished;
-    if !args.table_only {
+    let ran = if args.table_only {
+        Ok(Ending::Finished)
+    } else {
         let mut bar = TrainingBar::new(stop_on_signals()?, args.json);
         let ran = compare(&config, &out, &device, &mut bar);
         bar.clear();
-        // Whatever ended it, the table is of what there is.
-        write_table(&config, &out)?;
-        ending = ran?;
-    }
+        ran
+    };
+    // Whatever ended it, the table is of what there is.
     let records = write_table(&config, &out)?;
+    let ending = ran?;
     if args.json {
         println!("{}", as_json(&config, &records));
     } else {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use semaim_checkpoint::encoder::Encoder;
-use semaim_data::{Augment, OpenOptions, ShapesOptions, Source, Split, open};
+use semaim_data::{Augment, Source, Split, open};
 use semaim_eval::embed::{EmbedOptions, Representation};
+use semaim_eval::views::{open_options, views};
 
 use crate::args::EncoderArgs;
 use crate::device;
@@ -35,26 +36,14 @@ impl Loaded {
 
     /// The views that the encoder was trained for.
     pub(crate) fn augment(&self) -> Augment {
-        let config = &self.encoder.config;
-        Augment {
-            mean: self.encoder.mean.clone(),
-            std: self.encoder.std.clone(),
-            ..Augment::new(config.image_size, config.channels)
-        }
+        let Encoder {
+            config, mean, std, ..
+        } = &self.encoder;
+        views(config, mean, std)
     }
 
     /// Opens images in the form that the encoder takes.
     pub(crate) fn open(&self, data: &str, split: Split) -> Result<Arc<dyn Source>, Exit> {
-        let config = &self.encoder.config;
-        let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
-        let options = OpenOptions {
-            channels: config.channels,
-            shapes: ShapesOptions {
-                image_size: config.image_size.map(side),
-                ..ShapesOptions::default()
-            },
-            ..OpenOptions::default()
-        };
-        Ok(open(data, split, &options)?)
+        Ok(open(data, split, &open_options(&self.encoder.config))?)
     }
 }

@@ -19,7 +19,7 @@ use crate::args::FinetuneArgs;
 use crate::bar::TrainingBar;
 use crate::exit::{Exit, STOPPED};
 use crate::pretrain::stop_on_signals;
-use crate::{device, layers};
+use crate::{device, ending, layers};
 
 pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;
@@ -59,10 +59,7 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
         print(&results, &run, ending, seconds);
         println!("confusion  {}", picture.display());
     }
-    Ok(match ending {
-        Ending::Stopped => ExitCode::from(STOPPED),
-        Ending::Finished | Ending::AlreadyFinished => ExitCode::SUCCESS,
-    })
+    Ok(ending::code(ending))
 }
 
 fn load_config(args: &FinetuneArgs) -> Result<FinetuneConfig, Exit> {
@@ -110,13 +107,7 @@ fn write_confusion(found: &Classification, run: &RunDir) -> Result<PathBuf, Exit
 }
 
 fn print(results: &Results, run: &RunDir, ending: Ending, seconds: f64) {
-    match ending {
-        Ending::Finished => println!("finished in {seconds:.0} s"),
-        Ending::Stopped => println!("stopped and saved; the same command goes on"),
-        Ending::AlreadyFinished => {
-            println!("this run is finished; another --out starts a new one");
-        }
-    }
+    ending::print(ending, seconds);
     for (name, at, file) in [("last", &results.last, LAST), ("best", &results.best, BEST)] {
         println!(
             "{name}       epoch {:.1}: top-1 {:.2} %, top-5 {:.2} %, {}",
@@ -144,11 +135,7 @@ fn as_json(results: &Results, run: &RunDir, ending: Ending, seconds: f64) -> Val
         .zip(last.per_class().into_iter().map(|share| json!(share)))
         .collect();
     json!({
-        "ending": match ending {
-            Ending::Finished => "finished",
-            Ending::Stopped => "stopped",
-            Ending::AlreadyFinished => "already finished",
-        },
+        "ending": ending::name(ending),
         "run": run.path(),
         "seconds": seconds,
         "top1": last.accuracy.top1,

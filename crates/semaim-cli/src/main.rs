@@ -10,6 +10,7 @@ mod device;
 mod dry_run;
 mod embed;
 mod encoder;
+mod ending;
 mod evaluations;
 mod exit;
 mod finetune;

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use semaim_checkpoint::classifier::ClassifierFile;
-use semaim_data::{Augment, OpenOptions, ShapesOptions, Source, Split, open};
+use semaim_data::{Source, Split, open};
 use semaim_eval::classify::{Answers, Classifying};
 use semaim_eval::finetune::LAST;
 use semaim_eval::labelled::Part;
 use semaim_eval::vectors::csv_field;
+use semaim_eval::views::{open_options, views};
 use serde_json::json;
 
 use crate::args::{PredictArgs, SplitArg};
@@ -35,26 +36,13 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
     };
     let classifier = ClassifierFile::read(&path, &device).map_err(Exit::user)?;
     let config = &classifier.config;
-    let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
-    let options = OpenOptions {
-        channels: config.channels,
-        shapes: ShapesOptions {
-            image_size: config.image_size.map(side),
-            ..ShapesOptions::default()
-        },
-        ..OpenOptions::default()
-    };
     let split = match args.split {
         SplitArg::Train => Split::Train,
         SplitArg::Eval => Split::Eval,
     };
-    let source = open(&args.data, split, &options)?;
+    let source = open(&args.data, split, &open_options(config))?;
     let part = Part::whole(source);
-    let augment = Augment {
-        mean: classifier.mean.clone(),
-        std: classifier.std.clone(),
-        ..Augment::new(config.image_size, config.channels)
-    };
+    let augment = views(config, &classifier.mean, &classifier.std);
     // There are no more answers than classes.
     let top = (args.top as usize).min(classifier.classes.len());
     let failed = |error: io::Error| Exit::user(format!("writing predictions: {error}"));

@@ -21,7 +21,7 @@ use crate::args::PretrainArgs;
 use crate::bar::TrainingBar;
 use crate::evaluations::{Evaluations, KNN_TOP1};
 use crate::exit::{Exit, STOPPED};
-use crate::{device, dry_run, layers, recipes};
+use crate::{device, dry_run, ending, layers, recipes};
 
 /// The recipe for those who name neither recipe, configuration nor images.
 const QUICKSTART: &str = "quickstart";
@@ -88,10 +88,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     } else {
         summary.print(&run, ending);
     }
-    Ok(match ending {
-        Ending::Stopped => ExitCode::from(STOPPED),
-        Ending::Finished | Ending::AlreadyFinished => ExitCode::SUCCESS,
-    })
+    Ok(ending::code(ending))
 }
 
 /// Defaults, recipe or file, `--set`, then the options that stand for a setting.
@@ -177,13 +174,7 @@ impl Summary {
     }
 
     fn print(&self, run: &RunDir, ending: Ending) {
-        match ending {
-            Ending::Finished => println!("finished in {:.0} s", self.seconds),
-            Ending::Stopped => println!("stopped and saved; the same command goes on"),
-            Ending::AlreadyFinished => {
-                println!("this run is finished; another --out starts a new one")
-            }
-        }
+        ending::print(ending, self.seconds);
         if let Some((first, last)) = self.loss {
             println!("loss       {first:.4} -> {last:.4}");
         }
@@ -203,11 +194,7 @@ impl Summary {
 
     fn json(&self, run: &RunDir, ending: Ending) -> Value {
         json!({
-            "ending": match ending {
-                Ending::Finished => "finished",
-                Ending::Stopped => "stopped",
-                Ending::AlreadyFinished => "already finished",
-            },
+            "ending": ending::name(ending),
             "run": run.path(),
             "encoder": run.encoder(),
             "seconds": self.seconds,

@@ -9,6 +9,7 @@
 //! * [`pointing`]: whether the order starts on the object.
 //! * [`orders`]: the orders a model gives, for pictures.
 //! * [`vectors`]: files of vectors.
+//! * [`views`]: how an encoder's images are opened and shown to it.
 
 pub mod classify;
 pub mod compare;
@@ -20,3 +21,4 @@ pub mod orders;
 pub mod pointing;
 pub mod probe;
 pub mod vectors;
+pub mod views;

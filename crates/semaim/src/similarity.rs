@@ -1,6 +1,7 @@
 //! How semantic each patch is, by a network's own tokens (method, step 2).
 
 use burn::tensor::{Tensor, activation};
+use semaim_kernels::composed::unit;
 use serde::{Deserialize, Serialize};
 
 use crate::vit::Vit;
@@ -72,10 +73,4 @@ fn split(tokens: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
 fn softmax_of_cosine(one: Tensor<3>, patches: Tensor<3>) -> Tensor<2> {
     let cosine = (unit(one) * unit(patches)).sum_dim(2).squeeze_dim::<2>(2);
     activation::softmax(cosine, 1)
-}
-
-/// Divides by the Euclidean length over the last axis, which is never taken for less than 1e-12.
-pub(crate) fn unit(x: Tensor<3>) -> Tensor<3> {
-    let length = x.clone().powi_scalar(2).sum_dim(2).sqrt().clamp_min(1e-12);
-    x / length
 }

@@ -5,9 +5,9 @@
 //! student's grid: both with a triangle filter, widened when shrinking (bilinear interpolation with antialiasing).
 
 use burn::tensor::{Device, Tensor, TensorData};
+use semaim_kernels::composed::unit;
 
 use crate::grid::Grid;
-use crate::similarity::unit;
 use crate::vit::Vit;
 
 /// A frozen network and how it sees the student's images.

@@ -26,6 +26,7 @@ use crate::knn::{Accuracy, knn};
 use crate::labelled::LabelledSets;
 use crate::probe::probe;
 use crate::vectors::LabelledVectors;
+use crate::views::views;
 
 /// What has been measured of a cell so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -247,11 +248,7 @@ impl Cell {
         let encoder = Encoder::read(&self.encoder(), device)?;
         let (data, options) = (&self.pretrain.data, self.pretrain.open_options());
         let sets = LabelledSets::for_training(data, &options, self.seed)?;
-        let augment = Augment {
-            mean: encoder.mean.clone(),
-            std: encoder.std.clone(),
-            ..Augment::new(encoder.config.image_size, encoder.config.channels)
-        };
+        let augment = views(&encoder.config, &encoder.mean, &encoder.std);
         let options = EmbedOptions {
             representation: config.feature.into(),
             batch_size: self.pretrain.eval.batch_size,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use semaim::parameters::{WeightError, to_host};
 use semaim_checkpoint::encoder::{Encoder, EncoderError};
-use semaim_data::{Augment, EvaluationLoader, LoaderError, Source, Subset};
+use semaim_data::{Augment, EvaluationLoader, LoaderError, Source};
 use semaim_random::{Draw, Purpose};
 use semaim_train::config::{
     CheckpointConfig, DataConfig, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
@@ -33,6 +33,7 @@ use super::{Probe, ProbeError, ProbeOptions, Setting, best_of, check, settings};
 use crate::embed::Representation;
 use crate::knn::Accuracy;
 use crate::labelled::{LabelledSets, Part};
+use crate::views::views;
 
 /// SGD's momentum.
 const MOMENTUM: f64 = 0.9;
@@ -120,12 +121,7 @@ impl OnlineProbe {
 
     /// How training images are shown.
     fn views(&self, encoder: &Encoder) -> Augment {
-        let config = &encoder.config;
-        let usual = Augment {
-            mean: encoder.mean.clone(),
-            std: encoder.std.clone(),
-            ..Augment::new(config.image_size, config.channels)
-        };
+        let usual = views(&encoder.config, &encoder.mean, &encoder.std);
         if self.augment {
             Augment {
                 crop_scale: [0.08, 1.0],
@@ -175,9 +171,8 @@ pub fn online_probe(
         weight_decay,
     });
     let classes = sets.bank.source.classes().len();
-    let [width, _] = frozen.width();
     let size = HeadSize {
-        width,
+        width: frozen.width(),
         num_heads: encoder.config.num_heads,
         classes,
     };
@@ -192,7 +187,7 @@ pub fn online_probe(
         run,
     };
     let images = Images {
-        source: Arc::new(Subset::new(Arc::clone(&kept.source), kept.items.clone())),
+        source: kept.as_source(),
         augment: probe.views(encoder),
     };
     let mut settings = probe.run();
@@ -202,18 +197,12 @@ pub fn online_probe(
         observer,
         evaluator: &mut collecting,
     };
-    let ending = train(&task, fresh, &settings, images, run, device, watch)?;
+    let ending = train(&task, fresh.clone(), &settings, images, run, device, watch)?;
     let heads = match (ending, collecting.last) {
         (Ending::Stopped, _) => return Err(OnlineError::Stopped),
         (_, Some(heads)) => heads,
         (_, None) => {
             // It had been finished before: what it came to is in the checkpoint.
-            let fresh = TrainState {
-                model: Heads::new(probe.head, size, grid.len(), options.seed, device),
-                ema: None,
-                optimiser: Optimiser::Sgd(Sgd::new(MOMENTUM, Grouping::Even { weight_decay: 0.0 })),
-                counts: Counts::default(),
-            };
             let saved = run.newest(&fresh, device)?;
             saved.map_or(fresh.model, |state| state.model)
         }
@@ -273,15 +262,12 @@ impl Statistics {
 }
 
 impl Frozen<'_> {
-    /// Numbers per token, and tokens per image.
-    fn width(&self) -> [usize; 2] {
-        let vit = &self.encoder.config;
-        match self.kind {
-            HeadKind::Attentive => [vit.embed_dim, vit.grid().patches()],
-            HeadKind::Linear => match self.representation {
-                Representation::Both => [2 * vit.embed_dim, 1],
-                _ => [vit.embed_dim, 1],
-            },
+    /// Numbers per token.
+    fn width(&self) -> usize {
+        let embed_dim = self.encoder.config.embed_dim;
+        match (self.kind, self.representation) {
+            (HeadKind::Linear, Representation::Both) => 2 * embed_dim,
+            _ => embed_dim,
         }
     }
 
@@ -306,12 +292,10 @@ impl Frozen<'_> {
         [batch_size, workers]: [usize; 2],
         mut see: impl FnMut(Tensor<3>, &[Option<u32>]) -> Result<(), WeightError>,
     ) -> Result<(), OnlineError> {
-        let config = &self.encoder.config;
-        let augment = Augment {
-            mean: self.encoder.mean.clone(),
-            std: self.encoder.std.clone(),
-            ..Augment::new(config.image_size, config.channels)
-        };
+        let Encoder {
+            config, mean, std, ..
+        } = self.encoder;
+        let augment = views(config, mean, std);
         let source: Arc<dyn Source> = Arc::clone(&part.source);
         let items = part.items.iter().copied();
         for batch in EvaluationLoader::start(source, augment, items, batch_size, workers, 2) {
@@ -325,7 +309,7 @@ impl Frozen<'_> {
     }
 
     fn statistics(&self, part: &Part, sizes: [usize; 2]) -> Result<Statistics, OnlineError> {
-        let [width, _] = self.width();
+        let width = self.width();
         let mut sums = vec![[0.0_f64; 2]; width];
         let mut rows = 0_u64;
         self.each(part, sizes, |tokens, _| {

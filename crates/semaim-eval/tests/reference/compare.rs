@@ -1,10 +1,13 @@
 //! Comparing with tolerances.
 
+use std::collections::BTreeSet;
+
 use burn::tensor::Tensor;
 use semaim::parameters::to_host;
+use semaim_train::gradients::Gradients;
 
 use crate::Failure;
-use crate::recorded::Array;
+use crate::recorded::{Array, Recorded};
 
 /// Counts comparisons and stops at the first that fails.
 #[derive(Default)]
@@ -47,6 +50,40 @@ pub(crate) fn largest(values: &[f64]) -> f64 {
 }
 
 impl Comparisons {
+    /// Every gradient against the recorded one (`grad.*`); there must be the same ones on both sides.
+    pub(crate) fn gradients(
+        &mut self,
+        gradients: &Gradients,
+        file: &Recorded,
+    ) -> Result<(), Failure> {
+        let recorded = file.under("grad.");
+        let ours: BTreeSet<&str> = gradients.iter().map(|(name, _)| name).collect();
+        let theirs: BTreeSet<&str> = recorded.keys().map(String::as_str).collect();
+        if ours != theirs {
+            let difference: Vec<_> = ours.symmetric_difference(&theirs).collect();
+            return Err(format!("trained weights differ: {difference:?}"));
+        }
+        // A bias on keys moves all scores of a row alike, so its gradient is zero but for rounding: what rounding
+        // leaves is judged against the largest gradient of the model.
+        let most = recorded
+            .values()
+            .map(|array| largest(&array.values))
+            .fold(0.0, f64::max);
+        let tolerance = Tolerance {
+            relative: 1e-4,
+            absolute: 1e-7 * most,
+        };
+        for (name, gradient) in gradients.iter() {
+            self.tensor(
+                &format!("grad.{name}"),
+                gradient.clone(),
+                recorded[name],
+                tolerance,
+            )?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn tensor<const D: usize>(
         &mut self,
         what: &str,

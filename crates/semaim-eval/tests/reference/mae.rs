@@ -1,7 +1,5 @@
 //! Kind `mae_step`: one forward and backward pass of the masked autoencoder.
 
-use std::collections::BTreeSet;
-
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use semaim::config::VitConfig;
@@ -11,7 +9,7 @@ use semaim::pass::Pass;
 use semaim::target::{PixelLoss, PixelTarget, Target};
 use semaim_train::gradients::Gradients;
 
-use crate::compare::{Comparisons, Tolerance, largest};
+use crate::compare::{Comparisons, Tolerance};
 use crate::recorded::Recorded;
 use crate::{Failure, Outcome};
 
@@ -118,29 +116,7 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
         Tolerance::relative(1e-5),
     )?;
     let gradients = Gradients::of(&tracked, output.loss.backward());
-    let recorded = file.under("grad.");
-    let ours: BTreeSet<&str> = gradients.iter().map(|(name, _)| name).collect();
-    let theirs: BTreeSet<&str> = recorded.keys().map(String::as_str).collect();
-    if ours != theirs {
-        let difference: Vec<_> = ours.symmetric_difference(&theirs).collect();
-        return Err(format!("trained weights differ: {difference:?}"));
-    }
-    let most = recorded
-        .values()
-        .map(|array| largest(&array.values))
-        .fold(0.0, f64::max);
-    let tolerance = Tolerance {
-        relative: 1e-4,
-        absolute: 1e-7 * most,
-    };
-    for (name, gradient) in gradients.iter() {
-        compare.tensor(
-            &format!("grad.{name}"),
-            gradient.clone(),
-            recorded[name],
-            tolerance,
-        )?;
-    }
+    compare.gradients(&gradients, file)?;
     Ok(Outcome::Agrees(compare.count))
 }
 

@@ -1,7 +1,5 @@
 //! Kind `step`: one forward and backward pass.
 
-use std::collections::BTreeSet;
-
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use semaim::model::Semaim;
@@ -12,7 +10,7 @@ use semaim::sequence::Sequence;
 use semaim::similarity::{Similarity, class_similarity, mean_similarity};
 use semaim_train::gradients::Gradients;
 
-use crate::compare::{Comparisons, Tolerance, largest};
+use crate::compare::{Comparisons, Tolerance};
 use crate::recorded::Recorded;
 use crate::settings::Settings;
 use crate::{Failure, Outcome};
@@ -123,33 +121,7 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
     )?;
 
     let gradients = Gradients::of(&tracked, output.loss.backward());
-    let recorded = file.under("grad.");
-    let names =
-        |names: Vec<&str>| -> BTreeSet<String> { names.into_iter().map(String::from).collect() };
-    let ours = names(gradients.iter().map(|(name, _)| name).collect());
-    let theirs = names(recorded.keys().map(String::as_str).collect());
-    if ours != theirs {
-        let difference: Vec<_> = ours.symmetric_difference(&theirs).collect();
-        return Err(format!("trained weights differ: {difference:?}"));
-    }
-    // A bias on keys moves all scores of a row alike, so its gradient is zero but for rounding: what rounding
-    // leaves is judged against the largest gradient of the model.
-    let most = recorded
-        .values()
-        .map(|array| largest(&array.values))
-        .fold(0.0, f64::max);
-    let tolerance = Tolerance {
-        relative: 1e-4,
-        absolute: 1e-7 * most,
-    };
-    for (name, gradient) in gradients.iter() {
-        compare.tensor(
-            &format!("grad.{name}"),
-            gradient.clone(),
-            recorded[name],
-            tolerance,
-        )?;
-    }
+    compare.gradients(&gradients, file)?;
     Ok(Outcome::Agrees(compare.count))
 }
 

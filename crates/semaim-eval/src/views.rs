@@ -1,0 +1,27 @@
+//! How an encoder's images are opened and shown to it.
+
+use semaim::config::VitConfig;
+use semaim_data::{Augment, OpenOptions, ShapesOptions};
+
+/// Views of the size and in the normalisation that a network was trained for: `mean` and `std` per channel, of values in
+/// [0, 1].
+pub fn views(config: &VitConfig, mean: &[f32], std: &[f32]) -> Augment {
+    Augment {
+        mean: mean.to_vec(),
+        std: std.to_vec(),
+        ..Augment::new(config.image_size, config.channels)
+    }
+}
+
+/// How data sets are opened in the form that a network takes.
+pub fn open_options(config: &VitConfig) -> OpenOptions {
+    let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+    OpenOptions {
+        channels: config.channels,
+        shapes: ShapesOptions {
+            image_size: config.image_size.map(side),
+            ..ShapesOptions::default()
+        },
+        ..OpenOptions::default()
+    }
+}
