@@ -4,6 +4,7 @@
 //! light and dark, or colours that can be seen on both.
 
 mod axis;
+mod thin;
 
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,10 @@ mod tests;
 use std::fmt::Write;
 
 use axis::Axis;
+
+use crate::escape::escape_line;
+
+pub use thin::thinned;
 
 /// The size of the whole in its own units, about pixels, without the legend.
 const SIZE: [f64; 2] = [720.0, 360.0];
@@ -70,7 +75,7 @@ struct Plot {
 
 impl LineChart {
     /// The chart as one `svg` element, 720 units wide, which scales to the width it is given. The file grows with the
-    /// number of points; several thousand a curve are more than can be seen.
+    /// number of points; several thousand a curve are more than can be seen: [`thinned`] leaves the others out.
     ///
     /// Any texts and numbers are fine; without a point to show the chart says so.
     pub fn svg(&self) -> String {
@@ -81,7 +86,7 @@ impl LineChart {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {height}\" role=\"img\" \
              aria-label=\"{}\" font-family=\"system-ui, sans-serif\" font-size=\"13\" fill=\"currentColor\">\n",
             SIZE[0],
-            escape(&self.title)
+            escape_line(&self.title)
         );
         let middle = AROUND[0] + (SIZE[0] - AROUND[0] - AROUND[2]) / 2.0;
         if !self.title.is_empty() {
@@ -253,7 +258,7 @@ fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
 
 /// Adds a line of text. `anchor` is the value of `text-anchor`, and may go on with further attributes.
 fn label(out: &mut String, [x, y]: [f64; 2], anchor: &str, text: &str) {
-    let text = escape(text);
+    let text = escape_line(text);
     push(
         out,
         format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>\n"),
@@ -277,22 +282,4 @@ fn line(out: &mut String, index: usize, path: &str) {
             COLOURS[number]
         ),
     );
-}
-
-/// A text as it may stand in XML, in an attribute too. Characters that XML does not have become `\u{fffd}`.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\t' | '\n' | '\r' => out.push(' '),
-            '\u{0}'..'\u{20}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            other => out.push(other),
-        }
-    }
-    out
 }

@@ -24,11 +24,12 @@ pub(crate) struct ColourBar<'a> {
 
 impl ColourBar<'_> {
     /// Draws the bar over the width of `area`. `lead` is the width kept for the name and the first end, so that bars
-    /// below each other line up; at least [`lead`](ColourBar::lead).
+    /// below each other line up; with less than [`lead`](ColourBar::lead) the name is shortened.
     pub(crate) fn draw(self, on: &mut RgbImage, area: Area, lead: u32) {
         let Area { x, y, width, .. } = area;
         let low = LABEL.width(self.ends[0]);
-        HEADER.draw(on, x, y, self.name);
+        let name = lead.saturating_sub(low + 3 * SPACE);
+        HEADER.draw(on, x, y, &HEADER.shorten(self.name, name));
         LABEL.draw(on, x + lead.saturating_sub(low + SPACE), y, self.ends[0]);
         let length = width.saturating_sub(lead + SPACE + LABEL.width(self.ends[1]));
         let bar = Area {

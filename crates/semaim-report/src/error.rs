@@ -7,6 +7,33 @@ pub enum FigureError {
     /// There is nothing to show: no sample, no class.
     #[error("a figure needs at least one row")]
     NoRows,
+    /// There is no column to show the rows in.
+    #[error("a figure needs at least one column")]
+    NoColumns,
+    /// A row does not have one cell per column.
+    #[error("row {row} has {found} cells, but there are {expected} columns")]
+    CellCount {
+        /// Which row, from 0.
+        row: usize,
+        /// Columns given.
+        expected: usize,
+        /// Cells given.
+        found: usize,
+    },
+    /// A map in a cell does not have one entry per patch.
+    #[error(
+        "the map in row {row}, column {column} has {found} entries, but its grid has {expected} patches"
+    )]
+    PanelLength {
+        /// Which row, from 0.
+        row: usize,
+        /// Which column, from 0.
+        column: usize,
+        /// Patches of the grid.
+        expected: usize,
+        /// Entries given.
+        found: usize,
+    },
     /// A picture's bytes do not fit its size, or it has no pixels.
     #[error("a picture of {width} by {height} pixels cannot have {found} bytes")]
     PictureLength {
@@ -67,6 +94,43 @@ pub enum FigureError {
         /// The largest side.
         limit: u64,
     },
+    /// The number of frames is out of range.
+    #[error("an animation of {frames} frames; there can be {min} to {max}")]
+    FrameCount {
+        /// Frames asked for or given.
+        frames: usize,
+        /// The fewest.
+        min: usize,
+        /// The most.
+        max: usize,
+    },
+    /// A frame has another size than the first.
+    #[error("frame {frame} has {found:?} pixels across and down, the first frame has {expected:?}")]
+    FrameSize {
+        /// Which frame, from 0.
+        frame: usize,
+        /// Size of the first, `[width, height]`.
+        expected: [u32; 2],
+        /// Its size, `[width, height]`.
+        found: [u32; 2],
+    },
+    /// The frames of an animation would have too many pixels together.
+    #[error(
+        "{frames} frames of {width} by {height} pixels are more than {limit} pixels together; take fewer or smaller ones"
+    )]
+    TooManyPixels {
+        /// Frames asked for.
+        frames: usize,
+        /// Pixels across each.
+        width: u32,
+        /// Pixels down each.
+        height: u32,
+        /// The most pixels of all frames together.
+        limit: u64,
+    },
+    /// The encoder of animations refused.
+    #[error("cannot encode the animation as PNG: {0}")]
+    Apng(#[from] ::png::EncodingError),
     /// The PNG encoder refused.
     #[error("cannot encode the figure as PNG: {0}")]
     Png(#[from] image::ImageError),

@@ -1,45 +1,86 @@
 //! Where everything in a figure goes.
 //!
-//! From the top: the title, the column names, the samples in groups side by side, the colour bars, the caption.
+//! From the top: the title, the column names, the samples in groups side by side, the bars, the caption.
 
 use crate::error::FigureError;
 use crate::paint::Area;
-use crate::text::{HEADER, LABEL, TITLE};
+use crate::panel_figure::Column;
+use crate::text::{HEADER, LABEL, SMALL, TITLE};
 
 /// White around the figure.
 pub(crate) const MARGIN: u32 = 20;
 /// Between cells.
 const GAP: u32 = 6;
-/// Above the title of a row, besides the gap.
-const ROW_TITLE_SPACE: u32 = 4;
+/// Above the title of a row, besides the gap, and below it.
+const ROW_TITLE_SPACE: [u32; 2] = [2, 2];
+/// Between the column names and the first row.
+const HEADER_SPACE: u32 = 4;
+/// Besides the gap between cells, between the names of neighbouring columns.
+const NAME_GAP: u32 = 8;
+/// The lines that a column's name, its second text and a row's title may have.
+const MOST_LINES: usize = 2;
+/// Columns of narrow cells are up to this wide if their names need it.
+const NAMED_COLUMN: u32 = 120;
+/// Groups of narrow cells are up to this wide if the titles of their rows need it.
+const TITLED_GROUP: u32 = 180;
 /// Between groups.
 const GROUP_GAP: u32 = 30;
 /// Between the parts from top to bottom.
 pub(crate) const PART_GAP: u32 = 12;
 /// The narrowest content, so that short texts fit.
 const LEAST_WIDTH: u32 = 260;
-/// The content's width from which the two colour bars stand side by side.
+/// The content's width from which two bars stand side by side.
 const BARS_ABREAST: u32 = 520;
 /// The longest side of a figure.
 const LIMIT: u64 = 16_384;
 
+/// How samples fill the groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filling {
+    /// The first group from the top, then the next.
+    Down,
+    /// The first place of each group, then the second.
+    Across,
+}
+
+impl Filling {
+    /// The group of a sample and its row, both from 0.
+    fn place(self, sample: usize, groups: usize, rows: usize) -> [usize; 2] {
+        match self {
+            Filling::Down => [sample / rows, sample % rows],
+            Filling::Across => [sample % groups, sample / groups],
+        }
+    }
+}
+
 /// What a layout depends on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan<'a> {
-    /// Samples shown, at least 1.
-    pub(crate) samples: usize,
+    /// The title of each sample, if it has one. At least one sample.
+    pub(crate) samples: &'a [Option<&'a str>],
     /// Groups asked for.
     pub(crate) groups: usize,
-    /// Names of the columns.
-    pub(crate) columns: &'a [&'a str],
-    /// The largest picture, `[width, height]`.
-    pub(crate) cell: [u32; 2],
-    /// Whether rows have titles.
-    pub(crate) row_titles: bool,
+    /// How they are filled.
+    pub(crate) filling: Filling,
+    /// The columns, at least one.
+    pub(crate) columns: &'a [Column],
+    /// The size of each sample's pictures, `[width, height]`.
+    pub(crate) sizes: &'a [[u32; 2]],
+    /// Bars below the samples, up to 2.
+    pub(crate) bars: usize,
     /// The figure's title.
     pub(crate) title: &'a str,
     /// The figure's caption.
     pub(crate) caption: &'a str,
+}
+
+/// The lines of a column's texts.
+#[derive(Clone, Debug)]
+pub(crate) struct Header {
+    /// Of its name.
+    pub(crate) name: Vec<String>,
+    /// Of what is below the name.
+    pub(crate) below: Vec<String>,
 }
 
 /// The places of a figure's parts, in pixels.
@@ -51,70 +92,117 @@ pub(crate) struct Layout {
     pub(crate) title: Vec<String>,
     /// The lines of the caption.
     pub(crate) caption: Vec<String>,
+    /// The columns' texts.
+    pub(crate) headers: Vec<Header>,
+    /// The lines of each sample's title.
+    pub(crate) row_titles: Vec<Vec<String>>,
+    /// The bars below the samples with their texts.
+    pub(crate) bars: Vec<Area>,
     /// How many groups there are.
     pub(crate) groups: usize,
-    rows: usize,
-    left: u32,
-    column: [u32; 2],
+    rows: Vec<Row>,
+    filling: Filling,
+    column: u32,
     column_pitch: u32,
-    group_pitch: u32,
-    row_pitch: u32,
-    row_title: u32,
+    group_width: u32,
     header_top: u32,
-    rows_top: u32,
-    bars: [Area; 2],
+    names_height: u32,
     caption_top: u32,
+}
+
+/// What is at the same height in all groups.
+#[derive(Clone, Copy, Debug, Default)]
+struct Row {
+    /// Where it starts.
+    top: u32,
+    /// The height of the titles with the space around them; 0 if no sample of the figure has one.
+    title: u32,
+    /// The height of the pictures.
+    cell: u32,
 }
 
 impl Layout {
     /// Lays out a figure.
     pub(crate) fn new(plan: Plan<'_>) -> Result<Layout, FigureError> {
-        let rows = plan.samples.div_ceil(plan.groups.max(1));
-        let groups = plan.samples.div_ceil(rows.max(1));
-        let names = plan.columns.iter().map(|name| HEADER.width(name));
-        let column = [names.fold(plan.cell[0], u32::max), plan.cell[1]];
-        let row_title = if plan.row_titles {
-            LABEL.line_height() + ROW_TITLE_SPACE
+        let samples = plan.samples.len();
+        let count = samples.div_ceil(plan.groups.max(1)).max(1);
+        let groups = samples.div_ceil(count).max(1);
+        let widest = plan.sizes.iter().map(|size| size[0]).max().unwrap_or(1);
+        let column = column_width(plan.columns, widest);
+        let column_pitch = u64::from(column) + u64::from(GAP);
+        let columns_width = column_pitch.saturating_mul(plan.columns.len() as u64) - u64::from(GAP);
+        let least = if groups == 1 {
+            LEAST_WIDTH
         } else {
-            0
+            TITLED_GROUP
         };
-        let column_pitch = column[0] + GAP;
-        let group_width = column_pitch * plan.columns.len() as u32 - GAP;
-        let group_pitch = group_width + GROUP_GAP;
-        let row_pitch = row_title + column[1] + GAP;
-        limit(
-            u64::from(group_pitch).saturating_mul(groups as u64),
-            u64::from(row_pitch).saturating_mul(rows as u64),
-        )?;
+        let titles = plan.samples.iter().flatten();
+        let titled = titles.map(|title| LABEL.width(title)).max().unwrap_or(0);
+        let group_width = columns_width.max(titled.min(least).into());
+        let group_pitch = group_width.saturating_add(GROUP_GAP.into());
+        limit(group_pitch.saturating_mul(groups as u64), count as u64)?;
 
-        let content = group_pitch * groups as u32 - GROUP_GAP;
+        // All widths are known to be within the limit from here on.
+        let [column_pitch, group_width] = [column_pitch as u32, group_width as u32];
+        let headers = headers(plan.columns, column.saturating_sub(NAME_GAP));
+        let row_titles: Vec<Vec<String>> = plan
+            .samples
+            .iter()
+            .map(|title| LABEL.wrap_within(title.unwrap_or(""), group_width, MOST_LINES))
+            .collect();
+        let mut rows = vec![Row::default(); count];
+        // A title may be there and have no letters.
+        if plan.samples.iter().any(Option::is_some) {
+            let [above, below] = ROW_TITLE_SPACE;
+            rows.fill(Row {
+                title: LABEL.line_height() + above + below,
+                ..Row::default()
+            });
+        }
+        for (sample, (lines, size)) in row_titles.iter().zip(plan.sizes).enumerate() {
+            let [_, row] = plan.filling.place(sample, groups, count);
+            let row = &mut rows[row];
+            row.cell = row.cell.max(size[1]);
+            let more = lines.len().saturating_sub(1) as u32 * LABEL.line_height();
+            let [above, below] = ROW_TITLE_SPACE;
+            if more > 0 {
+                row.title = row.title.max(LABEL.line_height() + more + above + below);
+            }
+        }
+        let content = (group_width + GROUP_GAP) * groups as u32 - GROUP_GAP;
         let inner = content.max(LEAST_WIDTH);
         let title = TITLE.wrap(plan.title, inner);
         let caption = LABEL.wrap(plan.caption, inner);
+        let lines = title.len().saturating_add(caption.len()) as u64;
+        let heights = rows
+            .iter()
+            .map(|row| u64::from(row.title + GAP) + u64::from(row.cell));
+        let texts = lines.saturating_mul(LABEL.line_height().into());
+        limit(inner.into(), heights.sum::<u64>().saturating_add(texts))?;
+
         let mut y = MARGIN;
         if !title.is_empty() {
             y += TITLE.line_height() * title.len() as u32 + PART_GAP;
         }
         let header_top = y;
-        let rows_top = header_top + HEADER.line_height() + 4;
-        y = rows_top + row_pitch * rows as u32 - GAP + PART_GAP + 4;
-        let line = LABEL.line_height();
-        let bar = |x, y, width| Area {
-            x,
-            y,
-            width,
-            height: line,
-        };
-        let bars = if inner >= BARS_ABREAST {
-            let half = (inner - GROUP_GAP) / 2;
-            [bar(MARGIN, y, half), bar(MARGIN + inner - half, y, half)]
-        } else {
-            [bar(MARGIN, y, inner), bar(MARGIN, y + line + GAP, inner)]
-        };
-        y = bars[1].y + line;
+        let names_height =
+            HEADER.line_height() * most_lines(headers.iter().map(|header| &header.name));
+        let below = SMALL.line_height() * most_lines(headers.iter().map(|header| &header.below));
+        if names_height + below > 0 {
+            y += names_height + below + HEADER_SPACE;
+        }
+        for row in &mut rows {
+            row.top = y;
+            y += row.title + row.cell + GAP;
+        }
+        y -= GAP;
+        let bars = bar_areas(plan.bars, inner, y + PART_GAP + 4);
+        if let Some(last) = bars.last() {
+            y = last.y + last.height;
+        }
         let caption_top = y + PART_GAP;
         if !caption.is_empty() {
-            y = caption_top + line * caption.len() as u32;
+            y = caption_top + LABEL.line_height() * caption.len() as u32;
         }
         let size = [inner + 2 * MARGIN, y + MARGIN];
         limit(u64::from(size[0]), u64::from(size[1]))?;
@@ -122,17 +210,17 @@ impl Layout {
             size,
             title,
             caption,
+            headers,
+            row_titles,
+            bars,
             groups,
             rows,
-            left: MARGIN + (inner - content) / 2,
+            filling: plan.filling,
             column,
             column_pitch,
-            group_pitch,
-            row_pitch,
-            row_title,
+            group_width,
             header_top,
-            rows_top,
-            bars,
+            names_height,
             caption_top,
         })
     }
@@ -142,39 +230,49 @@ impl Layout {
         [MARGIN, MARGIN + TITLE.line_height() * line as u32]
     }
 
-    /// The area of a column's name in a group.
-    pub(crate) fn header(&self, group: usize, column: usize) -> Area {
-        Area {
+    /// The areas of a column's name and of the text below it, in a group. Names end at the same height, the texts below
+    /// them start there.
+    pub(crate) fn header(&self, group: usize, column: usize) -> [Area; 2] {
+        let lines = |lines: fn(&Header) -> &Vec<String>| {
+            self.headers
+                .get(column)
+                .map_or(0, |header| lines(header).len()) as u32
+        };
+        let name = HEADER.line_height() * lines(|header| &header.name);
+        let area = |y, height| Area {
             x: self.column_left(group, column),
-            y: self.header_top,
-            width: self.column[0],
-            height: HEADER.line_height(),
-        }
+            y,
+            width: self.column,
+            height,
+        };
+        let middle = self.header_top + self.names_height;
+        [
+            area(middle - name, name),
+            area(middle, SMALL.line_height() * lines(|header| &header.below)),
+        ]
     }
 
     /// The area of a row's title.
     pub(crate) fn row_title(&self, sample: usize) -> Area {
+        let (group, row) = self.place(sample);
+        let [above, below] = ROW_TITLE_SPACE;
         Area {
-            x: self.column_left(sample / self.rows, 0),
-            y: self.row_top(sample) + self.row_title.min(ROW_TITLE_SPACE),
-            width: self.group_pitch - GROUP_GAP,
-            height: self.row_title.saturating_sub(ROW_TITLE_SPACE),
+            x: self.column_left(group, 0),
+            y: row.top + row.title.min(above),
+            width: self.group_width,
+            height: row.title.saturating_sub(above + below),
         }
     }
 
-    /// The cell of a sample in a column. Samples fill the first group from the top, then the next.
+    /// The cell of a sample in a column.
     pub(crate) fn cell(&self, sample: usize, column: usize) -> Area {
+        let (group, row) = self.place(sample);
         Area {
-            x: self.column_left(sample / self.rows, column),
-            y: self.row_top(sample) + self.row_title,
-            width: self.column[0],
-            height: self.column[1],
+            x: self.column_left(group, column),
+            y: row.top + row.title,
+            width: self.column,
+            height: row.cell,
         }
-    }
-
-    /// The areas of the two colour bars with their labels.
-    pub(crate) fn bars(&self) -> [Area; 2] {
-        self.bars
     }
 
     /// The top left corner of a line of the caption.
@@ -182,13 +280,62 @@ impl Layout {
         [MARGIN, self.caption_top + LABEL.line_height() * line as u32]
     }
 
-    fn column_left(&self, group: usize, column: usize) -> u32 {
-        self.left + self.group_pitch * group as u32 + self.column_pitch * column as u32
+    /// The group of a sample, and its row.
+    fn place(&self, sample: usize) -> (usize, Row) {
+        let [group, row] = self.filling.place(sample, self.groups, self.rows.len());
+        (group, self.rows.get(row).copied().unwrap_or_default())
     }
 
-    fn row_top(&self, sample: usize) -> u32 {
-        self.rows_top + self.row_pitch * (sample % self.rows) as u32
+    fn column_left(&self, group: usize, column: usize) -> u32 {
+        let group_pitch = self.group_width + GROUP_GAP;
+        MARGIN + group_pitch * group as u32 + self.column_pitch * column as u32
     }
+}
+
+/// The width of columns whose pictures are up to `cell` pixels wide.
+fn column_width(columns: &[Column], cell: u32) -> u32 {
+    let needed = |column: &Column| {
+        HEADER
+            .width(&column.title)
+            .max(SMALL.width(&column.subtitle))
+    };
+    let names = columns.iter().map(needed).max().unwrap_or(0);
+    cell.max(names.saturating_add(NAME_GAP).min(NAMED_COLUMN))
+}
+
+/// The columns' texts, in lines of at most `width` pixels.
+fn headers(columns: &[Column], width: u32) -> Vec<Header> {
+    columns
+        .iter()
+        .map(|column| Header {
+            name: HEADER.wrap_within(&column.title, width, MOST_LINES),
+            below: SMALL.wrap_within(&column.subtitle, width, MOST_LINES),
+        })
+        .collect()
+}
+
+/// The lines of the text that has the most.
+fn most_lines<'a>(texts: impl Iterator<Item = &'a Vec<String>>) -> u32 {
+    texts.map(|lines| lines.len() as u32).max().unwrap_or(0)
+}
+
+/// The areas of up to two bars below `y`, side by side where there is room.
+fn bar_areas(bars: usize, inner: u32, y: u32) -> Vec<Area> {
+    let height = LABEL.line_height();
+    let bar = |x, y, width| Area {
+        x,
+        y,
+        width,
+        height,
+    };
+    let mut areas = if inner >= BARS_ABREAST {
+        let half = (inner - GROUP_GAP) / 2;
+        vec![bar(MARGIN, y, half), bar(MARGIN + inner - half, y, half)]
+    } else {
+        vec![bar(MARGIN, y, inner), bar(MARGIN, y + height + GAP, inner)]
+    };
+    areas.truncate(bars);
+    areas
 }
 
 /// Refuses a figure whose longer side is too long to be of use.
@@ -207,15 +354,24 @@ pub(crate) fn limit(width: u64, height: u64) -> Result<(), FigureError> {
 mod tests {
     use super::*;
 
-    const PLAN: Plan<'_> = Plan {
-        samples: 5,
-        groups: 2,
-        columns: &["image", "order"],
-        cell: [100, 80],
-        row_titles: true,
-        title: "Title",
-        caption: "Caption",
-    };
+    const TITLES: [Option<&str>; 5] = [None, Some("one"), None, Some(""), None];
+
+    fn plan(columns: &[Column]) -> Plan<'_> {
+        Plan {
+            samples: &TITLES,
+            groups: 2,
+            filling: Filling::Down,
+            columns,
+            sizes: &[[100, 80]; 8],
+            bars: 2,
+            title: "Title",
+            caption: "Caption",
+        }
+    }
+
+    fn two() -> [Column; 2] {
+        [Column::titled("image"), Column::titled("order")]
+    }
 
     fn apart(a: Area, b: Area) -> bool {
         a.x + a.width <= b.x
@@ -226,26 +382,45 @@ mod tests {
 
     #[test]
     fn no_two_parts_overlap_and_all_are_inside() {
-        for (samples, groups) in [(1, 1), (5, 2), (5, 9), (8, 3)] {
-            let plan = Plan {
-                samples,
-                groups,
-                ..PLAN
-            };
-            let layout = Layout::new(plan).unwrap();
-            let mut areas: Vec<Area> = layout.bars().to_vec();
-            for sample in 0..samples {
-                areas.push(layout.row_title(sample));
-                areas.extend((0..2).map(|column| layout.cell(sample, column)));
-            }
-            for group in 0..layout.groups {
-                areas.extend((0..2).map(|column| layout.header(group, column)));
-            }
-            for (index, &a) in areas.iter().enumerate() {
-                assert!(a.x + a.width + MARGIN <= layout.size[0], "{a:?}");
-                assert!(a.y + a.height + MARGIN <= layout.size[1], "{a:?}");
-                for &b in &areas[..index] {
-                    assert!(apart(a, b), "{samples} {groups}: {a:?} {b:?}");
+        let long = "a name that is longer than its column, even on both of its lines";
+        let named = [
+            Column {
+                title: "image".into(),
+                subtitle: long.into(),
+            },
+            Column::titled(long),
+        ];
+        let titles = [Some(long); 8];
+        for (samples, groups, columns) in [
+            (1, 1, two()),
+            (5, 2, two()),
+            (5, 9, named.clone()),
+            (8, 3, named.clone()),
+            (8, 1, named),
+        ] {
+            for filling in [Filling::Down, Filling::Across] {
+                let plan = Plan {
+                    samples: &titles[..samples],
+                    groups,
+                    filling,
+                    ..plan(&columns)
+                };
+                let layout = Layout::new(plan).unwrap();
+                let mut areas = layout.bars.clone();
+                for sample in 0..samples {
+                    areas.push(layout.row_title(sample));
+                    areas.extend((0..2).map(|column| layout.cell(sample, column)));
+                }
+                for group in 0..layout.groups {
+                    areas.extend((0..2).flat_map(|column| layout.header(group, column)));
+                }
+                areas.retain(|area| area.height > 0);
+                for (index, &a) in areas.iter().enumerate() {
+                    assert!(a.x + a.width + MARGIN <= layout.size[0], "{a:?}");
+                    assert!(a.y + a.height + MARGIN <= layout.size[1], "{a:?}");
+                    for &b in &areas[..index] {
+                        assert!(apart(a, b), "{samples} {groups}: {a:?} {b:?}");
+                    }
                 }
             }
         }
@@ -253,7 +428,8 @@ mod tests {
 
     #[test]
     fn groups_are_filled_one_after_the_other() {
-        let layout = Layout::new(PLAN).unwrap();
+        let columns = two();
+        let layout = Layout::new(plan(&columns)).unwrap();
         assert_eq!(layout.groups, 2);
         assert_eq!(layout.cell(0, 0).x, layout.cell(2, 0).x);
         assert!(layout.cell(3, 0).x > layout.cell(2, 1).x);
@@ -261,20 +437,104 @@ mod tests {
     }
 
     #[test]
+    fn groups_can_be_filled_in_turn() {
+        let columns = two();
+        let plan = Plan {
+            filling: Filling::Across,
+            ..plan(&columns)
+        };
+        let layout = Layout::new(plan).unwrap();
+        assert_eq!(layout.cell(0, 0).y, layout.cell(1, 0).y);
+        assert_eq!(layout.cell(0, 0).x, layout.cell(2, 0).x);
+        assert!(layout.cell(4, 0).y > layout.cell(3, 0).y);
+    }
+
+    #[test]
     fn more_groups_than_samples_are_not_made() {
-        let plan = Plan { groups: 50, ..PLAN };
-        assert_eq!(Layout::new(plan).unwrap().groups, 5);
-        let plan = Plan { groups: 0, ..PLAN };
-        assert_eq!(Layout::new(plan).unwrap().groups, 1);
+        let columns = two();
+        for (groups, made) in [(50, 5), (0, 1)] {
+            let plan = Plan {
+                groups,
+                ..plan(&columns)
+            };
+            assert_eq!(Layout::new(plan).unwrap().groups, made);
+        }
+    }
+
+    #[test]
+    fn texts_get_only_the_room_they_need() {
+        let height = |columns: &[Column], samples: &[Option<&str>], bars| {
+            let plan = Plan {
+                samples,
+                bars,
+                groups: 1,
+                ..plan(columns)
+            };
+            Layout::new(plan).unwrap().size[1]
+        };
+        let plain = [Column::default(), Column::default()];
+        let base = height(&plain, &[None], 0);
+        assert_eq!(height(&plain, &[Some("")], 0) - base, 22);
+        assert_eq!(height(&plain, &[Some("title")], 0) - base, 22);
+        assert_eq!(height(&two(), &[None], 0) - base, 18 + 4);
+        assert_eq!(height(&plain, &[None], 1) - base, 12 + 4 + 18);
+        assert_eq!(
+            height(&plain, &[None], 2) - height(&plain, &[None], 1),
+            18 + 6
+        );
+        let mut below = two();
+        below[1].subtitle = "below".into();
+        assert_eq!(height(&below, &[None], 0) - base, 18 + 16 + 4);
+        below[0].title = "a name that takes the whole of two lines".into();
+        assert_eq!(height(&below, &[None], 0) - base, 2 * 18 + 16 + 4);
+    }
+
+    #[test]
+    fn each_row_is_as_high_as_its_own_pictures() {
+        let columns = two();
+        let sizes = [[100, 20], [100, 30], [60, 100], [100, 40], [10, 10]];
+        let plan = Plan {
+            samples: &[None; 5],
+            sizes: &sizes,
+            ..plan(&columns)
+        };
+        let layout = Layout::new(plan).unwrap();
+        let height = |sample| layout.cell(sample, 0).height;
+        assert_eq!([0, 1, 2, 3, 4].map(height), [40, 30, 100, 40, 30]);
+        assert_eq!(layout.cell(1, 0).y - layout.cell(0, 0).y, 40 + 6);
+        assert_eq!(layout.cell(2, 0).y - layout.cell(1, 0).y, 30 + 6);
     }
 
     #[test]
     fn a_figure_beyond_all_bounds_is_refused() {
-        let plan = Plan {
-            samples: usize::MAX / 2,
-            ..PLAN
+        let columns = two();
+        let refused = |plan| {
+            let error = Layout::new(plan).unwrap_err();
+            assert!(matches!(error, FigureError::TooLarge { .. }), "{error}");
         };
-        let error = Layout::new(plan).unwrap_err();
-        assert!(matches!(error, FigureError::TooLarge { .. }));
+        refused(Plan {
+            samples: &[None; 400],
+            sizes: &[[100, 80]; 400],
+            ..plan(&columns)
+        });
+        refused(Plan {
+            sizes: &[[100, 80], [u32::MAX, 80]],
+            ..plan(&columns)
+        });
+        refused(Plan {
+            sizes: &[[100, u32::MAX]; 5],
+            ..plan(&columns)
+        });
+        let many = vec![Column::default(); 1000];
+        refused(plan(&many));
+        let text = "word ".repeat(100_000);
+        refused(Plan {
+            caption: &text,
+            ..plan(&columns)
+        });
+        refused(Plan {
+            title: &text,
+            ..plan(&columns)
+        });
     }
 }

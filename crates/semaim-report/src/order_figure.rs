@@ -1,18 +1,11 @@
 //! The figure of pictures, their similarity maps and the orders that follow.
 
-use image::{Rgb, RgbImage};
+use image::RgbImage;
 
-use crate::colour_bar::ColourBar;
-use crate::colour_map::{ORDER, SIMILARITY};
 use crate::error::FigureError;
-use crate::layout::{Layout, Plan};
-use crate::paint::Area;
-use crate::panel::{self, ORDER_OPACITY, SIMILARITY_OPACITY, shown_size};
+use crate::panel_figure::{Column, Panel, PanelOptions, PanelRow, draw_rows};
 use crate::picture::RgbView;
-use crate::text::{HEADER, LABEL, TITLE};
-
-/// The smallest and the largest cell, in pixels.
-const CELLS: [u32; 2] = [16, 1024];
+use crate::picture_size::{check_cell, size_of_whole_patches};
 
 /// One sample of the figure.
 #[derive(Clone, Debug)]
@@ -72,46 +65,52 @@ pub fn order_figure(
     grid: [usize; 2],
     options: &FigureOptions,
 ) -> Result<RgbImage, FigureError> {
-    let grid = check(rows, grid, options.cell)?;
+    let whole = check(rows, grid, options.cell)?;
+    let mut columns: Vec<Column> = ["image", "similarity", "order"].map(Column::titled).into();
+    let predicted = rows.iter().any(|row| row.reconstruction.is_some());
+    if predicted {
+        columns.push(Column::titled("prediction"));
+    }
     let sizes: Vec<[u32; 2]> = rows
         .iter()
-        .map(|row| shown_size(&row.image, options.cell, grid))
+        .map(|row| size_of_whole_patches(&row.image, options.cell, whole))
         .collect();
-    let mut columns = vec!["image", "similarity", "order"];
-    if rows.iter().any(|row| row.reconstruction.is_some()) {
-        columns.push("prediction");
-    }
-    let layout = Layout::new(Plan {
-        samples: rows.len(),
+    let rows: Vec<PanelRow> = rows
+        .iter()
+        .map(|row| panels(row, grid, predicted))
+        .collect();
+    let options = PanelOptions {
+        cell: options.cell,
         groups: options.groups,
-        columns: &columns,
-        cell: [0, 1].map(|side| sizes.iter().map(|size| size[side]).max().unwrap_or(1)),
-        row_titles: rows.iter().any(|row| row.title.is_some()),
-        title: &options.title,
-        caption: &options.caption,
-    })?;
+        title: options.title.clone(),
+        caption: options.caption.clone(),
+        heat_name: "similarity".to_owned(),
+    };
+    draw_rows(&columns, &rows, &sizes, &options)
+}
 
-    let mut figure = RgbImage::from_pixel(layout.size[0], layout.size[1], Rgb([255; 3]));
-    for (index, line) in layout.title.iter().enumerate() {
-        let [x, y] = layout.title_line(index);
-        TITLE.draw(&mut figure, x, y, line);
+/// A sample as a row of panels.
+fn panels(row: &OrderRow, grid: [usize; 2], predicted: bool) -> PanelRow {
+    let mut cells = vec![
+        Panel::Picture(row.image.clone()),
+        Panel::Heat {
+            grid,
+            values: row.similarity.clone(),
+        },
+        Panel::Order {
+            grid,
+            ranks: row.ranks.clone(),
+        },
+    ];
+    if predicted {
+        let prediction = row.reconstruction.clone();
+        cells.push(prediction.map_or(Panel::Empty, Panel::Picture));
     }
-    for group in 0..layout.groups {
-        for (index, name) in columns.iter().enumerate() {
-            let area = layout.header(group, index);
-            let indent = area.width.saturating_sub(HEADER.width(name)) / 2;
-            HEADER.draw(&mut figure, area.x + indent, area.y, name);
-        }
+    PanelRow {
+        image: row.image.clone(),
+        title: row.title.clone(),
+        cells,
     }
-    for (sample, (row, size)) in rows.iter().zip(sizes).enumerate() {
-        draw_row(&mut figure, &layout, sample, row, size, grid);
-    }
-    draw_bars(&mut figure, layout.bars());
-    for (index, line) in layout.caption.iter().enumerate() {
-        let [x, y] = layout.caption_line(index);
-        LABEL.draw(&mut figure, x, y, line);
-    }
-    Ok(figure)
 }
 
 /// Checks everything about the rows that the drawing relies on; gives the grid in pixels' numbers.
@@ -137,10 +136,7 @@ fn check(rows: &[OrderRow], grid: [usize; 2], cell: u32) -> Result<[u32; 2], Fig
             }
         }
     }
-    let [min, max] = CELLS;
-    if !(min..=max).contains(&cell) {
-        return Err(FigureError::CellSize { cell, min, max });
-    }
+    check_cell(cell)?;
     // A patch takes at least a pixel, so a grid beyond the limit cannot be shown.
     match (u16::try_from(height), u16::try_from(width)) {
         (Ok(height), Ok(width)) => Ok([height.into(), width.into()]),
@@ -152,68 +148,10 @@ fn check(rows: &[OrderRow], grid: [usize; 2], cell: u32) -> Result<[u32; 2], Fig
     }
 }
 
-fn draw_row(
-    figure: &mut RgbImage,
-    layout: &Layout,
-    sample: usize,
-    row: &OrderRow,
-    [width, height]: [u32; 2],
-    grid: [u32; 2],
-) {
-    if let Some(title) = &row.title {
-        let area = layout.row_title(sample);
-        LABEL.draw(figure, area.x, area.y, &LABEL.shorten(title, area.width));
-    }
-    let picture = row.image.resized(width, height);
-    place(
-        figure,
-        &panel::similarity(&picture, &row.similarity, grid),
-        layout.cell(sample, 1),
-    );
-    place(
-        figure,
-        &panel::order(&picture, &row.ranks, grid),
-        layout.cell(sample, 2),
-    );
-    place(figure, &picture, layout.cell(sample, 0));
-    if let Some(reconstruction) = &row.reconstruction {
-        let reconstruction = reconstruction.resized(width, height);
-        place(figure, &reconstruction, layout.cell(sample, 3));
-    }
-}
-
-/// Puts a picture into the middle of a cell.
-fn place(figure: &mut RgbImage, picture: &RgbImage, cell: Area) {
-    let x = cell.x + cell.width.saturating_sub(picture.width()) / 2;
-    let y = cell.y + cell.height.saturating_sub(picture.height()) / 2;
-    image::imageops::replace(figure, picture, i64::from(x), i64::from(y));
-}
-
-fn draw_bars(figure: &mut RgbImage, areas: [Area; 2]) {
-    let bars = [
-        ColourBar {
-            name: "similarity",
-            ends: ["low", "high"],
-            map: SIMILARITY,
-            opacity: SIMILARITY_OPACITY,
-        },
-        ColourBar {
-            name: "order",
-            ends: ["first", "last"],
-            map: ORDER,
-            opacity: ORDER_OPACITY,
-        },
-    ];
-    let lead = bars[0].lead().max(bars[1].lead());
-    let stacked = areas[0].x == areas[1].x;
-    for (bar, area) in bars.into_iter().zip(areas) {
-        bar.draw(figure, area, if stacked { lead } else { bar.lead() });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use image::Rgb;
 
     /// A row of a plain grey picture whose last patch comes first.
     fn row(width: u32, height: u32, patches: usize) -> OrderRow {

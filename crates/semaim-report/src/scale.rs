@@ -41,6 +41,16 @@ pub(crate) fn by_order(keys: &[f32]) -> Vec<Option<f32>> {
     keys.iter().map(place).collect()
 }
 
+/// For each key how many are smaller: its place in the order, from 0. Equal keys share a place; NaN has none and does not
+/// count.
+pub(crate) fn places(keys: &[f32]) -> Vec<Option<usize>> {
+    let plain = |key: f32| key + 0.0;
+    let mut sorted: Vec<f32> = keys.iter().copied().filter(|key| !key.is_nan()).collect();
+    sorted.sort_by(|a, b| plain(*a).total_cmp(&plain(*b)));
+    let place = |&key: &f32| (!key.is_nan()).then(|| sorted.partition_point(|&other| other < key));
+    keys.iter().map(place).collect()
+}
+
 /// The index of the smallest key, the earliest one of several; `None` when there is none but NaN.
 pub(crate) fn first(keys: &[f32]) -> Option<usize> {
     keys.iter()
@@ -82,6 +92,17 @@ mod tests {
             [Some(0.0), Some(0.0), Some(1.0)]
         );
         assert_eq!(by_order(&[]), []);
+    }
+
+    #[test]
+    fn a_place_is_the_number_of_smaller_keys() {
+        assert_eq!(
+            places(&[7.0, 2.0, f32::NAN, 2.0, -0.0, 0.0, 9.0]),
+            [Some(4), Some(2), None, Some(2), Some(0), Some(0), Some(5)]
+        );
+        let infinite = [f32::INFINITY, f32::NEG_INFINITY, f32::INFINITY];
+        assert_eq!(places(&infinite), [Some(1), Some(0), Some(1)]);
+        assert_eq!(places(&[-f32::NAN]), [None]);
     }
 
     #[test]
