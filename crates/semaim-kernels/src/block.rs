@@ -7,7 +7,7 @@ use crate::composed;
 pub use crate::fused::block::Recompute;
 use crate::fused::block_op;
 use crate::visible::Visible;
-use crate::weights::BlockWeights;
+use crate::weights::{Activation, BlockWeights};
 
 /// Factors of a block's two residual branches, one per sample: stochastic depth.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +33,9 @@ pub fn block(
     branches: Option<&Branches>,
     recompute: Recompute,
 ) -> Tensor<3> {
+    // Only GELU is fused: the others belong to other people's frozen encoders.
     if chosen() == Kernels::Fused
+        && weights.activation == Activation::Gelu
         && let Some(out) =
             block_op::block(&x, context.as_ref(), visible, &weights, branches, recompute)
     {

@@ -7,11 +7,11 @@ use crate::block::Branches;
 use crate::cost::Cost;
 use crate::patches::{Channels, PixelPatches};
 use crate::visible::Visible;
-use crate::weights::{BlockWeights, LAYER_NORM_EPSILON, LinearWeights, NormWeights, Projections};
+use crate::weights::{Activation, BlockWeights, LinearWeights, NormWeights, Projections};
 
 /// See [`crate::layer_norm`].
 pub fn layer_norm(x: Tensor<3>, weights: NormWeights) -> Tensor<3> {
-    module::layer_norm(x, weights.weight, Some(weights.bias), LAYER_NORM_EPSILON)
+    module::layer_norm(x, weights.weight, Some(weights.bias), weights.epsilon)
 }
 
 /// See [`crate::linear`].
@@ -21,7 +21,22 @@ pub fn linear(x: Tensor<3>, weights: LinearWeights) -> Tensor<3> {
 
 /// See [`crate::mlp`].
 pub fn mlp(x: Tensor<3>, fc1: LinearWeights, fc2: LinearWeights) -> Tensor<3> {
-    linear(activation::gelu(linear(x, fc1)), fc2)
+    linear(Activation::Gelu.of(linear(x, fc1)), fc2)
+}
+
+impl Activation {
+    /// Of the first layer's output, `[batch, tokens, hidden]`; for [`Activation::SwiGlu`] the result is half as wide.
+    pub fn of(self, x: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Gelu => activation::gelu(x),
+            Self::QuickGelu => x.clone() * activation::sigmoid(x * 1.702),
+            Self::SwiGlu => {
+                let half = x.dims()[2] / 2;
+                let (gate, gated) = (x.clone().narrow(2, 0, half), x.narrow(2, half, half));
+                activation::silu(gate) * gated
+            }
+        }
+    }
 }
 
 /// See [`crate::block`].
@@ -49,11 +64,8 @@ pub fn block(
         linear(mixed, weights.proj),
         branches.map(|b| &b.attention),
     );
-    let branch = mlp(
-        layer_norm(y.clone(), weights.norm2),
-        weights.fc1,
-        weights.fc2,
-    );
+    let hidden = linear(layer_norm(y.clone(), weights.norm2), weights.fc1);
+    let branch = linear(weights.activation.of(hidden), weights.fc2);
     residual(y, branch, branches.map(|b| &b.mlp))
 }
 
@@ -219,4 +231,37 @@ fn band(weights: &[f32], side: usize) -> Vec<f32> {
         }
     }
     band
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn activations_are_as_defined() {
+        let numbers = [-2.0_f32, -0.5, 0.0, 1.0, 2.0, 3.0];
+        let x = Tensor::<3>::from_data(
+            TensorData::new(numbers.to_vec(), [1, 1, 6]),
+            &Device::flex(),
+        );
+        let of = |activation: Activation| -> Vec<f32> {
+            activation.of(x.clone()).into_data().try_to_vec().unwrap()
+        };
+        let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
+        let near = |found: Vec<f32>, expected: Vec<f32>| {
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+            }
+        };
+        near(
+            of(Activation::QuickGelu),
+            numbers.map(|x| x * sigmoid(1.702 * x)).to_vec(),
+        );
+        // The first half is the gate.
+        let gated = [0, 1, 2].map(|i| numbers[i] * sigmoid(numbers[i]) * numbers[3 + i]);
+        near(of(Activation::SwiGlu), gated.to_vec());
+        near(of(Activation::Gelu)[2..3].to_vec(), vec![0.0]);
+    }
 }

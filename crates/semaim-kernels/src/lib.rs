@@ -58,4 +58,6 @@ pub use memory::keep_memory;
 pub use optimiser::{AdamWStep, Moments, adamw, moving_average, sum_of_squares};
 pub use patches::{Channels, PixelPatches, patches, pixel_patches};
 pub use visible::Visible;
-pub use weights::{BlockWeights, LAYER_NORM_EPSILON, LinearWeights, NormWeights, Projections};
+pub use weights::{
+    Activation, BlockWeights, LAYER_NORM_EPSILON, LinearWeights, NormWeights, Projections,
+};

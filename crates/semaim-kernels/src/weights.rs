@@ -21,6 +21,21 @@ pub struct NormWeights {
     pub weight: Tensor<1>,
     /// Shift, `[embed_dim]`.
     pub bias: Tensor<1>,
+    /// Added to the variance; [`LAYER_NORM_EPSILON`] in most networks.
+    pub epsilon: f64,
+}
+
+/// What stands between the two layers of an MLP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activation {
+    /// The exact (erf) GELU.
+    #[default]
+    Gelu,
+    /// `x · sigmoid(1.702 x)`, an approximation of GELU that CLIP was trained with.
+    QuickGelu,
+    /// `silu(x₁) · x₂`, the two halves of the first layer's output; it has twice as many outputs as the second layer has
+    /// inputs. Used by the largest DINOv2.
+    SwiGlu,
 }
 
 /// Queries, keys and values.
@@ -45,6 +60,8 @@ pub struct BlockWeights {
     pub norm2: NormWeights,
     /// Widens.
     pub fc1: LinearWeights,
+    /// Between `fc1` and `fc2`.
+    pub activation: Activation,
     /// Narrows.
     pub fc2: LinearWeights,
     /// Attention heads; divides `embed_dim`.

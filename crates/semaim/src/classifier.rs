@@ -67,9 +67,8 @@ impl Classifier {
     /// Logits `[batch, classes]` of images `[batch, channels, height, width]`.
     pub fn forward(&self, images: Tensor<4>, pass: Pass<'_>) -> Tensor<2> {
         let h = self.encoder.run(self.encoder.embed(images), pass);
-        let [_, tokens, _] = h.dims();
         let vector = match &self.fc_norm {
-            Some(norm) => norm.forward(h.narrow(1, 1, tokens - 1).mean_dim(1)),
+            Some(norm) => norm.forward(self.encoder.patches_of(h).mean_dim(1)),
             None => self.encoder.norm.forward(h.narrow(1, 0, 1)),
         };
         self.head.forward(vector).squeeze_dim(1)

@@ -89,7 +89,8 @@ impl VitConfig {
 
     /// Hidden width of the MLP.
     pub fn mlp_dim(&self) -> usize {
-        (self.embed_dim as f64 * self.mlp_ratio) as usize
+        // Some ratios of whole numbers come out a hair too small.
+        (self.embed_dim as f64 * self.mlp_ratio + 1e-6) as usize
     }
 
     /// Values of a patch, `patch_size² * channels`.

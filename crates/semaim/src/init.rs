@@ -21,7 +21,7 @@ impl NamedMapper for Initialiser {
         let shape = param.val().dims();
         let mut draw = Draw::named(self.seed, name, Purpose::Init);
         let count = shape.iter().product();
-        let values: Vec<f32> = if name == "cls_token" || name == "mask_token" {
+        let values: Vec<f32> = if matches!(name, "cls_token" | "mask_token" | "reg_token") {
             (0..count).map(|_| (0.02 * draw.normal()) as f32).collect()
         } else if name.ends_with(".weight") && D >= 2 {
             // The patch embedding counts as the linear layer that it is: [out, everything else].

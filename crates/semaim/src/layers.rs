@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use semaim_kernels::{LinearWeights, NormWeights, layer_norm, linear, mlp};
+use semaim_kernels::{LAYER_NORM_EPSILON, LinearWeights, NormWeights, layer_norm, linear, mlp};
 
 /// `y = x Wᵀ + b`.
 #[derive(Module, Debug)]
@@ -51,15 +51,27 @@ pub struct LayerNorm {
     pub weight: Param<Tensor<1>>,
     /// Shift, `[embed_dim]`.
     pub bias: Param<Tensor<1>>,
+    epsilon: f64,
 }
 
 impl LayerNorm {
     /// Scale one and shift zero.
     pub fn new(embed_dim: usize, device: &Device) -> Self {
+        Self::with_epsilon(embed_dim, LAYER_NORM_EPSILON, device)
+    }
+
+    /// The same with another number added to the variance.
+    pub fn with_epsilon(embed_dim: usize, epsilon: f64, device: &Device) -> Self {
         Self {
             weight: Param::from_tensor(Tensor::ones([embed_dim], device)),
             bias: Param::from_tensor(Tensor::zeros([embed_dim], device)),
+            epsilon,
         }
+    }
+
+    /// What is added to the variance.
+    pub fn epsilon(&self) -> f64 {
+        self.epsilon
     }
 
     /// `[batch, tokens, embed_dim]` to the same shape.
@@ -72,6 +84,7 @@ impl LayerNorm {
         NormWeights {
             weight: self.weight.val(),
             bias: self.bias.val(),
+            epsilon: self.epsilon,
         }
     }
 }

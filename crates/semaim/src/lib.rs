@@ -13,6 +13,7 @@
 //! 7. [`model`]: the two streams side by side, from images to the loss.
 //!
 //! Beside it stands [`mae`], the baseline: only what differs. [`classifier`] is an encoder with a head, for fine-tuning.
+//! [`variant`] says where other people's encoders differ.
 //!
 //! What a block computes is written in `semaim_kernels`, once composed of the framework's operations and once fused.
 //! Beneath the method: [`layers`], [`pass`], [`drop_path`], [`position`], [`grid`]; [`parameters`] gives every
@@ -67,4 +68,5 @@ pub mod similarity;
 pub mod size;
 pub mod target;
 pub mod teacher;
+pub mod variant;
 pub mod vit;

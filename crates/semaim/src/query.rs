@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use semaim_kernels::{BlockWeights, Branches, Projections, Recompute, Visible, block};
+use semaim_kernels::{Activation, BlockWeights, Branches, Projections, Recompute, Visible, block};
 
 use crate::config::{Decoder, DecoderWeights, Head, VitConfig};
 use crate::layers::{LayerNorm, Linear, Mlp};
@@ -79,6 +79,7 @@ impl QueryBlock {
             proj: attn.proj.weights(),
             norm2: self.norm2.weights(),
             fc1: self.mlp.fc1.weights(),
+            activation: Activation::Gelu,
             fc2: self.mlp.fc2.weights(),
             num_heads: self.num_heads,
         }

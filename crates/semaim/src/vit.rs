@@ -4,8 +4,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use semaim_kernels::{
-    BlockWeights, Branches, Channels, LinearWeights, Projections, Recompute, Visible, block,
-    composed, linear, patches,
+    Activation, BlockWeights, Branches, Channels, LinearWeights, Projections, Recompute, Visible,
+    block, composed, linear, patches,
 };
 
 use crate::config::VitConfig;
@@ -14,6 +14,7 @@ use crate::layers::{LayerNorm, Linear, Mlp};
 use crate::parameters::{WeightError, to_host};
 use crate::pass::Pass;
 use crate::position::{resize, sin_cos};
+use crate::variant::Variant;
 
 /// Images cut into patches, each patch mapped to a token.
 #[derive(Module, Debug)]
@@ -79,20 +80,35 @@ pub struct Block {
     /// The MLP.
     pub mlp: Mlp,
     num_heads: usize,
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl Block {
     pub(crate) fn zeros(config: &VitConfig, device: &Device) -> Self {
-        let d = config.embed_dim;
+        Self::zeros_as(config, &Variant::default(), device)
+    }
+
+    fn zeros_as(config: &VitConfig, variant: &Variant, device: &Device) -> Self {
+        let (d, hidden) = (config.embed_dim, config.mlp_dim());
+        let norm = || LayerNorm::with_epsilon(d, variant.epsilon, device);
+        let fc1 = match variant.activation {
+            Activation::SwiGlu => 2 * hidden,
+            Activation::Gelu | Activation::QuickGelu => hidden,
+        };
         Self {
-            norm1: LayerNorm::new(d, device),
+            norm1: norm(),
             attn: Attention {
                 qkv: Linear::zeros(d, 3 * d, device),
                 proj: Linear::zeros(d, d, device),
             },
-            norm2: LayerNorm::new(d, device),
-            mlp: Mlp::zeros(d, config.mlp_dim(), d, device),
+            norm2: norm(),
+            mlp: Mlp {
+                fc1: Linear::zeros(d, fc1, device),
+                fc2: Linear::zeros(hidden, d, device),
+            },
             num_heads: config.num_heads,
+            activation: variant.activation,
         }
     }
 
@@ -104,6 +120,7 @@ impl Block {
             proj: self.attn.proj.weights(),
             norm2: self.norm2.weights(),
             fc1: self.mlp.fc1.weights(),
+            activation: self.activation,
             fc2: self.mlp.fc2.weights(),
             num_heads: self.num_heads,
         }
@@ -120,21 +137,25 @@ impl Block {
         block(h, None, visible, self.weights(), branches, recompute)
     }
 
-    /// How much the class token attends to each patch, averaged over heads: `[batch, patches]`.
+    /// How much the class token attends to each token, averaged over heads: `[batch, tokens]`.
     ///
     /// Only what this needs is computed: the class token's query and everybody's keys.
     fn class_attention(&self, h: Tensor<3>) -> Tensor<2> {
-        let [_, tokens, d] = h.dims();
+        let [_, _, d] = h.dims();
         let h = self.norm1.forward(h);
         let query = linear(h.clone().narrow(1, 0, 1), self.attn.qkv.part(0, d));
         let key = linear(h, self.attn.qkv.part(d, d));
         // [batch, heads, 1, tokens]
         let attention = composed::attention_weights(query, key, self.num_heads, None);
-        attention
-            .mean_dim(1)
-            .squeeze_dims::<2>(&[1, 2])
-            .narrow(1, 1, tokens - 1)
+        attention.mean_dim(1).squeeze_dims::<2>(&[1, 2])
     }
+}
+
+/// A linear layer without biases.
+#[derive(Module, Debug)]
+pub struct Projection {
+    /// `[out, in]`.
+    pub weight: Param<Tensor<2>>,
 }
 
 /// The encoder.
@@ -146,10 +167,16 @@ pub struct Vit {
     pub cls_token: Param<Tensor<3>>,
     /// The fixed position table, `[1, 1 + patches, embed_dim]`; never trained.
     pub pos_embed: Param<Tensor<3>>,
+    /// Tokens that stand for nothing in the image, `[1, registers, embed_dim]`; SemAIM's own encoders have none.
+    pub reg_token: Option<Param<Tensor<3>>>,
+    /// Before the first block; SemAIM's own encoders have none.
+    pub norm_pre: Option<LayerNorm>,
     /// The blocks.
     pub blocks: Vec<Block>,
     /// The final norm; in pre-training it also normalises the query stream.
     pub norm: LayerNorm,
+    /// After the final norm; SemAIM's own encoders have none.
+    pub projection: Option<Projection>,
     rows: usize,
     columns: usize,
 }
@@ -158,17 +185,29 @@ impl Vit {
     /// An encoder whose weights are zeros, but for the norms and the position table; [`crate::init`] gives the
     /// rest their first values. The sizes must be [valid](VitConfig::validate).
     pub fn zeros(config: &VitConfig, device: &Device) -> Self {
+        Self::zeros_as(config, &Variant::default(), device)
+    }
+
+    /// The same for an encoder of somebody else.
+    pub fn zeros_as(config: &VitConfig, variant: &Variant, device: &Device) -> Self {
         let grid = config.grid();
         let d = config.embed_dim;
         let table = TensorData::new(sin_cos(d, grid), [1, 1 + grid.patches(), d]);
+        let norm = || LayerNorm::with_epsilon(d, variant.epsilon, device);
+        let zeros = |tokens| Param::from_tensor(Tensor::zeros([1, tokens, d], device));
         Self {
             patch_embed: PatchEmbed::zeros(config, device),
             cls_token: Param::from_tensor(Tensor::zeros([1, 1, d], device)),
             pos_embed: Param::from_tensor(Tensor::from_data(table, device)).set_require_grad(false),
+            reg_token: (variant.registers > 0).then(|| zeros(variant.registers)),
+            norm_pre: variant.norm_pre.then(norm),
             blocks: (0..config.depth)
-                .map(|_| Block::zeros(config, device))
+                .map(|_| Block::zeros_as(config, variant, device))
                 .collect(),
-            norm: LayerNorm::new(d, device),
+            norm: norm(),
+            projection: variant.projection.map(|width| Projection {
+                weight: Param::from_tensor(Tensor::zeros([width, d], device)),
+            }),
             rows: grid.rows,
             columns: grid.columns,
         }
@@ -180,6 +219,37 @@ impl Vit {
             rows: self.rows,
             columns: self.columns,
         }
+    }
+
+    /// Where the encoder differs from SemAIM's own.
+    pub fn variant(&self) -> Variant {
+        let activation = self.blocks.first().map(|block| block.activation);
+        Variant {
+            epsilon: self.norm.epsilon(),
+            activation: activation.unwrap_or_default(),
+            registers: self.registers(),
+            norm_pre: self.norm_pre.is_some(),
+            projection: self.projection.as_ref().map(|p| p.weight.dims()[0]),
+        }
+    }
+
+    /// Tokens between the class token and the patches.
+    fn registers(&self) -> usize {
+        self.reg_token.as_ref().map_or(0, |tokens| tokens.dims()[1])
+    }
+
+    /// Width of the final tokens: `embed_dim`, but for encoders whose tokens are projected.
+    pub fn width(&self) -> usize {
+        match &self.projection {
+            Some(projection) => projection.weight.dims()[0],
+            None => self.pos_embed.dims()[2],
+        }
+    }
+
+    /// The patches among tokens `[batch, tokens, width]` of which they are the last.
+    pub(crate) fn patches_of(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let (count, before) = (tokens.dims()[1], 1 + self.registers());
+        tokens.narrow(1, before, count - before)
     }
 
     /// The same encoder on another grid of patches, its position table resized.
@@ -209,10 +279,22 @@ impl Vit {
     }
 
     /// The class token before patches `[batch, patches, embed_dim]` in any order: `[batch, 1 + patches, embed_dim]`.
+    ///
+    /// Registers stand between them, where there are any.
     pub fn with_class(&self, patches: Tensor<3>) -> Tensor<3> {
         let [batch, _, d] = patches.dims();
         let class = self.cls_token.val() + self.pos_embed.val().narrow(1, 0, 1);
-        Tensor::cat(vec![class.expand([batch, 1, d]), patches], 1)
+        let mut tokens = vec![class.expand([batch, 1, d])];
+        if let Some(registers) = &self.reg_token {
+            let [_, count, _] = registers.dims();
+            tokens.push(registers.val().expand([batch, count, d]));
+        }
+        tokens.push(patches);
+        let tokens = Tensor::cat(tokens, 1);
+        match &self.norm_pre {
+            Some(norm) => norm.forward(tokens),
+            None => tokens,
+        }
     }
 
     /// Tokens before the first block, `[batch, 1 + patches, embed_dim]`, the class token first.
@@ -228,11 +310,38 @@ impl Vit {
         })
     }
 
-    /// The final tokens of images nobody hides anything of, `[batch, 1 + patches, embed_dim]`, final norm
-    /// applied.
+    /// The final tokens of images nobody hides anything of, `[batch, 1 + patches, width]`, final norm (and projection)
+    /// applied. Registers are left out.
     pub fn tokens(&self, images: Tensor<4>) -> Tensor<3> {
+        let tokens = self.all_tokens(images);
+        self.without_registers(tokens)
+    }
+
+    /// The same with the registers between class token and patches.
+    pub fn all_tokens(&self, images: Tensor<4>) -> Tensor<3> {
         let h = self.embed(images);
-        self.norm.forward(self.run(h, Pass::default()))
+        self.finished(self.run(h, Pass::default()))
+    }
+
+    /// The final norm and, where there is one, the projection.
+    fn finished(&self, h: Tensor<3>) -> Tensor<3> {
+        let h = self.norm.forward(h);
+        match &self.projection {
+            None => h,
+            Some(projection) => {
+                let weight = projection.weight.val();
+                let bias = Tensor::zeros([weight.dims()[0]], &weight.device());
+                linear(h, LinearWeights { weight, bias })
+            }
+        }
+    }
+
+    fn without_registers(&self, tokens: Tensor<3>) -> Tensor<3> {
+        if self.registers() == 0 {
+            return tokens;
+        }
+        let class = tokens.clone().narrow(1, 0, 1);
+        Tensor::cat(vec![class, self.patches_of(tokens)], 1)
     }
 
     /// [`Vit::tokens`] and [`Vit::class_attention`] from one pass.
@@ -241,12 +350,12 @@ impl Vit {
         let mut attention = None;
         for (i, block) in self.blocks.iter().enumerate() {
             if i + 1 == self.blocks.len() {
-                attention = Some(block.class_attention(h.clone()));
+                attention = Some(self.patch_attention(block, h.clone()));
             }
             h = block.forward(h, None, None, Recompute::None);
         }
         let attention = attention.unwrap_or_else(|| self.class_attention(images));
-        (self.norm.forward(h), attention)
+        (self.without_registers(self.finished(h)), attention)
     }
 
     /// The last block's attention from the class token to the patches, averaged over heads:
@@ -258,13 +367,15 @@ impl Vit {
                 let h = before
                     .iter()
                     .fold(h, |h, block| block.forward(h, None, None, Recompute::None));
-                last.class_attention(h)
+                self.patch_attention(last, h)
             }
-            None => h
-                .narrow(1, 1, self.grid().patches())
-                .zeros_like()
-                .mean_dim(2)
-                .squeeze_dim(2),
+            None => self.patches_of(h).zeros_like().mean_dim(2).squeeze_dim(2),
         }
+    }
+
+    /// A block's attention from the class token to the patches, `[batch, patches]`.
+    fn patch_attention(&self, block: &Block, h: Tensor<3>) -> Tensor<2> {
+        let (tokens, before) = (h.dims()[1], 1 + self.registers());
+        block.class_attention(h).narrow(1, before, tokens - before)
     }
 }

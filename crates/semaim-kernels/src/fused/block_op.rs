@@ -12,7 +12,7 @@ use super::graph::{Gradient, Input, Saved, numbers, record, sizes, tensor};
 use super::rows::Norm;
 use crate::block::Branches;
 use crate::visible::Visible;
-use crate::weights::{BlockWeights, LAYER_NORM_EPSILON, LinearWeights, NormWeights, Projections};
+use crate::weights::{BlockWeights, LinearWeights, NormWeights, Projections};
 
 /// See [`crate::block()`]; `None` if this is not for the CPU backend.
 pub(crate) fn block(
@@ -50,6 +50,7 @@ pub(crate) fn block(
             joint,
             samples: x.dims()[0],
             heads: weights.num_heads,
+            epsilons: [&weights.norm1, &weights.norm2].map(|norm| norm.epsilon as f32),
         },
         visible: visible.map(Visible::shared),
         branches: branches.cloned(),
@@ -99,19 +100,22 @@ struct Form {
     joint: bool,
     samples: usize,
     heads: usize,
+    /// Of the two norms.
+    epsilons: [f32; 2],
 }
 
 impl Form {
     fn weights<'a>(&self, inputs: &'a [FlexTensor]) -> Weights<'a> {
         let mut rest = inputs[1 + usize::from(self.context)..].iter().map(numbers);
         let mut next = || rest.next().unwrap_or_default();
-        let norm = |weight, bias| Norm {
+        let norm = |weight, bias, epsilon| Norm {
             weight,
             bias,
-            epsilon: LAYER_NORM_EPSILON as f32,
+            epsilon,
         };
+        let [epsilon1, epsilon2] = self.epsilons;
         let affine = |weight, bias| Affine { weight, bias };
-        let norm1 = norm(next(), next());
+        let norm1 = norm(next(), next(), epsilon1);
         let [q, k, v] = if self.joint {
             let (weight, bias) = (next(), next());
             let (outputs, numbers) = (bias.len() / 3, weight.len() / 3);
@@ -134,7 +138,7 @@ impl Form {
             k,
             v,
             proj: affine(next(), next()),
-            norm2: norm(next(), next()),
+            norm2: norm(next(), next(), epsilon2),
             fc1: affine(next(), next()),
             fc2: affine(next(), next()),
         }

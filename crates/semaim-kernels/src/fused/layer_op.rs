@@ -10,13 +10,13 @@ use super::graph::{Gradient, Input, Saved, numbers, record, sizes, tensor};
 use super::layers;
 use super::pool::Lent;
 use super::rows::Norm;
-use crate::weights::{LAYER_NORM_EPSILON, LinearWeights, NormWeights};
+use crate::weights::{LinearWeights, NormWeights};
 
-fn norm_of(inputs: &[FlexTensor]) -> Norm<'_> {
+fn norm_of(inputs: &[FlexTensor], epsilon: f32) -> Norm<'_> {
     Norm {
         weight: numbers(&inputs[1]),
         bias: numbers(&inputs[2]),
-        epsilon: LAYER_NORM_EPSILON as f32,
+        epsilon,
     }
 }
 
@@ -48,22 +48,30 @@ pub(crate) fn layer_norm(x: &Tensor<3>, weights: &NormWeights) -> Option<Tensor<
         Input::of(&weights.weight)?,
         Input::of(&weights.bias)?,
     ];
-    Some(record(inputs, |inputs, wanted| {
-        let out = layers::norm_forward(numbers(&inputs[0]), norm_of(inputs));
-        let saved = wanted.then(|| Arc::new(SavedNorm(inputs.to_vec())) as Arc<dyn Saved>);
+    let epsilon = weights.epsilon as f32;
+    Some(record(inputs, move |inputs, wanted| {
+        let out = layers::norm_forward(numbers(&inputs[0]), norm_of(inputs, epsilon));
+        let saved = wanted.then(|| {
+            let inputs = inputs.to_vec();
+            Arc::new(SavedNorm { inputs, epsilon }) as Arc<dyn Saved>
+        });
         (tensor(out, &sizes(&inputs[0])), saved)
     }))
 }
 
 #[derive(Debug)]
-struct SavedNorm(Vec<FlexTensor>);
+struct SavedNorm {
+    inputs: Vec<FlexTensor>,
+    epsilon: f32,
+}
 
 impl Saved for SavedNorm {
     fn backward(&self, dout: &FlexTensor, _wanted: &[bool]) -> Vec<Gradient> {
-        let gradients = layers::norm_back(numbers(&self.0[0]), norm_of(&self.0), numbers(dout));
+        let norm = norm_of(&self.inputs, self.epsilon);
+        let gradients = layers::norm_back(numbers(&self.inputs[0]), norm, numbers(dout));
         gradients
             .into_iter()
-            .zip(&self.0)
+            .zip(&self.inputs)
             .map(|(values, input)| Some(tensor(values, &sizes(input))))
             .collect()
     }

@@ -1,8 +1,8 @@
 //! The block, as content block and as query block.
 
 use semaim_kernels::{
-    BlockWeights, Branches, LinearWeights, NormWeights, Projections, Recompute, Visible, block,
-    composed,
+    Activation, BlockWeights, Branches, LAYER_NORM_EPSILON, LinearWeights, NormWeights,
+    Projections, Recompute, Visible, block, composed,
 };
 
 use crate::draw::Numbers;
@@ -32,17 +32,19 @@ fn weights(inputs: &mut impl Iterator<Item = Any>, sizes: Sizes) -> BlockWeights
             bias: inputs.next().unwrap().one(),
         }
     }
-    fn norm(inputs: &mut impl Iterator<Item = Any>) -> NormWeights {
+    fn norm(inputs: &mut impl Iterator<Item = Any>, epsilon: f64) -> NormWeights {
         NormWeights {
             weight: inputs.next().unwrap().one(),
             bias: inputs.next().unwrap().one(),
+            epsilon,
         }
     }
     BlockWeights {
-        norm1: norm(inputs),
-        norm2: norm(inputs),
+        norm1: norm(inputs, 1e-3),
+        norm2: norm(inputs, LAYER_NORM_EPSILON),
         proj: linear(inputs),
         fc1: linear(inputs),
+        activation: Activation::Gelu,
         fc2: linear(inputs),
         projections: if sizes.joint {
             Projections::Joint(Box::new(linear(inputs)))

@@ -16,6 +16,7 @@ fn norm(inputs: &[Any]) -> NormWeights {
     NormWeights {
         weight: inputs[0].one(),
         bias: inputs[1].one(),
+        epsilon: 1e-3,
     }
 }
 
