@@ -12,7 +12,7 @@ use semaim::config::VitConfig;
 use semaim::parameters::{WeightError, Weights, weights, with_weights};
 use semaim::vit::Vit;
 
-use crate::encoder::{Described, EncoderError, described, metadata};
+use crate::encoder::{Described, EncoderError, check_sizes, described, metadata};
 use crate::tensors::TensorFile;
 
 /// The metadata key under which the names of the classes stand, as a JSON list.
@@ -43,7 +43,12 @@ impl ClassifierFile {
         if self.model.pool() == Pool::Mean {
             weights.retain(|name, _| !name.starts_with("norm."));
         }
-        let mut metadata = metadata(&self.config, &self.mean, &self.std);
+        let mut metadata = metadata(
+            &self.config,
+            &self.model.encoder.variant(),
+            &self.mean,
+            &self.std,
+        );
         let classes = serde_json::json!(self.classes).to_string();
         metadata.insert(CLASSES.into(), classes);
         TensorFile { weights, metadata }.write(path)?;
@@ -56,7 +61,12 @@ impl ClassifierFile {
     /// [`EncoderError`], each with the path; the first weight that is missing or has another shape is named.
     pub fn read(path: &Path, device: &Device) -> Result<Self, EncoderError> {
         let file = TensorFile::read(path)?;
-        let Described { config, mean, std } = described(path, &file)?;
+        let Described {
+            config,
+            variant,
+            mean,
+            std,
+        } = described(path, &file.metadata)?;
         let text = file
             .metadata
             .get(CLASSES)
@@ -72,8 +82,9 @@ impl ClassifierFile {
             path: path.to_path_buf(),
             source,
         };
+        check_sizes(&config, &variant, &file.weights).map_err(mismatch)?;
         check_head(&file.weights, classes.len(), config.embed_dim).map_err(mismatch)?;
-        let encoder = Vit::zeros(&config, device);
+        let encoder = Vit::zeros_as(&config, &variant, device);
         let mut found = file.weights;
         let pool = if found.contains_key("fc_norm.weight") {
             let unused = weights(&encoder.norm)?;

@@ -1,7 +1,7 @@
-//! An encoder on its own, under timm's names.
+//! An encoder on its own: ours, under timm's names, and other people's in any [layout](crate::layout).
 //!
 //! `cls_token`, `pos_embed`, `patch_embed.proj.*`, `blocks.N.*`, `norm.*`: a `vit_*_patch*` of timm with the same
-//! sizes loads the file with no renaming.
+//! sizes loads a file of ours with no renaming.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,30 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::Device;
 use semaim::config::{SizeError, VitConfig};
-use semaim::parameters::{WeightError, weights, with_weights};
+use semaim::init::initialise;
+use semaim::parameters::{Weight, WeightError, Weights, weights, with_weights};
+use semaim::variant::{Activation, Variant};
 use semaim::vit::Vit;
 use serde::{Deserialize, Serialize};
 
+use crate::architecture::{Architecture, architecture};
+use crate::archive::Archive;
+use crate::canonical::{Canonical, Loading, canonical};
+use crate::hints::{HintError, Hints};
+use crate::layout::{Layout, UnknownLayout};
 use crate::tensors::{TensorFile, TensorFileError, checksum};
 
 /// The metadata key under which an encoder's sizes stand.
-const SIZES: &str = "semaim.vit";
+pub(crate) const SIZES: &str = "semaim.vit";
+
+/// Files that are looked for in a folder, in this order.
+const IN_FOLDER: [&str; 5] = [
+    "encoder.safetensors",
+    "model.safetensors",
+    "pytorch_model.bin",
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.bin",
+];
 
 /// What the metadata says of an encoder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +46,60 @@ struct Sizes {
     mlp_ratio: f64,
     mean: Vec<f32>,
     std: Vec<f32>,
+    /// Left out where it is SemAIM's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    variant: Option<Differences>,
+}
+
+/// [`Variant`] as it is written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Differences {
+    epsilon: f64,
+    activation: Name,
+    registers: usize,
+    norm_pre: bool,
+    projection: Option<usize>,
+}
+
+/// [`Activation`] as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Name {
+    Gelu,
+    QuickGelu,
+    SwiGlu,
+}
+
+impl From<&Variant> for Differences {
+    fn from(variant: &Variant) -> Self {
+        Self {
+            epsilon: variant.epsilon,
+            activation: match variant.activation {
+                Activation::Gelu => Name::Gelu,
+                Activation::QuickGelu => Name::QuickGelu,
+                Activation::SwiGlu => Name::SwiGlu,
+            },
+            registers: variant.registers,
+            norm_pre: variant.norm_pre,
+            projection: variant.projection,
+        }
+    }
+}
+
+impl From<Differences> for Variant {
+    fn from(written: Differences) -> Self {
+        Self {
+            epsilon: written.epsilon,
+            activation: match written.activation {
+                Name::Gelu => Activation::Gelu,
+                Name::QuickGelu => Activation::QuickGelu,
+                Name::SwiGlu => Activation::SwiGlu,
+            },
+            registers: written.registers,
+            norm_pre: written.norm_pre,
+            projection: written.projection,
+        }
+    }
 }
 
 /// An encoder from a file.
@@ -45,6 +115,60 @@ pub struct Encoder {
     pub std: Vec<f32>,
 }
 
+/// How a checkpoint is read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReadOptions {
+    /// Its layout; `None`: told from its names.
+    pub layout: Option<Layout>,
+    /// Attention heads of a block; `None`: as the file or one beside it says, or as is usual for its width.
+    pub num_heads: Option<usize>,
+    /// Whether an encoder with missing tensors, or with some that are not understood, is read all the same: what is
+    /// missing gets first weights.
+    pub allow_partial: bool,
+}
+
+impl ReadOptions {
+    /// From settings, in which an empty layout and no heads mean that they are not told.
+    ///
+    /// # Errors
+    /// An unknown layout.
+    pub fn told(
+        layout: &str,
+        num_heads: usize,
+        allow_partial: bool,
+    ) -> Result<Self, UnknownLayout> {
+        Ok(Self {
+            layout: match layout {
+                "" => None,
+                name => Some(name.parse()?),
+            },
+            num_heads: (num_heads > 0).then_some(num_heads),
+            allow_partial,
+        })
+    }
+}
+
+/// A checkpoint as it was read: the encoder's tensors under our names, and what network they belong to.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The file.
+    pub path: PathBuf,
+    /// The encoder's tensors under our names. LayerScale stands beside the layers it scales.
+    pub weights: Weights,
+    /// The network's sizes.
+    pub config: VitConfig,
+    /// Where it differs from SemAIM's own.
+    pub variant: Variant,
+    /// Of the images' normalisation, per channel.
+    pub mean: Vec<f32>,
+    /// Of the images' normalisation, per channel.
+    pub std: Vec<f32>,
+    /// What was used, left and missing.
+    pub loading: Loading,
+    /// What nothing said and was taken for granted, for people to read.
+    pub assumed: Vec<String>,
+}
+
 /// Why an encoder could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum EncoderError {
@@ -55,7 +179,9 @@ pub enum EncoderError {
     #[error(transparent)]
     File(#[from] TensorFileError),
     /// There is no encoder in a folder.
-    #[error("{path} is a folder without encoder.safetensors; a run writes it at its end")]
+    #[error(
+        "{path} is a folder without encoder.safetensors (a run writes it at its end), model.safetensors or pytorch_model.bin"
+    )]
     NoEncoder {
         /// The folder.
         path: PathBuf,
@@ -76,8 +202,8 @@ pub enum EncoderError {
         /// The file.
         path: PathBuf,
     },
-    /// The sizes in the file cannot be read.
-    #[error("{path}: the metadata `semaim.vit` is damaged: {message}")]
+    /// What the file says of itself, or its shapes, make no sense.
+    #[error("{path} is damaged: {message}")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -95,6 +221,75 @@ pub enum EncoderError {
     /// An image size that does not fit the patches.
     #[error(transparent)]
     Resize(#[from] SizeError),
+    /// There is no encoder in a file, in any layout that is known or in the one that was told.
+    #[error(
+        "{path} holds no vision transformer in {}; its first tensors: {}",
+        layout.map_or("any layout that is known".to_string(), |layout| format!("the layout {layout}")),
+        names.join(", ")
+    )]
+    Unrecognised {
+        /// The file.
+        path: PathBuf,
+        /// The layout that was told.
+        layout: Option<Layout>,
+        /// Some names in it.
+        names: Vec<String>,
+    },
+    /// An encoder without some of its tensors.
+    #[error(
+        "{path} ({layout}) lacks {} that the encoder needs, the first: {} (--allow-partial fills in first weights)",
+        counted(names.len()),
+        first(names)
+    )]
+    Incomplete {
+        /// The file.
+        path: PathBuf,
+        /// Its layout.
+        layout: Layout,
+        /// The tensors that are missing.
+        names: Vec<String>,
+    },
+    /// An encoder with parts that are not computed here.
+    #[error(
+        "{path} ({layout}) has {} inside its encoder that belong to something semaim does not compute, the first: {} \
+         (--allow-partial leaves them out)",
+        counted(names.len()),
+        first(names)
+    )]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// Its layout.
+        layout: Layout,
+        /// The tensors that are not understood.
+        names: Vec<String>,
+    },
+    /// A tensor that is not what it should be.
+    #[error("{path}: `{name}` {message}")]
+    Tensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor, or several that belong together.
+        name: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Nothing says how many heads there are.
+    #[error(
+        "{path}: nothing says how many attention heads an encoder of width {embed_dim} has; tell it with --heads"
+    )]
+    Heads {
+        /// The file.
+        path: PathBuf,
+        /// Width of its tokens.
+        embed_dim: usize,
+    },
+    /// A layout that is not known.
+    #[error(transparent)]
+    Layout(#[from] UnknownLayout),
+    /// A file beside the checkpoint cannot be used.
+    #[error(transparent)]
+    Hint(#[from] HintError),
     /// A weight does not fit the sizes in the file.
     #[error("{path}: {source}")]
     Mismatch {
@@ -103,6 +298,17 @@ pub enum EncoderError {
         /// Which.
         source: WeightError,
     },
+}
+
+fn counted(count: usize) -> String {
+    match count {
+        1 => "a tensor".into(),
+        count => format!("{count} tensors"),
+    }
+}
+
+fn first(names: &[String]) -> &str {
+    names.first().map_or("", String::as_str)
 }
 
 /// Writes an encoder with its sizes and the normalisation of its input (per channel, for values in 0..1) in the
@@ -119,14 +325,19 @@ pub fn write_encoder(
 ) -> Result<(), EncoderError> {
     TensorFile {
         weights: weights(&encoder.clone().no_grad())?,
-        metadata: metadata(config, mean, std),
+        metadata: metadata(config, &encoder.variant(), mean, std),
     }
     .write(path)?;
     Ok(())
 }
 
 /// The sizes of a network and the normalisation of its input, as they stand in a file.
-pub(crate) fn metadata(config: &VitConfig, mean: &[f32], std: &[f32]) -> BTreeMap<String, String> {
+pub(crate) fn metadata(
+    config: &VitConfig,
+    variant: &Variant,
+    mean: &[f32],
+    std: &[f32],
+) -> BTreeMap<String, String> {
     let sizes = Sizes {
         image_size: config.image_size,
         patch_size: config.patch_size,
@@ -137,6 +348,7 @@ pub(crate) fn metadata(config: &VitConfig, mean: &[f32], std: &[f32]) -> BTreeMa
         mlp_ratio: config.mlp_ratio,
         mean: mean.to_vec(),
         std: std.to_vec(),
+        variant: (*variant != Variant::default()).then(|| variant.into()),
     };
     let metadata = [
         // What other readers of the format look for.
@@ -146,33 +358,178 @@ pub(crate) fn metadata(config: &VitConfig, mean: &[f32], std: &[f32]) -> BTreeMa
     metadata.into_iter().collect()
 }
 
+impl Checkpoint {
+    /// Reads the encoder of a file in any [layout](Layout), or of a folder: a run directory of ours, or a model as
+    /// Hugging Face's library keeps it. Files beside it are read for what weights do not say.
+    ///
+    /// # Errors
+    /// [`EncoderError`], each with the path.
+    pub fn read(path: &Path, options: &ReadOptions) -> Result<Self, EncoderError> {
+        let path = file_of(path)?;
+        let archive = Archive::read(&path)?;
+        let mut found = canonical(&path, &archive, options.layout, options.allow_partial)?;
+        // What a file of ours says of itself is true whatever stands beside it.
+        if archive.metadata.contains_key(SIZES) {
+            let described = described(&path, &archive.metadata)?;
+            check_sizes(&described.config, &described.variant, &found.weights).map_err(
+                |source| EncoderError::Mismatch {
+                    path: path.clone(),
+                    source,
+                },
+            )?;
+            let Described {
+                mut config,
+                variant,
+                mean,
+                std,
+            } = described;
+            if let Some(num_heads) = options.num_heads {
+                config.num_heads = num_heads;
+                config.validate().map_err(|source| EncoderError::Sizes {
+                    path: path.clone(),
+                    source,
+                })?;
+            }
+            let architecture = Architecture {
+                config,
+                variant,
+                mean,
+                std,
+                assumed: Vec::new(),
+            };
+            return Ok(Self::of(path, found, architecture));
+        }
+        let hints = Hints::beside(&path)?;
+        if hints.open_clip && found.loading.layout == Layout::Clip && options.layout.is_none() {
+            found.loading.layout = Layout::OpenClip;
+        }
+        let architecture = architecture(&path, &mut found, &hints, options.num_heads)?;
+        Ok(Self::of(path, found, architecture))
+    }
+
+    fn of(path: PathBuf, found: Canonical, architecture: Architecture) -> Self {
+        let Architecture {
+            config,
+            variant,
+            mean,
+            std,
+            assumed,
+        } = architecture;
+        Self {
+            path,
+            weights: found.weights,
+            config,
+            variant,
+            mean,
+            std,
+            loading: found.loading,
+            assumed,
+        }
+    }
+
+    /// The network.
+    ///
+    /// # Errors
+    /// A tensor that does not fit.
+    pub fn encoder(&self, device: &Device) -> Result<Encoder, EncoderError> {
+        let vit = Vit::zeros_as(&self.config, &self.variant, device);
+        let filled = &self.loading.missing;
+        let vit = match filled.is_empty() {
+            true => vit,
+            false => initialise(vit, 0),
+        };
+        let mut complete = self.scaled()?;
+        for (name, weight) in weights(&vit)? {
+            // Some networks do without certain biases, and partial ones without more.
+            let absent = name.ends_with(".bias") || !filled.is_empty();
+            if absent && !complete.contains_key(&name) {
+                complete.insert(name, weight);
+            }
+        }
+        let vit = with_weights(vit, &complete).map_err(|source| EncoderError::Mismatch {
+            path: self.path.clone(),
+            source,
+        })?;
+        Ok(Encoder {
+            vit,
+            config: self.config.clone(),
+            mean: self.mean.clone(),
+            std: self.std.clone(),
+        })
+    }
+
+    /// The tensors with LayerScale multiplied into the layers before it: `γ (W x + b) = (γ W) x + γ b`.
+    fn scaled(&self) -> Result<Weights, EncoderError> {
+        let mut weights = self.weights.clone();
+        for block in 0..self.config.depth {
+            for (scale, layer) in [("ls1.gamma", "attn.proj"), ("ls2.gamma", "mlp.fc2")] {
+                let name = format!("blocks.{block}.{scale}");
+                let Some(gamma) = weights.remove(&name) else {
+                    continue;
+                };
+                for part in ["weight", "bias"] {
+                    let layer = format!("blocks.{block}.{layer}.{part}");
+                    if let Some(weight) = weights.get_mut(&layer) {
+                        scale_rows(weight, &gamma).map_err(|message| EncoderError::Tensor {
+                            path: self.path.clone(),
+                            name: name.clone(),
+                            message,
+                        })?;
+                    }
+                }
+            }
+        }
+        Ok(weights)
+    }
+}
+
+/// Multiplies each row of a weight (each number of a bias) by its factor.
+fn scale_rows(weight: &mut Weight, factors: &Weight) -> Result<(), String> {
+    let rows = weight.shape.first().copied().unwrap_or(0);
+    if factors.shape != [rows] || rows == 0 {
+        return Err(format!(
+            "has shape {:?}, the layer that it scales has {rows} outputs",
+            factors.shape
+        ));
+    }
+    let width = weight.values.len() / rows;
+    for (row, factor) in weight.values.chunks_mut(width.max(1)).zip(&factors.values) {
+        row.iter_mut().for_each(|value| *value *= factor);
+    }
+    Ok(())
+}
+
+/// The file of an encoder: itself, or the one in a folder.
+fn file_of(path: &Path) -> Result<PathBuf, EncoderError> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let files = IN_FOLDER.map(|name| path.join(name));
+    let found = files.into_iter().find(|file| file.exists());
+    found.ok_or_else(|| EncoderError::NoEncoder {
+        path: path.to_path_buf(),
+    })
+}
+
 impl Encoder {
-    /// Reads what [`write_encoder`] wrote: a file, or the `encoder.safetensors` of a run directory.
+    /// Reads an encoder of any layout, as it comes; see [`Checkpoint::read`].
     ///
     /// # Errors
     /// [`EncoderError`], each with the path; the first weight that is missing or has another shape is named.
     pub fn read(path: &Path, device: &Device) -> Result<Self, EncoderError> {
-        let file_path = if path.is_dir() {
-            path.join("encoder.safetensors")
-        } else {
-            path.to_path_buf()
-        };
-        if path.is_dir() && !file_path.exists() {
-            return Err(EncoderError::NoEncoder {
-                path: path.to_path_buf(),
-            });
-        }
-        let path = file_path;
-        let file = TensorFile::read(&path)?;
-        let Described { config, mean, std } = described(&path, &file)?;
-        let vit = with_weights(Vit::zeros(&config, device), &file.weights)
-            .map_err(|source| EncoderError::Mismatch { path, source })?;
-        Ok(Self {
-            vit,
-            config,
-            mean,
-            std,
-        })
+        Self::read_with(path, &ReadOptions::default(), device)
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`Encoder::read`].
+    pub fn read_with(
+        path: &Path,
+        options: &ReadOptions,
+        device: &Device,
+    ) -> Result<Self, EncoderError> {
+        Checkpoint::read(path, options)?.encoder(device)
     }
 }
 
@@ -221,24 +578,26 @@ impl Encoder {
 /// What a file says of its network.
 pub(crate) struct Described {
     pub(crate) config: VitConfig,
+    pub(crate) variant: Variant,
     pub(crate) mean: Vec<f32>,
     pub(crate) std: Vec<f32>,
 }
 
-/// Reads and checks what a file says of its network: sizes from a file are not to be believed before memory is taken
-/// for them.
-pub(crate) fn described(path: &Path, file: &TensorFile) -> Result<Described, EncoderError> {
-    let text = file
-        .metadata
-        .get(SIZES)
-        .ok_or_else(|| EncoderError::NoSizes {
-            path: path.to_path_buf(),
-        })?;
+/// Reads and checks what a file says of its network. Sizes from a file are not to be believed before
+/// [they are checked](check_sizes) against its tensors.
+pub(crate) fn described(
+    path: &Path,
+    metadata: &BTreeMap<String, String>,
+) -> Result<Described, EncoderError> {
+    let text = metadata.get(SIZES).ok_or_else(|| EncoderError::NoSizes {
+        path: path.to_path_buf(),
+    })?;
     let damaged = |message: String| EncoderError::Damaged {
         path: path.to_path_buf(),
         message,
     };
-    let sizes: Sizes = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+    let sizes: Sizes = serde_json::from_str(text)
+        .map_err(|error| damaged(format!("the metadata `{SIZES}`: {error}")))?;
     let config = VitConfig {
         image_size: sizes.image_size,
         patch_size: sizes.patch_size,
@@ -260,36 +619,36 @@ pub(crate) fn described(path: &Path, file: &TensorFile) -> Result<Described, Enc
             config.channels
         )));
     }
-    check_sizes(&config, file).map_err(|source| EncoderError::Mismatch {
-        path: path.to_path_buf(),
-        source,
-    })?;
     Ok(Described {
         config,
+        variant: sizes.variant.map(Variant::from).unwrap_or_default(),
         mean: sizes.mean,
         std: sizes.std,
     })
 }
 
-/// Checks that the file holds the weights that fix every size: the patch embedding, the position table, and the first
-/// and last block's MLP.
-fn check_sizes(config: &VitConfig, file: &TensorFile) -> Result<(), WeightError> {
+/// Checks that a file holds the weights that fix every size: the patch embedding, the position table, one of each block,
+/// and what other people's encoders have beside.
+pub(crate) fn check_sizes(
+    config: &VitConfig,
+    variant: &Variant,
+    weights: &Weights,
+) -> Result<(), WeightError> {
     let (d, p, hidden) = (config.embed_dim, config.patch_size, config.mlp_dim());
-    let last = config.depth - 1;
-    let expected = [
-        (
-            "patch_embed.proj.weight".to_string(),
-            vec![d, config.channels, p, p],
-        ),
-        (
-            "pos_embed".to_string(),
-            vec![1, 1 + config.grid().patches(), d],
-        ),
-        ("blocks.0.mlp.fc1.weight".to_string(), vec![hidden, d]),
-        (format!("blocks.{last}.mlp.fc1.weight"), vec![hidden, d]),
+    let patches = config.grid().patches();
+    let fixed = [
+        ("patch_embed.proj.weight", vec![d, config.channels, p, p]),
+        ("pos_embed", vec![1, 1 + patches, d]),
     ];
-    for (name, expected) in expected {
-        match file.weights.get(&name) {
+    let registers = (variant.registers > 0).then(|| ("reg_token", vec![1, variant.registers, d]));
+    let projection = variant
+        .projection
+        .map(|width| ("projection.weight", vec![width, d]));
+    let fixed = fixed.into_iter().chain(registers).chain(projection);
+    let fixed = fixed.map(|(name, shape)| (name.to_string(), shape));
+    let blocks = (0..config.depth).map(|i| (format!("blocks.{i}.mlp.fc2.weight"), vec![d, hidden]));
+    for (name, expected) in fixed.chain(blocks) {
+        match weights.get(&name) {
             None => return Err(WeightError::Missing { name, expected }),
             Some(weight) if weight.shape != expected => {
                 let found = weight.shape.clone();
@@ -302,8 +661,8 @@ fn check_sizes(config: &VitConfig, file: &TensorFile) -> Result<(), WeightError>
             Some(_) => {}
         }
     }
-    let next = format!("blocks.{}.mlp.fc1.weight", config.depth);
-    match file.weights.get(&next) {
+    let next = format!("blocks.{}.mlp.fc2.weight", config.depth);
+    match weights.get(&next) {
         Some(weight) => Err(WeightError::Shape {
             name: next,
             expected: Vec::new(),

@@ -1,11 +1,27 @@
-//! Weight files: safetensors in and out, written so that a crash never leaves half a file behind.
+//! Weight files: other people's checkpoints in, safetensors out, written so that a crash never leaves half a file behind.
 //!
 //! * [`atomic`]: write to a temporary name, flush to the disk, rename.
-//! * [`tensors`]: a safetensors file as named `f32` tensors with metadata and a checksum.
-//! * [`encoder`]: an encoder under timm's names.
+//! * [`archive`]: named tensors out of safetensors and PyTorch files.
+//! * [`tensors`]: a file of named tensors with metadata and a checksum, as we write it.
+//! * [`layout`]: who names what how, as tables.
+//! * [`encoder`]: an encoder of any layout, and ours under timm's names.
 //! * [`classifier`]: an encoder with a head, likewise.
+//! * [`export`]: encoders for other programs.
+//!
+//! From a file to an encoder: `archive` gives tensors, `canonical` finds the encoder among them and gives it our names,
+//! `architecture` tells the network from shapes and, with `hints`, from the files beside.
 
+mod architecture;
+pub mod archive;
 pub mod atomic;
+mod canonical;
 pub mod classifier;
 pub mod encoder;
+pub mod export;
+mod hints;
+pub mod layout;
 pub mod tensors;
+
+pub use canonical::Loading;
+pub use hints::HintError;
+pub use semaim_pickle::{ContentError, Dtype};

@@ -1,18 +1,18 @@
-//! A safetensors file of `f32` tensors.
+//! A file of named tensors, written as safetensors.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use safetensors::{Dtype, SafeTensors};
+use half::{bf16, f16};
 use semaim::parameters::{Weight, Weights};
 use serde_json::{Map, Value, json};
 
+use crate::archive::Archive;
 use crate::atomic;
 
 /// The metadata key under which the checksum stands.
-const CHECKSUM: &str = "crc32c";
+pub(crate) const CHECKSUM: &str = "crc32c";
 
 /// Named tensors with metadata.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,7 +45,7 @@ pub enum TensorFileError {
         message: String,
     },
     /// A tensor has a type that is not read here.
-    #[error("{path}: tensor `{name}` has type {dtype}, expected F32")]
+    #[error("{path}: tensor `{name}` has type {dtype}, which is not read here")]
     Dtype {
         /// The file.
         path: PathBuf,
@@ -54,6 +54,69 @@ pub enum TensorFileError {
         /// Its type.
         dtype: String,
     },
+    /// A file that is neither safetensors nor one that PyTorch wrote, or a damaged one.
+    #[error("{path}: {source}")]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<semaim_pickle::ContentError>,
+    },
+}
+
+/// How numbers are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// IEEE single precision.
+    #[default]
+    F32,
+    /// IEEE half precision.
+    F16,
+    /// The upper half of single precision.
+    Bf16,
+}
+
+impl Precision {
+    /// The type's name in safetensors.
+    fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+        }
+    }
+
+    /// Bytes of a number.
+    fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    /// Numbers as they are written, rounded to the nearest; ties to even.
+    fn bytes(self, values: &[f32]) -> Vec<u8> {
+        match self {
+            Self::F32 => bytes(values),
+            Self::F16 => values
+                .iter()
+                .flat_map(|v| f16::from_f32(*v).to_le_bytes())
+                .collect(),
+            Self::Bf16 => values
+                .iter()
+                .flat_map(|v| bf16::from_f32(*v).to_le_bytes())
+                .collect(),
+        }
+    }
+
+    /// Numbers as they come back.
+    fn rounded(self, values: &[f32]) -> Vec<f32> {
+        match self {
+            Self::F32 => values.to_vec(),
+            Self::F16 => values.iter().map(|v| f16::from_f32(*v).to_f32()).collect(),
+            Self::Bf16 => values.iter().map(|v| bf16::from_f32(*v).to_f32()).collect(),
+        }
+    }
 }
 
 impl TensorFile {
@@ -62,21 +125,30 @@ impl TensorFile {
     /// # Errors
     /// [`TensorFileError::Io`].
     pub fn write(&self, path: &Path) -> Result<(), TensorFileError> {
+        self.write_as(path, Precision::F32)
+    }
+
+    /// As [`write`](Self::write), the numbers in another precision. Those too large for it become infinite.
+    ///
+    /// # Errors
+    /// [`TensorFileError::Io`].
+    pub fn write_as(&self, path: &Path, precision: Precision) -> Result<(), TensorFileError> {
         let failed = |source| TensorFileError::Io {
             action: "writing",
             path: path.to_path_buf(),
             source,
         };
         let mut metadata = self.metadata.clone();
-        metadata.insert(CHECKSUM.into(), checksum(self.weights.iter()));
+        metadata.insert(CHECKSUM.into(), self.checksum(precision));
         let mut header = Map::new();
         header.insert("__metadata__".into(), json!(metadata));
         let mut end = 0;
         for (name, weight) in &self.weights {
             let start = end;
-            end += 4 * weight.values.len();
-            let entry =
-                json!({"dtype": "F32", "shape": weight.shape, "data_offsets": [start, end]});
+            end += precision.size() * weight.values.len();
+            let entry = json!({
+                "dtype": precision.name(), "shape": weight.shape, "data_offsets": [start, end],
+            });
             header.insert(name.clone(), entry);
         }
         let mut header = Value::Object(header).to_string();
@@ -89,7 +161,7 @@ impl TensorFile {
             file.write_all(header.as_bytes())?;
             for weight in self.weights.values() {
                 for chunk in weight.values.chunks(1 << 14) {
-                    file.write_all(&bytes(chunk))?;
+                    file.write_all(&precision.bytes(chunk))?;
                 }
             }
             Ok(())
@@ -97,62 +169,45 @@ impl TensorFile {
         .map_err(failed)
     }
 
-    /// Reads a file of `f32` tensors; where it holds a checksum of ours, verifies it.
+    /// Over the numbers as they are read again.
+    fn checksum(&self, precision: Precision) -> String {
+        if precision == Precision::F32 {
+            return checksum(self.weights.iter());
+        }
+        let rounded: Weights = self
+            .weights
+            .iter()
+            .map(|(name, weight)| {
+                let weight = Weight {
+                    shape: weight.shape.clone(),
+                    values: precision.rounded(&weight.values),
+                };
+                (name.clone(), weight)
+            })
+            .collect();
+        checksum(rounded.iter())
+    }
+
+    /// Reads all tensors of a file, widened to `f32`; where it holds a checksum of ours, verifies it.
     ///
     /// # Errors
     /// [`TensorFileError`], each with the path.
     pub fn read(path: &Path) -> Result<Self, TensorFileError> {
-        let damaged = |message: String| TensorFileError::Damaged {
-            path: path.to_path_buf(),
-            message,
-        };
-        let content = fs::read(path).map_err(|source| TensorFileError::Io {
-            action: "reading",
-            path: path.to_path_buf(),
-            source,
-        })?;
-        let (_, header) =
-            SafeTensors::read_metadata(&content).map_err(|e| damaged(e.to_string()))?;
-        let tensors = SafeTensors::deserialize(&content).map_err(|e| damaged(e.to_string()))?;
+        let archive = Archive::read(path)?;
         let mut weights = Weights::new();
-        for (name, view) in tensors.iter() {
-            if view.dtype() != Dtype::F32 {
-                return Err(TensorFileError::Dtype {
+        for (name, stored) in archive.tensors {
+            let weight = stored
+                .to_f32()
+                .map_err(|message| TensorFileError::Damaged {
                     path: path.to_path_buf(),
-                    name: name.to_string(),
-                    dtype: format!("{:?}", view.dtype()),
-                });
-            }
-            let values = view
-                .data()
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|b| f32::from_le_bytes(*b))
-                .collect();
-            weights.insert(
-                name.to_string(),
-                Weight {
-                    shape: view.shape().to_vec(),
-                    values,
-                },
-            );
+                    message: format!("tensor `{name}`: {message}"),
+                })?;
+            weights.insert(name, weight);
         }
-        let mut metadata: BTreeMap<String, String> = header
-            .metadata()
-            .clone()
-            .unwrap_or_default()
-            .into_iter()
-            .collect();
-        if let Some(expected) = metadata.remove(CHECKSUM) {
-            let found = checksum(weights.iter());
-            if found != expected {
-                return Err(damaged(format!(
-                    "its checksum is {found}, it should be {expected}"
-                )));
-            }
-        }
-        Ok(Self { weights, metadata })
+        Ok(Self {
+            weights,
+            metadata: archive.metadata,
+        })
     }
 }
 
@@ -176,6 +231,7 @@ pub(crate) fn checksum<'a>(weights: impl Iterator<Item = (&'a String, &'a Weight
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn example() -> TensorFile {
         let weight = |shape: &[usize], from: f32| Weight {

@@ -7,6 +7,7 @@
 // A test says what is wrong by panicking, in its helpers too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod checkpoints;
 mod compare;
 mod mae;
 mod orders;
@@ -30,7 +31,7 @@ pub(crate) enum Outcome {
 /// A sentence that says what does not agree.
 pub(crate) type Failure = String;
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     match std::env::var_os("SEMAIM_REFERENCE_DIR") {
         Some(folder) => PathBuf::from(folder),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reference"),

@@ -1,0 +1,277 @@
+//! From tensors to the network that they belong to: sizes out of shapes, and the rest out of what stands beside.
+
+use std::path::Path;
+
+use semaim::config::VitConfig;
+use semaim::grid::Grid;
+use semaim::parameters::{Weight, Weights};
+use semaim::variant::{Activation, Variant};
+
+use crate::canonical::Canonical;
+use crate::encoder::EncoderError;
+use crate::hints::{Hints, usual_normalisation};
+use crate::layout::Layout;
+
+/// Heads of the standard widths, where nothing says how many.
+const USUAL_HEADS: [(usize, usize); 9] = [
+    (192, 3),
+    (384, 6),
+    (768, 12),
+    (1024, 16),
+    (1152, 16),
+    (1280, 16),
+    (1408, 16),
+    (1536, 24),
+    (1664, 16),
+];
+/// Width of a head in CLIP's smaller towers.
+const CLIP_HEAD: usize = 64;
+/// A network may need at most so many numbers for each one in its file: what is missing is filled in.
+const MOST_FILLED: usize = 16;
+
+/// A network's sizes and how its images are normalised.
+#[derive(Clone, Debug)]
+pub(crate) struct Architecture {
+    pub(crate) config: VitConfig,
+    pub(crate) variant: Variant,
+    pub(crate) mean: Vec<f32>,
+    pub(crate) std: Vec<f32>,
+    /// What nothing said and was taken for granted, for people to read.
+    pub(crate) assumed: Vec<String>,
+}
+
+/// Tells the network of a checkpoint, and brings its position table into our form: with a row for the class token.
+///
+/// # Errors
+/// Shapes that do not fit together, or a number of heads that nothing tells.
+pub(crate) fn architecture(
+    path: &Path,
+    canonical: &mut Canonical,
+    hints: &Hints,
+    num_heads: Option<usize>,
+) -> Result<Architecture, EncoderError> {
+    let layout = canonical.loading.layout;
+    let weights = &mut canonical.weights;
+    let [embed_dim, channels, patch_size] = patch_embed(path, weights)?;
+    let mut assumed = Vec::new();
+    let grid = position_table(path, weights, embed_dim, patch_size, hints)?;
+    let activation = activation(layout, hints, is_gated(weights), &mut assumed);
+    let hidden = shape(weights, "blocks.0.mlp.fc2.weight", 1).unwrap_or(4 * embed_dim);
+    let config = VitConfig {
+        image_size: [grid.rows * patch_size, grid.columns * patch_size],
+        patch_size,
+        channels,
+        embed_dim,
+        depth: canonical.depth,
+        num_heads: heads(path, layout, embed_dim, num_heads.or(hints.num_heads))?,
+        mlp_ratio: hidden as f64 / embed_dim as f64,
+    };
+    config.validate().map_err(|source| EncoderError::Sizes {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    let variant = Variant {
+        epsilon: hints.epsilon.unwrap_or(match layout {
+            Layout::HfVit => 1e-12,
+            layout if layout.is_clip() => 1e-5,
+            // timm's form of CLIP's tower.
+            _ if weights.contains_key("norm_pre.weight") => 1e-5,
+            _ => 1e-6,
+        }),
+        activation,
+        registers: shape(weights, "reg_token", 1).unwrap_or(0),
+        norm_pre: weights.contains_key("norm_pre.weight"),
+        projection: shape(weights, "projection.weight", 0),
+    };
+    check_proportion(path, weights, &config, &variant)?;
+    let [usual_mean, usual_std] = usual_normalisation(layout);
+    let fitting = |hint: &Option<Vec<f32>>| hint.clone().filter(|list| list.len() == channels);
+    let (mean, std) = match (fitting(&hints.mean), fitting(&hints.std)) {
+        (Some(mean), Some(std)) if std.iter().all(|&s| s > 0.0) => (mean, std),
+        _ if channels == 3 => {
+            assumed.push(format!(
+                "images are normalised as is usual for {layout}: mean {usual_mean:?}, deviation {usual_std:?}"
+            ));
+            (usual_mean.to_vec(), usual_std.to_vec())
+        }
+        _ => {
+            assumed.push("images are normalised by mean 0.5 and deviation 0.5".into());
+            (vec![0.5; channels], vec![0.5; channels])
+        }
+    };
+    Ok(Architecture {
+        config,
+        variant,
+        mean,
+        std,
+        assumed,
+    })
+}
+
+/// Width of tokens, channels of images and side of patches.
+fn patch_embed(path: &Path, weights: &Weights) -> Result<[usize; 3], EncoderError> {
+    let name = "patch_embed.proj.weight";
+    let found = weights.get(name).map(|weight| weight.shape.as_slice());
+    match found {
+        Some(&[embed_dim, channels, height, width]) if height == width => {
+            Ok([embed_dim, channels, height])
+        }
+        found => Err(EncoderError::Tensor {
+            path: path.to_path_buf(),
+            name: name.into(),
+            message: format!(
+                "has shape {:?}, expected [embed_dim, channels, patch_size, patch_size]",
+                found.unwrap_or_default()
+            ),
+        }),
+    }
+}
+
+/// The grid of the position table, which gets a row for the class token if it has none. Without a table (`--allow-partial`)
+/// the grid of 224 pixels, or of what stands beside.
+fn position_table(
+    path: &Path,
+    weights: &mut Weights,
+    embed_dim: usize,
+    patch_size: usize,
+    hints: &Hints,
+) -> Result<Grid, EncoderError> {
+    let wrong = |message: String| EncoderError::Tensor {
+        path: path.to_path_buf(),
+        name: "pos_embed".into(),
+        message,
+    };
+    let side = patch_size.max(1);
+    let hinted = hints.image_size.map(|[height, width]| Grid {
+        rows: height / side,
+        columns: width / side,
+    });
+    let Some(table) = weights.get_mut("pos_embed") else {
+        let usual = Grid {
+            rows: 224 / side,
+            columns: 224 / side,
+        };
+        return Ok(hinted.unwrap_or(usual));
+    };
+    let &[1, places, width] = table.shape.as_slice() else {
+        return Err(wrong(format!("has shape {:?}", table.shape)));
+    };
+    if width != embed_dim || places == 0 {
+        return Err(wrong(format!(
+            "has shape {:?}, the width of a token is {embed_dim}",
+            table.shape
+        )));
+    }
+    let of = |patches: usize| {
+        let square = (patches as f64).sqrt().round() as usize;
+        match hinted {
+            Some(grid) if grid.patches() == patches => Some(grid),
+            _ if square * square == patches => Some(Grid {
+                rows: square,
+                columns: square,
+            }),
+            _ => None,
+        }
+        .filter(|grid| grid.patches() > 0)
+    };
+    if let Some(grid) = of(places - 1) {
+        return Ok(grid);
+    }
+    let grid = of(places).ok_or_else(|| {
+        wrong(format!(
+            "has {places} places, which is no square grid with or without a class token"
+        ))
+    })?;
+    // Without a place for the class token: nothing is added to it.
+    let mut values = vec![0.0; embed_dim];
+    values.append(&mut table.values);
+    *table = Weight {
+        shape: vec![1, places + 1, embed_dim],
+        values,
+    };
+    Ok(grid)
+}
+
+/// Whether the MLP's first layer gives a gate and what it gates.
+fn is_gated(weights: &Weights) -> bool {
+    let rows = shape(weights, "blocks.0.mlp.fc1.weight", 0);
+    let columns = shape(weights, "blocks.0.mlp.fc2.weight", 1);
+    matches!((rows, columns), (Some(rows), Some(columns)) if rows == 2 * columns)
+}
+
+fn activation(layout: Layout, hints: &Hints, gated: bool, assumed: &mut Vec<String>) -> Activation {
+    match (gated, hints.activation, layout) {
+        (true, ..) => Activation::SwiGlu,
+        (_, Some(activation), _) => activation,
+        (_, None, Layout::Clip) => {
+            assumed.push(
+                "activation QuickGELU, as in OpenAI's CLIP (--layout open-clip: GELU)".into(),
+            );
+            Activation::QuickGelu
+        }
+        (_, None, Layout::HfClip) => {
+            assumed.push("activation QuickGELU, as nothing beside it says otherwise".into());
+            Activation::QuickGelu
+        }
+        _ => Activation::Gelu,
+    }
+}
+
+fn heads(
+    path: &Path,
+    layout: Layout,
+    embed_dim: usize,
+    told: Option<usize>,
+) -> Result<usize, EncoderError> {
+    let usual = || {
+        let known = USUAL_HEADS.iter().find(|(width, _)| *width == embed_dim);
+        match known {
+            Some((_, heads)) => Some(*heads),
+            None if layout.is_clip() && embed_dim.is_multiple_of(CLIP_HEAD) => {
+                Some(embed_dim / CLIP_HEAD)
+            }
+            None => None,
+        }
+    };
+    let heads = told.or_else(usual).ok_or_else(|| EncoderError::Heads {
+        path: path.to_path_buf(),
+        embed_dim,
+    })?;
+    Ok(heads)
+}
+
+/// Checks, before memory is taken, that a network is not out of all proportion to its file.
+fn check_proportion(
+    path: &Path,
+    weights: &Weights,
+    config: &VitConfig,
+    variant: &Variant,
+) -> Result<(), EncoderError> {
+    let there: usize = weights.values().map(|weight| weight.values.len()).sum();
+    let needed = needed(config, variant);
+    if needed.is_none_or(|needed| needed > there.saturating_mul(MOST_FILLED)) {
+        return Err(EncoderError::Damaged {
+            path: path.to_path_buf(),
+            message: "its shapes make a network that is far larger than the file".into(),
+        });
+    }
+    Ok(())
+}
+
+/// About how many numbers a network has; `None` if they cannot be counted.
+fn needed(config: &VitConfig, variant: &Variant) -> Option<usize> {
+    let d = config.embed_dim;
+    let gate = 1 + usize::from(variant.activation == Activation::SwiGlu);
+    let mlp = d.checked_mul(config.mlp_dim())?.checked_mul(1 + gate)?;
+    let block = d.checked_mul(d)?.checked_mul(4)?.checked_add(mlp)?;
+    let table = d.checked_mul(config.grid().patches().checked_add(variant.registers)?)?;
+    block
+        .checked_mul(config.depth)?
+        .checked_add(config.patch_values().checked_mul(d)?)?
+        .checked_add(table)?
+        .checked_add(d.checked_mul(variant.projection.unwrap_or(0))?)
+}
+
+fn shape(weights: &Weights, name: &str, axis: usize) -> Option<usize> {
+    weights.get(name)?.shape.get(axis).copied()
+}
