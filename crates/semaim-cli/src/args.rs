@@ -1,6 +1,8 @@
 //! The command line.
 
 mod bench;
+mod layout;
+mod pictures;
 
 use std::path::PathBuf;
 
@@ -8,6 +10,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 use semaim_eval::embed::Representation;
 use semaim_eval::probe::ProbeOptions;
 use semaim_kernels::Kernels;
+
+pub(crate) use layout::{ExportArgs, InspectArgs, LayoutArgs, parse_image_size};
+pub(crate) use pictures::{ReportArgs, ShowArgs};
 
 pub(crate) use bench::{Bench, BenchLoaderArgs, BenchPointingArgs, BenchStepArgs};
 
@@ -43,6 +48,14 @@ pub(crate) enum Command {
     ///
     /// The same command goes on where it stopped; what is finished is not done again.
     Compare(CompareArgs),
+    /// What a checkpoint holds: layout, sizes, type of numbers, position grid, and which tensors an encoder takes from it.
+    Inspect(InspectArgs),
+    /// Write an encoder, or a whole model, for another program.
+    Export(ExportArgs),
+    /// Pictures of what encoders see in images: attention, similarity, order, principal components, reconstruction.
+    Show(ShowArgs),
+    /// Build the report.html of a run directory anew.
+    Report(ReportArgs),
     /// The experiments that come with the program.
     Recipes {
         #[command(subcommand)]
@@ -104,9 +117,12 @@ pub(crate) struct PretrainArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct FinetuneArgs {
-    /// The encoder: a run directory, or an encoder.safetensors [default: the configuration's encoder.weights]
+    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows [default: the
+    /// configuration's encoder.weights]
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) layout: LayoutArgs,
     /// Use only the encoder's sizes and draw its weights anew: what pre-training is to be compared with
     #[arg(long)]
     pub(crate) from_scratch: bool,
@@ -207,9 +223,14 @@ pub(crate) struct CompareArgs {
 /// An encoder and how images are shown to it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EncoderArgs {
-    /// The encoder: a run directory, or an encoder.safetensors
+    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
+    #[command(flatten)]
+    pub(crate) layout: LayoutArgs,
+    /// Size of the images in pixels, as SIDE or HEIGHTxWIDTH [default: the encoder's]; the position table is resized
+    #[arg(long, value_name = "SIZE", value_parser = parse_image_size)]
+    pub(crate) image_size: Option<[usize; 2]>,
     /// Images per forward pass
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) batch_size: u32,

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use semaim::config::VitConfig;
 use semaim_config::to_toml;
 use semaim_kernels::Kernels;
 use semaim_train::config::PretrainConfig;
@@ -14,7 +13,7 @@ use crate::exit::Exit;
 /// Prints what a run would be.
 pub(crate) fn print(
     config: &PretrainConfig,
-    teacher: Option<&VitConfig>,
+    teacher: Option<usize>,
     data: &str,
     steps_per_epoch: u64,
     kernels: Kernels,

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
     let source = loaded.open(&args.data, split)?;
     let config = &loaded.encoder.config;
     let representation: Representation = args.representation();
-    let shape = representation.shape(config.grid().patches(), config.embed_dim);
+    let shape = representation.shape(config.grid().patches(), loaded.encoder.vit.width());
     let mut writer = VectorWriter::create(&args.out, shape.clone()).map_err(Exit::user)?;
     let options = EmbedOptions {
         representation,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use semaim_checkpoint::encoder::Encoder;
+use semaim_checkpoint::encoder::{Checkpoint, Encoder};
+use semaim_checkpoint::layout::Layout;
 use semaim_data::{Augment, Source, Split, open};
 use semaim_eval::embed::{EmbedOptions, Representation};
 use semaim_eval::views::{open_options, views};
@@ -23,8 +24,15 @@ impl Loaded {
     pub(crate) fn of(args: &EncoderArgs) -> Result<Self, Exit> {
         args.kernels.choose();
         let device = device::parse(&args.device)?;
+        let checkpoint =
+            Checkpoint::read(&args.weights, &args.layout.options()).map_err(Exit::user)?;
+        tell(&checkpoint);
+        let mut encoder = checkpoint.encoder(&device).map_err(Exit::user)?;
+        if let Some(image_size) = args.image_size {
+            encoder = encoder.resized(image_size).map_err(Exit::user)?;
+        }
         Ok(Self {
-            encoder: Encoder::read(&args.weights, &device).map_err(Exit::user)?,
+            encoder,
             device,
             options: EmbedOptions {
                 representation: Representation::Mean,
@@ -45,5 +53,28 @@ impl Loaded {
     /// Opens images in the form that the encoder takes.
     pub(crate) fn open(&self, data: &str, split: Split) -> Result<Arc<dyn Source>, Exit> {
         Ok(open(data, split, &open_options(&self.encoder.config))?)
+    }
+}
+
+/// Says what was read, where it is not our own.
+pub(crate) fn tell(checkpoint: &Checkpoint) {
+    let loading = &checkpoint.loading;
+    if loading.layout == Layout::Semaim {
+        return;
+    }
+    let place = match loading.prefix.as_str() {
+        "" => String::new(),
+        prefix => format!(", under `{prefix}`"),
+    };
+    eprintln!(
+        "{}: {}{place}: {} tensors used, {} left, {} missing",
+        checkpoint.path.display(),
+        loading.layout,
+        loading.used.len(),
+        loading.left.len(),
+        loading.missing.len(),
+    );
+    for assumed in &checkpoint.assumed {
+        eprintln!("  taken for granted: {assumed}");
     }
 }

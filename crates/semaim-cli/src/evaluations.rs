@@ -1,5 +1,7 @@
 //! What is measured of a pre-training run: kNN and pictures.
 
+use std::path::Path;
+
 use burn::tensor::Device;
 use semaim::pretrained::Pretrained;
 use semaim_checkpoint::atomic;
@@ -14,6 +16,7 @@ use semaim_train::run_dir::RunDir;
 use semaim_train::watch::{Evaluator, Observer, Progress};
 
 use crate::pictures::orders_png;
+use crate::report;
 
 /// Names of the kNN entries in the log.
 pub(crate) const KNN_TOP1: &str = "eval/knn_top1";
@@ -84,14 +87,25 @@ impl Evaluations<'_> {
         }
         let title = format!("Learned orders after {:.0} epochs", progress.epoch());
         let png = orders_png(seen, self.config, title).map_err(|error| failed(error.into()))?;
-        let path = self.run.path().join("orders.png");
-        atomic::write_bytes(&path, &png).map_err(|source| TrainError::Io {
-            action: "writing",
-            path,
-            source,
-        })?;
+        // The newest where people look for it, and all of them for the report.
+        let newest = self.run.path().join("orders.png");
+        for path in [newest, report::picture_path(self.run.path(), progress.step)] {
+            write(&path, &png)?;
+        }
         log.picture(progress.step, "orders", &png)
     }
+}
+
+fn write(path: &Path, png: &[u8]) -> Result<(), TrainError> {
+    let failed = |source| TrainError::Io {
+        action: "writing",
+        path: path.to_path_buf(),
+        source,
+    };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    atomic::write_bytes(path, png).map_err(failed)
 }
 
 /// Makes an error of what an evaluation met.
@@ -115,7 +129,7 @@ impl<M: Pretrained> Evaluator<M> for Evaluations<'_> {
         let failed = failed_at(progress);
         if let Some(sets) = &self.labelled {
             observer.doing("kNN");
-            let accuracy = self.knn(model, sets).map_err(failed)?;
+            let accuracy = self.knn(model, sets).map_err(&failed)?;
             let scalars = [(KNN_TOP1, accuracy.top1), (KNN_TOP5, accuracy.top5)];
             log.scalars(progress.step, progress.epoch(), &scalars)?;
             observer.say(&format!(
@@ -129,6 +143,8 @@ impl<M: Pretrained> Evaluator<M> for Evaluations<'_> {
             observer.doing("picture");
             self.picture(model, progress, log)?;
         }
-        Ok(())
+        report::write(self.run.path(), None)
+            .map(drop)
+            .map_err(|error| failed(error.message.into()))
     }
 }

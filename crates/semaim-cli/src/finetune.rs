@@ -1,6 +1,6 @@
 //! `semaim finetune`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::args::FinetuneArgs;
 use crate::bar::TrainingBar;
 use crate::exit::{Exit, STOPPED};
 use crate::pretrain::stop_on_signals;
-use crate::{device, ending, layers};
+use crate::{device, ending, kept, layers, report};
 
 pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;
@@ -34,6 +34,7 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     steps_per_epoch(config.train.batch_size, sets.bank.items.len())?;
     let out = out_dir(args);
     let run = RunDir::open(&out, &config)?;
+    report::write_environment(run.path(), &args.device, args.kernels)?;
     let mut bar = TrainingBar::new(stop_on_signals()?, args.json);
     bar.say(&format!(
         "{} images of {} classes to train on, {} to test; into {}",
@@ -46,13 +47,25 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let (ending, results) = match finetune(&config, prepared, &run, &device, &mut bar) {
         // A run that was stopped before its first evaluation has no results.
         Err(FinetuneError::Results { .. }) if bar.stop_requested() => {
-            println!("stopped and saved; the same command goes on");
+            bar.say("stopped and saved; the same command goes on");
             return Ok(ExitCode::from(STOPPED));
         }
         other => other?,
     };
     let seconds = start.elapsed().as_secs_f64();
     let picture = write_confusion(&results.last.classification, &run)?;
+    let last = &results.last;
+    let evaluation = kept::Evaluation {
+        name: "fine-tuning",
+        data: &config.data.path,
+        setting: format!("{:.0} epochs", last.epoch),
+        top1: last.classification.accuracy.top1,
+        top5: last.classification.accuracy.top5,
+    };
+    kept::keep(run.path(), &evaluation);
+    if ending == Ending::Finished {
+        kept::keep(Path::new(&config.encoder.weights), &evaluation);
+    }
     if args.json {
         println!("{}", as_json(&results, &run, ending, seconds));
     } else {
@@ -70,6 +83,18 @@ fn load_config(args: &FinetuneArgs) -> Result<FinetuneConfig, Exit> {
     let weights = args.weights.as_ref().map(|path| path.to_string_lossy());
     let options = [
         ("encoder.weights", layers::quoted(weights.as_deref())),
+        (
+            "encoder.layout",
+            layers::quoted(args.layout.layout.map(|layout| layout.name())),
+        ),
+        (
+            "encoder.num_heads",
+            args.layout.heads.map(|heads| heads.to_string()),
+        ),
+        (
+            "encoder.allow_partial",
+            args.layout.allow_partial.then(|| "true".into()),
+        ),
         (
             "encoder.from_scratch",
             args.from_scratch.then(|| "true".into()),

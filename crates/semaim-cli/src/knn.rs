@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::args::KnnArgs;
 use crate::encoder::Loaded;
 use crate::exit::Exit;
+use crate::kept;
 use crate::sides::{embed_sides, labelled};
 
 pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
@@ -40,6 +41,18 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     let accuracies =
         knn(bank.view(), queries.view(), &ks, args.temperature, &device).map_err(Exit::user)?;
     let searched = start.elapsed().as_secs_f64();
+    if let (Some(encoder), Some(data)) = (&args.encoder, &args.data) {
+        for (k, accuracy) in ks.iter().zip(&accuracies) {
+            let evaluation = kept::Evaluation {
+                name: "kNN",
+                data,
+                setting: format!("k = {k}"),
+                top1: accuracy.top1,
+                top5: accuracy.top5,
+            };
+            kept::keep(&encoder.weights, &evaluation);
+        }
+    }
     if args.json {
         let rows: Vec<Value> = ks
             .iter()

@@ -13,15 +13,19 @@ mod encoder;
 mod ending;
 mod evaluations;
 mod exit;
+mod export;
 mod finetune;
+mod inspect;
+mod kept;
 mod knn;
 mod layers;
 mod pictures;
 mod predict;
 mod pretrain;
 mod probe;
-
 mod recipes;
+mod report;
+mod show;
 mod sides;
 mod warnings;
 
@@ -45,6 +49,10 @@ fn main() -> ExitCode {
         Command::Finetune(args) => finetune::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Recipes { command } => match command.unwrap_or(Recipes::List) {
             Recipes::List => recipes::list(),
             Recipes::Show { name } => recipes::show(&name),

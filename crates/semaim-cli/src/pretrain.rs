@@ -21,7 +21,7 @@ use crate::args::PretrainArgs;
 use crate::bar::TrainingBar;
 use crate::evaluations::{Evaluations, KNN_TOP1};
 use crate::exit::{Exit, STOPPED};
-use crate::{device, dry_run, ending, layers, recipes};
+use crate::{device, dry_run, ending, layers, recipes, report};
 
 /// The recipe for those who name neither recipe, configuration nor images.
 const QUICKSTART: &str = "quickstart";
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         let teacher = teacher(&config, &device)?;
         return dry_run::print(
             &config,
-            teacher.as_ref().map(|teacher| &teacher.config),
+            teacher.as_ref().map(|teacher| teacher.vit.width()),
             &source.describe(),
             steps_per_epoch,
             kernels,
@@ -52,6 +52,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         });
     let out = out_dir(args);
     let run = RunDir::open(&out, &config)?;
+    report::write_environment(run.path(), &args.device, args.kernels)?;
     let stop = stop_on_signals()?;
     let pictures = match &labelled {
         Some(sets) => sets.queries.clone(),
@@ -82,6 +83,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     }
     let start = Instant::now();
     let ending = pretrain(&config, source, &run, &device, &mut bar, &mut evaluations)?;
+    report::write(run.path(), None)?;
     let summary = Summary::of(&run, start.elapsed().as_secs_f64())?;
     if args.json {
         println!("{}", summary.json(&run, ending));
@@ -190,6 +192,7 @@ impl Summary {
         if orders.exists() {
             println!("orders     {}", orders.display());
         }
+        println!("report     {}", run.path().join(report::PAGE).display());
     }
 
     fn json(&self, run: &RunDir, ending: Ending) -> Value {

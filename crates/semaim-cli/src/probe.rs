@@ -13,6 +13,7 @@ use crate::args::{HeadArg, ProbeArgs};
 use crate::bar::TrainingBar;
 use crate::encoder::Loaded;
 use crate::exit::{Exit, STOPPED};
+use crate::kept;
 use crate::pretrain::stop_on_signals;
 use crate::sides::{embed_sides, labelled};
 
@@ -37,6 +38,17 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
         let (train, eval) = (sides.train.view(), sides.eval.view());
         probe(train, eval, &options, &loaded.device).map_err(refused)?
     };
+    let evaluation = kept::Evaluation {
+        name: match args.head {
+            HeadArg::Linear => "linear probe",
+            HeadArg::Attentive => "attentive probe",
+        },
+        data: &args.data,
+        setting: format!("{} epochs", args.epochs),
+        top1: result.test.top1,
+        top5: result.test.top5,
+    };
+    kept::keep(&args.encoder.weights, &evaluation);
     if args.json {
         println!("{}", as_json(&result, tested));
     } else {

@@ -111,12 +111,16 @@ impl Prepared {
 /// [`FinetuneError`].
 pub fn prepare(config: &FinetuneConfig, device: &Device) -> Result<Prepared, FinetuneError> {
     let path = PathBuf::from(&config.encoder.weights);
-    let mut encoder = Encoder::read(&path, device)?;
+    let options = config.encoder.read_options().map_err(EncoderError::from)?;
+    let mut encoder = Encoder::read_with(&path, &options, device)?;
     if let &[height, width] = config.encoder.image_size.as_slice() {
         encoder = encoder.resized([height, width])?;
     }
     if config.encoder.from_scratch {
-        encoder.vit = initialise(Vit::zeros(&encoder.config, device), config.seed);
+        encoder.vit = initialise(
+            Vit::zeros_as(&encoder.config, &encoder.vit.variant(), device),
+            config.seed,
+        );
     }
     let options = config.data.open_options(
         encoder.config.image_size,

@@ -8,6 +8,7 @@
 //! * [`compare`]: several variants with several seeds each, side by side.
 //! * [`pointing`]: whether the order starts on the object.
 //! * [`orders`]: the orders a model gives, for pictures.
+//! * [`show`]: what an encoder sees in images, for pictures; [`pca`]: its tokens as colours.
 //! * [`vectors`]: files of vectors.
 //! * [`views`]: how an encoder's images are opened and shown to it.
 
@@ -18,7 +19,9 @@ pub mod finetune;
 pub mod knn;
 pub mod labelled;
 pub mod orders;
+pub mod pca;
 pub mod pointing;
 pub mod probe;
+pub mod show;
 pub mod vectors;
 pub mod views;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::order::{Order, OrderNoise, Orderer};
-use semaim::parameters::to_host;
+use semaim::parameters::{WeightError, to_host};
 use semaim::pretrained::Pretrained;
 use semaim_data::{Augment, EvaluationLoader, Source};
 use semaim_train::config::{Method, PretrainConfig, TargetKind};
@@ -38,18 +38,9 @@ pub fn learned_orders<M: Pretrained>(
     items: &[u64],
     device: &Device,
 ) -> Result<Vec<LearnedOrder>, EmbedError> {
-    let augment = config.augment();
-    let [height, width] = augment.image_size;
-    let channels = augment.channels();
-    // A masked autoencoder keeps patches at random.
-    let order = match config.method {
-        Method::Semaim => config.order.kind,
-        Method::Mae => Order::Stochastic,
-    };
-    let orderer = Orderer::new(order, config.model.grid(), device);
     let loader = EvaluationLoader::start(
         Arc::clone(source),
-        augment.clone(),
+        config.augment(),
         items.iter().copied(),
         config.eval.batch_size,
         config.data.workers,
@@ -58,44 +49,68 @@ pub fn learned_orders<M: Pretrained>(
     let mut seen = Vec::new();
     for batch in loader {
         let batch = batch?;
-        let count = batch.items.len();
-        if count == 0 {
-            continue;
-        }
-        let shape = [count, channels, height, width];
-        let images = Tensor::<4>::from_data(TensorData::new(batch.images.clone(), shape), device);
-        let similarity = config.order.similarity.of(model.encoder(), images.clone());
-        let noise = OrderNoise::draw(config.seed, 0, &batch.items, config.model.grid(), device);
-        let rank_keys = orderer.rank_keys(Some(similarity.clone()), &noise);
-        let predictions = match config.target.kind {
-            TargetKind::Pixels => {
-                let predictions = model.predict(images, rank_keys.clone())?;
-                Some(to_host("predictions", predictions)?.values)
-            }
-            _ => None,
-        };
-        let similarity = to_host("similarity", similarity)?.values;
-        let rank_keys = to_host("rank keys", rank_keys)?.values;
-        let patches = config.model.grid().patches();
-        for i in 0..count {
-            let part = |values: &[f32]| values[i * patches..(i + 1) * patches].to_vec();
-            let image =
-                &batch.images[i * channels * height * width..(i + 1) * channels * height * width];
-            let prediction = predictions.as_ref().map(|all| {
-                let length = all.len() / count;
-                let predicted = &all[i * length..(i + 1) * length];
-                to_rgb(&unpatched(predicted, image, config), &augment)
-            });
-            seen.push(LearnedOrder {
-                size: [height, width],
-                image: to_rgb(image, &augment),
-                similarity: part(&similarity),
-                rank_keys: part(&rank_keys),
-                prediction,
-            });
+        if !batch.items.is_empty() {
+            seen.extend(look(model, config, &batch.items, batch.images, device)?);
         }
     }
     Ok(seen)
+}
+
+/// Shows normalised views to a model, `[items, channels, height, width]`. `items` are the images' numbers, which orders with
+/// chance in them are drawn for.
+///
+/// # Errors
+/// [`WeightError`] when the backend fails.
+pub fn look<M: Pretrained>(
+    model: &M,
+    config: &PretrainConfig,
+    items: &[u64],
+    views: Vec<f32>,
+    device: &Device,
+) -> Result<Vec<LearnedOrder>, WeightError> {
+    let augment = config.augment();
+    let [height, width] = augment.image_size;
+    let (channels, grid) = (augment.channels(), config.model.grid());
+    // A masked autoencoder keeps patches at random.
+    let order = match config.method {
+        Method::Semaim => config.order.kind,
+        Method::Mae => Order::Stochastic,
+    };
+    let count = items.len();
+    let shape = [count, channels, height, width];
+    let images = Tensor::<4>::from_data(TensorData::new(views.clone(), shape), device);
+    let similarity = config.order.similarity.of(model.encoder(), images.clone());
+    let noise = OrderNoise::draw(config.seed, 0, items, grid, device);
+    let orderer = Orderer::new(order, grid, device);
+    let rank_keys = orderer.rank_keys(Some(similarity.clone()), &noise);
+    let predictions = match config.target.kind {
+        TargetKind::Pixels => {
+            let predictions = model.predict(images, rank_keys.clone())?;
+            Some(to_host("predictions", predictions)?.values)
+        }
+        _ => None,
+    };
+    let similarity = to_host("similarity", similarity)?.values;
+    let rank_keys = to_host("rank keys", rank_keys)?.values;
+    let patches = grid.patches();
+    let each = views.chunks(augment.view_len()).enumerate();
+    Ok(each
+        .map(|(i, view)| {
+            let part = |values: &[f32]| values[i * patches..(i + 1) * patches].to_vec();
+            let prediction = predictions.as_ref().map(|all| {
+                let length = all.len() / count;
+                let predicted = &all[i * length..(i + 1) * length];
+                to_rgb(&unpatched(predicted, view, config), &augment)
+            });
+            LearnedOrder {
+                size: [height, width],
+                image: to_rgb(view, &augment),
+                similarity: part(&similarity),
+                rank_keys: part(&rank_keys),
+                prediction,
+            }
+        })
+        .collect())
 }
 
 /// Predicted patches as an image `[channels, height, width]`. A model that predicts normalised patches says
@@ -128,7 +143,7 @@ fn unpatched(predicted: &[f32], image: &[f32], config: &PretrainConfig) -> Vec<f
 
 /// A normalised image `[channels, height, width]` as `[height, width, 3]`: grey for fewer than three channels, the
 /// first three for more.
-fn to_rgb(image: &[f32], augment: &Augment) -> Vec<u8> {
+pub(crate) fn to_rgb(image: &[f32], augment: &Augment) -> Vec<u8> {
     let channels = augment.channels();
     let pixels = image.len() / channels;
     let byte = |channel: usize, pixel: usize| {

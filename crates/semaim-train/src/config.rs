@@ -12,6 +12,8 @@ use semaim::order::Order;
 use semaim::similarity::Similarity;
 use semaim::size::Parameters;
 use semaim::target::{Blur, PixelLoss, PixelTarget, Target};
+use semaim_checkpoint::encoder::ReadOptions;
+use semaim_checkpoint::layout::UnknownLayout;
 use semaim_data::{Augment, OpenOptions};
 use serde::{Deserialize, Serialize};
 
@@ -158,8 +160,27 @@ impl Default for TargetConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TeacherConfig {
-    /// A run directory or the file of an encoder.
+    /// A run directory, or the file of an encoder in any layout that `semaim inspect` knows.
     pub weights: String,
+    /// The layout of that file; empty: told from its names.
+    pub layout: String,
+    /// Its attention heads; 0: as the file or one beside it says, or as is usual for its width.
+    pub num_heads: usize,
+    /// Whether a teacher with missing tensors is taken all the same.
+    pub allow_partial: bool,
+    /// Height and width of the images that it is shown, in pixels; empty: as in its own training. The position table is
+    /// resized.
+    pub image_size: Vec<usize>,
+}
+
+impl TeacherConfig {
+    /// How its file is read.
+    ///
+    /// # Errors
+    /// An unknown layout.
+    pub fn read_options(&self) -> Result<ReadOptions, UnknownLayout> {
+        ReadOptions::told(&self.layout, self.num_heads, self.allow_partial)
+    }
 }
 
 /// The kinds of target.
@@ -236,7 +257,7 @@ impl PretrainConfig {
     }
 
     /// Numbers of trained weights; `teacher` as for [`PretrainConfig::target`].
-    pub fn parameters(&self, teacher: Option<&VitConfig>) -> Parameters {
+    pub fn parameters(&self, teacher: Option<usize>) -> Parameters {
         let width = self.target(teacher).width(&self.model);
         let semaim = Parameters::of(&self.semaim(), width);
         match self.method {
@@ -248,8 +269,8 @@ impl PretrainConfig {
         }
     }
 
-    /// The target; `teacher` is the teacher's sizes, where there is one.
-    pub fn target(&self, teacher: Option<&VitConfig>) -> Target {
+    /// The target; `teacher` is the width of the teacher's tokens, where there is one.
+    pub fn target(&self, teacher: Option<usize>) -> Target {
         let TargetConfig {
             kind,
             blur_size,
@@ -268,7 +289,7 @@ impl PretrainConfig {
                     loss,
                 });
             }
-            TargetKind::Teacher => teacher.unwrap_or(&self.model).embed_dim,
+            TargetKind::Teacher => teacher.unwrap_or(self.model.embed_dim),
             TargetKind::Ema | TargetKind::Own => self.model.embed_dim,
         };
         Target::Features { width }

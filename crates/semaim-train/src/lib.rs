@@ -20,6 +20,7 @@ pub mod measure;
 pub mod memory;
 pub mod optimiser;
 pub mod pretrain;
+pub mod restore;
 pub mod run_dir;
 pub mod schedule;
 pub mod sgd;

@@ -45,11 +45,7 @@ impl Stack {
 
 impl Memory {
     /// Estimates from the sizes alone, for a run with these kernels; the weights of a teacher are not counted.
-    pub fn estimate(
-        config: &PretrainConfig,
-        teacher: Option<&VitConfig>,
-        kernels: Kernels,
-    ) -> Self {
+    pub fn estimate(config: &PretrainConfig, teacher: Option<usize>, kernels: Kernels) -> Self {
         let (vit, width) = (
             &config.model,
             config.target(teacher).width(&config.model) as u64,

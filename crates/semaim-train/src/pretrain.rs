@@ -13,7 +13,7 @@ use semaim::pass::Pass;
 use semaim::pretrained::Pretrained;
 use semaim::target::Target;
 use semaim::teacher::{Normalisation, Teacher};
-use semaim_checkpoint::encoder::{Encoder, write_encoder};
+use semaim_checkpoint::encoder::{Encoder, EncoderError, write_encoder};
 use semaim_data::{Batch, Source};
 
 use crate::config::{Method, OrderSource, PretrainConfig, TargetKind};
@@ -46,7 +46,7 @@ where
     };
     let settings = config.run();
     let teacher = teacher(config, device)?;
-    let target = config.target(teacher.as_ref().map(|teacher| &teacher.config));
+    let target = config.target(teacher.as_ref().map(|teacher| teacher.vit.width()));
     match config.method {
         Method::Semaim => {
             let model = config.semaim().init(&target, config.seed, device)?;
@@ -92,7 +92,11 @@ pub fn teacher(config: &PretrainConfig, device: &Device) -> Result<Option<Encode
         return Ok(None);
     }
     let path = Path::new(&config.teacher.weights);
-    let teacher = Encoder::read(path, device)?;
+    let options = config.teacher.read_options().map_err(EncoderError::from)?;
+    let mut teacher = Encoder::read_with(path, &options, device)?;
+    if let &[height, width] = config.teacher.image_size.as_slice() {
+        teacher = teacher.resized([height, width])?;
+    }
     if teacher.config.channels != config.model.channels {
         return Err(TrainError::TeacherChannels {
             path: path.to_path_buf(),

@@ -1,6 +1,8 @@
 //! Everything that can be set of fine-tuning, with its default; `check` says what is allowed.
 
 use semaim::classifier::Pool;
+use semaim_checkpoint::encoder::ReadOptions;
+use semaim_checkpoint::layout::UnknownLayout;
 use semaim_config::{Problems, Validate};
 use semaim_train::config::{
     CheckpointConfig, DataConfig, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
@@ -69,14 +71,30 @@ impl Default for FinetuneConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EncoderConfig {
-    /// A run directory or the file of an encoder.
+    /// A run directory, or the file of an encoder in any layout that `semaim inspect` knows.
     pub weights: String,
+    /// The layout of that file; empty: told from its names.
+    pub layout: String,
+    /// Its attention heads; 0: as the file or one beside it says, or as is usual for its width.
+    pub num_heads: usize,
+    /// Whether an encoder with missing tensors is taken all the same.
+    pub allow_partial: bool,
     /// Whether only the encoder's sizes are used and its weights drawn anew: what pre-training is compared with.
     pub from_scratch: bool,
     /// Height and width of the images in pixels; empty: as in pre-training. The position table is resized.
     pub image_size: Vec<usize>,
     /// What of the encoder the head sees.
     pub pool: Pool,
+}
+
+impl EncoderConfig {
+    /// How its file is read.
+    ///
+    /// # Errors
+    /// An unknown layout.
+    pub fn read_options(&self) -> Result<ReadOptions, UnknownLayout> {
+        ReadOptions::told(&self.layout, self.num_heads, self.allow_partial)
+    }
 }
 
 /// What is done to images besides cropping and mirroring; the defaults are published.
@@ -169,6 +187,9 @@ impl Validate for FinetuneConfig {
             "encoder.weights",
             "must name an encoder (--weights)",
         );
+        if let Err(error) = self.encoder.read_options() {
+            problems.require(false, "encoder.layout", error.to_string());
+        }
         problems.require(
             matches!(self.encoder.image_size.len(), 0 | 2),
             "encoder.image_size",

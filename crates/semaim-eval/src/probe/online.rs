@@ -173,7 +173,7 @@ pub fn online_probe(
     let classes = sets.bank.source.classes().len();
     let size = HeadSize {
         width: frozen.width(),
-        num_heads: encoder.config.num_heads,
+        num_heads: heads(frozen.width(), encoder.config.num_heads),
         classes,
     };
     let fresh = TrainState {
@@ -261,10 +261,16 @@ impl Statistics {
     }
 }
 
+/// The most heads, up to the encoder's, that share a width evenly: tokens may have been projected to another one.
+fn heads(width: usize, most: usize) -> usize {
+    let even = (1..=most).rev().find(|&heads| width.is_multiple_of(heads));
+    even.unwrap_or(1)
+}
+
 impl Frozen<'_> {
     /// Numbers per token.
     fn width(&self) -> usize {
-        let embed_dim = self.encoder.config.embed_dim;
+        let embed_dim = self.encoder.vit.width();
         match (self.kind, self.representation) {
             (HeadKind::Linear, Representation::Both) => 2 * embed_dim,
             _ => embed_dim,

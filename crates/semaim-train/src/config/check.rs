@@ -74,6 +74,14 @@ impl Validate for PretrainConfig {
             "teacher.weights",
             "must name an encoder, as order.source or target.kind is `teacher`",
         );
+        if let Err(error) = self.teacher.read_options() {
+            problems.require(false, "teacher.layout", error.to_string());
+        }
+        problems.require(
+            matches!(self.teacher.image_size.len(), 0 | 2),
+            "teacher.image_size",
+            "must be empty, or height and width",
+        );
         self.run().check(problems);
         problems.within("eval", |problems| {
             problems.in_range("knn_k", self.eval.knn_k, 1..);

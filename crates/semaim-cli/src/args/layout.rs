@@ -1,0 +1,154 @@
+//! The command line of `semaim inspect` and `semaim export`, and how checkpoints are read.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use semaim_checkpoint::encoder::ReadOptions;
+use semaim_checkpoint::export::Format;
+use semaim_checkpoint::layout::Layout;
+use semaim_checkpoint::tensors::Precision;
+
+/// How other people's checkpoints are read.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LayoutArgs {
+    /// The checkpoint's layout [default: told from its names]: semaim, semaim-authors, timm, dino, dinov2, mae, clip,
+    /// open-clip, hf-vit, hf-dinov2 or hf-clip
+    #[arg(long, value_parser = |name: &str| name.parse::<Layout>())]
+    pub(crate) layout: Option<Layout>,
+    /// Attention heads of a block [default: as the checkpoint or a config.json beside it says, or as is usual for its width]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) heads: Option<u32>,
+    /// Read an encoder with missing tensors all the same; they get first weights
+    #[arg(long)]
+    pub(crate) allow_partial: bool,
+}
+
+impl LayoutArgs {
+    pub(crate) fn options(&self) -> ReadOptions {
+        ReadOptions {
+            layout: self.layout,
+            num_heads: self.heads.map(|heads| heads as usize),
+            allow_partial: self.allow_partial,
+        }
+    }
+}
+
+/// The largest side of images that is taken, in pixels.
+const LARGEST: usize = 8192;
+
+/// `224`, or `224x336` as height and width.
+pub(crate) fn parse_image_size(text: &str) -> Result<[usize; 2], String> {
+    let side = |text: &str| match text.trim().parse::<usize>() {
+        Ok(side) if (1..=LARGEST).contains(&side) => Ok(side),
+        _ => Err(format!("a side is a number from 1 to {LARGEST}")),
+    };
+    match text.split_once('x') {
+        Some((height, width)) => Ok([side(height)?, side(width)?]),
+        None => side(text).map(|side| [side, side]),
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct InspectArgs {
+    /// The checkpoint: a file (.safetensors, .pth, .pt, .bin), a run directory, or a folder with model.safetensors
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) layout: LayoutArgs,
+    /// List every tensor with its shape and type
+    #[arg(long)]
+    pub(crate) tensors: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportArgs {
+    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows
+    #[arg(long, value_name = "PATH")]
+    pub(crate) weights: PathBuf,
+    /// For whom it is written
+    #[arg(long = "layout", value_enum, default_value = "timm")]
+    pub(crate) format: FormatArg,
+    /// The file to write (.safetensors), or a folder for its model.safetensors; for huggingface a config.json and a
+    /// preprocessor_config.json are put beside it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
+    /// How numbers are written
+    #[arg(long, value_enum, default_value = "f32")]
+    pub(crate) dtype: DtypeArg,
+    /// Size of the images in pixels, as SIDE or HEIGHTxWIDTH [default: the encoder's]; the position table is resized
+    #[arg(long, value_name = "SIZE", value_parser = parse_image_size)]
+    pub(crate) image_size: Option<[usize; 2]>,
+    /// The whole model of a run directory, its decoder too (semaim and mae)
+    #[arg(long)]
+    pub(crate) whole: bool,
+    /// The layout of --weights [default: told from its names]
+    #[arg(long = "from-layout", value_parser = |name: &str| name.parse::<Layout>())]
+    pub(crate) from: Option<Layout>,
+    /// Attention heads of a block, as for `inspect`
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) heads: Option<u32>,
+    /// Read an encoder with missing tensors all the same, as for `inspect`
+    #[arg(long)]
+    pub(crate) allow_partial: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl ExportArgs {
+    pub(crate) fn options(&self) -> ReadOptions {
+        ReadOptions {
+            layout: self.from,
+            num_heads: self.heads.map(|heads| heads as usize),
+            allow_partial: self.allow_partial,
+        }
+    }
+}
+
+/// The choice of [`Format`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// timm's vision transformers.
+    Timm,
+    /// Hugging Face's library.
+    Huggingface,
+    /// The published masked autoencoders.
+    Mae,
+    /// Ourselves.
+    Semaim,
+}
+
+impl FormatArg {
+    pub(crate) fn format(self) -> Format {
+        match self {
+            Self::Timm => Format::Timm,
+            Self::Huggingface => Format::HuggingFace,
+            Self::Mae => Format::Mae,
+            Self::Semaim => Format::Semaim,
+        }
+    }
+}
+
+/// The choice of [`Precision`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DtypeArg {
+    /// Single precision.
+    F32,
+    /// Half precision.
+    F16,
+    /// The upper half of single precision.
+    Bf16,
+}
+
+impl DtypeArg {
+    pub(crate) fn precision(self) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::F16 => Precision::F16,
+            Self::Bf16 => Precision::Bf16,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! `semaim export`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use semaim::parameters::Weights;
+use semaim_checkpoint::encoder::Checkpoint;
+use semaim_checkpoint::export::Format;
+use semaim_checkpoint::tensors::TensorFile;
+use semaim_train::run_dir::checkpoints;
+use semaim_train::state::MODEL;
+use serde_json::json;
+
+use crate::args::ExportArgs;
+use crate::exit::Exit;
+
+pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
+    let mut found = Checkpoint::read(&args.weights, &args.options()).map_err(Exit::user)?;
+    let format = args.format.format();
+    let decoder = match args.whole {
+        true => Some(whole(args, format, &mut found)?),
+        false => None,
+    };
+    if let Some(image_size) = args.image_size {
+        found = found.resized(image_size).map_err(Exit::user)?;
+    }
+    let mut exported = found.export(format).map_err(Exit::user)?;
+    exported.file.weights.extend(decoder.unwrap_or_default());
+    let to = file(&args.to)?;
+    exported
+        .write(&to, args.dtype.precision())
+        .map_err(Exit::user)?;
+    let beside = exported
+        .beside
+        .iter()
+        .map(|(name, _)| to.with_file_name(name));
+    let beside: Vec<PathBuf> = beside.collect();
+    let tensors = exported.file.weights.len();
+    if args.json {
+        println!(
+            "{}",
+            json!({"file": to, "beside": beside, "layout": format.name(), "tensors": tensors})
+        );
+    } else {
+        println!(
+            "{tensors} tensors, layout {}, in {}",
+            format.name(),
+            to.display()
+        );
+        for path in beside {
+            println!("beside it  {}", path.display());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The file to write: itself, or model.safetensors in a folder, which is made if need be.
+fn file(to: &Path) -> Result<PathBuf, Exit> {
+    let folder = to.is_dir() || to.extension().is_none();
+    if folder {
+        let failed = |error| Exit::user(format!("{}: {error}", to.display()));
+        std::fs::create_dir_all(to).map_err(failed)?;
+        return Ok(to.join("model.safetensors"));
+    }
+    match to.extension().is_some_and(|e| e == "safetensors") {
+        true => Ok(to.to_path_buf()),
+        false => Err(Exit::user(format!(
+            "--to {}: only .safetensors files are written, or a folder for one",
+            to.display()
+        ))),
+    }
+}
+
+/// Puts the encoder of a run's newest checkpoint into `found`; gives the rest of the model.
+fn whole(args: &ExportArgs, format: Format, found: &mut Checkpoint) -> Result<Weights, Exit> {
+    let wrong = |message: &str| Exit::user(format!("--whole: {message}"));
+    if args.image_size.is_some() {
+        return Err(wrong(
+            "a decoder is of one image size; leave --image-size out",
+        ));
+    }
+    if !args.weights.is_dir() {
+        return Err(wrong("needs a run directory as --weights"));
+    }
+    let newest = checkpoints(&args.weights)?.into_iter().next_back();
+    let (_, path) = newest.ok_or_else(|| wrong("the run directory has no checkpoint"))?;
+    let all = TensorFile::read(&path).map_err(Exit::user)?.weights;
+    let model = all.into_iter().filter_map(|(name, weight)| {
+        let name = name.strip_prefix(MODEL)?;
+        Some((name.to_string(), weight))
+    });
+    let (encoder, decoder): (Weights, Weights) =
+        model.partition(|(name, _)| found.weights.contains_key(name));
+    let fits = match format {
+        Format::Semaim => decoder
+            .keys()
+            .any(|name| name.starts_with("prediction_head")),
+        Format::Mae => decoder.keys().any(|name| name.starts_with("decoder_pred")),
+        Format::Timm | Format::HuggingFace => false,
+    };
+    if !fits {
+        return Err(wrong(
+            "the layout must be the model's own: semaim for SemAIM, mae for a masked autoencoder",
+        ));
+    }
+    found.weights = encoder;
+    Ok(decoder)
+}

@@ -1,0 +1,189 @@
+//! `semaim inspect`.
+
+use std::process::ExitCode;
+
+use semaim::variant::{Activation, Variant};
+use semaim_checkpoint::archive::Archive;
+use semaim_checkpoint::encoder::{Checkpoint, EncoderError};
+use serde_json::json;
+
+use crate::args::InspectArgs;
+use crate::exit::Exit;
+
+/// How many names are shown of a list.
+const SHOWN: usize = 8;
+
+pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Exit> {
+    let (found, heads) = read(args)?;
+    let tensors = match args.tensors {
+        true => Archive::read(&found.path).map_err(Exit::user)?.tensors,
+        false => Default::default(),
+    };
+    let numbers: usize = found.weights.values().map(|w| w.values.len()).sum();
+    let dtypes = found.loading.dtypes.iter().map(|dtype| dtype.name());
+    let dtypes: Vec<&str> = dtypes.collect();
+    if args.json {
+        let tensors: Vec<_> = tensors
+            .iter()
+            .map(|(name, t)| json!({"name": name, "shape": t.shape(), "dtype": t.dtype().name()}))
+            .collect();
+        let (config, variant, loading) = (&found.config, &found.variant, &found.loading);
+        let mut value = json!({
+            "file": found.path,
+            "layout": loading.layout.name(),
+            "prefix": loading.prefix,
+            "dtypes": dtypes,
+            "parameters": numbers,
+            "embed_dim": config.embed_dim,
+            "depth": config.depth,
+            "num_heads": heads,
+            "mlp_dim": config.mlp_dim(),
+            "patch_size": config.patch_size,
+            "channels": config.channels,
+            "image_size": config.image_size,
+            "grid": [config.grid().rows, config.grid().columns],
+            "registers": variant.registers,
+            "layer_scale": has_layer_scale(&found),
+            "activation": activation(variant.activation),
+            "layer_norm_epsilon": variant.epsilon,
+            "norm_before_blocks": variant.norm_pre,
+            "projection": variant.projection,
+            "mean": found.mean,
+            "std": found.std,
+            "used": loading.used,
+            "left": loading.left,
+            "missing": loading.missing,
+            "unknown": loading.unknown,
+            "objects_not_made": loading.opaque,
+            "assumed": found.assumed,
+        });
+        if args.tensors {
+            value["tensors"] = json!(tensors);
+        }
+        println!("{value}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(&found, heads, numbers, &dtypes);
+    for (name, tensor) in tensors {
+        println!("  {name}  {:?}  {}", tensor.shape(), tensor.dtype());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A checkpoint and its number of heads, if anything tells it: all else can be said without.
+fn read(args: &InspectArgs) -> Result<(Checkpoint, Option<usize>), Exit> {
+    let mut options = args.layout.options();
+    match Checkpoint::read(&args.path, &options) {
+        Err(EncoderError::Heads { .. }) => {
+            options.num_heads = Some(1);
+            let found = Checkpoint::read(&args.path, &options).map_err(Exit::user)?;
+            Ok((found, None))
+        }
+        read => {
+            let found = read.map_err(Exit::user)?;
+            let heads = found.config.num_heads;
+            Ok((found, Some(heads)))
+        }
+    }
+}
+
+fn has_layer_scale(found: &Checkpoint) -> bool {
+    found.weights.contains_key("blocks.0.ls1.gamma")
+}
+
+fn activation(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Gelu => "GELU",
+        Activation::QuickGelu => "QuickGELU",
+        Activation::SwiGlu => "SwiGLU",
+    }
+}
+
+fn print(found: &Checkpoint, heads: Option<usize>, numbers: usize, dtypes: &[&str]) {
+    let (config, loading) = (&found.config, &found.loading);
+    let Variant {
+        epsilon,
+        activation: by,
+        registers,
+        norm_pre,
+        projection,
+    } = found.variant;
+    println!("file        {}", found.path.display());
+    let place = match loading.prefix.as_str() {
+        "" => String::new(),
+        prefix => format!(", the encoder under `{prefix}`"),
+    };
+    println!("layout      {}{place}", loading.layout);
+    println!(
+        "encoder     {} wide, {} blocks, {}, MLP {} with {}, {:.2} M parameters in {}",
+        config.embed_dim,
+        config.depth,
+        match heads {
+            Some(1) => "1 head".into(),
+            Some(heads) => format!("{heads} heads"),
+            None => "heads not told (--heads)".into(),
+        },
+        config.mlp_dim(),
+        activation(by),
+        numbers as f64 / 1e6,
+        dtypes.join(" and "),
+    );
+    let grid = config.grid();
+    let [height, width] = config.image_size;
+    println!(
+        "images      {height} x {width} px, {} channels, patches of {} px: positions on a grid of {} x {}",
+        config.channels, config.patch_size, grid.rows, grid.columns
+    );
+    println!(
+        "normalised  mean {:?}, deviation {:?}",
+        found.mean, found.std
+    );
+    let mut differs = Vec::new();
+    if registers > 0 {
+        differs.push(format!("{registers} register tokens"));
+    }
+    if has_layer_scale(found) {
+        differs.push("LayerScale".into());
+    }
+    if norm_pre {
+        differs.push("a norm before the first block".into());
+    }
+    if let Some(width) = projection {
+        differs.push(format!("tokens projected to {width}"));
+    }
+    if epsilon != Variant::default().epsilon {
+        differs.push(format!("layer norms with epsilon {epsilon:e}"));
+    }
+    if !differs.is_empty() {
+        println!("with        {}", differs.join(", "));
+    }
+    println!("used        {}", listed(&loading.used));
+    println!("left        {}", listed(&loading.left));
+    println!("missing     {}", listed(&loading.missing));
+    if !loading.unknown.is_empty() {
+        println!("unknown     {}", listed(&loading.unknown));
+    }
+    if !loading.opaque.is_empty() {
+        println!(
+            "not made    objects of classes {}: a checkpoint is data, nothing in it runs",
+            loading.opaque.join(", ")
+        );
+    }
+    for assumed in &found.assumed {
+        println!("assumed     {assumed}");
+    }
+}
+
+/// How many, and the first of them.
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "none".into(),
+        [one] => format!("1 tensor: {one}"),
+        names if names.len() <= SHOWN => format!("{} tensors: {}", names.len(), names.join(", ")),
+        names => format!(
+            "{} tensors: {}, …",
+            names.len(),
+            names[..SHOWN / 2].join(", ")
+        ),
+    }
+}

@@ -1,0 +1,189 @@
+//! Curves and key figures out of a run's metrics.
+
+use semaim_report::{Fact, LineChart, Part, Scale, Series, thinned};
+use serde_json::Value;
+
+/// The most points of a curve.
+const MOST_POINTS: usize = 600;
+
+/// A chart: its title, what the vertical axis is, and the curves by name and key.
+struct Chart {
+    title: &'static str,
+    y_label: &'static str,
+    scale: Scale,
+    /// What numbers are multiplied by.
+    factor: f64,
+    curves: &'static [(&'static str, &'static str)],
+}
+
+const CHARTS: [Chart; 6] = [
+    Chart {
+        title: "Loss",
+        y_label: "loss",
+        scale: Scale::Linear,
+        factor: 1.0,
+        curves: &[("training", "train/loss")],
+    },
+    Chart {
+        title: "kNN",
+        y_label: "%",
+        scale: Scale::Linear,
+        factor: 100.0,
+        curves: &[("top-1", "eval/knn_top1"), ("top-5", "eval/knn_top5")],
+    },
+    Chart {
+        title: "Accuracy",
+        y_label: "%",
+        scale: Scale::Linear,
+        factor: 100.0,
+        curves: &[("top-1", "eval/top1"), ("top-5", "eval/top5")],
+    },
+    Chart {
+        title: "Learning rate",
+        y_label: "",
+        scale: Scale::Linear,
+        factor: 1.0,
+        curves: &[("learning rate", "train/lr")],
+    },
+    Chart {
+        title: "Gradient norm",
+        y_label: "",
+        scale: Scale::Log,
+        factor: 1.0,
+        curves: &[("before clipping", "train/grad_norm")],
+    },
+    Chart {
+        title: "Throughput",
+        y_label: "images/s",
+        scale: Scale::Linear,
+        factor: 1.0,
+        curves: &[("images per second", "train/images_per_second")],
+    },
+];
+
+/// The charts that there are numbers for.
+pub(super) fn charts(entries: &[Value]) -> Vec<Part> {
+    CHARTS
+        .iter()
+        .filter_map(|chart| {
+            let series: Vec<Series> = chart
+                .curves
+                .iter()
+                .map(|(name, key)| Series {
+                    name: (*name).into(),
+                    points: thinned(&points(entries, key, chart.factor), MOST_POINTS),
+                })
+                .filter(|series| !series.points.is_empty())
+                .collect();
+            (!series.is_empty()).then(|| {
+                Part::Chart(LineChart {
+                    title: chart.title.into(),
+                    x_label: "epoch".into(),
+                    y_label: chart.y_label.into(),
+                    y_scale: chart.scale,
+                    series,
+                })
+            })
+        })
+        .collect()
+}
+
+/// A number over the epochs; one that was not finite is a gap.
+fn points(entries: &[Value], key: &str, factor: f64) -> Vec<[f64; 2]> {
+    entries
+        .iter()
+        .filter_map(|entry| {
+            let value = entry.get(key)?;
+            Some([
+                entry["epoch"].as_f64()?,
+                factor * value.as_f64().unwrap_or(f64::NAN),
+            ])
+        })
+        .collect()
+}
+
+/// How far the run has come.
+pub(super) fn progress(entries: &[Value]) -> String {
+    let Some(last) = entries.last() else {
+        return "Nothing has been logged yet.".into();
+    };
+    format!(
+        "{} steps, {:.1} epochs",
+        last["step"].as_u64().unwrap_or(0),
+        last["epoch"].as_f64().unwrap_or(0.0)
+    )
+}
+
+/// Key figures.
+pub(super) fn facts(entries: &[Value]) -> Vec<Fact> {
+    let values = |key: &str| -> Vec<f64> {
+        let found = entries.iter().filter_map(|entry| entry.get(key)?.as_f64());
+        found.collect()
+    };
+    let mut facts = Vec::new();
+    let mut fact = |name: &str, value: Option<String>| {
+        facts.extend(value.map(|value| Fact {
+            name: name.into(),
+            value,
+        }));
+    };
+    let last = |key: &str| values(key).last().copied();
+    fact("loss", last("train/loss").map(|v| format!("{v:.4}")));
+    let best = |key: &str| values(key).into_iter().reduce(f64::max);
+    for (name, key) in [("kNN top-1", "eval/knn_top1"), ("top-1", "eval/top1")] {
+        fact(name, last(key).map(|v| format!("{:.1} %", 100.0 * v)));
+        fact(
+            &format!("best {name}"),
+            best(key).map(|v| format!("{:.1} %", 100.0 * v)),
+        );
+    }
+    let mut speeds = values("train/images_per_second");
+    speeds.sort_by(f64::total_cmp);
+    let median = speeds.get(speeds.len() / 2);
+    fact("images/s, median", median.map(|v| format!("{v:.0}")));
+    let bad = last("train/bad_images").filter(|bad| *bad > 0.0);
+    fact("unreadable images", bad.map(|v| format!("{v:.0}")));
+    let skipped = last("train/skipped_steps").filter(|steps| *steps > 0.0);
+    fact("steps left out", skipped.map(|v| format!("{v:.0}")));
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn there_is_a_chart_for_what_there_are_numbers_of() {
+        let entries = [
+            json!({"step": 0, "epoch": 0.0, "eval/knn_top1": 0.25, "eval/knn_top5": 0.5}),
+            json!({"step": 10, "epoch": 0.5, "train/loss": 1.5, "train/images_per_second": 90.0}),
+            json!({"step": 20, "epoch": 1.0, "train/loss": null, "train/images_per_second": 110.0}),
+            json!({"step": 20, "epoch": 1.0, "eval/knn_top1": 0.2}),
+        ];
+        let titles: Vec<String> = charts(&entries)
+            .into_iter()
+            .map(|part| match part {
+                Part::Chart(chart) => chart.title,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(titles, ["Loss", "kNN", "Throughput"]);
+        assert_eq!(progress(&entries), "20 steps, 1.0 epochs");
+        let facts = facts(&entries);
+        let fact = |name: &str| {
+            facts
+                .iter()
+                .find(|f| f.name == name)
+                .map(|f| f.value.as_str())
+        };
+        assert_eq!(fact("loss"), Some("1.5000"));
+        assert_eq!(fact("kNN top-1"), Some("20.0 %"));
+        assert_eq!(fact("best kNN top-1"), Some("25.0 %"));
+        assert_eq!(fact("images/s, median"), Some("110"));
+        assert_eq!(fact("unreadable images"), None);
+        let gap = points(&entries, "train/loss", 1.0);
+        assert!(gap[1][1].is_nan() && gap.len() == 2);
+        assert!(charts(&[]).is_empty());
+    }
+}

@@ -1,0 +1,173 @@
+//! What an encoder sees in images, ready to be drawn: attention, similarity, tokens, orders.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use semaim::grid::Grid;
+use semaim::order::{Order, OrderNoise, Orderer};
+use semaim::parameters::{WeightError, to_host};
+use semaim::similarity::{Similarity, class_similarity, mean_similarity};
+use semaim_checkpoint::encoder::Encoder;
+use semaim_data::{Pixels, Scratch, ViewError};
+
+use crate::orders::to_rgb;
+use crate::views::views;
+
+/// How many images are shown to an encoder at once.
+const AT_ONCE: usize = 16;
+
+/// One image through an encoder's eyes.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// Height and width of the view in pixels.
+    pub size: [usize; 2],
+    /// The view, `[height, width, 3]` in 0..=255.
+    pub image: Vec<u8>,
+    /// The view as the encoder gets it, `[channels, height, width]`, normalised.
+    pub view: Vec<f32>,
+    /// The encoder's grid of patches.
+    pub grid: Grid,
+    /// The last block's attention from the class token, averaged over heads, `[patches]`.
+    pub attention: Vec<f32>,
+    /// By the class token, `[patches]`.
+    pub class: Vec<f32>,
+    /// By the mean of the patch tokens, `[patches]`.
+    pub mean: Vec<f32>,
+    /// The final tokens of the patches, `[patches, width]`.
+    pub tokens: Vec<f32>,
+}
+
+/// Why images could not be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ShowError {
+    /// An image could not be cut to a view.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// The backend failed.
+    #[error(transparent)]
+    Weights(#[from] WeightError),
+}
+
+impl Sight {
+    /// A map of similarity.
+    pub fn similarity(&self, kind: Similarity) -> &[f32] {
+        match kind {
+            Similarity::Cls => &self.class,
+            Similarity::Gap => &self.mean,
+            Similarity::SelfAttention => &self.attention,
+        }
+    }
+
+    /// Rank keys of an order that follows a kind of similarity, `[patches]`; smaller is earlier. `item` is the number of the
+    /// image, for which orders with chance in them are drawn.
+    ///
+    /// # Errors
+    /// The backend.
+    pub fn order(
+        &self,
+        order: Order,
+        kind: Similarity,
+        item: u64,
+        device: &Device,
+    ) -> Result<Vec<f32>, WeightError> {
+        let map = self.similarity(kind).to_vec();
+        let similarity = Tensor::from_data(TensorData::new(map, [1, self.grid.patches()]), device);
+        let noise = OrderNoise::draw(0, 0, &[item], self.grid, device);
+        let keys = Orderer::new(order, self.grid, device).rank_keys(Some(similarity), &noise);
+        Ok(to_host("rank keys", keys)?.values)
+    }
+}
+
+/// Shows images to an encoder: the central view of each, as in evaluation.
+///
+/// # Errors
+/// [`ShowError`].
+pub fn sights(
+    encoder: &Encoder,
+    images: &[Pixels],
+    device: &Device,
+) -> Result<Vec<Sight>, ShowError> {
+    let augment = views(&encoder.config, &encoder.mean, &encoder.std);
+    let ([height, width], channels) = (augment.image_size, augment.channels());
+    let (grid, length) = (encoder.config.grid(), augment.view_len());
+    let mut scratch = Scratch::new();
+    let mut sights = Vec::new();
+    for images in images.chunks(AT_ONCE) {
+        let mut views = vec![0.0; images.len() * length];
+        for (image, view) in images.iter().zip(views.chunks_mut(length)) {
+            augment.evaluation_view(&mut scratch, image, view)?;
+        }
+        let shape = [images.len(), channels, height, width];
+        let shown = Tensor::<4>::from_data(TensorData::new(views.clone(), shape), device);
+        let (tokens, attention) = encoder.vit.tokens_and_attention(shown);
+        let class = to_host("similarity", class_similarity(tokens.clone()))?.values;
+        let mean = to_host("similarity", mean_similarity(tokens.clone()))?.values;
+        let attention = to_host("attention", attention)?.values;
+        let (patches, wide) = (grid.patches(), tokens.dims()[2]);
+        let tokens = to_host("tokens", tokens.narrow(1, 1, patches))?.values;
+        for (i, view) in views.chunks(length).enumerate() {
+            let part = |all: &[f32], length: usize| all[i * length..(i + 1) * length].to_vec();
+            sights.push(Sight {
+                size: [height, width],
+                image: to_rgb(view, &augment),
+                view: view.to_vec(),
+                grid,
+                attention: part(&attention, patches),
+                class: part(&class, patches),
+                mean: part(&mean, patches),
+                tokens: part(&tokens, patches * wide),
+            });
+        }
+    }
+    Ok(sights)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use semaim::config::VitConfig;
+    use semaim::init::initialise;
+    use semaim::variant::Variant;
+    use semaim::vit::Vit;
+
+    #[test]
+    fn maps_have_one_number_per_patch_and_orders_start_where_similarity_is_largest() {
+        let device = Device::flex();
+        let config = VitConfig {
+            image_size: [16, 24],
+            patch_size: 8,
+            channels: 3,
+            embed_dim: 16,
+            depth: 2,
+            num_heads: 2,
+            mlp_ratio: 2.0,
+        };
+        let variant = Variant {
+            registers: 3,
+            projection: Some(5),
+            ..Variant::default()
+        };
+        let encoder = Encoder {
+            vit: initialise(Vit::zeros_as(&config, &variant, &device), 1),
+            config,
+            mean: vec![0.5; 3],
+            std: vec![0.25; 3],
+        };
+        let data = |seed: usize| (0..40 * 30 * 3).map(|i| (i * seed % 251) as u8).collect();
+        let images: Vec<Pixels> = (1..19)
+            .map(|seed| Pixels::new(40, 30, 3, data(seed)).unwrap())
+            .collect();
+        let seen = sights(&encoder, &images, &device).unwrap();
+        assert_eq!(seen.len(), 18);
+        for sight in &seen {
+            assert_eq!(sight.image.len(), 16 * 24 * 3);
+            assert_eq!(sight.tokens.len(), 6 * 5);
+            for kind in [Similarity::Cls, Similarity::Gap, Similarity::SelfAttention] {
+                let map = sight.similarity(kind);
+                assert_eq!(map.len(), 6);
+                let most = (0..6).max_by(|&a, &b| map[a].total_cmp(&map[b]));
+                let keys = sight.order(Order::Semantic, kind, 0, &device).unwrap();
+                let first = (0..6).min_by(|&a, &b| keys[a].total_cmp(&keys[b]));
+                assert_eq!(first, most);
+            }
+        }
+    }
+}
