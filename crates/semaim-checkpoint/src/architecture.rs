@@ -8,7 +8,7 @@ use semaim::parameters::{Weight, Weights};
 use semaim::variant::{Activation, Variant};
 
 use crate::canonical::Canonical;
-use crate::encoder::EncoderError;
+use crate::encoder::{EncoderError, ReadOptions};
 use crate::hints::{Hints, usual_normalisation};
 use crate::layout::Layout;
 
@@ -48,13 +48,14 @@ pub(crate) fn architecture(
     path: &Path,
     canonical: &mut Canonical,
     hints: &Hints,
-    num_heads: Option<usize>,
+    told: &ReadOptions,
 ) -> Result<Architecture, EncoderError> {
     let layout = canonical.loading.layout;
     let weights = &mut canonical.weights;
     let [embed_dim, channels, patch_size] = patch_embed(path, weights)?;
     let mut assumed = Vec::new();
-    let grid = position_table(path, weights, embed_dim, patch_size, hints)?;
+    let image_size = told.image_size.or(hints.image_size);
+    let grid = position_table(path, weights, embed_dim, patch_size, image_size)?;
     let activation = activation(layout, hints, is_gated(weights), &mut assumed);
     let hidden = shape(weights, "blocks.0.mlp.fc2.weight", 1).unwrap_or(4 * embed_dim);
     let config = VitConfig {
@@ -63,7 +64,7 @@ pub(crate) fn architecture(
         channels,
         embed_dim,
         depth: canonical.depth,
-        num_heads: heads(path, layout, embed_dim, num_heads.or(hints.num_heads))?,
+        num_heads: heads(path, layout, embed_dim, told.num_heads.or(hints.num_heads))?,
         mlp_ratio: hidden as f64 / embed_dim as f64,
     };
     config.validate().map_err(|source| EncoderError::Sizes {
@@ -134,7 +135,7 @@ fn position_table(
     weights: &mut Weights,
     embed_dim: usize,
     patch_size: usize,
-    hints: &Hints,
+    image_size: Option<[usize; 2]>,
 ) -> Result<Grid, EncoderError> {
     let wrong = |message: String| EncoderError::Tensor {
         path: path.to_path_buf(),
@@ -142,7 +143,7 @@ fn position_table(
         message,
     };
     let side = patch_size.max(1);
-    let hinted = hints.image_size.map(|[height, width]| Grid {
+    let hinted = image_size.map(|[height, width]| Grid {
         rows: height / side,
         columns: width / side,
     });
@@ -179,7 +180,8 @@ fn position_table(
     }
     let grid = of(places).ok_or_else(|| {
         wrong(format!(
-            "has {places} places, which is no square grid with or without a class token"
+            "has {places} places, which is no square grid with or without a class token; \
+             --image-size tells the size of the images that it is for"
         ))
     })?;
     // Without a place for the class token: nothing is added to it.

@@ -122,6 +122,9 @@ pub struct ReadOptions {
     pub layout: Option<Layout>,
     /// Attention heads of a block; `None`: as the file or one beside it says, or as is usual for its width.
     pub num_heads: Option<usize>,
+    /// Height and width in pixels of the images that its position table is for; `None`: as a file beside it says, or
+    /// square.
+    pub image_size: Option<[usize; 2]>,
     /// Whether an encoder with missing tensors, or with some that are not understood, is read all the same: what is
     /// missing gets first weights.
     pub allow_partial: bool,
@@ -143,6 +146,7 @@ impl ReadOptions {
                 name => Some(name.parse()?),
             },
             num_heads: (num_heads > 0).then_some(num_heads),
+            image_size: None,
             allow_partial,
         })
     }
@@ -403,7 +407,7 @@ impl Checkpoint {
         if hints.open_clip && found.loading.layout == Layout::Clip && options.layout.is_none() {
             found.loading.layout = Layout::OpenClip;
         }
-        let architecture = architecture(&path, &mut found, &hints, options.num_heads)?;
+        let architecture = architecture(&path, &mut found, &hints, options)?;
         Ok(Self::of(path, found, architecture))
     }
 

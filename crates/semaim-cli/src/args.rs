@@ -7,6 +7,8 @@ mod pictures;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use semaim_checkpoint::encoder::ReadOptions;
+use semaim_checkpoint::layout::Layout;
 use semaim_eval::embed::Representation;
 use semaim_eval::probe::ProbeOptions;
 use semaim_kernels::Kernels;
@@ -226,8 +228,16 @@ pub(crate) struct EncoderArgs {
     /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
-    #[command(flatten)]
-    pub(crate) layout: LayoutArgs,
+    // As LayoutArgs, which cannot be flattened here: an optional group knows only its own arguments.
+    /// The checkpoint's layout [default: told from its names]: see `semaim inspect --help`
+    #[arg(long, value_parser = |name: &str| name.parse::<Layout>())]
+    pub(crate) layout: Option<Layout>,
+    /// Attention heads of a block [default: as the checkpoint or a config.json beside it says, or as is usual for its width]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) heads: Option<u32>,
+    /// Read an encoder with missing tensors all the same; they get first weights
+    #[arg(long)]
+    pub(crate) allow_partial: bool,
     /// Size of the images in pixels, as SIDE or HEIGHTxWIDTH [default: the encoder's]; the position table is resized
     #[arg(long, value_name = "SIZE", value_parser = parse_image_size)]
     pub(crate) image_size: Option<[usize; 2]>,
@@ -243,6 +253,17 @@ pub(crate) struct EncoderArgs {
     /// Which form of the operations runs
     #[arg(long, value_enum, default_value = "fused")]
     pub(crate) kernels: KernelsArg,
+}
+
+impl EncoderArgs {
+    pub(crate) fn read_options(&self) -> ReadOptions {
+        ReadOptions {
+            layout: self.layout,
+            num_heads: self.heads.map(|heads| heads as usize),
+            image_size: self.image_size,
+            allow_partial: self.allow_partial,
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -25,7 +25,7 @@ impl Loaded {
         args.kernels.choose();
         let device = device::parse(&args.device)?;
         let checkpoint =
-            Checkpoint::read(&args.weights, &args.layout.options()).map_err(Exit::user)?;
+            Checkpoint::read(&args.weights, &args.read_options()).map_err(Exit::user)?;
         tell(&checkpoint);
         let mut encoder = checkpoint.encoder(&device).map_err(Exit::user)?;
         if let Some(image_size) = args.image_size {

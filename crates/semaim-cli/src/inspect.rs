@@ -72,7 +72,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Exit> {
 
 /// A checkpoint and its number of heads, if anything tells it: all else can be said without.
 fn read(args: &InspectArgs) -> Result<(Checkpoint, Option<usize>), Exit> {
-    let mut options = args.layout.options();
+    let mut options = args.layout.options(args.image_size);
     match Checkpoint::read(&args.path, &options) {
         Err(EncoderError::Heads { .. }) => {
             options.num_heads = Some(1);

@@ -72,11 +72,13 @@ pub(crate) fn run(args: &ShowArgs) -> Result<ExitCode, Exit> {
     let wanted = wanted(args)?;
     let images = images(args, &encoders[0])?;
     let mut seers = Vec::new();
+    let names = names(&args.weights);
     for (i, (path, encoder)) in args.weights.iter().zip(encoders).enumerate() {
         let predicted = wanted.iter().any(|column| {
             column.shown == Shown::Reconstruction && column.encoder.is_none_or(|n| n == i)
         });
-        seers.push(see(args, path, &encoder, &images, predicted, &device)?);
+        let names = [path.as_path(), Path::new(&names[i])];
+        seers.push(see(args, names, &encoder, &images, predicted, &device)?);
     }
     let png = match args.animate {
         true => animation(args, &seers[0], &images, &device)?,
@@ -93,7 +95,8 @@ pub(crate) fn run(args: &ShowArgs) -> Result<ExitCode, Exit> {
 }
 
 fn read(args: &ShowArgs, path: &Path, device: &Device) -> Result<Encoder, Exit> {
-    let checkpoint = Checkpoint::read(path, &args.layout.options()).map_err(Exit::user)?;
+    let checkpoint =
+        Checkpoint::read(path, &args.layout.options(args.image_size)).map_err(Exit::user)?;
     tell(&checkpoint);
     let encoder = checkpoint.encoder(device).map_err(Exit::user)?;
     match args.image_size {
@@ -179,9 +182,33 @@ fn images(args: &ShowArgs, encoder: &Encoder) -> Result<Vec<Named>, Exit> {
     Ok(found)
 }
 
+/// What to call encoders: the ends of their paths, as long as it takes to tell them apart.
+fn names(paths: &[PathBuf]) -> Vec<String> {
+    let end = |path: &PathBuf, parts: usize| {
+        let all: Vec<_> = path
+            .with_extension("")
+            .components()
+            .map(|part| part.as_os_str().to_string_lossy().into_owned())
+            .collect();
+        all[all.len().saturating_sub(parts)..].join("/")
+    };
+    let longest = paths
+        .iter()
+        .map(|path| path.components().count())
+        .max()
+        .unwrap_or(1);
+    let told_apart = |parts: &usize| {
+        let mut names: Vec<String> = paths.iter().map(|path| end(path, *parts)).collect();
+        names.sort();
+        names.windows(2).all(|two| two[0] != two[1])
+    };
+    let parts = (1..=longest).find(told_apart).unwrap_or(1);
+    paths.iter().map(|path| end(path, parts)).collect()
+}
+
 fn see(
     args: &ShowArgs,
-    path: &Path,
+    [path, name]: [&Path; 2],
     encoder: &Encoder,
     images: &[Named],
     predicted: bool,
@@ -211,12 +238,8 @@ fn see(
         .iter()
         .flat_map(|sight| sight.tokens.clone())
         .collect();
-    let name = path.file_stem().map_or_else(
-        || path.display().to_string(),
-        |name| name.to_string_lossy().into_owned(),
-    );
     Ok(Seer {
-        name,
+        name: name.display().to_string(),
         similarity: config
             .as_ref()
             .map_or(Similarity::Cls, |c| c.order.similarity),

@@ -24,10 +24,12 @@ pub(crate) struct LayoutArgs {
 }
 
 impl LayoutArgs {
-    pub(crate) fn options(&self) -> ReadOptions {
+    /// `image_size`: of the images that the position table is for, where that is told.
+    pub(crate) fn options(&self, image_size: Option<[usize; 2]>) -> ReadOptions {
         ReadOptions {
             layout: self.layout,
             num_heads: self.heads.map(|heads| heads as usize),
+            image_size,
             allow_partial: self.allow_partial,
         }
     }
@@ -55,6 +57,9 @@ pub(crate) struct InspectArgs {
     pub(crate) path: PathBuf,
     #[command(flatten)]
     pub(crate) layout: LayoutArgs,
+    /// Size of the images that its position table is for, as SIDE or HEIGHTxWIDTH, where they are not square
+    #[arg(long, value_name = "SIZE", value_parser = parse_image_size)]
+    pub(crate) image_size: Option<[usize; 2]>,
     /// List every tensor with its shape and type
     #[arg(long)]
     pub(crate) tensors: bool,
@@ -103,6 +108,7 @@ impl ExportArgs {
         ReadOptions {
             layout: self.from,
             num_heads: self.heads.map(|heads| heads as usize),
+            image_size: self.image_size,
             allow_partial: self.allow_partial,
         }
     }

@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bitmap;
+mod checkpoints;
 mod cli;
 mod data;
 mod evaluate;
 mod faults;
+mod pictures;
 mod resume;
 mod runner;
 mod train_classifier;

@@ -1,0 +1,300 @@
+//! What is exported and read again is the same network, for every kind of encoder and every layout that can hold it.
+
+// A test says what is wrong by panicking, in its helpers too.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use semaim::config::VitConfig;
+use semaim::init::initialise;
+use semaim::parameters::{Weight, to_host, weights};
+use semaim::variant::{Activation, Variant};
+use semaim::vit::Vit;
+use semaim_checkpoint::Loading;
+use semaim_checkpoint::encoder::{Checkpoint, EncoderError, ReadOptions};
+use semaim_checkpoint::export::{ExportError, Format};
+use semaim_checkpoint::layout::Layout;
+use semaim_checkpoint::tensors::{Precision, TensorFile};
+
+const FORMATS: [Format; 4] = [
+    Format::Timm,
+    Format::HuggingFace,
+    Format::Mae,
+    Format::Semaim,
+];
+
+fn config() -> VitConfig {
+    VitConfig {
+        image_size: [16, 16],
+        patch_size: 4,
+        channels: 3,
+        embed_dim: 24,
+        depth: 2,
+        num_heads: 3,
+        mlp_ratio: 4.0,
+    }
+}
+
+/// An encoder as if it had been read. Where no weight is zero, no tensor that is forgotten goes unnoticed.
+fn checkpoint(config: VitConfig, variant: Variant, layer_scale: bool) -> Checkpoint {
+    let device = Device::flex();
+    let vit = initialise(Vit::zeros_as(&config, &variant, &device), 5);
+    let mut weights = weights(&vit).unwrap();
+    if layer_scale {
+        for block in 0..config.depth {
+            for scale in ["ls1", "ls2"] {
+                let gamma = Weight {
+                    shape: vec![config.embed_dim],
+                    values: vec![0.0; config.embed_dim],
+                };
+                weights.insert(format!("blocks.{block}.{scale}.gamma"), gamma);
+            }
+        }
+    }
+    for (n, weight) in weights.values_mut().enumerate() {
+        for (i, value) in weight.values.iter_mut().enumerate() {
+            *value += ((i * 31 + n * 17) % 97) as f32 / 970.0 - 0.04;
+        }
+    }
+    if variant.norm_pre {
+        // CLIP's patch embedding has no bias.
+        weights.remove("patch_embed.proj.bias");
+    }
+    Checkpoint {
+        path: PathBuf::from("made.safetensors"),
+        weights,
+        variant,
+        mean: vec![0.5, 0.25, 0.125],
+        std: vec![0.25, 0.5, 1.0],
+        loading: Loading {
+            layout: Layout::Semaim,
+            prefix: String::new(),
+            used: Vec::new(),
+            left: Vec::new(),
+            missing: Vec::new(),
+            unknown: Vec::new(),
+            dtypes: Vec::new(),
+            opaque: Vec::new(),
+        },
+        assumed: Vec::new(),
+        config,
+    }
+}
+
+fn kinds() -> Vec<(&'static str, Checkpoint)> {
+    let plain = Variant::default();
+    let dinov2 = Variant {
+        registers: 3,
+        ..plain.clone()
+    };
+    let gated = Variant {
+        activation: Activation::SwiGlu,
+        ..plain.clone()
+    };
+    // The width that gated layers have beside 24.
+    let giant = VitConfig {
+        mlp_ratio: 64.0 / 24.0,
+        ..config()
+    };
+    let clip = Variant {
+        epsilon: 1e-5,
+        activation: Activation::QuickGelu,
+        norm_pre: true,
+        projection: Some(10),
+        ..plain.clone()
+    };
+    vec![
+        ("plain", checkpoint(config(), plain.clone(), false)),
+        ("layer scale", checkpoint(config(), plain, true)),
+        ("registers", checkpoint(config(), dinov2, true)),
+        ("gated", checkpoint(giant, gated, true)),
+        ("clip", checkpoint(config(), clip, false)),
+    ]
+}
+
+/// Final tokens of a picture, registers included.
+fn tokens(checkpoint: &Checkpoint) -> Vec<f32> {
+    let device = Device::flex();
+    let [height, width] = checkpoint.config.image_size;
+    let pixels: Vec<f32> = (0..3 * height * width)
+        .map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0)
+        .collect();
+    let images = Tensor::from_data(TensorData::new(pixels, [1, 3, height, width]), &device);
+    let encoder = checkpoint.encoder(&device).unwrap();
+    to_host("tokens", encoder.vit.all_tokens(images))
+        .unwrap()
+        .values
+}
+
+fn write(checkpoint: &Checkpoint, format: Format, precision: Precision, path: &Path) -> bool {
+    match checkpoint.export(format) {
+        Ok(exported) => {
+            exported.write(path, precision).unwrap();
+            true
+        }
+        Err(ExportError::NotInFormat { .. }) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn read(path: &Path) -> Checkpoint {
+    let options = ReadOptions {
+        num_heads: Some(3),
+        ..ReadOptions::default()
+    };
+    Checkpoint::read(path, &options).unwrap()
+}
+
+#[test]
+fn what_is_exported_gives_the_same_tokens() {
+    let mut written = Vec::new();
+    for (kind, made) in kinds() {
+        let expected = tokens(&made);
+        for format in FORMATS {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("model.safetensors");
+            if !write(&made, format, Precision::F32, &path) {
+                continue;
+            }
+            let found = read(&path);
+            assert!(found.loading.missing.is_empty() && found.loading.unknown.is_empty());
+            // timm keeps CLIP's projection where other networks have a head for classes, and no activation at all.
+            if !(kind == "clip" && format == Format::Timm) {
+                assert_eq!(tokens(&found), expected, "{kind}, {}", format.name());
+                assert_eq!(found.config, made.config, "{kind}, {}", format.name());
+            }
+            if matches!(format, Format::HuggingFace | Format::Semaim) {
+                assert_eq!((&found.mean, &found.std), (&made.mean, &made.std));
+                assert!(found.assumed.is_empty(), "{kind}: {:?}", found.assumed);
+            }
+            written.push((kind, format.name()));
+        }
+    }
+    let refused: Vec<_> = kinds()
+        .iter()
+        .flat_map(|(kind, _)| FORMATS.map(|format| (*kind, format.name())))
+        .filter(|pair| !written.contains(pair))
+        .collect();
+    assert_eq!(
+        refused,
+        [
+            ("layer scale", "mae"),
+            ("registers", "mae"),
+            ("gated", "mae"),
+            ("clip", "mae")
+        ]
+    );
+}
+
+#[test]
+fn narrow_numbers_come_back_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    for (kind, made) in kinds() {
+        for precision in [Precision::F16, Precision::Bf16] {
+            let (first, second) = (
+                folder.path().join("a.safetensors"),
+                folder.path().join("b.safetensors"),
+            );
+            assert!(write(&made, Format::Semaim, precision, &first));
+            let found = read(&first);
+            assert!(write(&found, Format::Semaim, precision, &second));
+            assert_eq!(
+                std::fs::read(&first).unwrap(),
+                std::fs::read(&second).unwrap(),
+                "{kind}"
+            );
+            for (name, weight) in &made.weights {
+                let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 0.005 * a.abs() + 1e-6;
+                let both = weight.values.iter().zip(&found.weights[name].values);
+                assert!(both.clone().all(near), "{kind}: {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn another_image_size_resizes_the_position_table_alone() {
+    let made = checkpoint(config(), Variant::default(), false);
+    let resized = made.clone().resized([24, 32]).unwrap();
+    assert_eq!(resized.weights["pos_embed"].shape, [1, 1 + 6 * 8, 24]);
+    assert_eq!(resized.weights["cls_token"], made.weights["cls_token"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    assert!(write(&resized, Format::HuggingFace, Precision::F32, &path));
+    let found = read(&path);
+    assert_eq!(found.config.image_size, [24, 32]);
+    assert_eq!(tokens(&found), tokens(&resized));
+    assert!(made.resized([24, 33]).is_err());
+}
+
+#[test]
+fn what_is_missing_or_not_understood_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    let made = checkpoint(config(), Variant::default(), false);
+    let exported = made.export(Format::Timm).unwrap().file;
+    let with = |change: &dyn Fn(&mut TensorFile)| {
+        let mut file = exported.clone();
+        change(&mut file);
+        file.write(&path).unwrap();
+    };
+    let options = |allow_partial| ReadOptions {
+        num_heads: Some(3),
+        allow_partial,
+        ..ReadOptions::default()
+    };
+    with(&|file| {
+        file.weights.remove("blocks.1.mlp.fc1.bias");
+        file.weights.remove("norm.weight");
+    });
+    match Checkpoint::read(&path, &options(false)).unwrap_err() {
+        EncoderError::Incomplete { names, .. } => {
+            assert_eq!(names, ["blocks.1.mlp.fc1.bias", "norm.weight"]);
+        }
+        other => panic!("{other}"),
+    }
+    let partial = Checkpoint::read(&path, &options(true)).unwrap();
+    assert_eq!(partial.loading.missing.len(), 2);
+    assert!(tokens(&partial).iter().all(|v| v.is_finite()));
+
+    with(&|file| {
+        let weight = file.weights["norm.weight"].clone();
+        file.weights
+            .insert("blocks.0.attn.q_norm.weight".into(), weight.clone());
+        file.weights.insert("head.weight".into(), weight);
+    });
+    match Checkpoint::read(&path, &options(false)).unwrap_err() {
+        EncoderError::Unknown { names, .. } => assert_eq!(names, ["blocks.0.attn.q_norm.weight"]),
+        other => panic!("{other}"),
+    }
+
+    // One bias of two is not a network without biases.
+    with(&|file| {
+        file.weights.remove("blocks.0.attn.qkv.bias");
+    });
+    assert!(matches!(
+        Checkpoint::read(&path, &options(false)),
+        Err(EncoderError::Incomplete { .. })
+    ));
+    with(&|file| {
+        file.weights.remove("blocks.0.attn.qkv.bias");
+        file.weights.remove("blocks.1.attn.qkv.bias");
+    });
+    assert!(Checkpoint::read(&path, &options(false)).is_ok());
+
+    with(&|_| {});
+    let unknown_heads = Checkpoint::read(&path, &ReadOptions::default());
+    assert!(matches!(
+        unknown_heads,
+        Err(EncoderError::Heads { embed_dim: 24, .. })
+    ));
+    let other = ReadOptions {
+        layout: Some(Layout::HfVit),
+        ..options(false)
+    };
+    assert!(matches!(
+        Checkpoint::read(&path, &other),
+        Err(EncoderError::Unrecognised { .. })
+    ));
+}

@@ -1,0 +1,138 @@
+//! `show` and `report`.
+
+use std::path::Path;
+
+use crate::evaluate::{COLOURS, coloured, path, trained};
+use crate::runner::{refuse, semaim, succeed};
+
+/// Columns and rows of a PNG file.
+fn size(file: &Path) -> [u32; 2] {
+    let bytes = std::fs::read(file).unwrap();
+    assert!(bytes.starts_with(b"\x89PNG"));
+    [16, 20].map(|at| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()))
+}
+
+#[test]
+fn pictures_have_the_columns_that_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let data = folder.path().join("data");
+    coloured(&data, "train", COLOURS, 3);
+    let out = folder.path().join("out.png");
+    let show = |more: &[&str]| {
+        let fixed = [
+            "show",
+            "--weights",
+            path(&run),
+            "--images",
+            path(&data),
+            "--out",
+            path(&out),
+        ];
+        semaim(&[&fixed[..], &["--cell", "128"], more].concat())
+    };
+    let width = |more: &[&str]| {
+        succeed(show(more));
+        size(&out)[0]
+    };
+    // Six columns: the run predicts pixels.
+    let usual = width(&[]);
+    let all = "image,attention,similarity,order,pca,reconstruction";
+    assert_eq!(usual, width(&["--columns", all]));
+    let nine = format!("{all},similarity:self,order:raster,order:center-out");
+    assert!(width(&["--columns", &nine]) > usual);
+    let other = ["--weights", path(&run)];
+    assert_eq!(
+        width(&[&other[..], &["--columns", "image,order,order:raster@2"]].concat()),
+        width(&["--columns", "image,attention,similarity,order"]),
+    );
+    succeed(show(&["--image-size", "64x48"]));
+    let picture = data.join("train/red/0.bmp");
+    succeed(semaim(&[
+        "show",
+        "--weights",
+        path(&run),
+        "--images",
+        path(&picture),
+        path(&picture),
+        "--out",
+        path(&out),
+    ]));
+    succeed(show(&["--animate", "--count", "2"]));
+    let animated = std::fs::read(&out).unwrap();
+    assert!(animated.windows(4).any(|chunk| chunk == b"acTL"));
+
+    refuse(
+        show(&["--columns", "image,heat"]),
+        &["heat", "reconstruction"],
+    );
+    refuse(show(&["--columns", "pca@2"]), &["encoder 2"]);
+    refuse(
+        show(&["--columns", "reconstruction", "--image-size", "64"]),
+        &["reconstruction"],
+    );
+    let encoder = run.join("encoder.safetensors");
+    refuse(
+        semaim(&[
+            "show",
+            "--weights",
+            path(&encoder),
+            "--images",
+            path(&data),
+            "--out",
+            path(&out),
+            "--columns",
+            "reconstruction",
+        ]),
+        &["reconstruction", "run directory"],
+    );
+    refuse(
+        semaim(&[
+            "show",
+            "--weights",
+            path(&run),
+            "--images",
+            "nowhere",
+            "--out",
+            path(&out),
+        ]),
+        &["nowhere"],
+    );
+}
+
+#[test]
+fn a_run_has_a_report_that_knows_its_evaluations() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let page = |name: &Path| std::fs::read_to_string(name).unwrap();
+    let first = page(&run.join("report.html"));
+    for part in [
+        "<svg",
+        "Loss",
+        "Learning rate",
+        "data:image/png;base64",
+        "config.toml",
+        "cores",
+    ] {
+        assert!(first.contains(part), "{part}");
+    }
+    assert!(!first.contains("http://") || !first.contains("src=\"http"));
+    let data = folder.path().join("data");
+    coloured(&data, "train", COLOURS, 6);
+    coloured(&data, "val", COLOURS, 3);
+    succeed(semaim(&[
+        "knn",
+        "--weights",
+        path(&run),
+        "--data",
+        path(&data),
+        "--k",
+        "3",
+    ]));
+    let second = page(&run.join("report.html"));
+    assert!(second.contains("k = 3") && !first.contains("k = 3"));
+    let other = folder.path().join("other.html");
+    succeed(semaim(&["report", path(&run), "--out", path(&other)]));
+    assert_eq!(page(&other), second);
+    refuse(semaim(&["report", path(folder.path())]), &["config.toml"]);
+}
