@@ -168,6 +168,9 @@ pub struct TeacherConfig {
     pub num_heads: usize,
     /// Whether a teacher with missing tensors is taken all the same.
     pub allow_partial: bool,
+    /// A folder in which what the teacher says of each view is kept, so that each is shown to it once; empty: none. Needs
+    /// views that are fixed but for mirroring: `data.crop_scale = [1.0, 1.0]`.
+    pub cache: String,
     /// Height and width of the images that it is shown, in pixels; empty: as in its own training. The position table is
     /// resized.
     pub image_size: Vec<usize>,

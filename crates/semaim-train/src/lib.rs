@@ -26,5 +26,6 @@ pub mod schedule;
 pub mod sgd;
 pub mod state;
 pub mod task;
+mod teacher_cache;
 pub mod trainer;
 pub mod watch;

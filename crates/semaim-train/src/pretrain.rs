@@ -1,7 +1,7 @@
 //! Pre-training: what a batch costs, by SemAIM and by masking. The loop is the [trainer's](crate::trainer).
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -22,6 +22,7 @@ use crate::optimiser::Optimiser;
 use crate::run_dir::RunDir;
 use crate::state::{Counts, TrainState};
 use crate::task::{Part, Task, images};
+use crate::teacher_cache::{AnswerSize, TeacherCache};
 use crate::trainer::{Ending, Images, train};
 use crate::watch::{Evaluator, Observer, Watch};
 
@@ -54,6 +55,10 @@ where
                 config,
                 orderer: Orderer::new(config.order.kind, config.model.grid(), device),
                 target,
+                cache: match &teacher {
+                    Some(teacher) => cache(config, teacher)?,
+                    None => None,
+                },
                 teacher: teacher.map(|teacher| prepared(config, teacher, device)),
                 device,
             };
@@ -107,6 +112,37 @@ pub fn teacher(config: &PretrainConfig, device: &Device) -> Result<Option<Encode
     Ok(Some(teacher))
 }
 
+/// Where what the teacher says is kept, if anywhere: in a file named after everything that its answers depend on beside
+/// the view.
+fn cache(
+    config: &PretrainConfig,
+    teacher: &Encoder,
+) -> Result<Option<Mutex<TeacherCache>>, TrainError> {
+    if config.teacher.cache.is_empty() {
+        return Ok(None);
+    }
+    let (grid, augment) = (config.model.grid(), config.augment());
+    let [height, width] = teacher.config.image_size;
+    let size = AnswerSize {
+        patches: grid.patches(),
+        width: teacher.vit.width(),
+    };
+    let seen = format!(
+        "{:?} {:?} {:?} {:?} {}",
+        teacher.mean, teacher.std, augment.mean, augment.std, teacher.config.num_heads
+    );
+    let name = format!(
+        "{}-{:08x}-{height}x{width}-{}x{}x{}",
+        teacher.checksum()?,
+        crc32c::crc32c(seen.as_bytes()),
+        grid.rows,
+        grid.columns,
+        size.width
+    );
+    let folder = Path::new(&config.teacher.cache);
+    Ok(Some(Mutex::new(TeacherCache::open(folder, &name, size)?)))
+}
+
 /// A teacher that sees a run's images.
 fn prepared(config: &PretrainConfig, teacher: Encoder, device: &Device) -> Teacher {
     let augment = config.augment();
@@ -150,6 +186,7 @@ struct ByOrder<'a> {
     target: Target,
     orderer: Orderer,
     teacher: Option<Teacher>,
+    cache: Option<Mutex<TeacherCache>>,
     device: &'a Device,
 }
 
@@ -174,7 +211,7 @@ impl ByOrder<'_> {
     }
 
     /// One encoding of each network that order or target need; where they need the same, it serves both.
-    fn look(&self, images: &Tensor<4>, part: &Part<'_, Semaim>) -> Seen {
+    fn look(&self, images: &Tensor<4>, part: &Part<'_, Semaim>) -> Result<Seen, TrainError> {
         let order = self.config.order;
         let order_source = order.kind.needs_similarity().then_some(order.source);
         let target_source = self.target_source();
@@ -184,7 +221,7 @@ impl ByOrder<'_> {
             if !orders && !targets {
                 continue;
             }
-            let (similarity, tokens) = self.encode(source, images, part, [orders, targets]);
+            let (similarity, tokens) = self.encode(source, images, part, [orders, targets])?;
             if orders {
                 seen.similarity = similarity;
             }
@@ -192,7 +229,7 @@ impl ByOrder<'_> {
                 seen.tokens = tokens;
             }
         }
-        seen
+        Ok(seen)
     }
 
     /// Similarity and patch tokens by one network, of which at least one is wanted.
@@ -202,18 +239,25 @@ impl ByOrder<'_> {
         images: &Tensor<4>,
         part: &Part<'_, Semaim>,
         [orders, targets]: [bool; 2],
-    ) -> (Option<Tensor<2>>, Option<Tensor<3>>) {
+    ) -> Result<(Option<Tensor<2>>, Option<Tensor<3>>), TrainError> {
         let model = match (source, &part.state.ema, &self.teacher) {
             (OrderSource::Teacher, _, Some(teacher)) => {
-                let taught = teacher.look(images.clone());
-                return (Some(taught.similarity), Some(taught.tokens));
+                let taught = match &self.cache {
+                    None => teacher.look(images.clone()),
+                    Some(cache) => {
+                        let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+                        let views = &part.batch.images;
+                        cache.look(teacher, views, images.dims(), self.device)?
+                    }
+                };
+                return Ok((Some(taught.similarity), Some(taught.tokens)));
             }
             (OrderSource::Ema, Some(ema), _) => ema,
             _ => &part.state.model,
         };
         let similarity = self.config.order.similarity;
         if !targets {
-            return (Some(similarity.of(&model.encoder, images.clone())), None);
+            return Ok((Some(similarity.of(&model.encoder, images.clone())), None));
         }
         let (tokens, similarity) = if orders {
             let (tokens, map) = similarity.with_tokens(&model.encoder, images.clone());
@@ -222,7 +266,7 @@ impl ByOrder<'_> {
             (model.encoder.tokens(images.clone()), None)
         };
         let [_, count, _] = tokens.dims();
-        (similarity, Some(tokens.narrow(1, 1, count - 1)))
+        Ok((similarity, Some(tokens.narrow(1, 1, count - 1))))
     }
 }
 
@@ -231,7 +275,7 @@ impl Task for ByOrder<'_> {
 
     fn loss(&self, part: Part<'_, Semaim>) -> Result<Tensor<1>, TrainError> {
         let images = images(part.batch, image_shape(self.config), self.device);
-        let seen = self.look(&images, &part);
+        let seen = self.look(&images, &part)?;
         let (epoch, items) = (part.batch.epoch, &part.batch.items);
         let grid = self.config.model.grid();
         let noise = OrderNoise::draw(self.config.seed, epoch, items, grid, self.device);

@@ -78,6 +78,11 @@ impl Validate for PretrainConfig {
             problems.require(false, "teacher.layout", error.to_string());
         }
         problems.require(
+            self.teacher.cache.is_empty() || self.data.crop_scale == [1.0, 1.0],
+            "teacher.cache",
+            "is of use only where views are fixed but for mirroring: data.crop_scale = [1.0, 1.0]",
+        );
+        problems.require(
             matches!(self.teacher.image_size.len(), 0 | 2),
             "teacher.image_size",
             "must be empty, or height and width",
