@@ -1,7 +1,7 @@
 //! The layouts of other people's checkpoints, as tables of names.
 //!
-//! Our own names are timm's (see [`crate::encoder`]). A layout is a table of [rules](rule::Rule): which of its tensors becomes
-//! which of ours, and how. Reading follows the tables one way (see [`crate::canonical`]), [exporting](crate::export)
+//! Our own names are timm's (see [`crate::encoder`]). A layout is a table of rules: which of its tensors becomes
+//! which of ours, and how. Reading follows the tables one way (`canonical.rs`), [exporting](crate::export)
 //! the other way.
 
 pub(crate) mod rule;
