@@ -54,8 +54,8 @@ pub(crate) fn architecture(
     let weights = &mut canonical.weights;
     let [embed_dim, channels, patch_size] = patch_embed(path, weights)?;
     let mut assumed = Vec::new();
-    let image_size = told.image_size.or(hints.image_size);
-    let grid = position_table(path, weights, embed_dim, patch_size, image_size)?;
+    let sizes = [told.image_size, hints.image_size];
+    let grid = position_table(path, weights, embed_dim, patch_size, sizes)?;
     let activation = activation(layout, hints, is_gated(weights), &mut assumed);
     let hidden = shape(weights, "blocks.0.mlp.fc2.weight", 1).unwrap_or(4 * embed_dim);
     let config = VitConfig {
@@ -135,7 +135,7 @@ fn position_table(
     weights: &mut Weights,
     embed_dim: usize,
     patch_size: usize,
-    image_size: Option<[usize; 2]>,
+    image_sizes: [Option<[usize; 2]>; 2],
 ) -> Result<Grid, EncoderError> {
     let wrong = |message: String| EncoderError::Tensor {
         path: path.to_path_buf(),
@@ -143,16 +143,20 @@ fn position_table(
         message,
     };
     let side = patch_size.max(1);
-    let hinted = image_size.map(|[height, width]| Grid {
-        rows: height / side,
-        columns: width / side,
-    });
+    // What is told may also be the size to resize to, so that both are tried.
+    let hinted = image_sizes.into_iter().flatten();
+    let hinted: Vec<Grid> = hinted
+        .map(|[height, width]| Grid {
+            rows: height / side,
+            columns: width / side,
+        })
+        .collect();
     let Some(table) = weights.get_mut("pos_embed") else {
         let usual = Grid {
             rows: 224 / side,
             columns: 224 / side,
         };
-        return Ok(hinted.unwrap_or(usual));
+        return Ok(hinted.first().copied().unwrap_or(usual));
     };
     let &[1, places, width] = table.shape.as_slice() else {
         return Err(wrong(format!("has shape {:?}", table.shape)));
@@ -165,8 +169,8 @@ fn position_table(
     }
     let of = |patches: usize| {
         let square = (patches as f64).sqrt().round() as usize;
-        match hinted {
-            Some(grid) if grid.patches() == patches => Some(grid),
+        match hinted.iter().find(|grid| grid.patches() == patches) {
+            Some(grid) => Some(*grid),
             _ if square * square == patches => Some(Grid {
                 rows: square,
                 columns: square,

@@ -225,6 +225,13 @@ fn another_image_size_resizes_the_position_table_alone() {
     let found = read(&path);
     assert_eq!(found.config.image_size, [24, 32]);
     assert_eq!(tokens(&found), tokens(&resized));
+    // Beside a file that says what its table is for, a size to resize to is no hindrance.
+    let other = ReadOptions {
+        image_size: Some([16, 16]),
+        ..ReadOptions::default()
+    };
+    let found = Checkpoint::read(&path, &other).unwrap();
+    assert_eq!(found.config.image_size, [24, 32]);
     assert!(made.resized([24, 33]).is_err());
 }
 
