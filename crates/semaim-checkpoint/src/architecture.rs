@@ -54,9 +54,15 @@ pub(crate) fn architecture(
     let weights = &mut canonical.weights;
     let [embed_dim, channels, patch_size] = patch_embed(path, weights)?;
     let mut assumed = Vec::new();
-    let sizes = [told.image_size, hints.image_size];
+    let sizes = [hints.image_size, told.image_size];
     let grid = position_table(path, weights, embed_dim, patch_size, sizes)?;
-    let activation = activation(layout, hints, is_gated(weights), &mut assumed);
+    let norm_pre = weights.contains_key("norm_pre.weight");
+    let form = [is_gated(weights), norm_pre];
+    let activation = activation(layout, hints, form, &mut assumed);
+    let num_heads = match told.num_heads.or(hints.num_heads) {
+        Some(heads) => heads,
+        None => usual_heads(path, layout.is_clip() || norm_pre, embed_dim, &mut assumed)?,
+    };
     let hidden = shape(weights, "blocks.0.mlp.fc2.weight", 1).unwrap_or(4 * embed_dim);
     let config = VitConfig {
         image_size: [grid.rows * patch_size, grid.columns * patch_size],
@@ -64,7 +70,7 @@ pub(crate) fn architecture(
         channels,
         embed_dim,
         depth: canonical.depth,
-        num_heads: heads(path, layout, embed_dim, told.num_heads.or(hints.num_heads))?,
+        num_heads,
         mlp_ratio: hidden as f64 / embed_dim as f64,
     };
     config.validate().map_err(|source| EncoderError::Sizes {
@@ -76,22 +82,24 @@ pub(crate) fn architecture(
             Layout::HfVit => 1e-12,
             layout if layout.is_clip() => 1e-5,
             // timm's form of CLIP's tower.
-            _ if weights.contains_key("norm_pre.weight") => 1e-5,
+            _ if norm_pre => 1e-5,
             _ => 1e-6,
         }),
         activation,
         registers: shape(weights, "reg_token", 1).unwrap_or(0),
-        norm_pre: weights.contains_key("norm_pre.weight"),
+        norm_pre,
         projection: shape(weights, "projection.weight", 0),
     };
     check_proportion(path, weights, &config, &variant)?;
-    let [usual_mean, usual_std] = usual_normalisation(layout);
+    // timm's form of CLIP's tower was trained as CLIP was.
+    let trained_as = if norm_pre { Layout::Clip } else { layout };
+    let [usual_mean, usual_std] = usual_normalisation(trained_as);
     let fitting = |hint: &Option<Vec<f32>>| hint.clone().filter(|list| list.len() == channels);
     let (mean, std) = match (fitting(&hints.mean), fitting(&hints.std)) {
         (Some(mean), Some(std)) if std.iter().all(|&s| s > 0.0) => (mean, std),
         _ if channels == 3 => {
             assumed.push(format!(
-                "images are normalised as is usual for {layout}: mean {usual_mean:?}, deviation {usual_std:?}"
+                "images are normalised as is usual for {trained_as}: mean {usual_mean:?}, deviation {usual_std:?}"
             ));
             (usual_mean.to_vec(), usual_std.to_vec())
         }
@@ -135,7 +143,7 @@ fn position_table(
     weights: &mut Weights,
     embed_dim: usize,
     patch_size: usize,
-    image_sizes: [Option<[usize; 2]>; 2],
+    [beside, told]: [Option<[usize; 2]>; 2],
 ) -> Result<Grid, EncoderError> {
     let wrong = |message: String| EncoderError::Tensor {
         path: path.to_path_buf(),
@@ -143,20 +151,13 @@ fn position_table(
         message,
     };
     let side = patch_size.max(1);
-    // What is told may also be the size to resize to, so that both are tried.
-    let hinted = image_sizes.into_iter().flatten();
-    let hinted: Vec<Grid> = hinted
-        .map(|[height, width]| Grid {
-            rows: height / side,
-            columns: width / side,
-        })
-        .collect();
+    let grid = |[height, width]: [usize; 2]| Grid {
+        rows: height / side,
+        columns: width / side,
+    };
+    let (beside, told) = (beside.map(grid), told.map(grid));
     let Some(table) = weights.get_mut("pos_embed") else {
-        let usual = Grid {
-            rows: 224 / side,
-            columns: 224 / side,
-        };
-        return Ok(hinted.first().copied().unwrap_or(usual));
+        return Ok(beside.or(told).unwrap_or(grid([224, 224])));
     };
     let &[1, places, width] = table.shape.as_slice() else {
         return Err(wrong(format!("has shape {:?}", table.shape)));
@@ -167,17 +168,15 @@ fn position_table(
             table.shape
         )));
     }
+    // What is told may be the size to resize to, so a table that can be square is taken for square.
     let of = |patches: usize| {
-        let square = (patches as f64).sqrt().round() as usize;
-        match hinted.iter().find(|grid| grid.patches() == patches) {
-            Some(grid) => Some(*grid),
-            _ if square * square == patches => Some(Grid {
-                rows: square,
-                columns: square,
-            }),
-            _ => None,
-        }
-        .filter(|grid| grid.patches() > 0)
+        let side = (patches as f64).sqrt().round() as usize;
+        let square = Grid {
+            rows: side,
+            columns: side,
+        };
+        let mut likely = [beside, Some(square), told].into_iter().flatten();
+        likely.find(|grid| patches > 0 && grid.patches() == patches)
     };
     if let Some(grid) = of(places - 1) {
         return Ok(grid);
@@ -205,7 +204,12 @@ fn is_gated(weights: &Weights) -> bool {
     matches!((rows, columns), (Some(rows), Some(columns)) if rows == 2 * columns)
 }
 
-fn activation(layout: Layout, hints: &Hints, gated: bool, assumed: &mut Vec<String>) -> Activation {
+fn activation(
+    layout: Layout,
+    hints: &Hints,
+    [gated, norm_pre]: [bool; 2],
+    assumed: &mut Vec<String>,
+) -> Activation {
     match (gated, hints.activation, layout) {
         (true, ..) => Activation::SwiGlu,
         (_, Some(activation), _) => activation,
@@ -219,30 +223,35 @@ fn activation(layout: Layout, hints: &Hints, gated: bool, assumed: &mut Vec<Stri
             assumed.push("activation QuickGELU, as nothing beside it says otherwise".into());
             Activation::QuickGelu
         }
-        _ => Activation::Gelu,
+        _ => {
+            if norm_pre && layout != Layout::OpenClip {
+                assumed.push("activation GELU; some of CLIP's towers have QuickGELU".into());
+            }
+            Activation::Gelu
+        }
     }
 }
 
-fn heads(
+fn usual_heads(
     path: &Path,
-    layout: Layout,
+    is_clip: bool,
     embed_dim: usize,
-    told: Option<usize>,
+    assumed: &mut Vec<String>,
 ) -> Result<usize, EncoderError> {
-    let usual = || {
-        let known = USUAL_HEADS.iter().find(|(width, _)| *width == embed_dim);
-        match known {
-            Some((_, heads)) => Some(*heads),
-            None if layout.is_clip() && embed_dim.is_multiple_of(CLIP_HEAD) => {
-                Some(embed_dim / CLIP_HEAD)
-            }
-            None => None,
+    let known = USUAL_HEADS.iter().find(|(width, _)| *width == embed_dim);
+    let heads = match known {
+        Some((_, heads)) => *heads,
+        None if is_clip && embed_dim.is_multiple_of(CLIP_HEAD) => embed_dim / CLIP_HEAD,
+        None => {
+            return Err(EncoderError::Heads {
+                path: path.to_path_buf(),
+                embed_dim,
+            });
         }
     };
-    let heads = told.or_else(usual).ok_or_else(|| EncoderError::Heads {
-        path: path.to_path_buf(),
-        embed_dim,
-    })?;
+    assumed.push(format!(
+        "{heads} heads, as is usual for width {embed_dim} (--heads)"
+    ));
     Ok(heads)
 }
 

@@ -18,21 +18,15 @@ use serde::{Deserialize, Serialize};
 use crate::architecture::{Architecture, architecture};
 use crate::archive::Archive;
 use crate::canonical::{Canonical, Loading, canonical};
-use crate::hints::{HintError, Hints};
+use crate::hints::{HintError, Hints, LIBRARIES_NAMES};
 use crate::layout::{Layout, UnknownLayout};
 use crate::tensors::{TensorFile, TensorFileError, checksum};
 
 /// The metadata key under which an encoder's sizes stand.
 pub(crate) const SIZES: &str = "semaim.vit";
 
-/// Files that are looked for in a folder, in this order.
-const IN_FOLDER: [&str; 5] = [
-    "encoder.safetensors",
-    "model.safetensors",
-    "pytorch_model.bin",
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.bin",
-];
+/// What a run calls its encoder.
+const OURS: &str = "encoder.safetensors";
 
 /// What the metadata says of an encoder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -122,22 +116,23 @@ pub struct ReadOptions {
     pub layout: Option<Layout>,
     /// Attention heads of a block; `None`: as the file or one beside it says, or as is usual for its width.
     pub num_heads: Option<usize>,
-    /// Height and width in pixels of the images that its position table is for; `None`: as a file beside it says, or
-    /// square.
+    /// Height and width in pixels of the images that its position table is for, where no file beside it says so and it
+    /// cannot be square.
     pub image_size: Option<[usize; 2]>,
     /// Whether an encoder with missing tensors, or with some that are not understood, is read all the same: what is
-    /// missing gets first weights.
+    /// missing gets first weights, what is not understood is left out.
     pub allow_partial: bool,
 }
 
 impl ReadOptions {
-    /// From settings, in which an empty layout and no heads mean that they are not told.
+    /// From settings, in which an empty layout, no heads and no sides of images mean that they are not told.
     ///
     /// # Errors
     /// An unknown layout.
     pub fn told(
         layout: &str,
         num_heads: usize,
+        image_size: &[usize],
         allow_partial: bool,
     ) -> Result<Self, UnknownLayout> {
         Ok(Self {
@@ -146,7 +141,7 @@ impl ReadOptions {
                 name => Some(name.parse()?),
             },
             num_heads: (num_heads > 0).then_some(num_heads),
-            image_size: None,
+            image_size: image_size.try_into().ok(),
             allow_partial,
         })
     }
@@ -171,6 +166,8 @@ pub struct Checkpoint {
     pub loading: Loading,
     /// What nothing said and was taken for granted, for people to read.
     pub assumed: Vec<String>,
+    /// The files beside it that were read for what weights do not say.
+    pub beside: Vec<PathBuf>,
 }
 
 /// Why an encoder could not be read or written.
@@ -401,17 +398,22 @@ impl Checkpoint {
                 std,
                 assumed: Vec::new(),
             };
-            return Ok(Self::of(path, found, architecture));
+            return Self::of(path, found, architecture, Vec::new());
         }
         let hints = Hints::beside(&path)?;
         if hints.open_clip && found.loading.layout == Layout::Clip && options.layout.is_none() {
             found.loading.layout = Layout::OpenClip;
         }
         let architecture = architecture(&path, &mut found, &hints, options)?;
-        Ok(Self::of(path, found, architecture))
+        Self::of(path, found, architecture, hints.files)
     }
 
-    fn of(path: PathBuf, found: Canonical, architecture: Architecture) -> Self {
+    fn of(
+        path: PathBuf,
+        found: Canonical,
+        architecture: Architecture,
+        beside: Vec<PathBuf>,
+    ) -> Result<Self, EncoderError> {
         let Architecture {
             config,
             variant,
@@ -419,16 +421,24 @@ impl Checkpoint {
             std,
             assumed,
         } = architecture;
-        Self {
+        let mut weights = found.weights;
+        if !found.loading.missing.is_empty() {
+            let first = initialise(Vit::zeros_as(&config, &variant, &Device::flex()), 0);
+            for (name, weight) in self::weights(&first)? {
+                weights.entry(name).or_insert(weight);
+            }
+        }
+        Ok(Self {
             path,
-            weights: found.weights,
+            weights,
             config,
             variant,
             mean,
             std,
             loading: found.loading,
             assumed,
-        }
+            beside,
+        })
     }
 
     /// The network.
@@ -437,18 +447,11 @@ impl Checkpoint {
     /// A tensor that does not fit.
     pub fn encoder(&self, device: &Device) -> Result<Encoder, EncoderError> {
         let vit = Vit::zeros_as(&self.config, &self.variant, device);
-        let filled = &self.loading.missing;
-        let vit = match filled.is_empty() {
-            true => vit,
-            false => initialise(vit, 0),
-        };
         let mut complete = self.scaled()?;
-        for (name, weight) in weights(&vit)? {
-            // Some networks do without certain biases, and partial ones without more.
-            let absent = name.ends_with(".bias") || !filled.is_empty();
-            if absent && !complete.contains_key(&name) {
-                complete.insert(name, weight);
-            }
+        // Some networks do without certain biases.
+        let biases = weights(&vit)?.into_iter();
+        for (name, bias) in biases.filter(|(name, _)| name.ends_with(".bias")) {
+            complete.entry(name).or_insert(bias);
         }
         let vit = with_weights(vit, &complete).map_err(|source| EncoderError::Mismatch {
             path: self.path.clone(),
@@ -508,8 +511,8 @@ fn file_of(path: &Path) -> Result<PathBuf, EncoderError> {
     if !path.is_dir() {
         return Ok(path.to_path_buf());
     }
-    let files = IN_FOLDER.map(|name| path.join(name));
-    let found = files.into_iter().find(|file| file.exists());
+    let mut names = [OURS].into_iter().chain(LIBRARIES_NAMES);
+    let found = names.find_map(|name| Some(path.join(name)).filter(|file| file.exists()));
     found.ok_or_else(|| EncoderError::NoEncoder {
         path: path.to_path_buf(),
     })
@@ -538,12 +541,17 @@ impl Encoder {
 }
 
 impl Encoder {
-    /// A checksum over the names, shapes and values of all weights.
+    /// A checksum over everything that its tokens depend on: the names, shapes and values of all weights, the sizes, where
+    /// the network differs from ours, and the normalisation of images.
     ///
     /// # Errors
     /// [`EncoderError::Weights`] when the backend fails.
     pub fn checksum(&self) -> Result<String, EncoderError> {
-        Ok(checksum(weights(&self.vit)?.iter()))
+        let metadata = metadata(&self.config, &self.vit.variant(), &self.mean, &self.std);
+        let network = metadata.get(SIZES).map_or("", String::as_str);
+        let network = crc32c::crc32c(network.as_bytes());
+        let weights = checksum(weights(&self.vit)?.iter());
+        Ok(format!("{weights}{network:08x}"))
     }
 
     /// The same encoder with the weights that a run's checkpoint holds under `prefix`.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::atomic;
 use crate::encoder::{Checkpoint, metadata};
+use crate::hints::is_a_librarys_name;
 use crate::layout::rule::{Need, Rule};
 use crate::layout::tables::{HF_CLIP, HF_DINOV2_4, HF_VIT_4};
 use crate::tensors::{Precision, TensorFile, TensorFileError};
@@ -45,8 +46,10 @@ impl Format {
 pub struct Exported {
     /// Its tensors with their metadata.
     pub file: TensorFile,
-    /// Files to stand beside it, by name.
+    /// Files to stand beside it, by what libraries call them.
     pub beside: Vec<(&'static str, Value)>,
+    /// What the format cannot say of the network, for people to read.
+    pub notes: Vec<String>,
 }
 
 /// Why an encoder cannot be written in a format.
@@ -112,6 +115,7 @@ impl Checkpoint {
                     metadata: metadata(&self.config, &self.variant, &self.mean, &self.std),
                 },
                 beside: Vec::new(),
+                notes: Vec::new(),
             }),
             Format::Timm => self.timm(),
             Format::Mae => self.mae(),
@@ -144,7 +148,7 @@ impl Checkpoint {
             weights.insert("head.weight".into(), projection);
             weights.insert("head.bias".into(), zeros(vec![outputs]));
         }
-        Ok(exported(weights))
+        Ok(self.in_timms_names(weights))
     }
 
     fn mae(&self) -> Result<Exported, ExportError> {
@@ -173,7 +177,37 @@ impl Checkpoint {
         }
         let mut weights = self.weights.clone();
         weights.remove("mask_token");
-        Ok(exported(weights))
+        Ok(self.in_timms_names(weights))
+    }
+
+    /// With the biases that these networks always have, and notes of what their files do not say.
+    fn in_timms_names(&self, mut weights: Weights) -> Exported {
+        let d = self.config.embed_dim;
+        if !self.variant.norm_pre {
+            let name = "patch_embed.proj.bias".to_string();
+            weights.entry(name).or_insert_with(|| zeros(vec![d]));
+        }
+        for block in 0..self.config.depth {
+            let name = format!("blocks.{block}.attn.qkv.bias");
+            weights.entry(name).or_insert_with(|| zeros(vec![3 * d]));
+        }
+        let mut exported = exported(weights);
+        if self.variant.activation == Activation::QuickGelu {
+            let note = "the activation is QuickGELU, which the file does not say";
+            exported.notes.push(note.into());
+        }
+        let usual = match self.variant.norm_pre {
+            true => 1e-5,
+            false => Variant::default().epsilon,
+        };
+        if self.variant.epsilon != usual {
+            let note = format!(
+                "the layer norms have epsilon {:e}, which the file does not say",
+                self.variant.epsilon
+            );
+            exported.notes.push(note);
+        }
+        exported
     }
 
     fn huggingface(&self) -> Result<Exported, ExportError> {
@@ -362,6 +396,7 @@ fn exported(weights: Weights) -> Exported {
             metadata: metadata.into_iter().collect(),
         },
         beside: Vec::new(),
+        notes: Vec::new(),
     }
 }
 
@@ -392,13 +427,19 @@ fn fold_class_position(weights: &mut Weights) {
 }
 
 impl Exported {
-    /// Writes the file, and what stands beside it.
+    /// Writes the file, and what stands beside it: `config.json` beside a `model.safetensors`, `NAME.config.json` beside
+    /// any other, so that nothing is said of other files in the folder. Gives the paths beside.
     ///
     /// # Errors
     /// The file system.
-    pub fn write(&self, path: &Path, precision: Precision) -> Result<(), ExportError> {
+    pub fn write(&self, path: &Path, precision: Precision) -> Result<Vec<PathBuf>, ExportError> {
+        self.file.write_as(path, precision)?;
+        let mut written = Vec::new();
         for (name, content) in &self.beside {
-            let beside = path.with_file_name(name);
+            let beside = match is_a_librarys_name(path) {
+                true => path.with_file_name(name),
+                false => path.with_extension(name),
+            };
             let text = format!("{content:#}\n");
             atomic::write_bytes(&beside, text.as_bytes()).map_err(|source| {
                 TensorFileError::Io {
@@ -407,8 +448,8 @@ impl Exported {
                     source,
                 }
             })?;
+            written.push(beside);
         }
-        self.file.write_as(path, precision)?;
-        Ok(())
+        Ok(written)
     }
 }

@@ -1,8 +1,9 @@
 //! What stands beside a checkpoint: the JSON files that libraries write with their weights.
 //!
 //! Weights say how wide and deep a network is, but not how many heads it has, nor how its images were normalised. A
-//! `config.json`, a `preprocessor_config.json` or an `open_clip_config.json` does. The first may also be called
-//! `NAME.config.json` beside `NAME.safetensors`.
+//! `config.json`, a `preprocessor_config.json` or an `open_clip_config.json` does, beside a file that libraries call by a
+//! name of their own, such as `model.safetensors`. Any other `NAME.safetensors` has a `NAME.config.json` and a
+//! `NAME.preprocessor_config.json`: its folder may hold checkpoints that a `config.json` says nothing of.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,15 @@ use serde_json::Value;
 
 use crate::layout::Layout;
 
+/// What libraries call a checkpoint in a folder of its own.
+pub(crate) const LIBRARIES_NAMES: [&str; 4] = [
+    "model.safetensors",
+    "pytorch_model.bin",
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.bin",
+];
+/// The largest size in such a file that is believed.
+const LARGEST: u64 = 65_536;
 /// The longest such file that is read, in bytes.
 const MOST: u64 = 16 << 20;
 
@@ -26,6 +36,8 @@ pub(crate) struct Hints {
     pub(crate) std: Option<Vec<f32>>,
     /// Whether an `open_clip_config.json` is there.
     pub(crate) open_clip: bool,
+    /// The files that were read.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// A file beside a checkpoint that cannot be used.
@@ -45,27 +57,37 @@ impl Hints {
     /// A file that is no JSON, or says of the network what cannot be.
     pub(crate) fn beside(checkpoint: &Path) -> Result<Self, HintError> {
         let mut hints = Self::default();
-        let named = checkpoint.with_extension("config.json");
-        let folder = checkpoint.parent().unwrap_or(Path::new(""));
-        let config = match json(&named)? {
-            Some(config) => Some((named, config)),
-            None => {
-                let path = folder.join("config.json");
-                json(&path)?.map(|config| (path, config))
-            }
-        };
-        if let Some((path, config)) = config {
+        if let Some((path, config)) = hints.read(checkpoint, "config.json")? {
             let wrong = |message| HintError { path, message };
             hints.config(&config).map_err(wrong)?;
         }
-        if let Some(config) = json(&folder.join("preprocessor_config.json"))? {
+        if let Some((_, config)) = hints.read(checkpoint, "preprocessor_config.json")? {
             hints.mean = numbers(&config["image_mean"]).or(hints.mean);
             hints.std = numbers(&config["image_std"]).or(hints.std);
         }
-        if let Some(config) = json(&folder.join("open_clip_config.json"))? {
+        if let Some((_, config)) = hints.read(checkpoint, "open_clip_config.json")? {
             hints.open_clip(&config);
         }
         Ok(hints)
+    }
+
+    /// The file of a kind beside a checkpoint, if there is one.
+    fn read(
+        &mut self,
+        checkpoint: &Path,
+        kind: &str,
+    ) -> Result<Option<(PathBuf, Value)>, HintError> {
+        let mut paths = vec![checkpoint.with_extension(kind)];
+        if is_a_librarys_name(checkpoint) {
+            paths.push(checkpoint.with_file_name(kind));
+        }
+        for path in paths {
+            if let Some(content) = json(&path)? {
+                self.files.push(path.clone());
+                return Ok(Some((path, content)));
+            }
+        }
+        Ok(None)
     }
 
     /// Hugging Face's or timm's `config.json`.
@@ -91,6 +113,11 @@ impl Hints {
             Some("quick_gelu") => Some(Activation::QuickGelu),
             Some(other) => return Err(format!("hidden_act `{other}` is not computed here")),
         };
+        // timm says it in the name of its model.
+        let architecture = config["architecture"].as_str().unwrap_or_default();
+        if architecture.contains("quickgelu") {
+            self.activation = Some(Activation::QuickGelu);
+        }
         match (
             &vision["image_size"],
             sizes(&vision["image_size"]).as_slice(),
@@ -115,16 +142,20 @@ impl Hints {
         let vision = &model["vision_cfg"];
         if let (Some(width), Some(head)) = (
             vision["width"].as_u64(),
-            vision["head_width"]
-                .as_u64()
-                .or(Some(64))
-                .filter(|&w| w > 0),
+            vision["head_width"].as_u64().or(Some(64)),
         ) {
-            self.num_heads = Some((width / head) as usize);
+            let heads = width.checked_div(head).filter(|&heads| heads > 0);
+            self.num_heads = heads.map(|heads| heads as usize);
         }
         self.mean = numbers(&config["preprocess_cfg"]["mean"]).or(self.mean.take());
         self.std = numbers(&config["preprocess_cfg"]["std"]).or(self.std.take());
     }
+}
+
+/// Whether libraries write checkpoints, one to a folder, under this name.
+pub(crate) fn is_a_librarys_name(checkpoint: &Path) -> bool {
+    let name = checkpoint.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| LIBRARIES_NAMES.contains(&name))
 }
 
 /// A JSON file; `None` if it is not there.
@@ -147,6 +178,7 @@ fn json(path: &Path) -> Result<Option<Value>, HintError> {
 fn size(value: &Value) -> Result<Option<usize>, String> {
     match value.as_u64() {
         Some(0) => Err("a size in it is 0".into()),
+        Some(size) if size > LARGEST => Err(format!("a size in it is {size}")),
         number => Ok(number.map(|number| number as usize)),
     }
 }
@@ -154,7 +186,10 @@ fn size(value: &Value) -> Result<Option<usize>, String> {
 fn sizes(value: &Value) -> Vec<usize> {
     let all = value.as_array().map(Vec::as_slice).unwrap_or_default();
     all.iter()
-        .filter_map(|v| v.as_u64().map(|v| v as usize))
+        .filter_map(|v| {
+            let size = v.as_u64().filter(|size| (1..=LARGEST).contains(size));
+            size.map(|size| size as usize)
+        })
         .collect()
 }
 
@@ -197,6 +232,12 @@ mod tests {
     #[test]
     fn files_of_three_libraries_are_read() {
         assert_eq!(beside(&[]).unwrap(), Hints::default());
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("config.json"), "{").unwrap();
+        // What a library keeps in a folder says nothing of other checkpoints there.
+        let other = Hints::beside(&folder.path().join("dino.pth")).unwrap();
+        assert_eq!(other, Hints::default());
+        assert!(Hints::beside(&folder.path().join("pytorch_model.bin")).is_err());
         let vit = r#"{"num_attention_heads": 3, "layer_norm_eps": 1e-12, "hidden_act": "gelu", "image_size": 56}"#;
         let processor = r#"{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.5, 0.5]}"#;
         let hints = beside(&[
@@ -229,6 +270,7 @@ mod tests {
             "{",
             r#"{"hidden_act": "relu"}"#,
             r#"{"num_attention_heads": 0}"#,
+            r#"{"image_size": 17179869184}"#,
             r#"{"layer_norm_eps": -1.0}"#,
         ] {
             let error = beside(&[("config.json", text)]).unwrap_err();

@@ -78,6 +78,7 @@ fn checkpoint(config: VitConfig, variant: Variant, layer_scale: bool) -> Checkpo
             opaque: Vec::new(),
         },
         assumed: Vec::new(),
+        beside: Vec::new(),
         config,
     }
 }
@@ -263,6 +264,11 @@ fn what_is_missing_or_not_understood_is_named() {
     }
     let partial = Checkpoint::read(&path, &options(true)).unwrap();
     assert_eq!(partial.loading.missing.len(), 2);
+    // What was filled in is exported, too.
+    let again = folder.path().join("again.safetensors");
+    assert!(write(&partial, Format::Semaim, Precision::F32, &again));
+    let again = Checkpoint::read(&again, &ReadOptions::default()).unwrap();
+    assert_eq!(tokens(&again), tokens(&partial));
     assert!(tokens(&partial).iter().all(|v| v.is_finite()));
 
     with(&|file| {
@@ -290,7 +296,17 @@ fn what_is_missing_or_not_understood_is_named() {
     });
     assert!(Checkpoint::read(&path, &options(false)).is_ok());
 
+    // A size to resize to that has as many patches as the square table is none of the table's.
     with(&|_| {});
+    let told = ReadOptions {
+        image_size: Some([8, 32]),
+        ..options(false)
+    };
+    assert_eq!(
+        Checkpoint::read(&path, &told).unwrap().config.image_size,
+        [16, 16]
+    );
+
     let unknown_heads = Checkpoint::read(&path, &ReadOptions::default());
     assert!(matches!(
         unknown_heads,

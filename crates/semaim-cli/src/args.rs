@@ -235,7 +235,8 @@ pub(crate) struct EncoderArgs {
     /// Attention heads of a block [default: as the checkpoint or a config.json beside it says, or as is usual for its width]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) heads: Option<u32>,
-    /// Read an encoder with missing tensors all the same; they get first weights
+    /// Read an encoder with missing tensors all the same, which get first weights, and leave out those inside it that are
+    /// not understood
     #[arg(long)]
     pub(crate) allow_partial: bool,
     /// Size of the images in pixels, as SIDE or HEIGHTxWIDTH [default: the encoder's]; the position table is resized

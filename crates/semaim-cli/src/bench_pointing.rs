@@ -26,9 +26,21 @@ pub(crate) fn run(args: &BenchPointingArgs) -> Result<ExitCode, Exit> {
                 "--over-epochs needs a run directory as --weights",
             ));
         }
-        for (step, path) in checkpoints(&args.encoder.weights)? {
-            let encoder = loaded.encoder.at(&path, MODEL).map_err(Exit::user)?;
+        // As it was trained: a checkpoint's position table is of that size.
+        let (weights, options) = (&args.encoder.weights, args.encoder.read_options());
+        let trained = Encoder::read_with(weights, &options, &loaded.device).map_err(Exit::user)?;
+        for (step, path) in checkpoints(weights)? {
+            let mut encoder = trained.at(&path, MODEL).map_err(Exit::user)?;
+            if let Some(size) = args.encoder.image_size {
+                encoder = encoder.resized(size).map_err(Exit::user)?;
+            }
             rows.push((Some(step), measure(args, &loaded, &encoder)?));
+        }
+        if rows.is_empty() {
+            return Err(Exit::user(format!(
+                "{} has no checkpoint",
+                weights.display()
+            )));
         }
     } else {
         rows.push((None, measure(args, &loaded, &loaded.encoder)?));

@@ -74,6 +74,9 @@ pub(crate) fn tell(checkpoint: &Checkpoint) {
         loading.left.len(),
         loading.missing.len(),
     );
+    for path in &checkpoint.beside {
+        eprintln!("  read too: {}", path.display());
+    }
     for assumed in &checkpoint.assumed {
         eprintln!("  taken for granted: {assumed}");
     }

@@ -129,7 +129,7 @@ impl<M: Pretrained> Evaluator<M> for Evaluations<'_> {
         let failed = failed_at(progress);
         if let Some(sets) = &self.labelled {
             observer.doing("kNN");
-            let accuracy = self.knn(model, sets).map_err(&failed)?;
+            let accuracy = self.knn(model, sets).map_err(failed)?;
             let scalars = [(KNN_TOP1, accuracy.top1), (KNN_TOP5, accuracy.top5)];
             log.scalars(progress.step, progress.epoch(), &scalars)?;
             observer.say(&format!(
@@ -143,8 +143,10 @@ impl<M: Pretrained> Evaluator<M> for Evaluations<'_> {
             observer.doing("picture");
             self.picture(model, progress, log)?;
         }
-        report::write(self.run.path(), None)
-            .map(drop)
-            .map_err(|error| failed(error.message.into()))
+        // A page that cannot be written is no reason to stop training.
+        if let Err(error) = report::write(self.run.path(), None) {
+            observer.say(&format!("warning: no report: {}", error.message));
+        }
+        Ok(())
     }
 }

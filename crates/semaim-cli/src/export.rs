@@ -27,14 +27,12 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
     let mut exported = found.export(format).map_err(Exit::user)?;
     exported.file.weights.extend(decoder.unwrap_or_default());
     let to = file(&args.to)?;
-    exported
+    let beside = exported
         .write(&to, args.dtype.precision())
         .map_err(Exit::user)?;
-    let beside = exported
-        .beside
-        .iter()
-        .map(|(name, _)| to.with_file_name(name));
-    let beside: Vec<PathBuf> = beside.collect();
+    for note in &exported.notes {
+        eprintln!("note: {note}");
+    }
     let tensors = exported.file.weights.len();
     if args.json {
         println!(

@@ -63,7 +63,8 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
         top5: last.classification.accuracy.top5,
     };
     kept::keep(run.path(), &evaluation);
-    if ending == Ending::Finished {
+    // Trained from scratch, a network says nothing of the encoder whose sizes it has.
+    if ending == Ending::Finished && !config.encoder.from_scratch {
         kept::keep(Path::new(&config.encoder.weights), &evaluation);
     }
     if args.json {

@@ -55,6 +55,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Exit> {
             "missing": loading.missing,
             "unknown": loading.unknown,
             "objects_not_made": loading.opaque,
+            "read_beside": found.beside,
             "assumed": found.assumed,
         });
         if args.tensors {
@@ -168,6 +169,9 @@ fn print(found: &Checkpoint, heads: Option<usize>, numbers: usize, dtypes: &[&st
             "not made    objects of classes {}: a checkpoint is data, nothing in it runs",
             loading.opaque.join(", ")
         );
+    }
+    for path in &found.beside {
+        println!("read too    {}", path.display());
     }
     for assumed in &found.assumed {
         println!("assumed     {assumed}");

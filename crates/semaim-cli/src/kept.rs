@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::args::{EncoderArgs, FeatureArg};
 use crate::report;
 
 /// The file of evaluations in a run directory, one JSON object per line.
@@ -19,6 +20,15 @@ pub(crate) struct Evaluation<'a> {
     pub(crate) setting: String,
     pub(crate) top1: f64,
     pub(crate) top5: f64,
+}
+
+/// What an evaluation depends on, for people to read.
+pub(crate) fn setting(first: &str, feature: FeatureArg, encoder: &EncoderArgs) -> String {
+    let feature = format!("{feature:?}").to_lowercase();
+    match encoder.image_size {
+        None => format!("{first}, {feature}"),
+        Some([height, width]) => format!("{first}, {feature}, {height} x {width} px"),
+    }
 }
 
 /// Adds an evaluation to a run directory and builds its report anew. A file of weights keeps nothing, and what cannot

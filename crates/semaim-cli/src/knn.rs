@@ -46,7 +46,7 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
             let evaluation = kept::Evaluation {
                 name: "kNN",
                 data,
-                setting: format!("k = {k}"),
+                setting: kept::setting(&format!("k = {k}"), args.feature, encoder),
                 top1: accuracy.top1,
                 top5: accuracy.top5,
             };

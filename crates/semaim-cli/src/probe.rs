@@ -44,7 +44,11 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
             HeadArg::Attentive => "attentive probe",
         },
         data: &args.data,
-        setting: format!("{} epochs", args.epochs),
+        setting: kept::setting(
+            &format!("{} epochs", args.epochs),
+            args.feature,
+            &args.encoder,
+        ),
         top1: result.test.top1,
         top5: result.test.top5,
     };

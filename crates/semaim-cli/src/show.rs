@@ -13,13 +13,13 @@ use semaim_checkpoint::encoder::{Checkpoint, Encoder};
 use semaim_data::{Pixels, Split, decode, open};
 use semaim_eval::orders::look;
 use semaim_eval::pca::colours;
-use semaim_eval::show::{Sight, sights};
+use semaim_eval::show::{ShowError, Sight, sights};
 use semaim_eval::views::open_options;
 use semaim_report::{
     Column, FigureError, OrderSample, Panel, PanelOptions, PanelRow, RgbView, encode_apng,
     encode_png, order_frames, panel_figure,
 };
-use semaim_train::config::{PretrainConfig, TargetKind};
+use semaim_train::config::{Method, PretrainConfig, TargetKind};
 use semaim_train::restore::{Restored, restore, run_config};
 use serde_json::json;
 
@@ -47,6 +47,7 @@ struct Seer {
     name: String,
     similarity: Similarity,
     order: Order,
+    seed: u64,
     sights: Vec<Sight>,
     /// Predictions, where a run makes any.
     predictions: Option<Vec<Vec<u8>>>,
@@ -173,11 +174,17 @@ fn images(args: &ShowArgs, encoder: &Encoder) -> Result<Vec<Named>, Exit> {
             let name = Path::new(&full)
                 .file_name()
                 .map(|n| n.to_string_lossy().into_owned());
-            found.push(Named {
-                name: name.unwrap_or(full),
-                pixels: source.image(item).map_err(Exit::user)?,
-            });
+            match source.image(item) {
+                Ok(pixels) => found.push(Named {
+                    name: name.unwrap_or(full),
+                    pixels,
+                }),
+                Err(error) => eprintln!("warning: left out: {error}"),
+            }
         }
+    }
+    if found.is_empty() {
+        return Err(Exit::user("--images: no image could be read"));
     }
     Ok(found)
 }
@@ -185,8 +192,12 @@ fn images(args: &ShowArgs, encoder: &Encoder) -> Result<Vec<Named>, Exit> {
 /// What to call encoders: the ends of their paths, as long as it takes to tell them apart.
 fn names(paths: &[PathBuf]) -> Vec<String> {
     let end = |path: &PathBuf, parts: usize| {
+        // A folder's name may have dots that begin no extension.
+        let path = match path.is_dir() {
+            true => path.clone(),
+            false => path.with_extension(""),
+        };
         let all: Vec<_> = path
-            .with_extension("")
             .components()
             .map(|part| part.as_os_str().to_string_lossy().into_owned())
             .collect();
@@ -225,7 +236,10 @@ fn see(
             encoder.config.channels
         )));
     }
-    let sights = sights(encoder, &pixels, device).map_err(Exit::ours)?;
+    let sights = sights(encoder, &pixels, device).map_err(|error| match error {
+        ShowError::View(_) => Exit::user(error),
+        ShowError::Weights(_) => Exit::ours(error),
+    })?;
     let config = run_config(path)?;
     let predictions = match config
         .as_ref()
@@ -243,7 +257,14 @@ fn see(
         similarity: config
             .as_ref()
             .map_or(Similarity::Cls, |c| c.order.similarity),
-        order: config.as_ref().map_or(Order::Semantic, |c| c.order.kind),
+        order: config
+            .as_ref()
+            .map_or(Order::Semantic, |config| match config.method {
+                Method::Semaim => config.order.kind,
+                // A masked autoencoder keeps patches at random.
+                Method::Mae => Order::Stochastic,
+            }),
+        seed: config.as_ref().map_or(0, |config| config.seed),
         colours: colours(&tokens, encoder.vit.width()),
         sights,
         predictions,
@@ -382,7 +403,7 @@ fn panel(shown: Shown, seer: &Seer, image: usize, device: &Device) -> Result<Pan
 fn ranks(order: Order, seer: &Seer, image: usize, device: &Device) -> Result<Vec<f32>, Exit> {
     let sight = &seer.sights[image];
     sight
-        .order(order, seer.similarity, image as u64, device)
+        .order(order, seer.similarity, [seer.seed, image as u64], device)
         .map_err(Exit::ours)
 }
 

@@ -56,8 +56,8 @@ impl Sight {
         }
     }
 
-    /// Rank keys of an order that follows a kind of similarity, `[patches]`; smaller is earlier. `item` is the number of the
-    /// image, for which orders with chance in them are drawn.
+    /// Rank keys of an order that follows a kind of similarity, `[patches]`; smaller is earlier. `seed` and the number of
+    /// the image, `item`, are what orders with chance in them are drawn for.
     ///
     /// # Errors
     /// The backend.
@@ -65,12 +65,12 @@ impl Sight {
         &self,
         order: Order,
         kind: Similarity,
-        item: u64,
+        [seed, item]: [u64; 2],
         device: &Device,
     ) -> Result<Vec<f32>, WeightError> {
         let map = self.similarity(kind).to_vec();
         let similarity = Tensor::from_data(TensorData::new(map, [1, self.grid.patches()]), device);
-        let noise = OrderNoise::draw(0, 0, &[item], self.grid, device);
+        let noise = OrderNoise::draw(seed, 0, &[item], self.grid, device);
         let keys = Orderer::new(order, self.grid, device).rank_keys(Some(similarity), &noise);
         Ok(to_host("rank keys", keys)?.values)
     }
@@ -164,7 +164,7 @@ mod tests {
                 let map = sight.similarity(kind);
                 assert_eq!(map.len(), 6);
                 let most = (0..6).max_by(|&a, &b| map[a].total_cmp(&map[b]));
-                let keys = sight.order(Order::Semantic, kind, 0, &device).unwrap();
+                let keys = sight.order(Order::Semantic, kind, [0, 0], &device).unwrap();
                 let first = (0..6).min_by(|&a, &b| keys[a].total_cmp(&keys[b]));
                 assert_eq!(first, most);
             }

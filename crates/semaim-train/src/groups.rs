@@ -63,7 +63,7 @@ impl Grouping {
                 decay,
                 depth,
             } => {
-                let decays = axes >= 2 && name != "cls_token" && name != "pos_embed";
+                let decays = axes >= 2 && !matches!(name, "cls_token" | "pos_embed" | "reg_token");
                 let above = (depth + 1).saturating_sub(layer(name, depth));
                 Group {
                     lr_scale: decay.powi(above as i32),
@@ -76,7 +76,14 @@ impl Grouping {
 
 /// 0 for the embedding, 1..=depth for the blocks, depth + 1 for what comes after.
 fn layer(name: &str, depth: usize) -> usize {
-    if name == "cls_token" || name == "pos_embed" || name.starts_with("patch_embed.") {
+    let embeds = [
+        "cls_token",
+        "pos_embed",
+        "reg_token",
+        "patch_embed.",
+        "norm_pre.",
+    ];
+    if embeds.iter().any(|part| name.starts_with(part)) {
         return 0;
     }
     name.strip_prefix("blocks.")

@@ -56,7 +56,7 @@ where
                 orderer: Orderer::new(config.order.kind, config.model.grid(), device),
                 target,
                 cache: match &teacher {
-                    Some(teacher) => cache(config, teacher)?,
+                    Some(teacher) => cache(config, teacher, device)?,
                     None => None,
                 },
                 teacher: teacher.map(|teacher| prepared(config, teacher, device)),
@@ -117,6 +117,7 @@ pub fn teacher(config: &PretrainConfig, device: &Device) -> Result<Option<Encode
 fn cache(
     config: &PretrainConfig,
     teacher: &Encoder,
+    device: &Device,
 ) -> Result<Option<Mutex<TeacherCache>>, TrainError> {
     if config.teacher.cache.is_empty() {
         return Ok(None);
@@ -128,8 +129,10 @@ fn cache(
         width: teacher.vit.width(),
     };
     let seen = format!(
-        "{:?} {:?} {:?} {:?} {}",
-        teacher.mean, teacher.std, augment.mean, augment.std, teacher.config.num_heads
+        "{:?} {:?} {device:?} {:?}",
+        augment.mean,
+        augment.std,
+        semaim_kernels::chosen()
     );
     let name = format!(
         "{}-{:08x}-{height}x{width}-{}x{}x{}",

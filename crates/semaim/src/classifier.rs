@@ -36,7 +36,8 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// A classifier on an encoder, for so many classes. Like everything in the encoder, the position table is trained.
+    /// A classifier on an encoder, for so many classes. Like everything in the encoder, the position table is trained. A
+    /// projection of the encoder's tokens (CLIP's) is left out.
     pub fn new(encoder: Vit, pool: Pool, classes: usize, seed: u64, device: &Device) -> Self {
         let [_, _, embed_dim] = encoder.pos_embed.val().dims();
         let mut draw = Draw::named(seed, "head.weight", Purpose::Init);
@@ -46,9 +47,13 @@ impl Classifier {
         let weight = Tensor::from_data(TensorData::new(weight, [classes, embed_dim]), device);
         let mut encoder = encoder;
         encoder.pos_embed = encoder.pos_embed.set_require_grad(true);
+        // The head sees tokens as they are before it.
+        encoder.projection = None;
+        let epsilon = encoder.norm.epsilon();
         Self {
             encoder,
-            fc_norm: (pool == Pool::Mean).then(|| LayerNorm::new(embed_dim, device)),
+            fc_norm: (pool == Pool::Mean)
+                .then(|| LayerNorm::with_epsilon(embed_dim, epsilon, device)),
             head: Linear {
                 weight: Param::from_tensor(weight),
                 bias: Param::from_tensor(Tensor::zeros([classes], device)),

@@ -35,7 +35,7 @@ impl Similarity {
 }
 
 impl Similarity {
-    /// The same with the final tokens `[batch, 1 + patches, embed_dim]`, from one pass for both.
+    /// The same with the final tokens `[batch, 1 + patches, width]`, from one pass for both.
     pub fn with_tokens(self, encoder: &Vit, images: Tensor<4>) -> (Tensor<3>, Tensor<2>) {
         if self == Similarity::SelfAttention {
             return encoder.tokens_and_attention(images);
@@ -49,13 +49,13 @@ impl Similarity {
     }
 }
 
-/// Softmax over patches of cosine(class token, patch token), from tokens `[batch, 1 + patches, embed_dim]`.
+/// Softmax over patches of cosine(class token, patch token), from tokens `[batch, 1 + patches, width]`.
 pub fn class_similarity(tokens: Tensor<3>) -> Tensor<2> {
     let (class, patches) = split(tokens);
     softmax_of_cosine(class, patches)
 }
 
-/// Softmax over patches of cosine(mean patch token, patch token), from tokens `[batch, 1 + patches, embed_dim]`.
+/// Softmax over patches of cosine(mean patch token, patch token), from tokens `[batch, 1 + patches, width]`.
 pub fn mean_similarity(tokens: Tensor<3>) -> Tensor<2> {
     let (_, patches) = split(tokens);
     softmax_of_cosine(patches.clone().mean_dim(1), patches)

@@ -165,7 +165,7 @@ pub struct Vit {
     pub patch_embed: PatchEmbed,
     /// The class token, `[1, 1, embed_dim]`.
     pub cls_token: Param<Tensor<3>>,
-    /// The fixed position table, `[1, 1 + patches, embed_dim]`; never trained.
+    /// The position table, `[1, 1 + patches, embed_dim]`; fixed in pre-training.
     pub pos_embed: Param<Tensor<3>>,
     /// Tokens that stand for nothing in the image, `[1, registers, embed_dim]`; SemAIM's own encoders have none.
     pub reg_token: Option<Param<Tensor<3>>>,

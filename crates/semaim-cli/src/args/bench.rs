@@ -36,7 +36,7 @@ pub(crate) struct BenchPointingArgs {
     /// Any annotated object counts, not only the largest
     #[arg(long)]
     pub(crate) any_object: bool,
-    /// Also measure the encoder of every checkpoint that a run directory keeps (checkpoint.keep_every_epochs)
+    /// Measure the encoder of every checkpoint that a run directory keeps (checkpoint.keep_every_epochs) instead
     #[arg(long)]
     pub(crate) over_epochs: bool,
     /// Seed of the generated images

@@ -18,7 +18,8 @@ pub(crate) struct LayoutArgs {
     /// Attention heads of a block [default: as the checkpoint or a config.json beside it says, or as is usual for its width]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) heads: Option<u32>,
-    /// Read an encoder with missing tensors all the same; they get first weights
+    /// Read an encoder with missing tensors all the same, which get first weights, and leave out those inside it that are
+    /// not understood
     #[arg(long)]
     pub(crate) allow_partial: bool,
 }
@@ -77,7 +78,7 @@ pub(crate) struct ExportArgs {
     #[arg(long = "layout", value_enum, default_value = "timm")]
     pub(crate) format: FormatArg,
     /// The file to write (.safetensors), or a folder for its model.safetensors; for huggingface a config.json and a
-    /// preprocessor_config.json are put beside it
+    /// preprocessor_config.json are put into the folder, or NAME.config.json and so on beside the file
     #[arg(long, value_name = "FILE")]
     pub(crate) to: PathBuf,
     /// How numbers are written

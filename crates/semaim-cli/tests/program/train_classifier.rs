@@ -430,6 +430,9 @@ fn pointing_is_measured_for_a_run_and_over_its_checkpoints() {
     let over = over["pointing"].as_array().unwrap();
     assert_eq!(over.len(), 3);
     assert_eq!(over[2]["gap"], *gap);
+    let larger = ["--over-epochs", "--image-size", "32x48"];
+    let larger = json(&succeed(semaim(&[&fixed[..], &larger].concat())));
+    assert_eq!(larger["pointing"].as_array().map(Vec::len), Some(3));
     let mut file = semaim(&fixed[..2]);
     file.args([
         "--weights",

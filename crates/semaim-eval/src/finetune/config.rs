@@ -93,7 +93,12 @@ impl EncoderConfig {
     /// # Errors
     /// An unknown layout.
     pub fn read_options(&self) -> Result<ReadOptions, UnknownLayout> {
-        ReadOptions::told(&self.layout, self.num_heads, self.allow_partial)
+        ReadOptions::told(
+            &self.layout,
+            self.num_heads,
+            &self.image_size,
+            self.allow_partial,
+        )
     }
 }
 
