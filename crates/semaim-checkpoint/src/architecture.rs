@@ -8,7 +8,8 @@ use semaim::parameters::{Weight, Weights};
 use semaim::variant::{Activation, Variant};
 
 use crate::canonical::Canonical;
-use crate::encoder::{EncoderError, ReadOptions};
+use crate::checkpoint::ReadOptions;
+use crate::error::EncoderError;
 use crate::hints::{Hints, usual_normalisation};
 use crate::layout::Layout;
 

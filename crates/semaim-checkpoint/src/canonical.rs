@@ -7,7 +7,7 @@ use semaim::parameters::Weights;
 use semaim_pickle::Dtype;
 
 use crate::archive::Archive;
-use crate::encoder::EncoderError;
+use crate::error::EncoderError;
 use crate::layout::Layout;
 use crate::layout::rule::{Need, Rule};
 
@@ -198,7 +198,7 @@ fn named(best: &Candidate<'_>, archive: &Archive) -> Layout {
     }
     let has = |part: &str| best.names.keys().any(|name| name.starts_with(part));
     let ends = |part: &str| best.names.keys().any(|name| name.ends_with(part));
-    if archive.metadata.contains_key(crate::encoder::SIZES) {
+    if archive.metadata.contains_key(crate::sizes::SIZES) {
         Layout::Semaim
     } else if has("query_blocks.") {
         Layout::SemaimAuthors

@@ -12,7 +12,9 @@ use semaim::config::VitConfig;
 use semaim::parameters::{WeightError, Weights, weights, with_weights};
 use semaim::vit::Vit;
 
-use crate::encoder::{Described, EncoderError, check_sizes, described, metadata};
+use crate::architecture::Architecture;
+use crate::error::EncoderError;
+use crate::sizes::{check_sizes, described, metadata};
 use crate::tensors::TensorFile;
 
 /// The metadata key under which the names of the classes stand, as a JSON list.
@@ -61,11 +63,12 @@ impl ClassifierFile {
     /// [`EncoderError`], each with the path; the first weight that is missing or has another shape is named.
     pub fn read(path: &Path, device: &Device) -> Result<Self, EncoderError> {
         let file = TensorFile::read(path)?;
-        let Described {
+        let Architecture {
             config,
             variant,
             mean,
             std,
+            ..
         } = described(path, &file.metadata)?;
         let text = file
             .metadata

@@ -9,10 +9,11 @@ use semaim::variant::{Activation, Variant};
 use serde_json::{Value, json};
 
 use crate::atomic;
-use crate::encoder::{Checkpoint, metadata};
+use crate::checkpoint::{Checkpoint, fill_patch_bias, fill_qkv_biases};
 use crate::hints::is_a_librarys_name;
 use crate::layout::rule::{Need, Rule};
 use crate::layout::tables::{HF_CLIP, HF_DINOV2_4, HF_VIT_4};
+use crate::sizes::metadata;
 use crate::tensors::{Precision, TensorFile, TensorFileError};
 
 /// For whom an encoder is written.
@@ -182,15 +183,10 @@ impl Checkpoint {
 
     /// With the biases that these networks always have, and notes of what their files do not say.
     fn in_timms_names(&self, mut weights: Weights) -> Exported {
-        let d = self.config.embed_dim;
         if !self.variant.norm_pre {
-            let name = "patch_embed.proj.bias".to_string();
-            weights.entry(name).or_insert_with(|| zeros(vec![d]));
+            fill_patch_bias(&mut weights, &self.config);
         }
-        for block in 0..self.config.depth {
-            let name = format!("blocks.{block}.attn.qkv.bias");
-            weights.entry(name).or_insert_with(|| zeros(vec![3 * d]));
-        }
+        fill_qkv_biases(&mut weights, &self.config);
         let mut exported = exported(weights);
         if self.variant.activation == Activation::QuickGelu {
             let note = "the activation is QuickGELU, which the file does not say";
@@ -217,7 +213,9 @@ impl Checkpoint {
             || self.variant.activation == Activation::SwiGlu;
         let mut weights = self.weights.clone();
         // Networks without a bias compute what networks with a bias of zero do.
-        let bias = weights.remove("patch_embed.proj.bias");
+        fill_patch_bias(&mut weights, &self.config);
+        fill_qkv_biases(&mut weights, &self.config);
+        let bias = weights.get("patch_embed.proj.bias");
         let bias_is_zero = bias.iter().all(|b| b.values.iter().all(|&v| v == 0.0));
         let (rules, config) = if self.variant.norm_pre {
             if dinov2 {
@@ -231,19 +229,11 @@ impl Checkpoint {
             if self.variant.projection.is_some() {
                 return Err(refused("projection of tokens but CLIP's"));
             }
-            let d = self.config.embed_dim;
-            let bias = bias.unwrap_or_else(|| zeros(vec![d]));
-            weights.insert("patch_embed.proj.bias".into(), bias);
             match dinov2 {
                 true => (HF_DINOV2_4, self.dinov2_config(&mut weights)?),
                 false => (HF_VIT_4, self.vit_config()),
             }
         };
-        for block in 0..self.config.depth {
-            let name = format!("blocks.{block}.attn.qkv.bias");
-            let biases = 3 * self.config.embed_dim;
-            weights.entry(name).or_insert_with(|| zeros(vec![biases]));
-        }
         let gated = self.variant.activation == Activation::SwiGlu;
         let written = self.written(rules, &weights)?;
         let written = written.into_iter().map(|(name, weight)| {

@@ -4,22 +4,26 @@
 //! * [`archive`]: named tensors out of safetensors and PyTorch files.
 //! * [`tensors`]: a file of named tensors with metadata and a checksum, as we write it.
 //! * [`layout`]: who names what how, as tables.
-//! * [`encoder`]: an encoder of any layout, and ours under timm's names.
+//! * [`checkpoint`]: a file of any layout, read; [`error`]: what can be wrong with it.
+//! * [`encoder`]: an encoder ready to run, and ours under timm's names.
 //! * [`classifier`]: an encoder with a head, likewise.
 //! * [`export`]: encoders for other programs.
 //!
 //! From a file to an encoder: `archive` gives tensors, `canonical` finds the encoder among them and gives it our names,
-//! `architecture` tells the network from shapes and, with `hints`, from the files beside.
+//! `architecture` tells the network from shapes and, with `hints`, from the files beside; `sizes` is what our own files say.
 
 mod architecture;
 pub mod archive;
 pub mod atomic;
 mod canonical;
+pub mod checkpoint;
 pub mod classifier;
 pub mod encoder;
+pub mod error;
 pub mod export;
 mod hints;
 pub mod layout;
+mod sizes;
 pub mod tensors;
 
 pub use canonical::Loading;

@@ -9,7 +9,8 @@ use burn::tensor::Device;
 use semaim::config::VitConfig;
 use semaim::init::initialise;
 use semaim::vit::Vit;
-use semaim_checkpoint::encoder::{Checkpoint, ReadOptions, write_encoder};
+use semaim_checkpoint::checkpoint::{Checkpoint, ReadOptions};
+use semaim_checkpoint::encoder::write_encoder;
 use semaim_checkpoint::export::Format;
 use semaim_checkpoint::tensors::Precision;
 

@@ -7,7 +7,7 @@ mod pictures;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use semaim_checkpoint::encoder::ReadOptions;
+use semaim_checkpoint::checkpoint::ReadOptions;
 use semaim_checkpoint::layout::Layout;
 use semaim_eval::embed::Representation;
 use semaim_eval::probe::ProbeOptions;

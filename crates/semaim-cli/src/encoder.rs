@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use semaim_checkpoint::encoder::{Checkpoint, Encoder};
+use semaim_checkpoint::checkpoint::Checkpoint;
+use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::layout::Layout;
 use semaim_data::{Augment, Source, Split, open};
 use semaim_eval::embed::{EmbedOptions, Representation};

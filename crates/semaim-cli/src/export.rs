@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use semaim::parameters::Weights;
-use semaim_checkpoint::encoder::Checkpoint;
+use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::export::Format;
 use semaim_checkpoint::tensors::TensorFile;
 use semaim_train::run_dir::checkpoints;

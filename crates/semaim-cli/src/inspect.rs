@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use semaim::variant::{Activation, Variant};
 use semaim_checkpoint::archive::Archive;
-use semaim_checkpoint::encoder::{Checkpoint, EncoderError};
+use semaim_checkpoint::checkpoint::Checkpoint;
+use semaim_checkpoint::error::EncoderError;
 use serde_json::json;
 
 use crate::args::InspectArgs;

@@ -12,7 +12,7 @@ pub mod table;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use semaim_checkpoint::encoder::EncoderError;
+use semaim_checkpoint::error::EncoderError;
 use semaim_config::ConfigErrors;
 use semaim_data::DataError;
 use semaim_train::error::TrainError;

@@ -1,6 +1,7 @@
 //! The weights that operations take, laid out as in checkpoints.
 
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 /// Layer norm's epsilon, as in the published vision transformers.
 pub const LAYER_NORM_EPSILON: f64 = 1e-6;
@@ -26,7 +27,8 @@ pub struct NormWeights {
 }
 
 /// What stands between the two layers of an MLP.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Activation {
     /// The exact (erf) GELU.
     #[default]

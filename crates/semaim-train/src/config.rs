@@ -12,7 +12,7 @@ use semaim::order::Order;
 use semaim::similarity::Similarity;
 use semaim::size::Parameters;
 use semaim::target::{Blur, PixelLoss, PixelTarget, Target};
-use semaim_checkpoint::encoder::ReadOptions;
+use semaim_checkpoint::checkpoint::ReadOptions;
 use semaim_checkpoint::layout::UnknownLayout;
 use semaim_data::{Augment, OpenOptions};
 use serde::{Deserialize, Serialize};

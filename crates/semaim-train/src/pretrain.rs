@@ -13,7 +13,8 @@ use semaim::pass::Pass;
 use semaim::pretrained::Pretrained;
 use semaim::target::Target;
 use semaim::teacher::{Normalisation, Teacher};
-use semaim_checkpoint::encoder::{Encoder, EncoderError, write_encoder};
+use semaim_checkpoint::encoder::{Encoder, write_encoder};
+use semaim_checkpoint::error::EncoderError;
 use semaim_data::{Batch, Source};
 
 use crate::config::{Method, OrderSource, PretrainConfig, TargetKind};

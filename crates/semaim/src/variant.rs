@@ -5,11 +5,12 @@
 
 pub use semaim_kernels::Activation;
 use semaim_kernels::LAYER_NORM_EPSILON;
+use serde::{Deserialize, Serialize};
 
 /// Where an encoder differs from SemAIM's own, which the default is.
 ///
 /// LayerScale (DINOv2) is no difference: its factors are multiplied into the layers before them when weights are read.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Variant {
     /// What layer norms add to the variance.
     pub epsilon: f64,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use semaim_checkpoint::encoder::ReadOptions;
+use semaim_checkpoint::checkpoint::ReadOptions;
 use semaim_checkpoint::export::Format;
 use semaim_checkpoint::layout::Layout;
 use semaim_checkpoint::tensors::Precision;

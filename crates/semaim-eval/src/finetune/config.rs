@@ -1,7 +1,7 @@
 //! Everything that can be set of fine-tuning, with its default; `check` says what is allowed.
 
 use semaim::classifier::Pool;
-use semaim_checkpoint::encoder::ReadOptions;
+use semaim_checkpoint::checkpoint::ReadOptions;
 use semaim_checkpoint::layout::UnknownLayout;
 use semaim_config::{Problems, Validate};
 use semaim_train::config::{

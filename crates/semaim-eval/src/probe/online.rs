@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use semaim::parameters::{WeightError, to_host};
-use semaim_checkpoint::encoder::{Encoder, EncoderError};
+use semaim_checkpoint::encoder::Encoder;
+use semaim_checkpoint::error::EncoderError;
 use semaim_data::{Augment, EvaluationLoader, LoaderError, Source};
 use semaim_random::{Draw, Purpose};
 use semaim_train::config::{

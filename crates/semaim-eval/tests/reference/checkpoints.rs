@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use semaim::parameters::to_host;
-use semaim_checkpoint::encoder::{Checkpoint, Encoder, ReadOptions};
+use semaim_checkpoint::checkpoint::{Checkpoint, ReadOptions};
+use semaim_checkpoint::encoder::Encoder;
 use semaim_kernels::Kernels;
 use serde_json::Value;
 

@@ -1,0 +1,152 @@
+//! What can be wrong with the file of an encoder.
+
+use std::path::PathBuf;
+
+use semaim::config::SizeError;
+use semaim::parameters::WeightError;
+
+use crate::hints::HintError;
+use crate::layout::{Layout, UnknownLayout};
+use crate::tensors::TensorFileError;
+
+/// Why an encoder could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum EncoderError {
+    /// The weights did not come off the device.
+    #[error(transparent)]
+    Weights(#[from] WeightError),
+    /// The file was not read or written.
+    #[error(transparent)]
+    File(#[from] TensorFileError),
+    /// There is no encoder in a folder.
+    #[error(
+        "{path} is a folder without encoder.safetensors (a run writes it at its end), model.safetensors or pytorch_model.bin"
+    )]
+    NoEncoder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The file does not say what network it belongs to.
+    #[error(
+        "{path} does not say what sizes its network has (metadata `semaim.vit`): it is no encoder written by semaim"
+    )]
+    NoSizes {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file says nothing of classes.
+    #[error(
+        "{path} does not name its classes (metadata `semaim.classes`): it is no classifier written by semaim"
+    )]
+    NoClasses {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What the file says of itself, or its shapes, make no sense.
+    #[error("{path} is damaged: {message}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The sizes in the file do not fit together.
+    #[error("{path}: {source}")]
+    Sizes {
+        /// The file.
+        path: PathBuf,
+        /// Which.
+        source: SizeError,
+    },
+    /// An image size that does not fit the patches.
+    #[error(transparent)]
+    Resize(#[from] SizeError),
+    /// There is no encoder in a file, in any layout that is known or in the one that was told.
+    #[error(
+        "{path} holds no vision transformer in {}; its first tensors: {}",
+        layout.map_or("any layout that is known".to_string(), |layout| format!("the layout {layout}")),
+        names.join(", ")
+    )]
+    Unrecognised {
+        /// The file.
+        path: PathBuf,
+        /// The layout that was told.
+        layout: Option<Layout>,
+        /// Some names in it.
+        names: Vec<String>,
+    },
+    /// An encoder without some of its tensors.
+    #[error(
+        "{path} ({layout}) lacks {} that the encoder needs, the first: {} (--allow-partial fills in first weights)",
+        counted(names.len()),
+        first(names)
+    )]
+    Incomplete {
+        /// The file.
+        path: PathBuf,
+        /// Its layout.
+        layout: Layout,
+        /// The tensors that are missing.
+        names: Vec<String>,
+    },
+    /// An encoder with parts that are not computed here.
+    #[error(
+        "{path} ({layout}) has {} inside its encoder that belong to something semaim does not compute, the first: {} \
+         (--allow-partial leaves them out)",
+        counted(names.len()),
+        first(names)
+    )]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// Its layout.
+        layout: Layout,
+        /// The tensors that are not understood.
+        names: Vec<String>,
+    },
+    /// A tensor that is not what it should be.
+    #[error("{path}: `{name}` {message}")]
+    Tensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor, or several that belong together.
+        name: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Nothing says how many heads there are.
+    #[error(
+        "{path}: nothing says how many attention heads an encoder of width {embed_dim} has; tell it with --heads"
+    )]
+    Heads {
+        /// The file.
+        path: PathBuf,
+        /// Width of its tokens.
+        embed_dim: usize,
+    },
+    /// A layout that is not known.
+    #[error(transparent)]
+    Layout(#[from] UnknownLayout),
+    /// A file beside the checkpoint cannot be used.
+    #[error(transparent)]
+    Hint(#[from] HintError),
+    /// A weight does not fit the sizes in the file.
+    #[error("{path}: {source}")]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// Which.
+        source: WeightError,
+    },
+}
+
+fn counted(count: usize) -> String {
+    match count {
+        1 => "a tensor".into(),
+        count => format!("{count} tensors"),
+    }
+}
+
+fn first(names: &[String]) -> &str {
+    names.first().map_or("", String::as_str)
+}
