@@ -56,6 +56,16 @@ pub enum ConfigError {
         /// The nearest valid key; `None` only where there are no valid keys at all.
         nearest: Option<String>,
     },
+    /// The key has another name today.
+    #[error("{origin}: `{key}` is called `{new}` now")]
+    RenamedKey {
+        /// The dotted key as given.
+        key: String,
+        /// Where it stands.
+        origin: Origin,
+        /// The dotted key to use.
+        new: String,
+    },
     /// A table that was given lacks a key it needs.
     #[error("{origin}: `{key}` is missing")]
     MissingKey {
@@ -121,6 +131,7 @@ impl ConfigError {
             | ConfigError::Duplicate { origin, .. }
             | ConfigError::Override { origin, .. }
             | ConfigError::UnknownKey { origin, .. }
+            | ConfigError::RenamedKey { origin, .. }
             | ConfigError::MissingKey { origin, .. }
             | ConfigError::WrongType { origin, .. }
             | ConfigError::UnknownChoice { origin, .. }
@@ -137,6 +148,7 @@ impl ConfigError {
         match self {
             ConfigError::Duplicate { key, .. }
             | ConfigError::UnknownKey { key, .. }
+            | ConfigError::RenamedKey { key, .. }
             | ConfigError::MissingKey { key, .. }
             | ConfigError::WrongType { key, .. }
             | ConfigError::UnknownChoice { key, .. }

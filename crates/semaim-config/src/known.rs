@@ -6,16 +6,22 @@ use crate::error::ConfigError;
 use crate::key::join;
 use crate::nearest::nearest_key;
 use crate::node::{Node, Value};
+use crate::validate::RenamedKey;
 
 /// The keys of a configuration type: those its defaults write and those it lists as optional.
 pub(crate) struct KnownKeys<'a> {
     defaults: &'a Node,
     optional: &'a [&'a str],
+    renamed: &'a [RenamedKey],
     all: BTreeSet<String>,
 }
 
 impl<'a> KnownKeys<'a> {
-    pub(crate) fn new(defaults: &'a Node, optional: &'a [&'a str]) -> Self {
+    pub(crate) fn new(
+        defaults: &'a Node,
+        optional: &'a [&'a str],
+        renamed: &'a [RenamedKey],
+    ) -> Self {
         let mut all = BTreeSet::new();
         collect(defaults, "", &mut all);
         for key in optional {
@@ -25,6 +31,7 @@ impl<'a> KnownKeys<'a> {
         KnownKeys {
             defaults,
             optional,
+            renamed,
             all,
         }
     }
@@ -68,10 +75,18 @@ impl<'a> KnownKeys<'a> {
                     return true;
                 }
                 if !self.all.contains(&path) {
-                    errors.push(ConfigError::UnknownKey {
-                        origin: child.origin.clone(),
-                        nearest: self.nearest(&path, &[]),
-                        key: path,
+                    let origin = child.origin.clone();
+                    errors.push(match self.renamed.iter().find_map(|r| r.new_name(&path)) {
+                        Some(new) => ConfigError::RenamedKey {
+                            key: path,
+                            origin,
+                            new,
+                        },
+                        None => ConfigError::UnknownKey {
+                            nearest: self.nearest(&path, &[]),
+                            key: path,
+                            origin,
+                        },
                     });
                     return false;
                 }

@@ -108,6 +108,32 @@ impl Layers {
         }
     }
 
+    /// Whether a layer uses a key that has another name in `T` today, and nothing else: for configurations that were
+    /// written by an earlier version and are compared, not loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::RenamedKey`] for each.
+    pub fn refuse_renamed<T: Validate>(&self) -> Result<(), ConfigErrors> {
+        let renamed = T::renamed_keys();
+        let found = self.layers.iter().flat_map(|layer| {
+            renamed.iter().filter_map(|key| {
+                let node = layer.find(&key::steps(&key.old))?;
+                Some(ConfigError::RenamedKey {
+                    key: key.old.clone(),
+                    origin: node.origin.clone(),
+                    new: key.new.clone(),
+                })
+            })
+        });
+        let found: Vec<_> = found.collect();
+        if found.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigErrors(found))
+        }
+    }
+
     /// Merges the layers over `T::default()`, reads the result as a `T` and checks it.
     ///
     /// A value that `T` refuses is set aside for its default, so that the rest can still be read
@@ -116,7 +142,7 @@ impl Layers {
     /// # Errors
     ///
     /// Every problem found, in the order of the layers and lines: [`ConfigError::UnknownKey`],
-    /// [`ConfigError::MissingKey`], [`ConfigError::WrongType`], [`ConfigError::UnknownChoice`] and
+    /// [`ConfigError::RenamedKey`], [`ConfigError::MissingKey`], [`ConfigError::WrongType`], [`ConfigError::UnknownChoice`] and
     /// [`ConfigError::OutOfRange`]. [`ConfigError::Unwritable`] and [`ConfigError::Unreadable`]
     /// when `T` itself is at fault.
     pub fn load<T>(&self) -> Result<Loaded<T>, ConfigErrors>
@@ -124,7 +150,8 @@ impl Layers {
         T: Serialize + DeserializeOwned + Default + Validate,
     {
         let defaults = written(&T::default())?;
-        let known = KnownKeys::new(&defaults, T::optional_keys());
+        let renamed = T::renamed_keys();
+        let known = KnownKeys::new(&defaults, T::optional_keys(), &renamed);
         let mut errors = Vec::new();
         let mut tree = defaults.clone();
         for layer in &self.layers {

@@ -75,5 +75,5 @@ mod write;
 pub use error::{ConfigError, ConfigErrors};
 pub use layers::{Layers, Loaded};
 pub use origin::{Origin, Origins};
-pub use validate::{Problem, Problems, Validate};
+pub use validate::{Problem, Problems, RenamedKey, Validate};
 pub use write::to_toml;

@@ -17,6 +17,54 @@ pub trait Validate {
     fn optional_keys() -> &'static [&'static str] {
         &[]
     }
+
+    /// Keys that once had another name. Using the old one, in a file or in `--set`, is an error that says the new one.
+    #[must_use]
+    fn renamed_keys() -> Vec<RenamedKey> {
+        Vec::new()
+    }
+}
+
+/// A key, or a table, that once had another name.
+///
+/// # Examples
+///
+/// ```
+/// use semaim_config::RenamedKey;
+///
+/// let renamed = RenamedKey::new("train.lr", "optimiser.learning_rate").within("pretrain");
+/// assert_eq!(renamed.old, "pretrain.train.lr");
+/// assert_eq!(renamed.new, "pretrain.optimiser.learning_rate");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenamedKey {
+    /// The old dotted key. What stood below it is meant as well.
+    pub old: String,
+    /// The new dotted key.
+    pub new: String,
+}
+
+impl RenamedKey {
+    /// The key `old` is now `new`.
+    pub fn new(old: impl Into<String>, new: impl Into<String>) -> Self {
+        let (old, new) = (old.into(), new.into());
+        RenamedKey { old, new }
+    }
+
+    /// The same where the configuration is a table of another.
+    #[must_use]
+    pub fn within(self, table: &str) -> Self {
+        RenamedKey::new(
+            format!("{table}.{}", self.old),
+            format!("{table}.{}", self.new),
+        )
+    }
+
+    /// The new name of `key`, if this is the key, or the table it stands in, that was renamed.
+    pub(crate) fn new_name(&self, key: &str) -> Option<String> {
+        let below = key.strip_prefix(&self.old)?;
+        (below.is_empty() || below.starts_with('.')).then(|| format!("{}{below}", self.new))
+    }
 }
 
 /// One value that is not allowed.

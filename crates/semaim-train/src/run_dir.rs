@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::Device;
 use semaim_checkpoint::atomic;
-use semaim_config::to_toml;
+use semaim_config::{Layers, Validate, to_toml};
 use serde::Serialize;
 
 use crate::config::VOLATILE_KEYS;
@@ -34,8 +34,9 @@ impl RunDir {
     /// Opens a run directory, creating it if need be.
     ///
     /// # Errors
-    /// A folder that cannot be written, is in use, holds something else, or holds another experiment.
-    pub fn open<C: Serialize>(path: &Path, config: &C) -> Result<Self, TrainError> {
+    /// A folder that cannot be written, is in use, holds something else, holds another experiment, or one whose
+    /// configuration uses names of settings that have been renamed since.
+    pub fn open<C: Serialize + Validate>(path: &Path, config: &C) -> Result<Self, TrainError> {
         let io = |action, path: &Path| {
             let path = path.to_path_buf();
             move |source| TrainError::Io {
@@ -58,6 +59,9 @@ impl RunDir {
         let text = to_toml(config)?;
         if is_run {
             let before = fs::read_to_string(&config_path).map_err(io("reading", &config_path))?;
+            Layers::new()
+                .text(config_path.display().to_string(), &before)?
+                .refuse_renamed::<C>()?;
             let differences = differences(&before, &text);
             if !differences.is_empty() {
                 return Err(TrainError::OtherExperiment {

@@ -44,6 +44,32 @@ fn unknown_keys_of_every_layer_are_errors() {
 }
 
 #[test]
+fn renamed_keys_name_the_new_one() {
+    let layers = Layers::new()
+        .text("run/config.toml", "seed = 1\n[train]\nwarm = 3")
+        .unwrap()
+        .sets(["set.path=x", "train.warmer=1"])
+        .unwrap();
+    assert_eq!(
+        lines(layers.load::<Experiment>()),
+        [
+            "run/config.toml:3: `train.warm` is called `train.warmup` now",
+            "--set set.path=x: `set` is called `data` now",
+            "--set train.warmer=1: unknown key `train.warmer`; did you mean `train.warmup`?",
+        ],
+    );
+    assert_eq!(
+        lines(layers.refuse_renamed::<Experiment>()),
+        [
+            "run/config.toml:3: `train.warm` is called `train.warmup` now",
+            "--set set.path=x: `set` is called `data` now",
+        ],
+    );
+    let valid = Layers::new().set("train.warmup=3").unwrap();
+    valid.refuse_renamed::<Experiment>().unwrap();
+}
+
+#[test]
 fn unknown_keys_inside_an_optional_table() {
     assert_eq!(
         errors("[optimiser.clip]\nnorm = 1.0\nskipp = true\n"),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigErrors, Layers, Loaded, Problems, Validate};
+use crate::{ConfigErrors, Layers, Loaded, Problems, RenamedKey, Validate};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Experiment {
@@ -105,6 +105,13 @@ impl Validate for Experiment {
 
     fn optional_keys() -> &'static [&'static str] {
         &["train.resume", "optimiser.clip", "optimiser.schedule.size"]
+    }
+
+    fn renamed_keys() -> Vec<RenamedKey> {
+        vec![
+            RenamedKey::new("train.warm", "train.warmup"),
+            RenamedKey::new("set", "data"),
+        ]
     }
 }
 

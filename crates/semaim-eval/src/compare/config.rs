@@ -1,6 +1,6 @@
 //! The file of a comparison.
 
-use semaim_config::{ConfigErrors, Layers, Problems, Validate, to_toml};
+use semaim_config::{ConfigErrors, Layers, Problems, RenamedKey, Validate, to_toml};
 use semaim_train::config::{Feature, PretrainConfig};
 use serde::{Deserialize, Serialize};
 
@@ -205,6 +205,13 @@ impl Validate for CompareConfig {
         // The encoder is the cell's.
         let finetune = self.finetune("encoder".as_ref(), 0);
         problems.within("finetune", |problems| finetune.check(problems));
+    }
+
+    fn renamed_keys() -> Vec<RenamedKey> {
+        let within = |table, keys: Vec<RenamedKey>| keys.into_iter().map(move |k| k.within(table));
+        within("pretrain", PretrainConfig::renamed_keys())
+            .chain(within("finetune", FinetuneConfig::renamed_keys()))
+            .collect()
     }
 }
 
