@@ -3,7 +3,7 @@
 use semaim::classifier::Pool;
 use semaim_checkpoint::checkpoint::ReadOptions;
 use semaim_checkpoint::layout::UnknownLayout;
-use semaim_config::{Problems, Validate};
+use semaim_config::{Problems, RenamedKey, Validate};
 use semaim_train::config::{
     CheckpointConfig, DataConfig, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
 };
@@ -212,6 +212,10 @@ impl Validate for FinetuneConfig {
         );
         problems.within("augment", |problems| self.augment.check(problems));
         problems.in_range("eval.batch_size", self.eval.batch_size, 1..=65_536);
+    }
+
+    fn renamed_keys() -> Vec<RenamedKey> {
+        RunSettings::renamed_keys()
     }
 }
 

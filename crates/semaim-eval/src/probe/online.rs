@@ -12,6 +12,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 use semaim::parameters::{WeightError, to_host};
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
+use semaim_config::{Problems, Validate};
 use semaim_data::{Augment, EvaluationLoader, LoaderError, Source};
 use semaim_random::{Draw, Purpose};
 use semaim_train::config::{
@@ -86,6 +87,12 @@ pub enum OnlineError {
     /// It was asked to stop; the same command goes on.
     #[error("stopped and saved; the same command goes on")]
     Stopped,
+}
+
+impl Validate for OnlineProbe {
+    fn check(&self, problems: &mut Problems) {
+        self.run().check(problems);
+    }
 }
 
 impl OnlineProbe {

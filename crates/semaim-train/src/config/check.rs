@@ -1,6 +1,6 @@
 //! What is allowed: every value, or combination of values, that a run cannot use is named.
 
-use semaim_config::{Problems, Validate};
+use semaim_config::{Problems, RenamedKey, Validate};
 
 use super::{
     CheckpointConfig, DataConfig, LogConfig, Method, OptimiserConfig, OrderSource, PretrainConfig,
@@ -100,6 +100,10 @@ impl Validate for PretrainConfig {
             problems.in_range("batch_size", self.eval.batch_size, 1..=65_536);
             problems.in_range("pictures", self.eval.pictures, ..=64);
         });
+    }
+
+    fn renamed_keys() -> Vec<RenamedKey> {
+        RunSettings::renamed_keys()
     }
 }
 
