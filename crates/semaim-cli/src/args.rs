@@ -353,8 +353,8 @@ pub(crate) struct ProbeArgs {
     /// Weight decays to choose from
     #[arg(long, value_delimiter = ',', default_values_t = ProbeOptions::default().weight_decays)]
     pub(crate) weight_decay: Vec<f64>,
-    /// One training image in this many is held back to choose with
-    #[arg(long, default_value_t = ProbeOptions::default().held_back, value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
+    /// One training image in this many is in the validation split, to choose with
+    #[arg(long, default_value_t = ProbeOptions::default().validation_every, value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
     pub(crate) held_back: u64,
     /// Train on views that are cut and mirrored anew in every epoch, as published, instead of on vectors computed once
     #[arg(long)]

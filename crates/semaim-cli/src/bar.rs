@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use semaim_eval::embed::Embeddings;
-use semaim_train::watch::{Observer, Progress, StepReport};
+use semaim_train::callbacks::{Observer, Progress, StepReport};
 
 use crate::warnings;
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use semaim::similarity::Similarity;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_data::{CocoAnnotations, Shapes, ShapesOptions, Source, Split, decode};
-use semaim_eval::pointing::{Pointer, Pointing, PointingError, Target};
+use semaim_eval::pointing::{PointingGame, PointingResult, PointingError, Target};
 use semaim_train::run_dir::checkpoints;
 use semaim_train::state::MODEL;
 use serde_json::{Value, json};
@@ -60,9 +60,9 @@ fn measure(
     args: &BenchPointingArgs,
     loaded: &Loaded,
     encoder: &Encoder,
-) -> Result<[Pointing; 3], Exit> {
+) -> Result<[PointingResult; 3], Exit> {
     let augment = loaded.augment();
-    let mut pointer = Pointer::new(&encoder.vit, &augment, &loaded.device);
+    let mut pointer = PointingGame::new(&encoder.vit, &augment, &loaded.device);
     let mut batch = Vec::new();
     let size = args.encoder.batch_size as usize;
     let mut show = |batch: &mut Vec<Target>| {
@@ -132,7 +132,7 @@ fn name(similarity: Similarity) -> &'static str {
     }
 }
 
-fn print(step: Option<u64>, found: &[Pointing]) {
+fn print(step: Option<u64>, found: &[PointingResult]) {
     for pointing in found {
         if let Some(step) = step {
             print!("step {step:>8}  ");
@@ -148,8 +148,8 @@ fn print(step: Option<u64>, found: &[Pointing]) {
     }
 }
 
-fn as_json(step: Option<u64>, found: &[Pointing]) -> Value {
-    let entry = |pointing: &Pointing| {
+fn as_json(step: Option<u64>, found: &[PointingResult]) -> Value {
+    let entry = |pointing: &PointingResult| {
         (
             name(pointing.similarity).to_string(),
             json!({

@@ -7,7 +7,7 @@ use semaim_checkpoint::atomic;
 use semaim_config::Layers;
 use semaim_eval::compare::config::CompareConfig;
 use semaim_eval::compare::table::{as_json, markdown};
-use semaim_eval::compare::{Ending, compare, records};
+use semaim_eval::compare::{RunOutcome, compare, records};
 
 use crate::args::CompareArgs;
 use crate::bar::TrainingBar;
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     // Variants that cannot be used are named before any of them is trained.
     records(&config, &out)?;
     let ran = if args.table_only {
-        Ok(Ending::Finished)
+        Ok(RunOutcome::Finished)
     } else {
         let mut bar = TrainingBar::new(stop_on_signals()?, args.json);
         let ran = compare(&config, &out, &device, &mut bar);
@@ -37,16 +37,16 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     };
     // Whatever ended it, the table is of what there is.
     let records = write_table(&config, &out)?;
-    let ending = ran?;
+    let outcome = ran?;
     if args.json {
         println!("{}", as_json(&config, &records));
     } else {
         println!("{}", markdown(&config, &records));
         println!("{}", out.join("table.md").display());
     }
-    Ok(match ending {
-        Ending::Finished => ExitCode::SUCCESS,
-        Ending::Stopped => {
+    Ok(match outcome {
+        RunOutcome::Finished => ExitCode::SUCCESS,
+        RunOutcome::Stopped => {
             eprintln!("stopped and saved; the same command goes on");
             ExitCode::from(STOPPED)
         }
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
 fn write_table(
     config: &CompareConfig,
     out: &Path,
-) -> Result<Vec<semaim_eval::compare::cell::Record>, Exit> {
+) -> Result<Vec<semaim_eval::compare::trial::Record>, Exit> {
     let records = records(config, out)?;
     let files = [
         ("table.md", markdown(config, &records)),

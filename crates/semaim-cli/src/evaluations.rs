@@ -7,13 +7,13 @@ use semaim::pretrained::Pretrained;
 use semaim_checkpoint::atomic;
 use semaim_eval::embed::{EmbedError, EmbedOptions, Embeddings, embed};
 use semaim_eval::knn::{Accuracy, knn};
-use semaim_eval::labelled::{LabelledSets, Part};
+use semaim_eval::splits::{LabelledSplits, ImageSubset};
 use semaim_eval::orders::learned_orders;
 use semaim_train::config::PretrainConfig;
 use semaim_train::error::TrainError;
 use semaim_train::log::RunLog;
 use semaim_train::run_dir::RunDir;
-use semaim_train::watch::{Evaluator, Observer, Progress};
+use semaim_train::callbacks::{Evaluator, Observer, Progress};
 
 use crate::pictures::orders_png;
 use crate::report;
@@ -28,13 +28,13 @@ pub(crate) struct Evaluations<'a> {
     pub(crate) run: &'a RunDir,
     pub(crate) device: &'a Device,
     /// Labelled images, where there are any.
-    pub(crate) labelled: Option<LabelledSets>,
+    pub(crate) labelled: Option<LabelledSplits>,
     /// Images for the picture.
-    pub(crate) pictures: Part,
+    pub(crate) pictures: ImageSubset,
 }
 
 impl Evaluations<'_> {
-    fn embed<M: Pretrained>(&self, model: &M, part: &Part) -> Result<Embeddings, EmbedError> {
+    fn embed<M: Pretrained>(&self, model: &M, part: &ImageSubset) -> Result<Embeddings, EmbedError> {
         let options = EmbedOptions {
             representation: self.config.eval.feature.into(),
             batch_size: self.config.eval.batch_size,
@@ -53,10 +53,10 @@ impl Evaluations<'_> {
     fn knn<M: Pretrained>(
         &self,
         model: &M,
-        sets: &LabelledSets,
+        sets: &LabelledSplits,
     ) -> Result<Accuracy, Box<dyn std::error::Error + Send + Sync>> {
-        let bank = self.embed(model, &sets.bank)?.labelled();
-        let queries = self.embed(model, &sets.queries)?.labelled();
+        let bank = self.embed(model, &sets.train)?.labelled();
+        let queries = self.embed(model, &sets.test)?.labelled();
         // A small bank has fewer images than the usual number of neighbours.
         let k = self.config.eval.knn_k.min(bank.labels.len().max(1));
         let accuracies = knn(

@@ -11,15 +11,15 @@ use semaim_eval::finetune::config::FinetuneConfig;
 use semaim_eval::finetune::{BEST, FinetuneError, LAST, Results, finetune, prepare};
 use semaim_report::{ConfusionMatrix, FigureOptions, confusion_figure, encode_png};
 use semaim_train::run_dir::RunDir;
-use semaim_train::trainer::{Ending, steps_per_epoch};
-use semaim_train::watch::Observer;
+use semaim_train::trainer::{RunOutcome, steps_per_epoch};
+use semaim_train::callbacks::Observer;
 use serde_json::{Value, json};
 
 use crate::args::FinetuneArgs;
 use crate::bar::TrainingBar;
 use crate::exit::{Exit, STOPPED};
 use crate::pretrain::stop_on_signals;
-use crate::{device, ending, kept, layers, report};
+use crate::{device, outcome, kept, layers, report};
 
 pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;
@@ -31,20 +31,20 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     }
     let prepared = prepare(&config, &device)?;
     let sets = prepared.sets();
-    steps_per_epoch(config.train.batch_size, sets.bank.items.len())?;
+    steps_per_epoch(config.train.batch_size, sets.train.items.len())?;
     let out = out_dir(args);
     let run = RunDir::open(&out, &config)?;
     report::write_environment(run.path(), &args.device, args.kernels)?;
     let mut bar = TrainingBar::new(stop_on_signals()?, args.json);
     bar.say(&format!(
         "{} images of {} classes to train on, {} to test; into {}",
-        sets.bank.items.len(),
-        sets.bank.source.classes().len(),
-        sets.queries.items.len(),
+        sets.train.items.len(),
+        sets.train.source.classes().len(),
+        sets.test.items.len(),
         out.display()
     ));
     let start = Instant::now();
-    let (ending, results) = match finetune(&config, prepared, &run, &device, &mut bar) {
+    let (outcome, results) = match finetune(&config, prepared, &run, &device, &mut bar) {
         // A run that was stopped before its first evaluation has no results.
         Err(FinetuneError::Results { .. }) if bar.stop_requested() => {
             bar.say("stopped and saved; the same command goes on");
@@ -64,16 +64,16 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     };
     kept::keep(run.path(), &evaluation);
     // Trained from scratch, a network says nothing of the encoder whose sizes it has.
-    if ending == Ending::Finished && !config.encoder.from_scratch {
+    if outcome == RunOutcome::Finished && !config.encoder.from_scratch {
         kept::keep(Path::new(&config.encoder.weights), &evaluation);
     }
     if args.json {
-        println!("{}", as_json(&results, &run, ending, seconds));
+        println!("{}", as_json(&results, &run, outcome, seconds));
     } else {
-        print(&results, &run, ending, seconds);
+        print(&results, &run, outcome, seconds);
         println!("confusion  {}", picture.display());
     }
-    Ok(ending::code(ending))
+    Ok(outcome::code(outcome))
 }
 
 fn load_config(args: &FinetuneArgs) -> Result<FinetuneConfig, Exit> {
@@ -132,8 +132,8 @@ fn write_confusion(found: &Classification, run: &RunDir) -> Result<PathBuf, Exit
     Ok(path)
 }
 
-fn print(results: &Results, run: &RunDir, ending: Ending, seconds: f64) {
-    ending::print(ending, seconds);
+fn print(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) {
+    outcome::print(outcome, seconds);
     for (name, at, file) in [("last", &results.last, LAST), ("best", &results.best, BEST)] {
         println!(
             "{name}       epoch {:.1}: top-1 {:.2} %, top-5 {:.2} %, {}",
@@ -152,7 +152,7 @@ fn print(results: &Results, run: &RunDir, ending: Ending, seconds: f64) {
     }
 }
 
-fn as_json(results: &Results, run: &RunDir, ending: Ending, seconds: f64) -> Value {
+fn as_json(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) -> Value {
     let last = &results.last.classification;
     let per_class: serde_json::Map<String, Value> = last
         .classes
@@ -161,7 +161,7 @@ fn as_json(results: &Results, run: &RunDir, ending: Ending, seconds: f64) -> Val
         .zip(last.per_class().into_iter().map(|share| json!(share)))
         .collect();
     json!({
-        "ending": ending::name(ending),
+        "ending": outcome::name(outcome),
         "run": run.path(),
         "seconds": seconds,
         "top1": last.accuracy.top1,

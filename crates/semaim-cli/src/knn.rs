@@ -12,7 +12,7 @@ use crate::args::KnnArgs;
 use crate::encoder::Loaded;
 use crate::exit::Exit;
 use crate::kept;
-use crate::sides::{embed_sides, labelled};
+use crate::embed_splits::{embed_splits, labelled};
 
 pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     let start = Instant::now();
@@ -26,8 +26,8 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
             let loaded = Loaded::of(encoder)?;
             let data = args.data.as_deref().unwrap_or("shapes");
             let sets = labelled(&loaded, data, args.seed)?;
-            let sides = embed_sides(&loaded, &sets, args.feature.representation())?;
-            (sides.train, sides.eval, loaded.device)
+            let splits = embed_splits(&loaded, &sets, args.feature.representation())?;
+            (splits.train, splits.eval, loaded.device)
         }
         _ => {
             return Err(Exit::user(

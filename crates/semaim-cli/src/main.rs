@@ -10,7 +10,7 @@ mod device;
 mod dry_run;
 mod embed;
 mod encoder;
-mod ending;
+mod outcome;
 mod evaluations;
 mod exit;
 mod export;
@@ -26,7 +26,7 @@ mod probe;
 mod recipes;
 mod report;
 mod show;
-mod sides;
+mod embed_splits;
 mod warnings;
 
 use std::process::ExitCode;

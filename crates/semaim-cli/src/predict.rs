@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use semaim_checkpoint::classifier::ClassifierFile;
 use semaim_data::{Source, Split, open};
-use semaim_eval::classify::{Answers, Classifying};
+use semaim_eval::classify::{Predictions, PredictIter};
 use semaim_eval::finetune::LAST;
-use semaim_eval::labelled::Part;
+use semaim_eval::splits::ImageSubset;
 use semaim_eval::vectors::csv_field;
 use semaim_eval::views::{open_options, views};
 use serde_json::json;
@@ -19,7 +19,7 @@ use crate::bar::counting_bar;
 use crate::device;
 use crate::exit::Exit;
 
-/// How answers are written.
+/// How predictions are written.
 #[derive(Clone, Copy)]
 enum Form {
     Csv,
@@ -41,9 +41,9 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
         SplitArg::Eval => Split::Eval,
     };
     let source = open(&args.data, split, &open_options(config))?;
-    let part = Part::whole(source);
+    let part = ImageSubset::whole(source);
     let augment = views(config, &classifier.mean, &classifier.std);
-    // There are no more answers than classes.
+    // There are no more predictions than classes.
     let top = (args.top as usize).min(classifier.classes.len());
     let failed = |error: io::Error| Exit::user(format!("writing predictions: {error}"));
     let target: Box<dyn Write> = match &args.out {
@@ -66,23 +66,23 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
     let bar = counting_bar(part.items.len() as u64);
     let (mut count, mut unreadable) = (0, 0);
     let sizes = [args.batch_size as usize, args.workers as usize];
-    for answers in Classifying::start(&classifier.model, &part, &augment, sizes, &device) {
-        let answers = answers.map_err(Exit::ours)?;
-        for bad in &answers.bad {
+    for predictions in PredictIter::start(&classifier.model, &part, &augment, sizes, &device) {
+        let predictions = predictions.map_err(Exit::ours)?;
+        for bad in &predictions.bad {
             bar.suspend(|| eprintln!("left out {}: {}", bad.name, bad.error));
         }
         write(
             &mut target,
             form,
-            &answers,
+            &predictions,
             &*part.source,
             &classifier.classes,
             top,
         )
         .map_err(failed)?;
-        count += answers.items.len();
-        unreadable += answers.bad.len();
-        bar.inc((answers.items.len() + answers.bad.len()) as u64);
+        count += predictions.items.len();
+        unreadable += predictions.bad.len();
+        bar.inc((predictions.items.len() + predictions.bad.len()) as u64);
     }
     target.flush().map_err(failed)?;
     bar.finish_and_clear();
@@ -110,13 +110,13 @@ fn form(out: Option<&Path>) -> Result<Form, Exit> {
 fn write(
     target: &mut impl Write,
     form: Form,
-    answers: &Answers,
+    predictions: &Predictions,
     source: &dyn Source,
     classes: &[String],
     top: usize,
 ) -> io::Result<()> {
-    let rows = answers.probabilities.chunks(answers.classes.max(1));
-    for ((ranked, probabilities), &item) in answers.ranked().zip(rows).zip(&answers.items) {
+    let rows = predictions.probabilities.chunks(predictions.classes.max(1));
+    for ((ranked, probabilities), &item) in predictions.ranked().zip(rows).zip(&predictions.items) {
         let name = source.name(item as usize);
         let best = ranked.into_iter().take(top);
         let best = best.filter_map(|class| Some((classes.get(class)?, probabilities[class])));

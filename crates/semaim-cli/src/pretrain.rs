@@ -8,20 +8,20 @@ use std::time::Instant;
 
 use semaim_config::Layers;
 use semaim_data::{Split, open};
-use semaim_eval::labelled::{LabelledSets, Part};
+use semaim_eval::splits::{LabelledSplits, ImageSubset};
 use semaim_train::config::PretrainConfig;
 use semaim_train::log::read_metrics;
 use semaim_train::pretrain::{pretrain, teacher};
 use semaim_train::run_dir::RunDir;
-use semaim_train::trainer::{Ending, steps_per_epoch};
-use semaim_train::watch::Observer;
+use semaim_train::trainer::{RunOutcome, steps_per_epoch};
+use semaim_train::callbacks::Observer;
 use serde_json::{Value, json};
 
 use crate::args::PretrainArgs;
 use crate::bar::TrainingBar;
 use crate::evaluations::{Evaluations, KNN_TOP1};
 use crate::exit::{Exit, STOPPED};
-use crate::{device, dry_run, ending, layers, recipes, report};
+use crate::{device, dry_run, outcome, layers, recipes, report};
 
 /// The recipe for those who name neither recipe, configuration nor images.
 const QUICKSTART: &str = "quickstart";
@@ -44,25 +44,25 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
             args.json,
         );
     }
-    let labelled = LabelledSets::of(&config.data, &config.open_options(), config.seed, &source)
+    let labelled = LabelledSplits::of(&config.data, &config.open_options(), config.seed, &source)
         .map_err(Exit::user)?
-        .map(|sets| LabelledSets {
-            bank: sets.bank.at_most(config.eval.max_bank),
-            queries: sets.queries.at_most(config.eval.max_queries),
+        .map(|sets| LabelledSplits {
+            train: sets.train.at_most(config.eval.max_bank),
+            test: sets.test.at_most(config.eval.max_queries),
         });
     let out = out_dir(args);
     let run = RunDir::open(&out, &config)?;
     report::write_environment(run.path(), &args.device, args.kernels)?;
     let stop = stop_on_signals()?;
     let pictures = match &labelled {
-        Some(sets) => sets.queries.clone(),
-        None => Part {
+        Some(sets) => sets.test.clone(),
+        None => ImageSubset {
             items: (0..source.len() as u64).collect(),
             source: Arc::clone(&source),
         },
     };
     let pictures = match config.eval.pictures {
-        0 => Part {
+        0 => ImageSubset {
             items: Vec::new(),
             ..pictures
         },
@@ -82,15 +82,15 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         bar.say("no labels, so no kNN; --eval-data names labelled images");
     }
     let start = Instant::now();
-    let ending = pretrain(&config, source, &run, &device, &mut bar, &mut evaluations)?;
+    let outcome = pretrain(&config, source, &run, &device, &mut bar, &mut evaluations)?;
     report::write(run.path(), None)?;
     let summary = Summary::of(&run, start.elapsed().as_secs_f64())?;
     if args.json {
-        println!("{}", summary.json(&run, ending));
+        println!("{}", summary.json(&run, outcome));
     } else {
-        summary.print(&run, ending);
+        summary.print(&run, outcome);
     }
-    Ok(ending::code(ending))
+    Ok(outcome::code(outcome))
 }
 
 /// Defaults, recipe or file, `--set`, then the options that stand for a setting.
@@ -175,8 +175,8 @@ impl Summary {
         })
     }
 
-    fn print(&self, run: &RunDir, ending: Ending) {
-        ending::print(ending, self.seconds);
+    fn print(&self, run: &RunDir, outcome: RunOutcome) {
+        outcome::print(outcome, self.seconds);
         if let Some((first, last)) = self.loss {
             println!("loss       {first:.4} -> {last:.4}");
         }
@@ -195,9 +195,9 @@ impl Summary {
         println!("report     {}", run.path().join(report::PAGE).display());
     }
 
-    fn json(&self, run: &RunDir, ending: Ending) -> Value {
+    fn json(&self, run: &RunDir, outcome: RunOutcome) -> Value {
         json!({
-            "ending": ending::name(ending),
+            "ending": outcome::name(outcome),
             "run": run.path(),
             "encoder": run.encoder(),
             "seconds": self.seconds,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use semaim_eval::labelled::LabelledSets;
+use semaim_eval::splits::LabelledSplits;
 use semaim_eval::probe::head::HeadKind;
 use semaim_eval::probe::online::{OnlineError, OnlineProbe, online_probe};
 use semaim_eval::probe::{Probe, ProbeError, ProbeOptions, Setting, probe};
@@ -15,27 +15,27 @@ use crate::encoder::Loaded;
 use crate::exit::{Exit, STOPPED};
 use crate::kept;
 use crate::pretrain::stop_on_signals;
-use crate::sides::{embed_sides, labelled};
+use crate::embed_splits::{embed_splits, labelled};
 
 pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
     let loaded = Loaded::of(&args.encoder)?;
     let representation = args.feature.representation();
     let sets = labelled(&loaded, &args.data, args.seed)?;
     sets.check_for_training().map_err(Exit::user)?;
-    let tested = sets.queries.items.len();
+    let tested = sets.test.items.len();
     let options = ProbeOptions {
         epochs: args.epochs as usize,
         batch_size: args.probe_batch_size as usize,
         base_lrs: args.lr.clone(),
         weight_decays: args.weight_decay.clone(),
-        held_back: args.held_back,
+        validation_every: args.held_back,
         seed: args.seed,
     };
     let result = if args.augment || args.head == HeadArg::Attentive {
         on_images(args, &loaded, &sets, options)?
     } else {
-        let sides = embed_sides(&loaded, &sets, representation)?;
-        let (train, eval) = (sides.train.view(), sides.eval.view());
+        let splits = embed_splits(&loaded, &sets, representation)?;
+        let (train, eval) = (splits.train.view(), splits.eval.view());
         probe(train, eval, &options, &loaded.device).map_err(refused)?
     };
     let evaluation = kept::Evaluation {
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
 fn on_images(
     args: &ProbeArgs,
     loaded: &Loaded,
-    sets: &LabelledSets,
+    sets: &LabelledSplits,
     options: ProbeOptions,
 ) -> Result<Probe, Exit> {
     let config = OnlineProbe {
@@ -107,8 +107,8 @@ fn as_json(result: &Probe, tested: usize) -> Value {
         json!({
             "base_lr": setting.base_lr,
             "weight_decay": setting.weight_decay,
-            "held_back_top1": setting.held_back.top1,
-            "held_back_top5": setting.held_back.top5,
+            "held_back_top1": setting.validation.top1,
+            "held_back_top5": setting.validation.top5,
         })
     };
     json!({
@@ -122,7 +122,7 @@ fn as_json(result: &Probe, tested: usize) -> Value {
 }
 
 fn print_table(result: &Probe, tested: usize) {
-    println!("{:>9} {:>9}   held back: top-1", "lr / 256", "decay");
+    println!("{:>9} {:>9}  validation: top-1", "lr / 256", "decay");
     for setting in &result.grid {
         let mark = if *setting == result.chosen {
             "  chosen"
@@ -133,7 +133,7 @@ fn print_table(result: &Probe, tested: usize) {
             "{:>9} {:>9} {:>15.2} %{mark}",
             setting.base_lr,
             setting.weight_decay,
-            100.0 * setting.held_back.top1
+            100.0 * setting.validation.top1
         );
     }
     println!(

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::knn::Accuracy;
-use crate::labelled::Part;
+use crate::splits::ImageSubset;
 
 /// Why images could not be classified.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum ClassifyError {
     /// The images did not arrive.
     #[error(transparent)]
     Loader(#[from] LoaderError),
-    /// The answers did not come off the device.
+    /// The predictions did not come off the device.
     #[error(transparent)]
     Weights(#[from] WeightError),
     /// Nothing to count.
@@ -27,7 +27,7 @@ pub enum ClassifyError {
 
 /// What a classifier says of images.
 #[derive(Clone, Debug, Default)]
-pub struct Answers {
+pub struct Predictions {
     /// Classes.
     pub classes: usize,
     /// Probability of each class, `[images, classes]`.
@@ -67,18 +67,18 @@ impl Classification {
 
 /// A classifier over images, batch by batch: memory does not grow with their number.
 #[derive(Debug)]
-pub struct Classifying<'a> {
+pub struct PredictIter<'a> {
     model: &'a Classifier,
     loader: EvaluationLoader,
     shape: [usize; 3],
     device: &'a Device,
 }
 
-impl<'a> Classifying<'a> {
+impl<'a> PredictIter<'a> {
     /// Starts on a part of a source, with batches of so many images from so many workers.
     pub fn start(
         model: &'a Classifier,
-        part: &Part,
+        part: &ImageSubset,
         augment: &Augment,
         [batch_size, workers]: [usize; 2],
         device: &'a Device,
@@ -100,8 +100,8 @@ impl<'a> Classifying<'a> {
     }
 }
 
-impl Iterator for Classifying<'_> {
-    type Item = Result<Answers, ClassifyError>;
+impl Iterator for PredictIter<'_> {
+    type Item = Result<Predictions, ClassifyError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = match self.loader.next()? {
@@ -110,51 +110,51 @@ impl Iterator for Classifying<'_> {
         };
         let count = batch.items.len();
         let [channels, height, width] = self.shape;
-        let mut answers = Answers {
+        let mut predictions = Predictions {
             items: batch.items,
             labels: batch.labels,
             bad: batch.bad,
-            ..Answers::default()
+            ..Predictions::default()
         };
         if count == 0 {
-            return Some(Ok(answers));
+            return Some(Ok(predictions));
         }
         let data = TensorData::new(batch.images, [count, channels, height, width]);
         let images = Tensor::from_data(data, self.device);
         let logits = self.model.forward(images, Pass::default());
-        answers.classes = logits.dims()[1];
+        predictions.classes = logits.dims()[1];
         match to_host("probabilities", activation::softmax(logits, 1)) {
-            Ok(probabilities) => answers.probabilities = probabilities.values,
+            Ok(probabilities) => predictions.probabilities = probabilities.values,
             Err(error) => return Some(Err(error.into())),
         }
-        Some(Ok(answers))
+        Some(Ok(predictions))
     }
 }
 
-/// All answers of a classifier for a part of a source.
+/// All predictions of a classifier for a part of a source.
 ///
 /// # Errors
 /// [`ClassifyError`].
 pub fn classify(
     model: &Classifier,
-    part: &Part,
+    part: &ImageSubset,
     augment: &Augment,
     sizes: [usize; 2],
     device: &Device,
-) -> Result<Answers, ClassifyError> {
-    let mut all = Answers::default();
-    for answers in Classifying::start(model, part, augment, sizes, device) {
-        let answers = answers?;
-        all.classes = all.classes.max(answers.classes);
-        all.probabilities.extend(answers.probabilities);
-        all.items.extend(answers.items);
-        all.labels.extend(answers.labels);
-        all.bad.extend(answers.bad);
+) -> Result<Predictions, ClassifyError> {
+    let mut all = Predictions::default();
+    for predictions in PredictIter::start(model, part, augment, sizes, device) {
+        let predictions = predictions?;
+        all.classes = all.classes.max(predictions.classes);
+        all.probabilities.extend(predictions.probabilities);
+        all.items.extend(predictions.items);
+        all.labels.extend(predictions.labels);
+        all.bad.extend(predictions.bad);
     }
     Ok(all)
 }
 
-impl Answers {
+impl Predictions {
     /// The classes of each image, the most probable first; equal ones by number.
     pub fn ranked(&self) -> impl Iterator<Item = Vec<usize>> {
         self.probabilities
@@ -170,7 +170,7 @@ impl Answers {
             })
     }
 
-    /// Counts the answers against the labels, of classes with these names.
+    /// Counts the predictions against the labels, of classes with these names.
     ///
     /// # Errors
     /// [`ClassifyError::Empty`] when no image has a label.
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn answers_are_counted() {
-        let answers = Answers {
+        let predictions = Predictions {
             classes: 6,
             probabilities: vec![
                 0.5, 0.1, 0.1, 0.1, 0.1, 0.1, // 0, then by number: 5 is the sixth
@@ -220,14 +220,14 @@ mod tests {
             bad: Vec::new(),
         };
         let names: Vec<String> = (0..6).map(|i| i.to_string()).collect();
-        let found = answers.against(&names).unwrap();
+        let found = predictions.against(&names).unwrap();
         assert_eq!(found.accuracy.top1, 0.5);
         assert_eq!(found.accuracy.top5, 0.5);
         assert_eq!(found.confusion[5][0], 1);
         assert_eq!(found.per_class()[1], Some(1.0));
         assert_eq!(found.per_class()[5], Some(0.0));
         assert_eq!(found.per_class()[0], None);
-        let none = Answers::default();
+        let none = Predictions::default();
         assert!(matches!(none.against(&names), Err(ClassifyError::Empty)));
     }
 }

@@ -1,10 +1,10 @@
 //! Several ways of pre-training, with several seeds each, evaluated alike and put side by side.
 //!
 //! A comparison is a file: a base configuration, variants that change settings of it, seeds, and evaluations. Each
-//! (variant, seed) is a *cell* with a folder of its own ([`cell`]); what is finished in a cell is written down at once
+//! (variant, seed) is a *trial* with a folder of its own ([`trial`]); what is finished in a trial is written down at once
 //! and never done again. The table ([`table`]) pairs variants by seed.
 
-pub mod cell;
+pub mod trial;
 pub mod config;
 pub mod statistics;
 pub mod table;
@@ -16,14 +16,14 @@ use semaim_checkpoint::error::EncoderError;
 use semaim_config::ConfigErrors;
 use semaim_data::DataError;
 use semaim_train::error::TrainError;
-use semaim_train::watch::Observer;
+use semaim_train::callbacks::Observer;
 
 use crate::embed::EmbedError;
 use crate::finetune::FinetuneError;
 use crate::knn::KnnError;
-use crate::labelled::LabelledError;
+use crate::splits::SplitsError;
 use crate::probe::ProbeError;
-use cell::{Cell, Record};
+use trial::{Trial, Record};
 use config::CompareConfig;
 
 /// Why a comparison could not start or go on. Cells that are finished stay.
@@ -37,12 +37,12 @@ pub enum CompareError {
         /// What is wrong.
         source: ConfigErrors,
     },
-    /// A cell was made with other settings.
+    /// A trial was made with other settings.
     #[error(
         "{path} was made with other settings than this comparison's; give another --out, or remove it to make it anew"
     )]
     OtherSettings {
-        /// The cell's record.
+        /// The trial's record.
         path: PathBuf,
     },
     /// A file of the comparison.
@@ -60,7 +60,7 @@ pub enum CompareError {
     Data(#[from] DataError),
     /// Labelled images cannot be used.
     #[error(transparent)]
-    Labelled(#[from] LabelledError),
+    Labelled(#[from] SplitsError),
     /// Pre-training.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -83,14 +83,14 @@ pub enum CompareError {
 
 /// How a comparison ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Every cell is finished.
+pub enum RunOutcome {
+    /// Every trial is finished.
     Finished,
     /// It was asked to stop; the same comparison goes on.
     Stopped,
 }
 
-/// Runs every cell that is not finished in `out`, seed by seed, so that early tables have all variants.
+/// Runs every trial that is not finished in `out`, seed by seed, so that early tables have all variants.
 ///
 /// # Errors
 /// [`CompareError`]; the comparison goes on from there when it is run again.
@@ -99,31 +99,31 @@ pub fn compare(
     out: &Path,
     device: &Device,
     observer: &mut dyn Observer,
-) -> Result<Ending, CompareError> {
-    let cells: Vec<Cell> = cells(config, out)?;
-    for cell in cells {
-        if cell.run(config, device, observer)? == Ending::Stopped {
-            return Ok(Ending::Stopped);
+) -> Result<RunOutcome, CompareError> {
+    let trials: Vec<Trial> = trials(config, out)?;
+    for trial in trials {
+        if trial.run(config, device, observer)? == RunOutcome::Stopped {
+            return Ok(RunOutcome::Stopped);
         }
     }
-    Ok(Ending::Finished)
+    Ok(RunOutcome::Finished)
 }
 
-/// What there is of every cell, in the order of seeds, then variants.
+/// What there is of every trial, in the order of seeds, then variants.
 ///
 /// # Errors
 /// A record that cannot be read or belongs to another comparison.
 pub fn records(config: &CompareConfig, out: &Path) -> Result<Vec<Record>, CompareError> {
-    let read = |cell: Cell| cell.record();
-    cells(config, out)?.into_iter().map(read).collect()
+    let read = |trial: Trial| trial.record();
+    trials(config, out)?.into_iter().map(read).collect()
 }
 
-fn cells(config: &CompareConfig, out: &Path) -> Result<Vec<Cell>, CompareError> {
-    let mut cells = Vec::new();
+fn trials(config: &CompareConfig, out: &Path) -> Result<Vec<Trial>, CompareError> {
+    let mut trials = Vec::new();
     for &seed in &config.seeds {
         for variant in &config.variants {
-            cells.push(Cell::new(config, variant, seed, out)?);
+            trials.push(Trial::new(config, variant, seed, out)?);
         }
     }
-    Ok(cells)
+    Ok(trials)
 }

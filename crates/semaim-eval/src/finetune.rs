@@ -5,7 +5,7 @@
 
 pub mod config;
 mod task;
-mod watch;
+mod evaluator;
 
 use std::path::PathBuf;
 
@@ -17,18 +17,18 @@ use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
 use semaim_data::{Augment, AugmentError, RandAugment, RandomErasing};
 use semaim_train::error::TrainError;
-use semaim_train::groups::Grouping;
+use semaim_train::param_groups::ParamGroups;
 use semaim_train::optimiser::Optimiser;
 use semaim_train::run_dir::RunDir;
-use semaim_train::state::{Counts, TrainState};
-use semaim_train::trainer::{Ending, Images, train};
-use semaim_train::watch::{Observer, Watch};
+use semaim_train::state::{TrainCounters, TrainState};
+use semaim_train::trainer::{RunOutcome, Images, train};
+use semaim_train::callbacks::{Observer, Callbacks};
 
 use crate::classify::{Classification, ClassifyError};
-use crate::labelled::{LabelledError, LabelledSets};
+use crate::splits::{SplitsError, LabelledSplits};
 use config::FinetuneConfig;
-use task::Finetuning;
-use watch::Evaluating;
+use task::FinetuneTask;
+use evaluator::FinetuneEvaluator;
 
 /// The fine-tuned classifier as it is now, in the run directory.
 pub const LAST: &str = "classifier.safetensors";
@@ -45,7 +45,7 @@ pub enum FinetuneError {
     Encoder(#[from] EncoderError),
     /// The labelled images cannot be used.
     #[error(transparent)]
-    Labelled(#[from] LabelledError),
+    Labelled(#[from] SplitsError),
     /// The run.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -91,12 +91,12 @@ pub struct Results {
 #[derive(Clone, Debug)]
 pub struct Prepared {
     encoder: Encoder,
-    sets: LabelledSets,
+    sets: LabelledSplits,
 }
 
 impl Prepared {
-    /// The two sides: `bank` is trained on, `queries` are evaluated.
-    pub fn sets(&self) -> &LabelledSets {
+    /// The training and the test split.
+    pub fn sets(&self) -> &LabelledSplits {
         &self.sets
     }
 
@@ -128,11 +128,11 @@ pub fn prepare(config: &FinetuneConfig, device: &Device) -> Result<Prepared, Fin
         encoder.config.channels,
         config.seed,
     );
-    let sets = LabelledSets::for_training(&config.data, &options, config.seed)?;
+    let sets = LabelledSplits::for_training(&config.data, &options, config.seed)?;
     Ok(Prepared { encoder, sets })
 }
 
-/// Fine-tunes in a run directory, from its newest checkpoint if it has one.
+/// Fine-tunes in a run directory, from its latest checkpoint if it has one.
 ///
 /// # Errors
 /// [`FinetuneError`]; whatever was saved before stays.
@@ -142,12 +142,12 @@ pub fn finetune(
     run: &RunDir,
     device: &Device,
     observer: &mut dyn Observer,
-) -> Result<(Ending, Results), FinetuneError> {
+) -> Result<(RunOutcome, Results), FinetuneError> {
     let Prepared { encoder, sets } = prepared;
     let augment = augment(config, &encoder);
     augment.check()?;
-    let classes = sets.bank.source.classes().to_vec();
-    let grouping = Grouping::LayerDecay {
+    let classes = sets.train.source.classes().to_vec();
+    let param_groups = ParamGroups::LayerDecay {
         weight_decay: config.optimiser.weight_decay,
         decay: config.layer_decay,
         depth: encoder.config.depth,
@@ -159,38 +159,38 @@ pub fn finetune(
         config.seed,
         device,
     );
-    let fresh = TrainState {
+    let initial_state = TrainState {
         model,
         ema: None,
-        optimiser: Optimiser::AdamW(config.optimiser.adamw(grouping)),
-        counts: Counts::default(),
+        optimiser: Optimiser::AdamW(config.optimiser.adamw(param_groups)),
+        counts: TrainCounters::default(),
     };
-    let task = Finetuning {
+    let task = FinetuneTask {
         config,
         encoder: &encoder,
         classes: &classes,
         device,
     };
-    let mut evaluator = Evaluating {
+    let mut evaluator = FinetuneEvaluator {
         config,
         encoder: &encoder,
         classes: &classes,
-        part: &sets.queries,
+        part: &sets.test,
         augment: &augment,
         run,
         device,
     };
     let images = Images {
-        source: sets.bank.as_source(),
+        source: sets.train.as_source(),
         augment: augment.clone(),
     };
     let settings = config.run();
-    let watch = Watch {
+    let callbacks = Callbacks {
         observer,
         evaluator: &mut evaluator,
     };
-    let ending = train(&task, fresh, &settings, images, run, device, watch)?;
-    Ok((ending, read_results(run)?))
+    let outcome = train(&task, initial_state, &settings, images, run, device, callbacks)?;
+    Ok((outcome, read_results(run)?))
 }
 
 /// How images are shown while fine-tuning.

@@ -1,7 +1,7 @@
 //! What an encoder is worth.
 //!
 //! * [`embed`]: one vector per image.
-//! * [`labelled`]: which labelled images are searched and which are classified.
+//! * [`splits`]: which labelled images are for training and which for the test.
 //! * [`knn`]: exact weighted nearest neighbours on those vectors.
 //! * [`probe`]: a linear classifier on those vectors.
 //! * [`finetune`]: encoder and head trained as a whole; [`classify`] is what comes out at work.
@@ -17,11 +17,11 @@ pub mod compare;
 pub mod embed;
 pub mod finetune;
 pub mod knn;
-pub mod labelled;
 pub mod orders;
 pub mod pca;
 pub mod pointing;
 pub mod probe;
 pub mod show;
+pub mod splits;
 pub mod vectors;
 pub mod views;

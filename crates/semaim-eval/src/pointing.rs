@@ -20,7 +20,7 @@ pub struct Target {
 
 /// How often an encoder's similarity points at the object.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pointing {
+pub struct PointingResult {
     /// How similarity was measured.
     pub similarity: Similarity,
     /// Images.
@@ -31,7 +31,7 @@ pub struct Pointing {
     pub chance: f64,
 }
 
-impl Pointing {
+impl PointingResult {
     /// Standard error of `hits`.
     pub fn standard_error(&self) -> f64 {
         (self.hits * (1.0 - self.hits) / self.images.max(1) as f64).sqrt()
@@ -63,7 +63,7 @@ pub const SIMILARITIES: [Similarity; 3] =
 
 /// Counts over images, batch by batch.
 #[derive(Debug)]
-pub struct Pointer<'a> {
+pub struct PointingGame<'a> {
     encoder: &'a Vit,
     augment: &'a Augment,
     device: &'a Device,
@@ -73,7 +73,7 @@ pub struct Pointer<'a> {
     images: usize,
 }
 
-impl<'a> Pointer<'a> {
+impl<'a> PointingGame<'a> {
     /// Nothing counted yet. `augment` is how the encoder sees images.
     pub fn new(encoder: &'a Vit, augment: &'a Augment, device: &'a Device) -> Self {
         Self {
@@ -134,9 +134,9 @@ impl<'a> Pointer<'a> {
     }
 
     /// What has been counted, one entry for each of [`SIMILARITIES`].
-    pub fn counted(&self) -> [Pointing; 3] {
+    pub fn counted(&self) -> [PointingResult; 3] {
         let count = self.images.max(1) as f64;
-        let entry = |i: usize| Pointing {
+        let entry = |i: usize| PointingResult {
             similarity: SIMILARITIES[i],
             images: self.images,
             hits: self.hits[i] as f64 / count,
@@ -205,7 +205,7 @@ mod tests {
             .unwrap(),
         };
         let count = |target: Target| {
-            let mut pointer = Pointer::new(&encoder, &augment, &device);
+            let mut pointer = PointingGame::new(&encoder, &augment, &device);
             pointer.show(&[target]).unwrap();
             pointer.counted()
         };

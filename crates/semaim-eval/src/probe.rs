@@ -2,8 +2,8 @@
 //!
 //! Batch normalisation without affine parameters, then one linear layer, SGD with momentum and a cosine schedule, as
 //! published for masked autoencoders. A probe's result hangs on its learning rate and weight decay, so a whole grid of
-//! them is trained at the same time: the layers stand side by side in one matrix. Part of the training images is held
-//! back to choose among them; what is chosen meets the test images once.
+//! them is trained at the same time: the layers stand side by side in one matrix. A validation split of the training
+//! images chooses among them; what is chosen meets the test images once.
 
 mod grid;
 pub mod head;
@@ -28,9 +28,9 @@ pub struct ProbeOptions {
     pub base_lrs: Vec<f64>,
     /// Weight decays to choose from.
     pub weight_decays: Vec<f64>,
-    /// One in this many training images is held back to choose with.
-    pub held_back: u64,
-    /// Seed of the first weights, of the order of the images and of what is held back.
+    /// One in this many training images is in the validation split, to choose with.
+    pub validation_every: u64,
+    /// Seed of the first weights, of the order of the images and of the validation split.
     pub seed: u64,
 }
 
@@ -42,7 +42,7 @@ impl Default for ProbeOptions {
             batch_size: 4096,
             base_lrs: vec![0.01, 0.03, 0.1, 0.3, 1.0, 3.0],
             weight_decays: vec![0.0, 1e-5, 1e-4, 1e-3],
-            held_back: 10,
+            validation_every: 10,
             seed: 0,
         }
     }
@@ -55,14 +55,14 @@ pub struct Setting {
     pub base_lr: f64,
     /// Weight decay.
     pub weight_decay: f64,
-    /// Accuracy on what was held back.
-    pub held_back: Accuracy,
+    /// Accuracy on the validation split.
+    pub validation: Accuracy,
 }
 
 /// What came out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
-    /// The best setting by top-1 on what was held back; the first of equals.
+    /// The best setting by top-1 on the validation split; the first of equals.
     pub chosen: Setting,
     /// Its accuracy on the test images.
     pub test: Accuracy,
@@ -76,9 +76,9 @@ pub struct Probe {
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// Too few images.
-    #[error("a probe needs labelled images on both sides: {train} to train on, {test} to test")]
+    #[error("a probe needs labelled images in both splits: {train} to train on, {test} to test")]
     Empty {
-        /// Training images that are not held back.
+        /// Training images outside the validation split.
         train: usize,
         /// Test images.
         test: usize,
@@ -120,10 +120,10 @@ pub fn probe(
 ) -> Result<Probe, ProbeError> {
     check(options)?;
     let held = |i: &usize| {
-        Draw::new(options.seed, 0, *i as u64, Purpose::Split).below(options.held_back) == 0
+        Draw::new(options.seed, 0, *i as u64, Purpose::Split).below(options.validation_every) == 0
     };
-    let (held_back, kept): (Vec<usize>, Vec<usize>) = (0..train.labels.len()).partition(held);
-    if kept.is_empty() || held_back.is_empty() || test.labels.is_empty() {
+    let (validation, kept): (Vec<usize>, Vec<usize>) = (0..train.labels.len()).partition(held);
+    if kept.is_empty() || validation.is_empty() || test.labels.is_empty() {
         return Err(ProbeError::Empty {
             train: kept.len(),
             test: test.labels.len(),
@@ -148,19 +148,19 @@ pub fn probe(
     }
     let settings = settings(options);
     let set = |set: Labelled<'_>, of: &[usize]| Set::of(set, of, width, &classes);
-    let (kept, held_back) = (set(train, &kept), set(train, &held_back));
+    let (kept, validation) = (set(train, &kept), set(train, &validation));
     let everything: Vec<usize> = (0..test.labels.len()).collect();
     let test = set(test, &everything);
     let mut grid = Grid::new(width, classes.len(), &settings, options.seed, device);
     grid.train(&kept, options, device);
     let all: Vec<Setting> = grid
-        .accuracies(&held_back, device)?
+        .accuracies(&validation, device)?
         .into_iter()
         .zip(&settings)
-        .map(|(held_back, &(base_lr, weight_decay))| Setting {
+        .map(|(validation, &(base_lr, weight_decay))| Setting {
             base_lr,
             weight_decay,
-            held_back,
+            validation,
         })
         .collect();
     let best = best_of(&all);
@@ -179,9 +179,9 @@ fn settings(options: &ProbeOptions) -> Vec<(f64, f64)> {
     options.base_lrs.iter().flat_map(with_decays).collect()
 }
 
-/// The first of the best by top-1 on what was held back.
+/// The first of the best by top-1 on the validation split.
 fn best_of(grid: &[Setting]) -> usize {
-    let top1 = |i: usize| grid[i].held_back.top1;
+    let top1 = |i: usize| grid[i].validation.top1;
     (0..grid.len())
         .rev()
         .max_by(|&a, &b| top1(a).total_cmp(&top1(b)))
@@ -197,8 +197,8 @@ fn check(options: &ProbeOptions) -> Result<(), ProbeError> {
         "learning rates must be above 0"
     } else if options.weight_decays.is_empty() || !not_negative(&options.weight_decays) {
         "weight decays must not be negative"
-    } else if options.held_back < 2 {
-        "one training image in two or more must be held back to choose with"
+    } else if options.validation_every < 2 {
+        "the validation split must be one training image in two or fewer"
     } else {
         return Ok(());
     };
@@ -257,9 +257,9 @@ mod tests {
         let best = result
             .grid
             .iter()
-            .map(|s| s.held_back.top1)
+            .map(|s| s.validation.top1)
             .fold(0.0, f64::max);
-        assert_eq!(result.chosen.held_back.top1, best);
+        assert_eq!(result.chosen.validation.top1, best);
     }
 
     #[test]

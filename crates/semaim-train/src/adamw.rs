@@ -8,7 +8,7 @@ use semaim::parameters::{NamedMapper, WeightError, Weights, from_host, map_in_pl
 use semaim_kernels::{AdamWStep, Moments, adamw};
 
 use crate::gradients::Gradients;
-use crate::groups::Grouping;
+use crate::param_groups::ParamGroups;
 
 /// The optimiser and its state.
 #[derive(Clone, Debug)]
@@ -18,18 +18,18 @@ pub struct AdamW {
     /// Added to the root of the second moment.
     pub epsilon: f64,
     /// Which weights decay and how fast each learns.
-    pub grouping: Grouping,
+    pub param_groups: ParamGroups,
     steps: u64,
     moments: BTreeMap<String, Moments>,
 }
 
 impl AdamW {
     /// An optimiser that has taken no step yet.
-    pub fn new(betas: [f64; 2], epsilon: f64, grouping: Grouping) -> Self {
+    pub fn new(betas: [f64; 2], epsilon: f64, param_groups: ParamGroups) -> Self {
         Self {
             betas,
             epsilon,
-            grouping,
+            param_groups,
             steps: 0,
             moments: BTreeMap::new(),
         }
@@ -118,11 +118,11 @@ impl NamedMapper for Update<'_> {
         let AdamW {
             betas,
             epsilon,
-            ref grouping,
+            ref param_groups,
             steps,
             ref mut moments,
         } = *self.optimiser;
-        let group = grouping.of(name, D);
+        let group = param_groups.of(name, D);
         let step = AdamWStep {
             lr: self.lr * group.lr_scale,
             weight_decay: group.weight_decay,

@@ -18,11 +18,11 @@ use semaim_data::{Augment, OpenOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::adamw::AdamW;
-use crate::groups::Grouping;
+use crate::param_groups::ParamGroups;
 
 pub use data::DataConfig;
 pub use run::{
-    CheckpointConfig, LogConfig, OnNan, OptimiserConfig, RunSettings, TrainConfig, VOLATILE_KEYS,
+    CheckpointConfig, LogConfig, OnNan, OptimiserConfig, RunSettings, TrainConfig, RESUMABLE_KEYS,
 };
 
 /// One pre-training experiment.
@@ -341,6 +341,6 @@ impl PretrainConfig {
     /// A fresh optimiser.
     pub fn adamw(&self) -> AdamW {
         let weight_decay = self.optimiser.weight_decay;
-        self.optimiser.adamw(Grouping::Pretrain { weight_decay })
+        self.optimiser.adamw(ParamGroups::Pretrain { weight_decay })
     }
 }

@@ -4,17 +4,18 @@
 //! * [`trainer`]: the loop, one for all that is trained. One step is: draw a batch, cost, go back, clip, update.
 //! * [`task`]: what a trainer is given: a model and what a batch costs it.
 //! * [`pretrain`]: pre-training as such tasks, by SemAIM and by masking.
-//! * [`gradients`], [`groups`], [`optimiser`], [`adamw`], [`sgd`], [`schedule`], [`ema`]: the parts of an update.
+//! * [`gradients`], [`param_groups`], [`optimiser`], [`adamw`], [`sgd`], [`schedule`], [`ema`]: the parts of an update.
 //! * [`run_dir`], [`state`], [`log`]: what is on the disk, and going on from it bit for bit.
 //! * [`memory`]: what a run needs, told beforehand.
-//! * [`watch`]: how a program looks on, evaluates and stops a run.
+//! * [`callbacks`]: how a program follows, evaluates and stops a run.
 
 pub mod adamw;
+pub mod callbacks;
 pub mod config;
 pub mod ema;
 pub mod error;
 pub mod gradients;
-pub mod groups;
+pub mod param_groups;
 pub mod log;
 pub mod measure;
 pub mod memory;
@@ -28,4 +29,3 @@ pub mod state;
 pub mod task;
 mod teacher_cache;
 pub mod trainer;
-pub mod watch;

@@ -18,7 +18,7 @@ use semaim_kernels::bound::{Attention, Products};
 use crate::adamw::AdamW;
 use crate::error::TrainError;
 use crate::gradients::{Gradients, clip_factor};
-use crate::groups::Grouping;
+use crate::param_groups::ParamGroups;
 
 /// Where the time of a pre-training step goes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,11 +67,11 @@ impl StepBench {
         device: &Device,
     ) -> Result<Self, TrainError> {
         let target = Target::Pixels(PixelTarget::default());
-        let grouping = Grouping::Pretrain { weight_decay: 0.05 };
+        let param_groups = ParamGroups::Pretrain { weight_decay: 0.05 };
         Ok(Self {
             model: config.init(&target, 0, device)?,
             orderer: Orderer::new(Order::Semantic, config.vit.grid(), device),
-            optimiser: AdamW::new([0.9, 0.95], 1e-8, grouping),
+            optimiser: AdamW::new([0.9, 0.95], 1e-8, param_groups),
             images: images(&config.vit, batch, device),
             config: config.clone(),
             target,

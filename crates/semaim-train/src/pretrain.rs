@@ -21,13 +21,13 @@ use crate::config::{Method, OrderSource, PretrainConfig, TargetKind};
 use crate::error::TrainError;
 use crate::optimiser::Optimiser;
 use crate::run_dir::RunDir;
-use crate::state::{Counts, TrainState};
-use crate::task::{Part, Task, images};
+use crate::state::{TrainCounters, TrainState};
+use crate::task::{MicroBatch, Task, images};
 use crate::teacher_cache::{AnswerSize, TeacherCache};
-use crate::trainer::{Ending, Images, train};
-use crate::watch::{Evaluator, Observer, Watch};
+use crate::trainer::{RunOutcome, Images, train};
+use crate::callbacks::{Evaluator, Observer, Callbacks};
 
-/// Pre-trains in a run directory, from its newest checkpoint if it has one.
+/// Pre-trains in a run directory, from its latest checkpoint if it has one.
 ///
 /// # Errors
 /// [`TrainError`]; whatever was saved before stays.
@@ -38,7 +38,7 @@ pub fn pretrain<E>(
     device: &Device,
     observer: &mut dyn Observer,
     evaluator: &mut E,
-) -> Result<Ending, TrainError>
+) -> Result<RunOutcome, TrainError>
 where
     E: Evaluator<Semaim> + Evaluator<Mae>,
 {
@@ -52,7 +52,7 @@ where
     match config.method {
         Method::Semaim => {
             let model = config.semaim().init(&target, config.seed, device)?;
-            let task = ByOrder {
+            let task = SemaimTask {
                 config,
                 orderer: Orderer::new(config.order.kind, config.model.grid(), device),
                 target,
@@ -63,28 +63,28 @@ where
                 teacher: teacher.map(|teacher| prepared(config, teacher, device)),
                 device,
             };
-            let fresh = fresh(config, model);
-            let watch = Watch {
+            let initial_state = initial_state(config, model);
+            let callbacks = Callbacks {
                 observer,
                 evaluator,
             };
-            train(&task, fresh, &settings, images, run, device, watch)
+            train(&task, initial_state, &settings, images, run, device, callbacks)
         }
         Method::Mae => {
             let model = config
                 .mae
                 .init(&config.model, &target, config.seed, device)?;
-            let task = ByMask {
+            let task = MaeTask {
                 config,
                 target,
                 device,
             };
-            let fresh = fresh(config, model);
-            let watch = Watch {
+            let initial_state = initial_state(config, model);
+            let callbacks = Callbacks {
                 observer,
                 evaluator,
             };
-            train(&task, fresh, &settings, images, run, device, watch)
+            train(&task, initial_state, &settings, images, run, device, callbacks)
         }
     }
 }
@@ -163,12 +163,12 @@ fn prepared(config: &PretrainConfig, teacher: Encoder, device: &Device) -> Teach
 }
 
 /// The state that a run begins with.
-fn fresh<M: Module>(config: &PretrainConfig, model: M) -> TrainState<M> {
+fn initial_state<M: Module>(config: &PretrainConfig, model: M) -> TrainState<M> {
     TrainState {
         ema: config.train.ema.then(|| model.clone()),
         model,
         optimiser: Optimiser::AdamW(config.adamw()),
-        counts: Counts::default(),
+        counts: TrainCounters::default(),
     }
 }
 
@@ -185,7 +185,7 @@ fn image_shape(config: &PretrainConfig) -> [usize; 3] {
 }
 
 /// SemAIM: every patch from those before it.
-struct ByOrder<'a> {
+struct SemaimTask<'a> {
     config: &'a PretrainConfig,
     target: Target,
     orderer: Orderer,
@@ -203,7 +203,7 @@ struct Seen {
     tokens: Option<Tensor<3>>,
 }
 
-impl ByOrder<'_> {
+impl SemaimTask<'_> {
     /// Whose tokens are predicted, where tokens are.
     fn target_source(&self) -> Option<OrderSource> {
         match self.config.target.kind {
@@ -215,7 +215,7 @@ impl ByOrder<'_> {
     }
 
     /// One encoding of each network that order or target need; where they need the same, it serves both.
-    fn look(&self, images: &Tensor<4>, part: &Part<'_, Semaim>) -> Result<Seen, TrainError> {
+    fn look(&self, images: &Tensor<4>, micro_batch: &MicroBatch<'_, Semaim>) -> Result<Seen, TrainError> {
         let order = self.config.order;
         let order_source = order.kind.needs_similarity().then_some(order.source);
         let target_source = self.target_source();
@@ -225,7 +225,7 @@ impl ByOrder<'_> {
             if !orders && !targets {
                 continue;
             }
-            let (similarity, tokens) = self.encode(source, images, part, [orders, targets])?;
+            let (similarity, tokens) = self.encode(source, images, micro_batch, [orders, targets])?;
             if orders {
                 seen.similarity = similarity;
             }
@@ -241,23 +241,23 @@ impl ByOrder<'_> {
         &self,
         source: OrderSource,
         images: &Tensor<4>,
-        part: &Part<'_, Semaim>,
+        micro_batch: &MicroBatch<'_, Semaim>,
         [orders, targets]: [bool; 2],
     ) -> Result<(Option<Tensor<2>>, Option<Tensor<3>>), TrainError> {
-        let model = match (source, &part.state.ema, &self.teacher) {
+        let model = match (source, &micro_batch.state.ema, &self.teacher) {
             (OrderSource::Teacher, _, Some(teacher)) => {
                 let taught = match &self.cache {
                     None => teacher.look(images.clone()),
                     Some(cache) => {
                         let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-                        let views = &part.batch.images;
+                        let views = &micro_batch.batch.images;
                         cache.look(teacher, views, images.dims(), self.device)?
                     }
                 };
                 return Ok((Some(taught.similarity), Some(taught.tokens)));
             }
             (OrderSource::Ema, Some(ema), _) => ema,
-            _ => &part.state.model,
+            _ => &micro_batch.state.model,
         };
         let similarity = self.config.order.similarity;
         if !targets {
@@ -274,13 +274,13 @@ impl ByOrder<'_> {
     }
 }
 
-impl Task for ByOrder<'_> {
+impl Task for SemaimTask<'_> {
     type Model = Semaim;
 
-    fn loss(&self, part: Part<'_, Semaim>) -> Result<Tensor<1>, TrainError> {
-        let images = images(part.batch, image_shape(self.config), self.device);
-        let seen = self.look(&images, &part)?;
-        let (epoch, items) = (part.batch.epoch, &part.batch.items);
+    fn loss(&self, micro_batch: MicroBatch<'_, Semaim>) -> Result<Tensor<1>, TrainError> {
+        let images = images(micro_batch.batch, image_shape(self.config), self.device);
+        let seen = self.look(&images, &micro_batch)?;
+        let (epoch, items) = (micro_batch.batch.epoch, &micro_batch.batch.items);
         let grid = self.config.model.grid();
         let noise = OrderNoise::draw(self.config.seed, epoch, items, grid, self.device);
         let rank_keys = self.orderer.rank_keys(seen.similarity, &noise);
@@ -289,13 +289,13 @@ impl Task for ByOrder<'_> {
             .tokens
             .or_else(|| self.target.of_images(images.clone(), patch_size))
             .ok_or_else(|| TrainError::Internal("there is nothing to predict".into()))?;
-        let drop_path = drop_path(self.config, part.batch);
+        let drop_path = drop_path(self.config, micro_batch.batch);
         let pass = Pass {
             drop_path: drop_path.as_ref(),
             recompute: self.config.train.recompute,
         };
         let (images, truth) = (Tensor::from_inner(images), Tensor::from_inner(truth));
-        let output = part
+        let output = micro_batch
             .model
             .forward(images, rank_keys, truth, &self.target, pass)?;
         Ok(output.loss)
@@ -307,17 +307,17 @@ impl Task for ByOrder<'_> {
 }
 
 /// The masked autoencoder: removed patches from the kept ones.
-struct ByMask<'a> {
+struct MaeTask<'a> {
     config: &'a PretrainConfig,
     target: Target,
     device: &'a Device,
 }
 
-impl Task for ByMask<'_> {
+impl Task for MaeTask<'_> {
     type Model = Mae;
 
-    fn loss(&self, part: Part<'_, Mae>) -> Result<Tensor<1>, TrainError> {
-        let (config, batch) = (self.config, part.batch);
+    fn loss(&self, micro_batch: MicroBatch<'_, Mae>) -> Result<Tensor<1>, TrainError> {
+        let (config, batch) = (self.config, micro_batch.batch);
         let grid = config.model.grid();
         let noise = OrderNoise::draw(config.seed, batch.epoch, &batch.items, grid, self.device);
         let drop_path = drop_path(config, batch);
@@ -331,7 +331,7 @@ impl Task for ByMask<'_> {
             .of_images(images.clone(), config.model.patch_size)
             .ok_or_else(|| TrainError::Internal("there is nothing to predict".into()))?;
         let (images, truth) = (Tensor::from_inner(images), Tensor::from_inner(truth));
-        let output = part
+        let output = micro_batch
             .model
             .forward(images, noise.patches, truth, &self.target, pass)?;
         Ok(output.loss)

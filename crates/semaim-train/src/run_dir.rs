@@ -18,7 +18,7 @@ use semaim_checkpoint::atomic;
 use semaim_config::{Layers, Validate, to_toml};
 use serde::Serialize;
 
-use crate::config::VOLATILE_KEYS;
+use crate::config::RESUMABLE_KEYS;
 use crate::error::TrainError;
 use crate::state::TrainState;
 
@@ -115,7 +115,7 @@ impl RunDir {
         self.path.join("checkpoints")
     }
 
-    /// Writes the state as the newest checkpoint and removes those that need not be kept: all but the newest two
+    /// Writes the state as the latest checkpoint and removes those that need not be kept: all but the newest two
     /// and those of which `keep` says that they stay.
     ///
     /// # Errors
@@ -143,19 +143,19 @@ impl RunDir {
         Ok(path)
     }
 
-    /// The newest state that can be read, or `None` where there is no checkpoint yet. Damaged newer ones are
+    /// The latest state that can be read, or `None` where there is no checkpoint yet. Damaged newer ones are
     /// warned of and set aside under another name.
     ///
     /// # Errors
     /// When there are checkpoints and none can be read.
-    pub fn newest<M: Module>(
+    pub fn latest_checkpoint<M: Module>(
         &self,
-        fresh: &TrainState<M>,
+        initial_state: &TrainState<M>,
         device: &Device,
     ) -> Result<Option<TrainState<M>>, TrainError> {
         let mut reasons = Vec::new();
         for (_, path) in self.steps()?.iter().rev() {
-            match fresh.clone().load(path, device) {
+            match initial_state.clone().load(path, device) {
                 Ok(state) => {
                     return Ok(Some(state));
                 }
@@ -226,7 +226,7 @@ fn differences(before: &str, now: &str) -> Vec<String> {
     keys.dedup();
     keys.into_iter()
         .filter(|key| {
-            !VOLATILE_KEYS
+            !RESUMABLE_KEYS
                 .iter()
                 .any(|v| *key == v || key.starts_with(&format!("{v}.")))
         })

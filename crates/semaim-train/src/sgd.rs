@@ -8,27 +8,27 @@ use burn::tensor::{Device, Tensor};
 use semaim::parameters::{NamedMapper, WeightError, Weights, from_host, map_in_place, to_host};
 
 use crate::gradients::Gradients;
-use crate::groups::Grouping;
+use crate::param_groups::ParamGroups;
 
 /// The optimiser and its state.
 #[derive(Clone, Debug)]
 pub struct Sgd {
-    /// Share of the last step's direction that is kept.
+    /// Share of the last step's update that is kept.
     pub momentum: f64,
     /// How fast each weight learns and how it decays.
-    pub grouping: Grouping,
+    pub param_groups: ParamGroups,
     steps: u64,
-    directions: BTreeMap<String, Tensor<1>>,
+    momentum_buffers: BTreeMap<String, Tensor<1>>,
 }
 
 impl Sgd {
     /// An optimiser that has taken no step yet.
-    pub fn new(momentum: f64, grouping: Grouping) -> Self {
+    pub fn new(momentum: f64, param_groups: ParamGroups) -> Self {
         Self {
             momentum,
-            grouping,
+            param_groups,
             steps: 0,
-            directions: BTreeMap::new(),
+            momentum_buffers: BTreeMap::new(),
         }
     }
 
@@ -49,7 +49,7 @@ impl Sgd {
         map_in_place(model, &mut update);
     }
 
-    /// The last direction of every weight, by its name.
+    /// The last update of every weight, by its name.
     ///
     /// # Errors
     /// [`WeightError::Device`] when the backend fails.
@@ -57,14 +57,14 @@ impl Sgd {
         let host = |(name, tensor): (&String, &Tensor<1>)| {
             Ok((name.clone(), to_host(name, tensor.clone())?))
         };
-        self.directions.iter().map(host).collect()
+        self.momentum_buffers.iter().map(host).collect()
     }
 
     /// Takes up a state that [`Sgd::state`] gave after `steps` steps.
     pub fn restore(&mut self, steps: u64, state: &Weights, device: &Device) {
         self.steps = steps;
         let on_device = |(name, weight)| (String::clone(name), from_host(weight, device));
-        self.directions = state.iter().map(on_device).collect();
+        self.momentum_buffers = state.iter().map(on_device).collect();
     }
 }
 
@@ -80,24 +80,24 @@ impl NamedMapper for Update<'_> {
         let Some(gradient) = self.gradients.remove(name) else {
             return param;
         };
-        let group = self.optimiser.grouping.of(name, D);
+        let group = self.optimiser.param_groups.of(name, D);
         let lr = self.lr * group.lr_scale;
         param.map(|weight| {
             let trained = weight.is_require_grad();
             let weight = weight.detach();
             let shape = weight.dims();
-            let mut direction = gradient * self.factor;
+            let mut update = gradient * self.factor;
             if group.weight_decay > 0.0 {
                 let values = shape.iter().product::<usize>();
-                direction = direction + weight.clone().reshape([values]) * group.weight_decay;
+                update = update + weight.clone().reshape([values]) * group.weight_decay;
             }
-            if let Some(last) = self.optimiser.directions.remove(name) {
-                direction = last * self.optimiser.momentum + direction;
+            if let Some(last) = self.optimiser.momentum_buffers.remove(name) {
+                update = last * self.optimiser.momentum + update;
             }
             self.optimiser
-                .directions
-                .insert(name.to_string(), direction.clone());
-            (weight - direction.reshape(shape) * lr).set_require_grad(trained)
+                .momentum_buffers
+                .insert(name.to_string(), update.clone());
+            (weight - update.reshape(shape) * lr).set_require_grad(trained)
         })
     }
 }
@@ -120,12 +120,12 @@ mod tests {
         let mut model = One {
             weight: Param::from_tensor(Tensor::from_floats([2.0], &device)),
         };
-        let grouping = Grouping::Even { weight_decay: 0.5 };
-        let mut sgd = Sgd::new(0.9, grouping.clone());
+        let param_groups = ParamGroups::Uniform { weight_decay: 0.5 };
+        let mut sgd = Sgd::new(0.9, param_groups.clone());
         for expected in [1.3, 0.215] {
             // A resumed optimiser goes on as the one it was saved from.
             let (steps, state) = (sgd.steps(), sgd.state().unwrap());
-            sgd = Sgd::new(0.9, grouping.clone());
+            sgd = Sgd::new(0.9, param_groups.clone());
             sgd.restore(steps, &state, &device);
             let tracked = model.clone().train();
             let loss = (tracked.weight.val().powi_scalar(2) * 1.5).sum();

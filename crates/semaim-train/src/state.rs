@@ -23,12 +23,12 @@ pub struct TrainState<M> {
     /// The optimiser.
     pub optimiser: Optimiser,
     /// Counts.
-    pub counts: Counts,
+    pub counts: TrainCounters,
 }
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct TrainCounters {
     /// Steps of the schedule done, skipped ones included.
     pub step: u64,
     /// Steps left out because a number was not finite.
@@ -130,7 +130,7 @@ impl<M: Module> TrainState<M> {
             model: with_weights(model, &part(MODEL))?,
             ema: ema.map(|ema| with_weights(ema, &part(EMA))).transpose()?,
             optimiser,
-            counts: Counts {
+            counts: TrainCounters {
                 step: number("step")?,
                 skipped: number("skipped")?,
                 bad_images: number("bad_images")?,

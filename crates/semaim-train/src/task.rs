@@ -14,11 +14,11 @@ pub trait Task {
     /// What is trained.
     type Model: Module;
 
-    /// The mean cost of the images of a part, `[1]`.
+    /// The mean cost of the images of a micro-batch, `[1]`.
     ///
     /// # Errors
     /// A device that fails, or images that cannot be used.
-    fn loss(&self, part: Part<'_, Self::Model>) -> Result<Tensor<1>, TrainError>;
+    fn loss(&self, micro_batch: MicroBatch<'_, Self::Model>) -> Result<Tensor<1>, TrainError>;
 
     /// Writes what others read of the model; called after every checkpoint.
     ///
@@ -29,7 +29,7 @@ pub trait Task {
 
 /// Images that are computed together: a step's batch, or a part of it.
 #[derive(Debug)]
-pub struct Part<'a, M> {
+pub struct MicroBatch<'a, M> {
     /// The model, its gradients recorded.
     pub model: &'a M,
     /// The run's state; its models record no gradients.

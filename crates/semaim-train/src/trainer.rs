@@ -18,12 +18,12 @@ use crate::log::RunLog;
 use crate::run_dir::RunDir;
 use crate::schedule::{LearningRate, ema_decay};
 use crate::state::TrainState;
-use crate::task::{Part, Task};
-use crate::watch::{Progress, StepReport, Watch};
+use crate::task::{MicroBatch, Task};
+use crate::callbacks::{Progress, StepReport, Callbacks};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum RunOutcome {
     /// The schedule is done.
     Finished,
     /// It was asked to stop, and saved.
@@ -52,20 +52,20 @@ pub struct Images {
     pub augment: Augment,
 }
 
-/// Trains in a run directory, from its newest checkpoint if it has one, otherwise from `fresh`.
+/// Trains in a run directory, from its latest checkpoint if it has one, otherwise from `initial_state`.
 ///
 /// # Errors
 /// [`TrainError`]; whatever was saved before stays.
 pub fn train<T: Task>(
     task: &T,
-    fresh: TrainState<T::Model>,
+    initial_state: TrainState<T::Model>,
     settings: &RunSettings,
     images: Images,
     run: &RunDir,
     device: &Device,
-    watch: Watch<'_, T::Model>,
-) -> Result<Ending, TrainError> {
-    Trainer::new(task, fresh, settings, images, run, device)?.run(watch)
+    callbacks: Callbacks<'_, T::Model>,
+) -> Result<RunOutcome, TrainError> {
+    Trainer::new(task, initial_state, settings, images, run, device)?.run(callbacks)
 }
 
 struct Trainer<'a, T: Task> {
@@ -92,7 +92,7 @@ struct Window {
 impl<'a, T: Task> Trainer<'a, T> {
     fn new(
         task: &'a T,
-        mut fresh: TrainState<T::Model>,
+        mut initial_state: TrainState<T::Model>,
         settings: &'a RunSettings,
         images: Images,
         run: &'a RunDir,
@@ -100,10 +100,10 @@ impl<'a, T: Task> Trainer<'a, T> {
     ) -> Result<Self, TrainError> {
         let steps_per_epoch = steps_per_epoch(settings.train.batch_size, images.source.len())?;
         let data_len = images.source.len() as u64;
-        fresh.counts.data_len = data_len;
-        let saved = run.newest(&fresh, device)?;
+        initial_state.counts.data_len = data_len;
+        let saved = run.latest_checkpoint(&initial_state, device)?;
         let resumed = saved.is_some();
-        let state = saved.unwrap_or(fresh);
+        let state = saved.unwrap_or(initial_state);
         if state.counts.data_len != data_len {
             return Err(TrainError::DataChanged {
                 then: state.counts.data_len,
@@ -137,11 +137,11 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     fn loader(&self) -> TrainingLoader {
-        let accumulate = self.settings.train.accumulate as u64;
+        let grad_accum_steps = self.settings.train.grad_accum_steps as u64;
         let step = self.state.counts.step;
         let options = LoaderOptions {
             batch_size: self.settings.train.micro_batch(),
-            batches_per_epoch: self.steps_per_epoch * accumulate,
+            batches_per_epoch: self.steps_per_epoch * grad_accum_steps,
             epochs: self.settings.train.epochs,
             workers: self.settings.data.workers,
             queue: self.settings.data.queue,
@@ -149,21 +149,21 @@ impl<'a, T: Task> Trainer<'a, T> {
         };
         let from = Position {
             epoch: step / self.steps_per_epoch,
-            batch: step % self.steps_per_epoch * accumulate,
+            batch: step % self.steps_per_epoch * grad_accum_steps,
         };
         let Images { source, augment } = self.images.clone();
         TrainingLoader::start(source, augment, options, from)
     }
 
-    fn run(mut self, watch: Watch<'_, T::Model>) -> Result<Ending, TrainError> {
-        let Watch {
+    fn run(mut self, callbacks: Callbacks<'_, T::Model>) -> Result<RunOutcome, TrainError> {
+        let Callbacks {
             observer,
             evaluator,
-        } = watch;
+        } = callbacks;
         if self.progress().step >= self.progress().total_steps {
             // A kill between the last checkpoint and the export leaves that to be done.
             self.task.export(self.run, &self.state)?;
-            return Ok(Ending::AlreadyFinished);
+            return Ok(RunOutcome::AlreadyFinished);
         }
         observer.started(self.progress());
         if !self.resumed {
@@ -195,15 +195,15 @@ impl<'a, T: Task> Trainer<'a, T> {
                 last_save = Instant::now();
             }
             if stop && !finished {
-                return Ok(Ending::Stopped);
+                return Ok(RunOutcome::Stopped);
             }
         }
-        Ok(Ending::Finished)
+        Ok(RunOutcome::Finished)
     }
 
     /// The parts of the next step's batch.
     fn batches(&self, loader: &mut TrainingLoader) -> Result<Vec<Batch>, TrainError> {
-        let count = self.settings.train.accumulate;
+        let count = self.settings.train.grad_accum_steps;
         let batches: Result<Vec<Batch>, LoaderError> = loader.by_ref().take(count).collect();
         let batches = batches?;
         if batches.len() < count {
@@ -269,7 +269,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     /// Loss and gradients of a part of the step's batch, weighted by its share of the step's images.
     fn loss_and_gradients(&self, batch: &Batch) -> Result<(f64, Gradients), TrainError> {
         let model = self.state.model.clone().train();
-        let loss = self.task.loss(Part {
+        let loss = self.task.loss(MicroBatch {
             model: &model,
             state: &self.state,
             batch,

@@ -99,7 +99,7 @@ fn every_order_similarity_head_and_decoder_trains() {
         &["order.kind=stochastic-center", "model.channels=1"],
         &["order.source=ema", "train.ema=true", "model.channels=5"],
         &[
-            "train.accumulate=4",
+            "train.grad_accum_steps=4",
             "decoder.query_depth=2",
             "train.recompute=block",
         ],

@@ -202,7 +202,7 @@ impl Validate for CompareConfig {
         problems.in_range("probe_epochs", self.probe_epochs, 1..);
         problems.in_range("probe_batch_size", self.probe_batch_size, 1..);
         problems.within("pretrain", |problems| self.pretrain.check(problems));
-        // The encoder is the cell's.
+        // The encoder is the trial's.
         let finetune = self.finetune("encoder".as_ref(), 0);
         problems.within("finetune", |problems| finetune.check(problems));
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::cell::Record;
+use super::trial::Record;
 use super::config::{CompareConfig, Evaluation};
 use super::statistics::Summary;
 
@@ -114,7 +114,7 @@ fn interval(summary: &Summary) -> String {
     format!("{mean:+.1} ({:+.1} to {:+.1})", mean - half, mean + half)
 }
 
-/// The same for programs, with the numbers of every cell.
+/// The same for programs, with the numbers of every trial.
 pub fn as_json(config: &CompareConfig, records: &[Record]) -> Value {
     let summary = |summary: &Summary| {
         let half = summary.half_width();
@@ -141,7 +141,7 @@ pub fn as_json(config: &CompareConfig, records: &[Record]) -> Value {
         }
         row
     });
-    let cells = records.iter().map(|record| {
+    let trials = records.iter().map(|record| {
         json!({
             "variant": record.variant,
             "seed": record.seed,
@@ -155,7 +155,7 @@ pub fn as_json(config: &CompareConfig, records: &[Record]) -> Value {
         "data": config.data,
         "baseline": config.baseline,
         "variants": variants.collect::<Vec<_>>(),
-        "cells": cells.collect::<Vec<_>>(),
+        "cells": trials.collect::<Vec<_>>(),
     })
 }
 

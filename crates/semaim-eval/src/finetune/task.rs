@@ -10,19 +10,19 @@ use semaim_data::{Batch, Mix};
 use semaim_train::error::TrainError;
 use semaim_train::run_dir::RunDir;
 use semaim_train::state::TrainState;
-use semaim_train::task::{Part, Task};
+use semaim_train::task::{MicroBatch, Task};
 
 use super::LAST;
 use super::config::FinetuneConfig;
 
-pub(super) struct Finetuning<'a> {
+pub(super) struct FinetuneTask<'a> {
     pub(super) config: &'a FinetuneConfig,
     pub(super) encoder: &'a Encoder,
     pub(super) classes: &'a [String],
     pub(super) device: &'a Device,
 }
 
-impl Finetuning<'_> {
+impl FinetuneTask<'_> {
     /// Mixed images `[batch, channels, height, width]` and their targets `[batch, classes]`.
     fn mixed(&self, batch: &Batch) -> Result<(Tensor<4>, Tensor<2>), TrainError> {
         let policy = &self.config.augment;
@@ -50,11 +50,11 @@ impl Finetuning<'_> {
     }
 }
 
-impl Task for Finetuning<'_> {
+impl Task for FinetuneTask<'_> {
     type Model = Classifier;
 
-    fn loss(&self, part: Part<'_, Classifier>) -> Result<Tensor<1>, TrainError> {
-        let (config, batch) = (self.config, part.batch);
+    fn loss(&self, micro_batch: MicroBatch<'_, Classifier>) -> Result<Tensor<1>, TrainError> {
+        let (config, batch) = (self.config, micro_batch.batch);
         let (images, targets) = self.mixed(batch)?;
         let (rate, depth) = (config.train.drop_path, self.encoder.config.depth);
         let drop_path = DropPath::draw(rate, depth, config.seed, batch.epoch, &batch.items);
@@ -62,7 +62,7 @@ impl Task for Finetuning<'_> {
             drop_path: drop_path.as_ref(),
             recompute: config.train.recompute,
         };
-        let logits = part.model.forward(Tensor::from_inner(images), pass);
+        let logits = micro_batch.model.forward(Tensor::from_inner(images), pass);
         let likelihood = activation::log_softmax(logits, 1);
         Ok((likelihood * Tensor::from_inner(targets))
             .sum_dim(1)

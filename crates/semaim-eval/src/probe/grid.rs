@@ -5,7 +5,7 @@ use semaim::parameters::{WeightError, to_host};
 use semaim_random::{Draw, Purpose};
 
 use super::ProbeOptions;
-use super::online::ahead;
+use super::online::rank_of_label;
 use crate::knn::{Accuracy, Labelled};
 
 /// Share of the running statistics that each batch replaces, as in PyTorch.
@@ -53,8 +53,8 @@ pub(super) struct Grid {
     weight: Tensor<2>,
     /// `[1, settings * classes]`.
     bias: Tensor<2>,
-    weight_speed: Tensor<2>,
-    bias_speed: Tensor<2>,
+    weight_momentum: Tensor<2>,
+    bias_momentum: Tensor<2>,
     /// Of the features, `[1, width]`.
     mean: Tensor<2>,
     variance: Tensor<2>,
@@ -94,8 +94,8 @@ impl Grid {
         Self {
             weight: Tensor::from_data(TensorData::new(weight, [width, columns]), device),
             bias: zeros(1),
-            weight_speed: zeros(width),
-            bias_speed: zeros(1),
+            weight_momentum: zeros(width),
+            bias_momentum: zeros(1),
             mean: Tensor::zeros([1, width], device),
             variance: Tensor::ones([1, width], device),
             rates: per_column(|setting| setting.0),
@@ -144,11 +144,11 @@ impl Grid {
         let weight_gradient =
             x.transpose().matmul(wrong.clone()) + self.weight.clone() * self.decays.clone();
         let bias_gradient = wrong.sum_dim(0) + self.bias.clone() * self.decays.clone();
-        self.weight_speed = self.weight_speed.clone() * MOMENTUM + weight_gradient;
-        self.bias_speed = self.bias_speed.clone() * MOMENTUM + bias_gradient;
+        self.weight_momentum = self.weight_momentum.clone() * MOMENTUM + weight_gradient;
+        self.bias_momentum = self.bias_momentum.clone() * MOMENTUM + bias_gradient;
         let rates = self.rates.clone() * rate as f32;
-        self.weight = self.weight.clone() - self.weight_speed.clone() * rates.clone();
-        self.bias = self.bias.clone() - self.bias_speed.clone() * rates;
+        self.weight = self.weight.clone() - self.weight_momentum.clone() * rates.clone();
+        self.bias = self.bias.clone() - self.bias_momentum.clone() * rates;
     }
 
     /// The accuracy of each setting.
@@ -166,7 +166,7 @@ impl Grid {
             let logits = to_host("logits", logits)?.values;
             for (row, &i) in logits.chunks(self.settings * self.classes).zip(batch) {
                 for (hits, logits) in hits.iter_mut().zip(row.chunks(self.classes)) {
-                    let before = ahead(logits, set.labels[i]);
+                    let before = rank_of_label(logits, set.labels[i]);
                     hits[0] += usize::from(before == 0);
                     hits[1] += usize::from(before < 5);
                 }

@@ -19,22 +19,22 @@ use semaim_train::config::{
     CheckpointConfig, DataConfig, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
 };
 use semaim_train::error::TrainError;
-use semaim_train::groups::{Group, Grouping};
+use semaim_train::param_groups::{ParamGroup, ParamGroups};
 use semaim_train::log::RunLog;
 use semaim_train::optimiser::Optimiser;
 use semaim_train::run_dir::RunDir;
 use semaim_train::sgd::Sgd;
-use semaim_train::state::{Counts, TrainState};
-use semaim_train::task::{Part as Batched, Task, images};
-use semaim_train::trainer::{Ending, Images, train};
-use semaim_train::watch::{Evaluator, Observer, Progress, Watch};
+use semaim_train::state::{TrainCounters, TrainState};
+use semaim_train::task::{MicroBatch, Task, images};
+use semaim_train::trainer::{RunOutcome, Images, train};
+use semaim_train::callbacks::{Evaluator, Observer, Progress, Callbacks};
 use serde::{Deserialize, Serialize};
 
 use super::head::{HeadKind, HeadSize, Heads};
 use super::{Probe, ProbeError, ProbeOptions, Setting, best_of, check, settings};
 use crate::embed::Representation;
 use crate::knn::Accuracy;
-use crate::labelled::{LabelledSets, Part};
+use crate::splits::{LabelledSplits, ImageSubset};
 use crate::views::views;
 
 /// SGD's momentum.
@@ -152,18 +152,18 @@ impl OnlineProbe {
 pub fn online_probe(
     probe: &OnlineProbe,
     encoder: &Encoder,
-    sets: &LabelledSets,
+    sets: &LabelledSplits,
     run: &RunDir,
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<Probe, OnlineError> {
     let options = &probe.options;
     check(options)?;
-    let (kept, held_back) = hold_back(&sets.bank, options);
-    if kept.items.is_empty() || held_back.items.is_empty() || sets.queries.items.is_empty() {
+    let (kept, validation) = validation_split(&sets.train, options);
+    if kept.items.is_empty() || validation.items.is_empty() || sets.test.items.is_empty() {
         return Err(ProbeError::Empty {
             train: kept.items.len(),
-            test: sets.queries.items.len(),
+            test: sets.test.items.len(),
         }
         .into());
     }
@@ -174,23 +174,23 @@ pub fn online_probe(
         device,
     };
     let grid = settings(options);
-    let groups = grid.iter().map(|&(base_lr, weight_decay)| Group {
+    let groups = grid.iter().map(|&(base_lr, weight_decay)| ParamGroup {
         lr_scale: base_lr,
         weight_decay,
     });
-    let classes = sets.bank.source.classes().len();
+    let classes = sets.train.source.classes().len();
     let size = HeadSize {
         width: frozen.width(),
         num_heads: heads(frozen.width(), encoder.config.num_heads),
         classes,
     };
-    let fresh = TrainState {
+    let initial_state = TrainState {
         model: Heads::new(probe.head, size, grid.len(), options.seed, device),
         ema: None,
-        optimiser: Optimiser::Sgd(Sgd::new(MOMENTUM, Grouping::Members(groups.collect()))),
-        counts: Counts::default(),
+        optimiser: Optimiser::Sgd(Sgd::new(MOMENTUM, ParamGroups::PerModule(groups.collect()))),
+        counts: TrainCounters::default(),
     };
-    let task = Probing {
+    let task = ProbeTask {
         frozen: &frozen,
         run,
     };
@@ -201,52 +201,52 @@ pub fn online_probe(
     let mut settings = probe.run();
     settings.train.batch_size = options.batch_size.min(kept.items.len());
     let mut collecting = Collecting { last: None };
-    let watch = Watch {
+    let callbacks = Callbacks {
         observer,
         evaluator: &mut collecting,
     };
-    let ending = train(&task, fresh.clone(), &settings, images, run, device, watch)?;
-    let heads = match (ending, collecting.last) {
-        (Ending::Stopped, _) => return Err(OnlineError::Stopped),
+    let outcome = train(&task, initial_state.clone(), &settings, images, run, device, callbacks)?;
+    let heads = match (outcome, collecting.last) {
+        (RunOutcome::Stopped, _) => return Err(OnlineError::Stopped),
         (_, Some(heads)) => heads,
         (_, None) => {
             // It had been finished before: what it came to is in the checkpoint.
-            let saved = run.newest(&fresh, device)?;
-            saved.map_or(fresh.model, |state| state.model)
+            let saved = run.latest_checkpoint(&initial_state, device)?;
+            saved.map_or(initial_state.model, |state| state.model)
         }
     };
     let sizes = [options.batch_size.min(256), probe.workers];
     let statistics = frozen.statistics(&kept, sizes)?;
-    let accuracies = |part: &Part| frozen.accuracies(&heads, part, &statistics, sizes);
-    let all: Vec<Setting> = accuracies(&held_back)?
+    let accuracies = |part: &ImageSubset| frozen.accuracies(&heads, part, &statistics, sizes);
+    let all: Vec<Setting> = accuracies(&validation)?
         .into_iter()
         .zip(&grid)
-        .map(|(held_back, &(base_lr, weight_decay))| Setting {
+        .map(|(validation, &(base_lr, weight_decay))| Setting {
             base_lr,
             weight_decay,
-            held_back,
+            validation,
         })
         .collect();
     let best = best_of(&all);
     Ok(Probe {
         chosen: all[best],
-        test: accuracies(&sets.queries)?[best],
+        test: accuracies(&sets.test)?[best],
         grid: all,
         trained_on: kept.items.len(),
     })
 }
 
 /// Divides images into those to train on and those to choose with.
-fn hold_back(bank: &Part, options: &ProbeOptions) -> (Part, Part) {
+fn validation_split(train: &ImageSubset, options: &ProbeOptions) -> (ImageSubset, ImageSubset) {
     let held = |item: &u64| {
-        Draw::new(options.seed, 0, *item, Purpose::HoldBack).below(options.held_back) == 0
+        Draw::new(options.seed, 0, *item, Purpose::HoldBack).below(options.validation_every) == 0
     };
-    let (held_back, kept): (Vec<u64>, Vec<u64>) = bank.items.iter().copied().partition(held);
-    let part = |items| Part {
-        source: Arc::clone(&bank.source),
+    let (validation, kept): (Vec<u64>, Vec<u64>) = train.items.iter().copied().partition(held);
+    let part = |items| ImageSubset {
+        source: Arc::clone(&train.source),
         items,
     };
-    (part(kept), part(held_back))
+    (part(kept), part(validation))
 }
 
 /// The frozen encoder, and what heads see of it.
@@ -302,7 +302,7 @@ impl Frozen<'_> {
     /// Tokens of the central views of images, batch by batch, with their labels.
     fn each(
         &self,
-        part: &Part,
+        part: &ImageSubset,
         [batch_size, workers]: [usize; 2],
         mut see: impl FnMut(Tensor<3>, &[Option<u32>]) -> Result<(), WeightError>,
     ) -> Result<(), OnlineError> {
@@ -322,7 +322,7 @@ impl Frozen<'_> {
         Ok(())
     }
 
-    fn statistics(&self, part: &Part, sizes: [usize; 2]) -> Result<Statistics, OnlineError> {
+    fn statistics(&self, part: &ImageSubset, sizes: [usize; 2]) -> Result<Statistics, OnlineError> {
         let width = self.width();
         let mut sums = vec![[0.0_f64; 2]; width];
         let mut rows = 0_u64;
@@ -356,7 +356,7 @@ impl Frozen<'_> {
     fn accuracies(
         &self,
         heads: &Heads,
-        part: &Part,
+        part: &ImageSubset,
         statistics: &Statistics,
         sizes: [usize; 2],
     ) -> Result<Vec<Accuracy>, OnlineError> {
@@ -373,7 +373,7 @@ impl Frozen<'_> {
                     let Some(label) = label.map(|label| label as usize) else {
                         continue;
                     };
-                    let before = ahead(row, label);
+                    let before = rank_of_label(row, label);
                     hits[0] += usize::from(before == 0);
                     hits[1] += usize::from(before < 5);
                 }
@@ -392,7 +392,7 @@ impl Frozen<'_> {
 }
 
 /// How many classes come before the true one; a logit that is no number beats nothing.
-pub(super) fn ahead(logits: &[f32], label: usize) -> usize {
+pub(super) fn rank_of_label(logits: &[f32], label: usize) -> usize {
     let Some(&own) = logits.get(label) else {
         return usize::MAX;
     };
@@ -406,16 +406,16 @@ pub(super) fn ahead(logits: &[f32], label: usize) -> usize {
         .count()
 }
 
-struct Probing<'a> {
+struct ProbeTask<'a> {
     frozen: &'a Frozen<'a>,
     run: &'a RunDir,
 }
 
-impl Task for Probing<'_> {
+impl Task for ProbeTask<'_> {
     type Model = Heads;
 
-    fn loss(&self, part: Batched<'_, Heads>) -> Result<Tensor<1>, TrainError> {
-        let (frozen, batch) = (self.frozen, part.batch);
+    fn loss(&self, micro_batch: MicroBatch<'_, Heads>) -> Result<Tensor<1>, TrainError> {
+        let (frozen, batch) = (self.frozen, micro_batch.batch);
         let tokens = frozen.tokens(images(batch, frozen.shape(), frozen.device));
         let [count, per_image, width] = tokens.dims();
         let rows = tokens.clone().reshape([1, count * per_image, width]);
@@ -435,7 +435,7 @@ impl Task for Probing<'_> {
             TensorData::new(labels, [count, 1]),
             &tokens.device(),
         );
-        let losses: Vec<Tensor<1>> = part
+        let losses: Vec<Tensor<1>> = micro_batch
             .model
             .heads
             .iter()
@@ -454,7 +454,7 @@ impl Task for Probing<'_> {
             .map(|(loss, _)| loss)
             .reduce(|sum, loss| sum + loss);
         sum.ok_or(TrainError::NotFinite {
-            step: part.state.counts.step + 1,
+            step: micro_batch.state.counts.step + 1,
             what: "loss of every head",
             value: f64::NAN,
             saved: self.run.checkpoints(),

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use semaim::grid::Grid;
 use semaim::position::{resize, sin_cos};
 use semaim_eval::knn::{Labelled, knn};
-use semaim_train::groups::Grouping;
+use semaim_train::param_groups::ParamGroups;
 use semaim_train::schedule::{LearningRate, ema_decay};
 use serde_json::Value;
 
@@ -115,7 +115,7 @@ fn schedule(compare: &mut Comparisons, name: &str, array: &Array) -> Result<(), 
 fn layer_decay(compare: &mut Comparisons, value: &Value) -> Result<(), Failure> {
     let number =
         |value: &Value, key: &str| value[key].as_f64().ok_or_else(|| format!("no `{key}`"));
-    let grouping = Grouping::LayerDecay {
+    let param_groups = ParamGroups::LayerDecay {
         weight_decay: number(value, "weight_decay")?,
         decay: number(value, "decay")?,
         depth: number(value, "depth")? as usize,
@@ -126,7 +126,7 @@ fn layer_decay(compare: &mut Comparisons, value: &Value) -> Result<(), Failure> 
             name if name.contains("norm") || name.ends_with(".bias") => 1,
             _ => 2,
         };
-        let group = grouping.of(name, axes);
+        let group = param_groups.of(name, axes);
         let recorded = [
             number(recorded, "lr_scale")?,
             number(recorded, "weight_decay")?,

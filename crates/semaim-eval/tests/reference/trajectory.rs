@@ -8,7 +8,7 @@ use semaim::pass::Pass;
 use semaim_train::adamw::AdamW;
 use semaim_train::ema;
 use semaim_train::gradients::{Gradients, clip_factor};
-use semaim_train::groups::Grouping;
+use semaim_train::param_groups::ParamGroups;
 use semaim_train::schedule::{LearningRate, ema_decay};
 
 use crate::compare::{Comparisons, Tolerance, largest, values};
@@ -65,10 +65,10 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
     let &[beta1, beta2] = parsed.as_slice() else {
         return Err(format!("betas `{betas}`"));
     };
-    let grouping = Grouping::Pretrain {
+    let param_groups = ParamGroups::Pretrain {
         weight_decay: file.number("weight_decay")?,
     };
-    let mut optimiser = AdamW::new([beta1, beta2], file.number("eps")?, grouping);
+    let mut optimiser = AdamW::new([beta1, beta2], file.number("eps")?, param_groups);
     let max_norm: Option<f64> = match file.optional("clip_grad") {
         Some(text) => Some(text.parse().map_err(|_| format!("clip_grad `{text}`"))?),
         None => None,

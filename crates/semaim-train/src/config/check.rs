@@ -180,11 +180,11 @@ impl TrainConfig {
         problems.in_range("epochs", self.epochs, 1..=1_000_000);
         problems.in_range("batch_size", self.batch_size, 1..=1_048_576);
         problems.require(
-            self.accumulate >= 1 && self.batch_size.is_multiple_of(self.accumulate.max(1)),
-            "accumulate",
+            self.grad_accum_steps >= 1 && self.batch_size.is_multiple_of(self.grad_accum_steps.max(1)),
+            "grad_accum_steps",
             format!(
                 "{} does not divide train.batch_size {}",
-                self.accumulate, self.batch_size
+                self.grad_accum_steps, self.batch_size
             ),
         );
         problems.require(
@@ -264,7 +264,7 @@ mod tests {
             ("model.embed_dim=130", "model.embed_dim"),
             ("decoder.query_depth=3", "decoder.query_depth"),
             ("method=mea", "mae"),
-            ("train.accumulate=7", "train.accumulate"),
+            ("train.grad_accum_steps=7", "train.grad_accum_steps"),
             ("train.drop_path=1.0", "train.drop_path"),
             ("train.epochs=0", "train.epochs"),
             ("optimiser.warmup_epochs=1000", "optimiser.warmup_epochs"),

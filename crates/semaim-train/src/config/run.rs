@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::data::DataConfig;
 use crate::adamw::AdamW;
-use crate::groups::Grouping;
+use crate::param_groups::ParamGroups;
 use crate::schedule::{LearningRate, scaled_to_batch};
 
 /// What to do about a loss or gradient that is not finite.
@@ -28,7 +28,7 @@ pub struct TrainConfig {
     /// Images per optimiser step.
     pub batch_size: usize,
     /// Parts that a batch is computed in, one after the other, to save memory; divides `batch_size`.
-    pub accumulate: usize,
+    pub grad_accum_steps: usize,
     /// What the backward pass computes again to save memory: `none`, the hidden layers of the MLPs (`mlp`), or all of
     /// each block (`block`). The results are the same to the bit. Only the fused operations of the CPU do this.
     pub recompute: Recompute,
@@ -47,7 +47,7 @@ impl Default for TrainConfig {
         Self {
             epochs: 20,
             batch_size: 64,
-            accumulate: 1,
+            grad_accum_steps: 1,
             recompute: Recompute::None,
             clip_norm: 3.0,
             drop_path: 0.0,
@@ -130,7 +130,7 @@ impl Default for LogConfig {
 }
 
 /// Keys that may change when a run goes on: they do not change what it computes.
-pub const VOLATILE_KEYS: &[&str] = &[
+pub const RESUMABLE_KEYS: &[&str] = &[
     "data.workers",
     "data.queue",
     "data.max_bad_fraction",
@@ -143,14 +143,14 @@ pub const VOLATILE_KEYS: &[&str] = &[
 impl TrainConfig {
     /// Images per forward and backward pass.
     pub fn micro_batch(&self) -> usize {
-        self.batch_size / self.accumulate.max(1)
+        self.batch_size / self.grad_accum_steps.max(1)
     }
 }
 
 impl OptimiserConfig {
     /// A fresh AdamW.
-    pub fn adamw(&self, grouping: Grouping) -> AdamW {
-        AdamW::new(self.betas, self.epsilon, grouping)
+    pub fn adamw(&self, param_groups: ParamGroups) -> AdamW {
+        AdamW::new(self.betas, self.epsilon, param_groups)
     }
 }
 

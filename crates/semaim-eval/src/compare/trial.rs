@@ -15,20 +15,20 @@ use semaim_train::config::PretrainConfig;
 use semaim_train::pretrain::pretrain;
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{self, steps_per_epoch};
-use semaim_train::watch::{Observer, Unevaluated};
+use semaim_train::callbacks::{Observer, NoEvaluation};
 use serde::{Deserialize, Serialize};
 
 use super::config::{CompareConfig, Evaluation, Variant};
-use super::{CompareError, Ending};
+use super::{CompareError, RunOutcome};
 use crate::embed::{EmbedOptions, embed};
 use crate::finetune::{FinetuneError, finetune, prepare};
 use crate::knn::{Accuracy, knn};
-use crate::labelled::LabelledSets;
+use crate::splits::LabelledSplits;
 use crate::probe::probe;
 use crate::vectors::LabelledVectors;
 use crate::views::views;
 
-/// What has been measured of a cell so far.
+/// What has been measured of a trial so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The variant.
@@ -51,7 +51,7 @@ pub struct Record {
 
 /// One variant with one seed.
 #[derive(Clone, Debug)]
-pub struct Cell {
+pub struct Trial {
     variant: Variant,
     seed: u64,
     pretrain: PretrainConfig,
@@ -59,7 +59,7 @@ pub struct Cell {
     folder: PathBuf,
 }
 
-impl Cell {
+impl Trial {
     pub(super) fn new(
         config: &CompareConfig,
         variant: &Variant,
@@ -88,7 +88,7 @@ impl Cell {
     }
 
     fn path(&self) -> PathBuf {
-        self.folder.join("cell.json")
+        self.folder.join("trial.json")
     }
 
     /// What has been measured so far.
@@ -140,37 +140,37 @@ impl Cell {
         config: &CompareConfig,
         device: &Device,
         observer: &mut dyn Observer,
-    ) -> Result<Ending, CompareError> {
+    ) -> Result<RunOutcome, CompareError> {
         let mut record = self.record()?;
         let missing = |record: &Record, evaluation: &Evaluation| {
             !record.accuracy.contains_key(evaluation.key())
         };
         if record.encoded && !config.evaluations.iter().any(|e| missing(&record, e)) {
-            return Ok(Ending::Finished);
+            return Ok(RunOutcome::Finished);
         }
         if observer.stop_requested() {
-            return Ok(Ending::Stopped);
+            return Ok(RunOutcome::Stopped);
         }
         observer.say(&format!("{}, seed {}", self.variant.name, self.seed));
         if !record.encoded {
             let start = Instant::now();
-            let ending = self.encode(device, observer, &mut record)?;
+            let outcome = self.encode(device, observer, &mut record)?;
             if self.variant.pretrain {
                 record.pretrain_seconds += start.elapsed().as_secs_f64();
             }
-            record.encoded = ending == Ending::Finished;
+            record.encoded = outcome == RunOutcome::Finished;
             self.write(&record)?;
-            if ending == Ending::Stopped {
-                return Ok(Ending::Stopped);
+            if outcome == RunOutcome::Stopped {
+                return Ok(RunOutcome::Stopped);
             }
         }
-        let mut sides = None;
+        let mut splits = None;
         for evaluation in &config.evaluations {
             if !missing(&record, evaluation) {
                 continue;
             }
             if observer.stop_requested() {
-                return Ok(Ending::Stopped);
+                return Ok(RunOutcome::Stopped);
             }
             let accuracy = match evaluation {
                 Evaluation::Finetune => {
@@ -178,16 +178,16 @@ impl Cell {
                         Some(accuracy) => accuracy,
                         None => {
                             self.write(&record)?;
-                            return Ok(Ending::Stopped);
+                            return Ok(RunOutcome::Stopped);
                         }
                     }
                 }
                 frozen => {
-                    let sides = match &sides {
-                        Some(sides) => sides,
-                        None => sides.insert(self.embed(config, device)?),
+                    let splits = match &splits {
+                        Some(splits) => splits,
+                        None => splits.insert(self.embed(config, device)?),
                     };
-                    self.frozen(*frozen, config, sides, device)?
+                    self.frozen(*frozen, config, splits, device)?
                 }
             };
             observer.say(&format!(
@@ -200,7 +200,7 @@ impl Cell {
             record.accuracy.insert(evaluation.key().into(), accuracy);
             self.write(&record)?;
         }
-        Ok(Ending::Finished)
+        Ok(RunOutcome::Finished)
     }
 
     /// The encoder's file.
@@ -214,7 +214,7 @@ impl Cell {
         device: &Device,
         observer: &mut dyn Observer,
         record: &mut Record,
-    ) -> Result<Ending, CompareError> {
+    ) -> Result<RunOutcome, CompareError> {
         let config = &self.pretrain;
         let folder = self.folder.join("pretrain");
         if !self.variant.pretrain {
@@ -227,19 +227,19 @@ impl Cell {
             let encoder = initialise(Vit::zeros(&config.model, device), config.seed);
             let Augment { mean, std, .. } = config.augment();
             write_encoder(&self.encoder(), &encoder, &config.model, &mean, &std)?;
-            return Ok(Ending::Finished);
+            return Ok(RunOutcome::Finished);
         }
         let source = open(&config.data.path, Split::Train, &config.open_options())?;
         record.steps =
             steps_per_epoch(config.train.batch_size, source.len())? * config.train.epochs;
         let run = RunDir::open(&folder, config)?;
-        match pretrain(config, source, &run, device, observer, &mut Unevaluated)? {
-            trainer::Ending::Stopped => Ok(Ending::Stopped),
-            trainer::Ending::Finished | trainer::Ending::AlreadyFinished => Ok(Ending::Finished),
+        match pretrain(config, source, &run, device, observer, &mut NoEvaluation)? {
+            trainer::RunOutcome::Stopped => Ok(RunOutcome::Stopped),
+            trainer::RunOutcome::Finished | trainer::RunOutcome::AlreadyFinished => Ok(RunOutcome::Finished),
         }
     }
 
-    /// Both sides of the data as vectors.
+    /// Both splits of the data as vectors.
     fn embed(
         &self,
         config: &CompareConfig,
@@ -247,19 +247,19 @@ impl Cell {
     ) -> Result<[LabelledVectors; 2], CompareError> {
         let encoder = Encoder::read(&self.encoder(), device)?;
         let (data, options) = (&self.pretrain.data, self.pretrain.open_options());
-        let sets = LabelledSets::for_training(data, &options, self.seed)?;
+        let sets = LabelledSplits::for_training(data, &options, self.seed)?;
         let augment = views(&encoder.config, &encoder.mean, &encoder.std);
         let options = EmbedOptions {
             representation: config.feature.into(),
             batch_size: self.pretrain.eval.batch_size,
             workers: self.pretrain.data.workers,
         };
-        let side = |part: &crate::labelled::Part| -> Result<LabelledVectors, CompareError> {
+        let side = |part: &crate::splits::ImageSubset| -> Result<LabelledVectors, CompareError> {
             let (source, items) = (&part.source, &part.items);
             let found = embed(&encoder.vit, source, items, &augment, options, device)?;
             Ok(found.labelled())
         };
-        Ok([side(&sets.bank)?, side(&sets.queries)?])
+        Ok([side(&sets.train)?, side(&sets.test)?])
     }
 
     fn frozen(
@@ -303,7 +303,7 @@ impl Cell {
         let ran = finetune(&config, prepared, &run, device, observer);
         record.finetune_seconds += start.elapsed().as_secs_f64();
         match ran {
-            Ok((trainer::Ending::Stopped, _)) => Ok(None),
+            Ok((trainer::RunOutcome::Stopped, _)) => Ok(None),
             Ok((_, results)) => Ok(Some(results.last.classification.accuracy)),
             // Stopped before there was anything to read.
             Err(FinetuneError::Results { .. }) if observer.stop_requested() => Ok(None),

@@ -1,8 +1,8 @@
-//! Both sides of a labelled data set as vectors, for evaluations that work on those.
+//! Both splits of a labelled data set as vectors, for evaluations that work on those.
 
 use semaim_data::Split;
 use semaim_eval::embed::{EmbedOptions, Embedder, Embeddings, Representation};
-use semaim_eval::labelled::{LabelledSets, Part};
+use semaim_eval::splits::{LabelledSplits, ImageSubset};
 use semaim_eval::vectors::LabelledVectors;
 
 use crate::bar::{count_batch, counting_bar};
@@ -10,16 +10,16 @@ use crate::encoder::Loaded;
 use crate::exit::Exit;
 
 /// A data set as vectors with classes.
-pub(crate) struct Sides {
+pub(crate) struct EmbeddedSplits {
     pub(crate) train: LabelledVectors,
     pub(crate) eval: LabelledVectors,
 }
 
-/// Both sides of a labelled data set. `seed` divides one without splits.
-pub(crate) fn labelled(loaded: &Loaded, data: &str, seed: u64) -> Result<LabelledSets, Exit> {
+/// Both splits of a labelled data set. `seed` divides one without splits.
+pub(crate) fn labelled(loaded: &Loaded, data: &str, seed: u64) -> Result<LabelledSplits, Exit> {
     let train = loaded.open(data, Split::Train)?;
     let eval = loaded.open(data, Split::Eval)?;
-    let sets = LabelledSets::divide(train, eval, seed).map_err(Exit::user)?;
+    let sets = LabelledSplits::divide(train, eval, seed).map_err(Exit::user)?;
     sets.ok_or_else(|| {
         Exit::user(format!(
             "{data}: this needs labels (class folders, .cls members or a list with labels)"
@@ -27,18 +27,18 @@ pub(crate) fn labelled(loaded: &Loaded, data: &str, seed: u64) -> Result<Labelle
     })
 }
 
-/// Embeds both sides of a labelled data set.
-pub(crate) fn embed_sides(
+/// Embeds both splits of a labelled data set.
+pub(crate) fn embed_splits(
     loaded: &Loaded,
-    sets: &LabelledSets,
+    sets: &LabelledSplits,
     representation: Representation,
-) -> Result<Sides, Exit> {
+) -> Result<EmbeddedSplits, Exit> {
     let options = EmbedOptions {
         representation,
         ..loaded.options
     };
-    let bar = counting_bar((sets.bank.items.len() + sets.queries.items.len()) as u64);
-    let side = |part: &Part| -> Result<LabelledVectors, Exit> {
+    let bar = counting_bar((sets.train.items.len() + sets.test.items.len()) as u64);
+    let embed = |part: &ImageSubset| -> Result<LabelledVectors, Exit> {
         let mut all = Embeddings::default();
         let items = part.items.iter().copied();
         let (vit, augment) = (&loaded.encoder.vit, loaded.augment());
@@ -49,10 +49,10 @@ pub(crate) fn embed_sides(
         }
         Ok(all.labelled())
     };
-    let sides = Sides {
-        train: side(&sets.bank)?,
-        eval: side(&sets.queries)?,
+    let splits = EmbeddedSplits {
+        train: embed(&sets.train)?,
+        eval: embed(&sets.test)?,
     };
     bar.finish_and_clear();
-    Ok(sides)
+    Ok(splits)
 }

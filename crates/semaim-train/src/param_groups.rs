@@ -2,7 +2,7 @@
 
 /// How a weight is updated.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Group {
+pub struct ParamGroup {
     /// Factor on the learning rate.
     pub lr_scale: f64,
     /// Decoupled weight decay.
@@ -11,19 +11,19 @@ pub struct Group {
 
 /// The published rules.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Grouping {
+pub enum ParamGroups {
     /// Pre-training: every weight of two or more axes decays (the class token too), biases and norms do not.
     Pretrain {
         /// Weight decay where there is any.
         weight_decay: f64,
     },
     /// Everything learns and decays alike.
-    Even {
+    Uniform {
         /// Weight decay.
         weight_decay: f64,
     },
     /// Members of a list (`heads.3.weight`) learn and decay each in its own way; other weights as they are.
-    Members(Vec<Group>),
+    PerModule(Vec<ParamGroup>),
     /// Fine-tuning: layer-wise learning-rate decay (Clark et al., 2020; Bao et al., 2022). A layer learns `decay`
     /// times as fast as the one above it; class token, position table and 1-D weights do not decay.
     LayerDecay {
@@ -36,25 +36,25 @@ pub enum Grouping {
     },
 }
 
-impl Grouping {
+impl ParamGroups {
     /// The group of a weight by its checkpoint name and its number of axes.
-    pub fn of(&self, name: &str, axes: usize) -> Group {
+    pub fn of(&self, name: &str, axes: usize) -> ParamGroup {
         match *self {
-            Self::Even { weight_decay } => Group {
+            Self::Uniform { weight_decay } => ParamGroup {
                 lr_scale: 1.0,
                 weight_decay,
             },
-            Self::Members(ref groups) => {
+            Self::PerModule(ref groups) => {
                 let member = name.split('.').find_map(|part| part.parse::<usize>().ok());
                 member
                     .and_then(|member| groups.get(member))
                     .copied()
-                    .unwrap_or(Group {
+                    .unwrap_or(ParamGroup {
                         lr_scale: 1.0,
                         weight_decay: 0.0,
                     })
             }
-            Self::Pretrain { weight_decay } => Group {
+            Self::Pretrain { weight_decay } => ParamGroup {
                 lr_scale: 1.0,
                 weight_decay: if axes >= 2 { weight_decay } else { 0.0 },
             },
@@ -65,7 +65,7 @@ impl Grouping {
             } => {
                 let decays = axes >= 2 && !matches!(name, "cls_token" | "pos_embed" | "reg_token");
                 let above = (depth + 1).saturating_sub(layer(name, depth));
-                Group {
+                ParamGroup {
                     lr_scale: decay.powi(above as i32),
                     weight_decay: if decays { weight_decay } else { 0.0 },
                 }

@@ -77,9 +77,9 @@ pub trait Evaluator<M> {
 
 /// Measures nothing: that comes after the run.
 #[derive(Clone, Copy, Debug)]
-pub struct Unevaluated;
+pub struct NoEvaluation;
 
-impl<M> Evaluator<M> for Unevaluated {
+impl<M> Evaluator<M> for NoEvaluation {
     fn evaluate(
         &mut self,
         _: &M,
@@ -92,7 +92,7 @@ impl<M> Evaluator<M> for Unevaluated {
 }
 
 /// Who looks on at a run, and what is measured in it.
-pub struct Watch<'a, M> {
+pub struct Callbacks<'a, M> {
     /// Who looks on.
     pub observer: &'a mut dyn Observer,
     /// What is measured.

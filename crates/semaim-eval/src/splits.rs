@@ -1,4 +1,4 @@
-//! Which labelled images are searched for neighbours, and which are classified.
+//! Training and test split of labelled images.
 
 use std::sync::Arc;
 
@@ -8,25 +8,25 @@ use semaim_train::config::DataConfig;
 
 /// Images of a source.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct ImageSubset {
     /// Where they are.
     pub source: Arc<dyn Source>,
     /// Their numbers in the source.
     pub items: Vec<u64>,
 }
 
-/// Two sides of a kNN evaluation.
+/// The two splits of a labelled data set.
 #[derive(Clone, Debug)]
-pub struct LabelledSets {
-    /// Searched for neighbours.
-    pub bank: Part,
+pub struct LabelledSplits {
+    /// Trained on, or searched for neighbours.
+    pub train: ImageSubset,
     /// Classified.
-    pub queries: Part,
+    pub test: ImageSubset,
 }
 
 /// Why there is no evaluation.
 #[derive(Debug, thiserror::Error)]
-pub enum LabelledError {
+pub enum SplitsError {
     /// A data set cannot be opened.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -50,7 +50,7 @@ pub enum LabelledError {
     },
     /// A class with too few images.
     #[error(
-        "{name}: class `{class}` has {count} {side}; at least {needed} are needed. Remove the class or add images"
+        "{name}: class `{class}` has {count} {purpose}; at least {needed} are needed. Remove the class or add images"
     )]
     FewImages {
         /// The data set.
@@ -59,8 +59,8 @@ pub enum LabelledError {
         class: String,
         /// Its images.
         count: usize,
-        /// Of which side.
-        side: &'static str,
+        /// What they are for.
+        purpose: &'static str,
         /// How many there must be.
         needed: usize,
     },
@@ -72,14 +72,14 @@ pub enum LabelledError {
         /// The class.
         class: String,
     },
-    /// The two sides do not have the same classes.
-    #[error("the classes of {bank} and {queries} differ: {difference}")]
+    /// The two splits do not have the same classes.
+    #[error("the classes of {train} and {test} differ: {difference}")]
     Classes {
-        /// Description of the bank.
-        bank: String,
-        /// Description of the queries.
-        queries: String,
-        /// Names on one side only.
+        /// Description of the training split.
+        train: String,
+        /// Description of the test split.
+        test: String,
+        /// Names in one split only.
         difference: String,
     },
 }
@@ -87,92 +87,92 @@ pub enum LabelledError {
 /// One in this many images is classified where a set has no split of its own.
 const HELD_OUT: u64 = 5;
 
-impl LabelledSets {
-    /// Finds the sides for a run, or `None` where nothing has labels. `training` is the run's own data, already
+impl LabelledSplits {
+    /// Finds the splits for a run, or `None` where nothing has labels. `training` is the run's own data, already
     /// open: a large folder is not listed again.
     ///
-    /// With `data.eval`: its training split is the bank and its evaluation split the queries. Without: the splits
+    /// With `data.eval`: its training and its evaluation split. Without: the splits
     /// of the training data. A set without splits is divided by chance, one image in five is classified.
     ///
     /// # Errors
-    /// A set that cannot be opened, has no labels although it was named for them, or sides with other classes.
+    /// A set that cannot be opened, has no labels although it was named for them, or splits with other classes.
     pub fn of(
         data: &DataConfig,
         options: &OpenOptions,
         seed: u64,
         training: &Arc<dyn Source>,
-    ) -> Result<Option<Self>, LabelledError> {
+    ) -> Result<Option<Self>, SplitsError> {
         let named = !data.eval.is_empty();
         let spec = if named { &data.eval } else { &data.path };
-        let bank = if named {
+        let train = if named {
             open(spec, Split::Train, options)?
         } else {
             Arc::clone(training)
         };
-        let queries = open(spec, Split::Eval, &evaluation(data, options))?;
-        match Self::divide(bank, queries, seed)? {
-            None if named => Err(LabelledError::Unlabelled { name: spec.clone() }),
+        let test = open(spec, Split::Eval, &evaluation(data, options))?;
+        match Self::divide(train, test, seed)? {
+            None if named => Err(SplitsError::Unlabelled { name: spec.clone() }),
             sets => Ok(sets),
         }
     }
 
-    /// Opens the sides to train a classifier on and to test it: the splits of `data.path`, or `data.path` and the
+    /// Opens the splits to train a classifier on and to test it: the splits of `data.path`, or `data.path` and the
     /// evaluation split of `data.eval`. All training images have labels, there are two classes or more, and each has two
     /// images or more to train on and one or more to test.
     ///
     /// # Errors
-    /// [`LabelledError`].
+    /// [`SplitsError`].
     pub fn for_training(
         data: &DataConfig,
         options: &OpenOptions,
         seed: u64,
-    ) -> Result<Self, LabelledError> {
+    ) -> Result<Self, SplitsError> {
         let spec = match data.eval.as_str() {
             "" => &data.path,
             eval => eval,
         };
-        let bank = open(&data.path, Split::Train, options)?;
-        let queries = open(spec, Split::Eval, &evaluation(data, options))?;
-        let unlabelled = if is_labelled(&*bank) {
+        let train = open(&data.path, Split::Train, options)?;
+        let test = open(spec, Split::Eval, &evaluation(data, options))?;
+        let unlabelled = if is_labelled(&*train) {
             spec.to_string()
         } else {
             data.path.clone()
         };
-        let sets = Self::divide(bank, queries, seed)?;
-        let sets = sets.ok_or(LabelledError::Unlabelled { name: unlabelled })?;
+        let sets = Self::divide(train, test, seed)?;
+        let sets = sets.ok_or(SplitsError::Unlabelled { name: unlabelled })?;
         sets.check_for_training()?;
         Ok(sets)
     }
 
-    /// Whether a classifier can be trained on the bank and tested on the queries.
+    /// Whether a classifier can be trained on the training split and tested on the test split.
     ///
     /// # Errors
-    /// [`LabelledError`], naming the first class or image that stands in the way.
-    pub fn check_for_training(&self) -> Result<(), LabelledError> {
-        let (bank, queries) = (&self.bank, &self.queries);
-        let name = bank.source.describe();
-        let unlabelled = |item: &&u64| bank.source.label(**item as usize).is_none();
-        if let Some(&first) = bank.items.iter().find(unlabelled) {
-            return Err(LabelledError::PartlyLabelled {
+    /// [`SplitsError`], naming the first class or image that stands in the way.
+    pub fn check_for_training(&self) -> Result<(), SplitsError> {
+        let (train, test) = (&self.train, &self.test);
+        let name = train.source.describe();
+        let unlabelled = |item: &&u64| train.source.label(**item as usize).is_none();
+        if let Some(&first) = train.items.iter().find(unlabelled) {
+            return Err(SplitsError::PartlyLabelled {
                 name,
-                count: bank.items.iter().filter(unlabelled).count(),
-                first: bank.source.name(first as usize),
+                count: train.items.iter().filter(unlabelled).count(),
+                first: train.source.name(first as usize),
             });
         }
-        if let [class] = bank.source.classes() {
+        if let [class] = train.source.classes() {
             let class = class.clone();
-            return Err(LabelledError::OneClass { name, class });
+            return Err(SplitsError::OneClass { name, class });
         }
-        let sides = [(bank, "to train on", 2), (queries, "to test", 1)];
-        for (part, side, needed) in sides {
+        let splits = [(train, "to train on", 2), (test, "to test", 1)];
+        for (part, purpose, needed) in splits {
             let counts = part.class_counts();
             let few = counts.iter().position(|&count| count < needed);
             if let Some(class) = few {
-                return Err(LabelledError::FewImages {
+                return Err(SplitsError::FewImages {
                     name: part.source.describe(),
                     class: part.source.classes()[class].clone(),
                     count: counts[class],
-                    side,
+                    purpose,
                     needed,
                 });
             }
@@ -180,36 +180,36 @@ impl LabelledSets {
         Ok(())
     }
 
-    /// Makes sides of the two splits of a data set, or `None` where nothing has labels. Splits that are the same
+    /// Makes splits of the two parts of a data set, or `None` where nothing has labels. Splits that are the same
     /// images are divided by chance, one image in five is classified.
     ///
     /// # Errors
-    /// Sides with other classes.
+    /// Splits with other classes.
     pub fn divide(
-        bank: Arc<dyn Source>,
-        queries: Arc<dyn Source>,
+        train: Arc<dyn Source>,
+        test: Arc<dyn Source>,
         seed: u64,
-    ) -> Result<Option<Self>, LabelledError> {
-        if !is_labelled(&*bank) || !is_labelled(&*queries) {
+    ) -> Result<Option<Self>, SplitsError> {
+        if !is_labelled(&*train) || !is_labelled(&*test) {
             return Ok(None);
         }
-        check_classes(&*bank, &*queries)?;
-        let sets = if same(&*bank, &*queries) {
-            let (banks, queries) = divided(&*bank, seed);
+        check_classes(&*train, &*test)?;
+        let sets = if same(&*train, &*test) {
+            let (train_items, test) = divided(&*train, seed);
             Self {
-                queries: Part {
-                    source: Arc::clone(&bank),
-                    items: queries,
+                test: ImageSubset {
+                    source: Arc::clone(&train),
+                    items: test,
                 },
-                bank: Part {
-                    source: bank,
-                    items: banks,
+                train: ImageSubset {
+                    source: train,
+                    items: train_items,
                 },
             }
         } else {
             Self {
-                bank: Part::whole(bank),
-                queries: Part::whole(queries),
+                train: ImageSubset::whole(train),
+                test: ImageSubset::whole(test),
             }
         };
         Ok(Some(sets))
@@ -223,28 +223,28 @@ fn evaluation(data: &DataConfig, options: &OpenOptions) -> OpenOptions {
     options
 }
 
-/// Divides images by chance, so that every class of two images or more is on both sides.
+/// Divides images by chance, so that every class of two images or more is in both splits.
 fn divided(source: &dyn Source, seed: u64) -> (Vec<u64>, Vec<u64>) {
     let held_out = |item: &u64| Draw::new(seed, 0, *item, Purpose::Split).below(HELD_OUT) == 0;
-    let (mut queries, mut bank): (Vec<u64>, Vec<u64>) =
+    let (mut test, mut train): (Vec<u64>, Vec<u64>) =
         (0..source.len() as u64).partition(held_out);
     for class in 0..source.classes().len() as u32 {
         let of_class = |item: &u64| source.label(*item as usize) == Some(class);
         let first = |items: &[u64]| items.iter().position(of_class);
-        match (first(&bank), first(&queries)) {
-            (None, Some(place)) => bank.push(queries.remove(place)),
-            (Some(place), None) if bank.iter().filter(|item| of_class(item)).count() > 1 => {
-                queries.push(bank.remove(place));
+        match (first(&train), first(&test)) {
+            (None, Some(place)) => train.push(test.remove(place)),
+            (Some(place), None) if train.iter().filter(|item| of_class(item)).count() > 1 => {
+                test.push(train.remove(place));
             }
             _ => {}
         }
     }
-    bank.sort_unstable();
-    queries.sort_unstable();
-    (bank, queries)
+    train.sort_unstable();
+    test.sort_unstable();
+    (train, test)
 }
 
-impl Part {
+impl ImageSubset {
     /// These images as a source of their own.
     pub fn as_source(&self) -> Arc<dyn Source> {
         if self.items.iter().copied().eq(0..self.source.len() as u64) {
@@ -291,8 +291,8 @@ fn same(a: &dyn Source, b: &dyn Source) -> bool {
     a.len() == b.len() && a.name(0) == b.name(0) && a.describe() == b.describe()
 }
 
-fn check_classes(bank: &dyn Source, queries: &dyn Source) -> Result<(), LabelledError> {
-    let (left, right) = (bank.classes(), queries.classes());
+fn check_classes(train: &dyn Source, test: &dyn Source) -> Result<(), SplitsError> {
+    let (left, right) = (train.classes(), test.classes());
     if left == right {
         return Ok(());
     }
@@ -312,9 +312,9 @@ fn check_classes(bank: &dyn Source, queries: &dyn Source) -> Result<(), Labelled
     .map(|(which, names)| format!("{which}: {}", names.join(", ")))
     .collect::<Vec<_>>()
     .join("; ");
-    Err(LabelledError::Classes {
-        bank: bank.describe(),
-        queries: queries.describe(),
+    Err(SplitsError::Classes {
+        train: train.describe(),
+        test: test.describe(),
         difference,
     })
 }

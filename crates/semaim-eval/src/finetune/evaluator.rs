@@ -8,26 +8,26 @@ use semaim_data::Augment;
 use semaim_train::error::TrainError;
 use semaim_train::log::RunLog;
 use semaim_train::run_dir::RunDir;
-use semaim_train::watch::{Evaluator, Observer, Progress};
+use semaim_train::callbacks::{Evaluator, Observer, Progress};
 
 use super::config::FinetuneConfig;
 use super::task::file;
 use super::{BEST, Evaluated, RESULTS, Results, read_results};
 use crate::classify::classify;
-use crate::labelled::Part;
+use crate::splits::ImageSubset;
 
-pub(super) struct Evaluating<'a> {
+pub(super) struct FinetuneEvaluator<'a> {
     pub(super) config: &'a FinetuneConfig,
     pub(super) encoder: &'a Encoder,
     pub(super) classes: &'a [String],
     /// The images that are evaluated.
-    pub(super) part: &'a Part,
+    pub(super) part: &'a ImageSubset,
     pub(super) augment: &'a Augment,
     pub(super) run: &'a RunDir,
     pub(super) device: &'a Device,
 }
 
-impl Evaluator<Classifier> for Evaluating<'_> {
+impl Evaluator<Classifier> for FinetuneEvaluator<'_> {
     fn evaluate(
         &mut self,
         model: &Classifier,
@@ -52,7 +52,7 @@ impl Evaluator<Classifier> for Evaluating<'_> {
             [batch_size, workers],
             self.device,
         )
-        .and_then(|answers| answers.against(self.classes))
+        .and_then(|predictions| predictions.against(self.classes))
         .map_err(|error| failed(error.into()))?;
         let now = Evaluated {
             epoch: progress.epoch(),
