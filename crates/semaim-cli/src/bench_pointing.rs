@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use semaim::similarity::Similarity;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_data::{CocoAnnotations, Shapes, ShapesOptions, Source, Split, decode};
-use semaim_eval::pointing::{PointingGame, PointingResult, PointingError, Target};
+use semaim_eval::pointing::{PointingError, PointingGame, PointingResult, Target};
 use semaim_train::run_dir::checkpoints;
 use semaim_train::state::MODEL;
 use serde_json::{Value, json};

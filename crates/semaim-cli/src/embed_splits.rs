@@ -2,7 +2,7 @@
 
 use semaim_data::Split;
 use semaim_eval::embed::{EmbedOptions, Embedder, Embeddings, Representation};
-use semaim_eval::splits::{LabelledSplits, ImageSubset};
+use semaim_eval::splits::{ImageSubset, LabelledSplits};
 use semaim_eval::vectors::LabelledVectors;
 
 use crate::bar::{count_batch, counting_bar};

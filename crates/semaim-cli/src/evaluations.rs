@@ -7,13 +7,13 @@ use semaim::pretrained::Pretrained;
 use semaim_checkpoint::atomic;
 use semaim_eval::embed::{EmbedError, EmbedOptions, Embeddings, embed};
 use semaim_eval::knn::{Accuracy, knn};
-use semaim_eval::splits::{LabelledSplits, ImageSubset};
 use semaim_eval::orders::learned_orders;
+use semaim_eval::splits::{ImageSubset, LabelledSplits};
+use semaim_train::callbacks::{Evaluator, Observer, Progress};
 use semaim_train::config::PretrainConfig;
 use semaim_train::error::TrainError;
 use semaim_train::log::RunLog;
 use semaim_train::run_dir::RunDir;
-use semaim_train::callbacks::{Evaluator, Observer, Progress};
 
 use crate::pictures::orders_png;
 use crate::report;
@@ -34,7 +34,11 @@ pub(crate) struct Evaluations<'a> {
 }
 
 impl Evaluations<'_> {
-    fn embed<M: Pretrained>(&self, model: &M, part: &ImageSubset) -> Result<Embeddings, EmbedError> {
+    fn embed<M: Pretrained>(
+        &self,
+        model: &M,
+        part: &ImageSubset,
+    ) -> Result<Embeddings, EmbedError> {
         let options = EmbedOptions {
             representation: self.config.eval.feature.into(),
             batch_size: self.config.eval.batch_size,

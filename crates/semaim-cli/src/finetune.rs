@@ -10,16 +10,16 @@ use semaim_eval::classify::Classification;
 use semaim_eval::finetune::config::FinetuneConfig;
 use semaim_eval::finetune::{BEST, FinetuneError, LAST, Results, finetune, prepare};
 use semaim_report::{ConfusionMatrix, FigureOptions, confusion_figure, encode_png};
+use semaim_train::callbacks::Observer;
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
-use semaim_train::callbacks::Observer;
 use serde_json::{Value, json};
 
 use crate::args::FinetuneArgs;
 use crate::bar::TrainingBar;
 use crate::exit::{Exit, STOPPED};
 use crate::pretrain::stop_on_signals;
-use crate::{device, outcome, kept, layers, report};
+use crate::{device, kept, layers, outcome, report};
 
 pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;

@@ -9,10 +9,10 @@ use semaim_eval::vectors::read_labelled;
 use serde_json::{Value, json};
 
 use crate::args::KnnArgs;
+use crate::embed_splits::{embed_splits, labelled};
 use crate::encoder::Loaded;
 use crate::exit::Exit;
 use crate::kept;
-use crate::embed_splits::{embed_splits, labelled};
 
 pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     let start = Instant::now();

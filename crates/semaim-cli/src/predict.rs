@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use semaim_checkpoint::classifier::ClassifierFile;
 use semaim_data::{Source, Split, open};
-use semaim_eval::classify::{Predictions, PredictIter};
+use semaim_eval::classify::{PredictIter, Predictions};
 use semaim_eval::finetune::LAST;
 use semaim_eval::splits::ImageSubset;
 use semaim_eval::vectors::csv_field;

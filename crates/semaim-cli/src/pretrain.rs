@@ -8,20 +8,20 @@ use std::time::Instant;
 
 use semaim_config::Layers;
 use semaim_data::{Split, open};
-use semaim_eval::splits::{LabelledSplits, ImageSubset};
+use semaim_eval::splits::{ImageSubset, LabelledSplits};
+use semaim_train::callbacks::Observer;
 use semaim_train::config::PretrainConfig;
 use semaim_train::log::read_metrics;
 use semaim_train::pretrain::{pretrain, teacher};
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
-use semaim_train::callbacks::Observer;
 use serde_json::{Value, json};
 
 use crate::args::PretrainArgs;
 use crate::bar::TrainingBar;
 use crate::evaluations::{Evaluations, KNN_TOP1};
 use crate::exit::{Exit, STOPPED};
-use crate::{device, dry_run, outcome, layers, recipes, report};
+use crate::{device, dry_run, layers, outcome, recipes, report};
 
 /// The recipe for those who name neither recipe, configuration nor images.
 const QUICKSTART: &str = "quickstart";

@@ -2,20 +2,20 @@
 
 use std::process::ExitCode;
 
-use semaim_eval::splits::LabelledSplits;
 use semaim_eval::probe::head::HeadKind;
 use semaim_eval::probe::online::{OnlineError, OnlineProbe, online_probe};
 use semaim_eval::probe::{Probe, ProbeError, ProbeOptions, Setting, probe};
+use semaim_eval::splits::LabelledSplits;
 use semaim_train::run_dir::RunDir;
 use serde_json::{Value, json};
 
 use crate::args::{HeadArg, ProbeArgs};
 use crate::bar::TrainingBar;
+use crate::embed_splits::{embed_splits, labelled};
 use crate::encoder::Loaded;
 use crate::exit::{Exit, STOPPED};
 use crate::kept;
 use crate::pretrain::stop_on_signals;
-use crate::embed_splits::{embed_splits, labelled};
 
 pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
     let loaded = Loaded::of(&args.encoder)?;

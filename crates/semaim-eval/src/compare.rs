@@ -4,10 +4,10 @@
 //! (variant, seed) is a *trial* with a folder of its own ([`trial`]); what is finished in a trial is written down at once
 //! and never done again. The table ([`table`]) pairs variants by seed.
 
-pub mod trial;
 pub mod config;
 pub mod statistics;
 pub mod table;
+pub mod trial;
 
 use std::path::{Path, PathBuf};
 
@@ -15,16 +15,16 @@ use burn::tensor::Device;
 use semaim_checkpoint::error::EncoderError;
 use semaim_config::ConfigErrors;
 use semaim_data::DataError;
-use semaim_train::error::TrainError;
 use semaim_train::callbacks::Observer;
+use semaim_train::error::TrainError;
 
 use crate::embed::EmbedError;
 use crate::finetune::FinetuneError;
 use crate::knn::KnnError;
-use crate::splits::SplitsError;
 use crate::probe::ProbeError;
-use trial::{Trial, Record};
+use crate::splits::SplitsError;
 use config::CompareConfig;
+use trial::{Record, Trial};
 
 /// Why a comparison could not start or go on. Cells that are finished stay.
 #[derive(Debug, thiserror::Error)]

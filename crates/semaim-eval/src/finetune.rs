@@ -4,8 +4,8 @@
 //! pre-trains ([`semaim_train::trainer`]): it resumes bit for bit, logs and checkpoints in the same way.
 
 pub mod config;
-mod task;
 mod evaluator;
+mod task;
 
 use std::path::PathBuf;
 
@@ -16,19 +16,19 @@ use semaim::vit::Vit;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
 use semaim_data::{Augment, AugmentError, RandAugment, RandomErasing};
+use semaim_train::callbacks::{Callbacks, Observer};
 use semaim_train::error::TrainError;
-use semaim_train::param_groups::ParamGroups;
 use semaim_train::optimiser::Optimiser;
+use semaim_train::param_groups::ParamGroups;
 use semaim_train::run_dir::RunDir;
 use semaim_train::state::{TrainCounters, TrainState};
-use semaim_train::trainer::{RunOutcome, Images, train};
-use semaim_train::callbacks::{Observer, Callbacks};
+use semaim_train::trainer::{Images, RunOutcome, train};
 
 use crate::classify::{Classification, ClassifyError};
-use crate::splits::{SplitsError, LabelledSplits};
+use crate::splits::{LabelledSplits, SplitsError};
 use config::FinetuneConfig;
-use task::FinetuneTask;
 use evaluator::FinetuneEvaluator;
+use task::FinetuneTask;
 
 /// The fine-tuned classifier as it is now, in the run directory.
 pub const LAST: &str = "classifier.safetensors";
@@ -189,7 +189,15 @@ pub fn finetune(
         observer,
         evaluator: &mut evaluator,
     };
-    let outcome = train(&task, initial_state, &settings, images, run, device, callbacks)?;
+    let outcome = train(
+        &task,
+        initial_state,
+        &settings,
+        images,
+        run,
+        device,
+        callbacks,
+    )?;
     Ok((outcome, read_results(run)?))
 }
 

@@ -226,8 +226,7 @@ fn evaluation(data: &DataConfig, options: &OpenOptions) -> OpenOptions {
 /// Divides images by chance, so that every class of two images or more is in both splits.
 fn divided(source: &dyn Source, seed: u64) -> (Vec<u64>, Vec<u64>) {
     let held_out = |item: &u64| Draw::new(seed, 0, *item, Purpose::Split).below(HELD_OUT) == 0;
-    let (mut test, mut train): (Vec<u64>, Vec<u64>) =
-        (0..source.len() as u64).partition(held_out);
+    let (mut test, mut train): (Vec<u64>, Vec<u64>) = (0..source.len() as u64).partition(held_out);
     for class in 0..source.classes().len() as u32 {
         let of_class = |item: &u64| source.label(*item as usize) == Some(class);
         let first = |items: &[u64]| items.iter().position(of_class);

@@ -22,7 +22,7 @@ use crate::param_groups::ParamGroups;
 
 pub use data::DataConfig;
 pub use run::{
-    CheckpointConfig, LogConfig, OnNan, OptimiserConfig, RunSettings, TrainConfig, RESUMABLE_KEYS,
+    CheckpointConfig, LogConfig, OnNan, OptimiserConfig, RESUMABLE_KEYS, RunSettings, TrainConfig,
 };
 
 /// One pre-training experiment.

@@ -17,6 +17,7 @@ use semaim_checkpoint::encoder::{Encoder, write_encoder};
 use semaim_checkpoint::error::EncoderError;
 use semaim_data::{Batch, Source};
 
+use crate::callbacks::{Callbacks, Evaluator, Observer};
 use crate::config::{Method, OrderSource, PretrainConfig, TargetKind};
 use crate::error::TrainError;
 use crate::optimiser::Optimiser;
@@ -24,8 +25,7 @@ use crate::run_dir::RunDir;
 use crate::state::{TrainCounters, TrainState};
 use crate::task::{MicroBatch, Task, images};
 use crate::teacher_cache::{AnswerSize, TeacherCache};
-use crate::trainer::{RunOutcome, Images, train};
-use crate::callbacks::{Evaluator, Observer, Callbacks};
+use crate::trainer::{Images, RunOutcome, train};
 
 /// Pre-trains in a run directory, from its latest checkpoint if it has one.
 ///
@@ -68,7 +68,15 @@ where
                 observer,
                 evaluator,
             };
-            train(&task, initial_state, &settings, images, run, device, callbacks)
+            train(
+                &task,
+                initial_state,
+                &settings,
+                images,
+                run,
+                device,
+                callbacks,
+            )
         }
         Method::Mae => {
             let model = config
@@ -84,7 +92,15 @@ where
                 observer,
                 evaluator,
             };
-            train(&task, initial_state, &settings, images, run, device, callbacks)
+            train(
+                &task,
+                initial_state,
+                &settings,
+                images,
+                run,
+                device,
+                callbacks,
+            )
         }
     }
 }
@@ -215,7 +231,11 @@ impl SemaimTask<'_> {
     }
 
     /// One encoding of each network that order or target need; where they need the same, it serves both.
-    fn look(&self, images: &Tensor<4>, micro_batch: &MicroBatch<'_, Semaim>) -> Result<Seen, TrainError> {
+    fn look(
+        &self,
+        images: &Tensor<4>,
+        micro_batch: &MicroBatch<'_, Semaim>,
+    ) -> Result<Seen, TrainError> {
         let order = self.config.order;
         let order_source = order.kind.needs_similarity().then_some(order.source);
         let target_source = self.target_source();
@@ -225,7 +245,8 @@ impl SemaimTask<'_> {
             if !orders && !targets {
                 continue;
             }
-            let (similarity, tokens) = self.encode(source, images, micro_batch, [orders, targets])?;
+            let (similarity, tokens) =
+                self.encode(source, images, micro_batch, [orders, targets])?;
             if orders {
                 seen.similarity = similarity;
             }

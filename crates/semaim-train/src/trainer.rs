@@ -10,6 +10,7 @@ use semaim::parameters::to_host;
 use semaim_data::{Augment, Batch, LoaderError, LoaderOptions, Position, Source, TrainingLoader};
 use serde_json::json;
 
+use crate::callbacks::{Callbacks, Progress, StepReport};
 use crate::config::{OnNan, RunSettings};
 use crate::ema;
 use crate::error::TrainError;
@@ -19,7 +20,6 @@ use crate::run_dir::RunDir;
 use crate::schedule::{LearningRate, ema_decay};
 use crate::state::TrainState;
 use crate::task::{MicroBatch, Task};
-use crate::callbacks::{Progress, StepReport, Callbacks};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::trial::Record;
 use super::config::{CompareConfig, Evaluation};
 use super::statistics::Summary;
+use super::trial::Record;
 
 /// One variant in one evaluation.
 struct Entry {

@@ -11,11 +11,11 @@ use semaim::vit::Vit;
 use semaim_checkpoint::atomic;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
 use semaim_data::{Augment, Split, open};
+use semaim_train::callbacks::{NoEvaluation, Observer};
 use semaim_train::config::PretrainConfig;
 use semaim_train::pretrain::pretrain;
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{self, steps_per_epoch};
-use semaim_train::callbacks::{Observer, NoEvaluation};
 use serde::{Deserialize, Serialize};
 
 use super::config::{CompareConfig, Evaluation, Variant};
@@ -23,8 +23,8 @@ use super::{CompareError, RunOutcome};
 use crate::embed::{EmbedOptions, embed};
 use crate::finetune::{FinetuneError, finetune, prepare};
 use crate::knn::{Accuracy, knn};
-use crate::splits::LabelledSplits;
 use crate::probe::probe;
+use crate::splits::LabelledSplits;
 use crate::vectors::LabelledVectors;
 use crate::views::views;
 
@@ -235,7 +235,9 @@ impl Trial {
         let run = RunDir::open(&folder, config)?;
         match pretrain(config, source, &run, device, observer, &mut NoEvaluation)? {
             trainer::RunOutcome::Stopped => Ok(RunOutcome::Stopped),
-            trainer::RunOutcome::Finished | trainer::RunOutcome::AlreadyFinished => Ok(RunOutcome::Finished),
+            trainer::RunOutcome::Finished | trainer::RunOutcome::AlreadyFinished => {
+                Ok(RunOutcome::Finished)
+            }
         }
     }
 

@@ -5,10 +5,10 @@ use semaim::classifier::Classifier;
 use semaim_checkpoint::atomic;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_data::Augment;
+use semaim_train::callbacks::{Evaluator, Observer, Progress};
 use semaim_train::error::TrainError;
 use semaim_train::log::RunLog;
 use semaim_train::run_dir::RunDir;
-use semaim_train::callbacks::{Evaluator, Observer, Progress};
 
 use super::config::FinetuneConfig;
 use super::task::file;

@@ -15,26 +15,26 @@ use semaim_checkpoint::error::EncoderError;
 use semaim_config::{Problems, Validate};
 use semaim_data::{Augment, EvaluationLoader, LoaderError, Source};
 use semaim_random::{Draw, Purpose};
+use semaim_train::callbacks::{Callbacks, Evaluator, Observer, Progress};
 use semaim_train::config::{
     CheckpointConfig, DataConfig, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
 };
 use semaim_train::error::TrainError;
-use semaim_train::param_groups::{ParamGroup, ParamGroups};
 use semaim_train::log::RunLog;
 use semaim_train::optimiser::Optimiser;
+use semaim_train::param_groups::{ParamGroup, ParamGroups};
 use semaim_train::run_dir::RunDir;
 use semaim_train::sgd::Sgd;
 use semaim_train::state::{TrainCounters, TrainState};
 use semaim_train::task::{MicroBatch, Task, images};
-use semaim_train::trainer::{RunOutcome, Images, train};
-use semaim_train::callbacks::{Evaluator, Observer, Progress, Callbacks};
+use semaim_train::trainer::{Images, RunOutcome, train};
 use serde::{Deserialize, Serialize};
 
 use super::head::{HeadKind, HeadSize, Heads};
 use super::{Probe, ProbeError, ProbeOptions, Setting, best_of, check, settings};
 use crate::embed::Representation;
 use crate::knn::Accuracy;
-use crate::splits::{LabelledSplits, ImageSubset};
+use crate::splits::{ImageSubset, LabelledSplits};
 use crate::views::views;
 
 /// SGD's momentum.
@@ -205,7 +205,15 @@ pub fn online_probe(
         observer,
         evaluator: &mut collecting,
     };
-    let outcome = train(&task, initial_state.clone(), &settings, images, run, device, callbacks)?;
+    let outcome = train(
+        &task,
+        initial_state.clone(),
+        &settings,
+        images,
+        run,
+        device,
+        callbacks,
+    )?;
     let heads = match (outcome, collecting.last) {
         (RunOutcome::Stopped, _) => return Err(OnlineError::Stopped),
         (_, Some(heads)) => heads,

@@ -180,7 +180,8 @@ impl TrainConfig {
         problems.in_range("epochs", self.epochs, 1..=1_000_000);
         problems.in_range("batch_size", self.batch_size, 1..=1_048_576);
         problems.require(
-            self.grad_accum_steps >= 1 && self.batch_size.is_multiple_of(self.grad_accum_steps.max(1)),
+            self.grad_accum_steps >= 1
+                && self.batch_size.is_multiple_of(self.grad_accum_steps.max(1)),
             "grad_accum_steps",
             format!(
                 "{} does not divide train.batch_size {}",
