@@ -10,8 +10,8 @@ use semaim::variant::{Activation, Variant};
 use crate::canonical::Canonical;
 use crate::checkpoint::ReadOptions;
 use crate::error::EncoderError;
-use crate::hints::{Hints, usual_normalisation};
-use crate::layout::Layout;
+use crate::sidecar::{Sidecar, usual_normalisation};
+use crate::format::CheckpointFormat;
 
 /// Heads of the standard widths, where nothing says how many.
 const USUAL_HEADS: [(usize, usize); 9] = [
@@ -48,7 +48,7 @@ pub(crate) struct Architecture {
 pub(crate) fn architecture(
     path: &Path,
     canonical: &mut Canonical,
-    hints: &Hints,
+    hints: &Sidecar,
     told: &ReadOptions,
 ) -> Result<Architecture, EncoderError> {
     let layout = canonical.loading.layout;
@@ -80,7 +80,7 @@ pub(crate) fn architecture(
     })?;
     let variant = Variant {
         epsilon: hints.epsilon.unwrap_or(match layout {
-            Layout::HfVit => 1e-12,
+            CheckpointFormat::HfVit => 1e-12,
             layout if layout.is_clip() => 1e-5,
             // timm's form of CLIP's tower.
             _ if norm_pre => 1e-5,
@@ -93,7 +93,7 @@ pub(crate) fn architecture(
     };
     check_proportion(path, weights, &config, &variant)?;
     // timm's form of CLIP's tower was trained as CLIP was.
-    let trained_as = if norm_pre { Layout::Clip } else { layout };
+    let trained_as = if norm_pre { CheckpointFormat::Clip } else { layout };
     let [usual_mean, usual_std] = usual_normalisation(trained_as);
     let fitting = |hint: &Option<Vec<f32>>| hint.clone().filter(|list| list.len() == channels);
     let (mean, std) = match (fitting(&hints.mean), fitting(&hints.std)) {
@@ -206,26 +206,26 @@ fn is_gated(weights: &Weights) -> bool {
 }
 
 fn activation(
-    layout: Layout,
-    hints: &Hints,
+    layout: CheckpointFormat,
+    hints: &Sidecar,
     [gated, norm_pre]: [bool; 2],
     assumed: &mut Vec<String>,
 ) -> Activation {
     match (gated, hints.activation, layout) {
         (true, ..) => Activation::SwiGlu,
         (_, Some(activation), _) => activation,
-        (_, None, Layout::Clip) => {
+        (_, None, CheckpointFormat::Clip) => {
             assumed.push(
                 "activation QuickGELU, as in OpenAI's CLIP (--layout open-clip: GELU)".into(),
             );
             Activation::QuickGelu
         }
-        (_, None, Layout::HfClip) => {
+        (_, None, CheckpointFormat::HfClip) => {
             assumed.push("activation QuickGELU, as nothing beside it says otherwise".into());
             Activation::QuickGelu
         }
         _ => {
-            if norm_pre && layout != Layout::OpenClip {
+            if norm_pre && layout != CheckpointFormat::OpenClip {
                 assumed.push("activation GELU; some of CLIP's towers have QuickGELU".into());
             }
             Activation::Gelu

@@ -8,8 +8,8 @@ use semaim_pickle::Dtype;
 
 use crate::archive::Archive;
 use crate::error::EncoderError;
-use crate::layout::Layout;
-use crate::layout::rule::{Need, Rule};
+use crate::format::CheckpointFormat;
+use crate::format::rule::{Need, Rule};
 
 /// A checkpoint's encoder under our names, nothing computed yet: LayerScale stands beside the layers it scales.
 #[derive(Clone, Debug)]
@@ -23,13 +23,13 @@ pub(crate) struct Canonical {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loading {
     /// Who wrote it.
-    pub layout: Layout,
+    pub layout: CheckpointFormat,
     /// What stands before the names of the encoder that was taken, such as `teacher.backbone.`.
     pub prefix: String,
     /// The tensors that were used.
     pub used: Vec<String>,
     /// The tensors that were not: heads, decoders, other copies.
-    pub left: Vec<String>,
+    pub unused: Vec<String>,
     /// The tensors that the encoder needs and the checkpoint does not have.
     pub missing: Vec<String>,
     /// Tensors inside the encoder that belong to something that is not computed here.
@@ -42,7 +42,7 @@ pub struct Loading {
 
 /// The copy of an encoder that is taken out of a checkpoint.
 struct Candidate<'a> {
-    layout: Layout,
+    layout: CheckpointFormat,
     rules: &'static [Rule],
     prefix: String,
     /// Names as the tables spell them, without the prefix, and as they are in the file.
@@ -53,12 +53,12 @@ struct Candidate<'a> {
 }
 
 /// One layout for each set of names.
-const FAMILIES: [Layout; 5] = [
-    Layout::Timm,
-    Layout::Clip,
-    Layout::HfVit,
-    Layout::HfDinov2,
-    Layout::HfClip,
+const FAMILIES: [CheckpointFormat; 5] = [
+    CheckpointFormat::Timm,
+    CheckpointFormat::Clip,
+    CheckpointFormat::HfVit,
+    CheckpointFormat::HfDinov2,
+    CheckpointFormat::HfClip,
 ];
 
 /// Finds the encoder in a checkpoint and gives its tensors our names.
@@ -69,7 +69,7 @@ const FAMILIES: [Layout; 5] = [
 pub(crate) fn canonical(
     path: &Path,
     archive: &Archive,
-    layout: Option<Layout>,
+    layout: Option<CheckpointFormat>,
     allow_partial: bool,
 ) -> Result<Canonical, EncoderError> {
     let layouts = match &layout {
@@ -109,11 +109,11 @@ pub(crate) fn canonical(
 }
 
 /// The copies of an encoder in a checkpoint that have a layout's patch embedding.
-fn candidates(archive: &Archive, layout: Layout) -> Vec<Candidate<'_>> {
+fn candidates(archive: &Archive, layout: CheckpointFormat) -> Vec<Candidate<'_>> {
     let spelled: Vec<(String, &str)> = archive
         .tensors
         .keys()
-        .map(|name| (layout.spelled(name), name.as_str()))
+        .map(|name| (layout.normalized_name(name), name.as_str()))
         .collect();
     let mut found = Vec::new();
     for rules in layout.tables() {
@@ -137,7 +137,7 @@ fn candidates(archive: &Archive, layout: Layout) -> Vec<Candidate<'_>> {
 
 impl<'a> Candidate<'a> {
     fn new(
-        layout: Layout,
+        layout: CheckpointFormat,
         rules: &'static [Rule],
         prefix: String,
         names: BTreeMap<String, &'a str>,
@@ -192,24 +192,24 @@ fn rank(prefix: &str) -> u8 {
 }
 
 /// The layout by name, among those with the same names of tensors.
-fn named(best: &Candidate<'_>, archive: &Archive) -> Layout {
-    if best.layout != Layout::Timm {
+fn named(best: &Candidate<'_>, archive: &Archive) -> CheckpointFormat {
+    if best.layout != CheckpointFormat::Timm {
         return best.layout;
     }
     let has = |part: &str| best.names.keys().any(|name| name.starts_with(part));
     let ends = |part: &str| best.names.keys().any(|name| name.ends_with(part));
-    if archive.metadata.contains_key(crate::sizes::SIZES) {
-        Layout::Semaim
+    if archive.metadata.contains_key(crate::metadata::SIZES) {
+        CheckpointFormat::Semaim
     } else if has("query_blocks.") {
-        Layout::SemaimAuthors
+        CheckpointFormat::SemaimAuthors
     } else if has("decoder_blocks.") {
-        Layout::Mae
+        CheckpointFormat::Mae
     } else if ends(".ls1.gamma") || has("reg_token") {
-        Layout::Dinov2
+        CheckpointFormat::Dinov2
     } else if best.prefix.contains("backbone") {
-        Layout::Dino
+        CheckpointFormat::Dino
     } else {
-        Layout::Timm
+        CheckpointFormat::Timm
     }
 }
 
@@ -255,7 +255,7 @@ fn read(path: &Path, archive: &Archive, from: &Candidate<'_>) -> Result<Canonica
             used.extend(there);
         }
         // What some blocks have and others do not is not optional.
-        if rule.need == Need::Always || present > 0 {
+        if rule.need == Need::Required || present > 0 {
             missing.extend(absent);
         }
     }
@@ -283,7 +283,7 @@ fn read(path: &Path, archive: &Archive, from: &Candidate<'_>) -> Result<Canonica
         loading: Loading {
             layout: from.layout,
             prefix: from.prefix.clone(),
-            left: archive
+            unused: archive
                 .tensors
                 .keys()
                 .filter(|name| !used.contains(name.as_str()))

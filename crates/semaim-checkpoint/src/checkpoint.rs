@@ -1,4 +1,4 @@
-//! A checkpoint in any [layout](crate::layout), read: its encoder's tensors under our names, and what network they make.
+//! A checkpoint in any [layout](crate::format), read: its encoder's tensors under our names, and what network they make.
 
 use std::path::{Path, PathBuf};
 
@@ -14,9 +14,9 @@ use crate::archive::Archive;
 use crate::canonical::{Canonical, Loading, canonical};
 use crate::encoder::Encoder;
 use crate::error::EncoderError;
-use crate::hints::{Hints, LIBRARIES_NAMES};
-use crate::layout::{Layout, UnknownLayout};
-use crate::sizes::{SIZES, check_sizes, described};
+use crate::sidecar::{Sidecar, LIBRARIES_NAMES};
+use crate::format::{CheckpointFormat, UnknownFormat};
+use crate::metadata::{SIZES, check_sizes, described};
 
 /// What a run calls its encoder.
 const OURS: &str = "encoder.safetensors";
@@ -25,7 +25,7 @@ const OURS: &str = "encoder.safetensors";
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadOptions {
     /// Its layout; `None`: told from its names.
-    pub layout: Option<Layout>,
+    pub layout: Option<CheckpointFormat>,
     /// Attention heads of a block; `None`: as the file or one beside it says, or as is usual for its width.
     pub num_heads: Option<usize>,
     /// Height and width in pixels of the images that its position table is for, where no file beside it says so and it
@@ -46,7 +46,7 @@ impl ReadOptions {
         num_heads: usize,
         image_size: &[usize],
         allow_partial: bool,
-    ) -> Result<Self, UnknownLayout> {
+    ) -> Result<Self, UnknownFormat> {
         Ok(Self {
             layout: match layout {
                 "" => None,
@@ -83,7 +83,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads the encoder of a file in any [layout](Layout), or of a folder: a run directory of ours, or a model as
+    /// Reads the encoder of a file in any [layout](CheckpointFormat), or of a folder: a run directory of ours, or a model as
     /// Hugging Face's library keeps it. Files beside it are read for what weights do not say.
     ///
     /// # Errors
@@ -112,9 +112,9 @@ impl Checkpoint {
             }
             return Self::of(path, found, said, Vec::new());
         }
-        let hints = Hints::beside(&path)?;
-        if hints.open_clip && found.loading.layout == Layout::Clip && options.layout.is_none() {
-            found.loading.layout = Layout::OpenClip;
+        let hints = Sidecar::beside(&path)?;
+        if hints.open_clip && found.loading.layout == CheckpointFormat::Clip && options.layout.is_none() {
+            found.loading.layout = CheckpointFormat::OpenClip;
         }
         let architecture = architecture(&path, &mut found, &hints, options)?;
         Self::of(path, found, architecture, hints.files)

@@ -14,7 +14,7 @@ use semaim::vit::Vit;
 
 use crate::architecture::Architecture;
 use crate::error::EncoderError;
-use crate::sizes::{check_sizes, described, metadata};
+use crate::metadata::{check_sizes, described, metadata};
 use crate::tensors::TensorFile;
 
 /// The metadata key under which the names of the classes stand, as a JSON list.

@@ -13,7 +13,7 @@ use semaim::vit::Vit;
 
 use crate::checkpoint::{Checkpoint, ReadOptions};
 use crate::error::EncoderError;
-use crate::sizes::{SIZES, metadata};
+use crate::metadata::{SIZES, metadata};
 use crate::tensors::{TensorFile, checksum};
 
 /// An encoder from a file.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use semaim::config::SizeError;
 use semaim::parameters::WeightError;
 
-use crate::hints::HintError;
-use crate::layout::{Layout, UnknownLayout};
+use crate::sidecar::SidecarError;
+use crate::format::{CheckpointFormat, UnknownFormat};
 use crate::tensors::TensorFileError;
 
 /// Why an encoder could not be read or written.
@@ -71,7 +71,7 @@ pub enum EncoderError {
         /// The file.
         path: PathBuf,
         /// The layout that was told.
-        layout: Option<Layout>,
+        layout: Option<CheckpointFormat>,
         /// Some names in it.
         names: Vec<String>,
     },
@@ -85,7 +85,7 @@ pub enum EncoderError {
         /// The file.
         path: PathBuf,
         /// Its layout.
-        layout: Layout,
+        layout: CheckpointFormat,
         /// The tensors that are missing.
         names: Vec<String>,
     },
@@ -100,7 +100,7 @@ pub enum EncoderError {
         /// The file.
         path: PathBuf,
         /// Its layout.
-        layout: Layout,
+        layout: CheckpointFormat,
         /// The tensors that are not understood.
         names: Vec<String>,
     },
@@ -126,10 +126,10 @@ pub enum EncoderError {
     },
     /// A layout that is not known.
     #[error(transparent)]
-    Layout(#[from] UnknownLayout),
+    CheckpointFormat(#[from] UnknownFormat),
     /// A file beside the checkpoint cannot be used.
     #[error(transparent)]
-    Hint(#[from] HintError),
+    Hint(#[from] SidecarError),
     /// A weight does not fit the sizes in the file.
     #[error("{path}: {source}")]
     Mismatch {

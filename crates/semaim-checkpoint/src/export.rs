@@ -1,4 +1,4 @@
-//! Encoders for other programs: the tables of [`crate::layout`] followed the other way.
+//! Encoders for other programs: the tables of [`crate::format`] followed the other way.
 
 use std::path::{Path, PathBuf};
 
@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 
 use crate::atomic;
 use crate::checkpoint::{Checkpoint, fill_patch_bias, fill_qkv_biases};
-use crate::hints::is_a_librarys_name;
-use crate::layout::rule::{Need, Rule};
-use crate::layout::tables::{HF_CLIP, HF_DINOV2_4, HF_VIT_4};
-use crate::sizes::metadata;
+use crate::sidecar::is_a_librarys_name;
+use crate::format::rule::{Need, Rule};
+use crate::format::tables::{HF_CLIP, HF_DINOV2_4, HF_VIT_4};
+use crate::metadata::metadata;
 use crate::tensors::{Precision, TensorFile, TensorFileError};
 
 /// For whom an encoder is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ExportFormat {
     /// timm's vision transformers.
     Timm,
     /// Hugging Face's library: `ViTModel`, `Dinov2Model`, `Dinov2WithRegistersModel` or `CLIPVisionModel`, whichever
@@ -30,7 +30,7 @@ pub enum Format {
     Semaim,
 }
 
-impl Format {
+impl ExportFormat {
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ pub enum ExportError {
         /// The encoder's file.
         path: PathBuf,
         /// The format.
-        format: Format,
+        format: ExportFormat,
         /// What it does not have.
         what: &'static str,
     },
@@ -108,9 +108,9 @@ impl Checkpoint {
     ///
     /// # Errors
     /// An encoder that computes what the format's network does not.
-    pub fn export(&self, format: Format) -> Result<Exported, ExportError> {
+    pub fn export(&self, format: ExportFormat) -> Result<Exported, ExportError> {
         match format {
-            Format::Semaim => Ok(Exported {
+            ExportFormat::Semaim => Ok(Exported {
                 file: TensorFile {
                     weights: self.weights.clone(),
                     metadata: metadata(&self.config, &self.variant, &self.mean, &self.std),
@@ -118,13 +118,13 @@ impl Checkpoint {
                 beside: Vec::new(),
                 notes: Vec::new(),
             }),
-            Format::Timm => self.timm(),
-            Format::Mae => self.mae(),
-            Format::HuggingFace => self.huggingface(),
+            ExportFormat::Timm => self.timm(),
+            ExportFormat::Mae => self.mae(),
+            ExportFormat::HuggingFace => self.huggingface(),
         }
     }
 
-    fn refused(&self, format: Format, what: &'static str) -> ExportError {
+    fn refused(&self, format: ExportFormat, what: &'static str) -> ExportError {
         ExportError::NotInFormat {
             path: self.path.clone(),
             format,
@@ -160,7 +160,7 @@ impl Checkpoint {
             projection,
             epsilon: _,
         } = self.variant;
-        let refused = |what| Err(self.refused(Format::Mae, what));
+        let refused = |what| Err(self.refused(ExportFormat::Mae, what));
         if registers > 0 {
             return refused("register tokens");
         }
@@ -207,7 +207,7 @@ impl Checkpoint {
     }
 
     fn huggingface(&self) -> Result<Exported, ExportError> {
-        let refused = |what| self.refused(Format::HuggingFace, what);
+        let refused = |what| self.refused(ExportFormat::HuggingFace, what);
         let dinov2 = self.layer_scale()
             || self.variant.registers > 0
             || self.variant.activation == Activation::SwiGlu;
@@ -285,7 +285,7 @@ impl Checkpoint {
                     message,
                 };
                 let Some(weight) = weights.get(&name) else {
-                    if rule.need == Need::Always {
+                    if rule.need == Need::Required {
                         return Err(wrong("is missing".into()));
                     }
                     continue;
@@ -343,7 +343,7 @@ impl Checkpoint {
         let gated = self.variant.activation == Activation::SwiGlu;
         let ratio = config.mlp_dim() / d;
         if self.variant.activation == Activation::QuickGelu {
-            return Err(self.refused(Format::HuggingFace, "DINOv2 with QuickGELU"));
+            return Err(self.refused(ExportFormat::HuggingFace, "DINOv2 with QuickGELU"));
         }
         // The library rounds the width of gated layers to a multiple of 8 from two thirds of the ratio, which is 4.
         let hidden = match gated {
@@ -351,7 +351,7 @@ impl Checkpoint {
             false => ratio * d,
         };
         if hidden != config.mlp_dim() {
-            return Err(self.refused(Format::HuggingFace, "DINOv2 with such a width of its MLP"));
+            return Err(self.refused(ExportFormat::HuggingFace, "DINOv2 with such a width of its MLP"));
         }
         let ones = || Weight {
             shape: vec![d],

@@ -3,14 +3,14 @@
 //! * [`atomic`]: write to a temporary name, flush to the disk, rename.
 //! * [`archive`]: named tensors out of safetensors and PyTorch files.
 //! * [`tensors`]: a file of named tensors with metadata and a checksum, as we write it.
-//! * [`layout`]: who names what how, as tables.
+//! * [`format`]: who names what how, as tables.
 //! * [`checkpoint`]: a file of any layout, read; [`error`]: what can be wrong with it.
 //! * [`encoder`]: an encoder ready to run, and ours under timm's names.
 //! * [`classifier`]: an encoder with a head, likewise.
 //! * [`export`]: encoders for other programs.
 //!
 //! From a file to an encoder: `archive` gives tensors, `canonical` finds the encoder among them and gives it our names,
-//! `architecture` tells the network from shapes and, with `hints`, from the files beside; `sizes` is what our own files say.
+//! `architecture` tells the network from shapes and, with `sidecar`, from the files beside; `metadata` is what our own files say.
 
 mod architecture;
 pub mod archive;
@@ -21,11 +21,11 @@ pub mod classifier;
 pub mod encoder;
 pub mod error;
 pub mod export;
-mod hints;
-pub mod layout;
-mod sizes;
+mod sidecar;
+pub mod format;
+mod metadata;
 pub mod tensors;
 
 pub use canonical::Loading;
-pub use hints::HintError;
+pub use sidecar::SidecarError;
 pub use semaim_pickle::{ContentError, Dtype};

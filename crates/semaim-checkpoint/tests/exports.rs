@@ -14,15 +14,15 @@ use semaim::vit::Vit;
 use semaim_checkpoint::Loading;
 use semaim_checkpoint::checkpoint::{Checkpoint, ReadOptions};
 use semaim_checkpoint::error::EncoderError;
-use semaim_checkpoint::export::{ExportError, Format};
-use semaim_checkpoint::layout::Layout;
+use semaim_checkpoint::export::{ExportError, ExportFormat};
+use semaim_checkpoint::format::CheckpointFormat;
 use semaim_checkpoint::tensors::{Precision, TensorFile};
 
-const FORMATS: [Format; 4] = [
-    Format::Timm,
-    Format::HuggingFace,
-    Format::Mae,
-    Format::Semaim,
+const FORMATS: [ExportFormat; 4] = [
+    ExportFormat::Timm,
+    ExportFormat::HuggingFace,
+    ExportFormat::Mae,
+    ExportFormat::Semaim,
 ];
 
 fn config() -> VitConfig {
@@ -69,10 +69,10 @@ fn checkpoint(config: VitConfig, variant: Variant, layer_scale: bool) -> Checkpo
         mean: vec![0.5, 0.25, 0.125],
         std: vec![0.25, 0.5, 1.0],
         loading: Loading {
-            layout: Layout::Semaim,
+            layout: CheckpointFormat::Semaim,
             prefix: String::new(),
             used: Vec::new(),
-            left: Vec::new(),
+            unused: Vec::new(),
             missing: Vec::new(),
             unknown: Vec::new(),
             dtypes: Vec::new(),
@@ -129,7 +129,7 @@ fn tokens(checkpoint: &Checkpoint) -> Vec<f32> {
         .values
 }
 
-fn write(checkpoint: &Checkpoint, format: Format, precision: Precision, path: &Path) -> bool {
+fn write(checkpoint: &Checkpoint, format: ExportFormat, precision: Precision, path: &Path) -> bool {
     match checkpoint.export(format) {
         Ok(exported) => {
             exported.write(path, precision).unwrap();
@@ -162,11 +162,11 @@ fn what_is_exported_gives_the_same_tokens() {
             let found = read(&path);
             assert!(found.loading.missing.is_empty() && found.loading.unknown.is_empty());
             // timm keeps CLIP's projection where other networks have a head for classes, and no activation at all.
-            if !(kind == "clip" && format == Format::Timm) {
+            if !(kind == "clip" && format == ExportFormat::Timm) {
                 assert_eq!(tokens(&found), expected, "{kind}, {}", format.name());
                 assert_eq!(found.config, made.config, "{kind}, {}", format.name());
             }
-            if matches!(format, Format::HuggingFace | Format::Semaim) {
+            if matches!(format, ExportFormat::HuggingFace | ExportFormat::Semaim) {
                 assert_eq!((&found.mean, &found.std), (&made.mean, &made.std));
                 assert!(found.assumed.is_empty(), "{kind}: {:?}", found.assumed);
             }
@@ -198,9 +198,9 @@ fn narrow_numbers_come_back_as_they_are() {
                 folder.path().join("a.safetensors"),
                 folder.path().join("b.safetensors"),
             );
-            assert!(write(&made, Format::Semaim, precision, &first));
+            assert!(write(&made, ExportFormat::Semaim, precision, &first));
             let found = read(&first);
-            assert!(write(&found, Format::Semaim, precision, &second));
+            assert!(write(&found, ExportFormat::Semaim, precision, &second));
             assert_eq!(
                 std::fs::read(&first).unwrap(),
                 std::fs::read(&second).unwrap(),
@@ -223,7 +223,7 @@ fn another_image_size_resizes_the_position_table_alone() {
     assert_eq!(resized.weights["cls_token"], made.weights["cls_token"]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    assert!(write(&resized, Format::HuggingFace, Precision::F32, &path));
+    assert!(write(&resized, ExportFormat::HuggingFace, Precision::F32, &path));
     let found = read(&path);
     assert_eq!(found.config.image_size, [24, 32]);
     assert_eq!(tokens(&found), tokens(&resized));
@@ -242,7 +242,7 @@ fn what_is_missing_or_not_understood_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.safetensors");
     let made = checkpoint(config(), Variant::default(), false);
-    let exported = made.export(Format::Timm).unwrap().file;
+    let exported = made.export(ExportFormat::Timm).unwrap().file;
     let with = |change: &dyn Fn(&mut TensorFile)| {
         let mut file = exported.clone();
         change(&mut file);
@@ -267,7 +267,7 @@ fn what_is_missing_or_not_understood_is_named() {
     assert_eq!(partial.loading.missing.len(), 2);
     // What was filled in is exported, too.
     let again = folder.path().join("again.safetensors");
-    assert!(write(&partial, Format::Semaim, Precision::F32, &again));
+    assert!(write(&partial, ExportFormat::Semaim, Precision::F32, &again));
     let again = Checkpoint::read(&again, &ReadOptions::default()).unwrap();
     assert_eq!(tokens(&again), tokens(&partial));
     assert!(tokens(&partial).iter().all(|v| v.is_finite()));
@@ -314,7 +314,7 @@ fn what_is_missing_or_not_understood_is_named() {
         Err(EncoderError::Heads { embed_dim: 24, .. })
     ));
     let other = ReadOptions {
-        layout: Some(Layout::HfVit),
+        layout: Some(CheckpointFormat::HfVit),
         ..options(false)
     };
     assert!(matches!(

@@ -11,7 +11,7 @@ use semaim::init::initialise;
 use semaim::vit::Vit;
 use semaim_checkpoint::checkpoint::{Checkpoint, ReadOptions};
 use semaim_checkpoint::encoder::write_encoder;
-use semaim_checkpoint::export::Format;
+use semaim_checkpoint::export::ExportFormat;
 use semaim_checkpoint::tensors::Precision;
 
 /// A small generator of numbers, the same everywhere (splitmix64).
@@ -48,7 +48,7 @@ fn originals(folder: &Path) -> Vec<PathBuf> {
     write_encoder(&ours, &vit, &config, &[0.5; 3], &[0.5; 3]).unwrap();
     let read = Checkpoint::read(&ours, &ReadOptions::default()).unwrap();
     let timm = folder.join("timm.safetensors");
-    let exported = read.export(Format::Timm).unwrap();
+    let exported = read.export(ExportFormat::Timm).unwrap();
     exported.write(&timm, Precision::F16).unwrap();
     let pickles = Path::new(env!("CARGO_MANIFEST_DIR")).join("../semaim-pickle/tests/data");
     let pickles = [

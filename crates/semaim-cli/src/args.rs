@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use semaim_checkpoint::checkpoint::ReadOptions;
-use semaim_checkpoint::layout::Layout;
+use semaim_checkpoint::format::CheckpointFormat;
 use semaim_eval::embed::Representation;
 use semaim_eval::probe::ProbeOptions;
 use semaim_kernels::Kernels;
@@ -230,8 +230,8 @@ pub(crate) struct EncoderArgs {
     pub(crate) weights: PathBuf,
     // As LayoutArgs, which cannot be flattened here: an optional group knows only its own arguments.
     /// The checkpoint's layout [default: told from its names]: see `semaim inspect --help`
-    #[arg(long, value_parser = |name: &str| name.parse::<Layout>())]
-    pub(crate) layout: Option<Layout>,
+    #[arg(long, value_parser = |name: &str| name.parse::<CheckpointFormat>())]
+    pub(crate) layout: Option<CheckpointFormat>,
     /// Attention heads of a block [default: as the checkpoint or a config.json beside it says, or as is usual for its width]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) heads: Option<u32>,

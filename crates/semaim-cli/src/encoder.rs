@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::encoder::Encoder;
-use semaim_checkpoint::layout::Layout;
+use semaim_checkpoint::format::CheckpointFormat;
 use semaim_data::{Augment, Source, Split, open};
 use semaim_eval::embed::{EmbedOptions, Representation};
 use semaim_eval::views::{open_options, views};
@@ -60,7 +60,7 @@ impl Loaded {
 /// Says what was read, where it is not our own.
 pub(crate) fn tell(checkpoint: &Checkpoint) {
     let loading = &checkpoint.loading;
-    if loading.layout == Layout::Semaim {
+    if loading.layout == CheckpointFormat::Semaim {
         return;
     }
     let place = match loading.prefix.as_str() {
@@ -72,7 +72,7 @@ pub(crate) fn tell(checkpoint: &Checkpoint) {
         checkpoint.path.display(),
         loading.layout,
         loading.used.len(),
-        loading.left.len(),
+        loading.unused.len(),
         loading.missing.len(),
     );
     for path in &checkpoint.beside {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use semaim::parameters::Weights;
 use semaim_checkpoint::checkpoint::Checkpoint;
-use semaim_checkpoint::export::Format;
+use semaim_checkpoint::export::ExportFormat;
 use semaim_checkpoint::tensors::TensorFile;
 use semaim_train::run_dir::checkpoints;
 use semaim_train::state::MODEL;
@@ -70,7 +70,7 @@ fn file(to: &Path) -> Result<PathBuf, Exit> {
 }
 
 /// Puts the encoder of a run's newest checkpoint into `found`; gives the rest of the model.
-fn whole(args: &ExportArgs, format: Format, found: &mut Checkpoint) -> Result<Weights, Exit> {
+fn whole(args: &ExportArgs, format: ExportFormat, found: &mut Checkpoint) -> Result<Weights, Exit> {
     let wrong = |message: &str| Exit::user(format!("--whole: {message}"));
     if args.image_size.is_some() {
         return Err(wrong(
@@ -90,11 +90,11 @@ fn whole(args: &ExportArgs, format: Format, found: &mut Checkpoint) -> Result<We
     let (encoder, decoder): (Weights, Weights) =
         model.partition(|(name, _)| found.weights.contains_key(name));
     let fits = match format {
-        Format::Semaim => decoder
+        ExportFormat::Semaim => decoder
             .keys()
             .any(|name| name.starts_with("prediction_head")),
-        Format::Mae => decoder.keys().any(|name| name.starts_with("decoder_pred")),
-        Format::Timm | Format::HuggingFace => false,
+        ExportFormat::Mae => decoder.keys().any(|name| name.starts_with("decoder_pred")),
+        ExportFormat::Timm | ExportFormat::HuggingFace => false,
     };
     if !fits {
         return Err(wrong(

@@ -52,7 +52,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Exit> {
             "mean": found.mean,
             "std": found.std,
             "used": loading.used,
-            "left": loading.left,
+            "left": loading.unused,
             "missing": loading.missing,
             "unknown": loading.unknown,
             "objects_not_made": loading.opaque,
@@ -160,7 +160,7 @@ fn print(found: &Checkpoint, heads: Option<usize>, numbers: usize, dtypes: &[&st
         println!("with        {}", differs.join(", "));
     }
     println!("used        {}", listed(&loading.used));
-    println!("left        {}", listed(&loading.left));
+    println!("left        {}", listed(&loading.unused));
     println!("missing     {}", listed(&loading.missing));
     if !loading.unknown.is_empty() {
         println!("unknown     {}", listed(&loading.unknown));

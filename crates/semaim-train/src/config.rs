@@ -13,7 +13,7 @@ use semaim::similarity::Similarity;
 use semaim::size::Parameters;
 use semaim::target::{Blur, PixelLoss, PixelTarget, Target};
 use semaim_checkpoint::checkpoint::ReadOptions;
-use semaim_checkpoint::layout::UnknownLayout;
+use semaim_checkpoint::format::UnknownFormat;
 use semaim_data::{Augment, OpenOptions};
 use serde::{Deserialize, Serialize};
 
@@ -181,7 +181,7 @@ impl TeacherConfig {
     ///
     /// # Errors
     /// An unknown layout.
-    pub fn read_options(&self) -> Result<ReadOptions, UnknownLayout> {
+    pub fn read_options(&self) -> Result<ReadOptions, UnknownFormat> {
         ReadOptions::told(
             &self.layout,
             self.num_heads,

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use semaim_checkpoint::checkpoint::ReadOptions;
-use semaim_checkpoint::export::Format;
-use semaim_checkpoint::layout::Layout;
+use semaim_checkpoint::export::ExportFormat;
+use semaim_checkpoint::format::CheckpointFormat;
 use semaim_checkpoint::tensors::Precision;
 
 /// How other people's checkpoints are read.
@@ -13,8 +13,8 @@ use semaim_checkpoint::tensors::Precision;
 pub(crate) struct LayoutArgs {
     /// The checkpoint's layout [default: told from its names]: semaim, semaim-authors, timm, dino, dinov2, mae, clip,
     /// open-clip, hf-vit, hf-dinov2 or hf-clip
-    #[arg(long, value_parser = |name: &str| name.parse::<Layout>())]
-    pub(crate) layout: Option<Layout>,
+    #[arg(long, value_parser = |name: &str| name.parse::<CheckpointFormat>())]
+    pub(crate) layout: Option<CheckpointFormat>,
     /// Attention heads of a block [default: as the checkpoint or a config.json beside it says, or as is usual for its width]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) heads: Option<u32>,
@@ -91,8 +91,8 @@ pub(crate) struct ExportArgs {
     #[arg(long)]
     pub(crate) whole: bool,
     /// The layout of --weights [default: told from its names]
-    #[arg(long = "from-layout", value_parser = |name: &str| name.parse::<Layout>())]
-    pub(crate) from: Option<Layout>,
+    #[arg(long = "from-layout", value_parser = |name: &str| name.parse::<CheckpointFormat>())]
+    pub(crate) from: Option<CheckpointFormat>,
     /// Attention heads of a block, as for `inspect`
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) heads: Option<u32>,
@@ -115,7 +115,7 @@ impl ExportArgs {
     }
 }
 
-/// The choice of [`Format`].
+/// The choice of [`ExportFormat`].
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum FormatArg {
     /// timm's vision transformers.
@@ -129,12 +129,12 @@ pub(crate) enum FormatArg {
 }
 
 impl FormatArg {
-    pub(crate) fn format(self) -> Format {
+    pub(crate) fn format(self) -> ExportFormat {
         match self {
-            Self::Timm => Format::Timm,
-            Self::Huggingface => Format::HuggingFace,
-            Self::Mae => Format::Mae,
-            Self::Semaim => Format::Semaim,
+            Self::Timm => ExportFormat::Timm,
+            Self::Huggingface => ExportFormat::HuggingFace,
+            Self::Mae => ExportFormat::Mae,
+            Self::Semaim => ExportFormat::Semaim,
         }
     }
 }

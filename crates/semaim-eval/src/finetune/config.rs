@@ -2,7 +2,7 @@
 
 use semaim::classifier::Pool;
 use semaim_checkpoint::checkpoint::ReadOptions;
-use semaim_checkpoint::layout::UnknownLayout;
+use semaim_checkpoint::format::UnknownFormat;
 use semaim_config::{Problems, RenamedKey, Validate};
 use semaim_train::config::{
     CheckpointConfig, DataConfig, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
@@ -92,7 +92,7 @@ impl EncoderConfig {
     ///
     /// # Errors
     /// An unknown layout.
-    pub fn read_options(&self) -> Result<ReadOptions, UnknownLayout> {
+    pub fn read_options(&self) -> Result<ReadOptions, UnknownFormat> {
         ReadOptions::told(
             &self.layout,
             self.num_heads,

@@ -10,7 +10,7 @@ const fn always(ours: &'static str, theirs: &'static str) -> Rule {
 /// A tensor that not every network has.
 const fn if_there(ours: &'static str, theirs: &'static str) -> Rule {
     Rule {
-        need: Need::IfThere,
+        need: Need::Optional,
         ..always(ours, theirs)
     }
 }
@@ -20,7 +20,7 @@ const fn shaped(ours: &'static str, theirs: &'static str, axes: usize) -> Rule {
     Rule {
         ours,
         theirs: Theirs::One(theirs, axes),
-        need: Need::Always,
+        need: Need::Required,
     }
 }
 
@@ -129,7 +129,7 @@ pub(crate) const CLIP: &[Rule] = &[
     Rule {
         ours: "projection.weight",
         theirs: Theirs::Transposed("proj"),
-        need: Need::IfThere,
+        need: Need::Optional,
     },
 ];
 
@@ -160,7 +160,7 @@ pub(crate) const HF_VIT_4: &[Rule] = &[
             "encoder.layer.{n}.attention.attention.key.weight",
             "encoder.layer.{n}.attention.attention.value.weight",
         ],
-        Need::Always,
+        Need::Required,
     ),
     joined(
         "blocks.{n}.attn.qkv.bias",
@@ -169,7 +169,7 @@ pub(crate) const HF_VIT_4: &[Rule] = &[
             "encoder.layer.{n}.attention.attention.key.bias",
             "encoder.layer.{n}.attention.attention.value.bias",
         ],
-        Need::IfThere,
+        Need::Optional,
     ),
     always(
         "blocks.{n}.attn.proj.weight",
@@ -231,7 +231,7 @@ pub(crate) const HF_VIT_5: &[Rule] = &[
             "layers.{n}.attention.k_proj.weight",
             "layers.{n}.attention.v_proj.weight",
         ],
-        Need::Always,
+        Need::Required,
     ),
     joined(
         "blocks.{n}.attn.qkv.bias",
@@ -240,7 +240,7 @@ pub(crate) const HF_VIT_5: &[Rule] = &[
             "layers.{n}.attention.k_proj.bias",
             "layers.{n}.attention.v_proj.bias",
         ],
-        Need::IfThere,
+        Need::Optional,
     ),
     always(
         "blocks.{n}.attn.proj.weight",
@@ -275,7 +275,7 @@ pub(crate) const HF_DINOV2_4: &[Rule] = &[
     ),
     always("cls_token", "embeddings.cls_token"),
     Rule {
-        need: Need::IfThere,
+        need: Need::Optional,
         ..shaped("mask_token", "embeddings.mask_token", 2)
     },
     if_there("reg_token", "embeddings.register_tokens"),
@@ -289,7 +289,7 @@ pub(crate) const HF_DINOV2_4: &[Rule] = &[
             "encoder.layer.{n}.attention.attention.key.weight",
             "encoder.layer.{n}.attention.attention.value.weight",
         ],
-        Need::Always,
+        Need::Required,
     ),
     joined(
         "blocks.{n}.attn.qkv.bias",
@@ -298,7 +298,7 @@ pub(crate) const HF_DINOV2_4: &[Rule] = &[
             "encoder.layer.{n}.attention.attention.key.bias",
             "encoder.layer.{n}.attention.attention.value.bias",
         ],
-        Need::IfThere,
+        Need::Optional,
     ),
     always(
         "blocks.{n}.attn.proj.weight",
@@ -344,7 +344,7 @@ pub(crate) const HF_DINOV2_5: &[Rule] = &[
     ),
     always("cls_token", "embeddings.cls_token"),
     Rule {
-        need: Need::IfThere,
+        need: Need::Optional,
         ..shaped("mask_token", "embeddings.mask_token", 2)
     },
     if_there("reg_token", "embeddings.register_tokens"),
@@ -358,7 +358,7 @@ pub(crate) const HF_DINOV2_5: &[Rule] = &[
             "encoder.layer.{n}.attention.k_proj.weight",
             "encoder.layer.{n}.attention.v_proj.weight",
         ],
-        Need::Always,
+        Need::Required,
     ),
     joined(
         "blocks.{n}.attn.qkv.bias",
@@ -367,7 +367,7 @@ pub(crate) const HF_DINOV2_5: &[Rule] = &[
             "encoder.layer.{n}.attention.k_proj.bias",
             "encoder.layer.{n}.attention.v_proj.bias",
         ],
-        Need::IfThere,
+        Need::Optional,
     ),
     always(
         "blocks.{n}.attn.proj.weight",
@@ -427,7 +427,7 @@ pub(crate) const HF_CLIP: &[Rule] = &[
             "encoder.layers.{n}.self_attn.k_proj.weight",
             "encoder.layers.{n}.self_attn.v_proj.weight",
         ],
-        Need::Always,
+        Need::Required,
     ),
     joined(
         "blocks.{n}.attn.qkv.bias",
@@ -436,7 +436,7 @@ pub(crate) const HF_CLIP: &[Rule] = &[
             "encoder.layers.{n}.self_attn.k_proj.bias",
             "encoder.layers.{n}.self_attn.v_proj.bias",
         ],
-        Need::Always,
+        Need::Required,
     ),
     always(
         "blocks.{n}.attn.proj.weight",

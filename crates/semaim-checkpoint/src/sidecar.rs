@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use semaim::variant::Activation;
 use serde_json::Value;
 
-use crate::layout::Layout;
+use crate::format::CheckpointFormat;
 
 /// What libraries call a checkpoint in a folder of its own.
 pub(crate) const LIBRARIES_NAMES: [&str; 4] = [
@@ -27,7 +27,7 @@ const MOST: u64 = 16 << 20;
 
 /// What the files beside a checkpoint say; nothing where there are none.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Hints {
+pub(crate) struct Sidecar {
     pub(crate) num_heads: Option<usize>,
     pub(crate) epsilon: Option<f64>,
     pub(crate) activation: Option<Activation>,
@@ -43,22 +43,22 @@ pub(crate) struct Hints {
 /// A file beside a checkpoint that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {message}")]
-pub struct HintError {
+pub struct SidecarError {
     /// The file.
     pub path: PathBuf,
     /// What is wrong with it.
     pub message: String,
 }
 
-impl Hints {
+impl Sidecar {
     /// Reads what stands beside a checkpoint.
     ///
     /// # Errors
     /// A file that is no JSON, or says of the network what cannot be.
-    pub(crate) fn beside(checkpoint: &Path) -> Result<Self, HintError> {
+    pub(crate) fn beside(checkpoint: &Path) -> Result<Self, SidecarError> {
         let mut hints = Self::default();
         if let Some((path, config)) = hints.read(checkpoint, "config.json")? {
-            let wrong = |message| HintError { path, message };
+            let wrong = |message| SidecarError { path, message };
             hints.config(&config).map_err(wrong)?;
         }
         if let Some((_, config)) = hints.read(checkpoint, "preprocessor_config.json")? {
@@ -76,7 +76,7 @@ impl Hints {
         &mut self,
         checkpoint: &Path,
         kind: &str,
-    ) -> Result<Option<(PathBuf, Value)>, HintError> {
+    ) -> Result<Option<(PathBuf, Value)>, SidecarError> {
         let mut paths = vec![checkpoint.with_extension(kind)];
         if is_a_librarys_name(checkpoint) {
             paths.push(checkpoint.with_file_name(kind));
@@ -159,8 +159,8 @@ pub(crate) fn is_a_librarys_name(checkpoint: &Path) -> bool {
 }
 
 /// A JSON file; `None` if it is not there.
-fn json(path: &Path) -> Result<Option<Value>, HintError> {
-    let wrong = |message: String| HintError {
+fn json(path: &Path) -> Result<Option<Value>, SidecarError> {
+    let wrong = |message: String| SidecarError {
         path: path.to_path_buf(),
         message,
     };
@@ -205,13 +205,13 @@ fn numbers(value: &Value) -> Option<Vec<f32>> {
 
 /// How images were normalised in the training of most checkpoints of a layout: mean and standard deviation of red,
 /// green and blue in 0..1.
-pub(crate) fn usual_normalisation(layout: Layout) -> [[f32; 3]; 2] {
+pub(crate) fn usual_normalisation(layout: CheckpointFormat) -> [[f32; 3]; 2] {
     match layout {
-        Layout::Clip | Layout::OpenClip | Layout::HfClip => [
+        CheckpointFormat::Clip | CheckpointFormat::OpenClip | CheckpointFormat::HfClip => [
             [0.481_454_66, 0.457_827_5, 0.408_210_73],
             [0.268_629_54, 0.261_302_6, 0.275_777_1],
         ],
-        Layout::HfVit => [[0.5; 3]; 2],
+        CheckpointFormat::HfVit => [[0.5; 3]; 2],
         // ImageNet's.
         _ => [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]],
     }
@@ -221,23 +221,23 @@ pub(crate) fn usual_normalisation(layout: Layout) -> [[f32; 3]; 2] {
 mod tests {
     use super::*;
 
-    fn beside(files: &[(&str, &str)]) -> Result<Hints, HintError> {
+    fn beside(files: &[(&str, &str)]) -> Result<Sidecar, SidecarError> {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             fs::write(folder.path().join(name), text).unwrap();
         }
-        Hints::beside(&folder.path().join("model.safetensors"))
+        Sidecar::beside(&folder.path().join("model.safetensors"))
     }
 
     #[test]
     fn files_of_three_libraries_are_read() {
-        assert_eq!(beside(&[]).unwrap(), Hints::default());
+        assert_eq!(beside(&[]).unwrap(), Sidecar::default());
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("config.json"), "{").unwrap();
         // What a library keeps in a folder says nothing of other checkpoints there.
-        let other = Hints::beside(&folder.path().join("dino.pth")).unwrap();
-        assert_eq!(other, Hints::default());
-        assert!(Hints::beside(&folder.path().join("pytorch_model.bin")).is_err());
+        let other = Sidecar::beside(&folder.path().join("dino.pth")).unwrap();
+        assert_eq!(other, Sidecar::default());
+        assert!(Sidecar::beside(&folder.path().join("pytorch_model.bin")).is_err());
         let vit = r#"{"num_attention_heads": 3, "layer_norm_eps": 1e-12, "hidden_act": "gelu", "image_size": 56}"#;
         let processor = r#"{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.5, 0.5]}"#;
         let hints = beside(&[

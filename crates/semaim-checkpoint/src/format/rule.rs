@@ -28,9 +28,9 @@ pub(crate) enum Theirs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     /// Its absence is an error.
-    Always,
+    Required,
     /// Not every network has it.
-    IfThere,
+    Optional,
 }
 
 impl Rule {
@@ -173,7 +173,7 @@ mod tests {
         let rule = |ours, theirs| Rule {
             ours,
             theirs,
-            need: Need::Always,
+            need: Need::Required,
         };
         let cases = [
             (rule("norm.weight", Theirs::One("a", 0)), vec![weight(&[5])]),

@@ -14,7 +14,7 @@ use rule::Rule;
 
 /// Who wrote a checkpoint, as far as it can be told from its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Layout {
+pub enum CheckpointFormat {
     /// An encoder or a classifier written by semaim: its sizes stand in the metadata.
     Semaim,
     /// The SemAIM authors' training checkpoints.
@@ -39,7 +39,7 @@ pub enum Layout {
     HfClip,
 }
 
-impl Layout {
+impl CheckpointFormat {
     /// All of them.
     pub const ALL: [Self; 11] = [
         Self::Semaim,
@@ -94,7 +94,7 @@ impl Layout {
     }
 
     /// A name as the tables spell it, where it is written in more than one way.
-    pub(crate) fn spelled(self, name: &str) -> String {
+    pub(crate) fn normalized_name(self, name: &str) -> String {
         match self {
             Self::HfDinov2 => name
                 .replace(".mlp.weights_in.", ".mlp.fc1.")
@@ -123,7 +123,7 @@ fn unchunked(name: &str) -> String {
     }
 }
 
-impl fmt::Display for Layout {
+impl fmt::Display for CheckpointFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -131,18 +131,18 @@ impl fmt::Display for Layout {
 
 /// No layout has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no layout is called `{name}`; there are {}", Layout::ALL.map(Layout::name).join(", "))]
-pub struct UnknownLayout {
+#[error("no layout is called `{name}`; there are {}", CheckpointFormat::ALL.map(CheckpointFormat::name).join(", "))]
+pub struct UnknownFormat {
     /// The name.
     pub name: String,
 }
 
-impl FromStr for Layout {
-    type Err = UnknownLayout;
+impl FromStr for CheckpointFormat {
+    type Err = UnknownFormat;
 
-    fn from_str(name: &str) -> Result<Self, UnknownLayout> {
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
         let found = Self::ALL.into_iter().find(|layout| layout.name() == name);
-        found.ok_or_else(|| UnknownLayout { name: name.into() })
+        found.ok_or_else(|| UnknownFormat { name: name.into() })
     }
 }
 
@@ -152,24 +152,24 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        for layout in Layout::ALL {
+        for layout in CheckpointFormat::ALL {
             assert_eq!(layout.name().parse(), Ok(layout));
         }
-        assert!("vit".parse::<Layout>().is_err());
+        assert!("vit".parse::<CheckpointFormat>().is_err());
     }
 
     #[test]
     fn spellings_come_together() {
-        let spelled = |name| Layout::Dinov2.spelled(name);
+        let normalized = |name| CheckpointFormat::Dinov2.normalized_name(name);
         assert_eq!(
-            spelled("blocks.2.17.norm1.weight"),
+            normalized("blocks.2.17.norm1.weight"),
             "blocks.17.norm1.weight"
         );
-        assert_eq!(spelled("blocks.17.norm1.weight"), "blocks.17.norm1.weight");
+        assert_eq!(normalized("blocks.17.norm1.weight"), "blocks.17.norm1.weight");
         assert_eq!(
-            spelled("teacher.blocks.3.mlp.w12.bias"),
+            normalized("teacher.blocks.3.mlp.w12.bias"),
             "teacher.blocks.3.mlp.fc1.bias"
         );
-        assert_eq!(spelled("register_tokens"), "reg_token");
+        assert_eq!(normalized("register_tokens"), "reg_token");
     }
 }
