@@ -10,8 +10,8 @@ use semaim::variant::{Activation, Variant};
 use crate::canonical::Canonical;
 use crate::checkpoint::ReadOptions;
 use crate::error::EncoderError;
-use crate::sidecar::{Sidecar, usual_normalisation};
 use crate::format::CheckpointFormat;
+use crate::sidecar::{Sidecar, usual_normalisation};
 
 /// Heads of the standard widths, where nothing says how many.
 const USUAL_HEADS: [(usize, usize); 9] = [
@@ -93,7 +93,11 @@ pub(crate) fn architecture(
     };
     check_proportion(path, weights, &config, &variant)?;
     // timm's form of CLIP's tower was trained as CLIP was.
-    let trained_as = if norm_pre { CheckpointFormat::Clip } else { layout };
+    let trained_as = if norm_pre {
+        CheckpointFormat::Clip
+    } else {
+        layout
+    };
     let [usual_mean, usual_std] = usual_normalisation(trained_as);
     let fitting = |hint: &Option<Vec<f32>>| hint.clone().filter(|list| list.len() == channels);
     let (mean, std) = match (fitting(&hints.mean), fitting(&hints.std)) {

@@ -14,9 +14,9 @@ use crate::archive::Archive;
 use crate::canonical::{Canonical, Loading, canonical};
 use crate::encoder::Encoder;
 use crate::error::EncoderError;
-use crate::sidecar::{Sidecar, LIBRARIES_NAMES};
 use crate::format::{CheckpointFormat, UnknownFormat};
 use crate::metadata::{SIZES, check_sizes, described};
+use crate::sidecar::{LIBRARIES_NAMES, Sidecar};
 
 /// What a run calls its encoder.
 const OURS: &str = "encoder.safetensors";
@@ -113,7 +113,10 @@ impl Checkpoint {
             return Self::of(path, found, said, Vec::new());
         }
         let hints = Sidecar::beside(&path)?;
-        if hints.open_clip && found.loading.layout == CheckpointFormat::Clip && options.layout.is_none() {
+        if hints.open_clip
+            && found.loading.layout == CheckpointFormat::Clip
+            && options.layout.is_none()
+        {
             found.loading.layout = CheckpointFormat::OpenClip;
         }
         let architecture = architecture(&path, &mut found, &hints, options)?;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use semaim::config::SizeError;
 use semaim::parameters::WeightError;
 
-use crate::sidecar::SidecarError;
 use crate::format::{CheckpointFormat, UnknownFormat};
+use crate::sidecar::SidecarError;
 use crate::tensors::TensorFileError;
 
 /// Why an encoder could not be read or written.

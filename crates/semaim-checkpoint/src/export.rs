@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::atomic;
 use crate::checkpoint::{Checkpoint, fill_patch_bias, fill_qkv_biases};
-use crate::sidecar::is_a_librarys_name;
 use crate::format::rule::{Need, Rule};
 use crate::format::tables::{HF_CLIP, HF_DINOV2_4, HF_VIT_4};
 use crate::metadata::metadata;
+use crate::sidecar::is_a_librarys_name;
 use crate::tensors::{Precision, TensorFile, TensorFileError};
 
 /// For whom an encoder is written.
@@ -351,7 +351,10 @@ impl Checkpoint {
             false => ratio * d,
         };
         if hidden != config.mlp_dim() {
-            return Err(self.refused(ExportFormat::HuggingFace, "DINOv2 with such a width of its MLP"));
+            return Err(self.refused(
+                ExportFormat::HuggingFace,
+                "DINOv2 with such a width of its MLP",
+            ));
         }
         let ones = || Weight {
             shape: vec![d],

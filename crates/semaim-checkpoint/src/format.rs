@@ -165,7 +165,10 @@ mod tests {
             normalized("blocks.2.17.norm1.weight"),
             "blocks.17.norm1.weight"
         );
-        assert_eq!(normalized("blocks.17.norm1.weight"), "blocks.17.norm1.weight");
+        assert_eq!(
+            normalized("blocks.17.norm1.weight"),
+            "blocks.17.norm1.weight"
+        );
         assert_eq!(
             normalized("teacher.blocks.3.mlp.w12.bias"),
             "teacher.blocks.3.mlp.fc1.bias"

@@ -21,11 +21,11 @@ pub mod classifier;
 pub mod encoder;
 pub mod error;
 pub mod export;
-mod sidecar;
 pub mod format;
 mod metadata;
+mod sidecar;
 pub mod tensors;
 
 pub use canonical::Loading;
-pub use sidecar::SidecarError;
 pub use semaim_pickle::{ContentError, Dtype};
+pub use sidecar::SidecarError;

@@ -223,7 +223,12 @@ fn another_image_size_resizes_the_position_table_alone() {
     assert_eq!(resized.weights["cls_token"], made.weights["cls_token"]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    assert!(write(&resized, ExportFormat::HuggingFace, Precision::F32, &path));
+    assert!(write(
+        &resized,
+        ExportFormat::HuggingFace,
+        Precision::F32,
+        &path
+    ));
     let found = read(&path);
     assert_eq!(found.config.image_size, [24, 32]);
     assert_eq!(tokens(&found), tokens(&resized));
@@ -267,7 +272,12 @@ fn what_is_missing_or_not_understood_is_named() {
     assert_eq!(partial.loading.missing.len(), 2);
     // What was filled in is exported, too.
     let again = folder.path().join("again.safetensors");
-    assert!(write(&partial, ExportFormat::Semaim, Precision::F32, &again));
+    assert!(write(
+        &partial,
+        ExportFormat::Semaim,
+        Precision::F32,
+        &again
+    ));
     let again = Checkpoint::read(&again, &ReadOptions::default()).unwrap();
     assert_eq!(tokens(&again), tokens(&partial));
     assert!(tokens(&partial).iter().all(|v| v.is_finite()));
