@@ -1,6 +1,6 @@
 //! From a decoded image to the normalised numbers a model sees.
 
-use semaim_random::{Draw, Purpose};
+use semaim_random::{Key, KeyedRng, Stream};
 
 use crate::augment_error::AugmentError;
 use crate::crop::random_crop;
@@ -166,22 +166,26 @@ impl Augment {
         if let Some(policy) = &self.rand_augment {
             // Every operation is as likely as its mirror image, so it makes no difference that mirroring comes after.
             let (resized, buffer) = scratch.resampled();
-            let (fill, address) = (fill_colour(&self.mean), [seed, epoch, item]);
-            policy.apply(resized, self.image_size, &fill, buffer, address)?;
+            let (fill, key) = (fill_colour(&self.mean), Key::new(seed, epoch, item));
+            policy.apply(resized, self.image_size, &fill, buffer, key)?;
         }
-        let mirror = Draw::new(seed, epoch, item, Purpose::Flip).chance(self.flip);
+        let mirror = KeyedRng::new(Key::new(seed, epoch, item), Stream::Flip).bernoulli(self.flip);
         self.normalise(scratch.resampled().0, mirror, out);
         if let Some(erase) = &self.erase {
-            erase.apply(out, [self.channels(), height, width], seed, epoch, item)?;
+            erase.apply(
+                out,
+                [self.channels(), height, width],
+                Key::new(seed, epoch, item),
+            )?;
         }
         Ok(())
     }
 
     fn training_region(&self, size: [u32; 2], seed: u64, epoch: u64, item: u64) -> Region {
-        let mut draw = Draw::new(seed, epoch, item, Purpose::Crop);
+        let mut rng = KeyedRng::new(Key::new(seed, epoch, item), Stream::Crop);
         let [width, height] = size.map(|side| side.max(1));
         let (scale, ratio) = (self.crop_scale, self.crop_ratio);
-        Region::Cut(random_crop(width, height, scale, ratio, &mut draw))
+        Region::Cut(random_crop(width, height, scale, ratio, &mut rng))
     }
 
     /// Writes the evaluation view to `out`, `[channels, height, width]`: the centre of the image, normalised.

@@ -1,6 +1,6 @@
 //! Where a view is cut out of an image.
 
-use semaim_random::Draw;
+use semaim_random::KeyedRng;
 
 /// How often a random box is drawn before the central one is taken.
 const TRIES: usize = 10;
@@ -42,20 +42,20 @@ pub fn random_crop(
     height: u32,
     scale: [f64; 2],
     ratio: [f64; 2],
-    draw: &mut Draw,
+    rng: &mut KeyedRng,
 ) -> CropBox {
     let (w, h) = (f64::from(width), f64::from(height));
     let log_ratio = ratio.map(f64::ln);
     for _ in 0..TRIES {
-        let area = w * h * draw.between(scale[0], scale[1]);
-        let aspect = draw.between(log_ratio[0], log_ratio[1]).exp();
+        let area = w * h * rng.between(scale[0], scale[1]);
+        let aspect = rng.between(log_ratio[0], log_ratio[1]).exp();
         // Halves go to the even number, as Python's `round` does.
         let box_w = (area * aspect).sqrt().round_ties_even();
         let box_h = (area / aspect).sqrt().round_ties_even();
         if (1.0..=w).contains(&box_w) && (1.0..=h).contains(&box_h) {
             let (box_w, box_h) = (box_w as u32, box_h as u32);
-            let top = draw.below(u64::from(height - box_h) + 1) as u32;
-            let left = draw.below(u64::from(width - box_w) + 1) as u32;
+            let top = rng.below(u64::from(height - box_h) + 1) as u32;
+            let left = rng.below(u64::from(width - box_w) + 1) as u32;
             return CropBox {
                 left,
                 top,
@@ -92,7 +92,7 @@ fn central_crop(width: u32, height: u32, ratio: [f64; 2]) -> CropBox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use semaim_random::Purpose;
+    use semaim_random::{Key, Stream};
 
     const SCALE: [f64; 2] = [0.2, 1.0];
     const RATIO: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
@@ -100,8 +100,8 @@ mod tests {
     fn crops(width: u32, height: u32, n: u64) -> Vec<CropBox> {
         (0..n)
             .map(|item| {
-                let mut draw = Draw::new(1, 0, item, Purpose::Crop);
-                random_crop(width, height, SCALE, RATIO, &mut draw)
+                let mut rng = KeyedRng::new(Key::new(1, 0, item), Stream::Crop);
+                random_crop(width, height, SCALE, RATIO, &mut rng)
             })
             .collect()
     }
@@ -187,8 +187,8 @@ mod tests {
     #[test]
     fn the_address_decides() {
         let crop = |seed, epoch, item| {
-            let mut draw = Draw::new(seed, epoch, item, Purpose::Crop);
-            random_crop(400, 300, SCALE, RATIO, &mut draw)
+            let mut rng = KeyedRng::new(Key::new(seed, epoch, item), Stream::Crop);
+            random_crop(400, 300, SCALE, RATIO, &mut rng)
         };
         assert_eq!(crop(1, 2, 3), crop(1, 2, 3));
         assert_ne!(crop(1, 2, 3), crop(1, 3, 3));

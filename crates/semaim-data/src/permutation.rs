@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use semaim_random::{Draw, Purpose};
+use semaim_random::{Key, KeyedRng, Stream};
 
 /// How many permutations are kept: batches of two epochs can be in preparation at the same time.
 const KEPT: usize = 2;
@@ -33,7 +33,7 @@ impl Permutations {
             return Arc::clone(known);
         }
         let mut order: Vec<u32> = (0..self.len).collect();
-        Draw::new(self.seed, epoch, 0, Purpose::Shuffle).shuffle(&mut order);
+        KeyedRng::new(Key::new(self.seed, epoch, 0), Stream::Shuffle).shuffle(&mut order);
         let order: Arc<[u32]> = order.into();
         if recent.len() == KEPT {
             recent.pop_front();
@@ -51,8 +51,11 @@ impl Permutations {
             return 1;
         }
         // Item 0 is the permutation itself.
-        let mut draw = Draw::new(self.seed, epoch, position.wrapping_add(1), Purpose::Shuffle);
-        let mut stride = 1 + draw.below(len - 1);
+        let mut rng = KeyedRng::new(
+            Key::new(self.seed, epoch, position.wrapping_add(1)),
+            Stream::Shuffle,
+        );
+        let mut stride = 1 + rng.below(len - 1);
         while greatest_common_divisor(stride, len) != 1 {
             stride = stride % len + 1;
         }

@@ -9,7 +9,7 @@ mod operation;
 mod pillow;
 mod raster;
 
-use semaim_random::{Draw, Purpose};
+use semaim_random::{Key, KeyedRng, Stream};
 
 use crate::augment_error::AugmentError;
 use levels::{Kind, MAX_LEVEL};
@@ -86,17 +86,17 @@ impl RandAugment {
 
     /// Draws the operations of one image, in the order in which they are applied.
     ///
-    /// The same (`seed`, `epoch`, `item`) always gives the same operations; there are at most [`RandAugment::layers`],
+    /// The same `key` always gives the same operations; there are at most [`RandAugment::layers`],
     /// because those that their probability leaves out are not listed.
-    pub fn plan(&self, seed: u64, epoch: u64, item: u64) -> Vec<Operation> {
-        let mut draw = Draw::new(seed, epoch, item, Purpose::RandAugment);
+    pub fn plan(&self, key: Key) -> Vec<Operation> {
+        let mut rng = KeyedRng::new(key, Stream::RandAugment);
         (0..self.layers)
             .filter_map(|_| {
                 // Everything is drawn for every layer, so what a layer does not need changes nothing for the next.
-                let kind = Kind::ALL[draw.below(Kind::ALL.len() as u64) as usize];
-                let applied = draw.chance(self.probability);
-                let level = self.magnitude + self.magnitude_std * draw.normal();
-                let negated = draw.chance(0.5);
+                let kind = Kind::ALL[rng.below(Kind::ALL.len() as u64) as usize];
+                let applied = rng.bernoulli(self.probability);
+                let level = self.magnitude + self.magnitude_std * rng.normal();
+                let negated = rng.bernoulli(0.5);
                 let level = level.clamp(0.0, MAX_LEVEL);
                 applied.then(|| kind.operation(level, negated, self.increasing))
             })
@@ -106,8 +106,7 @@ impl RandAugment {
     /// Augments an image in place.
     ///
     /// `samples` are the interleaved bytes, `[height, width, channels]`, of as many channels as `fill` has values;
-    /// `fill` is [`fill_colour`]'s. `buffer` is room that is used again, of any length. The same (`seed`, `epoch`,
-    /// `item`) always gives the same image.
+    /// `fill` is [`fill_colour`]'s. `buffer` is room that is used again, of any length. The same `key` always gives the same image.
     ///
     /// # Errors
     ///
@@ -119,11 +118,11 @@ impl RandAugment {
         size: [usize; 2],
         fill: &[u8],
         buffer: &mut Vec<u8>,
-        [seed, epoch, item]: [u64; 3],
+        key: Key,
     ) -> Result<(), AugmentError> {
         self.check()?;
         let mut raster = Raster::new(samples, size, fill.len())?;
-        for operation in self.plan(seed, epoch, item) {
+        for operation in self.plan(key) {
             operation.run(&mut raster, fill, buffer);
         }
         Ok(())

@@ -49,7 +49,7 @@ mod difficulty;
 #[cfg(test)]
 mod tests;
 
-use semaim_random::{Draw, Purpose};
+use semaim_random::{Key, KeyedRng, Stream};
 
 use crate::error::{DataError, ImageError};
 use crate::pixels::Pixels;
@@ -167,13 +167,13 @@ impl Shapes {
         let [height, width] = self.options.image_size;
         let channels = self.options.channels;
         let label = self.class_of(index);
-        let mut draw = self.draw(index as u64);
+        let mut rng = self.draw(index as u64);
         // The length unit is the shorter side and the origin is the middle.
         let pixel = 1.0 / width.min(height) as f32;
         let half = Point::new(width as f32, height as f32) * (0.5 * pixel);
-        let scene = Scene::new(label, half, &mut draw);
-        let grain = GRAIN[0] + (GRAIN[1] - GRAIN[0]) * draw.uniform();
-        let grain_seed = draw.bits() as u32;
+        let scene = Scene::new(label, half, &mut rng);
+        let grain = GRAIN[0] + (GRAIN[1] - GRAIN[0]) * rng.uniform();
+        let grain_seed = rng.bits() as u32;
 
         let area = width as usize * height as usize;
         let mut data = Vec::with_capacity(area * channels);
@@ -229,12 +229,12 @@ impl Shapes {
         order[index % CLASSES]
     }
 
-    fn draw(&self, item: u64) -> Draw {
+    fn draw(&self, item: u64) -> KeyedRng {
         let split = match self.options.split {
             Split::Train => 0,
             Split::Eval => 1,
         };
-        Draw::new(self.options.seed, split, item, Purpose::Shapes)
+        KeyedRng::new(Key::new(self.options.seed, split, item), Stream::Shapes)
     }
 }
 

@@ -11,7 +11,7 @@ pub mod online;
 
 use burn::tensor::Device;
 use semaim::parameters::WeightError;
-use semaim_random::{Draw, Purpose};
+use semaim_random::{Key, KeyedRng, Stream};
 use serde::{Deserialize, Serialize};
 
 use crate::knn::{Accuracy, Labelled};
@@ -120,7 +120,9 @@ pub fn probe(
 ) -> Result<Probe, ProbeError> {
     check(options)?;
     let held = |i: &usize| {
-        Draw::new(options.seed, 0, *i as u64, Purpose::Split).below(options.validation_every) == 0
+        KeyedRng::new(Key::new(options.seed, 0, *i as u64), Stream::Split)
+            .below(options.validation_every)
+            == 0
     };
     let (validation, kept): (Vec<usize>, Vec<usize>) = (0..train.labels.len()).partition(held);
     if kept.is_empty() || validation.is_empty() || test.labels.is_empty() {
@@ -211,7 +213,7 @@ mod tests {
 
     /// Classes around directions of their own, of different scale, far from the origin.
     fn clusters(count: usize, seed: u64) -> (Vec<f32>, Vec<u32>) {
-        let mut draw = Draw::new(seed, 0, 0, Purpose::Init);
+        let mut draw = KeyedRng::new(Key::new(seed, 0, 0), Stream::Init);
         let mut features = Vec::new();
         let mut labels = Vec::new();
         for i in 0..count {
@@ -265,7 +267,7 @@ mod tests {
     #[test]
     fn labels_without_meaning_are_learned_by_nobody() {
         let (train, mut labels) = clusters(600, 1);
-        let mut draw = Draw::new(5, 0, 0, Purpose::Shuffle);
+        let mut draw = KeyedRng::new(Key::new(5, 0, 0), Stream::Shuffle);
         labels
             .iter_mut()
             .for_each(|label| *label = 10 * draw.below(3) as u32);

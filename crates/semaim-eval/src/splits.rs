@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use semaim_data::{DataError, OpenOptions, Source, Split, Subset, open};
-use semaim_random::{Draw, Purpose};
+use semaim_random::{Key, KeyedRng, Stream};
 use semaim_train::config::DataConfig;
 
 /// Images of a source.
@@ -225,7 +225,8 @@ fn evaluation(data: &DataConfig, options: &OpenOptions) -> OpenOptions {
 
 /// Divides images by chance, so that every class of two images or more is in both splits.
 fn divided(source: &dyn Source, seed: u64) -> (Vec<u64>, Vec<u64>) {
-    let held_out = |item: &u64| Draw::new(seed, 0, *item, Purpose::Split).below(HELD_OUT) == 0;
+    let held_out =
+        |item: &u64| KeyedRng::new(Key::new(seed, 0, *item), Stream::Split).below(HELD_OUT) == 0;
     let (mut test, mut train): (Vec<u64>, Vec<u64>) = (0..source.len() as u64).partition(held_out);
     for class in 0..source.classes().len() as u32 {
         let of_class = |item: &u64| source.label(*item as usize) == Some(class);

@@ -1,29 +1,30 @@
-//! Random draws addressed by *what they are for*, never by when they happen.
+//! Random numbers keyed by *what they are for*, never by when they are drawn.
 //!
 //! A training run draws numbers for crops, flips, order noise, drop path and initial weights. If they came
 //! from one running generator, a resumed run, another number of workers or another number of processes would
-//! see other numbers. Here every draw comes from a [`Draw`] made of (seed, epoch, item, [`Purpose`]): the same
-//! address gives the same numbers, whoever asks and whenever.
+//! see other numbers. Here every number comes from a [`KeyedRng`] made of a [`Key`] (seed, epoch, item) and a [`Stream`]:
+//! the same key and stream give the same numbers, whoever asks and whenever.
 //!
 //! ```
-//! use semaim_random::{Draw, Purpose};
+//! use semaim_random::{Key, KeyedRng, Stream};
 //!
-//! let mut crop = Draw::new(7, 3, 1042, Purpose::Crop);
-//! let mut again = Draw::new(7, 3, 1042, Purpose::Crop);
+//! let key = Key::new(7, 3, 1042);
+//! let mut crop = KeyedRng::new(key, Stream::Crop);
+//! let mut again = KeyedRng::new(key, Stream::Crop);
 //! assert_eq!(crop.uniform(), again.uniform());
-//! assert_ne!(crop.uniform(), Draw::new(7, 3, 1042, Purpose::Flip).uniform());
+//! assert_ne!(crop.uniform(), KeyedRng::new(key, Stream::Flip).uniform());
 //! ```
 //!
 //! The generator is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) in counter mode, its start hashed from the
-//! address. It is statistically sound for augmentation and initialisation, and it is not for cryptography. Its
+//! key and the stream. It is statistically sound for augmentation and initialisation, and it is not for cryptography. Its
 //! numbers are part of the run format: changing them changes every result, so the tests pin them.
 
-/// What a draw is for. Two purposes never share numbers.
+/// What random numbers are for. Two streams of one key never share numbers.
 ///
-/// The discriminants are part of the run format; new purposes get new numbers.
+/// The discriminants are part of the run format; new streams get new ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u64)]
-pub enum Purpose {
+pub enum Stream {
     /// The permutation of the images of an epoch.
     Shuffle = 1,
     /// The box of a random resized crop.
@@ -40,21 +41,39 @@ pub enum Purpose {
     Init = 7,
     /// Everything in one generated image of the `shapes` set.
     Shapes = 8,
-    /// Dividing a labelled set into a bank and queries.
+    /// Dividing a labelled set into a train and a test split.
     Split = 9,
     /// The operations of RandAugment for one image.
     RandAugment = 10,
     /// The boxes that random erasing overwrites, and the noise in them.
     Erase = 11,
-    /// How the images of a batch are mixed with each other; the item is the number of the batch.
-    Mix = 12,
-    /// Training images that a probe chooses its settings with.
-    HoldBack = 13,
+    /// How Mixup and CutMix mix the images of a batch; the item is the number of the batch.
+    MixupCutmix = 12,
+    /// The validation split that a probe chooses its settings with.
+    ValidationSplit = 13,
 }
 
-/// A stream of random numbers with an address.
+/// What random numbers belong to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The seed of the run.
+    pub seed: u64,
+    /// The epoch, from 0; 0 for what is drawn once.
+    pub epoch: u64,
+    /// The number of an image, of a batch, of a generated sample; 0 where there is but one.
+    pub item: u64,
+}
+
+impl Key {
+    /// The key of `item` in `epoch` of a run with `seed`.
+    pub fn new(seed: u64, epoch: u64, item: u64) -> Self {
+        Self { seed, epoch, item }
+    }
+}
+
+/// A random number generator whose numbers depend on its key and stream alone.
 #[derive(Clone, Debug)]
-pub struct Draw {
+pub struct KeyedRng {
     state: u64,
 }
 
@@ -66,25 +85,23 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-impl Draw {
-    /// The stream of one address.
-    ///
-    /// `item` is what the draw belongs to: the index of an image, of a parameter, of a generated sample.
-    pub fn new(seed: u64, epoch: u64, item: u64, purpose: Purpose) -> Self {
-        let mut state = mix(seed.wrapping_add(GOLDEN));
-        for part in [epoch, item, purpose as u64] {
+impl KeyedRng {
+    /// The generator of one stream of a key.
+    pub fn new(key: Key, stream: Stream) -> Self {
+        let mut state = mix(key.seed.wrapping_add(GOLDEN));
+        for part in [key.epoch, key.item, stream as u64] {
             state = mix(state.wrapping_add(GOLDEN) ^ mix(part.wrapping_add(GOLDEN)));
         }
         Self { state }
     }
 
-    /// The stream of something that has a name instead of a number, such as a parameter.
-    pub fn named(seed: u64, name: &str, purpose: Purpose) -> Self {
+    /// The generator of something that has a name instead of a number, such as a parameter.
+    pub fn named(seed: u64, name: &str, stream: Stream) -> Self {
         // FNV-1a: stable across releases and platforms, unlike the standard library's hasher.
         let hash = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
         });
-        Self::new(seed, 0, hash, purpose)
+        Self::new(Key::new(seed, 0, hash), stream)
     }
 
     /// 64 uniformly distributed bits.
@@ -125,7 +142,7 @@ impl Draw {
     }
 
     /// `true` with the given probability.
-    pub fn chance(&mut self, probability: f64) -> bool {
+    pub fn bernoulli(&mut self, probability: f64) -> bool {
         self.uniform_f64() < probability
     }
 
@@ -191,8 +208,8 @@ mod tests {
 
     #[test]
     fn numbers_are_pinned() {
-        let mut draw = Draw::new(1, 2, 3, Purpose::Crop);
-        let got: Vec<u64> = (0..3).map(|_| draw.bits()).collect();
+        let mut rng = KeyedRng::new(Key::new(1, 2, 3), Stream::Crop);
+        let got: Vec<u64> = (0..3).map(|_| rng.bits()).collect();
         assert_eq!(
             got,
             [2696913473573182221, 918501480212504625, 3110676769714403657]
@@ -200,20 +217,20 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_the_address_matters() {
-        let first = |s, e, i, p| Draw::new(s, e, i, p).bits();
-        let base = first(0, 0, 0, Purpose::Shuffle);
-        assert_ne!(base, first(1, 0, 0, Purpose::Shuffle));
-        assert_ne!(base, first(0, 1, 0, Purpose::Shuffle));
-        assert_ne!(base, first(0, 0, 1, Purpose::Shuffle));
-        assert_ne!(base, first(0, 0, 0, Purpose::Flip));
+    fn every_part_of_the_key_matters() {
+        let first = |s, e, i, p| KeyedRng::new(Key::new(s, e, i), p).bits();
+        let base = first(0, 0, 0, Stream::Shuffle);
+        assert_ne!(base, first(1, 0, 0, Stream::Shuffle));
+        assert_ne!(base, first(0, 1, 0, Stream::Shuffle));
+        assert_ne!(base, first(0, 0, 1, Stream::Shuffle));
+        assert_ne!(base, first(0, 0, 0, Stream::Flip));
     }
 
     #[test]
     fn uniform_has_the_right_moments() {
-        let mut draw = Draw::new(5, 0, 0, Purpose::Init);
+        let mut rng = KeyedRng::new(Key::new(5, 0, 0), Stream::Init);
         let n = 100_000;
-        let values: Vec<f64> = (0..n).map(|_| f64::from(draw.uniform())).collect();
+        let values: Vec<f64> = (0..n).map(|_| f64::from(rng.uniform())).collect();
         assert!(values.iter().all(|v| (0.0..1.0).contains(v)));
         let mean = values.iter().sum::<f64>() / f64::from(n);
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / f64::from(n);
@@ -223,9 +240,9 @@ mod tests {
 
     #[test]
     fn normal_has_the_right_moments() {
-        let mut draw = Draw::new(5, 0, 0, Purpose::Init);
+        let mut rng = KeyedRng::new(Key::new(5, 0, 0), Stream::Init);
         let n = 100_000;
-        let values: Vec<f64> = (0..n).map(|_| draw.normal()).collect();
+        let values: Vec<f64> = (0..n).map(|_| rng.normal()).collect();
         let mean = values.iter().sum::<f64>() / f64::from(n);
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / f64::from(n);
         assert!(mean.abs() < 0.015, "{mean}");
@@ -241,9 +258,9 @@ mod tests {
             (1.0, -0.5772156649015329),
             (4.5, 1.388870926359529),
         ] {
-            let mut draw = Draw::new(5, 0, 0, Purpose::Mix);
+            let mut rng = KeyedRng::new(Key::new(5, 0, 0), Stream::MixupCutmix);
             let n = 200_000;
-            let logs: Vec<f64> = (0..n).map(|_| draw.log_gamma_variate(shape)).collect();
+            let logs: Vec<f64> = (0..n).map(|_| rng.log_gamma_variate(shape)).collect();
             let mean = logs.iter().map(|v| v.exp()).sum::<f64>() / f64::from(n);
             let variance =
                 logs.iter().map(|v| (v.exp() - mean).powi(2)).sum::<f64>() / f64::from(n);
@@ -263,9 +280,9 @@ mod tests {
     #[test]
     fn beta_has_the_right_moments() {
         for (a, b) in [(0.8, 0.8), (1.0, 1.0), (0.2, 0.2), (2.0, 5.0), (0.5, 3.0)] {
-            let mut draw = Draw::new(6, 0, 0, Purpose::Mix);
+            let mut rng = KeyedRng::new(Key::new(6, 0, 0), Stream::MixupCutmix);
             let n = 200_000;
-            let values: Vec<f64> = (0..n).map(|_| draw.beta(a, b)).collect();
+            let values: Vec<f64> = (0..n).map(|_| rng.beta(a, b)).collect();
             assert!(values.iter().all(|v| (0.0..=1.0).contains(v)));
             let mean = values.iter().sum::<f64>() / f64::from(n);
             let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / f64::from(n);
@@ -282,35 +299,35 @@ mod tests {
 
     #[test]
     fn beta_of_extreme_shapes_is_a_number() {
-        let mut draw = Draw::new(6, 0, 0, Purpose::Mix);
-        let small: Vec<f64> = (0..1000).map(|_| draw.beta(1e-5, 1e-5)).collect();
+        let mut rng = KeyedRng::new(Key::new(6, 0, 0), Stream::MixupCutmix);
+        let small: Vec<f64> = (0..1000).map(|_| rng.beta(1e-5, 1e-5)).collect();
         let ones = small.iter().filter(|&&v| v > 0.5).count();
         assert!(small.iter().all(|v| (0.0..=1.0).contains(v)));
         assert!((430..570).contains(&ones), "{ones}");
-        assert!((draw.beta(1e9, 1e9) - 0.5).abs() < 1e-3);
+        assert!((rng.beta(1e9, 1e9) - 0.5).abs() < 1e-3);
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert!(draw.beta(bad, 1.0).is_nan() && draw.beta(1.0, bad).is_nan());
+            assert!(rng.beta(bad, 1.0).is_nan() && rng.beta(1.0, bad).is_nan());
         }
     }
 
     #[test]
     fn below_covers_its_range_evenly() {
-        let mut draw = Draw::new(5, 0, 0, Purpose::Init);
+        let mut rng = KeyedRng::new(Key::new(5, 0, 0), Stream::Init);
         let mut counts = [0u32; 7];
         for _ in 0..70_000 {
-            counts[draw.below(7) as usize] += 1;
+            counts[rng.below(7) as usize] += 1;
         }
         assert!(
             counts.iter().all(|c| (9_500..10_500).contains(c)),
             "{counts:?}"
         );
-        assert_eq!(draw.below(0), 0);
+        assert_eq!(rng.below(0), 0);
     }
 
     #[test]
     fn shuffle_is_a_permutation() {
         let mut items: Vec<u32> = (0..1000).collect();
-        Draw::new(1, 0, 0, Purpose::Shuffle).shuffle(&mut items);
+        KeyedRng::new(Key::new(1, 0, 0), Stream::Shuffle).shuffle(&mut items);
         assert_ne!(items, (0..1000).collect::<Vec<_>>());
         items.sort_unstable();
         assert_eq!(items, (0..1000).collect::<Vec<_>>());

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use semaim_random::{Draw, Purpose};
+use semaim_random::{KeyedRng, Stream};
 use serde::{Deserialize, Serialize};
 
 use crate::layers::{LayerNorm, Linear};
@@ -40,7 +40,7 @@ impl Classifier {
     /// projection of the encoder's tokens (CLIP's) is left out.
     pub fn new(encoder: Vit, pool: Pool, classes: usize, seed: u64, device: &Device) -> Self {
         let [_, _, embed_dim] = encoder.pos_embed.val().dims();
-        let mut draw = Draw::named(seed, "head.weight", Purpose::Init);
+        let mut draw = KeyedRng::named(seed, "head.weight", Stream::Init);
         let weight: Vec<f32> = (0..classes * embed_dim)
             .map(|_| (HEAD_DEVIATION * draw.normal()) as f32)
             .collect();

@@ -1,7 +1,7 @@
 //! Stochastic depth: residual branches left out per sample (Huang et al., ECCV 2016).
 
 use semaim_kernels::Branches;
-use semaim_random::{Draw, Purpose};
+use semaim_random::{Key, KeyedRng, Stream};
 
 /// The drawn branches of one batch.
 ///
@@ -35,11 +35,11 @@ impl DropPath {
             })
             .collect();
         for &item in items {
-            let mut draw = Draw::new(seed, epoch, item, Purpose::DropPath);
+            let mut draw = KeyedRng::new(Key::new(seed, epoch, item), Stream::DropPath);
             for (block, branches) in branches.iter_mut().enumerate() {
                 let rate = drop_path * block as f64 / (depth.max(2) - 1) as f64;
                 let mut factor = || {
-                    if draw.chance(rate) {
+                    if draw.bernoulli(rate) {
                         0.0
                     } else {
                         (1.0 / (1.0 - rate)) as f32

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
-use semaim_random::{Draw, Purpose};
+use semaim_random::{KeyedRng, Stream};
 
 use crate::parameters::{NamedMapper, map_named};
 
@@ -19,7 +19,7 @@ struct Initialiser {
 impl NamedMapper for Initialiser {
     fn map<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let shape = param.val().dims();
-        let mut draw = Draw::named(self.seed, name, Purpose::Init);
+        let mut draw = KeyedRng::named(self.seed, name, Stream::Init);
         let count = shape.iter().product();
         let values: Vec<f32> = if matches!(name, "cls_token" | "mask_token" | "reg_token") {
             (0..count).map(|_| (0.02 * draw.normal()) as f32).collect()

@@ -5,7 +5,7 @@
 //! key is predicted earlier.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use semaim_random::{Draw, Purpose};
+use semaim_random::{Key, KeyedRng, Stream};
 use serde::{Deserialize, Serialize};
 
 use crate::grid::Grid;
@@ -71,15 +71,15 @@ impl OrderNoise {
             let values: Vec<f32> = items
                 .iter()
                 .flat_map(|&item| {
-                    let mut draw = Draw::new(seed, epoch, item, purpose);
+                    let mut draw = KeyedRng::new(Key::new(seed, epoch, item), purpose);
                     (0..count).map(move |_| draw.uniform())
                 })
                 .collect();
             Tensor::from_data(TensorData::new(values, [items.len(), count]), device)
         };
         Self {
-            patches: numbers(Purpose::OrderNoise, grid.patches()),
-            centre: numbers(Purpose::OrderCenter, 2),
+            patches: numbers(Stream::OrderNoise, grid.patches()),
+            centre: numbers(Stream::OrderCenter, 2),
         }
     }
 }

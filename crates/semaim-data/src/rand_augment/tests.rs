@@ -171,7 +171,9 @@ fn the_fill_is_the_mean_in_bytes() {
 #[test]
 fn plans_have_the_statistics_of_timm() {
     let settings = RandAugment::default();
-    let plans: Vec<Vec<Operation>> = (0..20_000).map(|item| settings.plan(1, 2, item)).collect();
+    let plans: Vec<Vec<Operation>> = (0..20_000)
+        .map(|item| settings.plan(Key::new(1, 2, item)))
+        .collect();
     // Of two layers, none in a quarter of the images, one in half of them.
     for (operations, expected) in [(0, 0.25), (1, 0.5), (2, 0.25)] {
         let count = plans.iter().filter(|plan| plan.len() == operations).count();
@@ -211,15 +213,21 @@ fn plans_have_the_statistics_of_timm() {
 }
 
 #[test]
-fn the_address_and_nothing_else_decides() {
+fn the_key_and_nothing_else_decides() {
     let settings = RandAugment {
         probability: 1.0,
         ..RandAugment::default()
     };
-    let augmented = |address: [u64; 3], buffer: &mut Vec<u8>| {
+    let augmented = |key: [u64; 3], buffer: &mut Vec<u8>| {
         let mut samples = noisy([15, 20], 3);
         settings
-            .apply(&mut samples, [15, 20], &IMAGENET_FILL, buffer, address)
+            .apply(
+                &mut samples,
+                [15, 20],
+                &IMAGENET_FILL,
+                buffer,
+                Key::new(key[0], key[1], key[2]),
+            )
             .unwrap();
         samples
     };
@@ -227,15 +235,24 @@ fn the_address_and_nothing_else_decides() {
         let first = augmented([1, 2, item], &mut Vec::new());
         assert_eq!(first, augmented([1, 2, item], &mut vec![9; 5000]));
     }
-    assert_ne!(settings.plan(1, 2, 3), settings.plan(1, 2, 4));
-    assert_ne!(settings.plan(1, 2, 3), settings.plan(1, 3, 3));
-    assert_ne!(settings.plan(1, 2, 3), settings.plan(2, 2, 3));
+    assert_ne!(
+        settings.plan(Key::new(1, 2, 3)),
+        settings.plan(Key::new(1, 2, 4))
+    );
+    assert_ne!(
+        settings.plan(Key::new(1, 2, 3)),
+        settings.plan(Key::new(1, 3, 3))
+    );
+    assert_ne!(
+        settings.plan(Key::new(1, 2, 3)),
+        settings.plan(Key::new(2, 2, 3))
+    );
     assert_eq!(
         RandAugment {
             layers: 7,
             ..settings
         }
-        .plan(0, 0, 0)
+        .plan(Key::new(0, 0, 0))
         .len(),
         7
     );
@@ -248,13 +265,19 @@ fn the_address_and_nothing_else_decides() {
         Operation::ShearY { factor: -0.27 },
         Operation::Brightness { factor: 1.81 },
     ];
-    assert_eq!(pinned.plan(1, 2, 3), plan);
+    assert_eq!(pinned.plan(Key::new(1, 2, 3)), plan);
 }
 
 #[test]
 fn mismatches_are_errors() {
     let standard = RandAugment::default();
-    let error = standard.apply(&mut [0; 11], [2, 2], &[0; 3], &mut Vec::new(), [0; 3]);
+    let error = standard.apply(
+        &mut [0; 11],
+        [2, 2],
+        &[0; 3],
+        &mut Vec::new(),
+        Key::default(),
+    );
     assert!(matches!(
         error,
         Err(AugmentError::Length {
@@ -280,6 +303,6 @@ fn mismatches_are_errors() {
         },
     ] {
         assert!(matches!(wrong.check(), Err(AugmentError::Setting { .. })));
-        wrong.plan(0, 0, 0);
+        wrong.plan(Key::new(0, 0, 0));
     }
 }

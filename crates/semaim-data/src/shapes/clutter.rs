@@ -1,6 +1,6 @@
 //! Small things that lie about in a scene: strands, arcs, blots and slivers, none of them a class.
 
-use semaim_random::Draw;
+use semaim_random::KeyedRng;
 
 use super::colour::{Rgb, tint};
 use super::math::{Point, Rotation, blend, coverage};
@@ -32,28 +32,28 @@ pub(super) struct Piece {
 
 impl Piece {
     /// A piece anywhere in the frame of the given half size.
-    pub(super) fn any(half: Point, draw: &mut Draw) -> Self {
-        let kind = draw.below(4);
-        let size = draw.uniform();
+    pub(super) fn any(half: Point, rng: &mut KeyedRng) -> Self {
+        let kind = rng.below(4);
+        let size = rng.uniform();
         let form = match kind {
             0 => Form::Strand(blend(0.08, 0.4, size)),
             1 => Form::Arc(blend(0.08, 0.25, size)),
             2 => Form::Blot(blend(0.03, 0.09, size)),
             _ => Form::Sliver(blend(0.06, 0.14, size)),
         };
-        Self::with(form, half, draw)
+        Self::with(form, half, rng)
     }
 
     /// A thin line, for the foreground.
-    pub(super) fn strand(half: Point, draw: &mut Draw) -> Self {
-        let mut piece = Self::with(Form::Strand(0.7), half, draw);
+    pub(super) fn strand(half: Point, rng: &mut KeyedRng) -> Self {
+        let mut piece = Self::with(Form::Strand(0.7), half, rng);
         piece.thickness = 0.012;
         piece.opacity = 1.0;
         piece
     }
 
-    fn with(form: Form, half: Point, draw: &mut Draw) -> Self {
-        let mut between = |low: f32, high: f32| blend(low, high, draw.uniform());
+    fn with(form: Form, half: Point, rng: &mut KeyedRng) -> Self {
+        let mut between = |low: f32, high: f32| blend(low, high, rng.uniform());
         let thickness = between(0.008, 0.02);
         let reach = thickness
             + match form {
@@ -110,14 +110,17 @@ impl Piece {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use semaim_random::Purpose;
+    use semaim_random::{Key, Stream};
 
     #[test]
     fn pieces_are_small_and_visible() {
         let half = Point::new(0.5, 0.5);
         let mut total = 0.0;
         for item in 0..400 {
-            let piece = Piece::any(half, &mut Draw::new(1, 0, item, Purpose::Shapes));
+            let piece = Piece::any(
+                half,
+                &mut KeyedRng::new(Key::new(1, 0, item), Stream::Shapes),
+            );
             let sum: f32 = (0..64 * 64)
                 .map(|n| {
                     let p = Point::new((n % 64) as f32 / 63.0 - 0.5, (n / 64) as f32 / 63.0 - 0.5);

@@ -1,6 +1,6 @@
 //! The colours of a scene, drawn without a look at the class.
 
-use semaim_random::Draw;
+use semaim_random::KeyedRng;
 
 use super::math::{blend, floor};
 
@@ -55,8 +55,8 @@ pub(super) struct Palette {
 impl Palette {
     /// Colours in which the object stands out: its mean luminance is at least 0.2 from that of the ground, and
     /// its hue at least an eighth of a turn away.
-    pub(super) fn new(draw: &mut Draw) -> Self {
-        let mut between = |low: f32, high: f32| blend(low, high, draw.uniform());
+    pub(super) fn new(rng: &mut KeyedRng) -> Self {
+        let mut between = |low: f32, high: f32| blend(low, high, rng.uniform());
         let hue = between(0.0, 1.0);
         let ground = between(0.28, 0.72);
         let relief = between(0.02, 0.08);
@@ -114,7 +114,7 @@ pub(super) fn channel(c: Rgb, index: usize, channels: usize) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use semaim_random::Purpose;
+    use semaim_random::{Key, Stream};
 
     #[test]
     fn a_tint_has_its_luminance() {
@@ -131,7 +131,7 @@ mod tests {
     fn the_object_stands_out() {
         let mut brighter = 0;
         for item in 0..2000 {
-            let p = Palette::new(&mut Draw::new(3, 0, item, Purpose::Shapes));
+            let p = Palette::new(&mut KeyedRng::new(Key::new(3, 0, item), Stream::Shapes));
             let middle = |pair: [Rgb; 2]| 0.5 * (luminance(pair[0]) + luminance(pair[1]));
             let gap = middle(p.object) - middle(p.ground);
             assert!(gap.abs() > 0.19, "{p:?}");

@@ -3,7 +3,7 @@
 //! The unit is the shorter side of the picture and the origin its middle, so that the same address shows the
 //! same scene at any resolution.
 
-use semaim_random::Draw;
+use semaim_random::KeyedRng;
 
 use super::clutter::Piece;
 use super::colour::{Palette, Rgb, mix};
@@ -54,30 +54,30 @@ pub(super) struct Seen {
 
 impl Scene {
     /// The scene of a label in a frame of the given half size.
-    pub(super) fn new(label: u32, half: Point, draw: &mut Draw) -> Self {
-        let palette = Palette::new(draw);
-        let family = if draw.chance(TYPICAL) {
+    pub(super) fn new(label: u32, half: Point, rng: &mut KeyedRng) -> Self {
+        let palette = Palette::new(rng);
+        let family = if rng.bernoulli(TYPICAL) {
             Family::typical(label)
         } else {
-            Family::any(draw)
+            Family::any(rng)
         };
-        let object = place(Silhouette::of_label(label), half, draw);
-        let period = blend(0.105, 0.155, draw.uniform());
-        let texture = Texture::new(family, texture_period(family, period, &object), draw);
+        let object = place(Silhouette::of_label(label), half, rng);
+        let period = blend(0.105, 0.155, rng.uniform());
+        let texture = Texture::new(family, texture_period(family, period, &object), rng);
         // The ground never wears the object's family, and is of a larger pattern than objects.
-        let quiet = draw.chance(QUIET);
+        let quiet = rng.bernoulli(QUIET);
         let mut ground_family = family;
         while ground_family == family {
             ground_family = if quiet {
-                Family::quiet(draw)
+                Family::quiet(rng)
             } else {
-                Family::any(draw)
+                Family::any(rng)
             };
         }
-        let ground = Texture::new(ground_family, blend(0.2, 0.5, draw.uniform()), draw);
-        let count = 3 + draw.below(5);
-        let pieces = (0..count).map(|_| Piece::any(half, draw)).collect();
-        let strand = draw.chance(STRAND).then(|| Piece::strand(half, draw));
+        let ground = Texture::new(ground_family, blend(0.2, 0.5, rng.uniform()), rng);
+        let count = 3 + rng.below(5);
+        let pieces = (0..count).map(|_| Piece::any(half, rng)).collect();
+        let strand = rng.bernoulli(STRAND).then(|| Piece::strand(half, rng));
         Self {
             palette,
             ground,
@@ -85,12 +85,12 @@ impl Scene {
             object,
             texture,
             strand,
-            halo: [f32::from(u8::from(draw.chance(0.5))); 3],
-            rim: [f32::from(u8::from(draw.chance(0.5))); 3],
-            light: Rotation::turns(draw.uniform()),
-            slope: blend(0.0, 0.4, draw.uniform()),
-            gain: blend(0.8, 1.15, draw.uniform()),
-            lift: blend(-0.05, 0.05, draw.uniform()),
+            halo: [f32::from(u8::from(rng.bernoulli(0.5))); 3],
+            rim: [f32::from(u8::from(rng.bernoulli(0.5))); 3],
+            light: Rotation::turns(rng.uniform()),
+            slope: blend(0.0, 0.4, rng.uniform()),
+            gain: blend(0.8, 1.15, rng.uniform()),
+            lift: blend(-0.05, 0.05, rng.uniform()),
         }
     }
 
@@ -159,17 +159,17 @@ fn texture_period(family: Family, period: f32, object: &Placed) -> f32 {
 }
 
 /// An outline anywhere in the frame, moved inwards until enough of it is inside.
-fn place(silhouette: Silhouette, half: Point, draw: &mut Draw) -> Placed {
+fn place(silhouette: Silhouette, half: Point, rng: &mut KeyedRng) -> Placed {
     // Even in the side length rather than in the area: else large objects would crowd out small ones.
-    let size = draw.uniform();
+    let size = rng.uniform();
     let side = blend(AREA[0].sqrt(), AREA[1].sqrt(), size);
-    let rotation = Rotation::turns(blend(-TILT, TILT, draw.uniform()));
+    let rotation = Rotation::turns(blend(-TILT, TILT, rng.uniform()));
     let center = Point::new(
-        blend(-half.x, half.x, draw.uniform()),
-        blend(-half.y, half.y, draw.uniform()),
+        blend(-half.x, half.x, rng.uniform()),
+        blend(-half.y, half.y, rng.uniform()),
     );
     let mut object = Placed::new(silhouette, center, rotation, side * side);
-    if draw.chance(0.5) {
+    if rng.bernoulli(0.5) {
         object = object.mirrored();
     }
     // The first wish is clamped so that most of the outline fits; what still sticks out too far is drawn to the
@@ -200,7 +200,7 @@ fn place(silhouette: Silhouette, half: Point, draw: &mut Draw) -> Placed {
 mod tests {
     use super::super::silhouette::CLASSES;
     use super::*;
-    use semaim_random::Purpose;
+    use semaim_random::{Key, Stream};
 
     #[test]
     fn objects_are_inside_and_of_the_stated_area() {
@@ -208,9 +208,9 @@ mod tests {
         for half in frames {
             let (mut low, mut high) = (1.0f32, 0.0f32);
             for item in 0..500 {
-                let mut draw = Draw::new(2, 0, item, Purpose::Shapes);
+                let mut rng = KeyedRng::new(Key::new(2, 0, item), Stream::Shapes);
                 let silhouette = Silhouette::of_label(item as u32 % CLASSES as u32);
-                let object = place(silhouette, half, &mut draw);
+                let object = place(silhouette, half, &mut rng);
                 let inside = object.share_inside(half);
                 assert!(inside >= 0.85, "{object:?}: {inside}");
                 // A wide frame holds all of it, so this is the whole area.
@@ -239,8 +239,8 @@ mod tests {
         let half = Point::new(0.5, 0.5);
         let mut seen = [0u32; 4];
         for item in 0..400 {
-            let mut draw = Draw::new(4, 0, item, Purpose::Shapes);
-            let c = place(Silhouette::Disc, half, &mut draw).center();
+            let mut rng = KeyedRng::new(Key::new(4, 0, item), Stream::Shapes);
+            let c = place(Silhouette::Disc, half, &mut rng).center();
             seen[usize::from(c.x > 0.0) + 2 * usize::from(c.y > 0.0)] += 1;
         }
         assert!(seen.iter().all(|n| *n > 60), "{seen:?}");

@@ -1,6 +1,6 @@
 //! The textures of objects and backgrounds: patterns of two tones, each with a free frame, scale and phase.
 
-use semaim_random::Draw;
+use semaim_random::KeyedRng;
 
 use super::math::{Point, Rotation, blend, cell_value, coverage, floor, smooth_step, value_noise};
 use super::silhouette::CLASSES;
@@ -45,13 +45,13 @@ impl Family {
     }
 
     /// Any family, all alike.
-    pub(super) fn any(draw: &mut Draw) -> Self {
-        FAMILIES[draw.below(FAMILIES.len() as u64) as usize]
+    pub(super) fn any(rng: &mut KeyedRng) -> Self {
+        FAMILIES[rng.below(FAMILIES.len() as u64) as usize]
     }
 
     /// One of the families typical of no class.
-    pub(super) fn quiet(draw: &mut Draw) -> Self {
-        FAMILIES[CLASSES + draw.below((FAMILIES.len() - CLASSES) as u64) as usize]
+    pub(super) fn quiet(rng: &mut KeyedRng) -> Self {
+        FAMILIES[CLASSES + rng.below((FAMILIES.len() - CLASSES) as u64) as usize]
     }
 
     /// The pattern at a point whose unit is one period; `w` is the width of a pixel in periods.
@@ -126,9 +126,9 @@ pub(super) struct Texture {
 
 impl Texture {
     /// A pattern of the family with a random frame and the given period.
-    pub(super) fn new(family: Family, period: f32, draw: &mut Draw) -> Self {
-        let rotation = Rotation::turns(draw.uniform());
-        let phase = Point::new(draw.uniform(), draw.uniform());
+    pub(super) fn new(family: Family, period: f32, rng: &mut KeyedRng) -> Self {
+        let rotation = Rotation::turns(rng.uniform());
+        let phase = Point::new(rng.uniform(), rng.uniform());
         let phase = match family {
             // These two have a middle: far from it they would be mere stripes or one flat tone.
             Family::Ripples | Family::Ramp => (phase - Point::new(0.5, 0.5)) * 0.8,
@@ -139,8 +139,8 @@ impl Texture {
             rotation,
             phase,
             frequency: 1.0 / period,
-            duty: blend(0.4, 0.6, draw.uniform()),
-            seed: draw.bits() as u32,
+            duty: blend(0.4, 0.6, rng.uniform()),
+            seed: rng.bits() as u32,
         }
     }
 
@@ -155,10 +155,14 @@ impl Texture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use semaim_random::Purpose;
+    use semaim_random::{Key, Stream};
 
     fn tones(family: Family, seed: u64) -> Vec<f32> {
-        let texture = Texture::new(family, 0.12, &mut Draw::new(seed, 0, 0, Purpose::Shapes));
+        let texture = Texture::new(
+            family,
+            0.12,
+            &mut KeyedRng::new(Key::new(seed, 0, 0), Stream::Shapes),
+        );
         (0..64 * 64)
             .map(|n| {
                 let p = Point::new((n % 64) as f32 / 64.0 - 0.5, (n / 64) as f32 / 64.0 - 0.5);

@@ -15,7 +15,7 @@ use semaim_data::{
     Augment, CropBox, ImageError, ImageProblem, Need, OpenOptions, Part, Pixels, Scratch, Source,
     Split, decode, open,
 };
-use semaim_random::{Draw, Purpose};
+use semaim_random::{Key, KeyedRng, Stream};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 
@@ -93,7 +93,7 @@ fn cut(pixels: &Pixels, [left, top, width, height]: [u32; 4]) -> Pixels {
 }
 
 /// Boxes inside an image: all of it, its corners, single pixels and random ones.
-fn boxes(width: u32, height: u32, draw: &mut Draw) -> Vec<[u32; 4]> {
+fn boxes(width: u32, height: u32, rng: &mut KeyedRng) -> Vec<[u32; 4]> {
     let mut boxes = vec![
         [0, 0, width, height],
         [0, 0, 1, 1],
@@ -106,19 +106,19 @@ fn boxes(width: u32, height: u32, draw: &mut Draw) -> Vec<[u32; 4]> {
         ],
     ];
     for _ in 0..8 {
-        let side = |draw: &mut Draw, whole: u32| {
-            let len = 1 + draw.below(u64::from(whole)) as u32;
-            (draw.below(u64::from(whole - len) + 1) as u32, len)
+        let side = |rng: &mut KeyedRng, whole: u32| {
+            let len = 1 + rng.below(u64::from(whole)) as u32;
+            (rng.below(u64::from(whole - len) + 1) as u32, len)
         };
-        let (left, box_width) = side(draw, width);
-        let (top, box_height) = side(draw, height);
+        let (left, box_width) = side(rng, width);
+        let (top, box_height) = side(rng, height);
         boxes.push([left, top, box_width, box_height]);
     }
     boxes
 }
 
-fn draw() -> Draw {
-    Draw::new(1, 2, 3, Purpose::Crop)
+fn draw() -> KeyedRng {
+    KeyedRng::new(Key::new(1, 2, 3), Stream::Crop)
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn pictures_are_those_of_another_decoder() {
 
 #[test]
 fn regions_are_cuts_of_wholes() {
-    let mut draw = draw();
+    let mut rng = draw();
     for sampling in SAMPLINGS {
         let files: Vec<Vec<u8>> = SIZES
             .iter()
@@ -177,7 +177,7 @@ fn regions_are_cuts_of_wholes() {
         let (_folder, source) = source_of(&files);
         for (index, size) in SIZES.iter().enumerate() {
             let whole = source.image(index).unwrap();
-            for region in boxes(whole.width, whole.height, &mut draw) {
+            for region in boxes(whole.width, whole.height, &mut rng) {
                 let part = part(&*source, index, region, 1).unwrap();
                 let what = format!("{sampling:?} {size:?} {region:?}");
                 // Exactly what was asked for: that it is not more shows which decoder was at work.
@@ -192,7 +192,7 @@ fn regions_are_cuts_of_wholes() {
 
 #[test]
 fn orientations_are_applied_to_regions() {
-    let mut draw = draw();
+    let mut rng = draw();
     let files: Vec<Vec<u8>> = (1..=8)
         .map(|orientation| {
             let options = Options {
@@ -210,13 +210,13 @@ fn orientations_are_applied_to_regions() {
         let turned = index >= 4;
         let size = if turned { [30, 45] } else { [45, 30] };
         assert_eq!([whole.width, whole.height], size);
-        for region in boxes(whole.width, whole.height, &mut draw) {
+        for region in boxes(whole.width, whole.height, &mut rng) {
             let part = part(&*source, index, region, 1).unwrap();
             assert_eq!(part.pixels, cut(&whole, region), "{} {region:?}", index + 1);
             assert_eq!(part.origin, [region[0], region[1]].map(i64::from));
         }
         for shrink in [2, 4, 8] {
-            for region in boxes(whole.width, whole.height, &mut draw) {
+            for region in boxes(whole.width, whole.height, &mut rng) {
                 let part = part(&*source, index, region, shrink).unwrap();
                 assert_covers(&part, region, shrink);
                 assert_averages(&part, &whole, &format!("{} {region:?} {shrink}", index + 1));
@@ -283,7 +283,7 @@ fn assert_averages(part: &Part, whole: &Pixels, what: &str) {
 
 #[test]
 fn shrunk_parts_are_averages() {
-    let mut draw = draw();
+    let mut rng = draw();
     for sampling in SAMPLINGS {
         let options = Options {
             size: [131, 97],
@@ -293,7 +293,7 @@ fn shrunk_parts_are_averages() {
         let (_folder, source) = source_of(&[encode(&options, picture)]);
         let whole = source.image(0).unwrap();
         for (most, shrink) in [(2, 2), (3, 2), (4, 4), (7, 4), (8, 8), (100, 8)] {
-            for region in boxes(131, 97, &mut draw) {
+            for region in boxes(131, 97, &mut rng) {
                 let part = part(&*source, 0, region, most).unwrap();
                 assert_covers(&part, region, shrink);
                 assert_averages(&part, &whole, &format!("{sampling:?} {region:?} {most}"));
@@ -397,7 +397,7 @@ fn damage_is_told_where_it_is_met() {
 
 #[test]
 fn mutated_files_never_panic() {
-    let mut draw = draw();
+    let mut rng = draw();
     let mut files = Vec::new();
     for round in 0..600 {
         let options = Options {
@@ -409,15 +409,13 @@ fn mutated_files_never_panic() {
             orientation: (round % 9) as u8,
         };
         let mut bytes = encode(&options, picture);
-        for _ in 0..=draw.below(4) {
-            let place = draw.below(bytes.len() as u64) as usize;
-            match draw.below(4) {
-                0 => bytes[place] = draw.below(256) as u8,
-                1 => bytes[place] ^= 1 << draw.below(8),
-                2 => {
-                    drop(bytes.drain(place..(place + 1 + draw.below(8) as usize).min(bytes.len())))
-                }
-                _ => bytes.insert(place, [0xFF, 0, 0xD9, 0xD0][draw.below(4) as usize]),
+        for _ in 0..=rng.below(4) {
+            let place = rng.below(bytes.len() as u64) as usize;
+            match rng.below(4) {
+                0 => bytes[place] = rng.below(256) as u8,
+                1 => bytes[place] ^= 1 << rng.below(8),
+                2 => drop(bytes.drain(place..(place + 1 + rng.below(8) as usize).min(bytes.len()))),
+                _ => bytes.insert(place, [0xFF, 0, 0xD9, 0xD0][rng.below(4) as usize]),
             }
         }
         files.push(bytes);

@@ -6,7 +6,8 @@ use semaim::drop_path::DropPath;
 use semaim::pass::Pass;
 use semaim_checkpoint::classifier::ClassifierFile;
 use semaim_checkpoint::encoder::Encoder;
-use semaim_data::{Batch, Mix};
+use semaim_data::{Batch, MixupCutmix};
+use semaim_random::Key;
 use semaim_train::error::TrainError;
 use semaim_train::run_dir::RunDir;
 use semaim_train::state::TrainState;
@@ -26,7 +27,7 @@ impl FinetuneTask<'_> {
     /// Mixed images `[batch, channels, height, width]` and their targets `[batch, classes]`.
     fn mixed(&self, batch: &Batch) -> Result<(Tensor<4>, Tensor<2>), TrainError> {
         let policy = &self.config.augment;
-        let mix = Mix {
+        let mix = MixupCutmix {
             mixup_alpha: policy.mixup,
             cutmix_alpha: policy.cutmix,
             switch_probability: policy.switch_to_cutmix,
@@ -39,9 +40,9 @@ impl FinetuneTask<'_> {
         let labels: Vec<u32> = batch.labels.iter().copied().flatten().collect();
         let mut images = batch.images.clone();
         let mut targets = vec![0.0; count * self.classes.len()];
-        let address = [self.config.seed, batch.epoch, batch.index];
+        let key = Key::new(self.config.seed, batch.epoch, batch.index);
         let classes = self.classes.len();
-        mix.apply(&mut images, shape, &labels, classes, &mut targets, address)
+        mix.apply(&mut images, shape, &labels, classes, &mut targets, key)
             .map_err(|error| TrainError::Internal(error.to_string()))?;
         Ok((
             Tensor::from_data(TensorData::new(images, shape), self.device),

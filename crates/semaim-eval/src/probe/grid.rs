@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use semaim::parameters::{WeightError, to_host};
-use semaim_random::{Draw, Purpose};
+use semaim_random::{Key, KeyedRng, Stream};
 
 use super::ProbeOptions;
 use super::online::rank_of_label;
@@ -74,7 +74,7 @@ impl Grid {
         device: &Device,
     ) -> Self {
         let columns = settings.len() * classes;
-        let mut draw = Draw::new(seed, 0, 0, Purpose::Init);
+        let mut draw = KeyedRng::new(Key::new(seed, 0, 0), Stream::Init);
         // The same first weights for every setting, normal with deviation 0.01.
         let first: Vec<f32> = (0..width * classes)
             .map(|_| 0.01 * draw.normal() as f32)
@@ -111,7 +111,8 @@ impl Grid {
         let steps = count / batch_size;
         for epoch in 0..options.epochs {
             let mut order: Vec<usize> = (0..count).collect();
-            Draw::new(options.seed, epoch as u64, 0, Purpose::Shuffle).shuffle(&mut order);
+            KeyedRng::new(Key::new(options.seed, epoch as u64, 0), Stream::Shuffle)
+                .shuffle(&mut order);
             for (step, batch) in order.chunks_exact(batch_size).enumerate() {
                 let time = (epoch as f64 + step as f64 / steps as f64) / options.epochs as f64;
                 let cosine = 0.5 * (1.0 + (std::f64::consts::PI * time).cos());

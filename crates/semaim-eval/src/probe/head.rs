@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::layers::Linear;
 use semaim_kernels::composed;
-use semaim_random::{Draw, Purpose};
+use semaim_random::{KeyedRng, Stream};
 use serde::{Deserialize, Serialize};
 
 /// Standard deviation of first weights, as published for linear probes.
@@ -64,7 +64,7 @@ impl Heads {
     /// `count` heads with the same first weights.
     pub fn new(kind: HeadKind, size: HeadSize, count: usize, seed: u64, device: &Device) -> Self {
         let draws = |name: &str, shape: [usize; 2]| -> Tensor<2> {
-            let mut draw = Draw::named(seed, name, Purpose::Init);
+            let mut draw = KeyedRng::named(seed, name, Stream::Init);
             let numbers = shape[0] * shape[1];
             let values: Vec<f32> = (0..numbers)
                 .map(|_| (DEVIATION * draw.normal()) as f32)

@@ -14,7 +14,7 @@ use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
 use semaim_config::{Problems, Validate};
 use semaim_data::{Augment, EvaluationLoader, LoaderError, Source};
-use semaim_random::{Draw, Purpose};
+use semaim_random::{Key, KeyedRng, Stream};
 use semaim_train::callbacks::{Callbacks, Evaluator, Observer, Progress};
 use semaim_train::config::{
     CheckpointConfig, DataConfig, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
@@ -247,7 +247,9 @@ pub fn online_probe(
 /// Divides images into those to train on and those to choose with.
 fn validation_split(train: &ImageSubset, options: &ProbeOptions) -> (ImageSubset, ImageSubset) {
     let held = |item: &u64| {
-        Draw::new(options.seed, 0, *item, Purpose::HoldBack).below(options.validation_every) == 0
+        KeyedRng::new(Key::new(options.seed, 0, *item), Stream::ValidationSplit)
+            .below(options.validation_every)
+            == 0
     };
     let (validation, kept): (Vec<u64>, Vec<u64>) = train.items.iter().copied().partition(held);
     let part = |items| ImageSubset {

@@ -152,9 +152,9 @@ fn random_sizes(numbers: &mut Numbers) -> Sizes {
         heads: numbers.whole(1, 4).max(8_usize.div_ceil(head_width)),
         head_width,
         hidden: numbers.pick(&[1, 5, 16, 48, 100, 257]),
-        joint: numbers.chance(0.5),
-        masked: numbers.chance(0.7),
-        dropped: numbers.chance(0.3),
+        joint: numbers.bernoulli(0.5),
+        masked: numbers.bernoulli(0.7),
+        dropped: numbers.bernoulli(0.3),
     }
 }
 
@@ -227,13 +227,13 @@ fn gradients_are_differences() {
         let sizes = Sizes {
             samples: 2,
             looking: numbers.whole(1, 14),
-            seen: numbers.chance(0.5).then(|| numbers.whole(1, 20)),
+            seen: numbers.bernoulli(0.5).then(|| numbers.whole(1, 20)),
             heads: numbers.whole(1, 2),
             head_width: numbers.pick(&[3, 8]),
             hidden: numbers.pick(&[5, 16]),
             joint: round % 2 == 0,
-            masked: numbers.chance(0.7),
-            dropped: numbers.chance(0.3),
+            masked: numbers.bernoulli(0.7),
+            dropped: numbers.bernoulli(0.3),
         };
         operation(numbers, sizes, Recompute::None).assert_gradients_are_differences(numbers);
     }

@@ -1,14 +1,14 @@
 //! Random sizes and tensors with fixed seeds.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use semaim_random::{Draw, Purpose};
+use semaim_random::{Key, KeyedRng, Stream};
 
 /// A stream of random numbers.
-pub(crate) struct Numbers(Draw);
+pub(crate) struct Numbers(KeyedRng);
 
 impl Numbers {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(Draw::new(seed, 0, 0, Purpose::Init))
+        Self(KeyedRng::new(Key::new(seed, 0, 0), Stream::Init))
     }
 
     /// A whole number from `low` to `high`, both included.
@@ -16,8 +16,8 @@ impl Numbers {
         low + (self.0.uniform() * (high - low + 1) as f32) as usize
     }
 
-    pub(crate) fn chance(&mut self, probability: f64) -> bool {
-        self.0.chance(probability)
+    pub(crate) fn bernoulli(&mut self, probability: f64) -> bool {
+        self.0.bernoulli(probability)
     }
 
     pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
@@ -54,7 +54,7 @@ impl Numbers {
                 .map(|_| (1 + self.whole(0, seen - 1) / ties * ties).min(seen) as u32)
                 .collect();
             // Mostly as the method has them, sometimes in any order.
-            if self.chance(0.8) {
+            if self.bernoulli(0.8) {
                 sample.sort_unstable();
             }
             counts.extend(sample);

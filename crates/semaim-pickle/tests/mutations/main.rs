@@ -9,7 +9,7 @@ mod counting;
 mod support;
 
 use semaim_pickle::Checkpoint;
-use semaim_random::{Draw, Purpose};
+use semaim_random::{Key, KeyedRng, Stream};
 
 use counting::peak_of;
 use support::pickle::{Storage, dict, legacy, zipped};
@@ -51,7 +51,7 @@ fn exercise(file: &[u8], what: &str) -> bool {
 }
 
 /// Damages some bytes in one of a few ways.
-fn damage(bytes: &mut Vec<u8>, draw: &mut Draw) -> &'static str {
+fn damage(bytes: &mut Vec<u8>, draw: &mut KeyedRng) -> &'static str {
     let length = bytes.len() as u64;
     let at = draw.below(length.max(1)) as usize;
     if bytes.is_empty() {
@@ -107,10 +107,10 @@ fn a_thousand_damaged_files_do_no_harm() {
         .collect();
     let mut read = 0;
     for case in 0..1000 {
-        let mut draw = Draw::new(1, 0, case, Purpose::Shapes);
+        let mut draw = KeyedRng::new(Key::new(1, 0, case), Stream::Shapes);
         let mut file = files[case as usize % files.len()].clone();
         // Where the objects are described: the rest is bytes of storages, which mean nothing.
-        let range = match (file.starts_with(b"PK"), draw.chance(0.5)) {
+        let range = match (file.starts_with(b"PK"), draw.bernoulli(0.5)) {
             (true, true) => 0..file.len() / 20,
             (true, false) => file.len() - file.len() / 40..file.len(),
             (false, _) => 0..6000,
@@ -163,13 +163,13 @@ fn ten_thousand_damaged_pickles_do_no_harm() {
     ));
     let mut read = 0;
     for case in 0..10_000 {
-        let mut draw = Draw::new(2, 0, case, Purpose::Shapes);
+        let mut draw = KeyedRng::new(Key::new(2, 0, case), Stream::Shapes);
         let mut pickle = [b"\x80\x02", &object[..], b"."].concat();
         let mut done = Vec::new();
         for _ in 0..1 + draw.below(3) {
             done.push(damage(&mut pickle, &mut draw));
         }
-        let file = if draw.chance(0.5) {
+        let file = if draw.bernoulli(0.5) {
             let entries = [
                 Entry::stored("n/data.pkl", &pickle),
                 Entry::stored("n/data/0", &storages[0].bytes),

@@ -236,7 +236,7 @@ fn pack(values: &[Lanes; 8], out: &mut [[u8; 8]; 8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use semaim_random::{Draw, Purpose};
+    use semaim_random::{Key, KeyedRng, Stream};
 
     /// The transform by its definition, for blocks of `size` x `size` samples; coefficients by column.
     fn reference(coefficients: &[f64; 64], size: usize) -> Vec<Vec<f64>> {
@@ -260,13 +260,13 @@ mod tests {
     }
 
     /// Random coefficients up to position `last`, with less of the high frequencies.
-    fn random(draw: &mut Draw, last: usize, amplitude: f64) -> ([f64; 64], Vec<i32>) {
+    fn random(rng: &mut KeyedRng, last: usize, amplitude: f64) -> ([f64; 64], Vec<i32>) {
         let mut coefficients = [0.0; 64];
         let mut in_order = vec![0; 64];
         for (position, target) in in_order.iter_mut().enumerate().take(last + 1) {
             let (u, v) = frequencies(position);
             let limit = amplitude / (1 + u + v) as f64;
-            let value = draw.between(-limit, limit).round();
+            let value = rng.between(-limit, limit).round();
             coefficients[8 * u + v] = value;
             *target = value as i32;
         }
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn samples_are_those_of_the_definition() {
-        let mut draw = Draw::new(3, 0, 0, Purpose::Crop);
+        let mut rng = KeyedRng::new(Key::new(3, 0, 0), Stream::Crop);
         let (mut squares, mut count) = (0.0, 0.0);
         for (last, amplitude) in [
             (0, 900.0),
@@ -296,7 +296,7 @@ mod tests {
             (63, 1000.0),
         ] {
             for _ in 0..200 {
-                let (coefficients, in_order) = random(&mut draw, last, amplitude);
+                let (coefficients, in_order) = random(&mut rng, last, amplitude);
                 for size in [8, 4, 2, 1] {
                     let mut block = block(&in_order, size);
                     let mut got = Vec::new();
@@ -331,10 +331,10 @@ mod tests {
 
     #[test]
     fn few_coefficients_are_a_case_of_many() {
-        let mut draw = Draw::new(4, 0, 0, Purpose::Crop);
+        let mut rng = KeyedRng::new(Key::new(4, 0, 0), Stream::Crop);
         for last in [0, 1, 5, 9] {
             for _ in 0..50 {
-                let (_, in_order) = random(&mut draw, last, 800.0);
+                let (_, in_order) = random(&mut rng, last, 800.0);
                 let mut outs = [[[0; 8]; 8]; 2];
                 for (out, last) in outs.iter_mut().zip([last as u32, 63]) {
                     eight(&mut block(&in_order, 8), last, out);

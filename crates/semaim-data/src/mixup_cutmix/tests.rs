@@ -11,7 +11,7 @@ fn images(shape: [usize; 4]) -> Vec<f32> {
 fn mixup_like_timm() {
     let shape = [4, 1, 1, 2];
     let mut mixed = images(shape);
-    let mixing = Mixing::Mixup { lambda: 0.3 };
+    let mixing = MixOp::Mixup { lambda: 0.3 };
     mixing.images(&mut mixed, shape).unwrap();
     // x * 0.3 + x.flip(0) * 0.7 by hand.
     let expected = [4.2, 5.2, 3.4, 4.4, 2.6, 3.6, 1.8, 2.8];
@@ -38,7 +38,7 @@ fn cutmix_swaps_the_box_of_all_channels() {
     let shape = [3, 2, 4, 5];
     let before = images(shape);
     let mut mixed = before.clone();
-    let mixing = Mixing::Cutmix {
+    let mixing = MixOp::Cutmix {
         rows: 1..3,
         columns: 2..5,
         lambda: 0.7,
@@ -61,8 +61,15 @@ fn odd_batches_and_single_images_work() {
             let before = images(shape);
             let mut mixed = before.clone();
             let mut targets = vec![f32::NAN; batch * 10];
-            let mixing = Mix::default()
-                .apply(&mut mixed, shape, &labels, 10, &mut targets, [1, 0, number])
+            let mixing = MixupCutmix::default()
+                .apply(
+                    &mut mixed,
+                    shape,
+                    &labels,
+                    10,
+                    &mut targets,
+                    Key::new(1, 0, number),
+                )
                 .unwrap();
             for row in targets.chunks(10) {
                 assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
@@ -73,7 +80,10 @@ fn odd_batches_and_single_images_work() {
                 let target = targets[batch / 2 * 10 + batch / 2];
                 assert!((target - 0.91).abs() < 1e-6, "{target}");
             }
-            assert_eq!(mixing, Mix::default().draw([6, 4], 1, 0, number));
+            assert_eq!(
+                mixing,
+                MixupCutmix::default().draw([6, 4], Key::new(1, 0, number))
+            );
         }
     }
 }
@@ -84,7 +94,7 @@ fn lambda_is_what_the_pixels_say() {
     let shape = [2, 1, 16, 12];
     for number in 0..500 {
         let mut mixed: Vec<f32> = (0..384).map(|at| (at / 192) as f32).collect();
-        let mixing = Mix::default().draw([16, 12], 3, 4, number);
+        let mixing = MixupCutmix::default().draw([16, 12], Key::new(3, 4, number));
         mixing.images(&mut mixed, shape).unwrap();
         let mean = mixed[..192].iter().sum::<f32>() / 192.0;
         assert!((f64::from(mean) - (1.0 - mixing.lambda())).abs() < 1e-5);
@@ -93,15 +103,15 @@ fn lambda_is_what_the_pixels_say() {
 
 #[test]
 fn draws_have_the_published_statistics() {
-    let draws: Vec<Mixing> = (0..20_000)
-        .map(|number| Mix::default().draw([224, 224], 7, 1, number))
+    let draws: Vec<MixOp> = (0..20_000)
+        .map(|number| MixupCutmix::default().draw([224, 224], Key::new(7, 1, number)))
         .collect();
     let (mut mixups, mut cutmixes) = (Vec::new(), Vec::new());
     for mixing in &draws {
         match mixing {
-            Mixing::Plain => panic!("every batch is mixed"),
-            Mixing::Mixup { lambda } => mixups.push(*lambda),
-            Mixing::Cutmix { lambda, .. } => cutmixes.push(*lambda),
+            MixOp::Plain => panic!("every batch is mixed"),
+            MixOp::Mixup { lambda } => mixups.push(*lambda),
+            MixOp::Cutmix { lambda, .. } => cutmixes.push(*lambda),
         }
     }
     let moments = |values: &[f64]| {
@@ -125,16 +135,16 @@ fn draws_have_the_published_statistics() {
 
 #[test]
 fn probabilities_and_alphas_choose() {
-    let count = |mix: Mix, wanted: fn(&Mixing) -> bool| {
+    let count = |mix: MixupCutmix, wanted: fn(&MixOp) -> bool| {
         (0..1000)
-            .filter(|&number| wanted(&mix.draw([8, 8], 0, 0, number)))
+            .filter(|&number| wanted(&mix.draw([8, 8], Key::new(0, 0, number))))
             .count()
     };
-    let standard = Mix::default();
-    let plain = |m: &Mixing| *m == Mixing::Plain;
-    let cutmix = |m: &Mixing| matches!(m, Mixing::Cutmix { .. });
+    let standard = MixupCutmix::default();
+    let plain = |m: &MixOp| *m == MixOp::Plain;
+    let cutmix = |m: &MixOp| matches!(m, MixOp::Cutmix { .. });
     let often = count(
-        Mix {
+        MixupCutmix {
             probability: 0.8,
             ..standard
         },
@@ -142,7 +152,7 @@ fn probabilities_and_alphas_choose() {
     );
     assert!((160..240).contains(&often), "{often}");
     let often = count(
-        Mix {
+        MixupCutmix {
             switch_probability: 0.9,
             ..standard
         },
@@ -151,7 +161,7 @@ fn probabilities_and_alphas_choose() {
     assert!((870..930).contains(&often), "{often}");
     assert_eq!(
         count(
-            Mix {
+            MixupCutmix {
                 cutmix_alpha: 0.0,
                 ..standard
             },
@@ -161,7 +171,7 @@ fn probabilities_and_alphas_choose() {
     );
     assert_eq!(
         count(
-            Mix {
+            MixupCutmix {
                 mixup_alpha: 0.0,
                 ..standard
             },
@@ -169,13 +179,13 @@ fn probabilities_and_alphas_choose() {
         ),
         1000
     );
-    let none = Mix {
+    let none = MixupCutmix {
         mixup_alpha: 0.0,
         cutmix_alpha: 0.0,
         ..standard
     };
     assert_eq!(count(none, plain), 1000);
-    assert_eq!(count(Mix::smoothing(0.1), plain), 1000);
+    assert_eq!(count(MixupCutmix::smoothing(0.1), plain), 1000);
 }
 
 #[test]
@@ -183,15 +193,29 @@ fn plain_batches_only_get_smooth_targets() {
     let shape = [3, 1, 2, 2];
     let mut mixed = images(shape);
     let mut targets = [f32::NAN; 12];
-    Mix::smoothing(0.2)
-        .apply(&mut mixed, shape, &[3, 0, 3], 4, &mut targets, [0; 3])
+    MixupCutmix::smoothing(0.2)
+        .apply(
+            &mut mixed,
+            shape,
+            &[3, 0, 3],
+            4,
+            &mut targets,
+            Key::default(),
+        )
         .unwrap();
     assert_eq!(mixed, images(shape));
     let (on, off) = (0.85, 0.05);
     #[rustfmt::skip]
     assert_eq!(targets, [off, off, off, on, on, off, off, off, off, off, off, on]);
-    Mix::smoothing(0.0)
-        .apply(&mut mixed, shape, &[3, 0, 1], 4, &mut targets, [0; 3])
+    MixupCutmix::smoothing(0.0)
+        .apply(
+            &mut mixed,
+            shape,
+            &[3, 0, 1],
+            4,
+            &mut targets,
+            Key::default(),
+        )
         .unwrap();
     #[rustfmt::skip]
     assert_eq!(targets, [0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
@@ -199,7 +223,8 @@ fn plain_batches_only_get_smooth_targets() {
 
 #[test]
 fn only_the_address_matters() {
-    let draw = |seed, epoch, batch| Mix::default().draw([32, 32], seed, epoch, batch);
+    let draw =
+        |seed, epoch, batch| MixupCutmix::default().draw([32, 32], Key::new(seed, epoch, batch));
     assert_eq!(draw(1, 2, 3), draw(1, 2, 3));
     assert_ne!(draw(1, 2, 3), draw(1, 2, 4));
     assert_ne!(draw(1, 2, 3), draw(1, 3, 3));
@@ -212,7 +237,14 @@ fn mismatches_are_errors_and_change_nothing() {
     let apply = |labels: &[u32], numbers: usize, classes: usize| {
         let mut mixed = vec![1.0; numbers];
         let mut targets = [5.0; 6];
-        let result = Mix::default().apply(&mut mixed, shape, labels, classes, &mut targets, [0; 3]);
+        let result = MixupCutmix::default().apply(
+            &mut mixed,
+            shape,
+            labels,
+            classes,
+            &mut targets,
+            Key::default(),
+        );
         assert!(result.is_ok() || targets == [5.0; 6]);
         result
     };
@@ -235,43 +267,43 @@ fn mismatches_are_errors_and_change_nothing() {
             ..
         })
     ));
-    assert!(Mixing::Plain.images(&mut [], [0, 3, 4, 4]).is_ok());
-    assert!(Mixing::Plain.targets(&[], 0, 0.1, &mut []).is_ok());
+    assert!(MixOp::Plain.images(&mut [], [0, 3, 4, 4]).is_ok());
+    assert!(MixOp::Plain.targets(&[], 0, 0.1, &mut []).is_ok());
     assert!(matches!(
         apply(&[0, 0], 8, 0),
         Err(AugmentError::Length { .. })
     ));
-    let outside = Mixing::Cutmix {
+    let outside = MixOp::Cutmix {
         rows: 0..9,
         columns: 5..9,
         lambda: 0.5,
     };
     assert!(outside.images(&mut [0.0; 8], shape).is_ok());
-    let standard = Mix::default();
+    let standard = MixupCutmix::default();
     for wrong in [
-        Mix {
+        MixupCutmix {
             mixup_alpha: -0.1,
             ..standard
         },
-        Mix {
+        MixupCutmix {
             cutmix_alpha: f64::INFINITY,
             ..standard
         },
-        Mix {
+        MixupCutmix {
             switch_probability: 2.0,
             ..standard
         },
-        Mix {
+        MixupCutmix {
             probability: f64::NAN,
             ..standard
         },
-        Mix {
+        MixupCutmix {
             label_smoothing: -0.1,
             ..standard
         },
     ] {
         assert!(matches!(wrong.check(), Err(AugmentError::Setting { .. })));
         // Also unchecked settings end.
-        wrong.draw([8, 8], 0, 0, 0);
+        wrong.draw([8, 8], Key::new(0, 0, 0));
     }
 }

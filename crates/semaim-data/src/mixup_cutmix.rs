@@ -2,16 +2,16 @@
 
 use std::ops::Range;
 
-use semaim_random::{Draw, Purpose};
+use semaim_random::{Key, KeyedRng, Stream};
 
 use crate::augment_error::AugmentError;
 
 /// How the images of batches are mixed, as timm's `Mixup` does it in mode `batch`.
 ///
-/// Mixup is Zhang et al., arXiv:1710.09412, CutMix Yun et al., arXiv:1905.04899. [`Mix::default`] has the values of
-/// the published fine-tuning recipe, [`Mix::smoothing`] only smooths the targets.
+/// Mixup is Zhang et al., arXiv:1710.09412, CutMix Yun et al., arXiv:1905.04899. [`MixupCutmix::default`] has the values of
+/// the published fine-tuning recipe, [`MixupCutmix::smoothing`] only smooths the targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Mix {
+pub struct MixupCutmix {
     /// The lambda of mixup comes from Beta(alpha, alpha); 0 switches mixup off. 0.8 is published.
     pub mixup_alpha: f64,
     /// The lambda of CutMix comes from Beta(alpha, alpha); 0 switches CutMix off. 1.0 is published.
@@ -24,7 +24,7 @@ pub struct Mix {
     pub label_smoothing: f64,
 }
 
-impl Default for Mix {
+impl Default for MixupCutmix {
     fn default() -> Self {
         Self {
             mixup_alpha: 0.8,
@@ -38,7 +38,7 @@ impl Default for Mix {
 
 /// What is done with the images of one batch. Image `i` of `n` is mixed with image `n - 1 - i`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Mixing {
+pub enum MixOp {
     /// Nothing.
     Plain,
     /// Every image becomes `lambda` times itself plus `1 - lambda` times its partner.
@@ -57,8 +57,8 @@ pub enum Mixing {
     },
 }
 
-impl Mix {
-    /// Batches stay as they are, targets are smoothed by `label_smoothing`.
+impl MixupCutmix {
+    /// Batches own_weight as they are, targets are smoothed by `label_smoothing`.
     pub fn smoothing(label_smoothing: f64) -> Self {
         Self {
             probability: 0.0,
@@ -92,29 +92,28 @@ impl Mix {
 
     /// Draws what is done with a batch of images of `[height, width]` pixels.
     ///
-    /// The same (`seed`, `epoch`, `batch`) always gives the same answer, `batch` being the number of the batch within
-    /// the epoch. Settings that [`Mix::check`] refuses give an answer too, though not a meaningful one.
-    pub fn draw(&self, [height, width]: [usize; 2], seed: u64, epoch: u64, batch: u64) -> Mixing {
-        let mut draw = Draw::new(seed, epoch, batch, Purpose::Mix);
-        if !draw.chance(self.probability) {
-            return Mixing::Plain;
+    /// The same `key` always gives the same answer; its item is the number of the batch within the epoch. Settings that [`MixupCutmix::check`] refuses give an answer too, though not a meaningful one.
+    pub fn draw(&self, [height, width]: [usize; 2], key: Key) -> MixOp {
+        let mut rng = KeyedRng::new(key, Stream::MixupCutmix);
+        if !rng.bernoulli(self.probability) {
+            return MixOp::Plain;
         }
         let cutmix = match (self.mixup_alpha > 0.0, self.cutmix_alpha > 0.0) {
-            (true, true) => draw.chance(self.switch_probability),
+            (true, true) => rng.bernoulli(self.switch_probability),
             (true, false) => false,
             (false, true) => true,
-            (false, false) => return Mixing::Plain,
+            (false, false) => return MixOp::Plain,
         };
         if !cutmix {
-            let lambda = draw.beta(self.mixup_alpha, self.mixup_alpha);
-            return Mixing::Mixup { lambda };
+            let lambda = rng.beta(self.mixup_alpha, self.mixup_alpha);
+            return MixOp::Mixup { lambda };
         }
-        let lambda = draw.beta(self.cutmix_alpha, self.cutmix_alpha);
-        let rows = cut(height, lambda, &mut draw);
-        let columns = cut(width, lambda, &mut draw);
+        let lambda = rng.beta(self.cutmix_alpha, self.cutmix_alpha);
+        let rows = cut(height, lambda, &mut rng);
+        let columns = cut(width, lambda, &mut rng);
         // The box is cut off at the borders, so lambda is what really stays.
         let area = (rows.len() * columns.len()) as f64 / (height * width).max(1) as f64;
-        Mixing::Cutmix {
+        MixOp::Cutmix {
             rows,
             columns,
             lambda: 1.0 - area,
@@ -125,11 +124,11 @@ impl Mix {
     ///
     /// `images` are `[batch, channels, height, width]`, which is `shape`; `labels` has one class number per image, below
     /// `classes`; `targets`, `[batch, classes]`, is overwritten. Any batch size will do: the middle image of an odd one
-    /// is its own partner. Returns what was done, as [`Mix::draw`] gives it for (`seed`, `epoch`, `batch`).
+    /// is its own partner. Returns what was done, as [`MixupCutmix::draw`] gives it for `key`.
     ///
     /// # Errors
     ///
-    /// Those of [`Mix::check`], [`Mixing::images`] and [`Mixing::targets`]; nothing is changed then.
+    /// Those of [`MixupCutmix::check`], [`MixOp::images`] and [`MixOp::targets`]; nothing is changed then.
     pub fn apply(
         &self,
         images: &mut [f32],
@@ -137,27 +136,27 @@ impl Mix {
         labels: &[u32],
         classes: usize,
         targets: &mut [f32],
-        [seed, epoch, batch]: [u64; 3],
-    ) -> Result<Mixing, AugmentError> {
+        key: Key,
+    ) -> Result<MixOp, AugmentError> {
         self.check()?;
         AugmentError::check_length("images", images.len(), &shape)?;
         AugmentError::check_length("labels", labels.len(), &shape[..1])?;
-        let mixing = self.draw([shape[2], shape[3]], seed, epoch, batch);
-        mixing.targets(labels, classes, self.label_smoothing, targets)?;
-        mixing.images(images, shape)?;
-        Ok(mixing)
+        let op = self.draw([shape[2], shape[3]], key);
+        op.targets(labels, classes, self.label_smoothing, targets)?;
+        op.images(images, shape)?;
+        Ok(op)
     }
 }
 
 /// The rows or columns of a CutMix box along a side of `size` pixels: `sqrt(1 - lambda)` of the side around a uniformly
 /// drawn pixel, as far as it lies inside.
-fn cut(size: usize, lambda: f64, draw: &mut Draw) -> Range<usize> {
+fn cut(size: usize, lambda: f64, rng: &mut KeyedRng) -> Range<usize> {
     let length = (size as f64 * (1.0 - lambda).sqrt()) as usize;
-    let centre = draw.below(size as u64) as usize;
+    let centre = rng.below(size as u64) as usize;
     centre.saturating_sub(length / 2)..(centre + length.div_ceil(2)).min(size)
 }
 
-impl Mixing {
+impl MixOp {
     /// The part of an image that stays, in [0, 1]; the rest comes from its partner.
     pub fn lambda(&self) -> f64 {
         match self {
@@ -171,7 +170,7 @@ impl Mixing {
     /// # Errors
     ///
     /// [`AugmentError::Length`] when `images` has another length than the product of `shape`. A box that leaves the
-    /// images, which [`Mix::draw`] never gives for their size, is cut off.
+    /// images, which [`MixupCutmix::draw`] never gives for their size, is cut off.
     pub fn images(&self, images: &mut [f32], shape: [usize; 4]) -> Result<(), AugmentError> {
         AugmentError::check_length("images", images.len(), &shape)?;
         let [batch, channels, height, width] = shape;
@@ -187,9 +186,12 @@ impl Mixing {
             match self {
                 Self::Plain => {}
                 Self::Mixup { lambda } => {
-                    let (stay, come) = (*lambda as f32, (1.0 - lambda) as f32);
+                    let (own_weight, partner_weight) = (*lambda as f32, (1.0 - lambda) as f32);
                     for (a, b) in one.iter_mut().zip(other) {
-                        (*a, *b) = (*a * stay + *b * come, *b * stay + *a * come);
+                        (*a, *b) = (
+                            *a * own_weight + *b * partner_weight,
+                            *b * own_weight + *a * partner_weight,
+                        );
                     }
                 }
                 Self::Cutmix { rows, columns, .. } => {
@@ -237,15 +239,15 @@ impl Mixing {
         }
         let off = smoothing / classes as f64;
         let (on, off) = ((1.0 - smoothing + off) as f32, off as f32);
-        let (stay, come) = (self.lambda() as f32, (1.0 - self.lambda()) as f32);
+        let (own_weight, partner_weight) = (self.lambda() as f32, (1.0 - self.lambda()) as f32);
         let rows = targets.chunks_exact_mut(classes);
         for (row, (&own, &other)) in rows.zip(labels.iter().zip(labels.iter().rev())) {
-            row.fill(off * stay + off * come);
+            row.fill(off * own_weight + off * partner_weight);
             if own == other {
-                row[own as usize] = on * stay + on * come;
+                row[own as usize] = on * own_weight + on * partner_weight;
             } else {
-                row[own as usize] = on * stay + off * come;
-                row[other as usize] = off * stay + on * come;
+                row[own as usize] = on * own_weight + off * partner_weight;
+                row[other as usize] = off * own_weight + on * partner_weight;
             }
         }
         Ok(())
