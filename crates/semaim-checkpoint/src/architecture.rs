@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use semaim::config::VitConfig;
+use semaim::config::{Activation, ArchOptions};
 use semaim::grid::Grid;
 use semaim::parameters::{Weight, Weights};
-use semaim::variant::{Activation, Variant};
 
 use crate::canonical::Canonical;
 use crate::checkpoint::ReadOptions;
@@ -34,7 +34,7 @@ const MOST_FILLED: usize = 16;
 #[derive(Clone, Debug)]
 pub(crate) struct Architecture {
     pub(crate) config: VitConfig,
-    pub(crate) variant: Variant,
+    pub(crate) variant: ArchOptions,
     pub(crate) mean: Vec<f32>,
     pub(crate) std: Vec<f32>,
     /// What nothing said and was taken for granted, for people to read.
@@ -78,7 +78,7 @@ pub(crate) fn architecture(
         path: path.to_path_buf(),
         source,
     })?;
-    let variant = Variant {
+    let variant = ArchOptions {
         epsilon: hints.epsilon.unwrap_or(match layout {
             CheckpointFormat::HfVit => 1e-12,
             layout if layout.is_clip() => 1e-5,
@@ -265,7 +265,7 @@ fn check_proportion(
     path: &Path,
     weights: &Weights,
     config: &VitConfig,
-    variant: &Variant,
+    variant: &ArchOptions,
 ) -> Result<(), EncoderError> {
     let there: usize = weights.values().map(|weight| weight.values.len()).sum();
     let needed = needed(config, variant);
@@ -279,7 +279,7 @@ fn check_proportion(
 }
 
 /// About how many numbers a network has; `None` if they cannot be counted.
-fn needed(config: &VitConfig, variant: &Variant) -> Option<usize> {
+fn needed(config: &VitConfig, variant: &ArchOptions) -> Option<usize> {
     let d = config.embed_dim;
     let gate = 1 + usize::from(variant.activation == Activation::SwiGlu);
     let mlp = d.checked_mul(config.mlp_dim())?.checked_mul(1 + gate)?;

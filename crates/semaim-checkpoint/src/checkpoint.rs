@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use semaim::config::ArchOptions;
 use semaim::config::VitConfig;
 use semaim::init::initialise;
 use semaim::parameters::{Weight, Weights, weights, with_weights};
-use semaim::variant::Variant;
 use semaim::vit::Vit;
 
 use crate::architecture::{Architecture, architecture};
@@ -69,7 +69,7 @@ pub struct Checkpoint {
     /// The network's sizes.
     pub config: VitConfig,
     /// Where it differs from SemAIM's own.
-    pub variant: Variant,
+    pub variant: ArchOptions,
     /// Of the images' normalisation, per channel.
     pub mean: Vec<f32>,
     /// Of the images' normalisation, per channel.

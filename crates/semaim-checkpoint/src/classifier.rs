@@ -47,7 +47,7 @@ impl ClassifierFile {
         }
         let mut metadata = metadata(
             &self.config,
-            &self.model.encoder.variant(),
+            &self.model.encoder.arch_options(),
             &self.mean,
             &self.std,
         );
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
     use burn::tensor::Tensor;
     use semaim::parameters::to_host;
-    use semaim::pass::Pass;
+    use semaim::vit::ForwardOptions;
 
     #[test]
     fn what_is_written_classifies_alike() {
@@ -158,7 +158,7 @@ mod tests {
             assert_eq!(read.model.pool(), pool);
             let images = Tensor::<4>::ones([2, 2, 8, 16], &device) * 0.3;
             let logits = |model: &Classifier| {
-                let logits = model.forward(images.clone(), Pass::default());
+                let logits = model.forward(images.clone(), ForwardOptions::default());
                 to_host("logits", logits).unwrap().values
             };
             assert_eq!(logits(&read.model), logits(&file.model.clone().no_grad()));

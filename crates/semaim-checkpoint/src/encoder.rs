@@ -43,7 +43,7 @@ pub fn write_encoder(
 ) -> Result<(), EncoderError> {
     TensorFile {
         weights: weights(&encoder.clone().no_grad())?,
-        metadata: metadata(config, &encoder.variant(), mean, std),
+        metadata: metadata(config, &encoder.arch_options(), mean, std),
     }
     .write(path)?;
     Ok(())
@@ -76,7 +76,12 @@ impl Encoder {
     /// # Errors
     /// [`EncoderError::Weights`] when the backend fails.
     pub fn checksum(&self) -> Result<String, EncoderError> {
-        let metadata = metadata(&self.config, &self.vit.variant(), &self.mean, &self.std);
+        let metadata = metadata(
+            &self.config,
+            &self.vit.arch_options(),
+            &self.mean,
+            &self.std,
+        );
         let network = metadata.get(SIZES).map_or("", String::as_str);
         let network = crc32c::crc32c(network.as_bytes());
         let weights = checksum(weights(&self.vit)?.iter());

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use semaim::config::SizeError;
+use semaim::config::{Activation, ArchOptions};
 use semaim::parameters::{Weight, Weights};
 use semaim::position::resize;
-use semaim::variant::{Activation, Variant};
 use serde_json::{Value, json};
 
 use crate::atomic;
@@ -153,7 +153,7 @@ impl Checkpoint {
     }
 
     fn mae(&self) -> Result<Exported, ExportError> {
-        let Variant {
+        let ArchOptions {
             activation,
             registers,
             norm_pre,
@@ -194,7 +194,7 @@ impl Checkpoint {
         }
         let usual = match self.variant.norm_pre {
             true => 1e-5,
-            false => Variant::default().epsilon,
+            false => ArchOptions::default().epsilon,
         };
         if self.variant.epsilon != usual {
             let note = format!(

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use semaim::config::ArchOptions;
 use semaim::config::VitConfig;
 use semaim::parameters::{WeightError, Weights};
-use semaim::variant::Variant;
 use serde::{Deserialize, Serialize};
 
 use crate::architecture::Architecture;
@@ -28,13 +28,13 @@ struct Sizes {
     std: Vec<f32>,
     /// Left out where it is SemAIM's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    variant: Option<Variant>,
+    variant: Option<ArchOptions>,
 }
 
 /// The sizes of a network and the normalisation of its input, as they stand in a file.
 pub(crate) fn metadata(
     config: &VitConfig,
-    variant: &Variant,
+    variant: &ArchOptions,
     mean: &[f32],
     std: &[f32],
 ) -> BTreeMap<String, String> {
@@ -48,7 +48,7 @@ pub(crate) fn metadata(
         mlp_ratio: config.mlp_ratio,
         mean: mean.to_vec(),
         std: std.to_vec(),
-        variant: (*variant != Variant::default()).then(|| variant.clone()),
+        variant: (*variant != ArchOptions::default()).then(|| variant.clone()),
     };
     let metadata = [
         // What other readers of the format look for.
@@ -107,7 +107,7 @@ pub(crate) fn described(
 /// and what other people's encoders have beside.
 pub(crate) fn check_sizes(
     config: &VitConfig,
-    variant: &Variant,
+    variant: &ArchOptions,
     weights: &Weights,
 ) -> Result<(), WeightError> {
     let (d, p, hidden) = (config.embed_dim, config.patch_size, config.mlp_dim());

@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use semaim::variant::Activation;
+use semaim::config::Activation;
 use serde_json::Value;
 
 use crate::format::CheckpointFormat;

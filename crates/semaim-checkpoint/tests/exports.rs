@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::config::VitConfig;
+use semaim::config::{Activation, ArchOptions};
 use semaim::init::initialise;
 use semaim::parameters::{Weight, to_host, weights};
-use semaim::variant::{Activation, Variant};
 use semaim::vit::Vit;
 use semaim_checkpoint::Loading;
 use semaim_checkpoint::checkpoint::{Checkpoint, ReadOptions};
@@ -38,7 +38,7 @@ fn config() -> VitConfig {
 }
 
 /// An encoder as if it had been read. Where no weight is zero, no tensor that is forgotten goes unnoticed.
-fn checkpoint(config: VitConfig, variant: Variant, layer_scale: bool) -> Checkpoint {
+fn checkpoint(config: VitConfig, variant: ArchOptions, layer_scale: bool) -> Checkpoint {
     let device = Device::flex();
     let vit = initialise(Vit::zeros_as(&config, &variant, &device), 5);
     let mut weights = weights(&vit).unwrap();
@@ -85,12 +85,12 @@ fn checkpoint(config: VitConfig, variant: Variant, layer_scale: bool) -> Checkpo
 }
 
 fn kinds() -> Vec<(&'static str, Checkpoint)> {
-    let plain = Variant::default();
-    let dinov2 = Variant {
+    let plain = ArchOptions::default();
+    let dinov2 = ArchOptions {
         registers: 3,
         ..plain.clone()
     };
-    let gated = Variant {
+    let gated = ArchOptions {
         activation: Activation::SwiGlu,
         ..plain.clone()
     };
@@ -99,7 +99,7 @@ fn kinds() -> Vec<(&'static str, Checkpoint)> {
         mlp_ratio: 64.0 / 24.0,
         ..config()
     };
-    let clip = Variant {
+    let clip = ArchOptions {
         epsilon: 1e-5,
         activation: Activation::QuickGelu,
         norm_pre: true,
@@ -217,7 +217,7 @@ fn narrow_numbers_come_back_as_they_are() {
 
 #[test]
 fn another_image_size_resizes_the_position_table_alone() {
-    let made = checkpoint(config(), Variant::default(), false);
+    let made = checkpoint(config(), ArchOptions::default(), false);
     let resized = made.clone().resized([24, 32]).unwrap();
     assert_eq!(resized.weights["pos_embed"].shape, [1, 1 + 6 * 8, 24]);
     assert_eq!(resized.weights["cls_token"], made.weights["cls_token"]);
@@ -246,7 +246,7 @@ fn another_image_size_resizes_the_position_table_alone() {
 fn what_is_missing_or_not_understood_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.safetensors");
-    let made = checkpoint(config(), Variant::default(), false);
+    let made = checkpoint(config(), ArchOptions::default(), false);
     let exported = made.export(ExportFormat::Timm).unwrap().file;
     let with = |change: &dyn Fn(&mut TensorFile)| {
         let mut file = exported.clone();

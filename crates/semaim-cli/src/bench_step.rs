@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use semaim::config::{Decoder, SemaimConfig, VitConfig};
-use semaim_kernels::bound::Products;
+use semaim_kernels::roofline::GemmWorkload;
 use semaim_kernels::{Cpu, chosen};
 use semaim_train::error::TrainError;
 use semaim_train::measure::{EmbedBench, StepBench, StepTimes, embed_products, step_products};
@@ -89,7 +89,7 @@ fn measure(
     args: &BenchStepArgs,
     config: &SemaimConfig,
     work: Work,
-    products: &[(Products, usize)],
+    products: &[(GemmWorkload, usize)],
     device: &Device,
 ) -> Result<Measured, Exit> {
     let batch = args.batch as usize;

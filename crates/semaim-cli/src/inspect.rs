@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use semaim::variant::{Activation, Variant};
+use semaim::config::{Activation, ArchOptions};
 use semaim_checkpoint::archive::Archive;
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::error::EncoderError;
@@ -103,7 +103,7 @@ fn activation(activation: Activation) -> &'static str {
 
 fn print(found: &Checkpoint, heads: Option<usize>, numbers: usize, dtypes: &[&str]) {
     let (config, loading) = (&found.config, &found.loading);
-    let Variant {
+    let ArchOptions {
         epsilon,
         activation: by,
         registers,
@@ -153,7 +153,7 @@ fn print(found: &Checkpoint, heads: Option<usize>, numbers: usize, dtypes: &[&st
     if let Some(width) = projection {
         differs.push(format!("tokens projected to {width}"));
     }
-    if epsilon != Variant::default().epsilon {
+    if epsilon != ArchOptions::default().epsilon {
         differs.push(format!("layer norms with epsilon {epsilon:e}"));
     }
     if !differs.is_empty() {

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use semaim::classifier::Classifier;
 use semaim::parameters::{WeightError, to_host};
-use semaim::pass::Pass;
+use semaim::vit::ForwardOptions;
 use semaim_data::{Augment, BadImage, EvaluationLoader, LoaderError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -121,7 +121,7 @@ impl Iterator for PredictIter<'_> {
         }
         let data = TensorData::new(batch.images, [count, channels, height, width]);
         let images = Tensor::from_data(data, self.device);
-        let logits = self.model.forward(images, Pass::default());
+        let logits = self.model.forward(images, ForwardOptions::default());
         predictions.classes = logits.dims()[1];
         match to_host("probabilities", activation::softmax(logits, 1)) {
             Ok(probabilities) => predictions.probabilities = probabilities.values,

@@ -119,7 +119,7 @@ pub fn prepare(config: &FinetuneConfig, device: &Device) -> Result<Prepared, Fin
     }
     if config.encoder.from_scratch {
         encoder.vit = initialise(
-            Vit::zeros_as(&encoder.config, &encoder.vit.variant(), device),
+            Vit::zeros_as(&encoder.config, &encoder.vit.arch_options(), device),
             config.seed,
         );
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use semaim::order::{Order, OrderNoise, Orderer};
+use semaim::order::{Order, OrderNoise, PredictionOrder};
 use semaim::parameters::{WeightError, to_host};
 use semaim::pretrained::Pretrained;
 use semaim_data::{Augment, EvaluationLoader, Source};
@@ -81,8 +81,8 @@ pub fn look<M: Pretrained>(
     let images = Tensor::<4>::from_data(TensorData::new(views.clone(), shape), device);
     let similarity = config.order.similarity.of(model.encoder(), images.clone());
     let noise = OrderNoise::draw(config.seed, 0, items, grid, device);
-    let orderer = Orderer::new(order, grid, device);
-    let rank_keys = orderer.rank_keys(Some(similarity.clone()), &noise);
+    let prediction_order = PredictionOrder::new(order, grid, device);
+    let rank_keys = prediction_order.rank_keys(Some(similarity.clone()), &noise);
     let predictions = match config.target.kind {
         TargetKind::Pixels => {
             let predictions = model.predict(images, rank_keys.clone())?;

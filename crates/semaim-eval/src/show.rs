@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::grid::Grid;
-use semaim::order::{Order, OrderNoise, Orderer};
+use semaim::order::{Order, OrderNoise, PredictionOrder};
 use semaim::parameters::{WeightError, to_host};
 use semaim::similarity::{Similarity, class_similarity, mean_similarity};
 use semaim_checkpoint::encoder::Encoder;
@@ -71,7 +71,8 @@ impl Sight {
         let map = self.similarity(kind).to_vec();
         let similarity = Tensor::from_data(TensorData::new(map, [1, self.grid.patches()]), device);
         let noise = OrderNoise::draw(seed, 0, &[item], self.grid, device);
-        let keys = Orderer::new(order, self.grid, device).rank_keys(Some(similarity), &noise);
+        let keys =
+            PredictionOrder::new(order, self.grid, device).rank_keys(Some(similarity), &noise);
         Ok(to_host("rank keys", keys)?.values)
     }
 }
@@ -123,9 +124,9 @@ pub fn sights(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use semaim::config::ArchOptions;
     use semaim::config::VitConfig;
     use semaim::init::initialise;
-    use semaim::variant::Variant;
     use semaim::vit::Vit;
 
     #[test]
@@ -140,10 +141,10 @@ mod tests {
             num_heads: 2,
             mlp_ratio: 2.0,
         };
-        let variant = Variant {
+        let variant = ArchOptions {
             registers: 3,
             projection: Some(5),
-            ..Variant::default()
+            ..ArchOptions::default()
         };
         let encoder = Encoder {
             vit: initialise(Vit::zeros_as(&config, &variant, &device), 1),

@@ -3,11 +3,10 @@
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Tensor, TensorData, activation, module};
 
-use crate::block::Branches;
-use crate::cost::Cost;
-use crate::patches::{Channels, PixelPatches};
-use crate::visible::Visible;
-use crate::weights::{Activation, BlockWeights, LinearWeights, NormWeights, Projections};
+use crate::types::{
+    Activation, AdamWStep, BlockWeights, Channels, DropPathScales, LinearWeights, Loss, Moments,
+    NormWeights, PixelPatches, PrefixMask, Projections,
+};
 
 /// See [`crate::layer_norm`].
 pub fn layer_norm(x: Tensor<3>, weights: NormWeights) -> Tensor<3> {
@@ -43,9 +42,9 @@ impl Activation {
 pub fn block(
     x: Tensor<3>,
     context: Option<Tensor<3>>,
-    visible: Option<&Visible>,
+    mask: Option<&PrefixMask>,
     weights: BlockWeights,
-    branches: Option<&Branches>,
+    drop_path: Option<&DropPathScales>,
 ) -> Tensor<3> {
     let normal = layer_norm(x.clone(), weights.norm1.clone());
     let context = match context {
@@ -58,15 +57,15 @@ pub fn block(
         linear(context.clone(), key),
         linear(context, value),
     );
-    let mixed = attend(query, key, value, weights.num_heads, visible);
+    let attn_out = attention(query, key, value, weights.num_heads, mask);
     let y = residual(
         x,
-        linear(mixed, weights.proj),
-        branches.map(|b| &b.attention),
+        linear(attn_out, weights.proj),
+        drop_path.map(|b| &b.attention),
     );
     let hidden = linear(layer_norm(y.clone(), weights.norm2), weights.fc1);
     let branch = linear(weights.activation.of(hidden), weights.fc2);
-    residual(y, branch, branches.map(|b| &b.mlp))
+    residual(y, branch, drop_path.map(|b| &b.mlp))
 }
 
 impl Projections {
@@ -98,19 +97,20 @@ fn residual(x: Tensor<3>, branch: Tensor<3>, factors: Option<&Vec<f32>>) -> Tens
     }
 }
 
-/// Softmax(q kᵀ / √head_width) v over the visible tokens.
+/// Softmax(q kᵀ / √head_width) v over the keys that `mask` allows.
 ///
-/// `query` is `[batch, looking, embed_dim]`, `key` and `value` are `[batch, seen, embed_dim]`; the result is as `query`.
-pub fn attend(
+/// `query` is `[batch, query_len, embed_dim]`, `key` and `value` are `[batch, key_len, embed_dim]`; the result is as
+/// `query`.
+pub fn attention(
     query: Tensor<3>,
     key: Tensor<3>,
     value: Tensor<3>,
     num_heads: usize,
-    visible: Option<&Visible>,
+    mask: Option<&PrefixMask>,
 ) -> Tensor<3> {
     let tracked = query.is_autodiff();
     let device = query.device();
-    let mixed = match visible {
+    let attn_out = match mask {
         // The backend's own attention has no backward pass, so it serves what needs none.
         None if !tracked => module::attention(
             split_heads(query, num_heads),
@@ -120,16 +120,16 @@ pub fn attend(
             None,
             AttentionModuleOptions::default(),
         ),
-        _ => attention_weights(query, key, num_heads, visible.map(|v| v.bias(&device)))
+        _ => attention_weights(query, key, num_heads, mask.map(|mask| mask.bias(&device)))
             .matmul(split_heads(value, num_heads)),
     };
-    let [batch, heads, tokens, width] = mixed.dims();
-    mixed
+    let [batch, heads, tokens, width] = attn_out.dims();
+    attn_out
         .swap_dims(1, 2)
         .reshape([batch, tokens, heads * width])
 }
 
-/// Softmax(q kᵀ / √head_width + bias), `[batch, heads, looking, seen]`.
+/// Softmax(q kᵀ / √head_width + bias), `[batch, heads, query_len, key_len]`.
 pub fn attention_weights(
     query: Tensor<3>,
     key: Tensor<3>,
@@ -155,18 +155,20 @@ fn split_heads(x: Tensor<3>, num_heads: usize) -> Tensor<4> {
         .swap_dims(1, 2)
 }
 
-/// See [`crate::cost()`].
-pub fn cost(cost: Cost, predictions: Tensor<3>, truth: Tensor<3>) -> Tensor<2> {
-    let each = match cost {
-        Cost::Absolute => (predictions - truth).abs().mean_dim(2),
-        Cost::Squared => (predictions - truth).powi_scalar(2).mean_dim(2),
-        Cost::Direction => (unit(predictions) - unit(truth)).powi_scalar(2).sum_dim(2),
+/// See [`crate::loss()`].
+pub fn loss(loss: Loss, predictions: Tensor<3>, targets: Tensor<3>) -> Tensor<2> {
+    let losses = match loss {
+        Loss::L1 => (predictions - targets).abs().mean_dim(2),
+        Loss::L2 => (predictions - targets).powi_scalar(2).mean_dim(2),
+        Loss::NormalizedL2 => (l2_normalize(predictions) - l2_normalize(targets))
+            .powi_scalar(2)
+            .sum_dim(2),
     };
-    each.squeeze_dim(2)
+    losses.squeeze_dim(2)
 }
 
 /// Divides by the Euclidean length over the last axis, which is never taken for less than 1e-12.
-pub fn unit(x: Tensor<3>) -> Tensor<3> {
+pub fn l2_normalize(x: Tensor<3>) -> Tensor<3> {
     let length = x.clone().powi_scalar(2).sum_dim(2).sqrt().clamp_min(1e-12);
     x / length
 }
@@ -231,6 +233,39 @@ fn band(weights: &[f32], side: usize) -> Vec<f32> {
         }
     }
     band
+}
+
+/// See [`crate::adamw`].
+pub(crate) fn adamw<const D: usize>(
+    weight: Tensor<D>,
+    gradient: Tensor<1>,
+    moments: Moments,
+    step: AdamWStep,
+) -> (Tensor<D>, Moments) {
+    let [beta1, beta2] = step.betas;
+    let gradient = gradient * step.gradient_factor;
+    let moments = Moments {
+        first: moments.first * beta1 + gradient.clone() * (1.0 - beta1),
+        second: moments.second * beta2 + gradient.powi_scalar(2) * (1.0 - beta2),
+    };
+    let change = moments.first.clone() * step.step_size()
+        / (moments.second.clone().sqrt() / step.bias_correction2_sqrt() + step.epsilon);
+    let shape = weight.dims();
+    (weight * step.decay() - change.reshape(shape), moments)
+}
+
+/// See [`crate::moving_average`].
+pub(crate) fn moving_average<const D: usize>(
+    average: Tensor<D>,
+    value: Tensor<D>,
+    decay: f64,
+) -> Tensor<D> {
+    average * decay + value * (1.0 - decay)
+}
+
+/// See [`crate::sum_of_squares`].
+pub(crate) fn sum_of_squares(values: Tensor<1>) -> Tensor<1> {
+    values.powi_scalar(2).sum()
 }
 
 #[cfg(test)]

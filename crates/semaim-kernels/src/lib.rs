@@ -6,7 +6,7 @@
 //!   thread takes a few samples through all of it, so that what one step writes the next finds in the cache; nothing is
 //!   computed for tokens that are not seen, and no matrix of attention weights is kept.
 //!
-//! Callers do not know which form runs: [`block()`], [`layer_norm`], [`linear`], [`mlp`], [`cost()`], [`patches()`],
+//! Callers do not know which form runs: [`block()`], [`layer_norm`], [`linear`], [`mlp`], [`loss()`], [`patches()`],
 //! [`pixel_patches`], [`adamw`], [`moving_average`] and [`sum_of_squares`] take the fused one for 32-bit tensors on the
 //! CPU and the composed one everywhere else. [`choose`] makes the whole process use the composed form.
 //!
@@ -19,45 +19,37 @@
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
-//! use semaim_kernels::{Cost, cost};
+//! use semaim_kernels::{Loss, loss};
 //!
 //! let device = Device::flex();
 //! let predictions = Tensor::<3>::ones([2, 4, 8], &device);
-//! let truth = Tensor::<3>::zeros([2, 4, 8], &device);
-//! let costs = cost(Cost::Squared, predictions, truth);
-//! assert_eq!(costs.dims(), [2, 4]);
-//! assert_eq!(costs.into_data().try_to_vec::<f32>().ok(), Some(vec![1.0; 8]));
+//! let targets = Tensor::<3>::zeros([2, 4, 8], &device);
+//! let losses = loss(Loss::L2, predictions, targets);
+//! assert_eq!(losses.dims(), [2, 4]);
+//! assert_eq!(losses.into_data().try_to_vec::<f32>().ok(), Some(vec![1.0; 8]));
 //! ```
 //!
 //! # From top to bottom
-//! The public operations are in files of their own beside this one. What they call lies in `fused`: `block` and
-//! `block_backward` (a block, group by group), `attention` (one head), `weight_gradient`, `layers`, `costs`, `patches`
-//! and `update` work on slices; `matmul`, `rows` and `special` are the arithmetic below; `cpu` compiles it for each
-//! instruction set; `parallel`, `scratch` and `pool` hand out threads and memory; `graph`, `block_op` and `layer_op`
-//! put it all into the framework's graph.
+//! `types` holds what operations take, `ops` the operations and the choice of their form, [`composed`] the composed form.
+//! In `fused`, `block` and `block_backward` (a block, group by group), `attention` (one head), `weight_gradient`,
+//! `layers`, `losses`, `patches` and `update` work on slices; `matmul`, `rows` and `special` are the arithmetic below;
+//! `simd` compiles it for each instruction set; `parallel`, `tiling`, `scratch` and `pool` share out rows, threads and
+//! memory; `graph`, `block_op` and `ops` put it all into the framework's graph.
 
-mod block;
-pub mod bound;
-mod choice;
+mod allocator;
 pub mod composed;
-mod cost;
 mod fused;
-mod layers;
-mod memory;
-mod optimiser;
-mod patches;
-mod visible;
-mod weights;
+mod ops;
+pub mod roofline;
+mod types;
 
-pub use block::{Branches, Recompute, block};
-pub use choice::{Kernels, choose, chosen};
-pub use cost::{Cost, cost};
-pub use fused::cpu::Cpu;
-pub use layers::{layer_norm, linear, mlp};
-pub use memory::keep_memory;
-pub use optimiser::{AdamWStep, Moments, adamw, moving_average, sum_of_squares};
-pub use patches::{Channels, PixelPatches, patches, pixel_patches};
-pub use visible::Visible;
-pub use weights::{
-    Activation, BlockWeights, LAYER_NORM_EPSILON, LinearWeights, NormWeights, Projections,
+pub use allocator::keep_memory;
+pub use fused::simd::Cpu;
+pub use ops::{
+    Kernels, adamw, block, choose, chosen, layer_norm, linear, loss, mlp, moving_average, patches,
+    pixel_patches, sum_of_squares,
+};
+pub use types::{
+    Activation, AdamWStep, BlockWeights, Channels, DropPathScales, LAYER_NORM_EPSILON,
+    LinearWeights, Loss, Moments, NormWeights, PixelPatches, PrefixMask, Projections, Recompute,
 };

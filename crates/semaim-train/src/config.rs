@@ -9,8 +9,8 @@ mod run;
 use semaim::config::{Decoder, DecoderWeights, Head, SemaimConfig, VitConfig};
 use semaim::mae::MaeConfig;
 use semaim::order::Order;
+use semaim::param_count::ParamCount;
 use semaim::similarity::Similarity;
-use semaim::size::Parameters;
 use semaim::target::{Blur, PixelLoss, PixelTarget, Target};
 use semaim_checkpoint::checkpoint::ReadOptions;
 use semaim_checkpoint::format::UnknownFormat;
@@ -265,12 +265,12 @@ impl PretrainConfig {
     }
 
     /// Numbers of trained weights; `teacher` as for [`PretrainConfig::target`].
-    pub fn parameters(&self, teacher: Option<usize>) -> Parameters {
+    pub fn parameters(&self, teacher: Option<usize>) -> ParamCount {
         let width = self.target(teacher).width(&self.model);
-        let semaim = Parameters::of(&self.semaim(), width);
+        let semaim = ParamCount::of(&self.semaim(), width);
         match self.method {
             Method::Semaim => semaim,
-            Method::Mae => Parameters {
+            Method::Mae => ParamCount {
                 decoder: self.mae.parameters(&self.model, width),
                 ..semaim
             },

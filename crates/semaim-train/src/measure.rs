@@ -7,13 +7,13 @@ use burn::tensor::{Device, Tensor, TensorData};
 use semaim::config::{SemaimConfig, VitConfig};
 use semaim::drop_path::DropPath;
 use semaim::model::Semaim;
-use semaim::order::{Order, OrderNoise, Orderer};
+use semaim::order::{Order, OrderNoise, PredictionOrder};
 use semaim::parameters::to_host;
-use semaim::pass::Pass;
 use semaim::similarity::Similarity;
 use semaim::target::{PixelTarget, Target};
+use semaim::vit::ForwardOptions;
 use semaim_kernels::Recompute;
-use semaim_kernels::bound::{Attention, Products};
+use semaim_kernels::roofline::{Attention, GemmWorkload};
 
 use crate::adamw::AdamW;
 use crate::error::TrainError;
@@ -47,7 +47,7 @@ pub struct StepBench {
     model: Semaim,
     config: SemaimConfig,
     target: Target,
-    orderer: Orderer,
+    prediction_order: PredictionOrder,
     optimiser: AdamW,
     images: Tensor<4>,
     recompute: Recompute,
@@ -70,7 +70,7 @@ impl StepBench {
         let param_groups = ParamGroups::Pretrain { weight_decay: 0.05 };
         Ok(Self {
             model: config.init(&target, 0, device)?,
-            orderer: Orderer::new(Order::Semantic, config.vit.grid(), device),
+            prediction_order: PredictionOrder::new(Order::Semantic, config.vit.grid(), device),
             optimiser: AdamW::new([0.9, 0.95], 1e-8, param_groups),
             images: images(&config.vit, batch, device),
             config: config.clone(),
@@ -90,23 +90,24 @@ impl StepBench {
         let items: Vec<u64> = (0..self.images.dims()[0] as u64).collect();
         let similarity = Similarity::Cls.of(&self.model.encoder, self.images.clone());
         let noise = OrderNoise::draw(0, self.step, &items, self.config.vit.grid(), &self.device);
-        let rank_keys = self.orderer.rank_keys(Some(similarity), &noise);
+        let rank_keys = self.prediction_order.rank_keys(Some(similarity), &noise);
         // Devices that compute in the background have to be waited for.
         to_host("rank keys", rank_keys.clone())?;
         let ordered = Instant::now();
         let model = self.model.clone().train();
-        let pass = Pass {
+        let options = ForwardOptions {
             drop_path: None::<&DropPath>,
             recompute: self.recompute,
         };
         let images = Tensor::from_inner(self.images.clone());
-        let truth = PixelTarget::default().values(self.images.clone(), self.config.vit.patch_size);
+        let targets =
+            PixelTarget::default().values(self.images.clone(), self.config.vit.patch_size);
         let output = model.forward(
             images,
             rank_keys,
-            Tensor::from_inner(truth),
+            Tensor::from_inner(targets),
             &self.target,
-            pass,
+            options,
         )?;
         let loss = to_host("loss", output.loss.clone().inner())?;
         let predicted = Instant::now();
@@ -178,7 +179,7 @@ fn images(vit: &VitConfig, batch: usize, device: &Device) -> Tensor<4> {
 }
 
 /// The products of embedding `batch` images, with how often they are made.
-pub fn embed_products(vit: &VitConfig, batch: usize) -> Vec<(Products, usize)> {
+pub fn embed_products(vit: &VitConfig, batch: usize) -> Vec<(GemmWorkload, usize)> {
     let tokens = 1 + vit.grid().patches();
     vec![
         (embedding(vit, batch), 1),
@@ -187,7 +188,7 @@ pub fn embed_products(vit: &VitConfig, batch: usize) -> Vec<(Products, usize)> {
 }
 
 /// The products of a pre-training step, with how often they are made.
-pub fn step_products(config: &SemaimConfig, batch: usize) -> Vec<(Products, usize)> {
+pub fn step_products(config: &SemaimConfig, batch: usize) -> Vec<(GemmWorkload, usize)> {
     let vit = &config.vit;
     let (tokens, patches, d) = (
         1 + vit.grid().patches(),
@@ -196,13 +197,13 @@ pub fn step_products(config: &SemaimConfig, batch: usize) -> Vec<(Products, usiz
     );
     let mut products = embed_products(vit, batch);
     let rows = batch * patches;
-    let by_rows = |layers: &[[usize; 2]]| Products::Chain {
+    let by_rows = |layers: &[[usize; 2]]| GemmWorkload::Chain {
         rows,
         sample: 1,
         layers: layers.to_vec(),
         attention: None,
     };
-    let weights_by_rows = |layers: &[[usize; 2]]| Products::WeightGradients {
+    let weights_by_rows = |layers: &[[usize; 2]]| GemmWorkload::WeightGradients {
         rows,
         sample: 1,
         layers: layers.to_vec(),
@@ -212,7 +213,7 @@ pub fn step_products(config: &SemaimConfig, batch: usize) -> Vec<(Products, usiz
     for (tokens, count) in [(tokens, vit.depth), (patches, config.decoder.query_depth)] {
         products.push((forward(vit, batch, tokens, true), count));
         let layers = block_layers(vit);
-        let gradients = Products::WeightGradients {
+        let gradients = GemmWorkload::WeightGradients {
             rows: batch * tokens,
             sample: tokens,
             layers: layers
@@ -220,7 +221,7 @@ pub fn step_products(config: &SemaimConfig, batch: usize) -> Vec<(Products, usiz
                 .map(|&[depth, columns]| [columns, depth])
                 .collect(),
         };
-        let inputs = Products::Chain {
+        let inputs = GemmWorkload::Chain {
             rows: batch * tokens,
             sample: tokens,
             layers: layers
@@ -239,8 +240,8 @@ pub fn step_products(config: &SemaimConfig, batch: usize) -> Vec<(Products, usiz
     products
 }
 
-fn embedding(vit: &VitConfig, batch: usize) -> Products {
-    Products::Chain {
+fn embedding(vit: &VitConfig, batch: usize) -> GemmWorkload {
+    GemmWorkload::Chain {
         rows: batch * vit.grid().patches(),
         sample: 1,
         layers: vec![[vit.patch_values(), vit.embed_dim]],
@@ -249,8 +250,8 @@ fn embedding(vit: &VitConfig, batch: usize) -> Products {
 }
 
 /// The products of a block's forward pass.
-fn forward(vit: &VitConfig, batch: usize, tokens: usize, causal: bool) -> Products {
-    Products::Chain {
+fn forward(vit: &VitConfig, batch: usize, tokens: usize, causal: bool) -> GemmWorkload {
+    GemmWorkload::Chain {
         rows: batch * tokens,
         sample: tokens,
         layers: block_layers(vit),

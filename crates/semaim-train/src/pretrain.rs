@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use semaim::config::Normalisation;
 use semaim::drop_path::DropPath;
 use semaim::mae::Mae;
 use semaim::model::Semaim;
-use semaim::order::{OrderNoise, Orderer};
-use semaim::pass::Pass;
+use semaim::order::{OrderNoise, PredictionOrder};
 use semaim::pretrained::Pretrained;
 use semaim::target::Target;
-use semaim::teacher::{Normalisation, Teacher};
+use semaim::teacher::Teacher;
+use semaim::vit::ForwardOptions;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
 use semaim_checkpoint::error::EncoderError;
 use semaim_data::{Batch, Source};
@@ -54,7 +55,11 @@ where
             let model = config.semaim().init(&target, config.seed, device)?;
             let task = SemaimTask {
                 config,
-                orderer: Orderer::new(config.order.kind, config.model.grid(), device),
+                prediction_order: PredictionOrder::new(
+                    config.order.kind,
+                    config.model.grid(),
+                    device,
+                ),
                 target,
                 cache: match &teacher {
                     Some(teacher) => cache(config, teacher, device)?,
@@ -204,7 +209,7 @@ fn image_shape(config: &PretrainConfig) -> [usize; 3] {
 struct SemaimTask<'a> {
     config: &'a PretrainConfig,
     target: Target,
-    orderer: Orderer,
+    prediction_order: PredictionOrder,
     teacher: Option<Teacher>,
     cache: Option<Mutex<TeacherCache>>,
     device: &'a Device,
@@ -268,7 +273,7 @@ impl SemaimTask<'_> {
         let model = match (source, &micro_batch.state.ema, &self.teacher) {
             (OrderSource::Teacher, _, Some(teacher)) => {
                 let taught = match &self.cache {
-                    None => teacher.look(images.clone()),
+                    None => teacher.forward(images.clone()),
                     Some(cache) => {
                         let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
                         let views = &micro_batch.batch.images;
@@ -304,21 +309,22 @@ impl Task for SemaimTask<'_> {
         let (epoch, items) = (micro_batch.batch.epoch, &micro_batch.batch.items);
         let grid = self.config.model.grid();
         let noise = OrderNoise::draw(self.config.seed, epoch, items, grid, self.device);
-        let rank_keys = self.orderer.rank_keys(seen.similarity, &noise);
+        let rank_keys = self.prediction_order.rank_keys(seen.similarity, &noise);
         let patch_size = self.config.model.patch_size;
-        let truth = seen
+        let targets = seen
             .tokens
             .or_else(|| self.target.of_images(images.clone(), patch_size))
             .ok_or_else(|| TrainError::Internal("there is nothing to predict".into()))?;
         let drop_path = drop_path(self.config, micro_batch.batch);
-        let pass = Pass {
+        let options = ForwardOptions {
             drop_path: drop_path.as_ref(),
             recompute: self.config.train.recompute,
         };
-        let (images, truth) = (Tensor::from_inner(images), Tensor::from_inner(truth));
-        let output = micro_batch
-            .model
-            .forward(images, rank_keys, truth, &self.target, pass)?;
+        let (images, targets) = (Tensor::from_inner(images), Tensor::from_inner(targets));
+        let output =
+            micro_batch
+                .model
+                .forward(images, rank_keys, targets, &self.target, options)?;
         Ok(output.loss)
     }
 
@@ -342,19 +348,20 @@ impl Task for MaeTask<'_> {
         let grid = config.model.grid();
         let noise = OrderNoise::draw(config.seed, batch.epoch, &batch.items, grid, self.device);
         let drop_path = drop_path(config, batch);
-        let pass = Pass {
+        let options = ForwardOptions {
             drop_path: drop_path.as_ref(),
             recompute: config.train.recompute,
         };
         let images = images(batch, image_shape(config), self.device);
-        let truth = self
+        let targets = self
             .target
             .of_images(images.clone(), config.model.patch_size)
             .ok_or_else(|| TrainError::Internal("there is nothing to predict".into()))?;
-        let (images, truth) = (Tensor::from_inner(images), Tensor::from_inner(truth));
-        let output = micro_batch
-            .model
-            .forward(images, noise.patches, truth, &self.target, pass)?;
+        let (images, targets) = (Tensor::from_inner(images), Tensor::from_inner(targets));
+        let output =
+            micro_batch
+                .model
+                .forward(images, noise.patches, targets, &self.target, options)?;
         Ok(output.loss)
     }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::parameters::to_host;
-use semaim::teacher::{Taught, Teacher};
+use semaim::teacher::{Teacher, TeacherOutput};
 use twox_hash::XxHash3_128;
 
 use crate::error::TrainError;
@@ -115,7 +115,7 @@ impl TeacherCache {
         views: &[f32],
         shape: [usize; 4],
         device: &Device,
-    ) -> Result<Taught, TrainError> {
+    ) -> Result<TeacherOutput, TrainError> {
         let [batch, channels, height, width] = shape;
         let length = channels * height * width;
         let views: Vec<&[f32]> = views.chunks(length.max(1)).collect();
@@ -128,7 +128,7 @@ impl TeacherCache {
         if !unknown.is_empty() {
             let shown: Vec<f32> = unknown.iter().flat_map(|&i| views[i]).copied().collect();
             let shape = [unknown.len(), channels, height, width];
-            let said = teacher.look(Tensor::from_data(TensorData::new(shown, shape), device));
+            let said = teacher.forward(Tensor::from_data(TensorData::new(shown, shape), device));
             let tokens = to_host("teacher's tokens", said.tokens)?.values;
             let similarity = to_host("teacher's similarity", said.similarity)?.values;
             let AnswerSize { patches, width } = self.size;
@@ -148,7 +148,7 @@ impl TeacherCache {
             tokens.extend_from_slice(first);
             similarity.extend_from_slice(second);
         }
-        Ok(Taught {
+        Ok(TeacherOutput {
             tokens: Tensor::from_data(TensorData::new(tokens, [batch, patches, width]), device),
             similarity: Tensor::from_data(TensorData::new(similarity, [batch, patches]), device),
         })
@@ -206,10 +206,10 @@ fn hash(view: &[f32]) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use semaim::config::Normalisation;
     use semaim::config::VitConfig;
     use semaim::grid::Grid;
     use semaim::init::initialise;
-    use semaim::teacher::Normalisation;
     use semaim::vit::Vit;
 
     const SHAPE: [usize; 4] = [3, 3, 8, 8];
@@ -246,7 +246,7 @@ mod tests {
             .collect()
     }
 
-    fn values(said: Taught) -> [Vec<f32>; 2] {
+    fn values(said: TeacherOutput) -> [Vec<f32>; 2] {
         [
             to_host("tokens", said.tokens).unwrap().values,
             to_host("similarity", said.similarity).unwrap().values,
@@ -260,7 +260,7 @@ mod tests {
         let open = || TeacherCache::open(folder.path(), "x", SIZE).unwrap();
         let right = teacher(1, &device);
         let expected =
-            values(right.look(Tensor::from_data(TensorData::new(views(), SHAPE), &device)));
+            values(right.forward(Tensor::from_data(TensorData::new(views(), SHAPE), &device)));
         let mut cache = open();
         // One view alone, then a batch of which it is the second.
         let one = &views()[192..384];

@@ -6,8 +6,7 @@ use semaim_random::{KeyedRng, Stream};
 use serde::{Deserialize, Serialize};
 
 use crate::layers::{LayerNorm, Linear};
-use crate::pass::Pass;
-use crate::vit::Vit;
+use crate::vit::{ForwardOptions, Vit};
 
 /// Standard deviation of the head's first weights, as published for masked autoencoders: nearly nothing, so that the
 /// first steps do not tear at the encoder.
@@ -70,8 +69,8 @@ impl Classifier {
     }
 
     /// Logits `[batch, classes]` of images `[batch, channels, height, width]`.
-    pub fn forward(&self, images: Tensor<4>, pass: Pass<'_>) -> Tensor<2> {
-        let h = self.encoder.run(self.encoder.embed(images), pass);
+    pub fn forward(&self, images: Tensor<4>, options: ForwardOptions<'_>) -> Tensor<2> {
+        let h = self.encoder.run(self.encoder.embed(images), options);
         let vector = match &self.fc_norm {
             Some(norm) => norm.forward(self.encoder.patches_of(h).mean_dim(1)),
             None => self.encoder.norm.forward(h.narrow(1, 0, 1)),

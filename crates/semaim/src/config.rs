@@ -1,8 +1,11 @@
-//! Sizes of the encoder and the decoder.
+//! What gives a model its shape: sizes, and where other people's encoders differ from SemAIM's.
 
+use semaim_kernels::LAYER_NORM_EPSILON;
 use serde::{Deserialize, Serialize};
 
 use crate::grid::Grid;
+
+pub use semaim_kernels::Activation;
 
 /// The standard encoder sizes (width / depth / heads).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +79,19 @@ impl VitConfig {
             depth,
             num_heads,
             ..Self::default()
+        }
+    }
+
+    /// A network of a few hundred weights, for tests and examples: 8×8 pixels in four patches, one block.
+    pub fn tiny() -> Self {
+        Self {
+            image_size: [8, 8],
+            patch_size: 4,
+            channels: 3,
+            embed_dim: 8,
+            depth: 1,
+            num_heads: 2,
+            mlp_ratio: 2.0,
         }
     }
 
@@ -159,6 +175,48 @@ impl VitConfig {
         }
         Ok(())
     }
+}
+
+/// Where an encoder differs from SemAIM's own, which is the plain vision transformer of MAE and the default here.
+///
+/// Frozen teachers and encoders to compare with come from CLIP, DINOv2 and others; an [encoder](crate::vit::Vit) can have
+/// each of these differences. LayerScale (DINOv2) is none: its factors are multiplied into the layers before them when
+/// weights are read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchOptions {
+    /// What layer norms add to the variance.
+    pub epsilon: f64,
+    /// Between the layers of an MLP.
+    pub activation: Activation,
+    /// Tokens between the class token and the patches that stand for nothing in the image (DINOv2 with registers).
+    pub registers: usize,
+    /// Whether tokens are normalised before the first block (CLIP).
+    pub norm_pre: bool,
+    /// Width of the final tokens, where they are projected after the final norm (CLIP).
+    pub projection: Option<usize>,
+}
+
+impl Default for ArchOptions {
+    fn default() -> Self {
+        Self {
+            epsilon: LAYER_NORM_EPSILON,
+            activation: Activation::Gelu,
+            registers: 0,
+            norm_pre: false,
+            projection: None,
+        }
+    }
+}
+
+/// How pixels are normalised before a network sees them: `(x - mean) / std` for values in [0, 1].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normalisation {
+    /// Mean of each channel.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each channel, as many as `mean`, above zero.
+    pub std: Vec<f32>,
 }
 
 /// Where the query blocks get their weights.

@@ -1,6 +1,6 @@
 //! Stochastic depth: residual branches left out per sample (Huang et al., ECCV 2016).
 
-use semaim_kernels::Branches;
+use semaim_kernels::DropPathScales;
 use semaim_random::{Key, KeyedRng, Stream};
 
 /// The drawn branches of one batch.
@@ -11,7 +11,7 @@ use semaim_random::{Key, KeyedRng, Stream};
 #[derive(Clone, Debug)]
 pub struct DropPath {
     /// By block.
-    branches: Vec<Branches>,
+    scales: Vec<DropPathScales>,
 }
 
 impl DropPath {
@@ -28,15 +28,15 @@ impl DropPath {
         if drop_path <= 0.0 {
             return None;
         }
-        let mut branches: Vec<Branches> = (0..depth)
-            .map(|_| Branches {
+        let mut scales: Vec<DropPathScales> = (0..depth)
+            .map(|_| DropPathScales {
                 attention: Vec::new(),
                 mlp: Vec::new(),
             })
             .collect();
         for &item in items {
             let mut draw = KeyedRng::new(Key::new(seed, epoch, item), Stream::DropPath);
-            for (block, branches) in branches.iter_mut().enumerate() {
+            for (block, scales) in scales.iter_mut().enumerate() {
                 let rate = drop_path * block as f64 / (depth.max(2) - 1) as f64;
                 let mut factor = || {
                     if draw.bernoulli(rate) {
@@ -45,16 +45,16 @@ impl DropPath {
                         (1.0 / (1.0 - rate)) as f32
                     }
                 };
-                branches.attention.push(factor());
-                branches.mlp.push(factor());
+                scales.attention.push(factor());
+                scales.mlp.push(factor());
             }
         }
-        Some(Self { branches })
+        Some(Self { scales })
     }
 
     /// The factors of one block's branches.
-    pub(crate) fn block(&self, block: usize) -> Option<&Branches> {
-        self.branches.get(block)
+    pub(crate) fn block(&self, block: usize) -> Option<&DropPathScales> {
+        self.scales.get(block)
     }
 }
 
@@ -67,8 +67,8 @@ mod tests {
         let items: Vec<u64> = (0..4000).collect();
         let drawn = DropPath::draw(0.4, 3, 1, 0, &items).unwrap();
         let values = |block: usize, branch: usize| {
-            let branches = drawn.branches[block].clone();
-            [branches.attention, branches.mlp][branch].clone()
+            let scales = drawn.scales[block].clone();
+            [scales.attention, scales.mlp][branch].clone()
         };
         assert!(values(0, 0).iter().all(|&v| v == 1.0));
         let last = values(2, 1);
@@ -83,7 +83,7 @@ mod tests {
     fn draws_belong_to_images_not_to_places_in_a_batch() {
         let draw = |items: &[u64]| {
             let drawn = DropPath::draw(0.5, 4, 1, 3, items).unwrap();
-            drawn.branches[3].attention.clone()
+            drawn.scales[3].attention.clone()
         };
         let together = draw(&[5, 6, 7, 8]);
         assert_eq!(draw(&[7]), together[2..3]);

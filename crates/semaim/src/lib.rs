@@ -13,21 +13,20 @@
 //! 7. [`model`]: the two streams side by side, from images to the loss.
 //!
 //! Beside it stands [`mae`], the baseline: only what differs. [`classifier`] is an encoder with a head, for fine-tuning.
-//! [`variant`] says where other people's encoders differ.
 //!
 //! What a block computes is written in `semaim_kernels`, once composed of the framework's operations and once fused.
-//! Beneath the method: [`layers`], [`pass`], [`drop_path`], [`position`], [`grid`]; [`parameters`] gives every
-//! weight its checkpoint name, [`init`] its first value, [`config`] all sizes and [`size`] the count of weights.
+//! Beneath the method: [`layers`], [`drop_path`], [`position`], [`grid`]; [`parameters`] gives every
+//! weight its checkpoint name, [`init`] its first value, [`config`] all sizes and where other people's encoders differ, and [`param_count`] counts weights.
 //!
 //! This crate knows nothing of files, data sets, optimisers or loops.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
 //! use semaim::config::{Decoder, SemaimConfig, VitConfig};
-//! use semaim::pass::Pass;
-//! use semaim::order::{Order, OrderNoise, Orderer};
+//! use semaim::order::{Order, OrderNoise, PredictionOrder};
 //! use semaim::similarity::Similarity;
 //! use semaim::target::{PixelTarget, Target};
+//! use semaim::vit::ForwardOptions;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let device = Device::flex();
@@ -38,12 +37,12 @@
 //!
 //! let images = Tensor::<4>::ones([2, 3, 32, 48], &device);
 //! let grid = config.vit.grid();
-//! let orderer = Orderer::new(Order::Semantic, grid, &device);
+//! let order = PredictionOrder::new(Order::Semantic, grid, &device);
 //! let similarity = Similarity::Cls.of(&model.encoder, images.clone());
-//! let ranks = orderer.rank_keys(Some(similarity), &OrderNoise::draw(0, 0, &[0, 1], grid, &device));
+//! let ranks = order.rank_keys(Some(similarity), &OrderNoise::draw(0, 0, &[0, 1], grid, &device));
 //!
-//! let truth = PixelTarget::default().values(images.clone(), 8);
-//! let output = model.forward(images, ranks, truth, &target, Pass::default())?;
+//! let targets = PixelTarget::default().values(images.clone(), 8);
+//! let output = model.forward(images, ranks, targets, &target, ForwardOptions::default())?;
 //! assert_eq!(output.loss_map.dims(), [2, 24]);
 //! # Ok(())
 //! # }
@@ -58,15 +57,13 @@ pub mod layers;
 pub mod mae;
 pub mod model;
 pub mod order;
+pub mod param_count;
 pub mod parameters;
-pub mod pass;
 pub mod position;
 pub mod pretrained;
 pub mod query;
 pub mod sequence;
 pub mod similarity;
-pub mod size;
 pub mod target;
 pub mod teacher;
-pub mod variant;
 pub mod vit;

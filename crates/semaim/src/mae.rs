@@ -13,11 +13,10 @@ use crate::init::initialise;
 use crate::layers::{LayerNorm, Linear};
 use crate::model::Output;
 use crate::parameters::WeightError;
-use crate::pass::Pass;
 use crate::position::sin_cos;
 use crate::sequence::Sequence;
 use crate::target::Target;
-use crate::vit::{Block, Vit};
+use crate::vit::{Block, ForwardOptions, Vit};
 
 /// What a masked autoencoder has besides its encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -159,7 +158,7 @@ impl Mae {
     /// [`WeightError::Device`] when the backend does not give the noise.
     pub fn predict(&self, images: Tensor<4>, noise: Tensor<2>) -> Result<Tensor<3>, WeightError> {
         let sequence = Sequence::of(noise)?;
-        let g = self.decode(images, &sequence, Pass::default());
+        let g = self.decode(images, &sequence, ForwardOptions::default());
         Ok(sequence.restore(self.decoder_pred.forward(g)))
     }
 
@@ -167,11 +166,16 @@ impl Mae {
     ///
     /// Nobody is hidden from anybody, so the places of tokens mean nothing: positions are sorted instead of tokens
     /// being put back.
-    fn decode(&self, images: Tensor<4>, sequence: &Sequence, pass: Pass<'_>) -> Tensor<3> {
+    fn decode(
+        &self,
+        images: Tensor<4>,
+        sequence: &Sequence,
+        options: ForwardOptions<'_>,
+    ) -> Tensor<3> {
         let patches = sequence.sort(self.encoder.embed_patches(images));
         let [batch, count, _] = patches.dims();
         let kept = self.encoder.with_class(patches.narrow(1, 0, self.kept));
-        let h = self.encoder.norm.forward(self.encoder.run(kept, pass));
+        let h = self.encoder.norm.forward(self.encoder.run(kept, options));
         let h = self.decoder_embed.forward(h);
         let [_, _, d] = h.dims();
         let removed = self.mask_token.val().expand([batch, count - self.kept, d]);
@@ -185,15 +189,14 @@ impl Mae {
             1,
         );
         let g = Tensor::cat(vec![h, removed], 1) + positions;
-        let g = self
-            .decoder_blocks
-            .iter()
-            .fold(g, |g, block| block.forward(g, None, None, pass.recompute));
+        let g = self.decoder_blocks.iter().fold(g, |g, block| {
+            block.forward(g, None, None, options.recompute)
+        });
         self.decoder_norm.forward(g).narrow(1, 1, count)
     }
 
-    /// What the predictions of the removed patches cost against the truth, `[batch, patches, width]` in the order of the
-    /// image; the kept ones cost nothing.
+    /// The loss of the predictions of the removed patches against `targets`, `[batch, patches, width]` in the order of the
+    /// image; that of the kept ones is zero.
     ///
     /// # Errors
     /// [`WeightError::Device`] when the backend does not give the noise.
@@ -201,21 +204,21 @@ impl Mae {
         &self,
         images: Tensor<4>,
         noise: Tensor<2>,
-        truth: Tensor<3>,
+        targets: Tensor<3>,
         target: &Target,
-        pass: Pass<'_>,
+        options: ForwardOptions<'_>,
     ) -> Result<Output, WeightError> {
         let sequence = Sequence::of(noise)?;
-        let truth = sequence.sort(truth);
-        let g = self.decode(images, &sequence, pass);
+        let targets = sequence.sort(targets);
+        let g = self.decode(images, &sequence, options);
         let [batch, count, _] = g.dims();
         let removed = |x: Tensor<3>| x.narrow(1, self.kept, count - self.kept);
         let predictions = self.decoder_pred.forward(removed(g));
-        let costs = target.cost(predictions, removed(truth));
-        let nothing = Tensor::zeros([batch, self.kept], &costs.device());
-        let loss_map = Tensor::cat(vec![nothing, costs.clone()], 1);
+        let losses = target.loss(predictions, removed(targets));
+        let nothing = Tensor::zeros([batch, self.kept], &losses.device());
+        let loss_map = Tensor::cat(vec![nothing, losses.clone()], 1);
         Ok(Output {
-            loss: costs.mean(),
+            loss: losses.mean(),
             loss_map: sequence.restore(loss_map.unsqueeze_dim(2)).squeeze_dim(2),
         })
     }
@@ -224,8 +227,8 @@ impl Mae {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::param_count::ParamCount;
     use crate::parameters::weights;
-    use crate::size::Parameters;
     use crate::target::PixelTarget;
 
     fn vit() -> VitConfig {
@@ -264,7 +267,7 @@ mod tests {
                 ..crate::config::Decoder::default()
             },
         };
-        let encoder = Parameters::of(&semaim, 32).encoder;
+        let encoder = ParamCount::of(&semaim, 32).encoder;
         assert_eq!(encoder + MAE.parameters(&vit(), 32), counted as u64);
     }
 

@@ -6,11 +6,10 @@ use burn::tensor::{Device, Tensor};
 use crate::config::{SemaimConfig, SizeError};
 use crate::init::initialise;
 use crate::parameters::WeightError;
-use crate::pass::Pass;
 use crate::query::{PredictionHead, QueryBlock, QueryStep};
 use crate::sequence::Sequence;
 use crate::target::Target;
-use crate::vit::Vit;
+use crate::vit::{ForwardOptions, Vit};
 
 /// The model that is pre-trained.
 #[derive(Module, Debug)]
@@ -27,7 +26,7 @@ pub struct Semaim {
 /// What a forward pass gives.
 #[derive(Debug)]
 pub struct Output {
-    /// The cost of each patch, `[batch, patches]`, in the order of the image.
+    /// The loss of each patch, `[batch, patches]`, in the order of the image.
     pub loss_map: Tensor<2>,
     /// The mean of `loss_map`, `[1]`.
     pub loss: Tensor<1>,
@@ -68,7 +67,7 @@ impl Semaim {
         rank_keys: Tensor<2>,
     ) -> Result<Tensor<3>, WeightError> {
         let sequence = Sequence::of(rank_keys)?;
-        let predictions = self.predict_in_order(images, &sequence, Pass::default());
+        let predictions = self.predict_in_order(images, &sequence, ForwardOptions::default());
         Ok(sequence.restore(predictions))
     }
 
@@ -77,7 +76,7 @@ impl Semaim {
         &self,
         images: Tensor<4>,
         sequence: &Sequence,
-        pass: Pass<'_>,
+        options: ForwardOptions<'_>,
     ) -> Tensor<3> {
         let encoder = &self.encoder;
         let patches = encoder.embed_patches(images);
@@ -86,20 +85,20 @@ impl Semaim {
         let mut h = encoder.with_class(sequence.sort(patches));
         let mut g = sequence.sort(positions);
         for (i, block) in encoder.blocks.iter().enumerate() {
-            let branches = pass.branches(i);
-            h = block.forward(h, Some(&sequence.content), branches, pass.recompute);
+            let drop_path = options.drop_path(i);
+            h = block.forward(h, Some(&sequence.content), drop_path, options.recompute);
             if (i + 1).is_multiple_of(self.blocks_per_query) {
                 let step = match self.query_blocks.get(i / self.blocks_per_query) {
                     Some(own) => QueryStep::own(own),
                     None => QueryStep::shared(block),
                 };
-                g = step.forward(g, h.clone(), &sequence.query, branches, pass.recompute);
+                g = step.forward(g, h.clone(), &sequence.query, drop_path, options.recompute);
             }
         }
         self.prediction_head.forward(encoder.norm.forward(g))
     }
 
-    /// What the predictions cost against the truth, `[batch, patches, width]` in the order of the image.
+    /// The loss of the predictions against `targets`, `[batch, patches, width]` in the order of the image.
     ///
     /// # Errors
     /// [`WeightError::Device`] when the backend does not give the keys.
@@ -107,19 +106,19 @@ impl Semaim {
         &self,
         images: Tensor<4>,
         rank_keys: Tensor<2>,
-        truth: Tensor<3>,
+        targets: Tensor<3>,
         target: &Target,
-        pass: Pass<'_>,
+        options: ForwardOptions<'_>,
     ) -> Result<Output, WeightError> {
         let sequence = Sequence::of(rank_keys)?;
-        let truth = sequence.sort(truth);
-        let predictions = self.predict_in_order(images, &sequence, pass);
-        let costs = target.cost(predictions, truth);
+        let targets = sequence.sort(targets);
+        let predictions = self.predict_in_order(images, &sequence, options);
+        let losses = target.loss(predictions, targets);
         let loss_map = sequence
-            .restore(costs.clone().unsqueeze_dim(2))
+            .restore(losses.clone().unsqueeze_dim(2))
             .squeeze_dim(2);
         Ok(Output {
-            loss: costs.mean(),
+            loss: losses.mean(),
             loss_map,
         })
     }

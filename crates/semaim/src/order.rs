@@ -86,7 +86,7 @@ impl OrderNoise {
 
 /// Turns similarity maps into rank keys for one order and one grid.
 #[derive(Clone, Debug)]
-pub struct Orderer {
+pub struct PredictionOrder {
     order: Order,
     grid: Grid,
     /// `[centres, patches]`: what the key of a patch is before noise, for every centre. One row where the order
@@ -94,7 +94,7 @@ pub struct Orderer {
     base: Tensor<2>,
 }
 
-impl Orderer {
+impl PredictionOrder {
     /// Builds the order's table for a grid.
     pub fn new(order: Order, grid: Grid, device: &Device) -> Self {
         let fixed = |key: &dyn Fn(usize, usize) -> f32| -> Vec<f32> {
@@ -289,8 +289,8 @@ mod tests {
             let grid = Grid { rows, columns };
             let noise = OrderNoise::draw(3, 0, &[4, 9], grid, &device);
             for order in Order::ALL {
-                let orderer = Orderer::new(order, grid, &device);
-                let keys = orderer.rank_keys(Some(noise.patches.clone()), &noise);
+                let prediction_order = PredictionOrder::new(order, grid, &device);
+                let keys = prediction_order.rank_keys(Some(noise.patches.clone()), &noise);
                 assert_eq!(keys.dims(), [2, grid.patches()]);
                 let values: Vec<f32> = keys.into_data().try_to_vec().unwrap();
                 assert!(values.iter().all(|v| v.is_finite()), "{order:?} {grid:?}");
@@ -309,7 +309,7 @@ mod tests {
         similarity[7] = 1.0; // row 1, column 2
         let similarity = Tensor::from_data(TensorData::new(similarity, [1, 10]), &device);
         let noise = OrderNoise::draw(0, 0, &[0], grid, &device);
-        let keys: Vec<f32> = Orderer::new(Order::Semantic, grid, &device)
+        let keys: Vec<f32> = PredictionOrder::new(Order::Semantic, grid, &device)
             .rank_keys(Some(similarity), &noise)
             .into_data()
             .try_to_vec()

@@ -3,7 +3,9 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use semaim_kernels::{Activation, BlockWeights, Branches, Projections, Recompute, Visible, block};
+use semaim_kernels::{
+    Activation, BlockWeights, DropPathScales, PrefixMask, Projections, Recompute, block,
+};
 
 use crate::config::{Decoder, DecoderWeights, Head, VitConfig};
 use crate::layers::{LayerNorm, Linear, Mlp};
@@ -101,17 +103,17 @@ impl QueryStep {
         Self(block.weights())
     }
 
-    /// `g [batch, patches, embed_dim]` looks into `h [batch, 1 + patches, embed_dim]`, of which each query sees the
-    /// `visible` tokens.
+    /// `g [batch, patches, embed_dim]` attends to `h [batch, 1 + patches, embed_dim]`, each query to the tokens
+    /// that `mask` allows.
     pub fn forward(
         self,
         g: Tensor<3>,
         h: Tensor<3>,
-        visible: &Visible,
-        branches: Option<&Branches>,
+        mask: &PrefixMask,
+        drop_path: Option<&DropPathScales>,
         recompute: Recompute,
     ) -> Tensor<3> {
-        block(g, Some(h), Some(visible), self.0, branches, recompute)
+        block(g, Some(h), Some(mask), self.0, drop_path, recompute)
     }
 }
 

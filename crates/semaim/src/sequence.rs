@@ -1,7 +1,7 @@
 //! From rank keys to sequences: tokens in the order of prediction, and who sees whom (method, section 2).
 
 use burn::tensor::{Int, Tensor, TensorData};
-use semaim_kernels::Visible;
+use semaim_kernels::PrefixMask;
 
 use crate::parameters::{WeightError, to_host};
 
@@ -12,9 +12,9 @@ use crate::parameters::{WeightError, to_host};
 #[derive(Clone, Debug)]
 pub struct Sequence {
     /// How many of the `1 + patches` content tokens each content token sees.
-    pub content: Visible,
+    pub content: PrefixMask,
     /// How many of the `1 + patches` content tokens each query sees.
-    pub query: Visible,
+    pub query: PrefixMask,
     /// `[batch][place]`: the patch that is predicted there.
     patches: Vec<Vec<usize>>,
     /// Rows of a batch's patches in the order of prediction, `[batch * patches]`.
@@ -65,8 +65,8 @@ impl Sequence {
             Tensor::from_data(TensorData::new(rows, shape), &device)
         };
         Ok(Self {
-            content: Visible::new(content, batch, 1 + count),
-            query: Visible::new(query, batch, 1 + count),
+            content: PrefixMask::new(content, batch, 1 + count),
+            query: PrefixMask::new(query, batch, 1 + count),
             in_order: rows(in_order),
             in_image: rows(in_image),
             patches,
@@ -92,7 +92,7 @@ impl Sequence {
     pub fn visibility(&self) -> Visibility {
         let count = self.patches.first().map_or(0, Vec::len);
         let mut visibility = Visibility::default();
-        let (mut content, mut query) = (self.content.counts(), self.query.counts());
+        let (mut content, mut query) = (self.content.prefix_lens(), self.query.prefix_lens());
         for order in &self.patches {
             let mut seen = vec![false; (1 + count) * (1 + count)];
             let mut by_queries = vec![false; count * (1 + count)];

@@ -1,7 +1,7 @@
 //! How semantic each patch is, by a network's own tokens (method, step 2).
 
 use burn::tensor::{Tensor, activation};
-use semaim_kernels::composed::unit;
+use semaim_kernels::composed::l2_normalize;
 use serde::{Deserialize, Serialize};
 
 use crate::vit::Vit;
@@ -71,6 +71,8 @@ fn split(tokens: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
 
 /// `one [batch, 1, embed_dim]`, `patches [batch, patches, embed_dim]`.
 fn softmax_of_cosine(one: Tensor<3>, patches: Tensor<3>) -> Tensor<2> {
-    let cosine = (unit(one) * unit(patches)).sum_dim(2).squeeze_dim::<2>(2);
+    let cosine = (l2_normalize(one) * l2_normalize(patches))
+        .sum_dim(2)
+        .squeeze_dim::<2>(2);
     activation::softmax(cosine, 1)
 }

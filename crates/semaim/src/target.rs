@@ -1,10 +1,9 @@
 //! What is predicted, and how far off a prediction is (method, section 3).
 //!
-//! A [`Target`] is one contract: how wide a prediction is, where the truth comes from, and what a prediction costs per
-//! patch.
+//! A [`Target`] is one contract: how wide a prediction is, where the targets come from, and the loss of each patch.
 
 use burn::tensor::Tensor;
-use semaim_kernels::{Cost, PixelPatches, cost, pixel_patches};
+use semaim_kernels::{Loss, PixelPatches, loss, pixel_patches};
 use serde::{Deserialize, Serialize};
 
 use crate::config::VitConfig;
@@ -30,8 +29,8 @@ impl Target {
         }
     }
 
-    /// The truth for images `[batch, channels, height, width]`, `[batch, patches, width]`, where it is in the images
-    /// themselves; `None` where a network has to look at them.
+    /// The targets for images `[batch, channels, height, width]`, `[batch, patches, width]`, where they are in the images
+    /// themselves; `None` where a network gives them.
     pub fn of_images(&self, images: Tensor<4>, patch_size: usize) -> Option<Tensor<3>> {
         match self {
             Self::Pixels(pixels) => Some(pixels.values(images, patch_size)),
@@ -39,13 +38,13 @@ impl Target {
         }
     }
 
-    /// The cost of each patch, `[batch, patches]`, for predictions and truth `[batch, patches, width]`. The loss
-    /// is its mean: every patch counts, there is no masking ratio. Features are compared by direction: both are brought to
+    /// The loss of each patch, `[batch, patches]`, for predictions and targets `[batch, patches, width]`. The loss of a
+    /// batch is its mean: every patch counts, there is no masking ratio. Features are compared by direction: both are brought to
     /// unit length, and the squared differences are summed.
-    pub fn cost(&self, predictions: Tensor<3>, truth: Tensor<3>) -> Tensor<2> {
+    pub fn loss(&self, predictions: Tensor<3>, targets: Tensor<3>) -> Tensor<2> {
         match self {
-            Self::Pixels(pixels) => pixels.cost(predictions, truth),
-            Self::Features { .. } => cost(Cost::Direction, predictions, truth),
+            Self::Pixels(pixels) => pixels.loss(predictions, targets),
+            Self::Features { .. } => loss(Loss::NormalizedL2, predictions, targets),
         }
     }
 }
@@ -87,7 +86,7 @@ impl Default for PixelTarget {
 }
 
 impl PixelTarget {
-    /// The truth for images `[batch, channels, height, width]`: `[batch, patches, patch_size² * channels]`.
+    /// The targets for images `[batch, channels, height, width]`: `[batch, patches, patch_size² * channels]`.
     pub fn values(&self, images: Tensor<4>, patch_size: usize) -> Tensor<3> {
         let form = PixelPatches {
             patch_size,
@@ -97,12 +96,12 @@ impl PixelTarget {
         pixel_patches(images, &form)
     }
 
-    fn cost(&self, predictions: Tensor<3>, truth: Tensor<3>) -> Tensor<2> {
+    fn loss(&self, predictions: Tensor<3>, targets: Tensor<3>) -> Tensor<2> {
         let kind = match self.loss {
-            PixelLoss::L1 => Cost::Absolute,
-            PixelLoss::L2 => Cost::Squared,
+            PixelLoss::L1 => Loss::L1,
+            PixelLoss::L2 => Loss::L2,
         };
-        cost(kind, predictions, truth)
+        loss(kind, predictions, targets)
     }
 }
 

@@ -5,8 +5,9 @@
 //! student's grid: both with a triangle filter, widened when shrinking (bilinear interpolation with antialiasing).
 
 use burn::tensor::{Device, Tensor, TensorData};
-use semaim_kernels::composed::unit;
+use semaim_kernels::composed::l2_normalize;
 
+use crate::config::Normalisation;
 use crate::grid::Grid;
 use crate::vit::Vit;
 
@@ -23,18 +24,9 @@ pub struct Teacher {
     grid: Grid,
 }
 
-/// Mean and standard deviation of each channel, of values in [0, 1].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Normalisation {
-    /// Subtracted.
-    pub mean: Vec<f32>,
-    /// Divided by after that.
-    pub std: Vec<f32>,
-}
-
 /// What a teacher gives for a batch, on the student's grid.
 #[derive(Debug)]
-pub struct Taught {
+pub struct TeacherOutput {
     /// Final tokens of the patches, `[batch, patches, width]`.
     pub tokens: Tensor<3>,
     /// Cosine of the class token and each patch token, scaled to 0..1 per image, `[batch, patches]`.
@@ -66,17 +58,17 @@ impl Teacher {
         }
     }
 
-    /// Shows the student's images, `[batch, channels, height, width]`, to the teacher.
-    pub fn look(&self, images: Tensor<4>) -> Taught {
+    /// What the teacher gives for the student's images, `[batch, channels, height, width]`.
+    pub fn forward(&self, images: Tensor<4>) -> TeacherOutput {
         let images =
             resize_images(images, self.image_size) * self.scale.clone() + self.shift.clone();
         let tokens = self.encoder.tokens(images);
         let [_, count, _] = tokens.dims();
         let class = tokens.clone().narrow(1, 0, 1);
         let patches = tokens.narrow(1, 1, count - 1);
-        let cosine = (unit(class) * unit(patches.clone())).sum_dim(2);
+        let cosine = (l2_normalize(class) * l2_normalize(patches.clone())).sum_dim(2);
         let from = self.encoder.grid();
-        Taught {
+        TeacherOutput {
             tokens: resize_tokens(patches, from, self.grid),
             similarity: scaled(resize_tokens(cosine, from, self.grid).squeeze_dim(2)),
         }
@@ -208,12 +200,12 @@ mod tests {
         };
         let grid = config.grid();
         let teacher = Teacher::new(encoder.clone(), [8, 8], &own, &student, grid, &device);
-        let taught = teacher.look(normalised(&student));
+        let output = teacher.forward(normalised(&student));
         let expected = values(encoder.tokens(normalised(&own)).narrow(1, 1, 4));
-        for (found, expected) in values(taught.tokens).iter().zip(&expected) {
+        for (found, expected) in values(output.tokens).iter().zip(&expected) {
             assert!((found - expected).abs() < 1e-4, "{found} {expected}");
         }
-        let map = values(taught.similarity);
+        let map = values(output.similarity);
         assert!(map.iter().copied().fold(0.0, f32::max) > 0.99);
         assert_eq!(map.iter().copied().fold(1.0, f32::min), 0.0);
         // Another grid on the student's side.
@@ -223,6 +215,6 @@ mod tests {
         };
         let teacher = Teacher::new(encoder, [8, 8], &own, &student, fine, &device);
         let larger = resize_images(normalised(&student), [16, 12]);
-        assert_eq!(teacher.look(larger).tokens.dims(), [1, 12, 8]);
+        assert_eq!(teacher.forward(larger).tokens.dims(), [1, 12, 8]);
     }
 }

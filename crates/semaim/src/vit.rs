@@ -4,17 +4,32 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use semaim_kernels::{
-    Activation, BlockWeights, Branches, Channels, LinearWeights, Projections, Recompute, Visible,
-    block, composed, linear, patches,
+    Activation, BlockWeights, Channels, DropPathScales, LinearWeights, PrefixMask, Projections,
+    Recompute, block, composed, linear, patches,
 };
 
-use crate::config::VitConfig;
+use crate::config::{ArchOptions, VitConfig};
+use crate::drop_path::DropPath;
 use crate::grid::Grid;
 use crate::layers::{LayerNorm, Linear, Mlp};
 use crate::parameters::{WeightError, to_host};
-use crate::pass::Pass;
 use crate::position::{resize, sin_cos};
-use crate::variant::Variant;
+
+/// How a forward pass is made; the default is for evaluation.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ForwardOptions<'a> {
+    /// Residual branches that are left out.
+    pub drop_path: Option<&'a DropPath>,
+    /// What the backward pass computes again instead of keeping it.
+    pub recompute: Recompute,
+}
+
+impl ForwardOptions<'_> {
+    /// The factors of one block's residual branches.
+    pub(crate) fn drop_path(&self, block: usize) -> Option<&DropPathScales> {
+        self.drop_path.and_then(|drawn| drawn.block(block))
+    }
+}
 
 /// Images cut into patches, each patch mapped to a token.
 #[derive(Module, Debug)]
@@ -86,13 +101,13 @@ pub struct Block {
 
 impl Block {
     pub(crate) fn zeros(config: &VitConfig, device: &Device) -> Self {
-        Self::zeros_as(config, &Variant::default(), device)
+        Self::zeros_as(config, &ArchOptions::default(), device)
     }
 
-    fn zeros_as(config: &VitConfig, variant: &Variant, device: &Device) -> Self {
+    fn zeros_as(config: &VitConfig, arch: &ArchOptions, device: &Device) -> Self {
         let (d, hidden) = (config.embed_dim, config.mlp_dim());
-        let norm = || LayerNorm::with_epsilon(d, variant.epsilon, device);
-        let fc1 = match variant.activation {
+        let norm = || LayerNorm::with_epsilon(d, arch.epsilon, device);
+        let fc1 = match arch.activation {
             Activation::SwiGlu => 2 * hidden,
             Activation::Gelu | Activation::QuickGelu => hidden,
         };
@@ -108,7 +123,7 @@ impl Block {
                 fc2: Linear::zeros(hidden, d, device),
             },
             num_heads: config.num_heads,
-            activation: variant.activation,
+            activation: arch.activation,
         }
     }
 
@@ -126,15 +141,15 @@ impl Block {
         }
     }
 
-    /// `h [batch, tokens, embed_dim]` to the same shape; each token sees the `visible` ones, or all.
+    /// `h [batch, tokens, embed_dim]` to the same shape; each token attends to those that `mask` allows, or to all.
     pub fn forward(
         &self,
         h: Tensor<3>,
-        visible: Option<&Visible>,
-        branches: Option<&Branches>,
+        mask: Option<&PrefixMask>,
+        drop_path: Option<&DropPathScales>,
         recompute: Recompute,
     ) -> Tensor<3> {
-        block(h, None, visible, self.weights(), branches, recompute)
+        block(h, None, mask, self.weights(), drop_path, recompute)
     }
 
     /// How much the class token attends to each token, averaged over heads: `[batch, tokens]`.
@@ -185,27 +200,27 @@ impl Vit {
     /// An encoder whose weights are zeros, but for the norms and the position table; [`crate::init`] gives the
     /// rest their first values. The sizes must be [valid](VitConfig::validate).
     pub fn zeros(config: &VitConfig, device: &Device) -> Self {
-        Self::zeros_as(config, &Variant::default(), device)
+        Self::zeros_as(config, &ArchOptions::default(), device)
     }
 
     /// The same for an encoder of somebody else.
-    pub fn zeros_as(config: &VitConfig, variant: &Variant, device: &Device) -> Self {
+    pub fn zeros_as(config: &VitConfig, arch: &ArchOptions, device: &Device) -> Self {
         let grid = config.grid();
         let d = config.embed_dim;
         let table = TensorData::new(sin_cos(d, grid), [1, 1 + grid.patches(), d]);
-        let norm = || LayerNorm::with_epsilon(d, variant.epsilon, device);
+        let norm = || LayerNorm::with_epsilon(d, arch.epsilon, device);
         let zeros = |tokens| Param::from_tensor(Tensor::zeros([1, tokens, d], device));
         Self {
             patch_embed: PatchEmbed::zeros(config, device),
             cls_token: Param::from_tensor(Tensor::zeros([1, 1, d], device)),
             pos_embed: Param::from_tensor(Tensor::from_data(table, device)).set_require_grad(false),
-            reg_token: (variant.registers > 0).then(|| zeros(variant.registers)),
-            norm_pre: variant.norm_pre.then(norm),
+            reg_token: (arch.registers > 0).then(|| zeros(arch.registers)),
+            norm_pre: arch.norm_pre.then(norm),
             blocks: (0..config.depth)
-                .map(|_| Block::zeros_as(config, variant, device))
+                .map(|_| Block::zeros_as(config, arch, device))
                 .collect(),
             norm: norm(),
-            projection: variant.projection.map(|width| Projection {
+            projection: arch.projection.map(|width| Projection {
                 weight: Param::from_tensor(Tensor::zeros([width, d], device)),
             }),
             rows: grid.rows,
@@ -222,9 +237,9 @@ impl Vit {
     }
 
     /// Where the encoder differs from SemAIM's own.
-    pub fn variant(&self) -> Variant {
+    pub fn arch_options(&self) -> ArchOptions {
         let activation = self.blocks.first().map(|block| block.activation);
-        Variant {
+        ArchOptions {
             epsilon: self.norm.epsilon(),
             activation: activation.unwrap_or_default(),
             registers: self.registers(),
@@ -304,9 +319,9 @@ impl Vit {
 
     /// The blocks one after the other, all tokens visible to all: `[batch, tokens, embed_dim]` to the same shape, the
     /// final norm not applied. Tokens may be any of the image's, in any order.
-    pub fn run(&self, h: Tensor<3>, pass: Pass<'_>) -> Tensor<3> {
+    pub fn run(&self, h: Tensor<3>, options: ForwardOptions<'_>) -> Tensor<3> {
         self.blocks.iter().enumerate().fold(h, |h, (i, block)| {
-            block.forward(h, None, pass.branches(i), pass.recompute)
+            block.forward(h, None, options.drop_path(i), options.recompute)
         })
     }
 
@@ -320,7 +335,7 @@ impl Vit {
     /// The same with the registers between class token and patches.
     pub fn all_tokens(&self, images: Tensor<4>) -> Tensor<3> {
         let h = self.embed(images);
-        self.finished(self.run(h, Pass::default()))
+        self.finished(self.run(h, ForwardOptions::default()))
     }
 
     /// The final norm and, where there is one, the projection.

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use semaim::classifier::Classifier;
 use semaim::drop_path::DropPath;
-use semaim::pass::Pass;
+use semaim::vit::ForwardOptions;
 use semaim_checkpoint::classifier::ClassifierFile;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_data::{Batch, MixupCutmix};
@@ -59,11 +59,13 @@ impl Task for FinetuneTask<'_> {
         let (images, targets) = self.mixed(batch)?;
         let (rate, depth) = (config.train.drop_path, self.encoder.config.depth);
         let drop_path = DropPath::draw(rate, depth, config.seed, batch.epoch, &batch.items);
-        let pass = Pass {
+        let options = ForwardOptions {
             drop_path: drop_path.as_ref(),
             recompute: config.train.recompute,
         };
-        let logits = micro_batch.model.forward(Tensor::from_inner(images), pass);
+        let logits = micro_batch
+            .model
+            .forward(Tensor::from_inner(images), options);
         let likelihood = activation::log_softmax(logits, 1);
         Ok((likelihood * Tensor::from_inner(targets))
             .sum_dim(1)

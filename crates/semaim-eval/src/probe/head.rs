@@ -118,6 +118,6 @@ impl Pooling {
         };
         let query = self.query.val().expand([batch, 1, width]);
         let (key, value) = (project(&self.key), project(&self.value));
-        composed::attend(query, key, value, self.num_heads, None)
+        composed::attention(query, key, value, self.num_heads, None)
     }
 }

@@ -5,8 +5,8 @@ use burn::tensor::{Device, Tensor};
 use semaim::config::VitConfig;
 use semaim::mae::MaeConfig;
 use semaim::parameters::{weights, with_weights};
-use semaim::pass::Pass;
 use semaim::target::{PixelLoss, PixelTarget, Target};
+use semaim::vit::ForwardOptions;
 use semaim_train::gradients::Gradients;
 
 use crate::compare::{Comparisons, Tolerance};
@@ -98,12 +98,12 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
     )?;
 
     let tracked = model.clone().train();
-    let truth = target
+    let targets = target
         .of_images(images.clone(), vit.patch_size)
-        .ok_or("no truth")?;
-    let (images, truth) = (Tensor::from_inner(images), Tensor::from_inner(truth));
+        .ok_or("no targets")?;
+    let (images, targets) = (Tensor::from_inner(images), Tensor::from_inner(targets));
     let output = tracked
-        .forward(images, noise, truth, &target, Pass::default())
+        .forward(images, noise, targets, &target, ForwardOptions::default())
         .map_err(|e| e.to_string())?;
     // A kept patch costs exactly nothing, a removed one hardly ever does.
     let removed = output.loss_map.clone().inner().greater_elem(0.0).float();

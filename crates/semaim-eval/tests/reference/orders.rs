@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 use semaim::grid::Grid;
-use semaim::order::Orderer;
+use semaim::order::PredictionOrder;
 use semaim::sequence::Sequence;
 
 use crate::compare::{Comparisons, Tolerance};
@@ -57,8 +57,8 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
             part("noise2").unwrap_or_else(|| vec![0.0; batch]),
             &device,
         )?;
-        let keys =
-            Orderer::new(order(name)?, grid, &device).rank_keys(Some(similarity.clone()), &noise);
+        let keys = PredictionOrder::new(order(name)?, grid, &device)
+            .rank_keys(Some(similarity.clone()), &noise);
         let recorded = file.array(&format!("{name}.rank_key"))?;
         // The recorded square roots are not correctly rounded: the last bit of a key may differ, visibility may not.
         let last_bit = Tolerance::relative(3e-7);

@@ -3,11 +3,11 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use semaim::model::Semaim;
-use semaim::order::{Order, OrderNoise, Orderer};
+use semaim::order::{Order, OrderNoise, PredictionOrder};
 use semaim::parameters::with_weights;
-use semaim::pass::Pass;
 use semaim::sequence::Sequence;
 use semaim::similarity::{Similarity, class_similarity, mean_similarity};
+use semaim::vit::ForwardOptions;
 use semaim_train::gradients::Gradients;
 
 use crate::compare::{Comparisons, Tolerance};
@@ -50,7 +50,8 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
     let grid = settings.model.vit.grid();
     let similarity = settings.similarity.of(&model.encoder, images.clone());
     let noise = noise(file, images.dims()[0], grid.patches(), &device)?;
-    let keys = Orderer::new(settings.order, grid, &device).rank_keys(Some(similarity), &noise);
+    let keys =
+        PredictionOrder::new(settings.order, grid, &device).rank_keys(Some(similarity), &noise);
     let recorded_keys = file.array("order.rank_key")?;
     // Distances were recorded with a square root that is not correctly rounded: keys may differ in the last bit,
     // what they make visible may not.
@@ -72,11 +73,11 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
 
     let tracked = model.clone().train();
     let keys: Tensor<2> = recorded_keys.tensor(&device)?;
-    let truth = match settings
+    let targets = match settings
         .target
         .of_images(images.clone(), settings.model.vit.patch_size)
     {
-        Some(truth) => truth,
+        Some(targets) => targets,
         // The class token's is recorded first and not predicted here.
         None => file
             .array("target_tokens")?
@@ -87,9 +88,9 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
         .forward(
             Tensor::from_inner(images.clone()),
             Tensor::from_inner(keys.clone()),
-            Tensor::from_inner(truth),
+            Tensor::from_inner(targets),
             &settings.target,
-            Pass::default(),
+            ForwardOptions::default(),
         )
         .map_err(|e| e.to_string())?;
     let predictions = model.predict(images, keys).map_err(|e| e.to_string())?;

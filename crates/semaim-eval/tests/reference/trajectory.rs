@@ -2,9 +2,9 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use semaim::order::Orderer;
+use semaim::order::PredictionOrder;
 use semaim::parameters::weights;
-use semaim::pass::Pass;
+use semaim::vit::ForwardOptions;
 use semaim_train::adamw::AdamW;
 use semaim_train::ema;
 use semaim_train::gradients::{Gradients, clip_factor};
@@ -87,7 +87,7 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
             losses.len()
         ));
     }
-    let orderer = Orderer::new(settings.order, settings.model.vit.grid(), &device);
+    let prediction_order = PredictionOrder::new(settings.order, settings.model.vit.grid(), &device);
     let mut compare = Comparisons::default();
     let close = Tolerance::relative(1e-3);
 
@@ -117,15 +117,21 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
         let (tokens, similarity) = settings
             .similarity
             .with_tokens(&looking.encoder, images.clone());
-        let keys = orderer.rank_keys(Some(similarity), &noise);
-        let truth = match settings.target.of_images(images.clone(), patch_size) {
-            Some(truth) => truth,
+        let keys = prediction_order.rank_keys(Some(similarity), &noise);
+        let targets = match settings.target.of_images(images.clone(), patch_size) {
+            Some(targets) => targets,
             None => tokens.narrow(1, 1, settings.model.vit.grid().patches()),
         };
         let tracked = model.clone().train();
         let (images, keys) = (Tensor::from_inner(images), Tensor::from_inner(keys));
-        let truth = Tensor::from_inner(truth);
-        let output = tracked.forward(images, keys, truth, &settings.target, Pass::default());
+        let targets = Tensor::from_inner(targets);
+        let output = tracked.forward(
+            images,
+            keys,
+            targets,
+            &settings.target,
+            ForwardOptions::default(),
+        );
         let output = output.map_err(|e| e.to_string())?;
         let loss = values(output.loss.clone().inner())?;
         compare.slice(

@@ -2,7 +2,7 @@
 
 use super::matmul::{Panels, Rows, pack_columns, pack_rows, packed_len};
 use super::parallel;
-use super::pool::Lent;
+use super::pool::PooledBuf;
 
 /// A linear layer: `weight [out, in]`, `bias [out]`.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ impl Affine<'_> {
 
 /// Weights in panels.
 pub(crate) struct Packed {
-    layers: Vec<Lent>,
+    layers: Vec<PooledBuf>,
     shapes: Vec<(usize, usize)>,
 }
 
@@ -49,9 +49,9 @@ impl Packed {
                 Side::Backward => (layer.outputs(), layer.inputs()),
             })
             .collect();
-        let mut packed: Vec<Lent> = shapes
+        let mut packed: Vec<PooledBuf> = shapes
             .iter()
-            .map(|&(depth, columns)| Lent::new(packed_len(depth, columns)))
+            .map(|&(depth, columns)| PooledBuf::new(packed_len(depth, columns)))
             .collect();
         let tasks: Vec<(Affine<'_>, &mut [f32], usize)> = layers
             .iter()

@@ -1,6 +1,6 @@
 //! Attention of one head of one sample, without a matrix of weights that outlives a few rows.
 //!
-//! Tokens stand in the order of their ranks, so what a token sees is a prefix: `visible[i]` tokens. A block of looking
+//! Tokens stand in the order of their ranks, so what a token sees is a prefix: `prefix_lens[i]` tokens. A block of query_len
 //! tokens is compared with the longest prefix among them and no further, which for the two streams of the method
 //! leaves out half of all scores. Only the logarithm of each row's sum of exponentials is kept; the backward pass
 //! computes the weights again (Dao et al., 2022, section 3).
@@ -20,14 +20,14 @@ pub(crate) const BLOCK: usize = 12;
 /// Looking tokens whose weights are held at once in the backward pass; a multiple of [`BLOCK`].
 pub(crate) const STRIPE: usize = 96;
 
-/// One head's queries `[looking, head_width]`, keys and values `[seen, head_width]`.
+/// One head's queries `[query_len, head_width]`, keys and values `[key_len, head_width]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head<'a> {
     pub(crate) q: Rows<'a>,
     pub(crate) k: Rows<'a>,
     pub(crate) v: Rows<'a>,
-    /// How many of the seen tokens each looking token sees, at least one and at most all; `None`: all.
-    pub(crate) visible: Option<&'a [u32]>,
+    /// How many of the key_len tokens each query_len token sees, at least one and at most all; `None`: all.
+    pub(crate) prefix_lens: Option<&'a [u32]>,
 }
 
 /// Where one head's gradients go; shapes as in [`Head`].
@@ -43,34 +43,34 @@ impl Head<'_> {
         (self.q.width as f32).powf(-0.5)
     }
 
-    fn visible_to(&self, row: usize) -> usize {
-        self.visible
-            .map_or(self.k.count, |visible| visible[row] as usize)
+    fn prefix_len(&self, row: usize) -> usize {
+        self.prefix_lens
+            .map_or(self.k.count, |prefix_lens| prefix_lens[row] as usize)
     }
 
     /// The longest prefix that any of the rows sees.
-    fn seen_by(&self, row: usize, count: usize) -> usize {
+    fn longest_prefix(&self, row: usize, count: usize) -> usize {
         (row..row + count)
-            .map(|i| self.visible_to(i))
+            .map(|i| self.prefix_len(i))
             .max()
             .unwrap_or(0)
     }
 
-    /// The blocks of looking tokens among `rows`, as (first, count).
+    /// The blocks of query_len tokens among `rows`, as (first, count).
     fn blocks(rows: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
         let end = rows.end;
         rows.step_by(BLOCK)
             .map(move |row| (row, BLOCK.min(end - row)))
     }
 
-    /// Mixes the values: `out [looking, head_width]`, and per looking token the logarithm of the sum of the
+    /// Mixes the values: `out [query_len, head_width]`, and per query_len token the logarithm of the sum of the
     /// exponentials of its scores.
-    pub(crate) fn forward(&self, out: &mut RowsMut<'_>, log_sums: &mut [f32]) {
-        let (seen, width) = (self.k.count, self.q.width);
-        let stride = seen.next_multiple_of(PANEL);
+    pub(crate) fn forward(&self, out: &mut RowsMut<'_>, lse: &mut [f32]) {
+        let (key_len, width) = (self.k.count, self.q.width);
+        let stride = key_len.next_multiple_of(PANEL);
         let sizes = [
-            packed_len(width, seen),
-            packed_len(seen, width),
+            packed_len(width, key_len),
+            packed_len(key_len, width),
             BLOCK * stride,
         ];
         with_scratch(sizes, |[keys, values, scores]| {
@@ -78,14 +78,14 @@ impl Head<'_> {
             pack_columns(self.v, values);
             let (keys, values) = (
                 Panels::new(keys, width, stride),
-                Panels::new(values, seen, width),
+                Panels::new(values, key_len, width),
             );
             let scale = Finish {
                 scale: self.scale(),
                 ..Finish::PLAIN
             };
             for (row, count) in Self::blocks(0..self.q.count) {
-                let longest = self.seen_by(row, count);
+                let longest = self.longest_prefix(row, count);
                 // Whole panels: what is too much becomes zero below.
                 let compared = longest.next_multiple_of(PANEL);
                 let mut block = RowsMut::new(scores, count, compared, stride);
@@ -95,41 +95,49 @@ impl Head<'_> {
                     scale,
                     &mut block,
                 );
-                let mut shares = [0.0; BLOCK];
-                for (i, share) in shares.iter_mut().enumerate().take(count) {
-                    let (largest, sum) = softmax_numerators(block.row(i), self.visible_to(row + i));
-                    *share = 1.0 / sum;
-                    log_sums[row + i] = largest + sum.ln();
+                let mut inv_sums = [0.0; BLOCK];
+                for (i, inv_sum) in inv_sums.iter_mut().enumerate().take(count) {
+                    let (largest, sum) = softmax_numerators(block.row(i), self.prefix_len(row + i));
+                    *inv_sum = 1.0 / sum;
+                    lse[row + i] = largest + sum.ln();
                 }
                 let weights = Rows::new(scores, count, longest, stride);
-                let mut mixed = out.part(row, count, 0, width);
-                product(weights, values.rows(0, longest), Finish::PLAIN, &mut mixed);
-                for (i, share) in shares.iter().enumerate().take(count) {
-                    mixed.row(i).iter_mut().for_each(|value| *value *= share);
+                let mut attn_out = out.part(row, count, 0, width);
+                product(
+                    weights,
+                    values.rows(0, longest),
+                    Finish::PLAIN,
+                    &mut attn_out,
+                );
+                for (i, inv_sum) in inv_sums.iter().enumerate().take(count) {
+                    attn_out
+                        .row(i)
+                        .iter_mut()
+                        .for_each(|value| *value *= inv_sum);
                 }
             }
         });
     }
 
-    /// The backward pass, from what [`Head::forward`] gave and the gradient `dout [looking, head_width]`.
+    /// The backward pass, from what [`Head::forward`] gave and the gradient `dout [query_len, head_width]`.
     pub(crate) fn backward(
         &self,
         out: Rows<'_>,
-        log_sums: &[f32],
+        lse: &[f32],
         dout: Rows<'_>,
         to: HeadGradients<'_>,
     ) {
-        let (looking, seen, width) = (self.q.count, self.k.count, self.q.width);
-        let stride = seen.next_multiple_of(PANEL);
-        let by_row = packed_len(width, seen);
+        let (query_len, key_len, width) = (self.q.count, self.k.count, self.q.width);
+        let stride = key_len.next_multiple_of(PANEL);
+        let by_row = packed_len(width, key_len);
         let sizes = [
             by_row,
             by_row,
-            packed_len(seen, width),
-            packed_len(looking, width),
-            packed_len(looking, width),
-            STRIPE.min(looking) * stride,
-            STRIPE.min(looking) * stride,
+            packed_len(key_len, width),
+            packed_len(query_len, width),
+            packed_len(query_len, width),
+            STRIPE.min(query_len) * stride,
+            STRIPE.min(query_len) * stride,
         ];
         with_scratch(
             sizes,
@@ -140,11 +148,11 @@ impl Head<'_> {
                 pack_columns(self.q, q_columns);
                 pack_columns(dout, dout_columns);
                 let by_width = |values| Panels::new(values, width, stride);
-                let by_looking = |values| Panels::new(values, looking, width);
+                let by_looking = |values| Panels::new(values, query_len, width);
                 let packed = PackedHead {
                     k_rows: by_width(k_rows),
                     v_rows: by_width(v_rows),
-                    k_columns: Panels::new(k_columns, seen, width),
+                    k_columns: Panels::new(k_columns, key_len, width),
                 };
                 let (q_columns, dout_columns) = (by_looking(q_columns), by_looking(dout_columns));
                 let HeadGradients {
@@ -154,14 +162,14 @@ impl Head<'_> {
                 } = to;
                 let mut finish = Finish::PLAIN;
                 // The first stripe's products write, the others' add. With nothing to see there are none.
-                for first in (0..looking.max(1)).step_by(STRIPE) {
-                    let rows = first..looking.min(first + STRIPE);
+                for first in (0..query_len.max(1)).step_by(STRIPE) {
+                    let rows = first..query_len.min(first + STRIPE);
                     let (p, ds) = (
                         &mut p[..rows.len() * stride],
                         &mut ds[..rows.len() * stride],
                     );
-                    self.stripe(rows.clone(), out, log_sums, dout, &packed, [p, ds], &mut dq);
-                    let view = |values| Rows::new(values, rows.len(), seen, stride);
+                    self.stripe(rows.clone(), out, lse, dout, &packed, [p, ds], &mut dq);
+                    let view = |values| Rows::new(values, rows.len(), key_len, stride);
                     for (left, right, to) in [
                         (view(ds), q_columns, &mut dk),
                         (view(p), dout_columns, &mut dv),
@@ -180,7 +188,7 @@ impl Head<'_> {
         );
     }
 
-    /// Weights `p` and gradients of scores `ds`, `[rows, stride]` each, for a stripe of looking tokens, and the
+    /// Weights `p` and gradients of scores `ds`, `[rows, stride]` each, for a stripe of query_len tokens, and the
     /// gradients `dq` of their queries. In `p` and `ds` a row is filled as far as any row of its block or of an earlier
     /// one sees, to the end of a group of keys.
     #[allow(clippy::too_many_arguments)]
@@ -188,7 +196,7 @@ impl Head<'_> {
         &self,
         rows: Range<usize>,
         out: Rows<'_>,
-        log_sums: &[f32],
+        lse: &[f32],
         dout: Rows<'_>,
         packed: &PackedHead<'_>,
         [p, ds]: [&mut [f32]; 2],
@@ -199,7 +207,7 @@ impl Head<'_> {
         // Up to here a row holds its weights or zeros; it never becomes less from one block to the next.
         let mut filled = 0;
         for (row, count) in Self::blocks(rows.clone()) {
-            let longest = self.seen_by(row, count);
+            let longest = self.longest_prefix(row, count);
             let compared = longest.next_multiple_of(PANEL);
             filled = longest
                 .next_multiple_of(BLOCK)
@@ -224,15 +232,15 @@ impl Head<'_> {
                 product(left, right.first_columns(compared), finish, &mut to);
             }
             for i in 0..count {
-                let visible = self.visible_to(row + i);
+                let prefix_lens = self.prefix_len(row + i);
                 let (p, ds) = (
                     &mut p[i * stride..][..filled],
                     &mut ds[i * stride..][..filled],
                 );
-                probabilities(p, visible, log_sums[row + i]);
+                probabilities(p, prefix_lens, lse[row + i]);
                 let delta = dot(dout.row(row + i), out.row(row + i));
-                softmax_backward(&p[..visible], &mut ds[..visible], delta, scale);
-                ds[visible..].fill(0.0);
+                softmax_backward(&p[..prefix_lens], &mut ds[..prefix_lens], delta, scale);
+                ds[prefix_lens..].fill(0.0);
             }
             let ds = Rows::new(ds, count, longest, stride);
             product(
@@ -244,19 +252,23 @@ impl Head<'_> {
         }
     }
 
-    /// Groups of seen tokens, as (first, count): all at once where all are visible.
+    /// Groups of key_len tokens, as (first, count): all at once where all are prefix_lens.
     fn key_groups(&self) -> impl Iterator<Item = (usize, usize)> {
-        let seen = self.k.count;
-        let size = if self.visible.is_some() { BLOCK } else { seen };
-        (0..seen)
+        let key_len = self.k.count;
+        let size = if self.prefix_lens.is_some() {
+            BLOCK
+        } else {
+            key_len
+        };
+        (0..key_len)
             .step_by(size.max(1))
-            .map(move |key| (key, size.min(seen - key)))
+            .map(move |key| (key, size.min(key_len - key)))
     }
 
     /// The beginning of the first block among `rows` that sees a token; the end of `rows` where none does.
     fn first_to_see(&self, key: usize, rows: Range<usize>) -> usize {
         let (start, end) = (rows.start, rows.end);
-        match rows.clone().find(|&row| self.visible_to(row) > key) {
+        match rows.clone().find(|&row| self.prefix_len(row) > key) {
             Some(row) => start + (row - start) / BLOCK * BLOCK,
             None => end,
         }

@@ -4,19 +4,15 @@
 //! wait for, and what one step writes the next one finds in the cache. Only the weights' gradients are formed
 //! afterwards, over all groups.
 
-use super::attention::Head;
-use serde::{Deserialize, Serialize};
-
 use super::affine::{Affine, Packed, Side};
-use super::layers::apart;
+use super::attention::Head;
 use super::matmul::{Base, Finish, Rows, RowsMut, product};
 use super::parallel;
-use super::pool::Lent;
+use super::pool::PooledBuf;
 use super::rows::{Moments, Norm, gelu, norm};
-use super::scratch::{Blank, with_scratch};
-
-/// Rows that a task should have at least, if the batch has them: enough to use each panel of the weights well.
-pub(crate) const GROUP_ROWS: usize = 192;
+use super::scratch::{UninitBuf, with_scratch};
+use super::tiling::{GROUP_ROWS, padded_stride};
+use crate::types::Recompute;
 
 /// The weights of a block. Queries, keys and values are three layers, also where a checkpoint has them as one.
 #[derive(Clone, Copy, Debug)]
@@ -42,22 +38,22 @@ impl<'a> Weights<'a> {
 pub(crate) struct Input<'a> {
     pub(crate) samples: usize,
     pub(crate) heads: usize,
-    /// `[samples, looking, width]`.
+    /// `[samples, query_len, width]`.
     pub(crate) x: &'a [f32],
-    /// The tokens looked at, `[samples, seen, width]`; `None`: `x` itself.
+    /// The tokens looked at, `[samples, key_len, width]`; `None`: `x` itself.
     pub(crate) context: Option<&'a [f32]>,
-    /// How many of the seen tokens each looking token sees, `[samples, looking]`; `None`: all.
-    pub(crate) visible: Option<&'a [u32]>,
-    /// Factors of the two branches, `[samples]` each; `None`: 1.
-    pub(crate) branches: Option<[&'a [f32]; 2]>,
+    /// How many of the key_len tokens each query_len token sees, `[samples, query_len]`; `None`: all.
+    pub(crate) prefix_lens: Option<&'a [u32]>,
+    /// Factors of the two drop_path, `[samples]` each; `None`: 1.
+    pub(crate) drop_path: Option<[&'a [f32]; 2]>,
 }
 
 /// The sizes of a block.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     pub(super) samples: usize,
-    pub(super) looking: usize,
-    pub(super) seen: usize,
+    pub(super) query_len: usize,
+    pub(super) key_len: usize,
     pub(super) width: usize,
     pub(super) heads: usize,
     pub(super) hidden: usize,
@@ -69,8 +65,8 @@ impl Sizes {
         let tokens = |values: &[f32]| values.len() / (samples * width).max(1);
         Self {
             samples,
-            looking: tokens(input.x),
-            seen: tokens(input.context.unwrap_or(input.x)),
+            query_len: tokens(input.x),
+            key_len: tokens(input.context.unwrap_or(input.x)),
             width,
             heads: input.heads,
             hidden: weights.fc1.outputs(),
@@ -79,66 +75,53 @@ impl Sizes {
 
     /// Samples per task. It depends on nothing but the sizes: gradients are summed group by group.
     pub(super) fn per_group(&self, input: &Input<'_>) -> usize {
-        match input.branches {
+        match input.drop_path {
             // Each sample has factors of its own.
             Some(_) => 1,
-            None => (GROUP_ROWS / self.looking.max(1)).max(1),
+            None => (GROUP_ROWS / self.query_len.max(1)).max(1),
         }
     }
 }
 
 /// What the forward pass keeps for the backward pass; empty where it is to be computed again.
 #[derive(Debug, Default)]
-pub(crate) struct Kept {
-    pub(super) q: Lent,
-    pub(super) k: Lent,
-    pub(super) v: Lent,
-    pub(super) mixed: Lent,
-    pub(super) log_sums: Lent,
-    pub(super) y: Lent,
-    pub(super) h: Lent,
-}
-
-/// What the backward pass computes again instead of keeping it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Recompute {
-    /// Nothing.
-    #[default]
-    None,
-    /// The hidden layer of the MLP, the largest part of what would be kept.
-    Mlp,
-    /// The whole block, from its input.
-    Block,
+pub(crate) struct SavedActivations {
+    pub(super) q: PooledBuf,
+    pub(super) k: PooledBuf,
+    pub(super) v: PooledBuf,
+    pub(super) attn_out: PooledBuf,
+    pub(super) lse: PooledBuf,
+    pub(super) y: PooledBuf,
+    pub(super) h: PooledBuf,
 }
 
 /// What a block computes on its way, for one group; shapes `[rows, …]` without gaps.
-pub(super) struct Steps<'a> {
+pub(super) struct Activations<'a> {
     pub(super) q: &'a mut [f32],
     pub(super) k: &'a mut [f32],
     pub(super) v: &'a mut [f32],
-    pub(super) mixed: &'a mut [f32],
-    pub(super) log_sums: &'a mut [f32],
+    pub(super) attn_out: &'a mut [f32],
+    pub(super) lse: &'a mut [f32],
     pub(super) y: &'a mut [f32],
     pub(super) h: &'a mut [f32],
 }
 
-/// Numbers per sample of each of the [`Steps`].
-pub(super) fn step_sizes(sizes: &Sizes) -> [usize; 7] {
+/// Numbers per sample of each of the [`Activations`].
+pub(super) fn activation_sizes(sizes: &Sizes) -> [usize; 7] {
     let Sizes {
-        looking,
-        seen,
+        query_len,
+        key_len,
         width,
         ..
     } = *sizes;
     [
-        looking * width,
-        seen * width,
-        seen * width,
-        looking * width,
-        looking * sizes.heads,
-        looking * width,
-        looking * sizes.hidden,
+        query_len * width,
+        key_len * width,
+        key_len * width,
+        query_len * width,
+        query_len * sizes.heads,
+        query_len * width,
+        query_len * sizes.hidden,
     ]
 }
 
@@ -152,16 +135,16 @@ pub(super) const FC2: usize = 5;
 
 /// One group of samples of a block's input.
 #[derive(Clone, Copy)]
-pub(super) struct Part<'a> {
+pub(super) struct SampleGroup<'a> {
     pub(super) samples: usize,
     pub(super) x: Rows<'a>,
     pub(super) context: Option<Rows<'a>>,
-    visible: Option<&'a [u32]>,
-    /// Factors of the two branches; groups of more than one sample have none.
+    prefix_lens: Option<&'a [u32]>,
+    /// Factors of the two drop_path; groups of more than one sample have none.
     pub(super) factors: [f32; 2],
 }
 
-pub(super) fn parts<'a>(input: &Input<'a>, sizes: &Sizes) -> Vec<Part<'a>> {
+pub(super) fn parts<'a>(input: &Input<'a>, sizes: &Sizes) -> Vec<SampleGroup<'a>> {
     let per_group = sizes.per_group(input);
     (0..sizes.samples)
         .step_by(per_group)
@@ -171,15 +154,15 @@ pub(super) fn parts<'a>(input: &Input<'a>, sizes: &Sizes) -> Vec<Part<'a>> {
                 let numbers = tokens * sizes.width;
                 Rows::dense(&values[first * numbers..][..samples * numbers], sizes.width)
             };
-            Part {
+            SampleGroup {
                 samples,
-                x: rows(input.x, sizes.looking),
-                context: input.context.map(|context| rows(context, sizes.seen)),
-                visible: input
-                    .visible
-                    .map(|all| &all[first * sizes.looking..][..samples * sizes.looking]),
+                x: rows(input.x, sizes.query_len),
+                context: input.context.map(|context| rows(context, sizes.key_len)),
+                prefix_lens: input
+                    .prefix_lens
+                    .map(|all| &all[first * sizes.query_len..][..samples * sizes.query_len]),
                 factors: input
-                    .branches
+                    .drop_path
                     .map_or([1.0; 2], |[attention, mlp]| [attention[first], mlp[first]]),
             }
         })
@@ -188,15 +171,15 @@ pub(super) fn parts<'a>(input: &Input<'a>, sizes: &Sizes) -> Vec<Part<'a>> {
 
 /// The head `head` of sample `sample` of a group.
 pub(super) fn head<'a>(
-    part: &Part<'a>,
+    part: &SampleGroup<'a>,
     sizes: &Sizes,
     [q, k, v]: [&'a [f32]; 3],
     sample: usize,
     head: usize,
 ) -> Head<'a> {
     let Sizes {
-        looking,
-        seen,
+        query_len,
+        key_len,
         width,
         heads,
         ..
@@ -206,23 +189,25 @@ pub(super) fn head<'a>(
         Rows::dense(values, width).part(sample * tokens, tokens, column, width / heads)
     };
     Head {
-        q: view(q, looking),
-        k: view(k, seen),
-        v: view(v, seen),
-        visible: part.visible.map(|all| &all[sample * looking..][..looking]),
+        q: view(q, query_len),
+        k: view(k, key_len),
+        v: view(v, key_len),
+        prefix_lens: part
+            .prefix_lens
+            .map(|all| &all[sample * query_len..][..query_len]),
     }
 }
 
 /// From a group's input to the middle of the block.
 pub(super) fn attention_half(
-    part: &Part<'_>,
+    part: &SampleGroup<'_>,
     sizes: &Sizes,
     weights: &Weights<'_>,
     packed: &Packed,
-    steps: &mut Steps<'_>,
+    steps: &mut Activations<'_>,
 ) {
     let Sizes {
-        looking,
+        query_len,
         width,
         heads,
         ..
@@ -266,10 +251,10 @@ pub(super) fn attention_half(
     for sample in 0..part.samples {
         for i in 0..heads {
             let head_width = width / heads;
-            let log_sums = &mut steps.log_sums[(sample * heads + i) * looking..][..looking];
-            let mut mixed = RowsMut::dense(steps.mixed, width);
-            let mut out = mixed.part(sample * looking, looking, i * head_width, head_width);
-            head(part, sizes, [steps.q, steps.k, steps.v], sample, i).forward(&mut out, log_sums);
+            let lse = &mut steps.lse[(sample * heads + i) * query_len..][..query_len];
+            let mut attn_out = RowsMut::dense(steps.attn_out, width);
+            let mut out = attn_out.part(sample * query_len, query_len, i * head_width, head_width);
+            head(part, sizes, [steps.q, steps.k, steps.v], sample, i).forward(&mut out, lse);
         }
     }
     let finish = Finish {
@@ -277,9 +262,9 @@ pub(super) fn attention_half(
         bias: weights.proj.bias,
         scale: part.factors[0],
     };
-    let mixed = Rows::dense(steps.mixed, width);
+    let attn_out = Rows::dense(steps.attn_out, width);
     product(
-        mixed,
+        attn_out,
         packed.layer(PROJ),
         finish,
         &mut RowsMut::dense(steps.y, width),
@@ -315,7 +300,7 @@ pub(super) fn mlp_half(
         );
     });
     let Some((factor, out)) = end else { return };
-    let stride = apart(hidden);
+    let stride = padded_stride(hidden);
     with_scratch([y.count * stride], |[active]| {
         gelu(
             Rows::dense(h, hidden),
@@ -336,24 +321,24 @@ pub(super) fn mlp_half(
     });
 }
 
-/// The block's output `[samples, looking, width]`, and what its backward pass needs, if it is to be kept.
+/// The block's output `[samples, query_len, width]`, and what its backward pass needs, if it is to be kept.
 pub(crate) fn forward(
     input: &Input<'_>,
     weights: &Weights<'_>,
     keep: Option<Recompute>,
-) -> (Vec<f32>, Kept) {
+) -> (Vec<f32>, SavedActivations) {
     let sizes = Sizes::of(input, weights);
     let packed = Packed::of(&weights.layers(), Side::Forward);
-    let per_sample = step_sizes(&sizes);
+    let per_sample = activation_sizes(&sizes);
     let kept = match keep {
         None | Some(Recompute::Block) => [false; 7],
         Some(Recompute::Mlp) => [true, true, true, true, true, true, false],
         Some(Recompute::None) => [true; 7],
     };
     let per_group = sizes.per_group(input);
-    let mut out = Blank::new(sizes.samples * sizes.looking * sizes.width);
-    let mut steps: [Lent; 7] = std::array::from_fn(|i| {
-        Lent::new(if kept[i] {
+    let mut out = UninitBuf::new(sizes.samples * sizes.query_len * sizes.width);
+    let mut steps: [PooledBuf; 7] = std::array::from_fn(|i| {
+        PooledBuf::new(if kept[i] {
             sizes.samples * per_sample[i]
         } else {
             0
@@ -367,7 +352,7 @@ pub(crate) fn forward(
             .collect();
         let tasks: Vec<_> = parts(input, &sizes)
             .into_iter()
-            .zip(out.pieces(per_group * sizes.looking * sizes.width))
+            .zip(out.pieces(per_group * sizes.query_len * sizes.width))
             .map(|(part, out)| {
                 let pieces: Vec<Option<&mut [f32]>> =
                     pieces.iter_mut().map(Iterator::next).collect();
@@ -377,7 +362,7 @@ pub(crate) fn forward(
         drop(pieces);
         parallel::each(tasks, |(part, out, pieces)| {
             let out = out.zeros();
-            with_steps(&part, &per_sample, pieces, |mut steps| {
+            with_activations(&part, &per_sample, pieces, |mut steps| {
                 attention_half(&part, &sizes, weights, &packed, &mut steps);
                 let end = Some((part.factors[1], &mut *out));
                 mlp_half(&sizes, weights, &packed, steps.y, steps.h, end);
@@ -386,13 +371,13 @@ pub(crate) fn forward(
     }
     // SAFETY: each task has filled its piece, and there is a task for every group.
     let out = unsafe { out.filled() };
-    let [q, k, v, mixed, log_sums, y, h] = steps;
-    let kept = Kept {
+    let [q, k, v, attn_out, lse, y, h] = steps;
+    let kept = SavedActivations {
         q,
         k,
         v,
-        mixed,
-        log_sums,
+        attn_out,
+        lse,
         y,
         h,
     };
@@ -400,11 +385,11 @@ pub(crate) fn forward(
 }
 
 /// Lends a group's steps: the kept pieces where there are any, scratch otherwise.
-pub(super) fn with_steps<R>(
-    part: &Part<'_>,
+pub(super) fn with_activations<R>(
+    part: &SampleGroup<'_>,
     per_sample: &[usize; 7],
     pieces: Vec<Option<&mut [f32]>>,
-    f: impl FnOnce(Steps<'_>) -> R,
+    f: impl FnOnce(Activations<'_>) -> R,
 ) -> R {
     let mut pieces = pieces.into_iter();
     let kept: [Option<&mut [f32]>; 7] = std::array::from_fn(|_| pieces.next().flatten());
@@ -418,12 +403,12 @@ pub(super) fn with_steps<R>(
             .zip(scratch)
             .map(|(kept, scratch)| kept.unwrap_or(scratch));
         let mut next = || steps.next().unwrap_or_default();
-        f(Steps {
+        f(Activations {
             q: next(),
             k: next(),
             v: next(),
-            mixed: next(),
-            log_sums: next(),
+            attn_out: next(),
+            lse: next(),
             y: next(),
             h: next(),
         })

@@ -3,16 +3,16 @@
 use super::affine::{Packed, Side};
 use super::attention::HeadGradients;
 use super::block::{
-    FC1, FC2, Input, K, Kept, PROJ, Part, Q, Sizes, Steps, V, Weights, attention_half, head,
-    mlp_half, parts, step_sizes, with_steps,
+    Activations, FC1, FC2, Input, K, PROJ, Q, SampleGroup, SavedActivations, Sizes, V, Weights,
+    activation_sizes, attention_half, head, mlp_half, parts, with_activations,
 };
 use super::matmul::{Finish, Panels, Rows, RowsMut, pack_columns, packed_len, product};
 use super::parallel;
-use super::pool::Lent;
+use super::pool::PooledBuf;
 use super::rows::{
     Moments, Norm, add_columns, gelu_backward, norm_backward, norm_moments, norm_packed, scaled,
 };
-use super::scratch::{Blank, Piece, with_scratch};
+use super::scratch::{UninitBuf, UninitSlice, with_scratch};
 use super::weight_gradient::{self, Group};
 
 /// Gradients of all that went into a block.
@@ -71,17 +71,17 @@ impl Vectors {
 }
 
 /// What a group leaves for the weights' gradients. Gradients are in rows, inputs of layers in panels.
-struct Left<T> {
-    /// Gradient of the MLP branch; only where branches have factors.
+struct BackwardBuffers<T> {
+    /// Gradient of the MLP branch; only where drop_path have factors.
     mlp_branch: T,
     hidden: T,
     active: T,
     normal2: T,
     /// Gradient at the middle of the block.
     middle: T,
-    /// Gradient of the attention branch; only where branches have factors.
+    /// Gradient of the attention branch; only where drop_path have factors.
     attention_branch: T,
-    mixed: T,
+    attn_out: T,
     q: T,
     k: T,
     v: T,
@@ -90,7 +90,7 @@ struct Left<T> {
     normal_context: T,
 }
 
-impl<T> Left<T> {
+impl<T> BackwardBuffers<T> {
     fn from_array(array: [T; 12]) -> Self {
         let [
             mlp_branch,
@@ -99,7 +99,7 @@ impl<T> Left<T> {
             normal2,
             middle,
             attention_branch,
-            mixed,
+            attn_out,
             q,
             k,
             v,
@@ -113,7 +113,7 @@ impl<T> Left<T> {
             normal2,
             middle,
             attention_branch,
-            mixed,
+            attn_out,
             q,
             k,
             v,
@@ -123,33 +123,33 @@ impl<T> Left<T> {
     }
 }
 
-/// Numbers that a group of this many samples leaves in each of [`Left`].
-fn left_sizes(sizes: &Sizes, input: &Input<'_>, samples: usize) -> [usize; 12] {
+/// Numbers that a group of this many samples leaves in each of [`BackwardBuffers`].
+fn buffer_sizes(sizes: &Sizes, input: &Input<'_>, samples: usize) -> [usize; 12] {
     let Sizes { width, hidden, .. } = *sizes;
-    let (looking, seen) = (samples * sizes.looking, samples * sizes.seen);
+    let (query_len, key_len) = (samples * sizes.query_len, samples * sizes.key_len);
     let only_if = |needed: bool, size: usize| if needed { size } else { 0 };
-    let factors = input.branches.is_some();
+    let factors = input.drop_path.is_some();
     [
-        only_if(factors, looking * width),
-        looking * hidden,
-        packed_len(looking, hidden),
-        packed_len(looking, width),
-        looking * width,
-        only_if(factors, looking * width),
-        packed_len(looking, width),
-        looking * width,
-        seen * width,
-        seen * width,
-        packed_len(looking, width),
-        only_if(input.context.is_some(), packed_len(seen, width)),
+        only_if(factors, query_len * width),
+        query_len * hidden,
+        packed_len(query_len, hidden),
+        packed_len(query_len, width),
+        query_len * width,
+        only_if(factors, query_len * width),
+        packed_len(query_len, width),
+        query_len * width,
+        key_len * width,
+        key_len * width,
+        packed_len(query_len, width),
+        only_if(input.context.is_some(), packed_len(key_len, width)),
     ]
 }
 
-/// The gradients of a block from the gradient of its output, `[samples, looking, width]`.
+/// The gradients of a block from the gradient of its output, `[samples, query_len, width]`.
 pub(crate) fn backward(
     input: &Input<'_>,
     weights: &Weights<'_>,
-    kept: &Kept,
+    kept: &SavedActivations,
     dout: &[f32],
 ) -> Gradients {
     let sizes = Sizes::of(input, weights);
@@ -163,12 +163,12 @@ pub(crate) fn backward(
     let parts = parts(input, &sizes);
     let group_sizes: Vec<[usize; 12]> = parts
         .iter()
-        .map(|part| left_sizes(&sizes, input, part.samples))
+        .map(|part| buffer_sizes(&sizes, input, part.samples))
         .collect();
-    let mut left: [Lent; 12] =
-        std::array::from_fn(|i| Lent::new(group_sizes.iter().map(|size| size[i]).sum()));
-    let mut dx = Blank::new(input.x.len());
-    let mut dcontext = Blank::new(input.context.map_or(0, <[f32]>::len));
+    let mut left: [PooledBuf; 12] =
+        std::array::from_fn(|i| PooledBuf::new(group_sizes.iter().map(|size| size[i]).sum()));
+    let mut dx = UninitBuf::new(input.x.len());
+    let mut dcontext = UninitBuf::new(input.context.map_or(0, <[f32]>::len));
     let per_group = sizes.per_group(input);
     let vectors = {
         let mut pieces: Vec<_> = left
@@ -179,11 +179,11 @@ pub(crate) fn backward(
                     .into_iter()
             })
             .collect();
-        let mut contexts = dcontext.pieces(per_group * sizes.seen * width);
+        let mut contexts = dcontext.pieces(per_group * sizes.key_len * width);
         let tasks: Vec<_> = parts
             .iter()
-            .zip(dx.pieces(per_group * sizes.looking * width))
-            .zip(dout.chunks((per_group * sizes.looking * width).max(1)))
+            .zip(dx.pieces(per_group * sizes.query_len * width))
+            .zip(dout.chunks((per_group * sizes.query_len * width).max(1)))
             .enumerate()
             .map(|(group, ((part, dx), dout))| {
                 let left: Vec<&mut [f32]> = pieces.iter_mut().filter_map(Iterator::next).collect();
@@ -198,11 +198,13 @@ pub(crate) fn backward(
                 weights,
                 back: &back,
                 dout: Rows::dense(dout, width),
-                left: Left::from_array(std::array::from_fn(|_| left.next().unwrap_or_default())),
+                left: BackwardBuffers::from_array(std::array::from_fn(|_| {
+                    left.next().unwrap_or_default()
+                })),
                 vectors: Vectors::zeros(&sizes),
             };
-            let (dx, dcontext) = (dx.zeros(), dcontext.map(Piece::zeros));
-            with_known_steps(
+            let (dx, dcontext) = (dx.zeros(), dcontext.map(UninitSlice::zeros));
+            with_saved_or_recomputed(
                 part,
                 &sizes,
                 weights,
@@ -221,46 +223,45 @@ pub(crate) fn backward(
                 sum
             })
     };
-    let left = Left::from_array(left);
-    let (mut qkv, mut proj) = (Blank::new(3 * width * width), Blank::new(width * width));
-    let (mut fc1, mut fc2) = (Blank::new(hidden * width), Blank::new(width * hidden));
+    let left = BackwardBuffers::from_array(left);
+    let (mut qkv, mut proj) = (
+        UninitBuf::new(3 * width * width),
+        UninitBuf::new(width * width),
+    );
+    let (mut fc1, mut fc2) = (
+        UninitBuf::new(hidden * width),
+        UninitBuf::new(width * hidden),
+    );
     {
         let groups = Groups {
             sizes: &sizes,
             parts: &parts,
             group_sizes: &group_sizes,
         };
-        let has_factors = input.branches.is_some();
+        let has_factors = input.drop_path.is_some();
         let mlp_branch: &[f32] = if has_factors { &left.mlp_branch } else { dout };
         let attention_branch: &[f32] = if has_factors {
             &left.attention_branch
         } else {
             &left.middle
         };
-        let (seen_normal, seen_index) = match input.context {
+        let (key_normal, key_index) = match input.context {
             Some(_) => (&left.normal_context, 11),
             None => (&left.normal1, 10),
         };
-        let q = groups.of(&left.q, width, Tokens::Looking, &left.normal1, 10, width);
-        let k = groups.of(&left.k, width, Tokens::Seen, seen_normal, seen_index, width);
-        let v = groups.of(&left.v, width, Tokens::Seen, seen_normal, seen_index, width);
+        let q = groups.of(&left.q, width, Tokens::Query, &left.normal1, 10, width);
+        let k = groups.of(&left.k, width, Tokens::Key, key_normal, key_index, width);
+        let v = groups.of(&left.v, width, Tokens::Key, key_normal, key_index, width);
         let for_proj = groups.of(
             attention_branch,
             width,
-            Tokens::Looking,
-            &left.mixed,
+            Tokens::Query,
+            &left.attn_out,
             6,
             width,
         );
-        let for_fc1 = groups.of(
-            &left.hidden,
-            hidden,
-            Tokens::Looking,
-            &left.normal2,
-            3,
-            width,
-        );
-        let for_fc2 = groups.of(mlp_branch, width, Tokens::Looking, &left.active, 2, hidden);
+        let for_fc1 = groups.of(&left.hidden, hidden, Tokens::Query, &left.normal2, 3, width);
+        let for_fc2 = groups.of(mlp_branch, width, Tokens::Query, &left.active, 2, hidden);
         let sizes_of = |outputs, inputs| weight_gradient::piece_sizes(outputs, inputs);
         let mut qkv = qkv
             .pieces_of((0..3).flat_map(|_| sizes_of(width, width)))
@@ -313,19 +314,19 @@ pub(crate) fn backward(
 /// Which tokens rows stand for.
 #[derive(Clone, Copy, Debug)]
 enum Tokens {
-    Looking,
-    Seen,
+    Query,
+    Key,
 }
 
 /// Cuts what the groups left into one piece per group again.
 struct Groups<'a> {
     sizes: &'a Sizes,
-    parts: &'a [Part<'a>],
+    parts: &'a [SampleGroup<'a>],
     group_sizes: &'a [[usize; 12]],
 }
 
 impl Groups<'_> {
-    /// `dy` in rows of `dy_width`, `x` in panels of `x_width` columns, the `index`-th of [`left_sizes`].
+    /// `dy` in rows of `dy_width`, `x` in panels of `x_width` columns, the `index`-th of [`buffer_sizes`].
     fn of<'b>(
         &self,
         dy: &'b [f32],
@@ -336,8 +337,8 @@ impl Groups<'_> {
         x_width: usize,
     ) -> Vec<Group<'b>> {
         let per_sample = match tokens {
-            Tokens::Looking => self.sizes.looking,
-            Tokens::Seen => self.sizes.seen,
+            Tokens::Query => self.sizes.query_len,
+            Tokens::Key => self.sizes.key_len,
         };
         let (mut row, mut number) = (0, 0);
         self.parts
@@ -358,27 +359,27 @@ impl Groups<'_> {
 }
 
 /// A group's steps for reading.
-struct KnownSteps<'a> {
+struct ActivationsRef<'a> {
     q: &'a [f32],
     k: &'a [f32],
     v: &'a [f32],
-    mixed: &'a [f32],
-    log_sums: &'a [f32],
+    attn_out: &'a [f32],
+    lse: &'a [f32],
     y: &'a [f32],
     h: &'a [f32],
 }
 
 /// Finds the steps of the group that begins with sample `first`, computing again what was not kept.
-fn with_known_steps(
-    part: &Part<'_>,
+fn with_saved_or_recomputed(
+    part: &SampleGroup<'_>,
     sizes: &Sizes,
     weights: &Weights<'_>,
-    kept: &Kept,
+    kept: &SavedActivations,
     again: Option<&Packed>,
     first: usize,
-    f: impl FnOnce(KnownSteps<'_>),
+    f: impl FnOnce(ActivationsRef<'_>),
 ) {
-    let per_sample = step_sizes(sizes);
+    let per_sample = activation_sizes(sizes);
     let from_kept = |values: &'_ [f32], i: usize| -> std::ops::Range<usize> {
         if values.is_empty() {
             0..0
@@ -386,21 +387,21 @@ fn with_known_steps(
             first * per_sample[i]..(first + part.samples) * per_sample[i]
         }
     };
-    let Kept {
+    let SavedActivations {
         q,
         k,
         v,
-        mixed,
-        log_sums,
+        attn_out,
+        lse,
         y,
         h,
     } = kept;
-    let known = KnownSteps {
+    let known = ActivationsRef {
         q: &q[from_kept(q, 0)],
         k: &k[from_kept(k, 1)],
         v: &v[from_kept(v, 2)],
-        mixed: &mixed[from_kept(mixed, 3)],
-        log_sums: &log_sums[from_kept(log_sums, 4)],
+        attn_out: &attn_out[from_kept(attn_out, 3)],
+        lse: &lse[from_kept(lse, 4)],
         y: &y[from_kept(y, 5)],
         h: &h[from_kept(h, 6)],
     };
@@ -408,27 +409,27 @@ fn with_known_steps(
     if !y.is_empty() {
         return with_scratch([part.samples * per_sample[6]], |[h]| {
             mlp_half(sizes, weights, packed, known.y, h, None);
-            f(KnownSteps { h, ..known });
+            f(ActivationsRef { h, ..known });
         });
     }
-    with_steps(part, &per_sample, Vec::new(), |mut steps| {
+    with_activations(part, &per_sample, Vec::new(), |mut steps| {
         attention_half(part, sizes, weights, packed, &mut steps);
         mlp_half(sizes, weights, packed, steps.y, steps.h, None);
-        let Steps {
+        let Activations {
             q,
             k,
             v,
-            mixed,
-            log_sums,
+            attn_out,
+            lse,
             y,
             h,
         } = steps;
-        f(KnownSteps {
+        f(ActivationsRef {
             q,
             k,
             v,
-            mixed,
-            log_sums,
+            attn_out,
+            lse,
             y,
             h,
         });
@@ -437,17 +438,17 @@ fn with_known_steps(
 
 /// One group on its way back.
 struct GroupTask<'a> {
-    part: &'a Part<'a>,
+    part: &'a SampleGroup<'a>,
     sizes: &'a Sizes,
     weights: &'a Weights<'a>,
     back: &'a Packed,
     dout: Rows<'a>,
-    left: Left<&'a mut [f32]>,
+    left: BackwardBuffers<&'a mut [f32]>,
     vectors: Vectors,
 }
 
 impl GroupTask<'_> {
-    fn run(&mut self, steps: &KnownSteps<'_>, dx: &mut [f32], dcontext: Option<&mut [f32]>) {
+    fn run(&mut self, steps: &ActivationsRef<'_>, dx: &mut [f32], dcontext: Option<&mut [f32]>) {
         self.mlp(steps);
         self.attention(steps);
         self.inputs(dx, dcontext);
@@ -460,7 +461,7 @@ impl GroupTask<'_> {
     }
 
     /// From the block's end to its middle: `left.middle`.
-    fn mlp(&mut self, steps: &KnownSteps<'_>) {
+    fn mlp(&mut self, steps: &ActivationsRef<'_>) {
         let Sizes { width, hidden, .. } = *self.sizes;
         let (rows, weights) = (self.dout.count, self.weights);
         let mut branch = self.dout;
@@ -504,10 +505,10 @@ impl GroupTask<'_> {
     }
 
     /// From the middle to the queries, keys and values.
-    fn attention(&mut self, steps: &KnownSteps<'_>) {
+    fn attention(&mut self, steps: &ActivationsRef<'_>) {
         let Sizes {
-            looking,
-            seen,
+            query_len,
+            key_len,
             width,
             heads,
             ..
@@ -521,8 +522,8 @@ impl GroupTask<'_> {
                 &mut out,
             );
         }
-        let mixed = Rows::dense(steps.mixed, width);
-        pack_columns(mixed, self.left.mixed);
+        let attn_out = Rows::dense(steps.attn_out, width);
+        pack_columns(attn_out, self.left.attn_out);
         with_scratch([self.left.middle.len()], |[dmixed]| {
             let branch = if has_factors {
                 &*self.left.attention_branch
@@ -544,14 +545,14 @@ impl GroupTask<'_> {
             for sample in 0..self.part.samples {
                 for i in 0..heads {
                     let column = i * head_width;
-                    let log_sums = &steps.log_sums[(sample * heads + i) * looking..][..looking];
+                    let lse = &steps.lse[(sample * heads + i) * query_len..][..query_len];
                     let to = HeadGradients {
-                        q: dq.part(sample * looking, looking, column, head_width),
-                        k: dk.part(sample * seen, seen, column, head_width),
-                        v: dv.part(sample * seen, seen, column, head_width),
+                        q: dq.part(sample * query_len, query_len, column, head_width),
+                        k: dk.part(sample * key_len, key_len, column, head_width),
+                        v: dv.part(sample * key_len, key_len, column, head_width),
                     };
-                    let out = mixed.part(sample * looking, looking, column, head_width);
-                    let dout = dmixed.part(sample * looking, looking, column, head_width);
+                    let out = attn_out.part(sample * query_len, query_len, column, head_width);
+                    let dout = dmixed.part(sample * query_len, query_len, column, head_width);
                     let head = head(
                         self.part,
                         self.sizes,
@@ -559,7 +560,7 @@ impl GroupTask<'_> {
                         sample,
                         i,
                     );
-                    head.backward(out, log_sums, dout, to);
+                    head.backward(out, lse, dout, to);
                 }
             }
         });

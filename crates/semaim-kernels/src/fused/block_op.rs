@@ -6,23 +6,28 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
 use super::affine::Affine;
-use super::block::{self, Kept, Recompute, Weights};
+use super::block::{self, SavedActivations, Weights};
 use super::block_backward;
-use super::graph::{Gradient, Input, Saved, numbers, record, sizes, tensor};
+use super::graph::{Gradient, Input, Saved, as_f32_slice, custom_op, sizes, tensor};
 use super::rows::Norm;
-use crate::block::Branches;
-use crate::visible::Visible;
-use crate::weights::{BlockWeights, LinearWeights, NormWeights, Projections};
+use crate::types::{
+    Activation, BlockWeights, DropPathScales, LinearWeights, NormWeights, PrefixMask, Projections,
+    Recompute,
+};
 
-/// See [`crate::block()`]; `None` if this is not for the CPU backend.
+/// See [`crate::block()`]; `None` if this is not for the CPU backend, or for an activation that only other people's frozen
+/// encoders have.
 pub(crate) fn block(
     x: &Tensor<3>,
     context: Option<&Tensor<3>>,
-    visible: Option<&Visible>,
+    mask: Option<&PrefixMask>,
     weights: &BlockWeights,
-    branches: Option<&Branches>,
+    drop_path: Option<&DropPathScales>,
     recompute: Recompute,
 ) -> Option<Tensor<3>> {
+    if weights.activation != Activation::Gelu {
+        return None;
+    }
     let mut inputs = vec![Input::of(x)?];
     if let Some(context) = context {
         inputs.push(Input::of(context)?);
@@ -52,18 +57,18 @@ pub(crate) fn block(
             heads: weights.num_heads,
             epsilons: [&weights.norm1, &weights.norm2].map(|norm| norm.epsilon as f32),
         },
-        visible: visible.map(Visible::shared),
-        branches: branches.cloned(),
+        prefix_lens: mask.map(PrefixMask::shared),
+        drop_path: drop_path.cloned(),
     };
     operation.check(
         &x.dims(),
         context.map(|context| context.dims()),
         weights,
-        visible,
+        mask,
     );
-    Some(record(inputs, |inputs, wanted| {
+    Some(custom_op(inputs, |inputs, wanted| {
         let keep = wanted.then_some(recompute);
-        let (out, kept) = block::forward(
+        let (out, activations) = block::forward(
             &operation.input(inputs),
             &operation.form.weights(inputs),
             keep,
@@ -74,7 +79,7 @@ pub(crate) fn block(
             Arc::new(SavedBlock {
                 operation,
                 inputs,
-                kept,
+                activations,
             }) as Arc<dyn Saved>
         });
         (out, saved)
@@ -106,7 +111,9 @@ struct Form {
 
 impl Form {
     fn weights<'a>(&self, inputs: &'a [FlexTensor]) -> Weights<'a> {
-        let mut rest = inputs[1 + usize::from(self.context)..].iter().map(numbers);
+        let mut rest = inputs[1 + usize::from(self.context)..]
+            .iter()
+            .map(as_f32_slice);
         let mut next = || rest.next().unwrap_or_default();
         let norm = |weight, bias, epsilon| Norm {
             weight,
@@ -148,8 +155,8 @@ impl Form {
 #[derive(Debug)]
 struct Operation {
     form: Form,
-    visible: Option<Arc<Vec<u32>>>,
-    branches: Option<Branches>,
+    prefix_lens: Option<Arc<Vec<u32>>>,
+    drop_path: Option<DropPathScales>,
 }
 
 impl Operation {
@@ -157,11 +164,11 @@ impl Operation {
         block::Input {
             samples: self.form.samples,
             heads: self.form.heads,
-            x: numbers(&inputs[0]),
-            context: self.form.context.then(|| numbers(&inputs[1])),
-            visible: self.visible.as_ref().map(|counts| counts.as_slice()),
-            branches: self
-                .branches
+            x: as_f32_slice(&inputs[0]),
+            context: self.form.context.then(|| as_f32_slice(&inputs[1])),
+            prefix_lens: self.prefix_lens.as_ref().map(|lens| lens.as_slice()),
+            drop_path: self
+                .drop_path
                 .as_ref()
                 .map(|b| [b.attention.as_slice(), b.mlp.as_slice()]),
         }
@@ -173,16 +180,16 @@ impl Operation {
         x: &[usize; 3],
         context: Option<[usize; 3]>,
         weights: &BlockWeights,
-        visible: Option<&Visible>,
+        mask: Option<&PrefixMask>,
     ) {
-        let [samples, looking, width] = *x;
-        let seen = context.map_or(looking, |[other, seen, context_width]| {
+        let [samples, query_len, width] = *x;
+        let key_len = context.map_or(query_len, |[other, key_len, context_width]| {
             assert_eq!(
                 (other, context_width),
                 (samples, width),
                 "shapes of a block's two streams"
             );
-            seen
+            key_len
         });
         let linear = |layer: &LinearWeights, outputs: usize, inputs: usize| {
             assert_eq!(layer.weight.dims(), [outputs, inputs], "shape of a weight");
@@ -209,19 +216,19 @@ impl Operation {
             self.form.heads > 0 && width.is_multiple_of(self.form.heads),
             "heads of a block"
         );
-        if let Some(visible) = visible {
-            let counts = visible.counts().len();
+        if let Some(mask) = mask {
+            let counts = mask.prefix_lens().len();
             assert_eq!(
-                (counts, visible.seen()),
-                (samples * looking, seen),
-                "who sees whom in a block"
+                (counts, mask.key_len()),
+                (samples * query_len, key_len),
+                "mask of a block"
             );
         }
-        if let Some(Branches { attention, mlp }) = &self.branches {
+        if let Some(DropPathScales { attention, mlp }) = &self.drop_path {
             assert_eq!(
                 (attention.len(), mlp.len()),
                 (samples, samples),
-                "factors of a block's branches"
+                "drop path factors of a block"
             );
         }
     }
@@ -231,7 +238,7 @@ impl Operation {
 struct SavedBlock {
     operation: Operation,
     inputs: Vec<FlexTensor>,
-    kept: Kept,
+    activations: SavedActivations,
 }
 
 impl Saved for SavedBlock {
@@ -239,12 +246,16 @@ impl Saved for SavedBlock {
         let Self {
             operation,
             inputs,
-            kept,
+            activations,
         } = self;
         let form = operation.form;
         let weights = form.weights(inputs);
-        let gradients =
-            block_backward::backward(&operation.input(inputs), &weights, kept, numbers(dout));
+        let gradients = block_backward::backward(
+            &operation.input(inputs),
+            &weights,
+            activations,
+            as_f32_slice(dout),
+        );
         let vectors = gradients.vectors;
         let [scale1, shift1] = vectors.norm1;
         let [scale2, shift2] = vectors.norm2;

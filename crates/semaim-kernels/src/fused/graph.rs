@@ -56,7 +56,7 @@ pub(crate) type Gradient = Option<FlexTensor>;
 /// Runs an operation and records it if an input is part of a graph.
 ///
 /// `run` is given contiguous inputs and whether its backward pass will be wanted.
-pub(crate) fn record<const D: usize>(
+pub(crate) fn custom_op<const D: usize>(
     inputs: Vec<Input>,
     run: impl FnOnce(&[FlexTensor], bool) -> (FlexTensor, Option<Arc<dyn Saved>>),
 ) -> Tensor<D> {
@@ -75,39 +75,23 @@ pub(crate) fn record<const D: usize>(
             Input::Tracked(tensor) => tensor,
         })
         .collect();
-    // The number of inputs of a node is part of its type.
-    let out = match tracked.len() {
-        1 => recorded::<1>(&tracked, &values, run),
-        2 => recorded::<2>(&tracked, &values, run),
-        3 => recorded::<3>(&tracked, &values, run),
-        5 => recorded::<5>(&tracked, &values, run),
-        13 => recorded::<13>(&tracked, &values, run),
-        14 => recorded::<14>(&tracked, &values, run),
-        17 => recorded::<17>(&tracked, &values, run),
-        18 => recorded::<18>(&tracked, &values, run),
-        other => unreachable!("no fused operation has {other} inputs"),
+    // The number of inputs of a node is part of its type: where there are fewer, one without a graph fills up.
+    assert!(tracked.len() <= MAX_INPUTS, "inputs of a fused operation");
+    let none = TrackedTensor::new(tensor(Vec::new(), &[0]));
+    let nodes: [_; MAX_INPUTS] = std::array::from_fn(|i| tracked.get(i).unwrap_or(&none).node());
+    let step = FusedStep.prepare::<NoCheckpointing>(nodes).compute_bound();
+    let out = match step.stateful() {
+        OpsKind::Tracked(step) => {
+            let (out, saved) = run(&values, true);
+            step.finish(State(saved), out)
+        }
+        OpsKind::UnTracked(step) => step.finish(run(&values, false).0),
     };
     Tensor::from_primitive::<Autodiff<Flex>>(out)
 }
 
-fn recorded<const N: usize>(
-    inputs: &[TrackedTensor],
-    values: &[FlexTensor],
-    run: impl FnOnce(&[FlexTensor], bool) -> (FlexTensor, Option<Arc<dyn Saved>>),
-) -> TrackedTensor {
-    let nodes = std::array::from_fn::<_, N, _>(|i| inputs[i].node());
-    match FusedStep
-        .prepare::<NoCheckpointing>(nodes)
-        .compute_bound()
-        .stateful()
-    {
-        OpsKind::Tracked(step) => {
-            let (out, saved) = run(values, true);
-            step.finish(State(saved), out)
-        }
-        OpsKind::UnTracked(step) => step.finish(run(values, false).0),
-    }
-}
+/// Most inputs that a fused operation has: a query block's two streams and sixteen weights.
+const MAX_INPUTS: usize = 18;
 
 #[derive(Clone, Debug)]
 struct State(Option<Arc<dyn Saved>>);
@@ -116,10 +100,15 @@ struct State(Option<Arc<dyn Saved>>);
 #[derive(Debug)]
 struct FusedStep;
 
-impl<const N: usize> Backward<Flex, N> for FusedStep {
+impl Backward<Flex, MAX_INPUTS> for FusedStep {
     type State = State;
 
-    fn backward(self, ops: Ops<State, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+    fn backward(
+        self,
+        ops: Ops<State, MAX_INPUTS>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
         let dout = grads.consume::<Flex>(&ops.node).to_contiguous();
         let Some(saved) = ops.state.0 else { return };
         let wanted = ops.parents.each_ref().map(Option::is_some);
@@ -132,7 +121,7 @@ impl<const N: usize> Backward<Flex, N> for FusedStep {
 }
 
 /// The numbers of a contiguous tensor.
-pub(crate) fn numbers(tensor: &FlexTensor) -> &[f32] {
+pub(crate) fn as_f32_slice(tensor: &FlexTensor) -> &[f32] {
     match tensor.as_slice::<f32>() {
         Some(numbers) => numbers,
         None => unreachable!("fused operations are given contiguous tensors of f32"),

@@ -1,23 +1,18 @@
 //! Layer norm, linear layer and MLP by themselves, some rows per task.
 
 use super::affine::{Affine, Packed, Side};
-use super::block::GROUP_ROWS;
 use super::matmul::{Finish, Panels, Rows, RowsMut, pack_columns, packed_len, product};
 use super::parallel;
-use super::pool::Lent;
+use super::pool::PooledBuf;
 use super::rows::{
     Moments, Norm, add_columns, gelu, gelu_backward, norm, norm_backward, norm_moments,
 };
-use super::scratch::{Blank, Piece, with_scratch};
+use super::scratch::{UninitBuf, UninitSlice, with_scratch};
+use super::tiling::{GROUP_ROWS, padded_stride};
 use super::weight_gradient::{self, Group};
 
 /// Rows per task.
 const ROWS: usize = GROUP_ROWS;
-
-/// A stride for rows of this width that is no multiple of a page: it keeps neighbouring rows apart in the cache.
-pub(crate) fn apart(width: usize) -> usize {
-    width + 16
-}
 
 /// Adds up what tasks gave for vectors, in the order of the tasks.
 fn sum(parts: Vec<Vec<f32>>, width: usize) -> Vec<f32> {
@@ -30,7 +25,7 @@ fn sum(parts: Vec<Vec<f32>>, width: usize) -> Vec<f32> {
 /// Layer norm of `x [rows, width]`.
 pub(crate) fn norm_forward(x: &[f32], weights: Norm<'_>) -> Vec<f32> {
     let width = weights.weight.len();
-    let mut out = Blank::new(x.len());
+    let mut out = UninitBuf::new(x.len());
     let tasks: Vec<_> = x
         .chunks(ROWS * width)
         .zip(out.pieces(ROWS * width))
@@ -52,7 +47,7 @@ pub(crate) fn norm_forward(x: &[f32], weights: Norm<'_>) -> Vec<f32> {
 /// Gradients of a layer norm's input, scale and shift.
 pub(crate) fn norm_back(x: &[f32], weights: Norm<'_>, dout: &[f32]) -> [Vec<f32>; 3] {
     let width = weights.weight.len();
-    let mut dx = Blank::new(x.len());
+    let mut dx = UninitBuf::new(x.len());
     let size = ROWS * width;
     let tasks: Vec<_> = x
         .chunks(size)
@@ -79,7 +74,7 @@ pub(crate) fn norm_back(x: &[f32], weights: Norm<'_>, dout: &[f32]) -> [Vec<f32>
 pub(crate) fn linear_forward(x: &[f32], layer: Affine<'_>) -> Vec<f32> {
     let (inputs, outputs) = (layer.inputs(), layer.outputs());
     let packed = Packed::of(&[layer], Side::Forward);
-    let mut out = Blank::new(x.len() / inputs * outputs);
+    let mut out = UninitBuf::new(x.len() / inputs * outputs);
     let tasks: Vec<_> = x
         .chunks(ROWS * inputs)
         .zip(out.pieces(ROWS * outputs))
@@ -113,9 +108,9 @@ pub(crate) fn linear_back(
 ) -> (Option<Vec<f32>>, LayerGradients) {
     let (inputs, outputs) = (layer.inputs(), layer.outputs());
     let back = wants_dx.then(|| Packed::of(&[layer], Side::Backward));
-    let mut dx = Blank::new(if wants_dx { x.len() } else { 0 });
+    let mut dx = UninitBuf::new(if wants_dx { x.len() } else { 0 });
     let chunks: Vec<&[f32]> = x.chunks(ROWS * inputs).collect();
-    let mut packed = Lent::new(
+    let mut packed = PooledBuf::new(
         chunks
             .iter()
             .map(|x| packed_len(x.len() / inputs, inputs))
@@ -132,7 +127,7 @@ pub(crate) fn linear_back(
             .collect();
         let parts = parallel::results(
             tasks,
-            |(x, dout, packed, dx): (_, _, &mut [f32], Option<Piece<'_>>)| {
+            |(x, dout, packed, dx): (_, _, &mut [f32], Option<UninitSlice<'_>>)| {
                 let dout = Rows::dense(dout, outputs);
                 pack_columns(Rows::dense(x, inputs), packed);
                 if let (Some(back), Some(dx)) = (&back, dx) {
@@ -183,9 +178,9 @@ fn groups<'a>(
 
 /// Gradients of weights `[outputs, inputs]` from their groups.
 fn weight_gradients(weights: &[(Vec<Group<'_>>, usize, usize)]) -> Vec<Vec<f32>> {
-    let mut blanks: Vec<Blank> = weights
+    let mut blanks: Vec<UninitBuf> = weights
         .iter()
-        .map(|(_, outputs, inputs)| Blank::new(outputs * inputs))
+        .map(|(_, outputs, inputs)| UninitBuf::new(outputs * inputs))
         .collect();
     let mut tasks: Vec<_> = weights
         .iter()
@@ -205,12 +200,16 @@ fn weight_gradients(weights: &[(Vec<Group<'_>>, usize, usize)]) -> Vec<Vec<f32>>
 }
 
 /// `fc2(GELU(fc1(x)))` for `x [rows, in]`; and the hidden layer before GELU, if it is to be kept.
-pub(crate) fn mlp_forward(x: &[f32], [fc1, fc2]: [Affine<'_>; 2], keep: bool) -> (Vec<f32>, Lent) {
+pub(crate) fn mlp_forward(
+    x: &[f32],
+    [fc1, fc2]: [Affine<'_>; 2],
+    keep: bool,
+) -> (Vec<f32>, PooledBuf) {
     let (inputs, hidden, outputs) = (fc1.inputs(), fc1.outputs(), fc2.outputs());
     let packed = Packed::of(&[fc1, fc2], Side::Forward);
     let rows = x.len() / inputs;
-    let mut out = Blank::new(rows * outputs);
-    let mut kept = Lent::new(if keep { rows * hidden } else { 0 });
+    let mut out = UninitBuf::new(rows * outputs);
+    let mut kept = PooledBuf::new(if keep { rows * hidden } else { 0 });
     {
         let mut kept = kept.chunks_mut(ROWS * hidden);
         let tasks: Vec<_> = x
@@ -219,7 +218,7 @@ pub(crate) fn mlp_forward(x: &[f32], [fc1, fc2]: [Affine<'_>; 2], keep: bool) ->
             .map(|(x, out)| (Rows::dense(x, inputs), out, kept.next()))
             .collect();
         parallel::each(tasks, |(x, out, kept)| {
-            let stride = apart(hidden);
+            let stride = padded_stride(hidden);
             let missing = if kept.is_some() { 0 } else { x.count * hidden };
             with_scratch([missing, x.count * stride], |[scratch, active]| {
                 let h = kept.unwrap_or(scratch);
@@ -255,10 +254,10 @@ pub(crate) fn mlp_back(
     let rows = x.len() / inputs;
     let counts: Vec<usize> = x.chunks(ROWS * inputs).map(|x| x.len() / inputs).collect();
     let packed_sizes = |width: usize| counts.iter().map(move |&count| packed_len(count, width));
-    let mut dx = Blank::new(x.len());
-    let mut dh = Lent::new(rows * hidden);
-    let mut active = Lent::new(packed_sizes(hidden).sum());
-    let mut packed = Lent::new(packed_sizes(inputs).sum());
+    let mut dx = UninitBuf::new(x.len());
+    let mut dh = PooledBuf::new(rows * hidden);
+    let mut active = PooledBuf::new(packed_sizes(hidden).sum());
+    let mut packed = PooledBuf::new(packed_sizes(inputs).sum());
     let parts = {
         let tasks: Vec<_> = x
             .chunks(ROWS * inputs)

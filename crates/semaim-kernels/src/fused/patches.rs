@@ -1,29 +1,10 @@
 //! Images cut into patches, an image per task.
 
-use super::cpu::{Arithmetic, versions};
 use super::parallel;
 use super::rows::sum_of;
-use super::scratch::{Blank, with_scratch};
-
-/// Where a pixel's channels stand in a patch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channels {
-    /// Channel, row, column: as the weight of a convolution.
-    First,
-    /// Row, column, channel: as the published pixel targets.
-    Last,
-}
-
-/// How pixels become what is to be predicted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PixelPatches {
-    /// Side of a patch in pixels.
-    pub patch_size: usize,
-    /// Weights of a separable blur along a line, an entry per pixel, with zeros around the image; empty: none.
-    pub blur: Vec<f32>,
-    /// Whether each patch becomes `(x - mean) / √(variance + 1e-6)`, the variance being unbiased.
-    pub normalise: bool,
-}
+use super::scratch::{UninitBuf, with_scratch};
+use super::simd::{Arithmetic, multiversion};
+use crate::types::{Channels, PixelPatches};
 
 /// Sizes of a batch of images and of their patches.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +143,7 @@ fn each_image(
     f: impl Fn(&[f32], &mut [f32]) + Sync,
 ) -> Vec<f32> {
     let [batch, patches, values] = shape.patches();
-    let mut out = Blank::new(batch * patches * values);
+    let mut out = UninitBuf::new(batch * patches * values);
     let tasks: Vec<_> = images
         .chunks(shape.image_len().max(1))
         .zip(out.pieces(patches * values))
@@ -199,7 +180,7 @@ fn blur(image: &[f32], shape: ImageShape, weights: &[f32], out: &mut [f32]) {
     });
 }
 
-versions! {
+multiversion! {
     fn add_scaled = add_scaled_body(x: &[f32], factor: f32, out: &mut [f32]);
 }
 
@@ -210,7 +191,7 @@ fn add_scaled_body<A: Arithmetic>(x: &[f32], factor: f32, out: &mut [f32]) {
     }
 }
 
-versions! {
+multiversion! {
     /// `(x - mean) / √(variance + 1e-6)` in place. One value has no unbiased variance; it becomes zero.
     fn standardise = standardise_body(x: &mut [f32]);
 }

@@ -50,12 +50,12 @@ impl Pool {
 
 /// A buffer from the pool; dropped, it goes back.
 #[derive(Default)]
-pub(crate) struct Lent {
+pub(crate) struct PooledBuf {
     buffer: Vec<f32>,
     len: usize,
 }
 
-impl Lent {
+impl PooledBuf {
     /// `len` numbers of any value.
     pub(crate) fn new(len: usize) -> Self {
         if len == 0 {
@@ -87,7 +87,7 @@ impl Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for PooledBuf {
     fn drop(&mut self) {
         if self.buffer.is_empty() {
             return;
@@ -99,7 +99,7 @@ impl Drop for Lent {
     }
 }
 
-impl Deref for Lent {
+impl Deref for PooledBuf {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
@@ -107,13 +107,13 @@ impl Deref for Lent {
     }
 }
 
-impl DerefMut for Lent {
+impl DerefMut for PooledBuf {
     fn deref_mut(&mut self) -> &mut [f32] {
         &mut self.buffer[..self.len]
     }
 }
 
-impl fmt::Debug for Lent {
+impl fmt::Debug for PooledBuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} numbers", self.len)
     }
@@ -127,14 +127,14 @@ mod tests {
     fn buffers_come_back_and_no_more_is_held_than_was_lent() {
         // Sizes that no other test of this process asks for.
         let size = 1_234_567;
-        let mut first = Lent::new(size);
+        let mut first = PooledBuf::new(size);
         first[size - 1] = 7.0;
         let place = first.as_ptr();
         drop(first);
-        let again = Lent::new(size - 10);
+        let again = PooledBuf::new(size - 10);
         assert_eq!(again.as_ptr(), place);
         assert_eq!(again.len(), size - 10);
-        let two = [Lent::new(size), Lent::new(size)];
+        let two = [PooledBuf::new(size), PooledBuf::new(size)];
         assert!(two.iter().all(|buffer| buffer.as_ptr() != place));
         drop((again, two));
         let pool = Pool::get();
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn pieces_cover_what_was_asked_for() {
-        let mut lent = Lent::new(10);
+        let mut lent = PooledBuf::new(10);
         let pieces = lent.pieces_of([3, 0, 7]);
         assert_eq!(
             pieces.iter().map(|piece| piece.len()).collect::<Vec<_>>(),

@@ -1,7 +1,7 @@
 //! What is done row by row: layer norm, GELU, sums over rows.
 
-use super::cpu::{Arithmetic, versions};
 use super::matmul::{PANEL, Rows, RowsMut};
+use super::simd::{Arithmetic, multiversion};
 use super::special::{exp, normal_below, normal_density};
 
 /// Mean and one over the standard deviation of a row.
@@ -64,7 +64,7 @@ fn normalised<A: Arithmetic>(x: f32, [mean, scale]: Moments, weight: f32, bias: 
     A::mul_add((x - mean) * scale, weight, bias)
 }
 
-versions! {
+multiversion! {
     /// Layer norm of each row, and the moments it used.
     pub(crate) fn norm = norm_body(x: Rows<'_>, norm: Norm<'_>, moments: &mut [Moments], out: &mut RowsMut<'_>);
 }
@@ -86,7 +86,7 @@ fn norm_body<A: Arithmetic>(
     }
 }
 
-versions! {
+multiversion! {
     /// The moments of each row.
     pub(crate) fn norm_moments = norm_moments_body(x: Rows<'_>, epsilon: f32, moments: &mut [Moments]);
 }
@@ -98,7 +98,7 @@ fn norm_moments_body<A: Arithmetic>(x: Rows<'_>, epsilon: f32, moments: &mut [Mo
     }
 }
 
-versions! {
+multiversion! {
     /// Layer norm of each row with known moments, written in panels as by [`super::matmul::pack_columns`].
     pub(crate) fn norm_packed = norm_packed_body(x: Rows<'_>, norm: Norm<'_>, moments: &[Moments], out: &mut [f32]);
 }
@@ -134,7 +134,7 @@ fn norm_packed_body<A: Arithmetic>(
     }
 }
 
-versions! {
+multiversion! {
     /// The backward pass of a layer norm: `dx = base + ∂/∂x`, and what it adds to the gradients of scale and shift.
     pub(crate) fn norm_backward = norm_backward_body(
         x: Rows<'_>,
@@ -182,7 +182,7 @@ fn norm_backward_body<A: Arithmetic>(
     }
 }
 
-versions! {
+multiversion! {
     /// The exact GELU, `x Φ(x)`.
     pub(crate) fn gelu = gelu_body(h: Rows<'_>, out: &mut RowsMut<'_>);
 }
@@ -196,7 +196,7 @@ fn gelu_body<A: Arithmetic>(h: Rows<'_>, out: &mut RowsMut<'_>) {
     }
 }
 
-versions! {
+multiversion! {
     /// The backward pass of GELU: `g` becomes `g * GELU'(h)`; GELU(h) itself is written in panels, as the gradient of
     /// the next weights needs it.
     pub(crate) fn gelu_backward = gelu_backward_body(h: Rows<'_>, g: &mut RowsMut<'_>, packed: &mut [f32]);
@@ -222,7 +222,7 @@ fn gelu_backward_body<A: Arithmetic>(h: Rows<'_>, g: &mut RowsMut<'_>, packed: &
     }
 }
 
-versions! {
+multiversion! {
     /// Adds each column of `x` to `sums`.
     pub(crate) fn add_columns = add_columns_body(x: Rows<'_>, sums: &mut [f32]);
 }
@@ -236,7 +236,7 @@ fn add_columns_body<A: Arithmetic>(x: Rows<'_>, sums: &mut [f32]) {
     }
 }
 
-versions! {
+multiversion! {
     /// Copies rows, multiplied by a factor.
     pub(crate) fn scaled = scaled_body(x: Rows<'_>, factor: f32, out: &mut RowsMut<'_>);
 }
@@ -250,7 +250,7 @@ fn scaled_body<A: Arithmetic>(x: Rows<'_>, factor: f32, out: &mut RowsMut<'_>) {
     }
 }
 
-versions! {
+multiversion! {
     /// The dot product of two rows.
     pub(crate) fn dot = dot_body(a: &[f32], b: &[f32]) -> f32;
 }
@@ -262,15 +262,15 @@ fn dot_body<A: Arithmetic>(a: &[f32], b: &[f32]) -> f32 {
     sum_of(count, |i, sum| A::mul_add(a[i], b[i], sum))
 }
 
-versions! {
-    /// Softmax numerators of scores in place, the largest made 1; the rest of the row, from `visible` on, becomes zero.
+multiversion! {
+    /// Softmax numerators of scores in place, the largest made 1; the rest of the row, from `prefix_len` on, becomes zero.
     /// Returns the largest score and the sum of the numerators.
-    pub(crate) fn softmax_numerators = softmax_numerators_body(row: &mut [f32], visible: usize) -> (f32, f32);
+    pub(crate) fn softmax_numerators = softmax_numerators_body(row: &mut [f32], prefix_len: usize) -> (f32, f32);
 }
 
 #[inline(always)]
-fn softmax_numerators_body<A: Arithmetic>(row: &mut [f32], visible: usize) -> (f32, f32) {
-    let (scores, hidden) = row.split_at_mut(visible);
+fn softmax_numerators_body<A: Arithmetic>(row: &mut [f32], prefix_len: usize) -> (f32, f32) {
+    let (scores, hidden) = row.split_at_mut(prefix_len);
     hidden.fill(0.0);
     let (lanes, rest) = scores.as_chunks::<LANES>();
     let mut largest = [f32::NEG_INFINITY; LANES];
@@ -291,21 +291,21 @@ fn softmax_numerators_body<A: Arithmetic>(row: &mut [f32], visible: usize) -> (f
     (largest, sum)
 }
 
-versions! {
-    /// Probabilities from scores in place, given the logarithm of the sum of their exponentials; zero from `visible` on.
-    pub(crate) fn probabilities = probabilities_body(row: &mut [f32], visible: usize, log_sum: f32);
+multiversion! {
+    /// Probabilities from scores in place, given the logarithm of the sum of their exponentials; zero from `prefix_len` on.
+    pub(crate) fn probabilities = probabilities_body(row: &mut [f32], prefix_len: usize, lse: f32);
 }
 
 #[inline(always)]
-fn probabilities_body<A: Arithmetic>(row: &mut [f32], visible: usize, log_sum: f32) {
-    let (scores, hidden) = row.split_at_mut(visible);
+fn probabilities_body<A: Arithmetic>(row: &mut [f32], prefix_len: usize, lse: f32) {
+    let (scores, hidden) = row.split_at_mut(prefix_len);
     hidden.fill(0.0);
     for score in scores.iter_mut() {
-        *score = exp::<A>(*score - log_sum);
+        *score = exp::<A>(*score - lse);
     }
 }
 
-versions! {
+multiversion! {
     /// The backward pass of softmax: `d = p * (d - delta) * scale` in place.
     pub(crate) fn softmax_backward = softmax_backward_body(p: &[f32], d: &mut [f32], delta: f32, scale: f32);
 }

@@ -43,15 +43,15 @@ pub(crate) fn with_scratch<const N: usize, R>(
 
 /// A result of known length that tasks fill piece by piece, without clearing all of it first on one thread.
 #[derive(Debug, Default)]
-pub(crate) struct Blank {
+pub(crate) struct UninitBuf {
     values: Vec<MaybeUninit<f32>>,
 }
 
-/// A piece of a [`Blank`].
+/// A piece of a [`UninitBuf`].
 #[derive(Debug)]
-pub(crate) struct Piece<'a>(&'a mut [MaybeUninit<f32>]);
+pub(crate) struct UninitSlice<'a>(&'a mut [MaybeUninit<f32>]);
 
-impl Blank {
+impl UninitBuf {
     pub(crate) fn new(len: usize) -> Self {
         let mut values = Vec::with_capacity(len);
         values.resize_with(len, MaybeUninit::uninit);
@@ -59,25 +59,28 @@ impl Blank {
     }
 
     /// Pieces of `size`, the last perhaps shorter.
-    pub(crate) fn pieces(&mut self, size: usize) -> impl Iterator<Item = Piece<'_>> {
-        self.values.chunks_mut(size.max(1)).map(Piece)
+    pub(crate) fn pieces(&mut self, size: usize) -> impl Iterator<Item = UninitSlice<'_>> {
+        self.values.chunks_mut(size.max(1)).map(UninitSlice)
     }
 
     /// All of it in pieces of the given sizes.
-    pub(crate) fn pieces_of(&mut self, sizes: impl IntoIterator<Item = usize>) -> Vec<Piece<'_>> {
+    pub(crate) fn pieces_of(
+        &mut self,
+        sizes: impl IntoIterator<Item = usize>,
+    ) -> Vec<UninitSlice<'_>> {
         let mut rest = self.values.as_mut_slice();
         sizes
             .into_iter()
             .map(|size| {
                 let (piece, after) = std::mem::take(&mut rest).split_at_mut(size);
                 rest = after;
-                Piece(piece)
+                UninitSlice(piece)
             })
             .collect()
     }
 
     /// # Safety
-    /// Every piece must have been [filled](Piece::zeros).
+    /// Every piece must have been [filled](UninitSlice::zeros).
     pub(crate) unsafe fn filled(self) -> Vec<f32> {
         let mut values = std::mem::ManuallyDrop::new(self.values);
         // SAFETY: a `MaybeUninit<f32>` is laid out like an `f32`, and the caller vouches for the values.
@@ -85,7 +88,7 @@ impl Blank {
     }
 }
 
-impl<'a> Piece<'a> {
+impl<'a> UninitSlice<'a> {
     /// The piece, full of zeros: cleared by the task that uses it, so that it is in that task's cache.
     pub(crate) fn zeros(self) -> &'a mut [f32] {
         self.0.fill(MaybeUninit::new(0.0));
@@ -115,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_blank_is_what_its_tasks_made_it() {
-        let mut blank = Blank::new(7);
+        let mut blank = UninitBuf::new(7);
         for (i, piece) in blank.pieces(3).enumerate() {
             piece.zeros()[0] = i as f32 + 1.0;
         }

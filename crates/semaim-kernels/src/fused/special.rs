@@ -1,6 +1,6 @@
 //! The exponential and the normal distribution, as polynomials that a compiler turns into vector instructions.
 
-use super::cpu::Arithmetic;
+use super::simd::Arithmetic;
 
 /// e^x, to 2e-7 of its value for x in [-87, 88]; beyond, the value at the nearer end (about 1e-38 and 2e38).
 #[inline(always)]
@@ -55,7 +55,7 @@ pub(crate) fn normal_density<A: Arithmetic>(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fused::cpu::{Joined, Separate};
+    use crate::fused::simd::{Fma256, NoFma};
 
     /// Abramowitz and Stegun, 7.1.5 and 7.1.14: a series near zero, a continued fraction far out; in `f64`.
     fn normal_below_exactly(x: f64) -> f64 {
@@ -86,13 +86,13 @@ mod tests {
         for i in -86_999..88_000 {
             let x = i as f32 * 1e-3;
             let exact = f64::from(x).exp();
-            for got in [exp::<Joined>(x), exp::<Separate>(x)] {
+            for got in [exp::<Fma256>(x), exp::<NoFma>(x)] {
                 assert!((f64::from(got) / exact - 1.0).abs() < 2.5e-7, "{x}: {got}");
             }
         }
-        assert_eq!(exp::<Joined>(0.0), 1.0);
-        assert!(exp::<Joined>(-1e30) < 2e-38);
-        assert!(exp::<Joined>(1e30).is_finite());
+        assert_eq!(exp::<Fma256>(0.0), 1.0);
+        assert!(exp::<Fma256>(-1e30) < 2e-38);
+        assert!(exp::<Fma256>(1e30).is_finite());
     }
 
     #[test]
@@ -100,7 +100,7 @@ mod tests {
         for i in -9_000..9_000 {
             let x = i as f32 * 1e-3;
             let exact = normal_below_exactly(f64::from(x));
-            for got in [normal_below::<Joined>(x), normal_below::<Separate>(x)] {
+            for got in [normal_below::<Fma256>(x), normal_below::<NoFma>(x)] {
                 assert!(
                     (f64::from(got) - exact).abs() < 2.5e-7,
                     "{x}: {got} {exact}"
@@ -108,7 +108,7 @@ mod tests {
             }
             let density = (-0.5 * f64::from(x).powi(2)).exp() / (2.0 * std::f64::consts::PI).sqrt();
             assert!(
-                (f64::from(normal_density::<Joined>(x)) - density).abs() < 1e-7,
+                (f64::from(normal_density::<Fma256>(x)) - density).abs() < 1e-7,
                 "{x}"
             );
         }

@@ -2,11 +2,12 @@
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use rayon::prelude::*;
 
-use super::cpu::{Arithmetic, versions};
-use crate::optimiser::AdamWStep;
+use super::graph::as_f32_slice;
+use super::simd::{Arithmetic, multiversion};
+use crate::types::{AdamWStep, Moments};
 
 /// Numbers per task.
 const CHUNK: usize = 1 << 15;
@@ -20,14 +21,46 @@ pub(crate) fn owned<const D: usize>(tensor: &Tensor<D>) -> Option<FlexTensor> {
     (tensor.dtype() == DType::F32 && whole(&tensor)).then_some(tensor)
 }
 
-/// Takes one AdamW step.
-pub(crate) fn adamw(
-    weight: &mut [f32],
-    gradient: &[f32],
-    first: &mut [f32],
-    second: &mut [f32],
-    step: AdamWStep,
-) {
+/// A weight, its moments and its gradient, to be updated in place.
+pub(crate) struct InPlace {
+    weight: FlexTensor,
+    first: FlexTensor,
+    second: FlexTensor,
+    gradient: FlexTensor,
+}
+
+impl InPlace {
+    pub(crate) fn of<const D: usize>(
+        weight: &Tensor<D>,
+        gradient: &Tensor<1>,
+        moments: &Moments,
+    ) -> Option<Self> {
+        Some(Self {
+            weight: owned(weight)?,
+            first: owned(&moments.first)?,
+            second: owned(&moments.second)?,
+            gradient: gradient
+                .clone()
+                .try_into_primitive::<Flex>()
+                .ok()?
+                .to_contiguous(),
+        })
+    }
+
+    /// Takes one AdamW step.
+    pub(crate) fn adamw<const D: usize>(mut self, step: AdamWStep) -> (Tensor<D>, Moments) {
+        let moments = [&mut self.first, &mut self.second].map(FlexTensor::storage_mut::<f32>);
+        let weight = self.weight.storage_mut::<f32>();
+        adamw(weight, as_f32_slice(&self.gradient), moments, step);
+        let moments = Moments {
+            first: Tensor::from_primitive::<Flex>(self.first),
+            second: Tensor::from_primitive::<Flex>(self.second),
+        };
+        (Tensor::from_primitive::<Flex>(self.weight), moments)
+    }
+}
+
+fn adamw(weight: &mut [f32], gradient: &[f32], [first, second]: [&mut [f32]; 2], step: AdamWStep) {
     weight
         .par_chunks_mut(CHUNK)
         .zip(gradient.par_chunks(CHUNK))
@@ -38,7 +71,7 @@ pub(crate) fn adamw(
         });
 }
 
-versions! {
+multiversion! {
     fn adamw_chunk = adamw_body(
         weight: &mut [f32],
         gradient: &[f32],
@@ -59,8 +92,9 @@ fn adamw_body<A: Arithmetic>(
     let [beta1, beta2] = step.betas.map(|beta| beta as f32);
     let [new1, new2] = step.betas.map(|beta| (1.0 - beta) as f32);
     let factor = step.gradient_factor as f32;
-    let (keep, size) = (step.keep() as f32, step.size() as f32);
-    let (share, epsilon) = ((1.0 / step.root()) as f32, step.epsilon as f32);
+    let (decay, step_size) = (step.decay() as f32, step.step_size() as f32);
+    let inv_correction = (1.0 / step.bias_correction2_sqrt()) as f32;
+    let epsilon = step.epsilon as f32;
     let moments = first.iter_mut().zip(second);
     for ((weight, &gradient), (first, second)) in weight.iter_mut().zip(gradient).zip(moments) {
         let gradient = gradient * factor;
@@ -68,22 +102,28 @@ fn adamw_body<A: Arithmetic>(
         *second = A::mul_add(*second, beta2, gradient * gradient * new2);
         *weight = A::mul_add(
             *weight,
-            keep,
-            -(*first * size / A::mul_add(second.sqrt(), share, epsilon)),
+            decay,
+            -(*first * step_size / A::mul_add(second.sqrt(), inv_correction, epsilon)),
         );
     }
 }
 
-/// `average = decay * average + (1 - decay) * value`.
-pub(crate) fn blend(average: &mut [f32], value: &[f32], decay: f64) {
+/// See [`crate::moving_average`].
+pub(crate) fn moving_average<const D: usize>(
+    mut average: FlexTensor,
+    value: &FlexTensor,
+    decay: f64,
+) -> Tensor<D> {
     let (keep, new) = (decay as f32, (1.0 - decay) as f32);
     average
+        .storage_mut::<f32>()
         .par_chunks_mut(CHUNK)
-        .zip(value.par_chunks(CHUNK))
+        .zip(as_f32_slice(value).par_chunks(CHUNK))
         .for_each(|(average, value)| blend_chunk(average, value, keep, new));
+    Tensor::from_primitive::<Flex>(average)
 }
 
-versions! {
+multiversion! {
     fn blend_chunk = blend_body(average: &mut [f32], value: &[f32], keep: f32, new: f32);
 }
 
@@ -94,13 +134,22 @@ fn blend_body<A: Arithmetic>(average: &mut [f32], value: &[f32], keep: f32, new:
     }
 }
 
-/// The sum of squares, in `f64`, chunk by chunk.
-pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
-    let chunks: Vec<f64> = values.par_chunks(CHUNK).map(squares).collect();
-    chunks.into_iter().sum()
+/// See [`crate::sum_of_squares`]; summed in `f64`, chunk by chunk.
+pub(crate) fn sum_of_squares(values: &Tensor<1>) -> Option<Tensor<1>> {
+    let values = values
+        .clone()
+        .try_into_primitive::<Flex>()
+        .ok()?
+        .to_contiguous();
+    let chunks: Vec<f64> = as_f32_slice(&values)
+        .par_chunks(CHUNK)
+        .map(squares)
+        .collect();
+    let sum = chunks.into_iter().sum::<f64>() as f32;
+    Some(Tensor::from_floats([sum], &Device::flex()))
 }
 
-versions! {
+multiversion! {
     fn squares = squares_body(values: &[f32]) -> f64;
 }
 

@@ -4,7 +4,7 @@
 //! after group, row after row, whatever the number of threads and the cut into tasks.
 
 use super::matmul::{Finish, Panels, Rows, RowsMut, Tiles, pack_tiles, product_tiles};
-use super::scratch::{Piece, with_scratch};
+use super::scratch::{UninitSlice, with_scratch};
 
 /// One group's rows: the gradient `dy [rows, out]`, and `x [rows, in]` in panels.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Task<'a> {
     groups: Vec<Group<'a>>,
     first: usize,
     inputs: usize,
-    out: Piece<'a>,
+    out: UninitSlice<'a>,
     cost: usize,
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn tasks<'a>(
     groups: &[Group<'a>],
     outputs: usize,
     inputs: usize,
-    pieces: impl IntoIterator<Item = Piece<'a>>,
+    pieces: impl IntoIterator<Item = UninitSlice<'a>>,
 ) -> Vec<Task<'a>> {
     let size = outputs_per_task(outputs);
     let firsts = (0..outputs).step_by(size);

@@ -1,8 +1,8 @@
 //! The block, as content block and as query block.
 
 use semaim_kernels::{
-    Activation, BlockWeights, Branches, LAYER_NORM_EPSILON, LinearWeights, NormWeights,
-    Projections, Recompute, Visible, block, composed,
+    Activation, BlockWeights, DropPathScales, LAYER_NORM_EPSILON, LinearWeights, NormWeights,
+    PrefixMask, Projections, Recompute, block, composed,
 };
 
 use crate::draw::Numbers;
@@ -12,9 +12,9 @@ use crate::operation::{Any, Operation};
 #[derive(Clone, Copy, Debug)]
 struct Sizes {
     samples: usize,
-    looking: usize,
+    query_len: usize,
     /// `None`: the block looks at its own input.
-    seen: Option<usize>,
+    key_len: Option<usize>,
     heads: usize,
     head_width: usize,
     hidden: usize,
@@ -58,8 +58,8 @@ fn weights(inputs: &mut impl Iterator<Item = Any>, sizes: Sizes) -> BlockWeights
 fn operation(numbers: &mut Numbers, sizes: Sizes, recompute: Recompute) -> Operation {
     let Sizes {
         samples,
-        looking,
-        seen,
+        query_len,
+        key_len,
         heads,
         head_width,
         hidden,
@@ -69,12 +69,12 @@ fn operation(numbers: &mut Numbers, sizes: Sizes, recompute: Recompute) -> Opera
     let width = heads * head_width;
     let mut inputs = vec![(
         "x",
-        Any::Three(numbers.tensor([samples, looking, width], 1.0)),
+        Any::Three(numbers.tensor([samples, query_len, width], 1.0)),
     )];
-    if let Some(seen) = seen {
+    if let Some(key_len) = key_len {
         inputs.push((
             "context",
-            Any::Three(numbers.tensor([samples, seen, width], 1.0)),
+            Any::Three(numbers.tensor([samples, key_len, width], 1.0)),
         ));
     }
     for name in ["norm1.weight", "norm1.bias", "norm2.weight", "norm2.bias"] {
@@ -102,35 +102,39 @@ fn operation(numbers: &mut Numbers, sizes: Sizes, recompute: Recompute) -> Opera
             linear(names, width, width);
         }
     }
-    let tokens = seen.unwrap_or(looking);
-    let visible = sizes
-        .masked
-        .then(|| Visible::new(numbers.counts(samples, looking, tokens), samples, tokens));
+    let tokens = key_len.unwrap_or(query_len);
+    let mask = sizes.masked.then(|| {
+        PrefixMask::new(
+            numbers.prefix_lens(samples, query_len, tokens),
+            samples,
+            tokens,
+        )
+    });
     let mut factors = || (0..samples).map(|_| numbers.pick(&[0.0, 1.25])).collect();
-    let branches = sizes.dropped.then(|| Branches {
+    let drop_path = sizes.dropped.then(|| DropPathScales {
         attention: factors(),
         mlp: factors(),
     });
     let deviation = (width as f64).powf(-0.5);
     let form = move |fused: bool| {
-        let (visible, branches) = (visible.clone(), branches.clone());
+        let (mask, drop_path) = (mask.clone(), drop_path.clone());
         move |inputs: &[Any]| {
             let mut inputs = inputs.iter().cloned();
             let x = inputs.next().unwrap().three();
-            let context = seen.map(|_| inputs.next().unwrap().three());
+            let context = key_len.map(|_| inputs.next().unwrap().three());
             let weights = weights(&mut inputs, sizes);
-            let (visible, branches) = (visible.as_ref(), branches.as_ref());
+            let (mask, drop_path) = (mask.as_ref(), drop_path.as_ref());
             if fused {
-                block(x, context, visible, weights, branches, recompute)
+                block(x, context, mask, weights, drop_path, recompute)
             } else {
-                composed::block(x, context, visible, weights, branches)
+                composed::block(x, context, mask, weights, drop_path)
             }
         }
     };
     Operation {
         text: format!("{sizes:?}"),
         inputs,
-        weighting: numbers.values(samples * looking * width, deviation),
+        weighting: numbers.values(samples * query_len * width, deviation),
         composed: Box::new(form(false)),
         fused: Box::new(form(true)),
     }
@@ -138,14 +142,14 @@ fn operation(numbers: &mut Numbers, sizes: Sizes, recompute: Recompute) -> Opera
 
 /// Sizes of every kind: one token, one sample, odd head widths, more than one stripe of rows.
 fn random_sizes(numbers: &mut Numbers) -> Sizes {
-    let looking = numbers.pick(&[1, 2, 5, 12, 13, 24, 37, 50, 65, 110]);
+    let query_len = numbers.pick(&[1, 2, 5, 12, 13, 24, 37, 50, 65, 110]);
     let head_width = numbers.pick(&[1, 3, 7, 8, 16, 17, 32, 64]);
     Sizes {
         samples: numbers.whole(1, 5),
-        looking,
-        seen: match numbers.whole(0, 2) {
+        query_len,
+        key_len: match numbers.whole(0, 2) {
             0 => None,
-            1 => Some(looking + 1),
+            1 => Some(query_len + 1),
             _ => Some(numbers.whole(1, 70)),
         },
         // Layer norm of a few numbers that happen to be close magnifies rounding without bound.
@@ -174,11 +178,11 @@ fn random_blocks_agree_with_composed_ones() {
 #[test]
 fn a_block_of_the_method_agrees() {
     let numbers = &mut Numbers::new(1000);
-    for (seen, joint) in [(None, true), (Some(197), false), (Some(197), true)] {
+    for (key_len, joint) in [(None, true), (Some(197), false), (Some(197), true)] {
         let sizes = Sizes {
             samples: 3,
-            looking: if seen.is_some() { 196 } else { 197 },
-            seen,
+            query_len: if key_len.is_some() { 196 } else { 197 },
+            key_len,
             heads: 3,
             head_width: 64,
             hidden: 768,
@@ -226,8 +230,8 @@ fn gradients_are_differences() {
     for round in 0..16 {
         let sizes = Sizes {
             samples: 2,
-            looking: numbers.whole(1, 14),
-            seen: numbers.bernoulli(0.5).then(|| numbers.whole(1, 20)),
+            query_len: numbers.whole(1, 14),
+            key_len: numbers.bernoulli(0.5).then(|| numbers.whole(1, 20)),
             heads: numbers.whole(1, 2),
             head_width: numbers.pick(&[3, 8]),
             hidden: numbers.pick(&[5, 16]),

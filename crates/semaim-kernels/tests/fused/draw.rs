@@ -45,13 +45,18 @@ impl Numbers {
         Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff()).require_grad()
     }
 
-    /// How many tokens each token sees, after ranks with many ties.
-    pub(crate) fn counts(&mut self, samples: usize, looking: usize, seen: usize) -> Vec<u32> {
-        let ties = self.whole(1, seen);
+    /// How many tokens each token attends to, after ranks with many ties.
+    pub(crate) fn prefix_lens(
+        &mut self,
+        samples: usize,
+        query_len: usize,
+        key_len: usize,
+    ) -> Vec<u32> {
+        let ties = self.whole(1, key_len);
         let mut counts = Vec::new();
         for _ in 0..samples {
-            let mut sample: Vec<u32> = (0..looking)
-                .map(|_| (1 + self.whole(0, seen - 1) / ties * ties).min(seen) as u32)
+            let mut sample: Vec<u32> = (0..query_len)
+                .map(|_| (1 + self.whole(0, key_len - 1) / ties * ties).min(key_len) as u32)
                 .collect();
             // Mostly as the method has them, sometimes in any order.
             if self.bernoulli(0.8) {

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod block;
-mod cost;
 mod draw;
 mod layers;
+mod loss;
 mod operation;
 mod optimiser;
 mod patches;

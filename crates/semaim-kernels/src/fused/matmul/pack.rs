@@ -2,7 +2,7 @@
 
 use super::PANEL;
 use super::view::Rows;
-use crate::fused::cpu::{Arithmetic, versions};
+use crate::fused::simd::{Arithmetic, multiversion};
 
 /// The right-hand side of a product, `[depth, columns]`, in panels.
 #[derive(Clone, Copy, Debug)]
@@ -132,7 +132,7 @@ impl<'a> Tiles<'a> {
     }
 }
 
-versions! {
+multiversion! {
     /// Packs `x [depth, rows]` into as many numbers, for [`product_tiles`].
     pub(crate) fn pack_tiles = pack_tiles_body(x: Rows<'_>, out: &mut [f32]);
 }

@@ -3,8 +3,7 @@
 use super::pack::{Panels, TileRows, Tiles};
 use super::view::{Rows, RowsMut};
 use super::{DEPTH, PANEL};
-use crate::fused::cpu::{Arithmetic, versions};
-use crate::fused::line::Line;
+use crate::fused::simd::{Arithmetic, F32x16, multiversion};
 
 /// What a product is added to.
 #[derive(Clone, Copy, Debug)]
@@ -185,7 +184,7 @@ impl<'a> Task<'a> {
     }
 }
 
-versions! {
+multiversion! {
     /// Runs a checked product.
     fn multiply = multiply_body(task: Task<'_>);
 }
@@ -368,21 +367,21 @@ unsafe fn tile<A: Arithmetic, L: Layout, const R: usize, const P: usize>(
     depth: usize,
     (a, a_stride): (*const f32, usize),
     (b, b_stride): (*const f32, usize),
-) -> [[A::Line; R]; P] {
+) -> [[A::Vector; R]; P] {
     // SAFETY: by this function's contract, in every block.
-    let mut sums = [[unsafe { A::Line::splat(&0.0) }; R]; P];
+    let mut sums = [[unsafe { A::Vector::splat(&0.0) }; R]; P];
     for p in 0..depth {
         let mut right = [sums[0][0]; P];
         for (panel, right) in right.iter_mut().enumerate() {
             // SAFETY: as above.
-            *right = unsafe { A::Line::load(b.add(panel * b_stride + p * PANEL)) };
+            *right = unsafe { A::Vector::load(b.add(panel * b_stride + p * PANEL)) };
         }
         for i in 0..R {
             // SAFETY: as above.
-            let left = unsafe { A::Line::splat(a.add(L::at(i, p, a_stride, R))) };
+            let left = unsafe { A::Vector::splat(a.add(L::at(i, p, a_stride, R))) };
             for (sums, right) in sums.iter_mut().zip(right) {
                 // SAFETY: as above.
-                sums[i] = unsafe { A::Line::mul_add(left, right, sums[i]) };
+                sums[i] = unsafe { A::Vector::mul_add(left, right, sums[i]) };
             }
         }
     }
@@ -401,7 +400,7 @@ unsafe fn store<A: Arithmetic, const R: usize>(
     first: bool,
     row: usize,
     column: usize,
-    sums: &[A::Line; R],
+    sums: &[A::Vector; R],
 ) {
     let width = PANEL.min(task.columns - column);
     let bias = if first { task.bias } else { &[] };
@@ -417,11 +416,11 @@ unsafe fn store<A: Arithmetic, const R: usize>(
     unsafe {
         let c = task.c.add(row * task.c_stride + column);
         let base = base.wrapping_add(row * base_stride + column);
-        let scale = A::Line::splat(&task.scale);
+        let scale = A::Vector::splat(&task.scale);
         // One straight path for each case that is common: the sums stay in registers.
         match (bias.first_chunk::<PANEL>(), width) {
             (Some(bias), PANEL) if alone => {
-                let bias = A::Line::load(bias.as_ptr());
+                let bias = A::Vector::load(bias.as_ptr());
                 for (i, sums) in sums.iter().enumerate() {
                     let finished = scale.mul(sums.add(bias));
                     finished.store(c.add(i * task.c_stride));
@@ -433,16 +432,16 @@ unsafe fn store<A: Arithmetic, const R: usize>(
                 }
             }
             (Some(bias), PANEL) => {
-                let bias = A::Line::load(bias.as_ptr());
+                let bias = A::Vector::load(bias.as_ptr());
                 for (i, sums) in sums.iter().enumerate() {
                     let finished = scale.mul(sums.add(bias));
-                    let base = A::Line::load(base.add(i * base_stride));
+                    let base = A::Vector::load(base.add(i * base_stride));
                     base.add(finished).store(c.add(i * task.c_stride));
                 }
             }
             (None, PANEL) => {
                 for (i, sums) in sums.iter().enumerate() {
-                    let base = A::Line::load(base.add(i * base_stride));
+                    let base = A::Vector::load(base.add(i * base_stride));
                     base.add(scale.mul(*sums)).store(c.add(i * task.c_stride));
                 }
             }

@@ -1,4 +1,4 @@
-//! Products against plain loops, within bounds.
+//! GemmWorkload against plain loops, within bounds.
 
 use super::*;
 

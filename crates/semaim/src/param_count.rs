@@ -4,14 +4,14 @@ use crate::config::{DecoderWeights, Head, SemaimConfig, VitConfig};
 
 /// Numbers of trained weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parameters {
+pub struct ParamCount {
     /// In the encoder, which is kept.
     pub encoder: u64,
     /// In the query blocks and the prediction head.
     pub decoder: u64,
 }
 
-impl Parameters {
+impl ParamCount {
     /// Counts for a model whose predictions have `width` values.
     pub fn of(config: &SemaimConfig, width: usize) -> Self {
         let vit = &config.vit;
@@ -79,7 +79,7 @@ mod tests {
                     .filter(|(name, _)| *name != "pos_embed")
                     .map(|(_, weight)| weight.values.len())
                     .sum();
-                let parameters = Parameters::of(&config, 32);
+                let parameters = ParamCount::of(&config, 32);
                 assert_eq!(parameters.encoder + parameters.decoder, counted as u64);
             }
         }

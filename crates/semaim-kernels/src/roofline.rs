@@ -4,18 +4,17 @@ use std::time::{Duration, Instant};
 
 use crate::fused::affine::{Affine, Packed, Side};
 use crate::fused::attention::{BLOCK, STRIPE};
-use crate::fused::block::GROUP_ROWS;
-use crate::fused::layers::apart;
 use crate::fused::matmul::{
     Finish, PANEL, Panels, Rows, RowsMut, packed_len, product, product_transposed,
 };
 use crate::fused::parallel;
-use crate::fused::scratch::{Blank, with_scratch};
+use crate::fused::scratch::{UninitBuf, with_scratch};
+use crate::fused::tiling::{GROUP_ROWS, padded_stride};
 use crate::fused::weight_gradient::{self, Group};
 
 /// Some of a model's products, as they follow each other.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Products {
+pub enum GemmWorkload {
     /// One after the other for each group of rows, as the fused operations make them: what one product leaves in the
     /// cache the next finds there.
     Chain {
@@ -68,7 +67,7 @@ impl Attention {
     }
 }
 
-impl Products {
+impl GemmWorkload {
     /// Multiplications and additions.
     pub fn flop(&self) -> f64 {
         let linear = |rows: usize, layers: &[[usize; 2]]| -> f64 {
@@ -143,22 +142,25 @@ fn chain(groups: &[usize], layers: &[[usize; 2]], attention: Option<Attention>) 
         .map(|[_, columns]| *columns)
         .max()
         .unwrap_or(0);
-    let inputs = some(longest * apart(deepest));
+    let inputs = some(longest * padded_stride(deepest));
     let heads = attention.map(HeadProducts::new);
     let start = Instant::now();
     parallel::each(groups.to_vec(), |rows| {
-        with_scratch([longest * apart(deepest), longest * widest], |[x, out]| {
-            x.copy_from_slice(&inputs);
-            for (i, &[depth, columns]) in layers.iter().enumerate() {
-                let mut out = RowsMut::new(out, rows, columns, columns);
-                product(
-                    Rows::new(x, rows, depth, apart(depth)),
-                    packed.layer(i),
-                    Finish::PLAIN,
-                    &mut out,
-                );
-            }
-        });
+        with_scratch(
+            [longest * padded_stride(deepest), longest * widest],
+            |[x, out]| {
+                x.copy_from_slice(&inputs);
+                for (i, &[depth, columns]) in layers.iter().enumerate() {
+                    let mut out = RowsMut::new(out, rows, columns, columns);
+                    product(
+                        Rows::new(x, rows, depth, padded_stride(depth)),
+                        packed.layer(i),
+                        Finish::PLAIN,
+                        &mut out,
+                    );
+                }
+            },
+        );
         if let Some(heads) = &heads {
             for _ in 0..rows / heads.attention.tokens.max(1) * heads.attention.heads {
                 heads.run();
@@ -177,9 +179,9 @@ fn weight_gradients(groups: &[usize], layers: &[[usize; 2]]) -> Duration {
             (some(rows * outputs), some(packed))
         })
         .collect();
-    let mut blanks: Vec<Blank> = layers
+    let mut blanks: Vec<UninitBuf> = layers
         .iter()
-        .map(|[outputs, inputs]| Blank::new(outputs * inputs))
+        .map(|[outputs, inputs]| UninitBuf::new(outputs * inputs))
         .collect();
     let mut tasks = Vec::new();
     for ((&[outputs, inputs], (dy, x)), out) in layers.iter().zip(&numbers).zip(&mut blanks) {
