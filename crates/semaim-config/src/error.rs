@@ -3,9 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::fault::quoted_list;
 use crate::nearest::is_close;
-use crate::origin::Origin;
+use crate::source::Origin;
 
 /// One thing that is wrong. Displays on one line, the place first.
 #[derive(Debug, thiserror::Error)]
@@ -18,25 +17,17 @@ pub enum ConfigError {
         /// Why not.
         source: std::io::Error,
     },
-    /// A text is no TOML.
-    #[error("{origin}:{}: {message}: `{source_line}`", origin.position().1)]
+    /// A text is no TOML, or gives the same key twice.
+    #[error("{origin}:{column}: {message}: `{source_line}`")]
     Syntax {
-        /// Where, to the column.
+        /// Where.
         origin: Origin,
+        /// Column of the same, in characters, from 1.
+        column: usize,
         /// What the parser says.
         message: String,
         /// The offending line, trimmed.
         source_line: String,
-    },
-    /// A text gives the same key twice.
-    #[error("{origin}: duplicate key `{key}`{}", first_line_clause(*first_line))]
-    Duplicate {
-        /// The dotted key (only its last segment inside an inline table).
-        key: String,
-        /// Where the key stands for the second time.
-        origin: Origin,
-        /// The line where it stands for the first time, where that is known.
-        first_line: Option<usize>,
     },
     /// An override is not of the form `key=value`.
     #[error("{origin}: {message}")]
@@ -66,46 +57,26 @@ pub enum ConfigError {
         /// The dotted key to use.
         new: String,
     },
-    /// A table that was given lacks a key it needs.
-    #[error("{origin}: `{key}` is missing")]
-    MissingKey {
-        /// The dotted key that is missing.
-        key: String,
-        /// Where the table stands.
-        origin: Origin,
-    },
-    /// A value is of another type than its key takes.
-    #[error("{origin}: `{key}`: expected {expected}, found {found}")]
-    WrongType {
+    /// A value stands where the configuration has a table.
+    #[error("{origin}: `{key}` is a table; set one of its keys, as in `{key}.KEY = VALUE`")]
+    NotATable {
         /// The dotted key.
         key: String,
         /// Where it stands.
         origin: Origin,
-        /// The type the key takes: `integer`, `table`, …
-        expected: String,
-        /// The type, and where it is short the value, that was given: `string "ten"`.
-        found: String,
     },
-    /// A string is none of the names its key takes.
-    #[error(
-        "{origin}: `{key}`: expected one of {}, found \"{found}\"{}",
-        quoted_list(allowed),
-        choice_clause(found, nearest.as_deref())
-    )]
-    UnknownChoice {
-        /// The dotted key.
+    /// The type of a key refuses the value: it is of another type, none of the names that are allowed, …
+    #[error("{origin}: `{key}`: {message}")]
+    Refused {
+        /// The dotted key; inside an array, as in `variants[1].name`.
         key: String,
         /// Where it stands.
         origin: Origin,
-        /// What was given.
-        found: String,
-        /// Every name the key takes, in the type's order.
-        allowed: Vec<String>,
-        /// The allowed name nearest to what was given.
-        nearest: Option<String>,
+        /// What the type says.
+        message: String,
     },
     /// A value is of the right type, but not allowed, by itself or beside another value.
-    #[error("{origin}: `{key}` {message}")]
+    #[error("{}`{key}` {message}{}", written_at(origin), default_clause(origin))]
     OutOfRange {
         /// The dotted key.
         key: String,
@@ -117,8 +88,8 @@ pub enum ConfigError {
     /// A configuration type cannot be written as TOML, which is a mistake in the type.
     #[error("the configuration cannot be written as TOML: {0}")]
     Unwritable(#[from] toml::ser::Error),
-    /// The defaults of a configuration type cannot be read back, which is a mistake in the type.
-    #[error("the default configuration cannot be read back from TOML: {0}")]
+    /// What a configuration type writes cannot be read back, which is a mistake in the type.
+    #[error("the configuration cannot be read back from TOML: {0}")]
     Unreadable(String),
 }
 
@@ -128,32 +99,15 @@ impl ConfigError {
     pub fn origin(&self) -> Option<&Origin> {
         match self {
             ConfigError::Syntax { origin, .. }
-            | ConfigError::Duplicate { origin, .. }
             | ConfigError::Override { origin, .. }
             | ConfigError::UnknownKey { origin, .. }
             | ConfigError::RenamedKey { origin, .. }
-            | ConfigError::MissingKey { origin, .. }
-            | ConfigError::WrongType { origin, .. }
-            | ConfigError::UnknownChoice { origin, .. }
+            | ConfigError::NotATable { origin, .. }
+            | ConfigError::Refused { origin, .. }
             | ConfigError::OutOfRange { origin, .. } => Some(origin),
             ConfigError::Io { .. } | ConfigError::Unwritable(_) | ConfigError::Unreadable(_) => {
                 None
             }
-        }
-    }
-
-    /// The dotted key the error names, where it names one.
-    #[must_use]
-    pub fn key(&self) -> Option<&str> {
-        match self {
-            ConfigError::Duplicate { key, .. }
-            | ConfigError::UnknownKey { key, .. }
-            | ConfigError::RenamedKey { key, .. }
-            | ConfigError::MissingKey { key, .. }
-            | ConfigError::WrongType { key, .. }
-            | ConfigError::UnknownChoice { key, .. }
-            | ConfigError::OutOfRange { key, .. } => Some(key),
-            _ => None,
         }
     }
 }
@@ -162,6 +116,16 @@ impl ConfigError {
 /// Displays one problem a line.
 #[derive(Debug)]
 pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl ConfigErrors {
+    /// An error, unless nothing was found.
+    pub(crate) fn unless_empty(found: Vec<ConfigError>) -> Result<(), Self> {
+        match found.is_empty() {
+            true => Ok(()),
+            false => Err(Self(found)),
+        }
+    }
+}
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -181,10 +145,6 @@ impl From<ConfigError> for ConfigErrors {
     }
 }
 
-fn first_line_clause(line: Option<usize>) -> String {
-    line.map_or_else(String::new, |line| format!(", first given on line {line}"))
-}
-
 fn nearest_clause(key: &str, nearest: Option<&str>) -> String {
     match nearest {
         Some(nearest) if is_close(key, nearest) => format!("; did you mean `{nearest}`?"),
@@ -193,10 +153,16 @@ fn nearest_clause(key: &str, nearest: Option<&str>) -> String {
     }
 }
 
-fn choice_clause(found: &str, nearest: Option<&str>) -> String {
-    match nearest {
-        Some(nearest) if is_close(found, nearest) => format!("; did you mean \"{nearest}\"?"),
-        Some(nearest) => format!("; the nearest is \"{nearest}\""),
-        None => String::new(),
+fn written_at(origin: &Origin) -> String {
+    match origin {
+        Origin::Default => String::new(),
+        written => format!("{written}: "),
+    }
+}
+
+fn default_clause(origin: &Origin) -> &'static str {
+    match origin {
+        Origin::Default => " (by default: nothing sets it)",
+        _ => "",
     }
 }

@@ -5,41 +5,25 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer};
 
-use crate::decode::decode;
 use crate::error::{ConfigError, ConfigErrors};
-use crate::key;
-use crate::known::KnownKeys;
-use crate::node::Node;
-use crate::origin::{Origin, Origins};
+use crate::keys::KnownKeys;
 use crate::overrides::parse_set;
-use crate::parse::{parse_plain, parse_text};
-use crate::unused::find_unused;
+use crate::parse::check_syntax;
+use crate::source::{Layer, Origin, Sources};
+use crate::tree;
 use crate::validate::{Problems, Validate};
 use crate::write::to_toml;
 
 /// Layers of settings over a type's defaults, from the lowest up.
 ///
 /// A later layer overrides an earlier one key by key: tables merge, scalars and arrays replace.
-/// The variant of an enum that carries data is a table as well, so what one variant was given
-/// stays when a later layer names another.
-///
 /// A value that a later layer overrides is not looked at beyond its key being valid.
 #[derive(Debug, Clone, Default)]
 pub struct Layers {
-    layers: Vec<Node>,
-}
-
-/// A configuration and where each of its values comes from.
-#[derive(Debug, Clone)]
-pub struct Loaded<T> {
-    /// The configuration, checked.
-    pub config: T,
-    /// The layer, file and line that decided each value.
-    pub origins: Origins,
-    /// What layers gave for another variant of an enum than the one that was chosen in the end.
-    /// The keys are valid, but the configuration holds no such values.
-    pub unused: Origins,
+    layers: Vec<Layer>,
 }
 
 impl Layers {
@@ -67,10 +51,11 @@ impl Layers {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Syntax`] and [`ConfigError::Duplicate`], one for each line that is wrong.
+    /// [`ConfigError::Syntax`], one for each line that is wrong.
     pub fn text(mut self, name: impl Into<Arc<str>>, text: &str) -> Result<Self, ConfigErrors> {
-        self.layers
-            .push(parse_text(&name.into(), text).map_err(ConfigErrors)?);
+        let layer = Layer::text(name.into(), text);
+        check_syntax(&layer)?;
+        self.layers.push(layer);
         Ok(self)
     }
 
@@ -80,9 +65,8 @@ impl Layers {
     /// # Errors
     ///
     /// [`ConfigError::Override`] when there is no `=`, or no dotted key before it.
-    pub fn set(mut self, assignment: &str) -> Result<Self, ConfigErrors> {
-        self.layers.push(parse_set(assignment)?);
-        Ok(self)
+    pub fn set(self, assignment: &str) -> Result<Self, ConfigErrors> {
+        self.sets([assignment])
     }
 
     /// Lays several overrides on top, the last one uppermost.
@@ -98,14 +82,11 @@ impl Layers {
         for assignment in assignments {
             match parse_set(assignment.as_ref()) {
                 Ok(layer) => self.layers.push(layer),
-                Err(refused) => errors.extend(refused.0),
+                Err(refused) => errors.push(refused),
             }
         }
-        if errors.is_empty() {
-            Ok(self)
-        } else {
-            Err(ConfigErrors(errors))
-        }
+        ConfigErrors::unless_empty(errors)?;
+        Ok(self)
     }
 
     /// Whether a layer uses a key that has another name in `T` today, and nothing else: for configurations that were
@@ -115,123 +96,91 @@ impl Layers {
     ///
     /// [`ConfigError::RenamedKey`] for each.
     pub fn refuse_renamed<T: Validate>(&self) -> Result<(), ConfigErrors> {
+        let sources = Sources::new(self.layers.clone());
         let renamed = T::renamed_keys();
-        let found = self.layers.iter().flat_map(|layer| {
-            renamed.iter().filter_map(|key| {
-                let node = layer.find(&key::steps(&key.old))?;
-                Some(ConfigError::RenamedKey {
-                    key: key.old.clone(),
-                    origin: node.origin.clone(),
-                    new: key.new.clone(),
-                })
-            })
-        });
-        let found: Vec<_> = found.collect();
-        if found.is_empty() {
-            Ok(())
-        } else {
-            Err(ConfigErrors(found))
+        let mut errors = Vec::new();
+        for layer in sources.parse()? {
+            for key in &renamed {
+                if let Some(value) = tree::find(layer.get_ref(), &key.old) {
+                    errors.push(ConfigError::RenamedKey {
+                        key: key.old.clone(),
+                        origin: sources.origin(value.span().start),
+                        new: key.new.clone(),
+                    });
+                }
+            }
         }
+        ConfigErrors::unless_empty(errors)
     }
 
     /// Merges the layers over `T::default()`, reads the result as a `T` and checks it.
     ///
-    /// A value that `T` refuses is set aside for its default, so that the rest can still be read
-    /// and checked; what the check then finds is reported where it blames a value some layer set.
-    ///
     /// # Errors
     ///
-    /// Every problem found, in the order of the layers and lines: [`ConfigError::UnknownKey`],
-    /// [`ConfigError::RenamedKey`], [`ConfigError::MissingKey`], [`ConfigError::WrongType`], [`ConfigError::UnknownChoice`] and
-    /// [`ConfigError::OutOfRange`]. [`ConfigError::Unwritable`] and [`ConfigError::Unreadable`]
-    /// when `T` itself is at fault.
-    pub fn load<T>(&self) -> Result<Loaded<T>, ConfigErrors>
+    /// In the order of the layers and lines: all keys that `T` does not know ([`ConfigError::UnknownKey`],
+    /// [`ConfigError::RenamedKey`]) or whose tables are none ([`ConfigError::NotATable`]), with the first value of a wrong
+    /// type ([`ConfigError::Refused`]) or, where there is none, all that are out of range ([`ConfigError::OutOfRange`]).
+    /// [`ConfigError::Unwritable`] when TOML cannot hold `T`.
+    pub fn load<T>(&self) -> Result<T, ConfigErrors>
     where
         T: Serialize + DeserializeOwned + Default + Validate,
     {
-        let defaults = written(&T::default())?;
+        let defaults = Layer::defaults(to_toml(&T::default())?);
+        let sources = Sources::new([vec![defaults], self.layers.clone()].concat());
+        let mut tables = sources.parse()?.into_iter();
+        let mut merged = tables
+            .next()
+            .unwrap_or_else(|| Spanned::new(0..0, DeTable::new()));
         let renamed = T::renamed_keys();
-        let known = KnownKeys::new(&defaults, T::optional_keys(), &renamed);
+        let known = KnownKeys::new(merged.get_ref(), T::optional_keys(), &renamed);
         let mut errors = Vec::new();
-        let mut tree = defaults.clone();
-        for layer in &self.layers {
-            let mut layer = layer.clone();
-            known.strip_unknown(&mut layer, &mut errors);
-            tree.merge(layer);
+        for mut table in tables {
+            known.strip_unknown(table.get_mut(), &sources, &mut errors);
+            tree::merge(merged.get_mut(), table.into_inner());
         }
-        let config = decode::<T>(&mut tree, &defaults, &known, &mut errors);
-        if let Some(config) = config {
-            let written = written(&config)?;
-            let unused = find_unused(&tree, &written, &known, &mut errors);
-            check(&config, &tree, &mut errors);
-            if errors.is_empty() {
-                let leaves = written.leaves().into_iter();
-                let origins = leaves
-                    .map(|(key, _)| {
-                        let origin = origin_of(&tree, &key);
-                        (key, origin)
-                    })
-                    .collect();
-                return Ok(Loaded {
-                    config,
-                    origins,
-                    unused,
+        let tree = merged.get_ref().clone();
+        match serde_path_to_error::deserialize::<_, T>(Deserializer::from(merged)) {
+            Ok(config) => {
+                let problems = out_of_range(&config, &tree, &sources, !errors.is_empty());
+                errors.extend(problems);
+                if errors.is_empty() {
+                    return Ok(config);
+                }
+            }
+            Err(error) => {
+                let key = error.path().to_string();
+                let error = error.into_inner();
+                errors.push(ConfigError::Refused {
+                    origin: sources.origin(error.span().map_or(0, |span| span.start)),
+                    key,
+                    message: error.message().to_owned(),
                 });
             }
         }
-        errors.sort_by_key(|error| self.rank(error));
+        errors.sort_by_key(|error| sources.rank(error));
         Err(ConfigErrors(errors))
     }
-
-    /// Sorts by layer, then by line and column; what no layer wrote comes last.
-    fn rank(&self, error: &ConfigError) -> (usize, (usize, usize)) {
-        let Some(origin) = error.origin() else {
-            return (usize::MAX, (0, 0));
-        };
-        let layer = self
-            .layers
-            .iter()
-            .position(|layer| layer.origin.same_layer(origin));
-        (layer.unwrap_or(usize::MAX), origin.position())
-    }
 }
 
-/// What a configuration writes, as a tree.
-fn written<T: Serialize>(config: &T) -> Result<Node, ConfigErrors> {
-    parse_plain(&to_toml(config)?, &Origin::Default)
-        .ok_or_else(|| ConfigError::Unreadable("it is no TOML".to_owned()).into())
-}
-
-/// Reports what the configuration finds wrong with itself.
-fn check<T: Validate>(config: &T, tree: &Node, errors: &mut Vec<ConfigError>) {
+/// What the configuration finds wrong with itself. Where keys have been left out as unknown (`is_partial`), defaults
+/// that nobody set may be blamed for nothing, and are not.
+fn out_of_range<T: Validate>(
+    config: &T,
+    tree: &DeTable<'_>,
+    sources: &Sources,
+    is_partial: bool,
+) -> Vec<ConfigError> {
     let mut problems = Problems::new();
     config.check(&mut problems);
-    // Where other values have been set aside, one that nobody set may be blamed for nothing.
-    let is_partial = !errors.is_empty();
-    for problem in problems.into_found() {
-        let origin = origin_of(tree, &problem.key);
-        if is_partial && origin == Origin::Default {
-            continue;
+    let errors = problems.into_found().into_iter().map(|problem| {
+        let value: Option<&Spanned<DeValue<'_>>> = tree::find(tree, &problem.key);
+        ConfigError::OutOfRange {
+            origin: value.map_or(Origin::Default, |value| sources.origin(value.span().start)),
+            key: problem.key,
+            message: problem.message,
         }
-        let (key, message) = (problem.key, problem.message);
-        errors.push(ConfigError::OutOfRange {
-            key,
-            origin,
-            message,
-        });
-    }
-}
-
-/// The origin of the value at a key; a place that an array lacks counts as the array.
-fn origin_of(tree: &Node, key: &str) -> Origin {
-    let steps = key::steps(key);
-    let is_key = |step: &&key::Step| matches!(step, key::Step::Key(_));
-    let keys = steps.iter().take_while(is_key).count();
-    match (
-        tree.find(&steps),
-        steps.get(..keys).and_then(|keys| tree.find(keys)),
-    ) {
-        (Some(node), _) | (None, Some(node)) => node.origin.clone(),
-        (None, None) => Origin::Default,
-    }
+    });
+    errors
+        .filter(|error| !is_partial || error.origin() != Some(&Origin::Default))
+        .collect()
 }

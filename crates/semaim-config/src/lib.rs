@@ -2,8 +2,9 @@
 //!
 //! A value is decided by the last layer that names it: the type's defaults, then each recipe or
 //! file in the order given, then each `--set key=value`. Tables merge key by key; scalars and
-//! arrays replace. Every value remembers where it was written, so that every error can name the
-//! key, the file and line, and the nearest valid key. All problems are reported together.
+//! arrays replace. Every error names the key, the file and line, and the nearest valid key. All unknown
+//! keys and all values out of range are reported together; values of a wrong type, which keep the rest from
+//! being looked at, one by one.
 //!
 //! The valid keys are read off `T::default()`; this crate knows nothing of what they mean.
 //!
@@ -37,14 +38,12 @@
 //!     }
 //! }
 //!
-//! let loaded = Layers::new()
+//! let config = Layers::new()
 //!     .text("recipe short", "[train]\nepochs = 10\nlr = 1")?
 //!     .set("train.epochs=20")?
 //!     .load::<Experiment>()?;
-//! assert_eq!(loaded.config.train.epochs, 20);
-//! assert_eq!(loaded.origins.get("train.epochs").unwrap().to_string(), "--set train.epochs=20");
-//! assert_eq!(loaded.origins.get("train.lr").unwrap().to_string(), "recipe short:3");
-//! assert_eq!(to_toml(&loaded.config)?, "[train]\nepochs = 20\nlr = 1.0\n");
+//! assert_eq!(config.train.epochs, 20);
+//! assert_eq!(to_toml(&config)?, "[train]\nepochs = 20\nlr = 1.0\n");
 //!
 //! let refused = Layers::new().text("x.toml", "[train]\nepoch = 10")?.load::<Experiment>();
 //! assert_eq!(
@@ -54,26 +53,21 @@
 //! # Ok::<(), semaim_config::ConfigErrors>(())
 //! ```
 
-mod decode;
-mod deserializer;
 mod error;
-mod fault;
-mod key;
-mod known;
+mod keys;
 mod layers;
 mod nearest;
-mod node;
-mod origin;
 mod overrides;
 mod parse;
+mod source;
 #[cfg(test)]
 mod tests;
-mod unused;
+mod tree;
 mod validate;
 mod write;
 
 pub use error::{ConfigError, ConfigErrors};
-pub use layers::{Layers, Loaded};
-pub use origin::{Origin, Origins};
+pub use layers::Layers;
+pub use source::Origin;
 pub use validate::{Problem, Problems, RenamedKey, Validate};
 pub use write::to_toml;

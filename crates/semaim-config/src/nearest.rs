@@ -2,8 +2,6 @@
 
 use strsim::osa_distance;
 
-use crate::key::last_segment;
-
 /// The candidate nearest to `key`, if there is any candidate.
 ///
 /// Nearness is the edit distance of the full dotted paths, or, at the price of one more edit, of
@@ -29,15 +27,6 @@ pub(crate) fn is_close(key: &str, nearest: &str) -> bool {
     full * 3 <= last_length.max(3) || last * 3 <= last_length
 }
 
-/// The name nearest to `name` among `allowed`.
-pub(crate) fn nearest_name(name: &str, allowed: &[String]) -> Option<String> {
-    let name = name.to_lowercase();
-    allowed
-        .iter()
-        .min_by_key(|candidate| osa_distance(&name, &candidate.to_lowercase()))
-        .cloned()
-}
-
 /// Edit distance of the full paths and of the last segments.
 fn distances(key: &str, candidate: &str) -> (usize, usize) {
     let candidate = candidate.to_lowercase();
@@ -46,6 +35,11 @@ fn distances(key: &str, candidate: &str) -> (usize, usize) {
         full,
         osa_distance(last_segment(key), last_segment(&candidate)),
     )
+}
+
+/// The part after the last dot.
+fn last_segment(dotted: &str) -> &str {
+    dotted.rsplit('.').next().unwrap_or(dotted)
 }
 
 #[cfg(test)]

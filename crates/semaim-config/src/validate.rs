@@ -8,11 +8,8 @@ pub trait Validate {
     /// Reports every value, or combination of values, that is not allowed.
     fn check(&self, problems: &mut Problems);
 
-    /// Dotted keys that are valid although `Self::default()` does not write them: fields of type
-    /// `Option` that are `None` by default, and fields of other variants of an enum that carries
-    /// data. When such a key is a table, list just the table; the type itself then decides what
-    /// may be in it, and a key it does not know is still an error: one it does not write again
-    /// after reading it. So let no field but an `Option` be skipped on writing.
+    /// Dotted keys that are valid although `Self::default()` does not write them: fields of type `Option` that are
+    /// `None` by default.
     #[must_use]
     fn optional_keys() -> &'static [&'static str] {
         &[]

@@ -10,7 +10,7 @@ use crate::error::{ConfigError, ConfigErrors};
 ///
 /// # Errors
 ///
-/// [`ConfigError::Unwritable`] when TOML cannot hold a value: an integer beyond `i64`, a `None`
+/// [`ConfigError::Unwritable`] when TOML cannot hold a value: an integer beyond `u64`, a `None`
 /// inside an array, a configuration that is no struct.
 ///
 /// # Examples

@@ -3,4 +3,3 @@
 mod layering;
 mod refusals;
 mod sample;
-mod shapes;

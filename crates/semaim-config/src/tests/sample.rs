@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigErrors, Layers, Loaded, Problems, RenamedKey, Validate};
+use crate::{ConfigErrors, Layers, Problems, RenamedKey, Validate};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Experiment {
@@ -33,28 +33,19 @@ pub(super) enum Method {
 pub(super) struct Optimiser {
     pub(super) learning_rate: f64,
     pub(super) betas: [f32; 2],
-    pub(super) schedule: Schedule,
-    pub(super) clip: Option<Clip>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub(super) enum Schedule {
-    Cosine { floor: f64 },
-    Step { size: u32 },
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Clip {
-    pub(super) norm: f64,
-    #[serde(default)]
-    pub(super) skip: bool,
+#[serde(deny_unknown_fields)]
+pub(super) struct Stage {
+    pub(super) width: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Data {
     pub(super) path: String,
     pub(super) sizes: Vec<u32>,
+    pub(super) stages: Vec<Stage>,
 }
 
 impl Default for Experiment {
@@ -70,12 +61,11 @@ impl Default for Experiment {
             optimiser: Optimiser {
                 learning_rate: 1.5e-4,
                 betas: [0.9, 0.95],
-                schedule: Schedule::Cosine { floor: 0.0 },
-                clip: None,
             },
             data: Data {
                 path: "data".into(),
                 sizes: vec![224, 96],
+                stages: Vec::new(),
             },
             seed: 0,
         }
@@ -104,7 +94,7 @@ impl Validate for Experiment {
     }
 
     fn optional_keys() -> &'static [&'static str] {
-        &["train.resume", "optimiser.clip", "optimiser.schedule.size"]
+        &["train.resume"]
     }
 
     fn renamed_keys() -> Vec<RenamedKey> {
@@ -116,7 +106,7 @@ impl Validate for Experiment {
 }
 
 /// Loads one text, named `x.toml`.
-pub(super) fn load(text: &str) -> Result<Loaded<Experiment>, ConfigErrors> {
+pub(super) fn load(text: &str) -> Result<Experiment, ConfigErrors> {
     Layers::new().text("x.toml", text)?.load()
 }
 
