@@ -12,8 +12,7 @@ pub(crate) fn quoted(text: Option<&str>) -> Option<String> {
     text.map(|text| Value::from(text).to_string())
 }
 
-/// Lays options that stand for settings on top, where they are given, and loads the configuration. Settings that are
-/// not used are warned of.
+/// Lays options that stand for settings on top, where they are given, and loads the configuration.
 pub(crate) fn load<T>(mut layers: Layers, options: &[(&str, Option<String>)]) -> Result<T, Exit>
 where
     T: Serialize + DeserializeOwned + Default + Validate,
@@ -23,9 +22,5 @@ where
             layers = layers.set(&format!("{key}={value}"))?;
         }
     }
-    let loaded = layers.load::<T>()?;
-    for (key, origin) in loaded.unused.iter() {
-        eprintln!("warning: {origin}: `{key}` is not used");
-    }
-    Ok(loaded.config)
+    Ok(layers.load()?)
 }

@@ -33,7 +33,7 @@ pub fn run_config(run: &Path) -> Result<Option<PretrainConfig>, TrainError> {
     if !path.is_file() || !run.join("encoder.safetensors").is_file() {
         return Ok(None);
     }
-    Ok(Some(Layers::new().file(&path)?.load()?.config))
+    Ok(Some(Layers::new().file(&path)?.load()?))
 }
 
 /// The model of a run's newest checkpoint.

@@ -123,8 +123,7 @@ impl CompareConfig {
     pub fn pretrain(&self, variant: &Variant, seed: u64) -> Result<PretrainConfig, CompareError> {
         let load = || -> Result<PretrainConfig, ConfigErrors> {
             let layers = Layers::new().text("pretrain", &to_toml(&self.pretrain)?)?;
-            let loaded = layers.sets(&variant.set)?.load::<PretrainConfig>()?;
-            Ok(loaded.config)
+            layers.sets(&variant.set)?.load()
         };
         let mut config = load().map_err(|source| CompareError::Variant {
             variant: variant.name.clone(),

@@ -250,7 +250,7 @@ mod tests {
     fn a_table_given_in_part_keeps_the_recipe_and_mistakes_are_named() {
         let layers = Layers::new().set("encoder.weights=x").unwrap();
         let given = layers.clone().set("optimiser.base_lr=1e-3").unwrap();
-        let config = given.load::<FinetuneConfig>().unwrap().config;
+        let config = given.load::<FinetuneConfig>().unwrap();
         assert_eq!(config.optimiser.betas, [0.9, 0.999]);
         assert_eq!(config.train.drop_path, 0.1);
         for (setting, part) in [

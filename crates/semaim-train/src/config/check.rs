@@ -248,14 +248,14 @@ mod tests {
 
     #[test]
     fn the_default_is_valid_and_survives_toml() {
-        let config = Layers::new().load::<PretrainConfig>().unwrap().config;
+        let config = Layers::new().load::<PretrainConfig>().unwrap();
         let text = semaim_config::to_toml(&config).unwrap();
         let again = Layers::new()
             .text("config", &text)
             .unwrap()
             .load::<PretrainConfig>()
             .unwrap();
-        assert_eq!(again.config, config);
+        assert_eq!(again, config);
     }
 
     #[test]
