@@ -1,156 +1,109 @@
-//! The events that are logged, and their encoding as TensorBoard's `Event` message.
+//! The part of TensorBoard's `event.proto` and `summary.proto` that is written, and the framing of records.
 
-use crate::wire::{Message, Value, fields};
+use prost::{Message, Oneof};
 
-/// The file format that TensorBoard looks for in the first event of a file.
-pub(crate) const FILE_VERSION: &str = "brain.Event:2";
-
-/// `SessionLog.SessionStatus.START`.
-const SESSION_START: u64 = 1;
-
-/// One event of an event file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Event {
-    /// When it was written, in seconds since 1970.
-    pub wall_time: f64,
-    /// The training step it belongs to.
-    pub step: u64,
-    /// What happened.
-    pub content: Content,
+/// `Event`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Event {
+    /// Seconds since 1970.
+    #[prost(double, tag = "1")]
+    pub(crate) wall_time: f64,
+    /// The training step.
+    #[prost(int64, tag = "2")]
+    pub(crate) step: i64,
+    #[prost(oneof = "What", tags = "3, 5, 7")]
+    pub(crate) what: Option<What>,
 }
 
-/// What an event carries.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Content {
+#[derive(Clone, PartialEq, Oneof)]
+pub(crate) enum What {
     /// The first event of a file: the format's name and version.
+    #[prost(string, tag = "3")]
     FileVersion(String),
-    /// A session started at this step: events at this step or later in earlier files do not count any more.
-    SessionStart,
-    /// One number.
-    Scalar {
-        /// The name of the curve.
-        tag: String,
-        /// Its value at the step.
-        value: f32,
-    },
-    /// One picture.
-    Image {
-        /// The name of the series.
-        tag: String,
-        /// Pixels across.
-        width: u32,
-        /// Pixels down.
-        height: u32,
-        /// Numbers per pixel: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA.
-        channels: u32,
-        /// The PNG file.
-        png: Vec<u8>,
-    },
+    #[prost(message, tag = "5")]
+    Summary(Summary),
+    #[prost(message, tag = "7")]
+    SessionLog(SessionLog),
 }
 
-impl Event {
-    /// The event as a protocol-buffer message.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let event = Message::default()
-            .double(1, self.wall_time)
-            .varint(2, self.step);
-        match &self.content {
-            Content::FileVersion(version) => event.bytes(3, version.as_bytes()),
-            Content::SessionStart => {
-                event.bytes(7, &Message::default().varint(1, SESSION_START).finish())
-            }
-            Content::Scalar { tag, value } => {
-                let value = tagged(tag).float(2, *value).finish();
-                event.bytes(5, &Message::default().bytes(1, &value).finish())
-            }
-            Content::Image {
-                tag,
-                width,
-                height,
-                channels,
-                png,
-            } => {
-                let image = Message::default()
-                    .varint(1, u64::from(*height))
-                    .varint(2, u64::from(*width))
-                    .varint(3, u64::from(*channels))
-                    .bytes(4, png)
-                    .finish();
-                let value = tagged(tag).bytes(4, &image).finish();
-                event.bytes(5, &Message::default().bytes(1, &value).finish())
-            }
-        }
-        .finish()
-    }
-
-    /// Reads an event of the kinds this crate writes; `None` for anything else.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Event> {
-        let mut wall_time = 0.0;
-        let mut step = 0;
-        let mut content = None;
-        for (field, value) in fields(bytes)? {
-            match (field, value) {
-                (1, Value::Fixed64(bits)) => wall_time = f64::from_bits(bits),
-                (2, Value::Varint(number)) => step = number,
-                (3, Value::Bytes(text)) => content = Some(Content::FileVersion(string(text)?)),
-                (5, Value::Bytes(summary)) => content = Some(decode_summary(summary)?),
-                (7, Value::Bytes(log)) => {
-                    let start = (1, Value::Varint(SESSION_START));
-                    content = fields(log)?
-                        .contains(&start)
-                        .then_some(Content::SessionStart);
-                }
-                _ => return None,
-            }
-        }
-        Some(Event {
-            wall_time,
-            step,
-            content: content?,
-        })
-    }
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SessionLog {
+    #[prost(int32, tag = "1")]
+    pub(crate) status: i32,
 }
 
-/// A `Summary.Value` with its tag.
-fn tagged(tag: &str) -> Message {
-    Message::default().bytes(1, tag.as_bytes())
+/// `SessionLog.SessionStatus.START`: events at this step or later in earlier files do not count any more.
+pub(crate) const SESSION_START: i32 = 1;
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Summary {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) value: Vec<Value>,
 }
 
-fn string(bytes: &[u8]) -> Option<String> {
-    String::from_utf8(bytes.to_vec()).ok()
+/// `Summary.Value`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Value {
+    #[prost(string, tag = "1")]
+    pub(crate) tag: String,
+    #[prost(oneof = "Content", tags = "2, 4")]
+    pub(crate) content: Option<Content>,
 }
 
-/// Reads a summary of exactly one value.
-fn decode_summary(bytes: &[u8]) -> Option<Content> {
-    let [(1, Value::Bytes(value))] = fields(bytes)?[..] else {
-        return None;
+#[derive(Clone, PartialEq, Oneof)]
+pub(crate) enum Content {
+    #[prost(float, tag = "2")]
+    SimpleValue(f32),
+    #[prost(message, tag = "4")]
+    Image(Image),
+}
+
+/// `Summary.Image`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Image {
+    #[prost(int32, tag = "1")]
+    pub(crate) height: i32,
+    #[prost(int32, tag = "2")]
+    pub(crate) width: i32,
+    /// 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA.
+    #[prost(int32, tag = "3")]
+    pub(crate) colorspace: i32,
+    /// The PNG file.
+    #[prost(bytes = "vec", tag = "4")]
+    pub(crate) encoded_image_string: Vec<u8>,
+}
+
+/// An event as a TFRecord: length, checksum of the length, message, checksum of the message.
+pub(crate) fn record(event: &Event) -> Vec<u8> {
+    let message = event.encode_to_vec();
+    let length = (message.len() as u64).to_le_bytes();
+    let crc = |bytes: &[u8]| masked_crc(bytes).to_le_bytes();
+    [&length[..], &crc(&length), &message, &crc(&message)].concat()
+}
+
+/// CRC-32C, rotated and offset as the format asks, so that a record holding records does not check itself.
+fn masked_crc(bytes: &[u8]) -> u32 {
+    crc32c::crc32c(bytes)
+        .rotate_right(15)
+        .wrapping_add(0xA282_EAD8)
+}
+
+/// The events of a file, with every checksum looked at.
+#[cfg(test)]
+pub(crate) fn read(mut bytes: &[u8]) -> Vec<Event> {
+    let mut take = |length: usize| {
+        let (taken, rest) = bytes.split_at_checked(length)?;
+        bytes = rest;
+        Some(taken)
     };
-    match fields(value)?[..] {
-        [(1, Value::Bytes(tag)), (2, Value::Fixed32(bits))] => Some(Content::Scalar {
-            tag: string(tag)?,
-            value: f32::from_bits(bits),
-        }),
-        [(1, Value::Bytes(tag)), (4, Value::Bytes(image))] => {
-            let [
-                (1, Value::Varint(height)),
-                (2, Value::Varint(width)),
-                (3, Value::Varint(channels)),
-                (4, Value::Bytes(png)),
-            ] = fields(image)?[..]
-            else {
-                return None;
-            };
-            Some(Content::Image {
-                tag: string(tag)?,
-                width: u32::try_from(width).ok()?,
-                height: u32::try_from(height).ok()?,
-                channels: u32::try_from(channels).ok()?,
-                png: png.to_vec(),
-            })
-        }
-        _ => None,
+    let mut events = Vec::new();
+    while let Some(length) = take(8) {
+        assert_eq!(take(4).unwrap(), masked_crc(length).to_le_bytes());
+        let message = take(u64::from_le_bytes(length.try_into().unwrap()) as usize).unwrap();
+        assert_eq!(take(4).unwrap(), masked_crc(message).to_le_bytes());
+        events.push(Event::decode(message).unwrap());
     }
+    events
 }
 
 #[cfg(test)]
@@ -158,58 +111,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_event_comes_back() {
-        for content in [
-            Content::FileVersion(FILE_VERSION.into()),
-            Content::SessionStart,
-            Content::Scalar {
-                tag: "train/loss".into(),
-                value: 0.25,
-            },
-            Content::Image {
-                tag: "order".into(),
-                width: 300,
-                height: 2,
-                channels: 3,
-                png: vec![0, 255, 7],
-            },
-        ] {
-            let event = Event {
-                wall_time: 1.75e9,
-                step: 12_345,
-                content,
-            };
-            assert_eq!(Event::decode(&event.encode()), Some(event));
-        }
-    }
-
-    #[test]
     fn a_scalar_has_the_bytes_of_the_published_message() {
-        // Laid out by hand from event.proto and summary.proto.
+        let value = Value {
+            tag: "a".into(),
+            content: Some(Content::SimpleValue(2.0)),
+        };
         let event = Event {
             wall_time: 1.0,
             step: 3,
-            content: Content::Scalar {
-                tag: "a".into(),
-                value: 2.0,
-            },
+            what: Some(What::Summary(Summary { value: vec![value] })),
         };
-        assert_eq!(
-            event.encode(),
-            [
-                0x09, 0, 0, 0, 0, 0, 0, 0xF0, 0x3F, // wall_time = 1.0
-                0x10, 3, // step = 3
-                0x2A, 10, // summary, 10 bytes
-                0x0A, 8, // value, 8 bytes
-                0x0A, 1, b'a', // tag = "a"
-                0x15, 0, 0, 0, 0x40, // simple_value = 2.0
-            ]
-        );
+        // Laid out by hand from event.proto and summary.proto.
+        let message = [
+            0x09, 0, 0, 0, 0, 0, 0, 0xF0, 0x3F, // wall_time = 1.0
+            0x10, 3, // step = 3
+            0x2A, 10, // summary, 10 bytes
+            0x0A, 8, // value, 8 bytes
+            0x0A, 1, b'a', // tag = "a"
+            0x15, 0, 0, 0, 0x40, // simple_value = 2.0
+        ];
+        let record = record(&event);
+        assert_eq!(record[..8], 23u64.to_le_bytes());
+        assert_eq!(record[12..35], message);
+        assert_eq!(read(&record), [event]);
     }
 
     #[test]
-    fn bytes_that_are_no_event_are_refused() {
-        assert_eq!(Event::decode(b""), None, "nothing happened");
-        assert_eq!(Event::decode(&[0x22, 1, 0]), None, "a graph");
+    fn the_mask_matches_a_value_worked_out_by_hand() {
+        // CRC-32C("123456789") is 0xE3069283, the check value of the polynomial's catalogue entry. Rotated right
+        // by 15 it is 0x2507C60D; the constant is added without carry.
+        assert_eq!(masked_crc(b"123456789"), 0xC78A_B0E5_u32);
     }
 }

@@ -14,16 +14,8 @@
 //! A run that goes on from a checkpoint makes a new writer in the same folder and first calls
 //! [`EventWriter::resumed_at`], so that steps which are run twice are shown once.
 
-mod error;
 mod event;
 mod file_name;
-mod png_header;
-mod reader;
-mod record;
-mod wire;
 mod writer;
 
-pub use error::EventError;
-pub use event::{Content, Event};
-pub use reader::read_events;
-pub use writer::EventWriter;
+pub use writer::{EventError, EventWriter};

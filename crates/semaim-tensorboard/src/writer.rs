@@ -5,11 +5,43 @@ use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::error::EventError;
-use crate::event::{Content, Event, FILE_VERSION};
+use crate::event::{
+    Content, Event, Image, SESSION_START, SessionLog, Summary, Value, What, record,
+};
 use crate::file_name::{file_name, host, next_second, second_of};
-use crate::png_header::PngHeader;
-use crate::record::frame;
+
+/// The file format that TensorBoard looks for in the first event of a file.
+const FILE_VERSION: &str = "brain.Event:2";
+
+/// An event file could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    /// The operating system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried: `create`, `list` or `write`.
+        action: &'static str,
+        /// The file or folder it was tried on.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// TensorBoard keeps steps in a signed 64-bit number, and this one does not fit.
+    #[error(
+        "step {step} is beyond the largest that an event can carry ({})",
+        i64::MAX
+    )]
+    StepTooLarge {
+        /// The step asked for.
+        step: u64,
+    },
+    /// The bytes given as an image do not start like a PNG.
+    #[error("the image for `{tag}` is not a PNG")]
+    NotPng {
+        /// The tag it was to be logged under.
+        tag: String,
+    },
+}
 
 /// An event file being written.
 ///
@@ -49,7 +81,7 @@ impl EventWriter {
             path,
             out: BufWriter::new(file),
         };
-        writer.put(time, 0, Content::FileVersion(FILE_VERSION.into()))?;
+        writer.put(time, 0, What::FileVersion(FILE_VERSION.into()))?;
         writer.flush()?;
         Ok(writer)
     }
@@ -66,8 +98,7 @@ impl EventWriter {
     ///
     /// [`EventError::StepTooLarge`] above `i64::MAX`; [`EventError::Io`] when writing fails.
     pub fn scalar(&mut self, step: u64, tag: &str, value: f32) -> Result<(), EventError> {
-        let tag = tag.to_owned();
-        self.put(SystemTime::now(), step, Content::Scalar { tag, value })
+        self.summary(step, tag, Content::SimpleValue(value))
     }
 
     /// Logs one picture, given as a whole PNG file; its size is taken from there.
@@ -76,18 +107,17 @@ impl EventWriter {
     ///
     /// [`EventError::NotPng`] when `png` is something else; otherwise as for [`scalar`](EventWriter::scalar).
     pub fn image(&mut self, step: u64, tag: &str, png: &[u8]) -> Result<(), EventError> {
-        let tag = tag.to_owned();
-        let Some(header) = PngHeader::read(png) else {
+        let Some([width, height, colorspace]) = png_size(png) else {
+            let tag = tag.to_owned();
             return Err(EventError::NotPng { tag });
         };
-        let content = Content::Image {
-            tag,
-            width: header.width,
-            height: header.height,
-            channels: header.channels,
-            png: png.to_vec(),
+        let image = Image {
+            height,
+            width,
+            colorspace,
+            encoded_image_string: png.to_vec(),
         };
-        self.put(SystemTime::now(), step, content)
+        self.summary(step, tag, Content::Image(image))
     }
 
     /// Says that the run goes on from a checkpoint and that `step` is the first step to be logged (again).
@@ -104,8 +134,9 @@ impl EventWriter {
         // TensorBoard takes the first start that it sees for the beginning of the run and forgets nothing at it, and
         // the files there may hold none. So there are two; the second always counts.
         let now = SystemTime::now();
-        self.put(now, step, Content::SessionStart)?;
-        self.put(now, step, Content::SessionStart)
+        let status = SESSION_START;
+        self.put(now, step, What::SessionLog(SessionLog { status }))?;
+        self.put(now, step, What::SessionLog(SessionLog { status }))
     }
 
     /// Hands everything logged so far to the operating system, so that TensorBoard can see it.
@@ -117,35 +148,60 @@ impl EventWriter {
         self.out.flush().map_err(failed("write", &self.path))
     }
 
-    fn put(&mut self, time: SystemTime, step: u64, content: Content) -> Result<(), EventError> {
-        if i64::try_from(step).is_err() {
-            return Err(EventError::StepTooLarge { step });
-        }
+    fn summary(&mut self, step: u64, tag: &str, content: Content) -> Result<(), EventError> {
+        let value = Value {
+            tag: tag.to_owned(),
+            content: Some(content),
+        };
+        let summary = Summary { value: vec![value] };
+        self.put(SystemTime::now(), step, What::Summary(summary))
+    }
+
+    fn put(&mut self, time: SystemTime, step: u64, what: What) -> Result<(), EventError> {
         let event = Event {
             wall_time: time
                 .duration_since(UNIX_EPOCH)
                 .map_or(0.0, |since| since.as_secs_f64()),
-            step,
-            content,
+            step: i64::try_from(step).map_err(|_| EventError::StepTooLarge { step })?,
+            what: Some(what),
         };
         self.out
-            .write_all(&frame(&event.encode()))
+            .write_all(&record(&event))
             .map_err(failed("write", &self.path))
     }
+}
+
+/// Width, height and channels in the header of a PNG file; `None` when it is none.
+fn png_size(png: &[u8]) -> Option<[i32; 3]> {
+    let rest = png.strip_prefix(b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR")?;
+    let (width, rest) = rest.split_first_chunk::<4>()?;
+    let (height, rest) = rest.split_first_chunk::<4>()?;
+    let channels = match rest.get(1)? {
+        0 => 1,
+        4 => 2,
+        2 | 3 => 3,
+        6 => 4,
+        _ => return None,
+    };
+    Some([
+        i32::from_be_bytes(*width),
+        i32::from_be_bytes(*height),
+        channels,
+    ])
 }
 
 /// Makes a file with a name that no file has.
 fn create_new(dir: &Path, second: u64) -> Result<(PathBuf, File), EventError> {
     let host = host();
-    for counter in 0..1_000 {
+    let mut counter = 0;
+    loop {
         let path = dir.join(file_name(second, &host, std::process::id(), counter));
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(file) => return Ok((path, file)),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => counter += 1,
             Err(error) => return Err(failed("create", &path)(error)),
         }
     }
-    Err(EventError::NoFreeName { dir: dir.into() })
 }
 
 /// Turns a system error into one that says what was tried on which path.
@@ -160,8 +216,12 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> E
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reader::read_events;
+    use crate::event::read;
     use std::time::Duration;
+
+    fn events(writer: &EventWriter) -> Vec<Event> {
+        read(&std::fs::read(writer.path()).unwrap())
+    }
 
     /// The smallest start of a PNG that has a size: 2 by 1 pixels, RGB.
     const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x02\0\0\0\x01\x08\x02\0\0\0";
@@ -174,28 +234,40 @@ mod tests {
         writer.scalar(9, "train/loss", 1.5).unwrap();
         writer.image(10, "order", PNG).unwrap();
         writer.flush().unwrap();
-        let events = read_events(writer.path()).unwrap();
-        let steps: Vec<u64> = events.iter().map(|event| event.step).collect();
+        let events = events(&writer);
+        let steps: Vec<i64> = events.iter().map(|event| event.step).collect();
         assert_eq!(steps, [0, 9, 9, 9, 10]);
         assert!(events.iter().all(|event| event.wall_time > 1.7e9));
-        let contents: Vec<Content> = events.into_iter().map(|event| event.content).collect();
+        let start = What::SessionLog(SessionLog { status: 1 });
+        let summary = |tag: &str, content| {
+            let (tag, content) = (tag.to_owned(), Some(content));
+            What::Summary(Summary {
+                value: vec![Value { tag, content }],
+            })
+        };
+        let image = Image {
+            height: 1,
+            width: 2,
+            colorspace: 3,
+            encoded_image_string: PNG.into(),
+        };
         let expected = [
-            Content::FileVersion("brain.Event:2".into()),
-            Content::SessionStart,
-            Content::SessionStart,
-            Content::Scalar {
-                tag: "train/loss".into(),
-                value: 1.5,
-            },
-            Content::Image {
-                tag: "order".into(),
-                width: 2,
-                height: 1,
-                channels: 3,
-                png: PNG.into(),
-            },
+            What::FileVersion("brain.Event:2".into()),
+            start.clone(),
+            start,
+            summary("train/loss", Content::SimpleValue(1.5)),
+            summary("order", Content::Image(image)),
         ];
-        assert_eq!(contents, expected);
+        let found: Vec<What> = events.into_iter().filter_map(|event| event.what).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn size_and_channels_are_read() {
+        let png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x01\x02\0\0\0\x03\x08\x06\0\0\0";
+        assert_eq!(png_size(png), Some([258, 3, 4]));
+        assert_eq!(png_size(&png[..20]), None);
+        assert_eq!(png_size(b"\xff\xd8\xff\xe0 a JPEG"), None);
     }
 
     #[test]
@@ -229,7 +301,7 @@ mod tests {
         let image = writer.image(0, "a", b"GIF89a").unwrap_err();
         assert!(matches!(image, EventError::NotPng { .. }));
         writer.flush().unwrap();
-        assert_eq!(read_events(writer.path()).unwrap().len(), 1);
+        assert_eq!(events(&writer).len(), 1);
     }
 
     #[test]
