@@ -64,7 +64,7 @@ fn measure(
     let augment = loaded.augment();
     let mut pointer = PointingGame::new(&encoder.vit, &augment, &loaded.device);
     let mut batch = Vec::new();
-    let size = args.encoder.batch_size as usize;
+    let size = args.encoder.loader.batch_size;
     let mut show = |batch: &mut Vec<Target>| {
         let shown = pointer.show(batch);
         batch.clear();

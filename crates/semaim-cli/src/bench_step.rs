@@ -24,7 +24,7 @@ pub(crate) enum Work {
 }
 
 pub(crate) fn run(args: &BenchStepArgs, work: Work) -> Result<ExitCode, Exit> {
-    args.kernels.choose();
+    semaim_kernels::choose(args.kernels);
     let config = config(args).map_err(Exit::user)?;
     if let Some(threads) = args.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads as usize);

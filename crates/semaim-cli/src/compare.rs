@@ -13,14 +13,13 @@ use crate::args::CompareArgs;
 use crate::bar::TrainingBar;
 use crate::exit::{Exit, STOPPED};
 use crate::pretrain::stop_on_signals;
-use crate::{device, layers};
+use crate::settings;
 
 pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     let layers = Layers::new().file(&args.file)?.sets(&args.set)?;
-    let options = [("data", layers::quoted(args.data.as_deref()))];
-    let config: CompareConfig = layers::load(layers, &options)?;
-    args.kernels.choose();
-    let device = device::parse(&args.device)?;
+    let options = [("data", settings::quoted(args.data.as_deref()))];
+    let config: CompareConfig = settings::load(layers, &options)?;
+    let device = args.device.open()?;
     let out = match (&args.out, args.file.file_stem()) {
         (Some(out), _) => out.clone(),
         (None, stem) => PathBuf::from("runs").join(stem.unwrap_or("compare".as_ref())),

@@ -3,25 +3,20 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use semaim_data::Split;
-use semaim_eval::embed::{EmbedOptions, Embedder, Representation};
+use semaim_eval::embed::{EmbedOptions, Embedder};
 use semaim_eval::vectors::VectorWriter;
 use serde_json::json;
 
-use crate::args::{EmbedArgs, SplitArg};
+use crate::args::EmbedArgs;
 use crate::bar::{count_batch, counting_bar};
 use crate::encoder::Loaded;
 use crate::exit::Exit;
 
 pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
     let loaded = Loaded::of(&args.encoder)?;
-    let split = match args.split {
-        SplitArg::Train => Split::Train,
-        SplitArg::Eval => Split::Eval,
-    };
-    let source = loaded.open(&args.data, split)?;
+    let source = loaded.open(&args.data, args.split)?;
     let config = &loaded.encoder.config;
-    let representation: Representation = args.representation();
+    let representation = args.representation();
     let shape = representation.shape(config.grid().patches(), loaded.encoder.vit.width());
     let mut writer = VectorWriter::create(&args.out, shape.clone()).map_err(Exit::user)?;
     let options = EmbedOptions {

@@ -11,7 +11,6 @@ use semaim_eval::embed::{EmbedOptions, Representation};
 use semaim_eval::views::{open_options, views};
 
 use crate::args::EncoderArgs;
-use crate::device;
 use crate::exit::Exit;
 
 /// An encoder on its device.
@@ -23,8 +22,7 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     pub(crate) fn of(args: &EncoderArgs) -> Result<Self, Exit> {
-        args.kernels.choose();
-        let device = device::parse(&args.device)?;
+        let device = args.device.open()?;
         let checkpoint =
             Checkpoint::read(&args.weights, &args.read_options()).map_err(Exit::user)?;
         tell(&checkpoint);
@@ -37,8 +35,8 @@ impl Loaded {
             device,
             options: EmbedOptions {
                 representation: Representation::Mean,
-                batch_size: args.batch_size as usize,
-                workers: args.workers as usize,
+                batch_size: args.loader.batch_size,
+                workers: args.loader.workers,
             },
         })
     }

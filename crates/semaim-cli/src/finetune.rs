@@ -19,13 +19,12 @@ use crate::args::FinetuneArgs;
 use crate::bar::TrainingBar;
 use crate::exit::{Exit, STOPPED};
 use crate::pretrain::stop_on_signals;
-use crate::{device, kept, layers, outcome, report};
+use crate::{kept, outcome, report, settings};
 
 pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;
-    args.kernels.choose();
-    let device = device::parse(&args.device)?;
-    if args.dry_run {
+    let device = args.device.open()?;
+    if args.run.dry_run {
         print!("{}", to_toml(&config)?);
         return Ok(ExitCode::SUCCESS);
     }
@@ -34,8 +33,8 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     steps_per_epoch(config.train.batch_size, sets.train.items.len())?;
     let out = out_dir(args);
     let run = RunDir::open(&out, &config)?;
-    report::write_environment(run.path(), &args.device, args.kernels)?;
-    let mut bar = TrainingBar::new(stop_on_signals()?, args.json);
+    report::write_environment(run.path(), &args.device)?;
+    let mut bar = TrainingBar::new(stop_on_signals()?, args.run.json);
     bar.say(&format!(
         "{} images of {} classes to train on, {} to test; into {}",
         sets.train.items.len(),
@@ -67,7 +66,7 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     if outcome == RunOutcome::Finished && !config.encoder.from_scratch {
         kept::keep(Path::new(&config.encoder.weights), &evaluation);
     }
-    if args.json {
+    if args.run.json {
         println!("{}", as_json(&results, &run, outcome, seconds));
     } else {
         print(&results, &run, outcome, seconds);
@@ -78,15 +77,15 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
 
 fn load_config(args: &FinetuneArgs) -> Result<FinetuneConfig, Exit> {
     let mut layers = Layers::new();
-    if let Some(path) = &args.config {
+    if let Some(path) = &args.run.config {
         layers = layers.file(path)?;
     }
     let weights = args.weights.as_ref().map(|path| path.to_string_lossy());
     let options = [
-        ("encoder.weights", layers::quoted(weights.as_deref())),
+        ("encoder.weights", settings::quoted(weights.as_deref())),
         (
             "encoder.layout",
-            layers::quoted(args.layout.layout.map(|layout| layout.name())),
+            settings::quoted(args.layout.layout.map(|layout| layout.name())),
         ),
         (
             "encoder.num_heads",
@@ -100,19 +99,19 @@ fn load_config(args: &FinetuneArgs) -> Result<FinetuneConfig, Exit> {
             "encoder.from_scratch",
             args.from_scratch.then(|| "true".into()),
         ),
-        ("data.path", layers::quoted(args.data.as_deref())),
-        ("data.eval", layers::quoted(args.eval_data.as_deref())),
-        ("seed", args.seed.map(|seed| seed.to_string())),
-        ("train.on_nan", layers::quoted(args.on_nan.as_deref())),
+        ("data.path", settings::quoted(args.data.as_deref())),
+        ("data.eval", settings::quoted(args.eval_data.as_deref())),
+        ("seed", args.run.seed.map(|seed| seed.to_string())),
+        ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ];
-    layers::load(layers.sets(&args.set)?, &options)
+    settings::load(layers.sets(&args.run.set)?, &options)
 }
 
 fn out_dir(args: &FinetuneArgs) -> PathBuf {
     if let Some(out) = &args.out {
         return out.clone();
     }
-    let stem = args.config.as_ref().and_then(|path| path.file_stem());
+    let stem = args.run.config.as_ref().and_then(|path| path.file_stem());
     PathBuf::from("runs").join(stem.unwrap_or("finetune".as_ref()))
 }
 

@@ -4,9 +4,10 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
+use semaim_eval::embed::Representation;
 use serde_json::{Value, json};
 
-use crate::args::{EncoderArgs, FeatureArg};
+use crate::args::EncoderArgs;
 use crate::report;
 
 /// The file of evaluations in a run directory, one JSON object per line.
@@ -23,7 +24,7 @@ pub(crate) struct Evaluation<'a> {
 }
 
 /// What an evaluation depends on, for people to read.
-pub(crate) fn setting(first: &str, feature: FeatureArg, encoder: &EncoderArgs) -> String {
+pub(crate) fn setting(first: &str, feature: Representation, encoder: &EncoderArgs) -> String {
     let feature = format!("{feature:?}").to_lowercase();
     match encoder.image_size {
         None => format!("{first}, {feature}"),

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
             let loaded = Loaded::of(encoder)?;
             let data = args.data.as_deref().unwrap_or("shapes");
             let sets = labelled(&loaded, data, args.seed)?;
-            let splits = embed_splits(&loaded, &sets, args.feature.representation())?;
+            let splits = embed_splits(&loaded, &sets, args.feature)?;
             (splits.train, splits.eval, loaded.device)
         }
         _ => {
@@ -36,13 +36,18 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
         }
     };
     let embedded = start.elapsed().as_secs_f64();
-    let ks: Vec<usize> = args.k.iter().map(|&k| k as usize).collect();
     let start = Instant::now();
-    let accuracies =
-        knn(bank.view(), queries.view(), &ks, args.temperature, &device).map_err(Exit::user)?;
+    let accuracies = knn(
+        bank.view(),
+        queries.view(),
+        &args.k,
+        args.temperature,
+        &device,
+    )
+    .map_err(Exit::user)?;
     let searched = start.elapsed().as_secs_f64();
     if let (Some(encoder), Some(data)) = (&args.encoder, &args.data) {
-        for (k, accuracy) in ks.iter().zip(&accuracies) {
+        for (k, accuracy) in args.k.iter().zip(&accuracies) {
             let evaluation = kept::Evaluation {
                 name: "kNN",
                 data,
@@ -54,7 +59,8 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
         }
     }
     if args.json {
-        let rows: Vec<Value> = ks
+        let rows: Vec<Value> = args
+            .k
             .iter()
             .zip(&accuracies)
             .map(|(k, accuracy)| json!({"k": k, "top1": accuracy.top1, "top5": accuracy.top5}))
@@ -75,7 +81,7 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
             bank.labels.len()
         );
         println!("{:>6} {:>9} {:>9}", "k", "top-1", "top-5");
-        for (k, accuracy) in ks.iter().zip(&accuracies) {
+        for (k, accuracy) in args.k.iter().zip(&accuracies) {
             println!(
                 "{k:>6} {:>7.2} % {:>7.2} %",
                 100.0 * accuracy.top1,

@@ -18,7 +18,6 @@ mod finetune;
 mod inspect;
 mod kept;
 mod knn;
-mod layers;
 mod outcome;
 mod pictures;
 mod predict;
@@ -26,6 +25,7 @@ mod pretrain;
 mod probe;
 mod recipes;
 mod report;
+mod settings;
 mod show;
 mod warnings;
 

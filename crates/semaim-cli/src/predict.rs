@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use semaim_checkpoint::classifier::ClassifierFile;
-use semaim_data::{Source, Split, open};
+use semaim_data::{Source, open};
 use semaim_eval::classify::{PredictIter, Predictions};
 use semaim_eval::finetune::LAST;
 use semaim_eval::splits::ImageSubset;
@@ -14,9 +14,8 @@ use semaim_eval::vectors::csv_field;
 use semaim_eval::views::{open_options, views};
 use serde_json::json;
 
-use crate::args::{PredictArgs, SplitArg};
+use crate::args::PredictArgs;
 use crate::bar::counting_bar;
-use crate::device;
 use crate::exit::Exit;
 
 /// How predictions are written.
@@ -27,8 +26,7 @@ enum Form {
 }
 
 pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
-    args.kernels.choose();
-    let device = device::parse(&args.device)?;
+    let device = args.device.open()?;
     let form = form(args.out.as_deref())?;
     let path = match args.weights.is_dir() {
         true => args.weights.join(LAST),
@@ -36,15 +34,11 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
     };
     let classifier = ClassifierFile::read(&path, &device).map_err(Exit::user)?;
     let config = &classifier.config;
-    let split = match args.split {
-        SplitArg::Train => Split::Train,
-        SplitArg::Eval => Split::Eval,
-    };
-    let source = open(&args.data, split, &open_options(config))?;
+    let source = open(&args.data, args.split, &open_options(config))?;
     let part = ImageSubset::whole(source);
     let augment = views(config, &classifier.mean, &classifier.std);
     // There are no more predictions than classes.
-    let top = (args.top as usize).min(classifier.classes.len());
+    let top = args.top.min(classifier.classes.len());
     let failed = |error: io::Error| Exit::user(format!("writing predictions: {error}"));
     let target: Box<dyn Write> = match &args.out {
         Some(path) => Box::new(
@@ -65,7 +59,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
     }
     let bar = counting_bar(part.items.len() as u64);
     let (mut count, mut unreadable) = (0, 0);
-    let sizes = [args.batch_size as usize, args.workers as usize];
+    let sizes = [args.loader.batch_size, args.loader.workers];
     for predictions in PredictIter::start(&classifier.model, &part, &augment, sizes, &device) {
         let predictions = predictions.map_err(Exit::ours)?;
         for bad in &predictions.bad {

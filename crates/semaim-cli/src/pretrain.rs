@@ -21,19 +21,18 @@ use crate::args::PretrainArgs;
 use crate::bar::TrainingBar;
 use crate::evaluations::{Evaluations, KNN_TOP1};
 use crate::exit::{Exit, STOPPED};
-use crate::{device, dry_run, layers, outcome, recipes, report};
+use crate::{device, dry_run, outcome, recipes, report, settings};
 
 /// The recipe for those who name neither recipe, configuration nor images.
 const QUICKSTART: &str = "quickstart";
 
 pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;
-    args.kernels.choose();
-    let device = device::parse(&args.device)?;
+    let device = args.device.open()?;
     let source = open(&config.data.path, Split::Train, &config.open_options())?;
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, source.len())?;
-    if args.dry_run {
-        let kernels = device::kernels(&args.device);
+    if args.run.dry_run {
+        let kernels = device::kernels(&args.device.name);
         let teacher = teacher(&config, &device)?;
         return dry_run::print(
             &config,
@@ -41,7 +40,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
             &source.describe(),
             steps_per_epoch,
             kernels,
-            args.json,
+            args.run.json,
         );
     }
     let labelled = LabelledSplits::of(&config.data, &config.open_options(), config.seed, &source)
@@ -52,7 +51,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         });
     let out = out_dir(args);
     let run = RunDir::open(&out, &config)?;
-    report::write_environment(run.path(), &args.device, args.kernels)?;
+    report::write_environment(run.path(), &args.device)?;
     let stop = stop_on_signals()?;
     let pictures = match &labelled {
         Some(sets) => sets.test.clone(),
@@ -76,7 +75,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         labelled,
         pictures,
     };
-    let mut bar = TrainingBar::new(stop, args.json);
+    let mut bar = TrainingBar::new(stop, args.run.json);
     bar.say(&format!("{}; into {}", source.describe(), out.display()));
     if !has_labels {
         bar.say("no labels, so no kNN; --eval-data names labelled images");
@@ -85,7 +84,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     let outcome = pretrain(&config, source, &run, &device, &mut bar, &mut evaluations)?;
     report::write(run.path(), None)?;
     let summary = Summary::of(&run, start.elapsed().as_secs_f64())?;
-    if args.json {
+    if args.run.json {
         println!("{}", summary.json(&run, outcome));
     } else {
         summary.print(&run, outcome);
@@ -97,7 +96,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
 fn load_config(args: &PretrainArgs) -> Result<PretrainConfig, Exit> {
     let mut layers = Layers::new();
     // Without images of one's own there is one experiment to start with.
-    let nothing_named = args.data.is_none() && args.config.is_none();
+    let nothing_named = args.data.is_none() && args.run.config.is_none();
     let recipe = args
         .recipe
         .as_deref()
@@ -106,23 +105,23 @@ fn load_config(args: &PretrainArgs) -> Result<PretrainConfig, Exit> {
         let recipe = recipes::find(name)?;
         layers = layers.text(format!("recipe {}", recipe.name), recipe.text)?;
     }
-    if let Some(path) = &args.config {
+    if let Some(path) = &args.run.config {
         layers = layers.file(path)?;
     }
     let options = [
-        ("data.path", layers::quoted(args.data.as_deref())),
-        ("data.eval", layers::quoted(args.eval_data.as_deref())),
-        ("seed", args.seed.map(|seed| seed.to_string())),
-        ("train.on_nan", layers::quoted(args.on_nan.as_deref())),
+        ("data.path", settings::quoted(args.data.as_deref())),
+        ("data.eval", settings::quoted(args.eval_data.as_deref())),
+        ("seed", args.run.seed.map(|seed| seed.to_string())),
+        ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ];
-    layers::load(layers.sets(&args.set)?, &options)
+    settings::load(layers.sets(&args.run.set)?, &options)
 }
 
 fn out_dir(args: &PretrainArgs) -> PathBuf {
     if let Some(out) = &args.out {
         return out.clone();
     }
-    let stem = args.config.as_ref().and_then(|path| path.file_stem());
+    let stem = args.run.config.as_ref().and_then(|path| path.file_stem());
     let name = match (&args.recipe, stem) {
         (Some(recipe), _) => PathBuf::from(recipe),
         (None, Some(stem)) => PathBuf::from(stem),

@@ -9,7 +9,7 @@ use semaim_eval::splits::LabelledSplits;
 use semaim_train::run_dir::RunDir;
 use serde_json::{Value, json};
 
-use crate::args::{HeadArg, ProbeArgs};
+use crate::args::ProbeArgs;
 use crate::bar::TrainingBar;
 use crate::embed_splits::{embed_splits, labelled};
 use crate::encoder::Loaded;
@@ -19,19 +19,19 @@ use crate::pretrain::stop_on_signals;
 
 pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
     let loaded = Loaded::of(&args.encoder)?;
-    let representation = args.feature.representation();
+    let representation = args.feature;
     let sets = labelled(&loaded, &args.data, args.seed)?;
     sets.check_for_training().map_err(Exit::user)?;
     let tested = sets.test.items.len();
     let options = ProbeOptions {
-        epochs: args.epochs as usize,
-        batch_size: args.probe_batch_size as usize,
+        epochs: args.epochs,
+        batch_size: args.probe_batch_size,
         base_lrs: args.lr.clone(),
         weight_decays: args.weight_decay.clone(),
         validation_every: args.held_back,
         seed: args.seed,
     };
-    let result = if args.augment || args.head == HeadArg::Attentive {
+    let result = if args.augment || args.head == HeadKind::Attentive {
         on_images(args, &loaded, &sets, options)?
     } else {
         let splits = embed_splits(&loaded, &sets, representation)?;
@@ -40,8 +40,8 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
     };
     let evaluation = kept::Evaluation {
         name: match args.head {
-            HeadArg::Linear => "linear probe",
-            HeadArg::Attentive => "attentive probe",
+            HeadKind::Linear => "linear probe",
+            HeadKind::Attentive => "attentive probe",
         },
         data: &args.data,
         setting: kept::setting(
@@ -71,15 +71,12 @@ fn on_images(
     let config = OnlineProbe {
         weights: args.encoder.weights.clone(),
         data: args.data.clone(),
-        head: match args.head {
-            HeadArg::Linear => HeadKind::Linear,
-            HeadArg::Attentive => HeadKind::Attentive,
-        },
-        representation: args.feature.representation(),
+        head: args.head,
+        representation: args.feature,
         augment: args.augment,
         options,
         encoder: loaded.encoder.checksum().map_err(Exit::ours)?,
-        workers: args.encoder.workers as usize,
+        workers: args.encoder.loader.workers,
     };
     let run = RunDir::open(&args.out, &config)?;
     let mut bar = TrainingBar::new(stop_on_signals()?, args.json);

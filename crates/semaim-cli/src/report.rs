@@ -11,7 +11,7 @@ use semaim_report::{Fact, Page, Part, Picture, Section};
 use semaim_train::log::read_metrics;
 use serde_json::{Value, json};
 
-use crate::args::{KernelsArg, ReportArgs};
+use crate::args::{DeviceArgs, ReportArgs};
 use crate::exit::Exit;
 use crate::kept;
 
@@ -42,7 +42,7 @@ pub(crate) fn picture_path(run: &Path, step: u64) -> PathBuf {
 }
 
 /// Writes down what a run computes on and with.
-pub(crate) fn write_environment(run: &Path, device: &str, kernels: KernelsArg) -> Result<(), Exit> {
+pub(crate) fn write_environment(run: &Path, device: &DeviceArgs) -> Result<(), Exit> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let value = json!({
         "semaim": env!("CARGO_PKG_VERSION"),
@@ -50,8 +50,8 @@ pub(crate) fn write_environment(run: &Path, device: &str, kernels: KernelsArg) -
         "processor": std::env::consts::ARCH,
         "instructions": format!("{:?}", semaim_kernels::Cpu::get()).to_lowercase(),
         "cores": cores,
-        "device": device,
-        "kernels": format!("{kernels:?}").to_lowercase(),
+        "device": device.name,
+        "kernels": format!("{:?}", device.kernels).to_lowercase(),
     });
     let path = run.join(ENVIRONMENT);
     atomic::write_bytes(&path, format!("{value:#}\n").as_bytes())

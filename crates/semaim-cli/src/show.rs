@@ -25,7 +25,6 @@ use semaim_train::restore::{Restored, restore, run_config};
 use serde_json::json;
 
 use crate::args::ShowArgs;
-use crate::device;
 use crate::encoder::tell;
 use crate::exit::Exit;
 use columns::{ColumnArg, Shown};
@@ -57,8 +56,7 @@ struct Seer {
 }
 
 pub(crate) fn run(args: &ShowArgs) -> Result<ExitCode, Exit> {
-    args.kernels.choose();
-    let device = device::parse(&args.device)?;
+    let device = args.device.open()?;
     if args
         .out
         .extension()

@@ -153,13 +153,29 @@ impl Layers {
                 errors.push(ConfigError::Refused {
                     origin: sources.origin(error.span().map_or(0, |span| span.start)),
                     key,
-                    message: error.message().to_owned(),
+                    message: in_words(error.message()),
                 });
             }
         }
         errors.sort_by_key(|error| sources.rank(error));
         Err(ConfigErrors(errors))
     }
+}
+
+/// What a type says, with the name of a number's type, if it ends in one, in words.
+fn in_words(message: &str) -> String {
+    for (name, words) in [
+        ("u64", "an integer from 0 on"),
+        ("u32", "an integer from 0 on"),
+        ("usize", "an integer from 0 on"),
+        ("f64", "a number"),
+        ("f32", "a number"),
+    ] {
+        if let Some(start) = message.strip_suffix(&format!("expected {name}")) {
+            return format!("{start}expected {words}");
+        }
+    }
+    message.to_owned()
 }
 
 /// What the configuration finds wrong with itself. Where keys have been left out as unknown (`is_partial`), defaults

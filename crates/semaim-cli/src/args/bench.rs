@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use semaim::config::Size;
-use semaim_kernels::Recompute;
+use semaim_kernels::{Kernels, Recompute};
 
-use super::{EncoderArgs, KernelsArg};
+use super::{EncoderArgs, KERNELS, one_of};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
@@ -71,8 +71,8 @@ pub(crate) struct BenchStepArgs {
     #[arg(long, value_name = "PART", default_value = "none", value_parser = parse_recompute)]
     pub(crate) recompute: Recompute,
     /// Which form of the operations runs
-    #[arg(long, value_enum, default_value = "fused")]
-    pub(crate) kernels: KernelsArg,
+    #[arg(long, value_parser = one_of(KERNELS), default_value = "fused")]
+    pub(crate) kernels: Kernels,
     /// Leave out the matrix products alone
     #[arg(long)]
     pub(crate) no_bound: bool,

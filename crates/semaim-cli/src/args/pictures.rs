@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{KernelsArg, LayoutArgs, parse_image_size};
+use super::{DeviceArgs, LayoutArgs, parse_image_size};
 use crate::show::columns::ColumnArg;
 
 #[derive(Debug, clap::Args)]
@@ -40,12 +40,8 @@ pub(crate) struct ShowArgs {
     /// Show the first encoder's order unfolding instead, as an animated PNG
     #[arg(long, conflicts_with = "columns")]
     pub(crate) animate: bool,
-    /// Where to compute, as for `pretrain`
-    #[arg(long, default_value = "cpu")]
-    pub(crate) device: String,
-    /// Which form of the operations runs
-    #[arg(long, value_enum, default_value = "fused")]
-    pub(crate) kernels: KernelsArg,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
     /// Print the result as one JSON object
     #[arg(long)]
     pub(crate) json: bool,

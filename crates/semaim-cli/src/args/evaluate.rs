@@ -1,0 +1,165 @@
+//! The command lines of what an encoder or a classifier is used for.
+
+use std::path::PathBuf;
+
+use semaim_data::Split;
+use semaim_eval::embed::Representation;
+use semaim_eval::probe::ProbeOptions;
+use semaim_eval::probe::head::HeadKind;
+
+use super::{Choice, DeviceArgs, EncoderArgs, LoaderArgs, count, numbers, one_of};
+
+/// A part of a data set.
+const SPLITS: &[Choice<Split>] = &[
+    ("train", "To train on", Split::Train),
+    ("eval", "Held out", Split::Eval),
+];
+
+/// One vector per image.
+const FEATURES: &[Choice<Representation>] = &[
+    ("cls", "The class token", Representation::Cls),
+    ("mean", "The mean of the patch tokens", Representation::Mean),
+    ("both", "Both, one after the other", Representation::Both),
+];
+
+/// What a probe trains.
+const HEADS: &[Choice<HeadKind>] = &[
+    (
+        "linear",
+        "A linear layer on one vector per image",
+        HeadKind::Linear,
+    ),
+    (
+        "attentive",
+        "Attention pooling over the patches, then a linear layer",
+        HeadKind::Attentive,
+    ),
+];
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct EmbedArgs {
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
+    /// The images, as for `pretrain`
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: String,
+    /// The file to write: .safetensors (`features`, `labels`), .npy or .parquet; paths and labels go to a .csv beside it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Which images of a data set that is divided
+    #[arg(long, value_parser = one_of(SPLITS), default_value = "train")]
+    pub(crate) split: Split,
+    /// What represents an image
+    #[arg(long, value_parser = one_of(FEATURES), default_value = "mean", conflicts_with = "tokens")]
+    pub(crate) feature: Representation,
+    /// Every patch token of every image instead of one vector
+    #[arg(long)]
+    pub(crate) tokens: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl EmbedArgs {
+    pub(crate) fn representation(&self) -> Representation {
+        match self.tokens {
+            true => Representation::Patches,
+            false => self.feature,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct KnnArgs {
+    #[command(flatten)]
+    pub(crate) encoder: Option<EncoderArgs>,
+    /// Labelled images with a training and an evaluation split; without splits one image in five is classified
+    #[arg(long, value_name = "PATH", requires = "weights")]
+    pub(crate) data: Option<String>,
+    /// Vectors to search, written by `semaim embed`, instead of --weights and --data
+    #[arg(long, value_name = "FILE", requires = "queries", conflicts_with_all = ["weights", "data"])]
+    pub(crate) bank: Option<PathBuf>,
+    /// Vectors to classify
+    #[arg(long, value_name = "FILE", requires = "bank")]
+    pub(crate) queries: Option<PathBuf>,
+    /// Numbers of neighbours
+    #[arg(long, value_delimiter = ',', default_value = "10,20,30", value_parser = count(1..))]
+    pub(crate) k: Vec<usize>,
+    /// Temperature of the weights exp(cosine / temperature)
+    #[arg(long, default_value_t = 0.07, value_parser = numbers::positive)]
+    pub(crate) temperature: f64,
+    /// What represents an image
+    #[arg(long, value_parser = one_of(FEATURES), default_value = "mean")]
+    pub(crate) feature: Representation,
+    /// Seed of the division of a set without splits
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProbeArgs {
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
+    /// Labelled images with a training and an evaluation split; without splits one image in five is for the test
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: String,
+    /// What represents an image
+    #[arg(long, value_parser = one_of(FEATURES), default_value = "mean")]
+    pub(crate) feature: Representation,
+    /// Passes over the training vectors
+    #[arg(long, default_value_t = ProbeOptions::default().epochs, value_parser = count(1..=1_000_000))]
+    pub(crate) epochs: usize,
+    /// Vectors per step, if there are as many
+    #[arg(long, default_value_t = ProbeOptions::default().batch_size, value_parser = count(1..=1_048_576))]
+    pub(crate) probe_batch_size: usize,
+    /// Learning rates per 256 vectors to choose from
+    #[arg(long, value_delimiter = ',', default_values_t = ProbeOptions::default().base_lrs, value_parser = numbers::positive)]
+    pub(crate) lr: Vec<f64>,
+    /// Weight decays to choose from
+    #[arg(long, value_delimiter = ',', default_values_t = ProbeOptions::default().weight_decays, value_parser = numbers::not_negative)]
+    pub(crate) weight_decay: Vec<f64>,
+    /// One training image in this many is in the validation split, to choose with
+    #[arg(long, default_value_t = ProbeOptions::default().validation_every, value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
+    pub(crate) held_back: u64,
+    /// Train on views that are cut and mirrored anew in every epoch, as published, instead of on vectors computed once
+    #[arg(long)]
+    pub(crate) augment: bool,
+    /// What is trained on the frozen encoder: a linear layer, or a query that attends to the patches and a linear layer
+    #[arg(long, value_parser = one_of(HEADS), default_value = "linear")]
+    pub(crate) head: HeadKind,
+    /// The run directory of --augment and --head attentive, which take long enough to be resumed
+    #[arg(long, value_name = "DIR", default_value = "runs/probe")]
+    pub(crate) out: PathBuf,
+    /// Seed of the first weights, of the order of the vectors and of divisions
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PredictArgs {
+    /// The classifier: the run directory of `finetune` (its last one), or a classifier's file
+    #[arg(long, value_name = "PATH")]
+    pub(crate) weights: PathBuf,
+    /// The images, as for `pretrain`
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: String,
+    /// Which images of a data set that is divided
+    #[arg(long, value_parser = one_of(SPLITS), default_value = "eval")]
+    pub(crate) split: Split,
+    /// The file to write: .csv or .jsonl (one JSON object per line) [default: CSV on standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Classes named for each image, the most probable first
+    #[arg(long, default_value_t = 1, value_parser = count(1..=1000))]
+    pub(crate) top: usize,
+    #[command(flatten)]
+    pub(crate) loader: LoaderArgs,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}

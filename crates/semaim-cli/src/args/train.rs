@@ -1,0 +1,81 @@
+//! The command lines of what trains over many steps.
+
+use std::path::PathBuf;
+
+use super::{DeviceArgs, LayoutArgs, RunArgs};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PretrainArgs {
+    /// The images: `shapes` (generated, the default); a folder, searched recursively (JPEG, PNG, WebP, BMP, TIFF, GIF; a
+    /// subfolder `train` is used if there is one, class folders give labels); tar files (WebDataset), comma
+    /// separated or with a {000..012} range; an IDX file (`*-ubyte`, `*-ubyte.gz`); a list of paths (`path` or
+    /// `path label` per line) [default: the configuration's data.path]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<String>,
+    /// Labelled images for kNN during the run, in any of the same forms [default: the subfolder `val` or `test`
+    /// of --data, or a part of --data, if it has labels]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) eval_data: Option<String>,
+    /// The run directory [default: runs/NAME, after the recipe or the configuration file; runs/quickstart
+    /// without arguments, runs/pretrain with --data alone]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Start from a recipe that comes with the program; see `semaim recipes` [default: quickstart, unless --data or
+    /// --config is given]
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    pub(crate) recipe: Option<String>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FinetuneArgs {
+    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows [default: the
+    /// configuration's encoder.weights]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) weights: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) layout: LayoutArgs,
+    /// Use only the encoder's sizes and draw its weights anew: what pre-training is to be compared with
+    #[arg(long)]
+    pub(crate) from_scratch: bool,
+    /// Labelled images with a training and an evaluation split; without splits one image in five is for the test
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<String>,
+    /// Evaluation images, where they are not in --data
+    #[arg(long, value_name = "PATH")]
+    pub(crate) eval_data: Option<String>,
+    /// The run directory [default: runs/NAME, after the configuration file; runs/finetune without one]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompareArgs {
+    /// The comparison: a TOML file of variants, seeds and evaluations; see docs/results.md
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where its runs and tables go [default: runs/NAME, after the file]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// The images [default: the file's]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<String>,
+    /// Change one setting of the file, as in `--set pretrain.train.epochs=5`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Only make the table of what is finished
+    #[arg(long)]
+    pub(crate) table_only: bool,
+    /// Print the table as JSON on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
