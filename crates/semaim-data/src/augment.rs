@@ -1,15 +1,13 @@
-//! From a decoded image to the normalised numbers a model sees.
+//! How views are cut out of images: the settings, and the plan of one view by them.
 
 use semaim_random::{Key, KeyedRng, Stream};
 
 use crate::augment_error::AugmentError;
 use crate::crop::random_crop;
 use crate::erase::RandomErasing;
-use crate::error::ViewError;
-use crate::part::{Need, Part};
-use crate::pixels::Pixels;
-use crate::rand_augment::{RandAugment, fill_colour};
-use crate::resample::{Region, Scratch};
+use crate::rand_augment::RandAugment;
+use crate::resample::Region;
+use crate::view::ViewPlan;
 
 /// Mean of the ImageNet training images per RGB channel, of values in [0, 1].
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -100,233 +98,37 @@ impl Augment {
         self.channels() * self.image_size[0] * self.image_size[1]
     }
 
-    /// Writes a training view to `out`, `[channels, height, width]`: a random resized crop, perhaps mirrored,
-    /// normalised.
+    /// How a training view of an image of `size` (columns, rows, both at least 1) is made: a random resized crop,
+    /// perhaps mirrored.
     ///
-    /// The same (`seed`, `epoch`, `item`) always gives the same view. The crop is torchvision's
-    /// `RandomResizedCrop` with antialiased bicubic resampling of 8-bit values, as Pillow does.
-    ///
-    /// # Errors
-    ///
-    /// When the image has another number of channels than the normalisation, `out` has another length than
-    /// [`Augment::view_len`], or the image is inconsistent.
-    pub fn training_view(
-        &self,
-        scratch: &mut Scratch,
-        pixels: &Pixels,
-        seed: u64,
-        epoch: u64,
-        item: u64,
-        out: &mut [f32],
-    ) -> Result<(), ViewError> {
-        let region = self.training_region([pixels.width, pixels.height], seed, epoch, item);
-        self.augmented(scratch, pixels, region, [seed, epoch, item], out)
-    }
-
-    /// What [`Augment::training_view`] needs of an image of `size`, columns and rows, both at least 1.
-    pub fn training_need(&self, size: [u32; 2], seed: u64, epoch: u64, item: u64) -> Need {
-        let [height, width] = self.image_size;
-        let region = self.training_region(size, seed, epoch, item);
-        region.need(size, width, height)
-    }
-
-    /// [`Augment::training_view`] of the image of which `part` is what [`Augment::training_need`] asked for.
-    ///
-    /// At full size the view is the same; of a shrunk part it is close to that.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Augment::training_view`], and when the part does not hold what is needed.
-    pub fn training_view_of_part(
-        &self,
-        scratch: &mut Scratch,
-        part: &Part,
-        seed: u64,
-        epoch: u64,
-        item: u64,
-        out: &mut [f32],
-    ) -> Result<(), ViewError> {
-        let region = self.training_region(part.size, seed, epoch, item);
-        let region = region.within(part);
-        self.augmented(scratch, &part.pixels, region, [seed, epoch, item], out)
-    }
-
-    /// Writes the training view that shows `region` of `pixels`.
-    fn augmented(
-        &self,
-        scratch: &mut Scratch,
-        pixels: &Pixels,
-        region: Region,
-        [seed, epoch, item]: [u64; 3],
-        out: &mut [f32],
-    ) -> Result<(), ViewError> {
-        self.check_shapes(pixels, out.len())?;
-        let [height, width] = self.image_size;
-        scratch.resample(pixels, region, width, height)?;
-        if let Some(policy) = &self.rand_augment {
-            // Every operation is as likely as its mirror image, so it makes no difference that mirroring comes after.
-            let (resized, buffer) = scratch.resampled();
-            let (fill, key) = (fill_colour(&self.mean), Key::new(seed, epoch, item));
-            policy.apply(resized, self.image_size, &fill, buffer, key)?;
-        }
-        let mirror = KeyedRng::new(Key::new(seed, epoch, item), Stream::Flip).bernoulli(self.flip);
-        self.normalise(scratch.resampled().0, mirror, out);
-        if let Some(erase) = &self.erase {
-            erase.apply(
-                out,
-                [self.channels(), height, width],
-                Key::new(seed, epoch, item),
-            )?;
-        }
-        Ok(())
-    }
-
-    fn training_region(&self, size: [u32; 2], seed: u64, epoch: u64, item: u64) -> Region {
-        let mut rng = KeyedRng::new(Key::new(seed, epoch, item), Stream::Crop);
+    /// The same `key` always gives the same view. The crop is torchvision's `RandomResizedCrop` with antialiased bicubic
+    /// resampling of 8-bit values, as Pillow does.
+    pub fn training_view(&self, size: [u32; 2], key: Key) -> ViewPlan<'_> {
+        let mut rng = KeyedRng::new(key, Stream::Crop);
         let [width, height] = size.map(|side| side.max(1));
         let (scale, ratio) = (self.crop_scale, self.crop_ratio);
-        Region::Cut(random_crop(width, height, scale, ratio, &mut rng))
+        ViewPlan {
+            augment: self,
+            image_size: size,
+            region: Region::Cut(random_crop(width, height, scale, ratio, &mut rng)),
+            flip: KeyedRng::new(key, Stream::Flip).bernoulli(self.flip),
+            key: Some(key),
+        }
     }
 
-    /// Writes the evaluation view to `out`, `[channels, height, width]`: the centre of the image, normalised.
+    /// How the evaluation view of an image of `size` (columns, rows, both at least 1) is made: its centre.
     ///
     /// The part shown has the view's proportions and 224/256 of the size of the largest such part of the image (for
     /// square views: 224/256 of the short side). It is resampled in one step with the antialiased bicubic filter,
     /// so it equals "resize the short side to 256, cut the central 224" without the rounding in between.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Augment::training_view`].
-    pub fn evaluation_view(
-        &self,
-        scratch: &mut Scratch,
-        pixels: &Pixels,
-        out: &mut [f32],
-    ) -> Result<(), ViewError> {
-        let region = self.evaluation_region([pixels.width, pixels.height]);
-        self.plain(scratch, pixels, region, out)
-    }
-
-    /// What [`Augment::evaluation_view`] needs of an image of `size`, columns and rows, both at least 1.
-    pub fn evaluation_need(&self, size: [u32; 2]) -> Need {
+    pub fn evaluation_view(&self, size: [u32; 2]) -> ViewPlan<'_> {
         let [height, width] = self.image_size;
-        self.evaluation_region(size).need(size, width, height)
-    }
-
-    /// [`Augment::evaluation_view`] of the image of which `part` is what [`Augment::evaluation_need`] asked for.
-    ///
-    /// At full size the view is the same but for rounding; of a shrunk part it is close to that.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Augment::evaluation_view`], and when the part does not hold what is needed.
-    pub fn evaluation_view_of_part(
-        &self,
-        scratch: &mut Scratch,
-        part: &Part,
-        out: &mut [f32],
-    ) -> Result<(), ViewError> {
-        let region = self.evaluation_region(part.size);
-        self.plain(scratch, &part.pixels, region.within(part), out)
-    }
-
-    fn evaluation_region(&self, [image_width, image_height]: [u32; 2]) -> Region {
-        let [height, width] = self.image_size;
-        Region::Window(central_window(image_width, image_height, width, height))
-    }
-
-    /// Writes the view that shows `region` of `pixels` as it is.
-    fn plain(
-        &self,
-        scratch: &mut Scratch,
-        pixels: &Pixels,
-        region: Region,
-        out: &mut [f32],
-    ) -> Result<(), ViewError> {
-        self.check_shapes(pixels, out.len())?;
-        let [height, width] = self.image_size;
-        let resized = scratch.resample(pixels, region, width, height)?;
-        self.normalise(resized, false, out);
-        Ok(())
-    }
-
-    /// The part of an image that its evaluation view shows, `[left, top, width, height]` in pixels.
-    pub fn evaluation_window(&self, pixels: &Pixels) -> [f64; 4] {
-        let [height, width] = self.image_size;
-        central_window(pixels.width, pixels.height, width, height)
-    }
-
-    fn check_shapes(&self, pixels: &Pixels, len: usize) -> Result<(), ViewError> {
-        if pixels.channels != self.mean.len() || self.std.len() != self.mean.len() {
-            return Err(ViewError::Channels {
-                image: pixels.channels,
-                mean: self.mean.len(),
-                std: self.std.len(),
-            });
-        }
-        if len != self.view_len() {
-            return Err(ViewError::OutputLength {
-                given: len,
-                wanted: self.view_len(),
-            });
-        }
-        Ok(())
-    }
-
-    /// Interleaved bytes to normalised planes.
-    fn normalise(&self, resized: &[u8], mirror: bool, out: &mut [f32]) {
-        let [height, width] = self.image_size;
-        let channels = self.channels();
-        if height * width == 0 {
-            return;
-        }
-        // A byte has 256 values: looking them up spares a division per sample.
-        let tables = self.mean.iter().zip(&self.std);
-        let tables: Vec<[f32; 256]> = tables
-            .map(|(mean, std)| std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std))
-            .collect();
-        let rows = resized.chunks_exact(width * channels);
-        let mut planes = out.chunks_exact_mut(height * width);
-        if let [red, green, blue] = tables.as_slice()
-            && let (Some(reds), Some(greens), Some(blues)) =
-                (planes.next(), planes.next(), planes.next())
-        {
-            // Photographs: one pass over the bytes for all planes.
-            let targets = reds
-                .chunks_exact_mut(width)
-                .zip(greens.chunks_exact_mut(width))
-                .zip(blues.chunks_exact_mut(width));
-            for (((r, g), b), row) in targets.zip(rows) {
-                let write = |((r, g), b): ((&mut f32, &mut f32), &mut f32), pixel: &[u8; 3]| {
-                    *r = red[usize::from(pixel[0])];
-                    *g = green[usize::from(pixel[1])];
-                    *b = blue[usize::from(pixel[2])];
-                };
-                let pixels = row.as_chunks::<3>().0.iter();
-                let numbers = r.iter_mut().zip(g).zip(b);
-                if mirror {
-                    numbers
-                        .zip(pixels.rev())
-                        .for_each(|(to, from)| write(to, from));
-                } else {
-                    numbers.zip(pixels).for_each(|(to, from)| write(to, from));
-                }
-            }
-            return;
-        }
-        for (channel, (plane, table)) in planes.zip(&tables).enumerate() {
-            for (target, source) in plane.chunks_exact_mut(width).zip(rows.clone()) {
-                let samples = source.iter().skip(channel).step_by(channels);
-                if mirror {
-                    for (number, &sample) in target.iter_mut().rev().zip(samples) {
-                        *number = table[usize::from(sample)];
-                    }
-                } else {
-                    for (number, &sample) in target.iter_mut().zip(samples) {
-                        *number = table[usize::from(sample)];
-                    }
-                }
-            }
+        ViewPlan {
+            augment: self,
+            image_size: size,
+            region: Region::Window(central_window(size[0], size[1], width, height)),
+            flip: false,
+            key: None,
         }
     }
 }
@@ -350,6 +152,9 @@ fn central_window(image_w: u32, image_h: u32, view_w: usize, view_h: usize) -> [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ViewError;
+    use crate::pixels::Pixels;
+    use crate::scratch::Scratch;
 
     fn gradient(width: u32, height: u32) -> Pixels {
         let mut data = Vec::new();
@@ -361,21 +166,23 @@ mod tests {
         Pixels::new(width, height, 3, data).unwrap()
     }
 
-    fn training(augment: &Augment, pixels: &Pixels, address: [u64; 3]) -> Vec<f32> {
-        let [seed, epoch, item] = address;
-        let mut out = vec![f32::NAN; augment.view_len()];
-        augment
-            .training_view(&mut Scratch::new(), pixels, seed, epoch, item, &mut out)
-            .unwrap();
+    fn rendered(plan: &ViewPlan<'_>, pixels: &Pixels) -> Vec<f32> {
+        let [height, width] = plan.geometry().size;
+        let mut out = vec![f32::NAN; pixels.channels * height * width];
+        let mut scratch = Scratch::new();
+        plan.render_image(pixels, &mut scratch, &mut out).unwrap();
         out
     }
 
+    fn training(augment: &Augment, pixels: &Pixels, [seed, epoch, item]: [u64; 3]) -> Vec<f32> {
+        let size = [pixels.width, pixels.height];
+        let plan = augment.training_view(size, Key::new(seed, epoch, item));
+        rendered(&plan, pixels)
+    }
+
     fn evaluation(augment: &Augment, pixels: &Pixels) -> Vec<f32> {
-        let mut out = vec![f32::NAN; augment.view_len()];
-        augment
-            .evaluation_view(&mut Scratch::new(), pixels, &mut out)
-            .unwrap();
-        out
+        let plan = augment.evaluation_view([pixels.width, pixels.height]);
+        rendered(&plan, pixels)
     }
 
     #[test]
@@ -401,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_address_matters() {
+    fn only_the_key_matters() {
         let augment = Augment::new([16, 16], 3);
         let pixels = gradient(60, 40);
         let view = training(&augment, &pixels, [1, 2, 3]);
@@ -485,9 +292,11 @@ mod tests {
         let augment = Augment::new([2, 2], 3);
         let mut scratch = Scratch::new();
         let grey = Pixels::new(1, 1, 1, vec![0]).unwrap();
-        let error = augment.evaluation_view(&mut scratch, &grey, &mut [0.0; 12]);
+        let plan = augment.evaluation_view([1, 1]);
+        let error = plan.render_image(&grey, &mut scratch, &mut [0.0; 12]);
         assert!(matches!(error, Err(ViewError::Channels { image: 1, .. })));
-        let error = augment.evaluation_view(&mut scratch, &gradient(2, 2), &mut [0.0; 11]);
+        let plan = augment.evaluation_view([2, 2]);
+        let error = plan.render_image(&gradient(2, 2), &mut scratch, &mut [0.0; 11]);
         assert!(matches!(
             error,
             Err(ViewError::OutputLength {

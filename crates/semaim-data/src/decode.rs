@@ -11,11 +11,11 @@ use std::path::Path;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::engine::panic_message;
 use crate::error::{ImageError, ImageProblem};
 use crate::file::read_file_into;
-use crate::part::{Need, Part};
+use crate::panic::panic_message;
 use crate::pixels::Pixels;
+use crate::region::{DecodeRequest, DecodedRegion};
 
 pub use format::Format;
 pub(crate) use samples::convert;
@@ -42,13 +42,17 @@ pub fn decode(bytes: &[u8], channels: usize, max_pixels: u64) -> Result<Pixels, 
         channels,
         max_pixels,
     };
-    let part = options.decode_part(bytes, &Need::whole, &mut Reading::default())?;
+    let part = options.decode_part(
+        bytes,
+        &mut DecodeRequest::whole,
+        &mut DecodeBuffers::default(),
+    )?;
     Ok(part.pixels)
 }
 
 /// Memory for reading and decoding that is used again for every image.
 #[derive(Debug, Default)]
-pub(crate) struct Reading {
+pub(crate) struct DecodeBuffers {
     /// The bytes of a file.
     file: Vec<u8>,
     jpeg: jpeg::Buffers,
@@ -56,7 +60,7 @@ pub(crate) struct Reading {
     samples: Vec<u8>,
 }
 
-impl Reading {
+impl DecodeBuffers {
     /// Takes back the memory of an image that is done with.
     pub(crate) fn reuse(&mut self, pixels: Pixels) {
         self.samples = pixels.data;
@@ -75,9 +79,9 @@ impl DecodeOptions {
     pub(crate) fn decode_part(
         &self,
         bytes: &[u8],
-        need: &dyn Fn([u32; 2]) -> Need,
-        reading: &mut Reading,
-    ) -> Result<Part, ImageProblem> {
+        request: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
+        reading: &mut DecodeBuffers,
+    ) -> Result<DecodedRegion, ImageProblem> {
         if bytes.is_empty() {
             return Err(ImageProblem::Empty);
         }
@@ -90,10 +94,10 @@ impl DecodeOptions {
         let decoded = catch_unwind(AssertUnwindSafe(|| match format {
             Format::Jpeg => {
                 let samples = std::mem::take(&mut reading.samples);
-                jpeg::decode(bytes, &wanted, need, &mut reading.jpeg, samples)
+                jpeg::decode(bytes, &wanted, request, &mut reading.jpeg, samples)
             }
-            Format::Tiff => tiff::decode(bytes, &wanted).map(Part::whole),
-            _ => raster::decode(bytes, &wanted).map(Part::whole),
+            Format::Tiff => tiff::decode(bytes, &wanted).map(DecodedRegion::whole),
+            _ => raster::decode(bytes, &wanted).map(DecodedRegion::whole),
         }));
         decoded.unwrap_or_else(|panic| {
             Err(ImageProblem::DecoderPanic {
@@ -107,11 +111,11 @@ impl DecodeOptions {
     pub(crate) fn decode_file(
         &self,
         path: &Path,
-        need: &dyn Fn([u32; 2]) -> Need,
-        reading: &mut Reading,
-    ) -> Result<Part, ImageError> {
+        request: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
+        reading: &mut DecodeBuffers,
+    ) -> Result<DecodedRegion, ImageError> {
         let read = |bytes: &mut Vec<u8>| read_file_into(path, self.max_bytes(), bytes);
-        self.decode_read(read, need, reading)
+        self.decode_read(read, request, reading)
             .map_err(|problem| ImageError {
                 name: path.display().to_string(),
                 problem,
@@ -122,11 +126,11 @@ impl DecodeOptions {
     pub(crate) fn decode_read(
         &self,
         read: impl FnOnce(&mut Vec<u8>) -> Result<(), ImageProblem>,
-        need: &dyn Fn([u32; 2]) -> Need,
-        reading: &mut Reading,
-    ) -> Result<Part, ImageProblem> {
+        request: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
+        reading: &mut DecodeBuffers,
+    ) -> Result<DecodedRegion, ImageProblem> {
         let mut bytes = std::mem::take(&mut reading.file);
-        let part = read(&mut bytes).and_then(|()| self.decode_part(&bytes, need, reading));
+        let part = read(&mut bytes).and_then(|()| self.decode_part(&bytes, request, reading));
         reading.file = bytes;
         part
     }

@@ -10,6 +10,8 @@ use crate::classes;
 use crate::error::{DataError, ImageError, ImageProblem};
 use crate::open::cannot_read;
 use crate::pixels::Pixels;
+use crate::region::{DecodeRequest, DecodedRegion};
+use crate::scratch::Scratch;
 use crate::source::{Source, Split};
 use crate::splits;
 
@@ -98,7 +100,12 @@ impl Source for Idx {
         format!("{}#{index}", self.path.display())
     }
 
-    fn image(&self, index: usize) -> Result<Pixels, ImageError> {
+    fn decode(
+        &self,
+        index: usize,
+        _: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
+        _: &mut Scratch,
+    ) -> Result<DecodedRegion, ImageError> {
         let size = self.width as usize * self.height as usize;
         let grey = index
             .checked_mul(size)
@@ -109,6 +116,7 @@ impl Source for Idx {
         };
         crate::decode::convert(grey.to_vec(), 1, self.channels)
             .and_then(|data| Pixels::new(self.width, self.height, self.channels, data))
+            .map(DecodedRegion::whole)
             .ok_or_else(|| ImageError {
                 name: self.name(index),
                 problem: ImageProblem::Channels {

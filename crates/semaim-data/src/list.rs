@@ -9,9 +9,8 @@ use crate::error::{DataError, ImageError};
 use crate::file::read_file;
 use crate::names::Names;
 use crate::open::cannot_read;
-use crate::part::{Need, Part};
-use crate::pixels::Pixels;
-use crate::resample::Scratch;
+use crate::region::{DecodeRequest, DecodedRegion};
+use crate::scratch::Scratch;
 use crate::source::Source;
 use crate::walk::join;
 
@@ -221,23 +220,19 @@ impl Source for List {
         self.image_path(index).display().to_string()
     }
 
-    fn image(&self, index: usize) -> Result<Pixels, ImageError> {
-        let part = self.part(index, &Need::whole, &mut Scratch::new())?;
-        Ok(part.pixels)
-    }
-
-    fn part(
+    fn decode(
         &self,
         index: usize,
-        need: &dyn Fn([u32; 2]) -> Need,
+        request: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
         scratch: &mut Scratch,
-    ) -> Result<Part, ImageError> {
+    ) -> Result<DecodedRegion, ImageError> {
         if index >= self.len() {
             let name = self.path.display().to_string();
             return Err(ImageError::out_of_range(name, index, self.len()));
         }
         let path = self.image_path(index);
-        self.decoding.decode_file(&path, need, &mut scratch.reading)
+        self.decoding
+            .decode_file(&path, request, &mut scratch.decoding)
     }
 
     fn describe(&self) -> String {

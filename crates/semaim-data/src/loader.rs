@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use semaim_random::Key;
+
 use crate::augment::Augment;
 use crate::batch::{BadImage, Batch};
-use crate::engine::{Delivery, Filled, Plan};
-use crate::error::LoaderError;
-use crate::part::{Need, Part};
+use crate::error::{ImageError, LoaderError};
 use crate::permutation::Permutations;
-use crate::resample::Scratch;
-use crate::source::Source;
+use crate::prefetch::{BatchPlan, Delivery, Prepared, Used};
+use crate::scratch::Scratch;
+use crate::source::{Dataset, Source};
+use crate::view::ViewPlan;
 
 /// How many images are tried for one place in a training batch.
 const TRIES: u64 = 20;
@@ -64,35 +66,35 @@ pub struct Position {
 ///
 /// Dropping the loader stops its threads; it waits for the images in their hands.
 #[derive(Debug)]
-pub struct TrainingLoader {
-    delivery: Delivery<TrainingPlan>,
+pub struct TrainingLoader<D: Dataset + ?Sized = dyn Source> {
+    delivery: Delivery<TrainingPlan<D>>,
 }
 
-impl TrainingLoader {
+impl<D: Dataset + ?Sized> TrainingLoader<D> {
     /// Starts the worker threads at `from`. Options that make no sense give an error as the first item.
     pub fn start(
-        source: Arc<dyn Source>,
+        dataset: Arc<D>,
         augment: Augment,
         options: LoaderOptions,
         from: Position,
     ) -> Self {
-        let plan = TrainingPlan::new(source, augment, &options, from);
+        let plan = TrainingPlan::new(dataset, augment, &options, from);
         Self {
             delivery: Delivery::start(plan, options.workers, options.queue),
         }
     }
 }
 
-impl Iterator for TrainingLoader {
-    type Item = Result<Batch, LoaderError>;
+impl<D: Dataset + ?Sized> Iterator for TrainingLoader<D> {
+    type Item = Result<Batch<D::Target>, LoaderError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.delivery.next()
     }
 }
 
-struct TrainingPlan {
-    source: Arc<dyn Source>,
+struct TrainingPlan<D: ?Sized> {
+    dataset: Arc<D>,
     augment: Augment,
     permutations: Permutations,
     seed: u64,
@@ -103,9 +105,9 @@ struct TrainingPlan {
     batches: u64,
 }
 
-impl TrainingPlan {
+impl<D: Dataset + ?Sized> TrainingPlan<D> {
     fn new(
-        source: Arc<dyn Source>,
+        dataset: Arc<D>,
         augment: Augment,
         options: &LoaderOptions,
         from: Position,
@@ -114,13 +116,13 @@ impl TrainingPlan {
         if options.batch_size == 0 || options.batches_per_epoch == 0 {
             return wrong("batch_size and batches_per_epoch must be at least 1".to_owned());
         }
-        if source.is_empty() {
+        if dataset.is_empty() {
             return Err(LoaderError::NoImages);
         }
-        let Ok(len) = u32::try_from(source.len()) else {
+        let Ok(len) = u32::try_from(dataset.len()) else {
             return wrong(format!(
                 "{} images are more than {}",
-                source.len(),
+                dataset.len(),
                 u32::MAX
             ));
         };
@@ -130,7 +132,7 @@ impl TrainingPlan {
             return wrong("more batches than can be counted".to_owned());
         };
         Ok(Self {
-            source,
+            dataset,
             augment,
             permutations: Permutations::new(options.seed, len),
             seed: options.seed,
@@ -142,7 +144,9 @@ impl TrainingPlan {
     }
 }
 
-impl Plan for TrainingPlan {
+impl<D: Dataset + ?Sized> BatchPlan for TrainingPlan<D> {
+    type Target = D::Target;
+
     fn batches(&self) -> u64 {
         self.batches
     }
@@ -151,7 +155,7 @@ impl Plan for TrainingPlan {
         self.batch_size
     }
 
-    fn address(&self, sequence: u64) -> (u64, u64) {
+    fn position(&self, sequence: u64) -> (u64, u64) {
         let batch = self.start + sequence;
         (
             batch / self.batches_per_epoch,
@@ -169,13 +173,13 @@ impl Plan for TrainingPlan {
         slot: usize,
         scratch: &mut Scratch,
         view: &mut [f32],
-    ) -> Result<Filled, LoaderError> {
-        let (epoch, batch) = self.address(sequence);
+    ) -> Result<Prepared<D::Target>, LoaderError> {
+        let (epoch, batch) = self.position(sequence);
         let permutation = self.permutations.of(epoch);
         let len = permutation.len() as u64;
         let position = batch * self.batch_size as u64 + slot as u64;
         let tries = TRIES.min(len);
-        let mut filled = Filled::default();
+        let mut bad = Vec::new();
         let mut stride = None;
         for attempt in 0..tries {
             let step = match attempt {
@@ -187,60 +191,60 @@ impl Plan for TrainingPlan {
                 break;
             };
             let item = u64::from(item);
-            match self.view(epoch, item, scratch, view) {
-                Ok(()) => {
-                    filled.used = Some((item, self.source.label(item as usize)));
-                    return Ok(filled);
+            let key = Key::new(self.seed, epoch, item);
+            let plan = |size| self.augment.training_view(size, key);
+            match self::view(&*self.dataset, item, plan, scratch, view) {
+                Ok(used) => {
+                    let used = Some(used);
+                    return Ok(Prepared { used, bad });
                 }
-                Err(error) => filled.bad.push(bad(&*self.source, item, error)),
+                Err(error) => bad.push(unusable(&*self.dataset, item, error)),
             }
         }
-        let last = filled
-            .bad
-            .last()
-            .map_or_else(String::new, |bad| format!("{}: {}", bad.name, bad.error));
+        let last = bad.last().map_or_else(String::new, |bad: &BadImage| {
+            format!("{}: {}", bad.name, bad.error)
+        });
         Err(LoaderError::OnlyBadImages {
             epoch,
             batch,
-            tried: filled.bad.len(),
+            tried: bad.len(),
             last,
         })
     }
 }
 
-impl TrainingPlan {
-    fn view(
-        &self,
-        epoch: u64,
-        item: u64,
-        scratch: &mut Scratch,
-        view: &mut [f32],
-    ) -> Result<(), String> {
-        let Self { augment, seed, .. } = self;
-        let need = |size| augment.training_need(size, *seed, epoch, item);
-        let part = read(&*self.source, item, &need, scratch)?;
-        let done = augment.training_view_of_part(scratch, &part, *seed, epoch, item, view);
-        scratch.reading.reuse(part.pixels);
-        done.map_err(|error| error.to_string())
-    }
-}
-
-fn read(
-    source: &dyn Source,
+/// Reads an image and writes the view of it that `plan` says, given the image's columns and rows.
+fn view<'a, D: Dataset + ?Sized>(
+    dataset: &D,
     item: u64,
-    need: &dyn Fn([u32; 2]) -> Need,
+    plan: impl Fn([u32; 2]) -> ViewPlan<'a>,
     scratch: &mut Scratch,
-) -> Result<Part, String> {
+    out: &mut [f32],
+) -> Result<Used<D::Target>, String> {
+    let index = item as usize;
+    let mut made = None;
+    let mut request = |size| made.insert(plan(size)).request();
     // The name is kept beside the error in `BadImage`, so only the problem is told here.
-    source
-        .part(item as usize, need, scratch)
-        .map_err(|error| error.problem.to_string())
+    let told = |error: ImageError| error.problem.to_string();
+    let decoded = dataset.decode(index, &mut request, scratch).map_err(told)?;
+    let plan = made
+        .filter(|made| made.image_size() == decoded.image_size)
+        .unwrap_or_else(|| plan(decoded.image_size));
+    let rendered = plan.render(&decoded, scratch, out);
+    scratch.decoding.reuse(decoded.pixels);
+    rendered.map_err(|error| error.to_string())?;
+    let geometry = plan.geometry();
+    Ok(Used {
+        item,
+        target: dataset.target(index, &geometry).map_err(told)?,
+        valid_size: geometry.valid_size,
+    })
 }
 
-fn bad(source: &dyn Source, item: u64, error: String) -> BadImage {
+fn unusable<D: Dataset + ?Sized>(dataset: &D, item: u64, error: String) -> BadImage {
     BadImage {
         item,
-        name: source.name(item as usize),
+        name: dataset.name(item as usize),
         error,
     }
 }
@@ -250,17 +254,17 @@ fn bad(source: &dyn Source, item: u64, error: String) -> BadImage {
 /// The last batch may be short. Images that cannot be read are left out and listed in [`Batch::bad`], so a batch may
 /// hold fewer images than `batch_size`, even none.
 #[derive(Debug)]
-pub struct EvaluationLoader {
-    delivery: Delivery<EvaluationPlan>,
+pub struct EvaluationLoader<D: Dataset + ?Sized = dyn Source> {
+    delivery: Delivery<EvaluationPlan<D>>,
 }
 
-impl EvaluationLoader {
+impl<D: Dataset + ?Sized> EvaluationLoader<D> {
     /// Starts the worker threads (`workers` 0: one per core) that keep up to `queue` batches prepared.
     ///
-    /// `items` are numbers in the source, such as `0..source.len() as u64`; numbers out of range are listed as
+    /// `items` are numbers in the source, such as `0..dataset.len() as u64`; numbers out of range are listed as
     /// bad. A `batch_size` of 0 gives an error as the first item.
     pub fn start(
-        source: Arc<dyn Source>,
+        dataset: Arc<D>,
         augment: Augment,
         items: impl IntoIterator<Item = u64>,
         batch_size: usize,
@@ -272,7 +276,7 @@ impl EvaluationLoader {
             Err(LoaderError::Options(text))
         } else {
             Ok(EvaluationPlan {
-                source,
+                dataset,
                 augment,
                 items: items.into_iter().collect(),
                 batch_size,
@@ -284,22 +288,24 @@ impl EvaluationLoader {
     }
 }
 
-impl Iterator for EvaluationLoader {
-    type Item = Result<Batch, LoaderError>;
+impl<D: Dataset + ?Sized> Iterator for EvaluationLoader<D> {
+    type Item = Result<Batch<D::Target>, LoaderError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.delivery.next()
     }
 }
 
-struct EvaluationPlan {
-    source: Arc<dyn Source>,
+struct EvaluationPlan<D: ?Sized> {
+    dataset: Arc<D>,
     augment: Augment,
     items: Vec<u64>,
     batch_size: usize,
 }
 
-impl Plan for EvaluationPlan {
+impl<D: Dataset + ?Sized> BatchPlan for EvaluationPlan<D> {
+    type Target = D::Target;
+
     fn batches(&self) -> u64 {
         self.items.len().div_ceil(self.batch_size) as u64
     }
@@ -309,7 +315,7 @@ impl Plan for EvaluationPlan {
         self.batch_size.min(self.items.len().saturating_sub(before))
     }
 
-    fn address(&self, sequence: u64) -> (u64, u64) {
+    fn position(&self, sequence: u64) -> (u64, u64) {
         (0, sequence)
     }
 
@@ -323,22 +329,19 @@ impl Plan for EvaluationPlan {
         slot: usize,
         scratch: &mut Scratch,
         view: &mut [f32],
-    ) -> Result<Filled, LoaderError> {
-        let mut filled = Filled::default();
+    ) -> Result<Prepared<D::Target>, LoaderError> {
         let place = sequence as usize * self.batch_size + slot;
-        let Some(&item) = self.items.get(place) else {
-            return Ok(filled);
+        let mut prepared = Prepared {
+            used: None,
+            bad: Vec::new(),
         };
-        let need = |size| self.augment.evaluation_need(size);
-        let outcome = read(&*self.source, item, &need, scratch).and_then(|part| {
-            let done = self.augment.evaluation_view_of_part(scratch, &part, view);
-            scratch.reading.reuse(part.pixels);
-            done.map_err(|error| error.to_string())
-        });
-        match outcome {
-            Ok(()) => filled.used = Some((item, self.source.label(item as usize))),
-            Err(error) => filled.bad.push(bad(&*self.source, item, error)),
+        if let Some(&item) = self.items.get(place) {
+            let plan = |size| self.augment.evaluation_view(size);
+            match self::view(&*self.dataset, item, plan, scratch, view) {
+                Ok(used) => prepared.used = Some(used),
+                Err(error) => prepared.bad.push(unusable(&*self.dataset, item, error)),
+            }
         }
-        Ok(filled)
+        Ok(prepared)
     }
 }

@@ -283,7 +283,8 @@ mod tests {
         (augment.mean, augment.std) = (vec![0.0], vec![1.0]);
         let mut view = vec![0.0; augment.view_len()];
         augment
-            .evaluation_view(&mut Scratch::new(), &pixels, &mut view)
+            .evaluation_view(pixels.size())
+            .render_image(&pixels, &mut Scratch::new(), &mut view)
             .unwrap();
         let mask = Mask::new(width, height, bits).unwrap();
         let shares = mask

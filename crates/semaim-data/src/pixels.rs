@@ -29,6 +29,11 @@ impl Pixels {
         pixels.is_consistent().then_some(pixels)
     }
 
+    /// Columns and rows.
+    pub fn size(&self) -> [u32; 2] {
+        [self.width, self.height]
+    }
+
     /// Whether the sizes are positive and `data` has exactly the length they promise.
     pub fn is_consistent(&self) -> bool {
         let wanted = (self.width as usize)

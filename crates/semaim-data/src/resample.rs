@@ -5,10 +5,10 @@ use fast_image_resize::pixels::{U8, U8x2, U8x3, U8x4};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::crop::CropBox;
-use crate::decode::Reading;
 use crate::error::ViewError;
-use crate::part::{Need, Part};
+
 use crate::pixels::Pixels;
+use crate::region::{DecodeRequest, DecodedRegion};
 
 /// The part of an image to resample.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,14 +23,23 @@ pub(crate) enum Region {
 }
 
 impl Region {
-    /// What is needed of an image of `size` (columns, rows) to resample the region to `width` x `height` samples.
-    pub(crate) fn need(self, size: [u32; 2], width: usize, height: usize) -> Need {
-        let [left, top, box_width, box_height] = match self {
-            Self::Cut(part) | Self::WindowOfCut(part, _) => {
-                [part.left, part.top, part.width, part.height].map(f64::from)
-            }
+    /// `[left, top, width, height]` of what is shown, in pixels.
+    pub(crate) fn bounds(self) -> [f64; 4] {
+        match self {
+            Self::Cut(part) => [part.left, part.top, part.width, part.height].map(f64::from),
             Self::Window(window) => window,
-        };
+            Self::WindowOfCut(part, [left, top, width, height]) => [
+                f64::from(part.left) + left,
+                f64::from(part.top) + top,
+                width,
+                height,
+            ],
+        }
+    }
+
+    /// What is needed of an image of `size` (columns, rows) to resample the region to `width` x `height` samples.
+    pub(crate) fn request(self, size: [u32; 2], width: usize, height: usize) -> DecodeRequest {
+        let [left, top, box_width, box_height] = self.bounds();
         let scale = [
             box_width / width.max(1) as f64,
             box_height / height.max(1) as f64,
@@ -46,7 +55,7 @@ impl Region {
         };
         let (left, box_width) = edges(left, box_width, scale[0], size[0]);
         let (top, box_height) = edges(top, box_height, scale[1], size[1]);
-        Need {
+        DecodeRequest {
             region: CropBox {
                 left,
                 top,
@@ -57,8 +66,8 @@ impl Region {
         }
     }
 
-    /// This region of the whole image as a region of the pixels of a part that was given for it.
-    pub(crate) fn within(self, part: &Part) -> Self {
+    /// This region of the whole image as a region of the pixels of a part that was decoded for it.
+    pub(crate) fn within(self, part: &DecodedRegion) -> Self {
         let shrink = f64::from(part.shrink);
         let [from_left, from_top] = part.origin;
         let inside = |[left, top, width, height]: [f64; 4]| {
@@ -100,27 +109,14 @@ impl Region {
 /// How far Catmull-Rom looks, in samples of the smaller of both images.
 const FILTER_RADIUS: f64 = 2.0;
 
-/// Buffers of a worker that are used again for every image.
+/// The resizer and the image it made last.
 #[derive(Debug, Default)]
-pub struct Scratch {
+pub(crate) struct Resampler {
     resizer: Resizer,
     resized: Vec<u8>,
-    /// Room for augmentation to work in.
-    buffer: Vec<u8>,
-    pub(crate) reading: Reading,
 }
 
-impl Scratch {
-    /// Empty buffers; they grow to the largest image seen.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// What was resampled last, and room to change it in.
-    pub(crate) fn resampled(&mut self) -> (&mut [u8], &mut Vec<u8>) {
-        (&mut self.resized, &mut self.buffer)
-    }
-
+impl Resampler {
     /// Resamples `region` of `pixels` to `width` x `height` samples with the bicubic filter of Pillow (Catmull-Rom,
     /// widened when shrinking, 8-bit intermediate results), interleaved like the input. Alpha is treated
     /// like any other channel.
@@ -130,7 +126,7 @@ impl Scratch {
         region: Region,
         width: usize,
         height: usize,
-    ) -> Result<&[u8], ViewError> {
+    ) -> Result<&mut [u8], ViewError> {
         if !pixels.is_consistent() {
             return Err(ViewError::Inconsistent {
                 width: pixels.width,
@@ -167,7 +163,7 @@ impl Scratch {
                 }
             }
         }
-        Ok(&self.resized)
+        Ok(&mut self.resized)
     }
 }
 
@@ -242,8 +238,8 @@ mod tests {
             width: 14,
             height: 11,
         };
-        let mut scratch = Scratch::new();
-        let got = scratch
+        let mut resampler = Resampler::default();
+        let got = resampler
             .resample(&picture(), Region::Cut(part), 5, 4)
             .unwrap();
         #[rustfmt::skip]
@@ -259,8 +255,8 @@ mod tests {
             width: 4,
             height: 3,
         };
-        let mut scratch = Scratch::new();
-        let got = scratch
+        let mut resampler = Resampler::default();
+        let got = resampler
             .resample(&picture(), Region::Cut(part), 6, 5)
             .unwrap();
         #[rustfmt::skip]
@@ -270,9 +266,9 @@ mod tests {
 
     #[test]
     fn window_like_pillow() {
-        let mut scratch = Scratch::new();
+        let mut resampler = Resampler::default();
         let window = Region::Window([2.5, 1.25, 15.0, 12.0]);
-        let got = scratch.resample(&picture(), window, 5, 4).unwrap();
+        let got = resampler.resample(&picture(), window, 5, 4).unwrap();
         #[rustfmt::skip]
         let pillow = [124, 120, 133, 116, 136, 128, 129, 133, 125, 134, 131, 131, 142, 125, 144, 124, 118, 118, 132, 135, 127, 121, 119, 130, 133, 136, 139, 136, 114, 130, 124, 130, 139, 122, 124, 127, 132, 122, 114, 141, 143, 141, 122, 120, 126, 117, 121, 122, 121, 107, 110, 144, 135, 127, 144, 146, 148, 133, 136, 137];
         assert_close(got, &pillow, 1);
@@ -289,9 +285,9 @@ mod tests {
         }
         let five = Pixels::new(20, 15, 5, data).unwrap();
         let window = Region::Window([2.5, 1.25, 15.0, 12.0]);
-        let mut scratch = Scratch::new();
-        let expected = scratch.resample(&rgb, window, 5, 4).unwrap().to_vec();
-        let got = scratch.resample(&five, window, 5, 4).unwrap();
+        let mut resampler = Resampler::default();
+        let expected = resampler.resample(&rgb, window, 5, 4).unwrap().to_vec();
+        let got = resampler.resample(&five, window, 5, 4).unwrap();
         for (few, many) in expected.chunks(3).zip(got.chunks(5)) {
             assert_eq!(many, [few, &few[..2]].concat());
         }
@@ -302,7 +298,9 @@ mod tests {
         let mut broken = picture();
         broken.data.pop();
         let window = Region::Window([0.0, 0.0, 20.0, 15.0]);
-        let error = Scratch::new().resample(&broken, window, 5, 4).unwrap_err();
+        let error = Resampler::default()
+            .resample(&broken, window, 5, 4)
+            .unwrap_err();
         assert!(matches!(error, ViewError::Inconsistent { bytes: 899, .. }));
     }
 }

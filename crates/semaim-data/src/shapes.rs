@@ -53,6 +53,8 @@ use semaim_random::{Key, KeyedRng, Stream};
 
 use crate::error::{DataError, ImageError};
 use crate::pixels::Pixels;
+use crate::region::{DecodeRequest, DecodedRegion};
+use crate::scratch::Scratch;
 use crate::source::{Source, Split};
 use math::{Point, cell_bits};
 use scene::Scene;
@@ -287,9 +289,14 @@ impl Source for Shapes {
         format!("shapes#{index}")
     }
 
-    fn image(&self, index: usize) -> Result<Pixels, ImageError> {
+    fn decode(
+        &self,
+        index: usize,
+        _: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
+        _: &mut Scratch,
+    ) -> Result<DecodedRegion, ImageError> {
         if index < self.options.count {
-            Ok(self.sample(index).pixels)
+            Ok(DecodedRegion::whole(self.sample(index).pixels))
         } else {
             Err(ImageError::out_of_range(
                 self.name(index),

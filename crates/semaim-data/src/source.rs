@@ -1,14 +1,15 @@
 //! What the loaders read from: an indexed collection of images.
 
 use crate::error::ImageError;
-use crate::part::{Need, Part};
 use crate::pixels::Pixels;
-use crate::resample::Scratch;
+use crate::region::{DecodeRequest, DecodedRegion};
+use crate::scratch::Scratch;
+use crate::view::ViewGeometry;
 
 /// A fixed collection of images, numbered from 0, shared by all worker threads.
 ///
 /// The numbering depends only on the contents of the collection, never on the file system's order.
-pub trait Source: Send + Sync + std::fmt::Debug {
+pub trait Source: Send + Sync + std::fmt::Debug + 'static {
     /// How many images there are.
     fn len(&self) -> usize;
 
@@ -27,35 +28,63 @@ pub trait Source: Send + Sync + std::fmt::Debug {
     /// What to call an image in messages: a path, `file.tar:member`, `train-images.idx#17`, `shapes#5`.
     fn name(&self, index: usize) -> String;
 
-    /// Reads and decodes an image.
+    /// Reads an image and decodes what is needed of it.
+    ///
+    /// `request` says what that is, given the image's columns and rows as [`Source::image`] would return it. It may be
+    /// called more than once or not at all, and must always say the same. The region given holds the requested one or
+    /// more of the image, up to all of it; shrunk regions cover it as well. What was not requested is not looked at, so
+    /// damage there may go unnoticed. A source that cannot decode in part gives [`DecodedRegion::whole`].
     ///
     /// # Errors
     ///
     /// An [`ImageError`] that names the image when it cannot be read or decoded, or when `index` is out of range.
-    fn image(&self, index: usize) -> Result<Pixels, ImageError>;
+    fn decode(
+        &self,
+        index: usize,
+        request: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
+        scratch: &mut Scratch,
+    ) -> Result<DecodedRegion, ImageError>;
 
-    /// Reads an image and decodes what a view needs of it.
-    ///
-    /// `need` says what that is, given the image's columns and rows as [`Source::image`] would return it. It may be called
-    /// more than once and must always say the same. The part given holds the needed region or more of the
-    /// image, up to all of it; shrunk parts cover it as well. What was not needed is not looked at, so damage there may
-    /// go unnoticed. Without an implementation, it is the whole image.
+    /// Reads and decodes a whole image.
     ///
     /// # Errors
     ///
-    /// Those of [`Source::image`].
-    fn part(
-        &self,
-        index: usize,
-        need: &dyn Fn([u32; 2]) -> Need,
-        scratch: &mut Scratch,
-    ) -> Result<Part, ImageError> {
-        let _ = (need, scratch);
-        self.image(index).map(Part::whole)
+    /// Those of [`Source::decode`].
+    fn image(&self, index: usize) -> Result<Pixels, ImageError> {
+        let region = self.decode(index, &mut DecodeRequest::whole, &mut Scratch::new())?;
+        Ok(region.pixels)
     }
 
     /// One line for the log, such as `folder photos: 3068 images, 10 classes`.
     fn describe(&self) -> String;
+}
+
+/// Images with something to learn about each: what a loader reads and a task is trained on.
+///
+/// Any `dyn Source` is one whose targets are classes. A source of another kind of target, such as boxes or a label map,
+/// implements this beside [`Source`].
+pub trait Dataset: Source {
+    /// What is to be learnt about an image: its class, its boxes and masks, its label map.
+    type Target: Clone + Send + std::fmt::Debug + 'static;
+
+    /// The target of an image as it is in a view of it. What lies in the image's coordinates follows
+    /// [`ViewGeometry::to_view`].
+    ///
+    /// # Errors
+    ///
+    /// An [`ImageError`] that names the image when its target cannot be read.
+    fn target(&self, index: usize, view: &ViewGeometry) -> Result<Self::Target, ImageError>;
+}
+
+/// The class of an image as an index into [`Source::classes`], where it has one.
+pub type ClassTarget = Option<u32>;
+
+impl Dataset for dyn Source {
+    type Target = ClassTarget;
+
+    fn target(&self, index: usize, _: &ViewGeometry) -> Result<ClassTarget, ImageError> {
+        Ok(self.label(index))
+    }
 }
 
 /// Which part of a data set to read.

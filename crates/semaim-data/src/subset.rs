@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use crate::error::ImageError;
-use crate::part::{Need, Part};
-use crate::pixels::Pixels;
-use crate::resample::Scratch;
+use crate::region::{DecodeRequest, DecodedRegion};
+use crate::scratch::Scratch;
 use crate::source::Source;
 
 /// Chosen images of another source, numbered anew in the order in which they were chosen. Classes and names are the
@@ -47,17 +46,13 @@ impl Source for Subset {
         self.source.name(self.original(index))
     }
 
-    fn image(&self, index: usize) -> Result<Pixels, ImageError> {
-        self.source.image(self.original(index))
-    }
-
-    fn part(
+    fn decode(
         &self,
         index: usize,
-        need: &dyn Fn([u32; 2]) -> Need,
+        request: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
         scratch: &mut Scratch,
-    ) -> Result<Part, ImageError> {
-        self.source.part(self.original(index), need, scratch)
+    ) -> Result<DecodedRegion, ImageError> {
+        self.source.decode(self.original(index), request, scratch)
     }
 
     fn describe(&self) -> String {

@@ -7,13 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::classes::{self, Classes};
-use crate::decode::{DecodeOptions, Format, Reading};
+use crate::decode::{DecodeBuffers, DecodeOptions, Format};
 use crate::error::{DataError, ImageError, ImageProblem};
 use crate::file::SharedFile;
 use crate::names::Names;
-use crate::part::{Need, Part};
-use crate::pixels::Pixels;
-use crate::resample::Scratch;
+use crate::region::{DecodeRequest, DecodedRegion};
+use crate::scratch::Scratch;
 use crate::source::{Source, Split};
 use crate::splits;
 
@@ -123,9 +122,9 @@ impl Tars {
     fn read(
         &self,
         place: &Place,
-        need: &dyn Fn([u32; 2]) -> Need,
-        reading: &mut Reading,
-    ) -> Result<Part, ImageProblem> {
+        request: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
+        reading: &mut DecodeBuffers,
+    ) -> Result<DecodedRegion, ImageProblem> {
         let limit = self.decoding.max_bytes();
         if place.size > limit {
             return Err(ImageProblem::FileTooLarge {
@@ -140,7 +139,7 @@ impl Tars {
             bytes.resize(place.size as usize, 0);
             Ok(file.read_into(place.offset, bytes)?)
         };
-        self.decoding.decode_read(read, need, reading)
+        self.decoding.decode_read(read, request, reading)
     }
 }
 
@@ -166,21 +165,16 @@ impl Source for Tars {
         format!("{}:{}", file.display(), String::from_utf8_lossy(name))
     }
 
-    fn image(&self, index: usize) -> Result<Pixels, ImageError> {
-        let part = self.part(index, &Need::whole, &mut Scratch::new())?;
-        Ok(part.pixels)
-    }
-
-    fn part(
+    fn decode(
         &self,
         index: usize,
-        need: &dyn Fn([u32; 2]) -> Need,
+        request: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
         scratch: &mut Scratch,
-    ) -> Result<Part, ImageError> {
+    ) -> Result<DecodedRegion, ImageError> {
         let Some(place) = self.images.get(index) else {
             return Err(ImageError::out_of_range(self.describe(), index, self.len()));
         };
-        self.read(place, need, &mut scratch.reading)
+        self.read(place, request, &mut scratch.decoding)
             .map_err(|problem| ImageError {
                 name: self.name(index),
                 problem,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::augment::Augment;
-use crate::engine::worker_count;
 use crate::error::LoaderError;
 use crate::loader::{LoaderOptions, Position, TrainingLoader};
+use crate::prefetch::worker_count;
 use crate::source::Source;
 
 /// Images per batch while measuring.

@@ -9,8 +9,9 @@
 use std::sync::Arc;
 
 use semaim_data::{
-    Augment, Batch, EvaluationLoader, ImageError, ImageProblem, LoaderError, LoaderOptions, Pixels,
-    Position, Source, TrainingLoader, measure,
+    Augment, Batch, Dataset, DecodeRequest, DecodedRegion, EvaluationLoader, ImageError,
+    ImageProblem, LoaderError, LoaderOptions, Pixels, Position, Scratch, Source, TrainingLoader,
+    ViewGeometry, measure,
 };
 
 /// Images by formula; some are broken, some make the source panic.
@@ -52,7 +53,12 @@ impl Source for Made {
         format!("made#{index}")
     }
 
-    fn image(&self, index: usize) -> Result<Pixels, ImageError> {
+    fn decode(
+        &self,
+        index: usize,
+        _: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
+        _: &mut Scratch,
+    ) -> Result<DecodedRegion, ImageError> {
         assert!(!self.panics.contains(&index), "image {index} panics");
         if index >= self.len {
             return Err(ImageError::out_of_range("made", index, self.len));
@@ -66,7 +72,8 @@ impl Source for Made {
         let data = (0..12 * 10 * 3)
             .map(|i| (i * (index + 3) % 251) as u8)
             .collect();
-        Ok(Pixels::new(12, 10, 3, data).unwrap())
+        let pixels = Pixels::new(12, 10, 3, data).unwrap();
+        Ok(DecodedRegion::whole(pixels))
     }
 
     fn describe(&self) -> String {
@@ -113,7 +120,7 @@ fn workers_change_nothing() {
             batch
                 .items
                 .iter()
-                .zip(&batch.labels)
+                .zip(&batch.targets)
                 .all(|(i, l)| *l == Some(*i as u32 % 3))
         );
     }
@@ -316,4 +323,85 @@ fn measuring_counts_images() {
     let result = measure(Made::with_broken(40, &[1]), augment(), 2, 50).unwrap();
     assert_eq!((result.images, result.workers), (64, 2));
     assert!(result.bad >= 1 && result.images_per_second() > 0.0);
+}
+
+/// Images whose targets are a point of each: where it is in the view.
+#[derive(Debug)]
+struct Points(Made);
+
+impl Source for Points {
+    fn len(&self) -> usize {
+        self.0.len
+    }
+
+    fn label(&self, _: usize) -> Option<u32> {
+        None
+    }
+
+    fn classes(&self) -> &[String] {
+        &[]
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.0.name(index)
+    }
+
+    fn decode(
+        &self,
+        index: usize,
+        request: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
+        scratch: &mut Scratch,
+    ) -> Result<DecodedRegion, ImageError> {
+        self.0.decode(index, request, scratch)
+    }
+
+    fn describe(&self) -> String {
+        "points".to_owned()
+    }
+}
+
+impl Dataset for Points {
+    type Target = [f64; 2];
+
+    fn target(&self, index: usize, view: &ViewGeometry) -> Result<[f64; 2], ImageError> {
+        if index == 4 {
+            return Err(ImageError {
+                name: self.name(index),
+                problem: ImageProblem::Empty,
+            });
+        }
+        Ok(view.to_view([6.0, 5.0]))
+    }
+}
+
+#[test]
+fn targets_of_any_type_follow_the_view() {
+    let points = Arc::new(Points(Made {
+        len: 6,
+        broken: Vec::new(),
+        panics: Vec::new(),
+    }));
+    let loader = TrainingLoader::start(
+        Arc::clone(&points),
+        augment(),
+        options(2),
+        Position::default(),
+    );
+    for batch in loader.map(Result::unwrap) {
+        for (&item, target) in batch.items.iter().zip(&batch.targets) {
+            let key = semaim_random::Key::new(11, batch.epoch, item);
+            let augment = augment();
+            let geometry = augment.training_view([12, 10], key).geometry();
+            assert_eq!(*target, geometry.to_view([6.0, 5.0]));
+        }
+        assert_eq!(batch.valid_sizes, [[8, 8]; 4]);
+    }
+    // An image whose target cannot be read is a bad image.
+    let batch = EvaluationLoader::start(points, augment(), 0..6, 6, 1, 1)
+        .next()
+        .unwrap()
+        .unwrap();
+    assert_eq!(batch.items, [0, 1, 2, 3, 5]);
+    assert_eq!(batch.bad[0].item, 4);
+    assert_eq!(batch.targets, [[4.0, 4.0]; 5]);
 }

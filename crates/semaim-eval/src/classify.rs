@@ -112,7 +112,7 @@ impl Iterator for PredictIter<'_> {
         let [channels, height, width] = self.shape;
         let mut predictions = Predictions {
             items: batch.items,
-            labels: batch.labels,
+            labels: batch.targets,
             bad: batch.bad,
             ..Predictions::default()
         };

@@ -191,7 +191,7 @@ impl Iterator for Embedder<'_> {
         }
         embeddings.width = embeddings.features.len() / count;
         embeddings.items = batch.items;
-        embeddings.labels = batch.labels;
+        embeddings.labels = batch.targets;
         Some(Ok(embeddings))
     }
 }

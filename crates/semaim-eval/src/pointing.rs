@@ -99,13 +99,16 @@ impl<'a> PointingGame<'a> {
         let length = self.augment.view_len();
         let mut views = vec![0.0; targets.len() * length];
         for (target, view) in targets.iter().zip(views.chunks_mut(length)) {
-            let image = [target.pixels.width, target.pixels.height];
+            let image = target.pixels.size();
             let mask = [target.object.width(), target.object.height()];
             if image != mask {
                 return Err(PointingError::MaskSize { image, mask });
             }
-            self.augment
-                .evaluation_view(&mut self.scratch, &target.pixels, view)?;
+            self.augment.evaluation_view(image).render_image(
+                &target.pixels,
+                &mut self.scratch,
+                view,
+            )?;
         }
         let shape = [targets.len(), self.augment.channels(), height, width];
         let images = Tensor::<4>::from_data(TensorData::new(views, shape), self.device);
@@ -119,14 +122,14 @@ impl<'a> PointingGame<'a> {
         for (map, hits) in maps.into_iter().zip(&mut self.hits) {
             let map = to_host("similarity", map)?.values;
             for (target, map) in targets.iter().zip(map.chunks(patches)) {
-                let window = self.augment.evaluation_window(&target.pixels);
+                let window = target.shown(self.augment);
                 let (row, column) = self.encoder.grid().place(first(map));
                 let inside = target.middle(window, [row, column], self.encoder.grid());
                 *hits += usize::from(inside);
             }
         }
         for target in targets {
-            let window = self.augment.evaluation_window(&target.pixels);
+            let window = target.shown(self.augment);
             self.covered += target.covered(window);
         }
         self.images += targets.len();
@@ -153,6 +156,12 @@ fn first(map: &[f32]) -> usize {
 }
 
 impl Target {
+    /// `[left, top, width, height]` of the part of the image that the evaluation view shows.
+    fn shown(&self, augment: &Augment) -> [f64; 4] {
+        let plan = augment.evaluation_view(self.pixels.size());
+        plan.geometry().source
+    }
+
     /// Whether the object is where the middle of a patch is. `window` is the part of the image that the view shows.
     fn middle(&self, window: [f64; 4], place: [usize; 2], grid: semaim::grid::Grid) -> bool {
         let [left, top, width, height] = window;
@@ -219,7 +228,7 @@ mod tests {
         // Each of the eight patches alone: exactly one of them is hit, whichever the encoder prefers.
         let mut hits = [0.0; 3];
         for patch in 0..8 {
-            let window = augment.evaluation_window(&pixels);
+            let window = augment.evaluation_view(pixels.size()).geometry().source;
             let part = |x: usize, y: usize| {
                 let column = (x as f64 + 0.5 - window[0]) / window[2] * 4.0;
                 let row = (y as f64 + 0.5 - window[1]) / window[3] * 2.0;

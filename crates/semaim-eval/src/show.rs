@@ -94,7 +94,8 @@ pub fn sights(
     for images in images.chunks(AT_ONCE) {
         let mut views = vec![0.0; images.len() * length];
         for (image, view) in images.iter().zip(views.chunks_mut(length)) {
-            augment.evaluation_view(&mut scratch, image, view)?;
+            let plan = augment.evaluation_view(image.size());
+            plan.render_image(image, &mut scratch, view)?;
         }
         let shape = [images.len(), channels, height, width];
         let shown = Tensor::<4>::from_data(TensorData::new(views.clone(), shape), device);

@@ -16,7 +16,7 @@ use semaim::teacher::Teacher;
 use semaim::vit::ForwardOptions;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
 use semaim_checkpoint::error::EncoderError;
-use semaim_data::{Batch, Source};
+use semaim_data::{Batch, ClassTarget, Source};
 
 use crate::callbacks::{Callbacks, Evaluator, Observer};
 use crate::config::{Method, OrderSource, PretrainConfig, TargetKind};
@@ -302,6 +302,7 @@ impl SemaimTask<'_> {
 
 impl Task for SemaimTask<'_> {
     type Model = Semaim;
+    type Target = ClassTarget;
 
     fn loss(&self, micro_batch: MicroBatch<'_, Semaim>) -> Result<Tensor<1>, TrainError> {
         let images = images(micro_batch.batch, image_shape(self.config), self.device);
@@ -342,6 +343,7 @@ struct MaeTask<'a> {
 
 impl Task for MaeTask<'_> {
     type Model = Mae;
+    type Target = ClassTarget;
 
     fn loss(&self, micro_batch: MicroBatch<'_, Mae>) -> Result<Tensor<1>, TrainError> {
         let (config, batch) = (self.config, micro_batch.batch);

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use semaim_data::Batch;
+use semaim_data::{Batch, ClassTarget};
 
 use crate::error::TrainError;
 use crate::run_dir::RunDir;
@@ -14,11 +14,18 @@ pub trait Task {
     /// What is trained.
     type Model: Module;
 
+    /// What is to be learnt about an image, as the data set gives it: [`ClassTarget`] for folders of classes, for images
+    /// without labels too.
+    type Target;
+
     /// The mean cost of the images of a micro-batch, `[1]`.
     ///
     /// # Errors
     /// A device that fails, or images that cannot be used.
-    fn loss(&self, micro_batch: MicroBatch<'_, Self::Model>) -> Result<Tensor<1>, TrainError>;
+    fn loss(
+        &self,
+        micro_batch: MicroBatch<'_, Self::Model, Self::Target>,
+    ) -> Result<Tensor<1>, TrainError>;
 
     /// Writes what others read of the model; called after every checkpoint.
     ///
@@ -29,17 +36,21 @@ pub trait Task {
 
 /// Images that are computed together: a step's batch, or a part of it.
 #[derive(Debug)]
-pub struct MicroBatch<'a, M> {
+pub struct MicroBatch<'a, M, T = ClassTarget> {
     /// The model, its gradients recorded.
     pub model: &'a M,
     /// The run's state; its models record no gradients.
     pub state: &'a TrainState<M>,
-    /// The images.
-    pub batch: &'a Batch,
+    /// The images and their targets.
+    pub batch: &'a Batch<T>,
 }
 
 /// A batch's images on a device, `[batch, channels, height, width]`, without gradients.
-pub fn images(batch: &Batch, [channels, height, width]: [usize; 3], device: &Device) -> Tensor<4> {
+pub fn images<T>(
+    batch: &Batch<T>,
+    [channels, height, width]: [usize; 3],
+    device: &Device,
+) -> Tensor<4> {
     let shape = [batch.items.len(), channels, height, width];
     Tensor::from_data(TensorData::new(batch.images.clone(), shape), device)
 }

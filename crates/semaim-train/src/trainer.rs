@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use burn::module::Module;
 use burn::tensor::Device;
 use semaim::parameters::to_host;
-use semaim_data::{Augment, Batch, LoaderError, LoaderOptions, Position, Source, TrainingLoader};
+use semaim_data::{
+    Augment, Batch, Dataset, LoaderError, LoaderOptions, Position, Source, TrainingLoader,
+};
 use serde_json::json;
 
 use crate::callbacks::{Callbacks, Progress, StepReport};
@@ -44,10 +46,10 @@ pub fn steps_per_epoch(batch_size: usize, images: usize) -> Result<u64, TrainErr
 }
 
 /// The images of a run and how they are shown.
-#[derive(Clone, Debug)]
-pub struct Images {
-    /// Where they are.
-    pub source: Arc<dyn Source>,
+#[derive(Debug)]
+pub struct Images<D: ?Sized = dyn Source> {
+    /// Where they and their targets are.
+    pub source: Arc<D>,
     /// How they are shown.
     pub augment: Augment,
 }
@@ -56,11 +58,11 @@ pub struct Images {
 ///
 /// # Errors
 /// [`TrainError`]; whatever was saved before stays.
-pub fn train<T: Task>(
+pub fn train<T: Task, D: Dataset<Target = T::Target> + ?Sized>(
     task: &T,
     initial_state: TrainState<T::Model>,
     settings: &RunSettings,
-    images: Images,
+    images: Images<D>,
     run: &RunDir,
     device: &Device,
     callbacks: Callbacks<'_, T::Model>,
@@ -68,10 +70,10 @@ pub fn train<T: Task>(
     Trainer::new(task, initial_state, settings, images, run, device)?.run(callbacks)
 }
 
-struct Trainer<'a, T: Task> {
+struct Trainer<'a, T: Task, D: ?Sized> {
     task: &'a T,
     settings: &'a RunSettings,
-    images: Images,
+    images: Images<D>,
     run: &'a RunDir,
     learning_rate: LearningRate,
     steps_per_epoch: u64,
@@ -89,12 +91,12 @@ struct Window {
     time: Duration,
 }
 
-impl<'a, T: Task> Trainer<'a, T> {
+impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
     fn new(
         task: &'a T,
         mut initial_state: TrainState<T::Model>,
         settings: &'a RunSettings,
-        images: Images,
+        images: Images<D>,
         run: &'a RunDir,
         device: &Device,
     ) -> Result<Self, TrainError> {
@@ -136,7 +138,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         }
     }
 
-    fn loader(&self) -> TrainingLoader {
+    fn loader(&self) -> TrainingLoader<D> {
         let grad_accum_steps = self.settings.train.grad_accum_steps as u64;
         let step = self.state.counts.step;
         let options = LoaderOptions {
@@ -151,8 +153,8 @@ impl<'a, T: Task> Trainer<'a, T> {
             epoch: step / self.steps_per_epoch,
             batch: step % self.steps_per_epoch * grad_accum_steps,
         };
-        let Images { source, augment } = self.images.clone();
-        TrainingLoader::start(source, augment, options, from)
+        let source = Arc::clone(&self.images.source);
+        TrainingLoader::start(source, self.images.augment.clone(), options, from)
     }
 
     fn run(mut self, callbacks: Callbacks<'_, T::Model>) -> Result<RunOutcome, TrainError> {
@@ -202,9 +204,9 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// The parts of the next step's batch.
-    fn batches(&self, loader: &mut TrainingLoader) -> Result<Vec<Batch>, TrainError> {
+    fn batches(&self, loader: &mut TrainingLoader<D>) -> Result<Vec<Batch<T::Target>>, TrainError> {
         let count = self.settings.train.grad_accum_steps;
-        let batches: Result<Vec<Batch>, LoaderError> = loader.by_ref().take(count).collect();
+        let batches: Result<Vec<_>, LoaderError> = loader.by_ref().take(count).collect();
         let batches = batches?;
         if batches.len() < count {
             return Err(TrainError::Internal(
@@ -215,7 +217,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// One optimiser step.
-    fn step(&mut self, batches: &[Batch]) -> Result<StepReport, TrainError> {
+    fn step(&mut self, batches: &[Batch<T::Target>]) -> Result<StepReport, TrainError> {
         let step = self.state.counts.step;
         let epoch = step / self.steps_per_epoch;
         let mut gradients = Gradients::default();
@@ -267,7 +269,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// Loss and gradients of a part of the step's batch, weighted by its share of the step's images.
-    fn loss_and_gradients(&self, batch: &Batch) -> Result<(f64, Gradients), TrainError> {
+    fn loss_and_gradients(&self, batch: &Batch<T::Target>) -> Result<(f64, Gradients), TrainError> {
         let model = self.state.model.clone().train();
         let loss = self.task.loss(MicroBatch {
             model: &model,

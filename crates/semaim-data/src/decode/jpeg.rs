@@ -17,8 +17,8 @@ mod upsample;
 
 use super::{Wanted, orientation, samples};
 use crate::error::ImageProblem;
-use crate::part::{Need, Part};
 use crate::pixels::Pixels;
+use crate::region::{DecodeRequest, DecodedRegion};
 
 use markers::{Colours, Header};
 use region::Layout;
@@ -29,13 +29,13 @@ pub(super) use picture::Buffers;
 pub(super) fn decode(
     bytes: &[u8],
     wanted: &Wanted,
-    need: &dyn Fn([u32; 2]) -> Need,
+    request: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
     buffers: &mut Buffers,
     out: Vec<u8>,
-) -> Result<Part, ImageProblem> {
-    match decode_usual(bytes, wanted, need, buffers, out) {
+) -> Result<DecodedRegion, ImageProblem> {
+    match decode_usual(bytes, wanted, request, buffers, out) {
         Some(part) => Ok(part),
-        None => fallback::decode(bytes, wanted).map(Part::whole),
+        None => fallback::decode(bytes, wanted).map(DecodedRegion::whole),
     }
 }
 
@@ -43,10 +43,10 @@ pub(super) fn decode(
 fn decode_usual(
     bytes: &[u8],
     wanted: &Wanted,
-    need: &dyn Fn([u32; 2]) -> Need,
+    request: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
     buffers: &mut Buffers,
     mut out: Vec<u8>,
-) -> Option<Part> {
+) -> Option<DecodedRegion> {
     let header = Header::parse(bytes)?;
     let [width, height] = header.size;
     wanted.check_size(width, height).ok()?;
@@ -55,9 +55,9 @@ fn decode_usual(
     }
     let turn = header.orientation;
     let size = orientation::turned_size(header.size, turn);
-    let need = need(size);
-    let part = orientation::stored_box(need.region.within(size), header.size, turn);
-    let layout = Layout::new(&header, part, need.shrink)?;
+    let request = request(size);
+    let part = orientation::stored_box(request.region.within(size), header.size, turn);
+    let layout = Layout::new(&header, part, request.shrink)?;
     let data = bytes.get(header.scan..)?;
     picture::decode(&header, &layout, data, buffers, &mut out)?;
     let found = if header.colours == Colours::Grey {
@@ -76,9 +76,9 @@ fn decode_usual(
         layout.rows.len(),
     ];
     let covered = covered.map(|n| (n * layout.shrink) as i64);
-    Some(Part {
+    Some(DecodedRegion {
         pixels: orientation::apply(pixels, turn),
-        size,
+        image_size: size,
         origin: orientation::turned_origin(covered, header.size, turn),
         shrink: layout.shrink as u32,
     })

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use encoder::{Options, encode};
 use semaim_data::{
-    Augment, CropBox, ImageError, ImageProblem, Need, OpenOptions, Part, Pixels, Scratch, Source,
-    Split, decode, open,
+    Augment, CropBox, DecodeRequest, DecodedRegion, ImageError, ImageProblem, OpenOptions, Pixels,
+    Scratch, Source, Split, decode, open,
 };
 use semaim_random::{Key, KeyedRng, Stream};
 use zune_jpeg::JpegDecoder;
@@ -71,7 +71,7 @@ fn part(
     index: usize,
     region: [u32; 4],
     shrink: u32,
-) -> Result<Part, ImageError> {
+) -> Result<DecodedRegion, ImageError> {
     let [left, top, width, height] = region;
     let region = CropBox {
         left,
@@ -79,7 +79,8 @@ fn part(
         width,
         height,
     };
-    source.part(index, &|_| Need { region, shrink }, &mut Scratch::new())
+    let mut request = |_| DecodeRequest { region, shrink };
+    source.decode(index, &mut request, &mut Scratch::new())
 }
 
 fn cut(pixels: &Pixels, [left, top, width, height]: [u32; 4]) -> Pixels {
@@ -183,7 +184,7 @@ fn regions_are_cuts_of_wholes() {
                 // Exactly what was asked for: that it is not more shows which decoder was at work.
                 assert_eq!(part.pixels, cut(&whole, region), "{what}");
                 assert_eq!(part.origin, [region[0], region[1]].map(i64::from), "{what}");
-                assert_eq!(part.size, [whole.width, whole.height]);
+                assert_eq!(part.image_size, whole.size());
                 assert_eq!(part.shrink, 1);
             }
         }
@@ -226,7 +227,7 @@ fn orientations_are_applied_to_regions() {
 }
 
 /// Checks that a shrunk part covers a region, and no more than it must.
-fn assert_covers(part: &Part, [left, top, width, height]: [u32; 4], shrink: u32) {
+fn assert_covers(part: &DecodedRegion, [left, top, width, height]: [u32; 4], shrink: u32) {
     assert_eq!(part.shrink, shrink);
     let shrink = i64::from(shrink);
     let sides = [
@@ -242,7 +243,7 @@ fn assert_covers(part: &Part, [left, top, width, height]: [u32; 4], shrink: u32)
 }
 
 /// Checks that the pixels of a part are about the means of what they stand for, as far as that is inside the image.
-fn assert_averages(part: &Part, whole: &Pixels, what: &str) {
+fn assert_averages(part: &DecodedRegion, whole: &Pixels, what: &str) {
     let shrink = part.shrink as usize;
     let (mut sum, mut count) = (0.0, 0.0);
     for y in 0..part.pixels.height as usize {
@@ -319,27 +320,26 @@ fn views_of_parts_are_those_of_wholes() {
         let mut expected = vec![0.0; augment.view_len()];
         let mut got = expected.clone();
         for item in 0..30 {
-            augment
-                .training_view(&mut scratch, &whole, 1, 2, item, &mut expected)
+            let plan = augment.training_view(whole.size(), Key::new(1, 2, item));
+            plan.render_image(&whole, &mut scratch, &mut expected)
                 .unwrap();
-            let need = |size| augment.training_need(size, 1, 2, item);
-            let part = source.part(0, &need, &mut scratch).unwrap();
-            augment
-                .training_view_of_part(&mut scratch, &part, 1, 2, item, &mut got)
-                .unwrap();
+            let mut request = |size| {
+                assert_eq!(size, plan.image_size());
+                plan.request()
+            };
+            let part = source.decode(0, &mut request, &mut scratch).unwrap();
+            plan.render(&part, &mut scratch, &mut got).unwrap();
             let tolerance = if part.shrink > 1 { tolerance } else { 0.0 };
             assert_levels(&got, &expected, tolerance);
         }
-        augment
-            .evaluation_view(&mut scratch, &whole, &mut expected)
+        let plan = augment.evaluation_view(whole.size());
+        plan.render_image(&whole, &mut scratch, &mut expected)
             .unwrap();
         let part = source
-            .part(0, &|size| augment.evaluation_need(size), &mut scratch)
+            .decode(0, &mut |_| plan.request(), &mut scratch)
             .unwrap();
         assert!(part.pixels.width < whole.width && part.pixels.height < whole.height);
-        augment
-            .evaluation_view_of_part(&mut scratch, &part, &mut got)
-            .unwrap();
+        plan.render(&part, &mut scratch, &mut got).unwrap();
         // Where the part starts may turn a rounding of the filter's weights.
         assert_levels(&got, &expected, if part.shrink > 1 { 40.0 } else { 1.0 });
     }
@@ -353,7 +353,7 @@ fn assert_levels(got: &[f32], expected: &[f32], tolerance: f32) {
 }
 
 #[test]
-fn needs_outside_the_image_are_met_inside() {
+fn requests_outside_the_image_are_met_inside() {
     let (_folder, source) = source_of(&[encode(&Options::default(), picture)]);
     let far = part(&*source, 0, [1000, 1000, 5, 5], 1).unwrap();
     assert_eq!((far.pixels.width, far.pixels.height), (1, 1));
@@ -434,13 +434,13 @@ fn mutated_files_never_panic() {
                 width: size[0] / 2 + 1,
                 height: size[1] / 2 + 1,
             };
-            let need = |size| Need {
+            let mut request = |size: [u32; 2]| DecodeRequest {
                 region: region(size),
                 shrink,
             };
             // The same buffers for all: nothing may depend on what is left in them.
-            let part = source.part(index, &need, &mut scratch);
-            let fresh = source.part(index, &need, &mut Scratch::new());
+            let part = source.decode(index, &mut request, &mut scratch);
+            let fresh = source.decode(index, &mut request, &mut Scratch::new());
             match (part, fresh) {
                 (Ok(part), Ok(fresh)) => {
                     assert!(part.pixels.is_consistent());

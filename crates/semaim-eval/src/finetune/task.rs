@@ -6,7 +6,7 @@ use semaim::drop_path::DropPath;
 use semaim::vit::ForwardOptions;
 use semaim_checkpoint::classifier::ClassifierFile;
 use semaim_checkpoint::encoder::Encoder;
-use semaim_data::{Batch, MixupCutmix};
+use semaim_data::{Batch, ClassTarget, MixupCutmix};
 use semaim_random::Key;
 use semaim_train::error::TrainError;
 use semaim_train::run_dir::RunDir;
@@ -37,7 +37,7 @@ impl FinetuneTask<'_> {
         let vit = &self.encoder.config;
         let ([height, width], count) = (vit.image_size, batch.items.len());
         let shape = [count, vit.channels, height, width];
-        let labels: Vec<u32> = batch.labels.iter().copied().flatten().collect();
+        let labels: Vec<u32> = batch.targets.iter().copied().flatten().collect();
         let mut images = batch.images.clone();
         let mut targets = vec![0.0; count * self.classes.len()];
         let key = Key::new(self.config.seed, batch.epoch, batch.index);
@@ -53,6 +53,7 @@ impl FinetuneTask<'_> {
 
 impl Task for FinetuneTask<'_> {
     type Model = Classifier;
+    type Target = ClassTarget;
 
     fn loss(&self, micro_batch: MicroBatch<'_, Classifier>) -> Result<Tensor<1>, TrainError> {
         let (config, batch) = (self.config, micro_batch.batch);

@@ -13,7 +13,7 @@ use semaim::parameters::{WeightError, to_host};
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
 use semaim_config::{Problems, Validate};
-use semaim_data::{Augment, EvaluationLoader, LoaderError, Source};
+use semaim_data::{Augment, ClassTarget, EvaluationLoader, LoaderError, Source};
 use semaim_random::{Key, KeyedRng, Stream};
 use semaim_train::callbacks::{Callbacks, Evaluator, Observer, Progress};
 use semaim_train::config::{
@@ -326,7 +326,7 @@ impl Frozen<'_> {
             let batch = batch?;
             if !batch.items.is_empty() {
                 let tokens = self.tokens(images(&batch, self.shape(), self.device));
-                see(tokens, &batch.labels)?;
+                see(tokens, &batch.targets)?;
             }
         }
         Ok(())
@@ -423,6 +423,7 @@ struct ProbeTask<'a> {
 
 impl Task for ProbeTask<'_> {
     type Model = Heads;
+    type Target = ClassTarget;
 
     fn loss(&self, micro_batch: MicroBatch<'_, Heads>) -> Result<Tensor<1>, TrainError> {
         let (frozen, batch) = (self.frozen, micro_batch.batch);
@@ -437,7 +438,7 @@ impl Task for ProbeTask<'_> {
         };
         let tokens = Tensor::from_inner(statistics.normalise(tokens));
         let labels = batch
-            .labels
+            .targets
             .iter()
             .map(|label| i64::from(label.unwrap_or(0)));
         let labels: Vec<i64> = labels.collect();

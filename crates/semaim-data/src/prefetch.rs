@@ -1,6 +1,6 @@
 //! Worker threads that prepare batches ahead of their consumer, image by image.
 //!
-//! What a batch holds is decided by a [`Plan`]; the engine only decides who prepares which image when. Batches
+//! What a batch holds is decided by a [`BatchPlan`]; the prefetcher only decides who prepares which image when. Batches
 //! are delivered strictly in order, and no more than a fixed number of them is ahead of the consumer.
 
 use std::collections::BTreeMap;
@@ -10,10 +10,14 @@ use std::thread::JoinHandle;
 
 use crate::batch::{BadImage, Batch};
 use crate::error::LoaderError;
-use crate::resample::Scratch;
+use crate::panic::panic_message;
+use crate::scratch::Scratch;
 
 /// What to prepare. Implementations are pure: the same (batch, slot) gives the same result on any thread.
-pub(crate) trait Plan: Send + Sync + 'static {
+pub(crate) trait BatchPlan: Send + Sync + 'static {
+    /// What is to be learnt about an image.
+    type Target: Send + 'static;
+
     /// How many batches there are.
     fn batches(&self) -> u64;
 
@@ -21,7 +25,7 @@ pub(crate) trait Plan: Send + Sync + 'static {
     fn slots(&self, sequence: u64) -> usize;
 
     /// The epoch of a batch and its number within it.
-    fn address(&self, sequence: u64) -> (u64, u64);
+    fn position(&self, sequence: u64) -> (u64, u64);
 
     /// Numbers in one view.
     fn view_len(&self) -> usize;
@@ -33,101 +37,111 @@ pub(crate) trait Plan: Send + Sync + 'static {
         slot: usize,
         scratch: &mut Scratch,
         view: &mut [f32],
-    ) -> Result<Filled, LoaderError>;
+    ) -> Result<Prepared<Self::Target>, LoaderError>;
 }
 
 /// The outcome for one slot of a batch.
-#[derive(Debug, Default)]
-pub(crate) struct Filled {
-    /// The image that was used and its label; `None` leaves the slot out of the batch.
-    pub(crate) used: Option<(u64, Option<u32>)>,
+#[derive(Debug)]
+pub(crate) struct Prepared<T> {
+    /// The image that was used; `None` leaves the slot out of the batch.
+    pub(crate) used: Option<Used<T>>,
     /// The images that could not be used.
     pub(crate) bad: Vec<BadImage>,
 }
 
+/// An image of a batch, beside its view.
+#[derive(Debug)]
+pub(crate) struct Used<T> {
+    /// Its number in the source.
+    pub(crate) item: u64,
+    pub(crate) target: T,
+    /// Rows and columns of the view that show the image.
+    pub(crate) valid_size: [usize; 2],
+}
+
 /// A finished slot: its outcome and its view.
-type Slot = (Filled, Vec<f32>);
+type Slot<T> = (Prepared<T>, Vec<f32>);
 
 /// A batch in preparation.
-struct Assembly {
-    slots: Vec<Option<Slot>>,
+struct Assembly<T> {
+    slots: Vec<Option<Slot<T>>>,
     missing: usize,
 }
 
-struct State {
+struct State<T> {
     /// The next image to hand to a worker.
     next: (u64, usize),
     /// Batches given to the consumer.
     delivered: u64,
-    assemblies: BTreeMap<u64, Assembly>,
-    ready: BTreeMap<u64, Result<Batch, LoaderError>>,
+    assemblies: BTreeMap<u64, Assembly<T>>,
+    ready: BTreeMap<u64, Result<Batch<T>, LoaderError>>,
     /// View buffers to use again, so that their memory is not mapped anew for every image.
     spare: Vec<Vec<f32>>,
     workers_alive: usize,
     stop: bool,
 }
 
-struct Shared<P> {
+struct Shared<P: BatchPlan> {
     plan: P,
     ahead: u64,
-    state: Mutex<State>,
+    state: Mutex<State<P::Target>>,
     /// Signalled when there may be work to start.
     work: Condvar,
     /// Signalled when a batch is ready or the workers are gone.
     done: Condvar,
 }
 
-impl<P> Shared<P> {
+impl<P: BatchPlan> Shared<P> {
     /// A panic of another thread leaves the state usable: every change under the lock is complete.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<P::Target>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a loader gives: the batches of an engine, or the refusal of a plan as the only item.
-pub(crate) enum Delivery<P: Plan> {
-    Running(Engine<P>),
+/// What a loader gives: the batches of a prefetcher, or the refusal of a plan as the only item.
+pub(crate) enum Delivery<P: BatchPlan> {
+    Running(Prefetcher<P>),
     Refused(Option<LoaderError>),
 }
 
-impl<P: Plan> std::fmt::Debug for Delivery<P> {
+impl<P: BatchPlan> std::fmt::Debug for Delivery<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Running(engine) => engine.fmt(f),
+            Self::Running(prefetcher) => prefetcher.fmt(f),
             Self::Refused(error) => f.debug_tuple("Refused").field(error).finish(),
         }
     }
 }
 
-impl<P: Plan> Delivery<P> {
-    /// Starts an engine (see [`Engine::start`]) if there is a plan.
+impl<P: BatchPlan> Delivery<P> {
+    /// Starts a prefetcher (see [`Prefetcher::start`]) if there is a plan.
     pub(crate) fn start(plan: Result<P, LoaderError>, workers: usize, ahead: usize) -> Self {
         match plan {
-            Ok(plan) => Self::Running(Engine::start(plan, workers, ahead)),
+            Ok(plan) => Self::Running(Prefetcher::start(plan, workers, ahead)),
             Err(error) => Self::Refused(Some(error)),
         }
     }
 
     /// The next batch, or the refusal, once.
-    pub(crate) fn next(&mut self) -> Option<Result<Batch, LoaderError>> {
+    pub(crate) fn next(&mut self) -> Option<Result<Batch<P::Target>, LoaderError>> {
         match self {
-            Self::Running(engine) => engine.next(),
+            Self::Running(prefetcher) => prefetcher.next(),
             Self::Refused(error) => error.take().map(Err),
         }
     }
 }
 
 /// The running workers and the consumer's end.
-pub(crate) struct Engine<P: Plan> {
+pub(crate) struct Prefetcher<P: BatchPlan> {
     shared: Arc<Shared<P>>,
     workers: Vec<JoinHandle<()>>,
     failed: bool,
     spawn_error: Option<std::io::Error>,
 }
 
-impl<P: Plan> std::fmt::Debug for Engine<P> {
+impl<P: BatchPlan> std::fmt::Debug for Prefetcher<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine")
+        f.debug_struct("Prefetcher")
             .field("batches", &self.shared.plan.batches())
             .field("workers", &self.workers.len())
             .field("ahead", &self.shared.ahead)
@@ -135,7 +149,7 @@ impl<P: Plan> std::fmt::Debug for Engine<P> {
     }
 }
 
-impl<P: Plan> Engine<P> {
+impl<P: BatchPlan> Prefetcher<P> {
     /// Starts `workers` threads (0: one per core) that keep up to `ahead` batches (at least 1) prepared.
     pub(crate) fn start(plan: P, workers: usize, ahead: usize) -> Self {
         let workers = worker_count(workers);
@@ -154,34 +168,34 @@ impl<P: Plan> Engine<P> {
             work: Condvar::new(),
             done: Condvar::new(),
         });
-        let mut engine = Self {
+        let mut prefetcher = Self {
             shared,
             workers: Vec::with_capacity(workers),
             failed: false,
             spawn_error: None,
         };
         for number in 0..workers {
-            engine.shared.lock().workers_alive += 1;
-            let shared = Arc::clone(&engine.shared);
+            prefetcher.shared.lock().workers_alive += 1;
+            let shared = Arc::clone(&prefetcher.shared);
             let name = format!("loader-{number}");
             match std::thread::Builder::new()
                 .name(name)
                 .spawn(move || work(&shared))
             {
-                Ok(handle) => engine.workers.push(handle),
+                Ok(handle) => prefetcher.workers.push(handle),
                 Err(error) => {
                     // Fewer workers are slower, not wrong; only none at all is an error.
-                    engine.shared.lock().workers_alive -= 1;
-                    engine.spawn_error = Some(error);
+                    prefetcher.shared.lock().workers_alive -= 1;
+                    prefetcher.spawn_error = Some(error);
                     break;
                 }
             }
         }
-        engine
+        prefetcher
     }
 
     /// The next batch in order; `None` after the last one or after an error.
-    pub(crate) fn next(&mut self) -> Option<Result<Batch, LoaderError>> {
+    pub(crate) fn next(&mut self) -> Option<Result<Batch<P::Target>, LoaderError>> {
         if self.failed {
             return None;
         }
@@ -190,7 +204,7 @@ impl<P: Plan> Engine<P> {
         Some(result)
     }
 
-    fn wait(&mut self) -> Option<Result<Batch, LoaderError>> {
+    fn wait(&mut self) -> Option<Result<Batch<P::Target>, LoaderError>> {
         let plan = &self.shared.plan;
         let mut state = self.shared.lock();
         if state.delivered == plan.batches() {
@@ -205,7 +219,7 @@ impl<P: Plan> Engine<P> {
                 return Some(batch);
             }
             if state.workers_alive == 0 {
-                let (epoch, batch) = plan.address(wanted);
+                let (epoch, batch) = plan.position(wanted);
                 return Some(Err(match self.spawn_error.take() {
                     Some(error) => LoaderError::Spawn(error),
                     None => LoaderError::Worker {
@@ -224,7 +238,7 @@ impl<P: Plan> Engine<P> {
     }
 }
 
-impl<P: Plan> Drop for Engine<P> {
+impl<P: BatchPlan> Drop for Prefetcher<P> {
     fn drop(&mut self) {
         self.shared.lock().stop = true;
         self.shared.work.notify_all();
@@ -244,16 +258,16 @@ pub(crate) fn worker_count(workers: usize) -> usize {
 }
 
 /// Counts a worker as gone however it ends, so that the consumer never waits for nobody.
-struct Leaving<'a, P>(&'a Shared<P>);
+struct Leaving<'a, P: BatchPlan>(&'a Shared<P>);
 
-impl<P> Drop for Leaving<'_, P> {
+impl<P: BatchPlan> Drop for Leaving<'_, P> {
     fn drop(&mut self) {
         self.0.lock().workers_alive -= 1;
         self.0.done.notify_all();
     }
 }
 
-fn work<P: Plan>(shared: &Shared<P>) {
+fn work<P: BatchPlan>(shared: &Shared<P>) {
     let _leaving = Leaving(shared);
     let mut scratch = Scratch::new();
     while let Some((sequence, slot, mut view)) = take(shared) {
@@ -266,7 +280,7 @@ fn work<P: Plan>(shared: &Shared<P>) {
             Ok(outcome) => outcome,
             Err(panic) => {
                 scratch = Scratch::new();
-                let (epoch, batch) = shared.plan.address(sequence);
+                let (epoch, batch) = shared.plan.position(sequence);
                 Err(LoaderError::Worker {
                     epoch,
                     batch,
@@ -278,17 +292,8 @@ fn work<P: Plan>(shared: &Shared<P>) {
     }
 }
 
-/// The text of a panic.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
-}
-
 /// Waits for an image to prepare; `None` when there are no more.
-fn take<P: Plan>(shared: &Shared<P>) -> Option<(u64, usize, Vec<f32>)> {
+fn take<P: BatchPlan>(shared: &Shared<P>) -> Option<(u64, usize, Vec<f32>)> {
     let mut state = shared.lock();
     loop {
         let (sequence, slot) = state.next;
@@ -319,16 +324,16 @@ fn take<P: Plan>(shared: &Shared<P>) -> Option<(u64, usize, Vec<f32>)> {
     }
 }
 
-fn finish<P: Plan>(
+fn finish<P: BatchPlan>(
     shared: &Shared<P>,
     sequence: u64,
     slot: usize,
-    outcome: Result<Filled, LoaderError>,
+    outcome: Result<Prepared<P::Target>, LoaderError>,
     view: Vec<f32>,
 ) {
     let mut state = shared.lock();
-    let filled = match outcome {
-        Ok(filled) => filled,
+    let prepared = match outcome {
+        Ok(prepared) => prepared,
         Err(error) => {
             // The first error to arrive stands for the batch; its other slots find their assembly gone.
             if state.assemblies.remove(&sequence).is_some() {
@@ -343,7 +348,7 @@ fn finish<P: Plan>(
         return;
     };
     if let Some(place) = assembly.slots.get_mut(slot) {
-        *place = Some((filled, view));
+        *place = Some((prepared, view));
         assembly.missing -= 1;
     }
     if assembly.missing > 0 {
@@ -362,12 +367,12 @@ fn finish<P: Plan>(
     shared.done.notify_all();
 }
 
-fn assemble<P: Plan>(
+fn assemble<P: BatchPlan>(
     shared: &Shared<P>,
     sequence: u64,
-    assembly: Assembly,
-) -> (Batch, Vec<Vec<f32>>) {
-    let (epoch, index) = shared.plan.address(sequence);
+    assembly: Assembly<P::Target>,
+) -> (Batch<P::Target>, Vec<Vec<f32>>) {
+    let (epoch, index) = shared.plan.position(sequence);
     let mut batch = Batch {
         epoch,
         index,
@@ -375,13 +380,14 @@ fn assemble<P: Plan>(
         ..Batch::default()
     };
     let mut views = Vec::with_capacity(assembly.slots.len());
-    for (filled, view) in assembly.slots.into_iter().flatten() {
-        if let Some((item, label)) = filled.used {
+    for (prepared, view) in assembly.slots.into_iter().flatten() {
+        if let Some(used) = prepared.used {
             batch.images.extend_from_slice(&view);
-            batch.items.push(item);
-            batch.labels.push(label);
+            batch.valid_sizes.push(used.valid_size);
+            batch.items.push(used.item);
+            batch.targets.push(used.target);
         }
-        batch.bad.extend(filled.bad);
+        batch.bad.extend(prepared.bad);
         views.push(view);
     }
     (batch, views)

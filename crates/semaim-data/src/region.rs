@@ -1,11 +1,11 @@
-//! The part of an image that a view is made of.
+//! What is asked of a decoder, and what it gives: a part of an image, perhaps shrunk.
 
 use crate::crop::CropBox;
 use crate::pixels::Pixels;
 
 /// What a view needs of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Need {
+pub struct DecodeRequest {
     /// The pixels that the view is made of.
     pub region: CropBox,
     /// How many columns and rows the view has no use for telling apart: a source may give their average, as long as it
@@ -13,7 +13,7 @@ pub struct Need {
     pub shrink: u32,
 }
 
-impl Need {
+impl DecodeRequest {
     /// All of an image of `size`, columns and rows.
     pub fn whole([width, height]: [u32; 2]) -> Self {
         let region = CropBox {
@@ -26,25 +26,25 @@ impl Need {
     }
 }
 
-/// A part of an image in memory, perhaps shrunk.
+/// A region of an image in memory, perhaps shrunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// The pixels of the part.
+pub struct DecodedRegion {
+    /// The pixels of the region.
     pub pixels: Pixels,
     /// Columns and rows of the whole image.
-    pub size: [u32; 2],
-    /// How many columns of the whole image are left of the part, and how many rows above it. Shrunk pixels may stick out
+    pub image_size: [u32; 2],
+    /// How many columns of the whole image are left of the region, and how many rows above it. Shrunk pixels may stick out
     /// beyond the image, so this can be negative.
     pub origin: [i64; 2],
-    /// How many columns and rows of the image a pixel of the part stands for, at least 1.
+    /// How many columns and rows of the image a pixel of the region stands for, at least 1.
     pub shrink: u32,
 }
 
-impl Part {
+impl DecodedRegion {
     /// An image that is there as a whole.
     pub fn whole(pixels: Pixels) -> Self {
         Self {
-            size: [pixels.width, pixels.height],
+            image_size: pixels.size(),
             origin: [0, 0],
             shrink: 1,
             pixels,

@@ -1,0 +1,258 @@
+//! One view of one image: which part of it is shown and how, decided once, and the numbers made of it.
+
+use semaim_random::Key;
+
+use crate::augment::Augment;
+use crate::error::ViewError;
+use crate::pixels::Pixels;
+use crate::rand_augment::fill_colour;
+use crate::region::{DecodeRequest, DecodedRegion};
+use crate::resample::Region;
+use crate::scratch::Scratch;
+
+/// Where a view shows what of an image: what boxes and masks need to follow it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ViewGeometry {
+    /// `[left, top, width, height]` of the part of the image that is shown, in its pixels.
+    pub source: [f64; 4],
+    /// Whether it is mirrored left to right.
+    pub flip: bool,
+    /// Rows and columns of the view.
+    pub size: [usize; 2],
+    /// Rows and columns of the view, from its top left, that show the part; the rest is padding.
+    pub valid_size: [usize; 2],
+}
+
+impl ViewGeometry {
+    /// Where a point of the image, `[x, y]` in its pixels, is in the view, in the pixels of that. It may lie outside.
+    pub fn to_view(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+        let [left, top, width, height] = self.source;
+        let [rows, columns] = self.valid_size.map(|side| side as f64);
+        let across = (x - left) / width * columns;
+        let across = if self.flip { columns - across } else { across };
+        [across, (y - top) / height * rows]
+    }
+}
+
+/// How one view of one image is made. Made by [`Augment::training_view`] and [`Augment::evaluation_view`].
+#[derive(Clone, Copy, Debug)]
+pub struct ViewPlan<'a> {
+    pub(crate) augment: &'a Augment,
+    /// Columns and rows of the image.
+    pub(crate) image_size: [u32; 2],
+    pub(crate) region: Region,
+    pub(crate) flip: bool,
+    /// What random augmentations are drawn by; `None` for no such.
+    pub(crate) key: Option<Key>,
+}
+
+impl ViewPlan<'_> {
+    /// Columns and rows of the image that it is a view of.
+    pub fn image_size(&self) -> [u32; 2] {
+        self.image_size
+    }
+
+    /// What is shown where.
+    pub fn geometry(&self) -> ViewGeometry {
+        ViewGeometry {
+            source: self.region.bounds(),
+            flip: self.flip,
+            size: self.augment.image_size,
+            valid_size: self.augment.image_size,
+        }
+    }
+
+    /// What has to be decoded for it.
+    pub fn request(&self) -> DecodeRequest {
+        let [height, width] = self.augment.image_size;
+        self.region.request(self.image_size, width, height)
+    }
+
+    /// Writes the view to `out`, `[channels, height, width]`, normalised. `decoded` holds what [`ViewPlan::request`] asked
+    /// for, or more.
+    ///
+    /// Of a region at full size the view is that of the whole image but for rounding; of a shrunk one it is close to that.
+    ///
+    /// # Errors
+    ///
+    /// When the image has another number of channels than the normalisation, `out` has another length than
+    /// [`Augment::view_len`], the image is inconsistent, or the region does not hold what is needed.
+    pub fn render(
+        &self,
+        decoded: &DecodedRegion,
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) -> Result<(), ViewError> {
+        self.write(&decoded.pixels, self.region.within(decoded), scratch, out)
+    }
+
+    /// [`ViewPlan::render`] of an image that is there as a whole.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ViewPlan::render`].
+    pub fn render_image(
+        &self,
+        image: &Pixels,
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) -> Result<(), ViewError> {
+        self.write(image, self.region, scratch, out)
+    }
+
+    /// Writes the view that shows `region` of `pixels`.
+    fn write(
+        &self,
+        pixels: &Pixels,
+        region: Region,
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) -> Result<(), ViewError> {
+        let augment = self.augment;
+        augment.check_shapes(pixels, out.len())?;
+        let [height, width] = augment.image_size;
+        let resized = scratch.resampler.resample(pixels, region, width, height)?;
+        if let (Some(policy), Some(key)) = (&augment.rand_augment, self.key) {
+            // Every operation is as likely as its mirror image, so it makes no difference that mirroring comes after.
+            let fill = fill_colour(&augment.mean);
+            let buffer = &mut scratch.augmentation;
+            policy.apply(resized, augment.image_size, &fill, buffer, key)?;
+        }
+        augment.normalise(resized, self.flip, out);
+        if let (Some(erase), Some(key)) = (&augment.erase, self.key) {
+            erase.apply(out, [augment.channels(), height, width], key)?;
+        }
+        Ok(())
+    }
+}
+
+impl Augment {
+    fn check_shapes(&self, pixels: &Pixels, len: usize) -> Result<(), ViewError> {
+        if pixels.channels != self.mean.len() || self.std.len() != self.mean.len() {
+            return Err(ViewError::Channels {
+                image: pixels.channels,
+                mean: self.mean.len(),
+                std: self.std.len(),
+            });
+        }
+        if len != self.view_len() {
+            return Err(ViewError::OutputLength {
+                given: len,
+                wanted: self.view_len(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Interleaved bytes to normalised planes.
+    fn normalise(&self, resized: &[u8], mirror: bool, out: &mut [f32]) {
+        let [height, width] = self.image_size;
+        let channels = self.channels();
+        if height * width == 0 {
+            return;
+        }
+        // A byte has 256 values: looking them up spares a division per sample.
+        let tables = self.mean.iter().zip(&self.std);
+        let tables: Vec<[f32; 256]> = tables
+            .map(|(mean, std)| std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std))
+            .collect();
+        let rows = resized.chunks_exact(width * channels);
+        let mut planes = out.chunks_exact_mut(height * width);
+        if let [red, green, blue] = tables.as_slice()
+            && let (Some(reds), Some(greens), Some(blues)) =
+                (planes.next(), planes.next(), planes.next())
+        {
+            // Photographs: one pass over the bytes for all planes.
+            let targets = reds
+                .chunks_exact_mut(width)
+                .zip(greens.chunks_exact_mut(width))
+                .zip(blues.chunks_exact_mut(width));
+            for (((r, g), b), row) in targets.zip(rows) {
+                let write = |((r, g), b): ((&mut f32, &mut f32), &mut f32), pixel: &[u8; 3]| {
+                    *r = red[usize::from(pixel[0])];
+                    *g = green[usize::from(pixel[1])];
+                    *b = blue[usize::from(pixel[2])];
+                };
+                let pixels = row.as_chunks::<3>().0.iter();
+                let numbers = r.iter_mut().zip(g).zip(b);
+                if mirror {
+                    numbers
+                        .zip(pixels.rev())
+                        .for_each(|(to, from)| write(to, from));
+                } else {
+                    numbers.zip(pixels).for_each(|(to, from)| write(to, from));
+                }
+            }
+            return;
+        }
+        for (channel, (plane, table)) in planes.zip(&tables).enumerate() {
+            for (target, source) in plane.chunks_exact_mut(width).zip(rows.clone()) {
+                let samples = source.iter().skip(channel).step_by(channels);
+                if mirror {
+                    for (number, &sample) in target.iter_mut().rev().zip(samples) {
+                        *number = table[usize::from(sample)];
+                    }
+                } else {
+                    for (number, &sample) in target.iter_mut().zip(samples) {
+                        *number = table[usize::from(sample)];
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_follow_the_view() {
+        let mut augment = Augment::new([10, 20], 3);
+        augment.flip = 0.0;
+        // The evaluation view of 80 x 40 pixels shows the central 70 x 35.
+        let plain = augment.evaluation_view([80, 40]).geometry();
+        assert_eq!(plain.source, [5.0, 2.5, 70.0, 35.0]);
+        assert_eq!(plain.to_view([5.0, 2.5]), [0.0, 0.0]);
+        assert_eq!(plain.to_view([40.0, 20.0]), [10.0, 5.0]);
+        assert_eq!(plain.to_view([75.0, 37.5]), [20.0, 10.0]);
+        let mirrored = ViewGeometry {
+            flip: true,
+            ..plain
+        };
+        assert_eq!(mirrored.to_view([5.0, 2.5]), [20.0, 0.0]);
+    }
+
+    #[test]
+    fn a_training_view_shows_what_its_geometry_says() {
+        // An image whose red says the column and whose green says the row.
+        let data = (0..64u32 * 48).flat_map(|at| [(at % 64 * 4) as u8, (at / 64 * 5) as u8, 0]);
+        let image = Pixels::new(64, 48, 3, data.collect()).unwrap();
+        let mut augment = Augment::new([8, 8], 3);
+        (augment.mean, augment.std) = (vec![0.0; 3], vec![1.0 / 255.0; 3]);
+        let mut flips = 0;
+        for item in 0..50 {
+            let plan = augment.training_view([64, 48], Key::new(1, 2, item));
+            let mut view = vec![0.0; augment.view_len()];
+            plan.render_image(&image, &mut Scratch::new(), &mut view)
+                .unwrap();
+            let geometry = plan.geometry();
+            flips += u32::from(geometry.flip);
+            let [left, top, width, height] = geometry.source;
+            let [x, y] = geometry.to_view([left + width / 2.0, top + height / 2.0]);
+            assert_eq!([x, y], [4.0, 4.0]);
+            // The middle of the pixel in column 2, row 5 of the view, as a place in the image.
+            let from_left = if geometry.flip { 5.5 } else { 2.5 } / 8.0 * width + left;
+            let from_top = 5.5 / 8.0 * height + top;
+            let at = geometry.to_view([from_left, from_top]);
+            assert!((at[0] - 2.5).abs() < 1e-9 && (at[1] - 5.5).abs() < 1e-9);
+            let (red, green) = (f64::from(view[5 * 8 + 2]), f64::from(view[64 + 5 * 8 + 2]));
+            assert!((red - (from_left - 0.5) * 4.0).abs() < 3.0, "{item}: {red}");
+            assert!(
+                (green - (from_top - 0.5) * 5.0).abs() < 3.0,
+                "{item}: {green}"
+            );
+        }
+        assert!((10..40).contains(&flips));
+    }
+}
