@@ -52,7 +52,7 @@ pub(crate) fn print(
         config.train.micro_batch()
     );
     println!("# steps            {steps_per_epoch} per epoch, {steps} in all");
-    let lr = config.run().learning_rate();
+    let lr = config.run().lr_schedule();
     println!(
         "# learning rate    {:.3e} at its peak, for batches of {}",
         lr.peak, config.train.batch_size

@@ -18,7 +18,6 @@ use semaim_checkpoint::error::EncoderError;
 use semaim_data::{Augment, AugmentError, RandAugment, RandomErasing};
 use semaim_train::callbacks::{Callbacks, Observer};
 use semaim_train::error::TrainError;
-use semaim_train::optimiser::Optimiser;
 use semaim_train::param_groups::ParamGroups;
 use semaim_train::run_dir::RunDir;
 use semaim_train::state::{TrainCounters, TrainState};
@@ -162,7 +161,7 @@ pub fn finetune(
     let initial_state = TrainState {
         model,
         ema: None,
-        optimiser: Optimiser::AdamW(config.optimiser.adamw(param_groups)),
+        optimiser: config.optimiser.adamw(param_groups),
         counts: TrainCounters::default(),
     };
     let task = FinetuneTask {
@@ -184,20 +183,11 @@ pub fn finetune(
         source: sets.train.as_source(),
         augment: augment.clone(),
     };
-    let settings = config.run();
     let callbacks = Callbacks {
         observer,
         evaluator: &mut evaluator,
     };
-    let outcome = train(
-        &task,
-        initial_state,
-        &settings,
-        images,
-        run,
-        device,
-        callbacks,
-    )?;
+    let outcome = train(&task, initial_state, config.run(), images, run, callbacks)?;
     Ok((outcome, read_results(run)?))
 }
 

@@ -17,7 +17,7 @@ use semaim_checkpoint::format::UnknownFormat;
 use semaim_data::{Augment, OpenOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::adamw::AdamW;
+use crate::optimiser::Optimiser;
 use crate::param_groups::ParamGroups;
 
 pub use data::DataConfig;
@@ -326,20 +326,20 @@ impl PretrainConfig {
     }
 
     /// What the trainer reads.
-    pub fn run(&self) -> RunSettings {
+    pub fn run(&self) -> RunSettings<'_> {
         RunSettings {
             seed: self.seed,
-            data: self.data.clone(),
-            train: self.train.clone(),
-            optimiser: self.optimiser.clone(),
+            data: &self.data,
+            train: &self.train,
+            optimiser: &self.optimiser,
             evaluate_every_epochs: self.eval.every_epochs,
-            checkpoint: self.checkpoint.clone(),
-            log: self.log.clone(),
+            checkpoint: &self.checkpoint,
+            log: &self.log,
         }
     }
 
-    /// A fresh optimiser.
-    pub fn adamw(&self) -> AdamW {
+    /// The optimiser before its first step.
+    pub fn adamw(&self) -> Optimiser {
         let weight_decay = self.optimiser.weight_decay;
         self.optimiser.adamw(ParamGroups::Pretrain { weight_decay })
     }

@@ -90,6 +90,14 @@ pub enum TrainError {
         /// Keys and both values.
         differences: String,
     },
+    /// A file of the run directory that cannot be understood.
+    #[error("{path}: {message}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
     /// The folder holds something that is not a run.
     #[error("{path} is not empty and holds no run (no config.toml); give another --out")]
     NotARun {

@@ -4,12 +4,11 @@
 //! * [`trainer`]: the loop, one for all that is trained. One step is: draw a batch, cost, go back, clip, update.
 //! * [`task`]: what a trainer is given: a model and what a batch costs it.
 //! * [`pretrain`]: pre-training as such tasks, by SemAIM and by masking.
-//! * [`gradients`], [`param_groups`], [`optimiser`], [`adamw`], [`sgd`], [`schedule`], [`ema`]: the parts of an update.
+//! * [`gradients`], [`param_groups`], [`optimiser`], [`schedule`], [`ema`]: the parts of an update.
 //! * [`run_dir`], [`state`], [`log`]: what is on the disk, and going on from it bit for bit.
 //! * [`memory`]: what a run needs, told beforehand.
 //! * [`callbacks`]: how a program follows, evaluates and stops a run.
 
-pub mod adamw;
 pub mod callbacks;
 pub mod config;
 pub mod ema;
@@ -24,7 +23,6 @@ pub mod pretrain;
 pub mod restore;
 pub mod run_dir;
 pub mod schedule;
-pub mod sgd;
 pub mod state;
 pub mod task;
 mod teacher_cache;

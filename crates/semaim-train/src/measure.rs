@@ -15,9 +15,9 @@ use semaim::vit::ForwardOptions;
 use semaim_kernels::Recompute;
 use semaim_kernels::roofline::{Attention, GemmWorkload};
 
-use crate::adamw::AdamW;
 use crate::error::TrainError;
 use crate::gradients::{Gradients, clip_factor};
+use crate::optimiser::{Optimiser, UpdateRule};
 use crate::param_groups::ParamGroups;
 
 /// Where the time of a pre-training step goes.
@@ -48,7 +48,7 @@ pub struct StepBench {
     config: SemaimConfig,
     target: Target,
     prediction_order: PredictionOrder,
-    optimiser: AdamW,
+    optimiser: Optimiser,
     images: Tensor<4>,
     recompute: Recompute,
     device: Device,
@@ -68,10 +68,14 @@ impl StepBench {
     ) -> Result<Self, TrainError> {
         let target = Target::Pixels(PixelTarget::default());
         let param_groups = ParamGroups::Pretrain { weight_decay: 0.05 };
+        let rule = UpdateRule::AdamW {
+            betas: [0.9, 0.95],
+            epsilon: 1e-8,
+        };
         Ok(Self {
             model: config.init(&target, 0, device)?,
             prediction_order: PredictionOrder::new(Order::Semantic, config.vit.grid(), device),
-            optimiser: AdamW::new([0.9, 0.95], 1e-8, param_groups),
+            optimiser: Optimiser::new(rule, param_groups),
             images: images(&config.vit, batch, device),
             config: config.clone(),
             target,

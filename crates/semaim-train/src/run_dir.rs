@@ -8,15 +8,16 @@
 //! encoder.safetensors    the encoder alone, under timm's names
 //! ```
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::tensor::Device;
 use semaim_checkpoint::atomic;
 use semaim_config::{Layers, Validate, to_toml};
 use serde::Serialize;
+use toml::{Table, Value};
 
 use crate::config::RESUMABLE_KEYS;
 use crate::error::TrainError;
@@ -62,7 +63,8 @@ impl RunDir {
             Layers::new()
                 .text(config_path.display().to_string(), &before)?
                 .refuse_renamed::<C>()?;
-            let differences = differences(&before, &text);
+            let differences =
+                differences(&table(&config_path, &before)?, &table(&config_path, &text)?);
             if !differences.is_empty() {
                 return Err(TrainError::OtherExperiment {
                     path: path.to_path_buf(),
@@ -151,11 +153,10 @@ impl RunDir {
     pub fn latest_checkpoint<M: Module>(
         &self,
         initial_state: &TrainState<M>,
-        device: &Device,
     ) -> Result<Option<TrainState<M>>, TrainError> {
         let mut reasons = Vec::new();
         for (_, path) in self.steps()?.iter().rev() {
-            match initial_state.clone().load(path, device) {
+            match initial_state.clone().load(path) {
                 Ok(state) => {
                     return Ok(Some(state));
                 }
@@ -213,58 +214,52 @@ pub fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
     Ok(steps)
 }
 
-/// Lines `key = value` of two resolved configurations that differ and matter.
-fn differences(before: &str, now: &str) -> Vec<String> {
-    let (before, now) = (flat(before), flat(now));
-    let value = |side: &[(String, String)], key: &str| {
-        side.iter()
-            .find(|(k, _)| k == key)
-            .map_or("not set".to_string(), |(_, v)| v.clone())
-    };
-    let mut keys: Vec<&String> = before.iter().chain(&now).map(|(key, _)| key).collect();
-    keys.sort();
-    keys.dedup();
-    keys.into_iter()
-        .filter(|key| {
-            !RESUMABLE_KEYS
-                .iter()
-                .any(|v| *key == v || key.starts_with(&format!("{v}.")))
+fn table(path: &Path, text: &str) -> Result<Table, TrainError> {
+    text.parse()
+        .map_err(|error: toml::de::Error| TrainError::Damaged {
+            path: path.to_path_buf(),
+            message: error.message().to_string(),
         })
-        .filter_map(|key| {
-            let (then, now) = (value(&before, key), value(&now, key));
-            (then != now).then(|| format!("{key} ({then} then, {now} now)"))
+}
+
+/// Settings of two resolved configurations that differ and matter, with both values.
+fn differences(before: &Table, now: &Table) -> Vec<String> {
+    let (before, now) = (leaves(before), leaves(now));
+    let keys: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let said = |value: Option<&Value>| value.map_or("not set".to_string(), Value::to_string);
+    keys.into_iter()
+        .filter(|key| !is_resumable(key))
+        .filter(|key| before.get(*key) != now.get(*key))
+        .map(|key| {
+            let (before, now) = (before.get(key), now.get(key));
+            format!("{key} ({} then, {} now)", said(before), said(now))
         })
         .collect()
 }
 
-/// Dotted keys and values of a file that [`to_toml`] wrote: one value per line, arrays perhaps over several.
-fn flat(text: &str) -> Vec<(String, String)> {
-    let mut table = String::new();
-    let mut lines: Vec<(String, String)> = Vec::new();
-    for line in text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-    {
-        if let Some(name) = line
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-            .filter(|n| is_key(n))
-        {
-            table = format!("{name}.");
-        } else if let Some((key, value)) = line.split_once(" = ").filter(|(key, _)| is_key(key)) {
-            lines.push((format!("{table}{key}"), value.to_string()));
-        } else if let Some((_, value)) = lines.last_mut() {
-            value.push_str(line);
-        }
-    }
-    lines
+/// Whether a setting may change when a run goes on.
+fn is_resumable(key: &str) -> bool {
+    RESUMABLE_KEYS.iter().any(|resumable| {
+        key.strip_prefix(resumable)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
 }
 
-fn is_key(text: &str) -> bool {
-    text.chars()
-        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '.')
-        && text.starts_with(|c: char| c.is_ascii_lowercase())
+/// The values of a table and of those in it, by dotted key.
+fn leaves(table: &Table) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    for (key, value) in table {
+        match value {
+            Value::Table(table) => {
+                let below = leaves(table);
+                found.extend(below.into_iter().map(|(k, v)| (format!("{key}.{k}"), v)));
+            }
+            value => {
+                found.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -275,15 +270,16 @@ mod tests {
     #[test]
     fn only_differences_that_matter_are_named() {
         let config = PretrainConfig::default();
-        let text = to_toml(&config).unwrap();
+        let table = |config: &PretrainConfig| to_toml(config).unwrap().parse::<Table>().unwrap();
+        let before = table(&config);
         let mut other = config.clone();
         other.data.workers = 7;
         other.log.every_steps = 1;
         other.eval.knn_k = 3;
-        assert!(differences(&text, &to_toml(&other).unwrap()).is_empty());
+        assert!(differences(&before, &table(&other)).is_empty());
         other.seed = 5;
         other.model.image_size = [32, 64];
-        let found = differences(&text, &to_toml(&other).unwrap());
+        let found = differences(&before, &table(&other));
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].starts_with("model.image_size (["), "{found:?}");
         assert_eq!(found[1], "seed (0 then, 5 now)");

@@ -1,27 +1,77 @@
 //! Learning rate and EMA decay over a run (method, sections 3 and 4).
 
-/// Linear warm-up, then half a cosine, evaluated at every optimiser step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LearningRate {
+use serde::{Deserialize, Serialize};
+
+/// How the learning rate falls after the warm-up.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decay {
+    /// Half a cosine down to the least rate.
+    Cosine,
+    /// The rate is multiplied by `gamma` at each milestone.
+    Steps {
+        /// In epochs, rising.
+        milestones: Vec<f64>,
+        /// The factor.
+        gamma: f64,
+    },
+    /// (1 − progress)^power of the way down to the least rate.
+    Polynomial {
+        /// 1: a straight line.
+        power: f64,
+    },
+}
+
+/// The names of [`Decay`] in configurations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleKind {
+    /// Half a cosine.
+    #[default]
+    Cosine,
+    /// Steps at `milestones`.
+    Steps,
+    /// A polynomial of `power`.
+    Polynomial,
+}
+
+/// A linear warm-up and then a decay, evaluated at every optimiser step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LrSchedule {
     /// The highest rate, reached at the end of the warm-up.
     pub peak: f64,
-    /// The rate at the end of the run.
+    /// The rate at the end of the run; with steps, the least rate.
     pub min: f64,
     /// Length of the warm-up in epochs.
     pub warmup_epochs: f64,
     /// Length of the run in epochs.
     pub epochs: f64,
+    /// What comes after the warm-up.
+    pub decay: Decay,
 }
 
-impl LearningRate {
+impl LrSchedule {
     /// The rate at a time in epochs; whole steps are fractions of an epoch.
     pub fn at(&self, epoch: f64) -> f64 {
         if epoch < self.warmup_epochs {
             return self.peak * epoch / self.warmup_epochs;
         }
         let progress = (epoch - self.warmup_epochs) / (self.epochs - self.warmup_epochs);
-        let cosine = (std::f64::consts::PI * progress).cos();
-        self.min + (self.peak - self.min) * 0.5 * (1.0 + cosine)
+        match self.decay {
+            Decay::Cosine => {
+                let cosine = (std::f64::consts::PI * progress).cos();
+                self.min + (self.peak - self.min) * 0.5 * (1.0 + cosine)
+            }
+            Decay::Steps {
+                ref milestones,
+                gamma,
+            } => {
+                let passed = milestones.iter().filter(|&&at| epoch >= at).count();
+                (self.peak * gamma.powi(passed as i32)).max(self.min)
+            }
+            Decay::Polynomial { power } => {
+                self.min + (self.peak - self.min) * (1.0 - progress).max(0.0).powf(power)
+            }
+        }
     }
 }
 
@@ -33,4 +83,49 @@ pub fn scaled_to_batch(base_lr: f64, batch_size: usize) -> f64 {
 /// Decay of the EMA copy: from 0.999 to 0.9999 over the first 100 epochs, then constant.
 pub fn ema_decay(epoch: u64) -> f64 {
     0.999 + (0.9999 - 0.999) * (epoch as f64 / 100.0).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rates(decay: Decay, epochs: [f64; 5]) -> [f64; 5] {
+        let schedule = LrSchedule {
+            peak: 0.02,
+            min: 0.0,
+            warmup_epochs: 2.0,
+            epochs: 12.0,
+            decay,
+        };
+        epochs.map(|epoch| schedule.at(epoch))
+    }
+
+    fn near(found: [f64; 5], expected: [f64; 5]) {
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-12, "{found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn steps_and_polynomials_follow_the_same_warm_up() {
+        let milestones = vec![8.0, 11.0];
+        let steps = Decay::Steps {
+            milestones,
+            gamma: 0.1,
+        };
+        near(
+            rates(steps, [1.0, 2.0, 7.9, 8.0, 11.5]),
+            [0.01, 0.02, 0.02, 0.002, 0.0002],
+        );
+        let straight = Decay::Polynomial { power: 1.0 };
+        near(
+            rates(straight, [1.0, 2.0, 7.0, 11.0, 12.0]),
+            [0.01, 0.02, 0.01, 0.002, 0.0],
+        );
+        let square = Decay::Polynomial { power: 2.0 };
+        near(
+            rates(square, [0.0, 2.0, 7.0, 11.0, 12.0]),
+            [0.0, 0.02, 0.005, 0.0002, 0.0],
+        );
+    }
 }

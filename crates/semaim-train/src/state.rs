@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::Device;
-use semaim::parameters::{Weights, weights, with_weights};
+use semaim::parameters::{Weights, device_of, weights, with_weights};
 use semaim_checkpoint::tensors::{TensorFile, TensorFileError};
 
 use crate::error::TrainError;
@@ -42,16 +41,11 @@ pub struct TrainCounters {
 /// The prefix of the model's weights in a checkpoint.
 pub const MODEL: &str = "model.";
 const EMA: &str = "ema.";
-/// The prefixes of the optimisers' states.
-const ADAMW: &str = "adamw.";
-const SGD: &str = "sgd.";
 
-/// The prefix and the key of the count of an optimiser's steps.
-fn names(optimiser: &Optimiser) -> (&'static str, &'static str) {
-    match optimiser {
-        Optimiser::AdamW(_) => (ADAMW, "adamw_steps"),
-        Optimiser::Sgd(_) => (SGD, "sgd_steps"),
-    }
+/// The prefix of an optimiser's state and the key of the count of its steps.
+fn names(optimiser: &Optimiser) -> (String, String) {
+    let name = optimiser.name();
+    (format!("{name}."), format!("{name}_steps"))
 }
 
 impl<M: Module> TrainState<M> {
@@ -72,13 +66,13 @@ impl<M: Module> TrainState<M> {
             put(EMA, weights(ema)?);
         }
         let (optimiser, optimiser_steps) = names(&self.optimiser);
-        put(optimiser, self.optimiser.state()?);
+        put(&optimiser, self.optimiser.state()?);
         let numbers = [
             ("step", self.counts.step),
             ("skipped", self.counts.skipped),
             ("bad_images", self.counts.bad_images),
             ("data_len", self.counts.data_len),
-            (optimiser_steps, self.optimiser.steps()),
+            (optimiser_steps.as_str(), self.optimiser.steps()),
         ];
         let mut metadata: BTreeMap<String, String> = numbers
             .iter()
@@ -97,7 +91,7 @@ impl<M: Module> TrainState<M> {
     ///
     /// # Errors
     /// A file that cannot be read, is damaged or does not fit the model.
-    pub fn load(self, path: &Path, device: &Device) -> Result<Self, TrainError> {
+    pub fn load(self, path: &Path) -> Result<Self, TrainError> {
         let file = TensorFile::read(path)?;
         let number = |key: &str| -> Result<u64, TrainError> {
             let text = file.metadata.get(key).and_then(|text| text.parse().ok());
@@ -124,8 +118,9 @@ impl<M: Module> TrainState<M> {
             mut optimiser,
             ..
         } = self;
+        let device = device_of(&model);
         let (prefix, steps) = names(&optimiser);
-        optimiser.restore(number(steps)?, &part(prefix), device)?;
+        optimiser.restore(number(&steps)?, &part(&prefix), &device)?;
         Ok(Self {
             model: with_weights(model, &part(MODEL))?,
             ema: ema.map(|ema| with_weights(ema, &part(EMA))).transpose()?,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
-use burn::tensor::Device;
 use semaim::parameters::to_host;
 use semaim_data::{
     Augment, Batch, Dataset, LoaderError, LoaderOptions, Position, Source, TrainingLoader,
@@ -19,7 +18,7 @@ use crate::error::TrainError;
 use crate::gradients::{Gradients, clip_factor};
 use crate::log::RunLog;
 use crate::run_dir::RunDir;
-use crate::schedule::{LearningRate, ema_decay};
+use crate::schedule::{LrSchedule, ema_decay};
 use crate::state::TrainState;
 use crate::task::{MicroBatch, Task};
 
@@ -61,21 +60,20 @@ pub struct Images<D: ?Sized = dyn Source> {
 pub fn train<T: Task, D: Dataset<Target = T::Target> + ?Sized>(
     task: &T,
     initial_state: TrainState<T::Model>,
-    settings: &RunSettings,
+    settings: RunSettings<'_>,
     images: Images<D>,
     run: &RunDir,
-    device: &Device,
     callbacks: Callbacks<'_, T::Model>,
 ) -> Result<RunOutcome, TrainError> {
-    Trainer::new(task, initial_state, settings, images, run, device)?.run(callbacks)
+    Trainer::new(task, initial_state, settings, images, run)?.run(callbacks)
 }
 
 struct Trainer<'a, T: Task, D: ?Sized> {
     task: &'a T,
-    settings: &'a RunSettings,
+    settings: RunSettings<'a>,
     images: Images<D>,
     run: &'a RunDir,
-    learning_rate: LearningRate,
+    lr_schedule: LrSchedule,
     steps_per_epoch: u64,
     resumed: bool,
     state: TrainState<T::Model>,
@@ -95,15 +93,14 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
     fn new(
         task: &'a T,
         mut initial_state: TrainState<T::Model>,
-        settings: &'a RunSettings,
+        settings: RunSettings<'a>,
         images: Images<D>,
         run: &'a RunDir,
-        device: &Device,
     ) -> Result<Self, TrainError> {
         let steps_per_epoch = steps_per_epoch(settings.train.batch_size, images.source.len())?;
         let data_len = images.source.len() as u64;
         initial_state.counts.data_len = data_len;
-        let saved = run.latest_checkpoint(&initial_state, device)?;
+        let saved = run.latest_checkpoint(&initial_state)?;
         let resumed = saved.is_some();
         let state = saved.unwrap_or(initial_state);
         if state.counts.data_len != data_len {
@@ -122,7 +119,7 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
             settings,
             images,
             run,
-            learning_rate: settings.learning_rate(),
+            lr_schedule: settings.lr_schedule(),
             steps_per_epoch,
             resumed,
             state,
@@ -229,7 +226,7 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         }
         let grad_norm = gradients.norm()?;
         let lr = self
-            .learning_rate
+            .lr_schedule
             .at(step as f64 / self.steps_per_epoch as f64);
         let not_finite = [("loss", loss), ("gradient norm", grad_norm)]
             .into_iter()

@@ -228,3 +228,8 @@ pub fn from_host<const D: usize>(weight: &Weight, device: &Device) -> Tensor<D> 
     let data = TensorData::new(weight.values.clone(), weight.shape.clone());
     Tensor::from_data(data, device)
 }
+
+/// The device that a model's weights are on.
+pub fn device_of<M: Module>(model: &M) -> Device {
+    model.devices().into_iter().next().unwrap_or_default()
+}

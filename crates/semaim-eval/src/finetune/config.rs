@@ -166,15 +166,15 @@ impl Default for EvalConfig {
 
 impl FinetuneConfig {
     /// What the trainer reads.
-    pub fn run(&self) -> RunSettings {
+    pub fn run(&self) -> RunSettings<'_> {
         RunSettings {
             seed: self.seed,
-            data: self.data.clone(),
-            train: self.train.clone(),
-            optimiser: self.optimiser.clone(),
+            data: &self.data,
+            train: &self.train,
+            optimiser: &self.optimiser,
             evaluate_every_epochs: self.eval.every_epochs,
-            checkpoint: self.checkpoint.clone(),
-            log: self.log.clone(),
+            checkpoint: &self.checkpoint,
+            log: &self.log,
         }
     }
 }

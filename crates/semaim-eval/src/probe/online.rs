@@ -21,10 +21,9 @@ use semaim_train::config::{
 };
 use semaim_train::error::TrainError;
 use semaim_train::log::RunLog;
-use semaim_train::optimiser::Optimiser;
+use semaim_train::optimiser::{Optimiser, UpdateRule};
 use semaim_train::param_groups::{ParamGroup, ParamGroups};
 use semaim_train::run_dir::RunDir;
-use semaim_train::sgd::Sgd;
 use semaim_train::state::{TrainCounters, TrainState};
 use semaim_train::task::{MicroBatch, Task, images};
 use semaim_train::trainer::{Images, RunOutcome, train};
@@ -91,23 +90,30 @@ pub enum OnlineError {
 
 impl Validate for OnlineProbe {
     fn check(&self, problems: &mut Problems) {
-        self.run().check(problems);
+        let tables = Tables::of(self, self.options.batch_size);
+        tables.run(self.options.seed).check(problems);
     }
 }
 
-impl OnlineProbe {
-    /// What the trainer reads.
-    fn run(&self) -> RunSettings {
-        let options = &self.options;
-        RunSettings {
-            seed: options.seed,
+/// What the trainer reads.
+struct Tables {
+    data: DataConfig,
+    train: TrainConfig,
+    optimiser: OptimiserConfig,
+    checkpoint: CheckpointConfig,
+    log: LogConfig,
+}
+
+impl Tables {
+    fn of(probe: &OnlineProbe, batch_size: usize) -> Self {
+        Self {
             data: DataConfig {
-                workers: self.workers,
+                workers: probe.workers,
                 ..DataConfig::default()
             },
             train: TrainConfig {
-                epochs: options.epochs as u64,
-                batch_size: options.batch_size,
+                epochs: probe.options.epochs as u64,
+                batch_size,
                 clip_norm: 0.0,
                 ..TrainConfig::default()
             },
@@ -118,7 +124,6 @@ impl OnlineProbe {
                 warmup_epochs: 0.0,
                 ..OptimiserConfig::default()
             },
-            evaluate_every_epochs: 0,
             checkpoint: CheckpointConfig::default(),
             log: LogConfig {
                 tensorboard: false,
@@ -127,6 +132,20 @@ impl OnlineProbe {
         }
     }
 
+    fn run(&self, seed: u64) -> RunSettings<'_> {
+        RunSettings {
+            seed,
+            data: &self.data,
+            train: &self.train,
+            optimiser: &self.optimiser,
+            evaluate_every_epochs: 0,
+            checkpoint: &self.checkpoint,
+            log: &self.log,
+        }
+    }
+}
+
+impl OnlineProbe {
     /// How training images are shown.
     fn views(&self, encoder: &Encoder) -> Augment {
         let usual = views(&encoder.config, &encoder.mean, &encoder.std);
@@ -187,7 +206,10 @@ pub fn online_probe(
     let initial_state = TrainState {
         model: Heads::new(probe.head, size, grid.len(), options.seed, device),
         ema: None,
-        optimiser: Optimiser::Sgd(Sgd::new(MOMENTUM, ParamGroups::PerModule(groups.collect()))),
+        optimiser: Optimiser::new(
+            UpdateRule::Sgd { momentum: MOMENTUM },
+            ParamGroups::PerModule(groups.collect()),
+        ),
         counts: TrainCounters::default(),
     };
     let task = ProbeTask {
@@ -198,8 +220,8 @@ pub fn online_probe(
         source: kept.as_source(),
         augment: probe.views(encoder),
     };
-    let mut settings = probe.run();
-    settings.train.batch_size = options.batch_size.min(kept.items.len());
+    let tables = Tables::of(probe, options.batch_size.min(kept.items.len()));
+    let settings = tables.run(options.seed);
     let mut collecting = Collecting { last: None };
     let callbacks = Callbacks {
         observer,
@@ -208,10 +230,9 @@ pub fn online_probe(
     let outcome = train(
         &task,
         initial_state.clone(),
-        &settings,
+        settings,
         images,
         run,
-        device,
         callbacks,
     )?;
     let heads = match (outcome, collecting.last) {
@@ -219,7 +240,7 @@ pub fn online_probe(
         (_, Some(heads)) => heads,
         (_, None) => {
             // It had been finished before: what it came to is in the checkpoint.
-            let saved = run.latest_checkpoint(&initial_state, device)?;
+            let saved = run.latest_checkpoint(&initial_state)?;
             saved.map_or(initial_state.model, |state| state.model)
         }
     };

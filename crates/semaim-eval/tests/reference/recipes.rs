@@ -7,7 +7,7 @@ use semaim::grid::Grid;
 use semaim::position::{resize, sin_cos};
 use semaim_eval::knn::{Labelled, knn};
 use semaim_train::param_groups::ParamGroups;
-use semaim_train::schedule::{LearningRate, ema_decay};
+use semaim_train::schedule::{Decay, LrSchedule, ema_decay};
 use serde_json::Value;
 
 use crate::compare::{Comparisons, Tolerance};
@@ -100,7 +100,8 @@ fn interpolated(compare: &mut Comparisons, name: &str, array: &Array) -> Result<
 
 fn schedule(compare: &mut Comparisons, name: &str, array: &Array) -> Result<(), Failure> {
     let [peak, min, warmup_epochs, epochs, every] = numbers(name)?;
-    let schedule = LearningRate {
+    let schedule = LrSchedule {
+        decay: Decay::Cosine,
         peak,
         min,
         warmup_epochs,

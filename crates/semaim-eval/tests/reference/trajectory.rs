@@ -5,11 +5,11 @@ use burn::tensor::{Device, Tensor};
 use semaim::order::PredictionOrder;
 use semaim::parameters::weights;
 use semaim::vit::ForwardOptions;
-use semaim_train::adamw::AdamW;
 use semaim_train::ema;
 use semaim_train::gradients::{Gradients, clip_factor};
+use semaim_train::optimiser::{Optimiser, UpdateRule};
 use semaim_train::param_groups::ParamGroups;
-use semaim_train::schedule::{LearningRate, ema_decay};
+use semaim_train::schedule::{Decay, LrSchedule, ema_decay};
 
 use crate::compare::{Comparisons, Tolerance, largest, values};
 use crate::recorded::Recorded;
@@ -50,7 +50,8 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
         Some("True" | "true") => Some(model.clone()),
         Some(other) => return Err(format!("use_ema `{other}`")),
     };
-    let schedule = LearningRate {
+    let schedule = LrSchedule {
+        decay: Decay::Cosine,
         peak: file.number("lr")?,
         min: file.number("min_lr")?,
         warmup_epochs: file.number("warmup_epochs")?,
@@ -68,7 +69,11 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
     let param_groups = ParamGroups::Pretrain {
         weight_decay: file.number("weight_decay")?,
     };
-    let mut optimiser = AdamW::new([beta1, beta2], file.number("eps")?, param_groups);
+    let rule = UpdateRule::AdamW {
+        betas: [beta1, beta2],
+        epsilon: file.number("eps")?,
+    };
+    let mut optimiser = Optimiser::new(rule, param_groups);
     let max_norm: Option<f64> = match file.optional("clip_grad") {
         Some(text) => Some(text.parse().map_err(|_| format!("clip_grad `{text}`"))?),
         None => None,

@@ -2,6 +2,8 @@
 
 use semaim_config::{Problems, RenamedKey, Validate};
 
+use crate::schedule::ScheduleKind;
+
 use super::{
     CheckpointConfig, DataConfig, LogConfig, Method, OptimiserConfig, OrderSource, PretrainConfig,
     RunSettings, TargetKind, TrainConfig,
@@ -107,8 +109,9 @@ impl Validate for PretrainConfig {
     }
 }
 
-impl Validate for RunSettings {
-    fn check(&self, problems: &mut Problems) {
+impl RunSettings<'_> {
+    /// Reports every value of these tables that is not allowed.
+    pub fn check(&self, problems: &mut Problems) {
         problems.within("data", |problems| self.data.check(problems));
         problems.within("train", |problems| self.train.check(problems));
         problems.within("optimiser", |problems| {
@@ -218,6 +221,25 @@ impl OptimiserConfig {
                 self.warmup_epochs
             ),
         );
+        let rising = self.milestones.is_sorted_by(|a, b| a < b);
+        let within = |at: &f64| *at > 0.0 && *at < epochs as f64;
+        problems.require(
+            rising && self.milestones.iter().all(within),
+            "milestones",
+            format!("must rise, each between 0 and train.epochs {epochs}"),
+        );
+        let steps = self.schedule == ScheduleKind::Steps;
+        problems.require(
+            steps != self.milestones.is_empty(),
+            "milestones",
+            "are the epochs of schedule = \"steps\", which needs them; no other schedule uses them",
+        );
+        problems.in_range("gamma", self.gamma, 0.0..=1.0);
+        problems.require(
+            self.power.is_finite() && self.power > 0.0,
+            "power",
+            format!("must be above 0, is {}", self.power),
+        );
         for (i, beta) in self.betas.into_iter().enumerate() {
             let fits = (0.0..1.0).contains(&beta);
             problems.require(
@@ -270,6 +292,11 @@ mod tests {
             ("train.epochs=0", "train.epochs"),
             ("optimiser.warmup_epochs=1000", "optimiser.warmup_epochs"),
             ("optimiser.base_lr=nan", "optimiser.base_lr"),
+            ("optimiser.schedule=steps", "optimiser.milestones"),
+            ("optimiser.milestones=[5]", "optimiser.milestones"),
+            ("optimiser.gamma=nan", "optimiser.gamma"),
+            ("optimiser.power=0", "optimiser.power"),
+            ("train.accumulate=2", "train.grad_accum_steps"),
             ("order.source=ema", "order.source"),
             ("data.mean=[0.5]", "data.mean"),
             ("data.std=[0.0,1,1]", "data.std"),

@@ -1,12 +1,13 @@
 //! What every training run sets, whatever it trains.
 
+use semaim_config::RenamedKey;
 use semaim_kernels::Recompute;
 use serde::{Deserialize, Serialize};
 
 use super::data::DataConfig;
-use crate::adamw::AdamW;
+use crate::optimiser::{Optimiser, UpdateRule};
 use crate::param_groups::ParamGroups;
-use crate::schedule::{LearningRate, scaled_to_batch};
+use crate::schedule::{Decay, LrSchedule, ScheduleKind, scaled_to_batch};
 
 /// What to do about a loss or gradient that is not finite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,10 +64,18 @@ impl Default for TrainConfig {
 pub struct OptimiserConfig {
     /// Peak learning rate per 256 images of the batch.
     pub base_lr: f64,
-    /// Learning rate at the end.
+    /// Learning rate at the end; with steps, the least one.
     pub min_lr: f64,
     /// Length of the linear warm-up in epochs.
     pub warmup_epochs: f64,
+    /// How the rate falls after that: `cosine`, `steps` or `polynomial`.
+    pub schedule: ScheduleKind,
+    /// Epochs at which the rate falls, rising, for `schedule = "steps"`.
+    pub milestones: Vec<f64>,
+    /// What the rate is multiplied by at each of them.
+    pub gamma: f64,
+    /// The power of `schedule = "polynomial"`; 1: a straight line.
+    pub power: f64,
     /// Decoupled weight decay; biases and norms have none.
     pub weight_decay: f64,
     /// Decay of AdamW's running means.
@@ -81,6 +90,10 @@ impl Default for OptimiserConfig {
             base_lr: 4e-3,
             min_lr: 0.0,
             warmup_epochs: 2.0,
+            schedule: ScheduleKind::Cosine,
+            milestones: Vec::new(),
+            gamma: 0.1,
+            power: 1.0,
             weight_decay: 0.05,
             betas: [0.9, 0.95],
             epsilon: 1e-8,
@@ -148,39 +161,60 @@ impl TrainConfig {
 }
 
 impl OptimiserConfig {
-    /// A fresh AdamW.
-    pub fn adamw(&self, param_groups: ParamGroups) -> AdamW {
-        AdamW::new(self.betas, self.epsilon, param_groups)
+    /// AdamW before its first step.
+    pub fn adamw(&self, param_groups: ParamGroups) -> Optimiser {
+        let (betas, epsilon) = (self.betas, self.epsilon);
+        Optimiser::new(UpdateRule::AdamW { betas, epsilon }, param_groups)
+    }
+
+    fn decay(&self) -> Decay {
+        match self.schedule {
+            ScheduleKind::Cosine => Decay::Cosine,
+            ScheduleKind::Steps => Decay::Steps {
+                milestones: self.milestones.clone(),
+                gamma: self.gamma,
+            },
+            ScheduleKind::Polynomial => Decay::Polynomial { power: self.power },
+        }
     }
 }
 
-/// The settings that a [trainer](crate::trainer) reads.
-#[derive(Clone, Debug)]
-pub struct RunSettings {
+/// The tables of a configuration that a [trainer](crate::trainer) reads, whatever it trains.
+#[derive(Clone, Copy, Debug)]
+pub struct RunSettings<'a> {
     /// Seed of every random draw.
     pub seed: u64,
     /// The images.
-    pub data: DataConfig,
+    pub data: &'a DataConfig,
     /// The run.
-    pub train: TrainConfig,
+    pub train: &'a TrainConfig,
     /// The update.
-    pub optimiser: OptimiserConfig,
+    pub optimiser: &'a OptimiserConfig,
     /// Epochs between evaluations; 0: only before and after.
     pub evaluate_every_epochs: u64,
     /// What is kept on the disk.
-    pub checkpoint: CheckpointConfig,
+    pub checkpoint: &'a CheckpointConfig,
     /// What is logged.
-    pub log: LogConfig,
+    pub log: &'a LogConfig,
 }
 
-impl RunSettings {
+impl RunSettings<'_> {
     /// The learning rate over the run.
-    pub fn learning_rate(&self) -> LearningRate {
-        LearningRate {
+    pub fn lr_schedule(&self) -> LrSchedule {
+        LrSchedule {
             peak: scaled_to_batch(self.optimiser.base_lr, self.train.batch_size),
             min: self.optimiser.min_lr,
             warmup_epochs: self.optimiser.warmup_epochs,
             epochs: self.train.epochs as f64,
+            decay: self.optimiser.decay(),
         }
+    }
+
+    /// Keys of these tables that once had another name.
+    pub fn renamed_keys() -> Vec<RenamedKey> {
+        vec![RenamedKey::new(
+            "train.accumulate",
+            "train.grad_accum_steps",
+        )]
     }
 }

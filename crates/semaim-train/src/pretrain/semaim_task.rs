@@ -1,0 +1,251 @@
+//! SemAIM: every patch from those before it, in an order that a network gives.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use semaim::config::Normalisation;
+use semaim::model::Semaim;
+use semaim::order::{OrderNoise, PredictionOrder};
+use semaim::target::Target;
+use semaim::teacher::Teacher;
+use semaim::vit::ForwardOptions;
+use semaim_checkpoint::encoder::Encoder;
+use semaim_data::ClassTarget;
+
+use super::{drop_path, export, image_shape};
+use crate::config::{OrderSource, PretrainConfig, TargetKind};
+use crate::error::TrainError;
+use crate::run_dir::RunDir;
+use crate::state::TrainState;
+use crate::task::{MicroBatch, Task, images};
+use crate::teacher_cache::{AnswerSize, TeacherCache};
+
+/// SemAIM as a task.
+pub(super) struct SemaimTask<'a> {
+    config: &'a PretrainConfig,
+    target: Target,
+    prediction_order: PredictionOrder,
+    networks: Vec<Network>,
+    teacher: Option<FrozenTeacher>,
+    device: &'a Device,
+}
+
+/// A network that is asked before each step, and for what.
+#[derive(Clone, Copy)]
+struct Network {
+    source: OrderSource,
+    /// Its similarity gives the order.
+    orders: bool,
+    /// Its tokens are predicted.
+    targets: bool,
+}
+
+/// The teacher and where its answers are kept, if anywhere.
+struct FrozenTeacher {
+    model: Teacher,
+    cache: Option<Mutex<TeacherCache>>,
+}
+
+/// What networks give for a batch before the step is taken; nothing of it has gradients.
+#[derive(Default)]
+struct Features {
+    /// How semantic each patch is, `[batch, patches]`, where the order needs to know.
+    similarity: Option<Tensor<2>>,
+    /// The tokens that are to be predicted, `[batch, patches, width]`, where tokens are.
+    tokens: Option<Tensor<3>>,
+}
+
+impl<'a> SemaimTask<'a> {
+    pub(super) fn new(
+        config: &'a PretrainConfig,
+        target: Target,
+        teacher: Option<Encoder>,
+        device: &'a Device,
+    ) -> Result<Self, TrainError> {
+        let teacher = match teacher {
+            Some(teacher) => Some(FrozenTeacher {
+                cache: cache(config, &teacher, device)?,
+                model: prepared(config, teacher, device),
+            }),
+            None => None,
+        };
+        Ok(Self {
+            config,
+            target,
+            prediction_order: PredictionOrder::new(config.order.kind, config.model.grid(), device),
+            networks: networks(config),
+            teacher,
+            device,
+        })
+    }
+
+    /// One encoding by each network that order or target need; where they need the same, it serves both.
+    fn features(
+        &self,
+        images: &Tensor<4>,
+        micro_batch: &MicroBatch<'_, Semaim>,
+    ) -> Result<Features, TrainError> {
+        let mut features = Features::default();
+        for &network in &self.networks {
+            let found = self.encode(network, images, micro_batch)?;
+            if network.orders {
+                features.similarity = found.similarity;
+            }
+            if network.targets {
+                features.tokens = found.tokens;
+            }
+        }
+        Ok(features)
+    }
+
+    /// What one network gives.
+    fn encode(
+        &self,
+        network: Network,
+        images: &Tensor<4>,
+        micro_batch: &MicroBatch<'_, Semaim>,
+    ) -> Result<Features, TrainError> {
+        let model = match (network.source, &micro_batch.state.ema, &self.teacher) {
+            (OrderSource::Teacher, _, Some(teacher)) => {
+                let taught = match &teacher.cache {
+                    None => teacher.model.forward(images.clone()),
+                    Some(cache) => {
+                        let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+                        let views = &micro_batch.batch.images;
+                        cache.look(&teacher.model, views, images.dims(), self.device)?
+                    }
+                };
+                return Ok(Features {
+                    similarity: Some(taught.similarity),
+                    tokens: Some(taught.tokens),
+                });
+            }
+            (OrderSource::Ema, Some(ema), _) => ema,
+            _ => &micro_batch.state.model,
+        };
+        let similarity = self.config.order.similarity;
+        if !network.targets {
+            return Ok(Features {
+                similarity: Some(similarity.of(&model.encoder, images.clone())),
+                tokens: None,
+            });
+        }
+        let (tokens, similarity) = if network.orders {
+            let (tokens, map) = similarity.with_tokens(&model.encoder, images.clone());
+            (tokens, Some(map))
+        } else {
+            (model.encoder.tokens(images.clone()), None)
+        };
+        let [_, count, _] = tokens.dims();
+        Ok(Features {
+            similarity,
+            tokens: Some(tokens.narrow(1, 1, count - 1)),
+        })
+    }
+}
+
+impl Task for SemaimTask<'_> {
+    type Model = Semaim;
+    type Target = ClassTarget;
+
+    fn loss(&self, micro_batch: MicroBatch<'_, Semaim>) -> Result<Tensor<1>, TrainError> {
+        let images = images(micro_batch.batch, image_shape(self.config), self.device);
+        let features = self.features(&images, &micro_batch)?;
+        let (epoch, items) = (micro_batch.batch.epoch, &micro_batch.batch.items);
+        let grid = self.config.model.grid();
+        let noise = OrderNoise::draw(self.config.seed, epoch, items, grid, self.device);
+        let rank_keys = self.prediction_order.rank_keys(features.similarity, &noise);
+        let patch_size = self.config.model.patch_size;
+        let targets = features
+            .tokens
+            .or_else(|| self.target.of_images(images.clone(), patch_size))
+            .ok_or_else(|| TrainError::Internal("there is nothing to predict".into()))?;
+        let drop_path = drop_path(self.config, micro_batch.batch);
+        let options = ForwardOptions {
+            drop_path: drop_path.as_ref(),
+            recompute: self.config.train.recompute,
+        };
+        let (images, targets) = (Tensor::from_inner(images), Tensor::from_inner(targets));
+        let output =
+            micro_batch
+                .model
+                .forward(images, rank_keys, targets, &self.target, options)?;
+        Ok(output.loss)
+    }
+
+    fn export(&self, run: &RunDir, state: &TrainState<Semaim>) -> Result<(), TrainError> {
+        export(self.config, run, state)
+    }
+}
+
+/// The networks that give order or target of a run.
+fn networks(config: &PretrainConfig) -> Vec<Network> {
+    let order = config.order;
+    let order_source = order.kind.needs_similarity().then_some(order.source);
+    let target_source = match config.target.kind {
+        TargetKind::Pixels => None,
+        TargetKind::Ema => Some(OrderSource::Ema),
+        TargetKind::Own => Some(OrderSource::Model),
+        TargetKind::Teacher => Some(OrderSource::Teacher),
+    };
+    [OrderSource::Model, OrderSource::Ema, OrderSource::Teacher]
+        .into_iter()
+        .map(|source| Network {
+            source,
+            orders: order_source == Some(source),
+            targets: target_source == Some(source),
+        })
+        .filter(|network| network.orders || network.targets)
+        .collect()
+}
+
+/// Where what the teacher says is kept, if anywhere: in a file named after everything that its answers depend on beside
+/// the view.
+fn cache(
+    config: &PretrainConfig,
+    teacher: &Encoder,
+    device: &Device,
+) -> Result<Option<Mutex<TeacherCache>>, TrainError> {
+    if config.teacher.cache.is_empty() {
+        return Ok(None);
+    }
+    let (grid, augment) = (config.model.grid(), config.augment());
+    let [height, width] = teacher.config.image_size;
+    let size = AnswerSize {
+        patches: grid.patches(),
+        width: teacher.vit.width(),
+    };
+    let seen = format!(
+        "{:?} {:?} {device:?} {:?}",
+        augment.mean,
+        augment.std,
+        semaim_kernels::chosen()
+    );
+    let name = format!(
+        "{}-{:08x}-{height}x{width}-{}x{}x{}",
+        teacher.checksum()?,
+        crc32c::crc32c(seen.as_bytes()),
+        grid.rows,
+        grid.columns,
+        size.width
+    );
+    let folder = Path::new(&config.teacher.cache);
+    Ok(Some(Mutex::new(TeacherCache::open(folder, &name, size)?)))
+}
+
+/// A teacher that sees a run's images.
+fn prepared(config: &PretrainConfig, teacher: Encoder, device: &Device) -> Teacher {
+    let augment = config.augment();
+    let own = Normalisation {
+        mean: teacher.mean,
+        std: teacher.std,
+    };
+    let student = Normalisation {
+        mean: augment.mean,
+        std: augment.std,
+    };
+    let (size, grid) = (teacher.config.image_size, config.model.grid());
+    Teacher::new(teacher.vit.no_grad(), size, &own, &student, grid, device)
+}
