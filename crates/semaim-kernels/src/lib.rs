@@ -38,17 +38,21 @@
 
 mod allocator;
 pub mod composed;
+mod conv3x3;
 mod fused;
 mod ops;
+mod roi_align;
 pub mod roofline;
 mod types;
 
 pub use allocator::keep_memory;
+pub use conv3x3::conv3x3;
 pub use fused::simd::Cpu;
 pub use ops::{
     Kernels, adamw, block, choose, chosen, layer_norm, linear, loss, mlp, moving_average, patches,
     pixel_patches, sum_of_squares,
 };
+pub use roi_align::{Region, RoiAlign, roi_align};
 pub use types::{
     Activation, AdamWStep, BlockWeights, Channels, DropPathScales, LAYER_NORM_EPSILON,
     LinearWeights, Loss, Moments, NormWeights, PixelPatches, PrefixMask, Projections, Recompute,

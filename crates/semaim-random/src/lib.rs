@@ -51,6 +51,10 @@ pub enum Stream {
     MixupCutmix = 12,
     /// The validation split that a probe chooses its settings with.
     ValidationSplit = 13,
+    /// Which anchors of an image enter a detector's losses.
+    AnchorSample = 14,
+    /// Which regions of an image enter a detector's losses.
+    RegionSample = 15,
 }
 
 /// What random numbers belong to.
