@@ -148,6 +148,11 @@ mod tests {
         let matches = matcher.matches(&[], &squares(&[(0.0, 0.0), (1.0, 1.0)]));
         assert_eq!(matches.labels, [Label::Negative; 2]);
         assert_eq!(matches.objects, [0, 0]);
-        assert!(matcher.matches(&squares(&[(0.0, 0.0)]), &[]).labels.is_empty());
+        assert!(
+            matcher
+                .matches(&squares(&[(0.0, 0.0)]), &[])
+                .labels
+                .is_empty()
+        );
     }
 }

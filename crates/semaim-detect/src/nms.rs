@@ -119,7 +119,11 @@ mod tests {
             let (boxes, scores): (Vec<_>, Vec<_>) = members.iter().map(of).unzip();
             let expected = brute_force(&boxes, &scores, 0.4);
             let expected: Vec<usize> = expected.into_iter().map(|i| members[i]).collect();
-            let found: Vec<usize> = kept.iter().copied().filter(|&i| groups[i] == group).collect();
+            let found: Vec<usize> = kept
+                .iter()
+                .copied()
+                .filter(|&i| groups[i] == group)
+                .collect();
             assert_eq!(found, expected);
         }
         assert!(kept.windows(2).all(|w| scores[w[0]] >= scores[w[1]]));

@@ -134,7 +134,11 @@ fn axis(start: f32, length: f32, bins: usize, size: usize) -> Vec<Taps> {
                 }
                 let place = place.max(0.0);
                 let low = (place as usize).min(size - 1);
-                let after = if low == size - 1 { 0.0 } else { place - low as f32 };
+                let after = if low == size - 1 {
+                    0.0
+                } else {
+                    place - low as f32
+                };
                 taps.add(low, (1.0 - after) / samples as f32);
                 if after > 0.0 {
                     taps.add(low + 1, after / samples as f32);
