@@ -62,7 +62,7 @@ fn measure(
     encoder: &Encoder,
 ) -> Result<[PointingResult; 3], Exit> {
     let augment = loaded.augment();
-    let mut pointer = PointingGame::new(&encoder.vit, &augment, &loaded.device);
+    let mut pointer = PointingGame::new(&encoder.vit, &augment);
     let mut batch = Vec::new();
     let size = args.encoder.loader.batch_size;
     let mut show = |batch: &mut Vec<Target>| {

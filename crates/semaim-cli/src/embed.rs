@@ -30,7 +30,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
     let items = 0..source.len() as u64;
     let augment = loaded.augment();
     let encoder = &loaded.encoder.vit;
-    for batch in Embedder::start(encoder, &source, items, &augment, options, &loaded.device) {
+    for batch in Embedder::start(encoder, &source, items, &augment, options) {
         let batch = batch.map_err(Exit::ours)?;
         unreadable += batch.bad.len();
         let vectors = batch.features.chunks(batch.width.max(1));

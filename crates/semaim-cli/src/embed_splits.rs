@@ -1,7 +1,8 @@
 //! Both splits of a labelled data set as vectors, for evaluations that work on those.
 
+use semaim::representation::Representation;
 use semaim_data::Split;
-use semaim_eval::embed::{EmbedOptions, Embedder, Embeddings, Representation};
+use semaim_eval::embed::{EmbedOptions, Embedder, Embeddings};
 use semaim_eval::splits::{ImageSubset, LabelledSplits};
 use semaim_eval::vectors::LabelledVectors;
 
@@ -42,7 +43,7 @@ pub(crate) fn embed_splits(
         let mut all = Embeddings::default();
         let items = part.items.iter().copied();
         let (vit, augment) = (&loaded.encoder.vit, loaded.augment());
-        for batch in Embedder::start(vit, &part.source, items, &augment, options, &loaded.device) {
+        for batch in Embedder::start(vit, &part.source, items, &augment, options) {
             let batch = batch.map_err(Exit::ours)?;
             count_batch(&bar, &batch);
             all.append(batch);

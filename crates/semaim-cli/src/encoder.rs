@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
+use semaim::representation::Representation;
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::format::CheckpointFormat;
 use semaim_data::{Augment, Source, Split, open};
-use semaim_eval::embed::{EmbedOptions, Representation};
+use semaim_eval::embed::EmbedOptions;
+use semaim_eval::image_batches::BatchOptions;
 use semaim_eval::views::{open_options, views};
 
 use crate::args::EncoderArgs;
@@ -35,8 +37,10 @@ impl Loaded {
             device,
             options: EmbedOptions {
                 representation: Representation::Mean,
-                batch_size: args.loader.batch_size,
-                workers: args.loader.workers,
+                batches: BatchOptions {
+                    batch_size: args.loader.batch_size,
+                    workers: args.loader.workers,
+                },
             },
         })
     }

@@ -5,8 +5,10 @@ use std::path::Path;
 use burn::tensor::Device;
 use semaim::pretrained::Pretrained;
 use semaim_checkpoint::atomic;
+use semaim_eval::accuracy::Accuracy;
 use semaim_eval::embed::{EmbedError, EmbedOptions, Embeddings, embed};
-use semaim_eval::knn::{Accuracy, knn};
+use semaim_eval::image_batches::BatchOptions;
+use semaim_eval::knn::knn;
 use semaim_eval::orders::learned_orders;
 use semaim_eval::splits::{ImageSubset, LabelledSplits};
 use semaim_train::callbacks::{Evaluator, Observer, Progress};
@@ -40,9 +42,11 @@ impl Evaluations<'_> {
         part: &ImageSubset,
     ) -> Result<Embeddings, EmbedError> {
         let options = EmbedOptions {
-            representation: self.config.eval.feature.into(),
-            batch_size: self.config.eval.batch_size,
-            workers: self.config.data.workers,
+            representation: self.config.eval.feature,
+            batches: BatchOptions {
+                batch_size: self.config.eval.batch_size,
+                workers: self.config.data.workers,
+            },
         };
         embed(
             model.encoder(),
@@ -50,7 +54,6 @@ impl Evaluations<'_> {
             &part.items,
             &self.config.augment(),
             options,
-            self.device,
         )
     }
 

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
-use semaim_eval::embed::Representation;
+use semaim::representation::Representation;
 use serde_json::{Value, json};
 
 use crate::args::EncoderArgs;

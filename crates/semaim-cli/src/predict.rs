@@ -9,6 +9,7 @@ use semaim_checkpoint::classifier::ClassifierFile;
 use semaim_data::{Source, open};
 use semaim_eval::classify::{PredictIter, Predictions};
 use semaim_eval::finetune::LAST;
+use semaim_eval::image_batches::BatchOptions;
 use semaim_eval::splits::ImageSubset;
 use semaim_eval::vectors::csv_field;
 use semaim_eval::views::{open_options, views};
@@ -59,8 +60,11 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
     }
     let bar = counting_bar(part.items.len() as u64);
     let (mut count, mut unreadable) = (0, 0);
-    let sizes = [args.loader.batch_size, args.loader.workers];
-    for predictions in PredictIter::start(&classifier.model, &part, &augment, sizes, &device) {
+    let options = BatchOptions {
+        batch_size: args.loader.batch_size,
+        workers: args.loader.workers,
+    };
+    for predictions in PredictIter::start(&classifier.model, &part, &augment, options) {
         let predictions = predictions.map_err(Exit::ours)?;
         for bad in &predictions.bad {
             bar.suspend(|| eprintln!("left out {}: {}", bad.name, bad.error));

@@ -80,8 +80,8 @@ fn on_images(
     };
     let run = RunDir::open(&args.out, &config)?;
     let mut bar = TrainingBar::new(stop_on_signals()?, args.json);
-    let (encoder, device) = (&loaded.encoder, &loaded.device);
-    online_probe(&config, encoder, sets, &run, device, &mut bar).map_err(|error| match error {
+    let encoder = &loaded.encoder;
+    online_probe(&config, encoder, sets, &run, &mut bar).map_err(|error| match error {
         OnlineError::Probe(error) => refused(error),
         OnlineError::Train(error) => error.into(),
         OnlineError::Stopped => Exit {

@@ -1,14 +1,14 @@
 //! What a classifier says of images, and how often it is right.
 
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::activation;
 use semaim::classifier::Classifier;
-use semaim::parameters::{WeightError, to_host};
+use semaim::parameters::{WeightError, device_of, to_host};
 use semaim::vit::ForwardOptions;
-use semaim_data::{Augment, BadImage, EvaluationLoader, LoaderError};
+use semaim_data::{Augment, BadImage, LoaderError};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
-use crate::knn::Accuracy;
+use crate::accuracy::{Accuracy, HitCounter};
+use crate::image_batches::{BatchOptions, ImageBatch, ImageBatches};
 use crate::splits::ImageSubset;
 
 /// Why images could not be classified.
@@ -69,34 +69,39 @@ impl Classification {
 #[derive(Debug)]
 pub struct PredictIter<'a> {
     model: &'a Classifier,
-    loader: EvaluationLoader,
-    shape: [usize; 3],
-    device: &'a Device,
+    batches: ImageBatches,
 }
 
 impl<'a> PredictIter<'a> {
-    /// Starts on a part of a source, with batches of so many images from so many workers.
+    /// Starts on images of a source.
     pub fn start(
         model: &'a Classifier,
-        part: &ImageSubset,
+        images: &ImageSubset,
         augment: &Augment,
-        [batch_size, workers]: [usize; 2],
-        device: &'a Device,
+        options: BatchOptions,
     ) -> Self {
-        let [height, width] = augment.image_size;
+        let items = images.items.iter().copied();
+        let device = device_of(model);
         Self {
             model,
-            loader: EvaluationLoader::start(
-                Arc::clone(&part.source),
-                augment.clone(),
-                part.items.iter().copied(),
-                batch_size,
-                workers,
-                2,
-            ),
-            shape: [augment.channels(), height, width],
-            device,
+            batches: ImageBatches::start(&images.source, items, augment, options, &device),
         }
+    }
+
+    fn predict(&self, batch: ImageBatch) -> Result<Predictions, ClassifyError> {
+        let mut predictions = Predictions {
+            items: batch.items,
+            labels: batch.targets,
+            bad: batch.bad,
+            ..Predictions::default()
+        };
+        if let Some(images) = batch.images {
+            let logits = self.model.forward(images, ForwardOptions::default());
+            predictions.classes = logits.dims()[1];
+            let probabilities = to_host("probabilities", activation::softmax(logits, 1))?;
+            predictions.probabilities = probabilities.values;
+        }
+        Ok(predictions)
     }
 }
 
@@ -104,30 +109,12 @@ impl Iterator for PredictIter<'_> {
     type Item = Result<Predictions, ClassifyError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = match self.loader.next()? {
-            Ok(batch) => batch,
-            Err(error) => return Some(Err(error.into())),
-        };
-        let count = batch.items.len();
-        let [channels, height, width] = self.shape;
-        let mut predictions = Predictions {
-            items: batch.items,
-            labels: batch.targets,
-            bad: batch.bad,
-            ..Predictions::default()
-        };
-        if count == 0 {
-            return Some(Ok(predictions));
-        }
-        let data = TensorData::new(batch.images, [count, channels, height, width]);
-        let images = Tensor::from_data(data, self.device);
-        let logits = self.model.forward(images, ForwardOptions::default());
-        predictions.classes = logits.dims()[1];
-        match to_host("probabilities", activation::softmax(logits, 1)) {
-            Ok(probabilities) => predictions.probabilities = probabilities.values,
-            Err(error) => return Some(Err(error.into())),
-        }
-        Some(Ok(predictions))
+        let batch = self.batches.next()?;
+        Some(
+            batch
+                .map_err(Into::into)
+                .and_then(|batch| self.predict(batch)),
+        )
     }
 }
 
@@ -137,13 +124,12 @@ impl Iterator for PredictIter<'_> {
 /// [`ClassifyError`].
 pub fn classify(
     model: &Classifier,
-    part: &ImageSubset,
+    images: &ImageSubset,
     augment: &Augment,
-    sizes: [usize; 2],
-    device: &Device,
+    options: BatchOptions,
 ) -> Result<Predictions, ClassifyError> {
     let mut all = Predictions::default();
-    for predictions in PredictIter::start(model, part, augment, sizes, device) {
+    for predictions in PredictIter::start(model, images, augment, options) {
         let predictions = predictions?;
         all.classes = all.classes.max(predictions.classes);
         all.probabilities.extend(predictions.probabilities);
@@ -177,7 +163,7 @@ impl Predictions {
     pub fn against(&self, classes: &[String]) -> Result<Classification, ClassifyError> {
         let count = classes.len();
         let mut confusion = vec![vec![0_u64; count]; count];
-        let (mut all, mut hits) = (0_u64, [0_u64; 2]);
+        let mut hits = HitCounter::default();
         for (ranked, label) in self.ranked().zip(&self.labels) {
             let (Some(label), Some(&first)) = (label.map(|l| l as usize), ranked.first()) else {
                 continue;
@@ -185,17 +171,15 @@ impl Predictions {
             if label >= count || first >= count {
                 continue;
             }
-            all += 1;
             confusion[label][first] += 1;
-            hits[0] += u64::from(first == label);
-            hits[1] += u64::from(ranked.iter().take(5).any(|&class| class == label));
+            let rank = ranked.iter().position(|&class| class == label);
+            hits.add(rank.unwrap_or(usize::MAX));
         }
-        if all == 0 {
+        if hits.images() == 0 {
             return Err(ClassifyError::Empty);
         }
-        let [top1, top5] = hits.map(|hits| hits as f64 / all as f64);
         Ok(Classification {
-            accuracy: Accuracy { top1, top5 },
+            accuracy: hits.accuracy(),
             classes: classes.to_vec(),
             confusion,
         })

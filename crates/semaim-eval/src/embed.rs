@@ -2,61 +2,13 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use semaim::parameters::{WeightError, to_host};
+use semaim::parameters::{WeightError, device_of, to_host};
+use semaim::representation::Representation;
 use semaim::vit::Vit;
-use semaim_data::{Augment, BadImage, EvaluationLoader, LoaderError, Source};
-use semaim_train::config::Feature;
-use serde::{Deserialize, Serialize};
+use semaim_data::{Augment, BadImage, LoaderError, Source};
 
+use crate::image_batches::{BatchOptions, ImageBatch, ImageBatches};
 use crate::vectors::LabelledVectors;
-
-/// What represents an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Representation {
-    /// The class token, `[embed_dim]`.
-    Cls,
-    /// The mean of the patch tokens, `[embed_dim]`.
-    Mean,
-    /// Both, the class token first, `[2 * embed_dim]`.
-    Both,
-    /// Every patch token, row by row, `[patches, embed_dim]`.
-    Patches,
-}
-
-impl From<Feature> for Representation {
-    fn from(feature: Feature) -> Self {
-        match feature {
-            Feature::Cls => Self::Cls,
-            Feature::Mean => Self::Mean,
-        }
-    }
-}
-
-impl Representation {
-    /// From final tokens `[batch, 1 + patches, embed_dim]` to `[batch, rows, width]`, rows being 1 but for patches.
-    pub fn of(self, tokens: Tensor<3>) -> Tensor<3> {
-        let [_, count, _] = tokens.dims();
-        let class = tokens.clone().narrow(1, 0, 1);
-        let patches = tokens.narrow(1, 1, count - 1);
-        match self {
-            Self::Cls => class,
-            Self::Mean => patches.mean_dim(1),
-            Self::Both => Tensor::cat(vec![class, patches.mean_dim(1)], 2),
-            Self::Patches => patches,
-        }
-    }
-
-    /// Sizes of what represents one image, without those of one.
-    pub fn shape(self, patches: usize, embed_dim: usize) -> Vec<usize> {
-        match self {
-            Self::Cls | Self::Mean => vec![embed_dim],
-            Self::Both => vec![2 * embed_dim],
-            Self::Patches => vec![patches, embed_dim],
-        }
-    }
-}
 
 /// Embedded images.
 #[derive(Clone, Debug, Default)]
@@ -119,10 +71,8 @@ pub enum EmbedError {
 pub struct EmbedOptions {
     /// What represents an image.
     pub representation: Representation,
-    /// Images per forward pass, at least 1.
-    pub batch_size: usize,
-    /// Threads that prepare images; 0: one per core.
-    pub workers: usize,
+    /// How images are brought to the network.
+    pub batches: BatchOptions,
 }
 
 /// Embeds the central views of images, a batch at each call of `next`: memory does not grow with their number.
@@ -131,10 +81,8 @@ pub struct EmbedOptions {
 #[derive(Debug)]
 pub struct Embedder<'a> {
     encoder: &'a Vit,
-    loader: EvaluationLoader,
-    shape: [usize; 3],
+    batches: ImageBatches,
     representation: Representation,
-    device: &'a Device,
 }
 
 impl<'a> Embedder<'a> {
@@ -145,24 +93,33 @@ impl<'a> Embedder<'a> {
         items: impl IntoIterator<Item = u64>,
         augment: &Augment,
         options: EmbedOptions,
-        device: &'a Device,
     ) -> Self {
-        let [height, width] = augment.image_size;
-        let loader = EvaluationLoader::start(
-            Arc::clone(source),
-            augment.clone(),
-            items,
-            options.batch_size,
-            options.workers,
-            2,
-        );
+        let EmbedOptions {
+            representation,
+            batches,
+        } = options;
+        let device = device_of(encoder);
         Self {
             encoder,
-            loader,
-            shape: [augment.channels(), height, width],
-            representation: options.representation,
-            device,
+            batches: ImageBatches::start(source, items, augment, batches, &device),
+            representation,
         }
+    }
+
+    fn embed(&self, batch: ImageBatch) -> Result<Embeddings, EmbedError> {
+        let mut embeddings = Embeddings {
+            bad: batch.bad,
+            ..Embeddings::default()
+        };
+        if let Some(images) = batch.images {
+            let tokens = self.encoder.tokens(images);
+            let features = self.representation.of(tokens);
+            embeddings.features = to_host("features", features)?.values;
+            embeddings.width = embeddings.features.len() / batch.items.len();
+            embeddings.items = batch.items;
+            embeddings.labels = batch.targets;
+        }
+        Ok(embeddings)
     }
 }
 
@@ -170,29 +127,12 @@ impl Iterator for Embedder<'_> {
     type Item = Result<Embeddings, EmbedError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = match self.loader.next()? {
-            Ok(batch) => batch,
-            Err(error) => return Some(Err(error.into())),
-        };
-        let mut embeddings = Embeddings {
-            bad: batch.bad,
-            ..Embeddings::default()
-        };
-        if batch.items.is_empty() {
-            return Some(Ok(embeddings));
-        }
-        let count = batch.items.len();
-        let [channels, height, width] = self.shape;
-        let data = TensorData::new(batch.images, [count, channels, height, width]);
-        let tokens = self.encoder.tokens(Tensor::from_data(data, self.device));
-        match to_host("features", self.representation.of(tokens)) {
-            Ok(features) => embeddings.features = features.values,
-            Err(error) => return Some(Err(error.into())),
-        }
-        embeddings.width = embeddings.features.len() / count;
-        embeddings.items = batch.items;
-        embeddings.labels = batch.targets;
-        Some(Ok(embeddings))
+        let batch = self.batches.next()?;
+        Some(
+            batch
+                .map_err(Into::into)
+                .and_then(|batch| self.embed(batch)),
+        )
     }
 }
 
@@ -206,11 +146,10 @@ pub fn embed(
     items: &[u64],
     augment: &Augment,
     options: EmbedOptions,
-    device: &Device,
 ) -> Result<Embeddings, EmbedError> {
     let items = items.iter().copied();
     let mut all = Embeddings::default();
-    for batch in Embedder::start(encoder, source, items, augment, options, device) {
+    for batch in Embedder::start(encoder, source, items, augment, options) {
         all.append(batch?);
     }
     Ok(all)

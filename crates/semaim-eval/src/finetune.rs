@@ -15,7 +15,7 @@ use semaim::init::initialise;
 use semaim::vit::Vit;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
-use semaim_data::{Augment, AugmentError, RandAugment, RandomErasing};
+use semaim_data::{Augment, AugmentError};
 use semaim_train::callbacks::{Callbacks, Observer};
 use semaim_train::error::TrainError;
 use semaim_train::param_groups::ParamGroups;
@@ -174,10 +174,9 @@ pub fn finetune(
         config,
         encoder: &encoder,
         classes: &classes,
-        part: &sets.test,
+        images: &sets.test,
         augment: &augment,
         run,
-        device,
     };
     let images = Images {
         source: sets.train.as_source(),
@@ -194,22 +193,12 @@ pub fn finetune(
 /// How images are shown while fine-tuning.
 fn augment(config: &FinetuneConfig, encoder: &Encoder) -> Augment {
     let vit = &encoder.config;
-    let policy = &config.augment;
     Augment {
         // An encoder sees images as it learned to see them.
         mean: encoder.mean.clone(),
         std: encoder.std.clone(),
-        rand_augment: (policy.rand_layers > 0).then_some(RandAugment {
-            magnitude: policy.rand_magnitude,
-            layers: policy.rand_layers,
-            magnitude_std: policy.rand_magnitude_std,
-            increasing: policy.rand_increasing,
-            ..RandAugment::default()
-        }),
-        erase: (policy.erase > 0.0).then_some(RandomErasing {
-            probability: policy.erase,
-            ..RandomErasing::default()
-        }),
+        rand_augment: config.augment.rand_augment(),
+        erase: config.augment.random_erasing(),
         ..config.data.augment(vit.image_size, vit.channels)
     }
 }

@@ -6,7 +6,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::parameters::{WeightError, to_host};
-use serde::{Deserialize, Serialize};
+
+use crate::accuracy::{Accuracy, HitCounter};
 
 /// Rows of a block of queries and of the bank.
 const QUERY_BLOCK: usize = 256;
@@ -19,16 +20,6 @@ pub struct Labelled<'a> {
     pub features: &'a [f32],
     /// The class of each row.
     pub labels: &'a [u32],
-}
-
-/// Share of queries whose class came first, and among the first five, in [0, 1]. With fewer than five neighbours
-/// the second is among the first k, as in DINO's evaluation.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Accuracy {
-    /// First.
-    pub top1: f64,
-    /// Among the first five.
-    pub top5: f64,
 }
 
 /// Why there is no accuracy.
@@ -65,7 +56,8 @@ pub enum KnnError {
     Device(#[from] WeightError),
 }
 
-/// Classifies queries by their neighbours in a bank, for each k in `ks`.
+/// Classifies queries by their neighbours in a bank, for each k in `ks`. With fewer than five neighbours top-5 is among
+/// the first k, as in DINO's evaluation.
 ///
 /// Equal similarities go by the bank's order, equal votes by the class number.
 ///
@@ -108,7 +100,7 @@ pub fn knn(
     classes.dedup();
     let place = |label: &u32| classes.partition_point(|class| class < label);
     let bank_classes: Vec<usize> = bank.labels.iter().map(place).collect();
-    let mut hits = vec![(0_u64, 0_u64); ks.len()];
+    let mut hits = vec![HitCounter::default(); ks.len()];
     for (block, labels) in queries
         .features
         .chunks(QUERY_BLOCK * width)
@@ -118,20 +110,11 @@ pub fn knn(
         for (nearest, &label) in neighbours.iter().zip(labels) {
             for (&k, hit) in ks.iter().zip(&mut hits) {
                 let votes = votes(&nearest[..k], &bank_classes, classes.len(), temperature);
-                let place = rank(&votes, place(&label));
-                hit.0 += u64::from(place == 0);
-                hit.1 += u64::from(place < k.min(5));
+                hit.add_among(rank(&votes, place(&label)), k.min(5));
             }
         }
     }
-    let share = |hits: u64| hits as f64 / count as f64;
-    Ok(hits
-        .into_iter()
-        .map(|(top1, top5)| Accuracy {
-            top1: share(top1),
-            top5: share(top5),
-        })
-        .collect())
+    Ok(hits.iter().map(HitCounter::accuracy).collect())
 }
 
 /// A bank image and its cosine with a query.

@@ -1,5 +1,6 @@
 //! What an encoder is worth.
 //!
+//! * [`image_batches`]: the loop that brings images to a network; [`accuracy`]: what is counted.
 //! * [`embed`]: one vector per image.
 //! * [`splits`]: which labelled images are for training and which for the test.
 //! * [`knn`]: exact weighted nearest neighbours on those vectors.
@@ -12,10 +13,12 @@
 //! * [`vectors`]: files of vectors.
 //! * [`views`]: how an encoder's images are opened and shown to it.
 
+pub mod accuracy;
 pub mod classify;
 pub mod compare;
 pub mod embed;
 pub mod finetune;
+pub mod image_batches;
 pub mod knn;
 pub mod orders;
 pub mod pca;

@@ -4,7 +4,7 @@
 //! often as the object covers the view: that share is the chance to compare with.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use semaim::parameters::{WeightError, to_host};
+use semaim::parameters::{WeightError, device_of, to_host};
 use semaim::similarity::{Similarity, class_similarity, mean_similarity};
 use semaim::vit::Vit;
 use semaim_data::{Augment, Mask, Pixels, Scratch, ViewError};
@@ -66,7 +66,7 @@ pub const SIMILARITIES: [Similarity; 3] =
 pub struct PointingGame<'a> {
     encoder: &'a Vit,
     augment: &'a Augment,
-    device: &'a Device,
+    device: Device,
     scratch: Scratch,
     hits: [usize; 3],
     covered: f64,
@@ -75,11 +75,11 @@ pub struct PointingGame<'a> {
 
 impl<'a> PointingGame<'a> {
     /// Nothing counted yet. `augment` is how the encoder sees images.
-    pub fn new(encoder: &'a Vit, augment: &'a Augment, device: &'a Device) -> Self {
+    pub fn new(encoder: &'a Vit, augment: &'a Augment) -> Self {
         Self {
             encoder,
             augment,
-            device,
+            device: device_of(encoder),
             scratch: Scratch::new(),
             hits: [0; 3],
             covered: 0.0,
@@ -111,7 +111,7 @@ impl<'a> PointingGame<'a> {
             )?;
         }
         let shape = [targets.len(), self.augment.channels(), height, width];
-        let images = Tensor::<4>::from_data(TensorData::new(views, shape), self.device);
+        let images = Tensor::<4>::from_data(TensorData::new(views, shape), &self.device);
         let tokens = self.encoder.tokens(images.clone());
         let maps = [
             class_similarity(tokens.clone()),
@@ -214,7 +214,7 @@ mod tests {
             .unwrap(),
         };
         let count = |target: Target| {
-            let mut pointer = PointingGame::new(&encoder, &augment, &device);
+            let mut pointer = PointingGame::new(&encoder, &augment);
             pointer.show(&[target]).unwrap();
             pointer.counted()
         };

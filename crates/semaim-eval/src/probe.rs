@@ -14,7 +14,8 @@ use semaim::parameters::WeightError;
 use semaim_random::{Key, KeyedRng, Stream};
 use serde::{Deserialize, Serialize};
 
-use crate::knn::{Accuracy, Labelled};
+use crate::accuracy::Accuracy;
+use crate::knn::Labelled;
 use grid::{Grid, Set};
 
 /// How a probe is trained.
@@ -155,23 +156,41 @@ pub fn probe(
     let test = set(test, &everything);
     let mut grid = Grid::new(width, classes.len(), &settings, options.seed, device);
     grid.train(&kept, options, device);
-    let all: Vec<Setting> = grid
-        .accuracies(&validation, device)?
-        .into_iter()
-        .zip(&settings)
-        .map(|(validation, &(base_lr, weight_decay))| Setting {
-            base_lr,
-            weight_decay,
-            validation,
+    let validation = grid.accuracies(&validation, device)?;
+    Ok(Probe::choose(
+        &settings,
+        &validation,
+        kept.labels.len(),
+        || grid.accuracies(&test, device),
+    )?)
+}
+
+impl Probe {
+    /// Chooses among `(learning rate, weight decay)` by their accuracies on the validation split; only then are those on
+    /// the test images asked for.
+    fn choose<E>(
+        settings: &[(f64, f64)],
+        validation: &[Accuracy],
+        trained_on: usize,
+        test: impl FnOnce() -> Result<Vec<Accuracy>, E>,
+    ) -> Result<Self, E> {
+        let grid: Vec<Setting> = settings
+            .iter()
+            .zip(validation)
+            .map(|(&(base_lr, weight_decay), &validation)| Setting {
+                base_lr,
+                weight_decay,
+                validation,
+            })
+            .collect();
+        let best = best_of(&grid);
+        Ok(Self {
+            chosen: grid[best],
+            test: test()?[best],
+            grid,
+            trained_on,
         })
-        .collect();
-    let best = best_of(&all);
-    Ok(Probe {
-        chosen: all[best],
-        test: grid.accuracies(&test, device)?[best],
-        grid: all,
-        trained_on: kept.labels.len(),
-    })
+    }
 }
 
 /// The learning rates and weight decays of a grid.

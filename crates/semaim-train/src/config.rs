@@ -10,6 +10,7 @@ use semaim::config::{Decoder, DecoderWeights, Head, SemaimConfig, VitConfig};
 use semaim::mae::MaeConfig;
 use semaim::order::Order;
 use semaim::param_count::ParamCount;
+use semaim::representation::Representation;
 use semaim::similarity::Similarity;
 use semaim::target::{Blur, PixelLoss, PixelTarget, Target};
 use semaim_checkpoint::checkpoint::ReadOptions;
@@ -146,12 +147,17 @@ pub struct TargetConfig {
 
 impl Default for TargetConfig {
     fn default() -> Self {
+        let PixelTarget {
+            blur,
+            normalise,
+            loss,
+        } = PixelTarget::default();
         Self {
             kind: TargetKind::Pixels,
-            blur_size: 9,
-            blur_sigma: 1.0,
-            normalise: true,
-            loss: PixelLoss::L2,
+            blur_size: blur.map_or(0, |blur| blur.size),
+            blur_sigma: blur.map_or(1.0, |blur| blur.sigma),
+            normalise,
+            loss,
         }
     }
 }
@@ -207,25 +213,14 @@ pub enum TargetKind {
     Teacher,
 }
 
-/// What represents an image in kNN.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Feature {
-    /// The class token.
-    Cls,
-    /// The mean of the patch tokens.
-    #[default]
-    Mean,
-}
-
 /// Evaluation during the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvalConfig {
     /// Epochs between evaluations; 0: only before and after.
     pub every_epochs: u64,
-    /// What represents an image.
-    pub feature: Feature,
+    /// What represents an image in kNN: `cls`, `mean` or `both`.
+    pub feature: Representation,
     /// Neighbours that vote.
     pub knn_k: usize,
     /// Temperature of the vote: a neighbour counts exp(cosine / temperature).
@@ -244,7 +239,7 @@ impl Default for EvalConfig {
     fn default() -> Self {
         Self {
             every_epochs: 5,
-            feature: Feature::Mean,
+            feature: Representation::Mean,
             knn_k: 20,
             knn_temperature: 0.07,
             max_bank: 50_000,

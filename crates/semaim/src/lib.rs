@@ -62,6 +62,7 @@ pub mod parameters;
 pub mod position;
 pub mod pretrained;
 pub mod query;
+pub mod representation;
 pub mod sequence;
 pub mod similarity;
 pub mod target;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use semaim::representation::Representation;
 use semaim_data::Split;
-use semaim_eval::embed::Representation;
 use semaim_eval::probe::ProbeOptions;
 use semaim_eval::probe::head::HeadKind;
 

@@ -1,7 +1,8 @@
 //! The file of a comparison.
 
+use semaim::representation::Representation;
 use semaim_config::{ConfigErrors, Layers, Problems, RenamedKey, Validate, to_toml};
-use semaim_train::config::{Feature, PretrainConfig};
+use semaim_train::config::{EvalConfig, PretrainConfig};
 use serde::{Deserialize, Serialize};
 
 use super::CompareError;
@@ -21,7 +22,7 @@ pub struct CompareConfig {
     /// What is measured.
     pub evaluations: Vec<Evaluation>,
     /// What represents an image for kNN and probe.
-    pub feature: Feature,
+    pub feature: Representation,
     /// Neighbours for kNN.
     pub knn_k: usize,
     /// Temperature for kNN.
@@ -40,14 +41,15 @@ pub struct CompareConfig {
 
 impl Default for CompareConfig {
     fn default() -> Self {
+        let eval = EvalConfig::default();
         Self {
             data: "shapes".into(),
             seeds: vec![0, 1, 2],
             baseline: "random".into(),
             evaluations: vec![Evaluation::Knn, Evaluation::Probe, Evaluation::Finetune],
-            feature: Feature::Mean,
-            knn_k: 20,
-            knn_temperature: 0.07,
+            feature: eval.feature,
+            knn_k: eval.knn_k,
+            knn_temperature: eval.knn_temperature,
             probe_epochs: 90,
             probe_batch_size: 256,
             variants: vec![Variant {
@@ -192,6 +194,11 @@ impl Validate for CompareConfig {
                 format!("`{name}` cannot be the name of a folder; use letters, digits, - and _"),
             );
         }
+        problems.require(
+            self.feature != Representation::Patches,
+            "feature",
+            "must be one vector per image: cls, mean or both",
+        );
         problems.in_range("knn_k", self.knn_k, 1..);
         problems.require(
             self.knn_temperature.is_finite() && self.knn_temperature > 0.0,

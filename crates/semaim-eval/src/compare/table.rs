@@ -166,8 +166,8 @@ fn finite(value: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accuracy::Accuracy;
     use crate::compare::config::Variant;
-    use crate::knn::Accuracy;
 
     #[test]
     fn variants_are_paired_by_seed() {

@@ -20,9 +20,11 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{CompareConfig, Evaluation, Variant};
 use super::{CompareError, RunOutcome};
+use crate::accuracy::Accuracy;
 use crate::embed::{EmbedOptions, embed};
 use crate::finetune::{FinetuneError, finetune, prepare};
-use crate::knn::{Accuracy, knn};
+use crate::image_batches::BatchOptions;
+use crate::knn::knn;
 use crate::probe::probe;
 use crate::splits::LabelledSplits;
 use crate::vectors::LabelledVectors;
@@ -252,13 +254,15 @@ impl Trial {
         let sets = LabelledSplits::for_training(data, &options, self.seed)?;
         let augment = views(&encoder.config, &encoder.mean, &encoder.std);
         let options = EmbedOptions {
-            representation: config.feature.into(),
-            batch_size: self.pretrain.eval.batch_size,
-            workers: self.pretrain.data.workers,
+            representation: config.feature,
+            batches: BatchOptions {
+                batch_size: self.pretrain.eval.batch_size,
+                workers: self.pretrain.data.workers,
+            },
         };
         let side = |part: &crate::splits::ImageSubset| -> Result<LabelledVectors, CompareError> {
             let (source, items) = (&part.source, &part.items);
-            let found = embed(&encoder.vit, source, items, &augment, options, device)?;
+            let found = embed(&encoder.vit, source, items, &augment, options)?;
             Ok(found.labelled())
         };
         Ok([side(&sets.train)?, side(&sets.test)?])

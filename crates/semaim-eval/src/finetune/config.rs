@@ -4,6 +4,7 @@ use semaim::classifier::Pool;
 use semaim_checkpoint::checkpoint::ReadOptions;
 use semaim_checkpoint::format::UnknownFormat;
 use semaim_config::{Problems, RenamedKey, Validate};
+use semaim_data::{MixupCutmix, RandAugment, RandomErasing};
 use semaim_train::config::{
     CheckpointConfig, DataConfig, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
 };
@@ -130,17 +131,51 @@ pub struct AugmentConfig {
 
 impl Default for AugmentConfig {
     fn default() -> Self {
+        let rand = RandAugment::default();
+        let mix = MixupCutmix::default();
         Self {
-            rand_layers: 2,
-            rand_magnitude: 9.0,
-            rand_magnitude_std: 0.5,
-            rand_increasing: true,
-            erase: 0.25,
-            mixup: 0.8,
-            cutmix: 1.0,
-            mix: 1.0,
-            switch_to_cutmix: 0.5,
-            label_smoothing: 0.1,
+            rand_layers: rand.layers,
+            rand_magnitude: rand.magnitude,
+            rand_magnitude_std: rand.magnitude_std,
+            rand_increasing: rand.increasing,
+            erase: RandomErasing::default().probability,
+            mixup: mix.mixup_alpha,
+            cutmix: mix.cutmix_alpha,
+            mix: mix.probability,
+            switch_to_cutmix: mix.switch_probability,
+            label_smoothing: mix.label_smoothing,
+        }
+    }
+}
+
+impl AugmentConfig {
+    /// RandAugment as set; `None` without operations.
+    pub fn rand_augment(&self) -> Option<RandAugment> {
+        (self.rand_layers > 0).then_some(RandAugment {
+            magnitude: self.rand_magnitude,
+            layers: self.rand_layers,
+            magnitude_std: self.rand_magnitude_std,
+            increasing: self.rand_increasing,
+            ..RandAugment::default()
+        })
+    }
+
+    /// Random erasing as set; `None` where it never happens.
+    pub fn random_erasing(&self) -> Option<RandomErasing> {
+        (self.erase > 0.0).then_some(RandomErasing {
+            probability: self.erase,
+            ..RandomErasing::default()
+        })
+    }
+
+    /// Mixup, CutMix and label smoothing as set.
+    pub fn mixup_cutmix(&self) -> MixupCutmix {
+        MixupCutmix {
+            mixup_alpha: self.mixup,
+            cutmix_alpha: self.cutmix,
+            switch_probability: self.switch_to_cutmix,
+            probability: self.mix,
+            label_smoothing: self.label_smoothing,
         }
     }
 }

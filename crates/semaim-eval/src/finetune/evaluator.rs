@@ -1,6 +1,5 @@
 //! Evaluation while fine-tuning: the best classifier is kept, results are written.
 
-use burn::tensor::Device;
 use semaim::classifier::Classifier;
 use semaim_checkpoint::atomic;
 use semaim_checkpoint::encoder::Encoder;
@@ -14,6 +13,7 @@ use super::config::FinetuneConfig;
 use super::task::file;
 use super::{BEST, Evaluated, RESULTS, Results, read_results};
 use crate::classify::classify;
+use crate::image_batches::BatchOptions;
 use crate::splits::ImageSubset;
 
 pub(super) struct FinetuneEvaluator<'a> {
@@ -21,10 +21,9 @@ pub(super) struct FinetuneEvaluator<'a> {
     pub(super) encoder: &'a Encoder,
     pub(super) classes: &'a [String],
     /// The images that are evaluated.
-    pub(super) part: &'a ImageSubset,
+    pub(super) images: &'a ImageSubset,
     pub(super) augment: &'a Augment,
     pub(super) run: &'a RunDir,
-    pub(super) device: &'a Device,
 }
 
 impl Evaluator<Classifier> for FinetuneEvaluator<'_> {
@@ -43,17 +42,13 @@ impl Evaluator<Classifier> for FinetuneEvaluator<'_> {
             step: progress.step,
             source,
         };
-        let batch_size = self.config.eval.batch_size;
-        let workers = self.config.data.workers;
-        let found = classify(
-            model,
-            self.part,
-            self.augment,
-            [batch_size, workers],
-            self.device,
-        )
-        .and_then(|predictions| predictions.against(self.classes))
-        .map_err(|error| failed(error.into()))?;
+        let options = BatchOptions {
+            batch_size: self.config.eval.batch_size,
+            workers: self.config.data.workers,
+        };
+        let found = classify(model, self.images, self.augment, options)
+            .and_then(|predictions| predictions.against(self.classes))
+            .map_err(|error| failed(error.into()))?;
         let now = Evaluated {
             epoch: progress.epoch(),
             classification: found,

@@ -6,7 +6,7 @@ use semaim::drop_path::DropPath;
 use semaim::vit::ForwardOptions;
 use semaim_checkpoint::classifier::ClassifierFile;
 use semaim_checkpoint::encoder::Encoder;
-use semaim_data::{Batch, ClassTarget, MixupCutmix};
+use semaim_data::{Batch, ClassTarget};
 use semaim_random::Key;
 use semaim_train::error::TrainError;
 use semaim_train::run_dir::RunDir;
@@ -26,14 +26,7 @@ pub(super) struct FinetuneTask<'a> {
 impl FinetuneTask<'_> {
     /// Mixed images `[batch, channels, height, width]` and their targets `[batch, classes]`.
     fn mixed(&self, batch: &Batch) -> Result<(Tensor<4>, Tensor<2>), TrainError> {
-        let policy = &self.config.augment;
-        let mix = MixupCutmix {
-            mixup_alpha: policy.mixup,
-            cutmix_alpha: policy.cutmix,
-            switch_probability: policy.switch_to_cutmix,
-            probability: policy.mix,
-            label_smoothing: policy.label_smoothing,
-        };
+        let mix = self.config.augment.mixup_cutmix();
         let vit = &self.encoder.config;
         let ([height, width], count) = (vit.image_size, batch.items.len());
         let shape = [count, vit.channels, height, width];

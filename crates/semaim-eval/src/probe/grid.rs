@@ -5,8 +5,8 @@ use semaim::parameters::{WeightError, to_host};
 use semaim_random::{Key, KeyedRng, Stream};
 
 use super::ProbeOptions;
-use super::online::rank_of_label;
-use crate::knn::{Accuracy, Labelled};
+use crate::accuracy::{Accuracy, HitCounter, rank_of_label};
+use crate::knn::Labelled;
 
 /// Share of the running statistics that each batch replaces, as in PyTorch.
 const MOMENTUM_OF_STATISTICS: f32 = 0.1;
@@ -159,7 +159,7 @@ impl Grid {
         device: &Device,
     ) -> Result<Vec<Accuracy>, WeightError> {
         let all: Vec<usize> = (0..set.labels.len()).collect();
-        let mut hits = vec![[0_usize; 2]; self.settings];
+        let mut hits = vec![HitCounter::default(); self.settings];
         let deviation = (self.variance.clone() + EPSILON).sqrt();
         for batch in all.chunks(4096) {
             let x = (set.rows(batch, device) - self.mean.clone()) / deviation.clone();
@@ -167,19 +167,10 @@ impl Grid {
             let logits = to_host("logits", logits)?.values;
             for (row, &i) in logits.chunks(self.settings * self.classes).zip(batch) {
                 for (hits, logits) in hits.iter_mut().zip(row.chunks(self.classes)) {
-                    let before = rank_of_label(logits, set.labels[i]);
-                    hits[0] += usize::from(before == 0);
-                    hits[1] += usize::from(before < 5);
+                    hits.add(rank_of_label(logits, set.labels[i]));
                 }
             }
         }
-        let share = |hits: usize| hits as f64 / set.labels.len() as f64;
-        Ok(hits
-            .into_iter()
-            .map(|[top1, top5]| Accuracy {
-                top1: share(top1),
-                top5: share(top5),
-            })
-            .collect())
+        Ok(hits.iter().map(HitCounter::accuracy).collect())
     }
 }

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
-use semaim::parameters::{WeightError, to_host};
+use semaim::parameters::{WeightError, device_of, to_host};
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
 use semaim_config::{Problems, Validate};
-use semaim_data::{Augment, ClassTarget, EvaluationLoader, LoaderError, Source};
+use semaim_data::{Augment, ClassTarget, LoaderError};
 use semaim_random::{Key, KeyedRng, Stream};
 use semaim_train::callbacks::{Callbacks, Evaluator, Observer, Progress};
 use semaim_train::config::{
@@ -30,11 +30,12 @@ use semaim_train::trainer::{Images, RunOutcome, train};
 use serde::{Deserialize, Serialize};
 
 use super::head::{HeadKind, HeadSize, Heads};
-use super::{Probe, ProbeError, ProbeOptions, Setting, best_of, check, settings};
-use crate::embed::Representation;
-use crate::knn::Accuracy;
+use super::{Probe, ProbeError, ProbeOptions, check, settings};
+use crate::accuracy::{Accuracy, HitCounter, rank_of_label};
+use crate::image_batches::{BatchOptions, ImageBatches};
 use crate::splits::{ImageSubset, LabelledSplits};
 use crate::views::views;
+use semaim::representation::Representation;
 
 /// SGD's momentum.
 const MOMENTUM: f64 = 0.9;
@@ -173,7 +174,6 @@ pub fn online_probe(
     encoder: &Encoder,
     sets: &LabelledSplits,
     run: &RunDir,
-    device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<Probe, OnlineError> {
     let options = &probe.options;
@@ -190,7 +190,7 @@ pub fn online_probe(
         encoder,
         kind: probe.head,
         representation: probe.representation,
-        device,
+        device: device_of(&encoder.vit),
     };
     let grid = settings(options);
     let groups = grid.iter().map(|&(base_lr, weight_decay)| ParamGroup {
@@ -204,7 +204,7 @@ pub fn online_probe(
         classes,
     };
     let initial_state = TrainState {
-        model: Heads::new(probe.head, size, grid.len(), options.seed, device),
+        model: Heads::new(probe.head, size, grid.len(), options.seed, &frozen.device),
         ema: None,
         optimiser: Optimiser::new(
             UpdateRule::Sgd { momentum: MOMENTUM },
@@ -244,24 +244,15 @@ pub fn online_probe(
             saved.map_or(initial_state.model, |state| state.model)
         }
     };
-    let sizes = [options.batch_size.min(256), probe.workers];
-    let statistics = frozen.statistics(&kept, sizes)?;
-    let accuracies = |part: &ImageSubset| frozen.accuracies(&heads, part, &statistics, sizes);
-    let all: Vec<Setting> = accuracies(&validation)?
-        .into_iter()
-        .zip(&grid)
-        .map(|(validation, &(base_lr, weight_decay))| Setting {
-            base_lr,
-            weight_decay,
-            validation,
-        })
-        .collect();
-    let best = best_of(&all);
-    Ok(Probe {
-        chosen: all[best],
-        test: accuracies(&sets.test)?[best],
-        grid: all,
-        trained_on: kept.items.len(),
+    let batches = BatchOptions {
+        batch_size: options.batch_size.min(256),
+        workers: probe.workers,
+    };
+    let statistics = frozen.statistics(&kept, batches)?;
+    let accuracies = |part: &ImageSubset| frozen.accuracies(&heads, part, &statistics, batches);
+    let of_validation = accuracies(&validation)?;
+    Probe::choose(&grid, &of_validation, kept.items.len(), || {
+        accuracies(&sets.test)
     })
 }
 
@@ -285,7 +276,7 @@ struct Frozen<'a> {
     encoder: &'a Encoder,
     kind: HeadKind,
     representation: Representation,
-    device: &'a Device,
+    device: Device,
 }
 
 /// Mean and deviation of each number of a token, `[1, 1, width]`.
@@ -334,30 +325,32 @@ impl Frozen<'_> {
     fn each(
         &self,
         part: &ImageSubset,
-        [batch_size, workers]: [usize; 2],
+        batches: BatchOptions,
         mut see: impl FnMut(Tensor<3>, &[Option<u32>]) -> Result<(), WeightError>,
     ) -> Result<(), OnlineError> {
         let Encoder {
             config, mean, std, ..
         } = self.encoder;
         let augment = views(config, mean, std);
-        let source: Arc<dyn Source> = Arc::clone(&part.source);
         let items = part.items.iter().copied();
-        for batch in EvaluationLoader::start(source, augment, items, batch_size, workers, 2) {
+        for batch in ImageBatches::start(&part.source, items, &augment, batches, &self.device) {
             let batch = batch?;
-            if !batch.items.is_empty() {
-                let tokens = self.tokens(images(&batch, self.shape(), self.device));
-                see(tokens, &batch.targets)?;
+            if let Some(images) = batch.images {
+                see(self.tokens(images), &batch.targets)?;
             }
         }
         Ok(())
     }
 
-    fn statistics(&self, part: &ImageSubset, sizes: [usize; 2]) -> Result<Statistics, OnlineError> {
+    fn statistics(
+        &self,
+        part: &ImageSubset,
+        batches: BatchOptions,
+    ) -> Result<Statistics, OnlineError> {
         let width = self.width();
         let mut sums = vec![[0.0_f64; 2]; width];
         let mut rows = 0_u64;
-        self.each(part, sizes, |tokens, _| {
+        self.each(part, batches, |tokens, _| {
             for row in to_host("tokens", tokens)?.values.chunks(width) {
                 for (sum, &value) in sums.iter_mut().zip(row) {
                     sum[0] += f64::from(value);
@@ -377,7 +370,7 @@ impl Frozen<'_> {
             })
             .collect();
         let tensor =
-            |values| Tensor::from_data(TensorData::new(values, [1, 1, width]), self.device);
+            |values| Tensor::from_data(TensorData::new(values, [1, 1, width]), &self.device);
         Ok(Statistics {
             mean: tensor(mean),
             deviation: tensor(deviation),
@@ -389,52 +382,25 @@ impl Frozen<'_> {
         heads: &Heads,
         part: &ImageSubset,
         statistics: &Statistics,
-        sizes: [usize; 2],
+        batches: BatchOptions,
     ) -> Result<Vec<Accuracy>, OnlineError> {
-        let mut hits = vec![[0_usize; 2]; heads.heads.len()];
-        let mut all = 0;
-        self.each(part, sizes, |tokens, labels| {
+        let mut hits = vec![HitCounter::default(); heads.heads.len()];
+        self.each(part, batches, |tokens, labels| {
             let tokens = statistics.normalise(tokens);
-            all += labels.iter().flatten().count();
             for (head, hits) in heads.heads.iter().zip(&mut hits) {
                 let logits = head.forward(tokens.clone());
                 let [_, classes] = logits.dims();
                 let logits = to_host("logits", logits)?.values;
                 for (row, label) in logits.chunks(classes).zip(labels) {
-                    let Some(label) = label.map(|label| label as usize) else {
-                        continue;
-                    };
-                    let before = rank_of_label(row, label);
-                    hits[0] += usize::from(before == 0);
-                    hits[1] += usize::from(before < 5);
+                    if let Some(label) = label {
+                        hits.add(rank_of_label(row, *label as usize));
+                    }
                 }
             }
             Ok(())
         })?;
-        let share = |hits: usize| hits as f64 / all.max(1) as f64;
-        Ok(hits
-            .into_iter()
-            .map(|[top1, top5]| Accuracy {
-                top1: share(top1),
-                top5: share(top5),
-            })
-            .collect())
+        Ok(hits.iter().map(HitCounter::accuracy).collect())
     }
-}
-
-/// How many classes come before the true one; a logit that is no number beats nothing.
-pub(super) fn rank_of_label(logits: &[f32], label: usize) -> usize {
-    let Some(&own) = logits.get(label) else {
-        return usize::MAX;
-    };
-    let before = |(class, &other): (usize, &f32)| {
-        other > own || own.is_nan() || (other == own && class < label)
-    };
-    logits
-        .iter()
-        .enumerate()
-        .filter(|&pair| before(pair))
-        .count()
 }
 
 struct ProbeTask<'a> {
@@ -448,7 +414,7 @@ impl Task for ProbeTask<'_> {
 
     fn loss(&self, micro_batch: MicroBatch<'_, Heads>) -> Result<Tensor<1>, TrainError> {
         let (frozen, batch) = (self.frozen, micro_batch.batch);
-        let tokens = frozen.tokens(images(batch, frozen.shape(), frozen.device));
+        let tokens = frozen.tokens(images(batch, frozen.shape(), &frozen.device));
         let [count, per_image, width] = tokens.dims();
         let rows = tokens.clone().reshape([1, count * per_image, width]);
         let mean = rows.clone().mean_dim(1);

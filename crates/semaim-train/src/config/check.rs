@@ -1,5 +1,6 @@
 //! What is allowed: every value, or combination of values, that a run cannot use is named.
 
+use semaim::representation::Representation;
 use semaim_config::{Problems, RenamedKey, Validate};
 
 use crate::schedule::ScheduleKind;
@@ -91,6 +92,11 @@ impl Validate for PretrainConfig {
         );
         self.run().check(problems);
         problems.within("eval", |problems| {
+            problems.require(
+                self.eval.feature != Representation::Patches,
+                "feature",
+                "must be one vector per image: cls, mean or both",
+            );
             problems.in_range("knn_k", self.eval.knn_k, 1..);
             let temperature = self.eval.knn_temperature;
             let positive = temperature.is_finite() && temperature > 0.0;
@@ -294,6 +300,7 @@ mod tests {
             ("optimiser.base_lr=nan", "optimiser.base_lr"),
             ("optimiser.schedule=steps", "optimiser.milestones"),
             ("optimiser.milestones=[5]", "optimiser.milestones"),
+            ("eval.feature=patches", "eval.feature"),
             ("optimiser.gamma=nan", "optimiser.gamma"),
             ("optimiser.power=0", "optimiser.power"),
             ("train.accumulate=2", "train.grad_accum_steps"),

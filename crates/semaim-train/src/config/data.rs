@@ -37,17 +37,19 @@ pub struct DataConfig {
 
 impl Default for DataConfig {
     fn default() -> Self {
+        // Channels and size are the model's.
+        let usual = Augment::new([1, 1], 3);
         Self {
             path: "shapes".into(),
             eval: String::new(),
             shapes_count: 6_000,
             shapes_eval_count: 1_000,
-            crop_scale: [0.2, 1.0],
-            crop_ratio: [3.0 / 4.0, 4.0 / 3.0],
-            flip: 0.5,
+            crop_scale: usual.crop_scale,
+            crop_ratio: usual.crop_ratio,
+            flip: usual.flip,
             mean: Vec::new(),
             std: Vec::new(),
-            max_pixels: 100_000_000,
+            max_pixels: OpenOptions::default().max_pixels,
             max_bad_fraction: 0.01,
             workers: 0,
             queue: 4,
