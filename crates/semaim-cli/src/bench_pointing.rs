@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use semaim::similarity::Similarity;
 use semaim_checkpoint::encoder::Encoder;
-use semaim_data::{CocoAnnotations, Shapes, ShapesOptions, Source, Split, decode};
+use semaim_coco::Annotations;
+use semaim_data::{Shapes, ShapesOptions, Source, Split, decode, masked_images};
 use semaim_eval::pointing::{PointingError, PointingGame, PointingResult, Target};
 use semaim_train::run_dir::checkpoints;
 use semaim_train::state::MODEL;
@@ -108,9 +109,9 @@ fn targets(args: &BenchPointingArgs, encoder: &Encoder) -> Result<Targets, Exit>
             })
         })));
     };
-    let annotations = CocoAnnotations::read_within(coco, MAX_PIXELS).map_err(Exit::user)?;
+    let annotations = Annotations::read(coco).map_err(Exit::user)?;
     let any = args.any_object;
-    let images: Vec<_> = annotations.masked_images(folder).collect();
+    let images: Vec<_> = masked_images(&annotations, folder, MAX_PIXELS).collect();
     Ok(Box::new(images.into_iter().map(move |image| {
         let image = image.map_err(Exit::user)?;
         let named = |error: &dyn std::fmt::Display| {

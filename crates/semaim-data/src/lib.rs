@@ -44,7 +44,7 @@ mod walk;
 pub use augment::{Augment, IMAGENET_MEAN, IMAGENET_STD};
 pub use augment_error::AugmentError;
 pub use batch::{BadImage, Batch};
-pub use coco::{CocoAnnotations, CocoError, MaskedImage};
+pub use coco::{MaskedImage, MaskedImageError, masked_images};
 pub use crop::{CropBox, random_crop};
 pub use decode::{Format, decode};
 pub use erase::{EraseMode, RandomErasing};

@@ -6,10 +6,10 @@
 //! inside, between the second and the third outside, and so on; because a column's places are taken as one sequence
 //! with those of the other columns, an outline that leaves the image below goes on at the top of the next column.
 //!
-//! Here a place is not kept in a list but turns a bit over, so that the memory is that of the mask.
+//! Two outlines that meet a place cancel each other there.
 
-use super::error::SegmentationProblem;
-use crate::mask::Mask;
+use crate::error::SegmentationProblem;
+use crate::rle::Rle;
 
 /// Fine columns and rows of a pixel.
 const FINE: i64 = 5;
@@ -18,18 +18,17 @@ const FINE: i64 = 5;
 const MAX_COORDINATE: f64 = 1e6;
 
 /// The union of polygons, each `x, y, x, y, ...` in pixels from the image's upper left corner.
-pub(super) fn of_polygons(
+pub(crate) fn of_polygons(
     polygons: &[Vec<f64>],
     width: u32,
     height: u32,
-) -> Result<Mask, SegmentationProblem> {
-    let (columns, rows) = (width as usize, height as usize);
-    let mut bits = vec![false; columns * rows];
-    // One more than the pixels: an outline may leave the last column below.
-    let mut turns = vec![false; columns * rows + 1];
+) -> Result<Rle, SegmentationProblem> {
+    let mut union: Option<Rle> = None;
+    // Where the mask turns from outside to inside or back, in pixels column by column.
+    let mut turns = Vec::new();
     for (polygon, numbers) in polygons.iter().enumerate() {
         check(polygon, numbers)?;
-        turns.fill(false);
+        turns.clear();
         let corners: Vec<[i64; 2]> = numbers
             .chunks_exact(2)
             .map(|corner| [fine(corner[0]), fine(corner[1])])
@@ -38,15 +37,14 @@ pub(super) fn of_polygons(
         for (&from, &to) in corners.iter().zip(next) {
             edge(from, to, width, height, &mut turns);
         }
-        let mut inside = false;
-        for (position, turn) in turns.iter().take(columns * rows).enumerate() {
-            inside ^= turn;
-            if inside {
-                bits[position % rows * columns + position / rows] = true;
-            }
-        }
+        turns.sort_unstable();
+        let one = Rle::from_turns(&turns, width, height);
+        union = Some(match union {
+            Some(union) => union.union(&one),
+            None => one,
+        });
     }
-    Mask::new(width, height, bits).ok_or(SegmentationProblem::Absent)
+    union.ok_or(SegmentationProblem::Absent)
 }
 
 fn check(polygon: usize, numbers: &[f64]) -> Result<(), SegmentationProblem> {
@@ -72,8 +70,8 @@ fn fine(coordinate: f64) -> i64 {
     (FINE as f64 * coordinate + 0.5) as i64
 }
 
-/// Turns over the places where an edge steps over the middle of a column.
-fn edge(from: [i64; 2], to: [i64; 2], width: u32, height: u32, turns: &mut [bool]) {
+/// Notes the places where an edge steps over the middle of a column.
+fn edge(from: [i64; 2], to: [i64; 2], width: u32, height: u32, turns: &mut Vec<u32>) {
     let flat = (to[0] - from[0]).abs() >= (to[1] - from[1]).abs();
     // The API walks along the longer side, always upwards in it, and so do the roundings.
     let axis = usize::from(!flat);
@@ -99,10 +97,8 @@ fn edge(from: [i64; 2], to: [i64; 2], width: u32, height: u32, turns: &mut [bool
             line.upper_of_step(step, high[1])
         };
         let place = (top as f64 + 0.5) / FINE as f64 - 0.5;
-        let row = place.clamp(0.0, f64::from(height)).ceil() as usize;
-        if let Some(turn) = turns.get_mut(column as usize * height as usize + row) {
-            *turn ^= true;
-        }
+        let row = place.clamp(0.0, f64::from(height)).ceil() as u32;
+        turns.push(column as u32 * height + row);
     }
 }
 
@@ -160,7 +156,7 @@ mod tests {
         let polygons: Vec<Vec<f64>> = polygons.iter().map(|p| p.to_vec()).collect();
         let mask = of_polygons(&polygons, width, height).unwrap();
         let show = |inside: &bool| if *inside { '#' } else { '.' };
-        mask.bits()
+        mask.to_bits()
             .chunks(width as usize)
             .map(|row| row.iter().map(show).collect())
             .collect()

@@ -1,11 +1,28 @@
 //! What can be wrong with a COCO file.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::mask::MaskError;
+/// An entry of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// The annotation with this `id`.
+    Annotation(i64),
+    /// The result at this place of the list, from 0.
+    Result(usize),
+}
 
-/// A COCO file that cannot be used, or one segmentation of it.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Annotation(id) => write!(f, "annotation {id}"),
+            Self::Result(index) => write!(f, "results[{index}]"),
+        }
+    }
+}
+
+/// A COCO file that cannot be used, or one entry of it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CocoError {
@@ -17,78 +34,124 @@ pub enum CocoError {
         /// What the system says.
         source: io::Error,
     },
-    /// The file is no JSON, or not in the form of COCO's instances.
-    #[error("{path}: not a COCO file of instances: {source}")]
+    /// The file is no JSON, or not in COCO's form.
+    #[error("{path}: not a COCO file: {place}{reason}")]
     Json {
         /// The file.
         path: PathBuf,
+        /// The entry and field, such as `annotations[3].bbox: `; empty where nothing is known.
+        place: String,
         /// What is wrong, with line and column.
-        source: serde_json::Error,
+        reason: String,
     },
     /// An image without pixels or with too many.
-    #[error(
-        "{path}: image {image} has {width}x{height} pixels; a side may have 1 to {max_side}, the image {max_pixels}"
-    )]
+    #[error("{path}: image {image} has {width}x{height} pixels; a side may have 1 to {max_side}")]
     ImageSize {
         /// The file.
         path: PathBuf,
         /// The image's `id`.
         image: i64,
         /// Columns.
-        width: u64,
+        width: i64,
         /// Rows.
-        height: u64,
+        height: i64,
         /// The largest side, in pixels.
         max_side: u32,
-        /// The most pixels.
-        max_pixels: u64,
     },
-    /// Two images or two categories of the same number.
+    /// Two entries of the same number.
     #[error("{path}: there are several {what} with the id {id}")]
     Repeated {
         /// The file.
         path: PathBuf,
-        /// `images` or `categories`.
+        /// `images`, `categories` or `annotations`.
         what: &'static str,
         /// The `id`.
         id: i64,
     },
-    /// An annotation of an image or a category that the file does not have.
-    #[error("{path}: annotation {annotation} names the {what} {id}, which the file does not have")]
+    /// An entry of an image or a category that the annotations do not have.
+    #[error("{path}: {entry} names the {what} {id}, which {there} not have")]
     Unknown {
         /// The file.
         path: PathBuf,
-        /// The annotation's `id`.
-        annotation: i64,
+        /// The entry.
+        entry: Entry,
         /// `image` or `category`.
         what: &'static str,
         /// The `id` it names.
         id: i64,
+        /// Where it is missing: `the file does` or `the annotations do`.
+        there: &'static str,
+    },
+    /// A box that cannot be used.
+    #[error("{path}: {entry}: {problem}")]
+    Box {
+        /// The file.
+        path: PathBuf,
+        /// The entry.
+        entry: Entry,
+        /// What is wrong with it.
+        #[source]
+        problem: BoxProblem,
+    },
+    /// An area below 0.
+    #[error("{path}: {entry} has the area {area}")]
+    Area {
+        /// The file.
+        path: PathBuf,
+        /// The entry.
+        entry: Entry,
+        /// The area, in pixels.
+        area: f64,
     },
     /// A segmentation that gives no mask.
-    #[error("{path}: annotation {annotation}: {problem}")]
+    #[error("{path}: {entry}: {problem}")]
     Segmentation {
         /// The file.
         path: PathBuf,
-        /// The annotation's `id`.
-        annotation: i64,
+        /// The entry.
+        entry: Entry,
         /// What is wrong with it.
         #[source]
         problem: SegmentationProblem,
     },
-    /// An image of the file that is not in the folder of images.
-    #[error("{path}: image {image} is said to be {file}, which is no file")]
-    NoFile {
-        /// The COCO file.
+    /// Boxes that can only be meant as corners.
+    #[error(
+        "{path}: boxes must be [x, y, width, height], but {outside} of {boxes} reach out of their images (the first: \
+         {first}) and all of them would lie within as corners [x0, y0, x1, y1]"
+    )]
+    Corners {
+        /// The file.
         path: PathBuf,
-        /// The image's `id`.
-        image: i64,
-        /// Where the image should be.
-        file: PathBuf,
+        /// Boxes that reach out of their image.
+        outside: usize,
+        /// All boxes.
+        boxes: usize,
+        /// The first that reaches out.
+        first: Entry,
     },
-    /// Masks of one image that do not fit together: a mistake of this crate's.
-    #[error(transparent)]
-    Mask(#[from] MaskError),
+    /// Masks are asked for, and a file has none.
+    #[error("{path}: there are no masks to score")]
+    NoMasks {
+        /// The file without them.
+        path: PathBuf,
+    },
+}
+
+/// Why a box cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BoxProblem {
+    /// There is none, where there must be one.
+    #[error("there is no `bbox`")]
+    Absent,
+    /// A width or height below 0.
+    #[error("the box is {width} wide and {height} high; `bbox` must be [x, y, width, height]")]
+    Negative {
+        /// Pixels across.
+        width: f64,
+        /// Pixels down.
+        height: f64,
+    },
 }
 
 /// Why a segmentation gives no mask.
@@ -98,6 +161,9 @@ pub enum SegmentationProblem {
     /// The annotation has none, as in files for detection alone.
     #[error("there is no segmentation")]
     Absent,
+    /// The file does not say how large the image is.
+    #[error("its image has no `width` and `height`, which masks need")]
+    NoImageSize,
     /// It is of another size than the image.
     #[error(
         "the segmentation is of {found_height}x{found_width} pixels, the image of {height}x{width}"

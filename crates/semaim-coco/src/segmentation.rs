@@ -6,55 +6,77 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::error::SegmentationProblem;
-use super::{polygon, rle};
-use crate::mask::Mask;
+use crate::error::SegmentationProblem;
+use crate::polygon;
+use crate::rle::Rle;
 
-/// A segmentation as the file has it.
+/// A segmentation as a file has it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Segmentation {
-    /// Polygons, each `x, y, x, y, ...` in pixels.
+pub enum Segmentation {
+    /// Polygons, each `x, y, x, y, ...` in pixels; the mask is their union.
     Polygons(Vec<Vec<f64>>),
-    /// Run lengths.
-    Runs(Runs),
+    /// Run lengths as numbers.
+    Counts {
+        /// Rows and columns.
+        size: [u64; 2],
+        /// Pixels column by column, in turn outside and inside, starting with outside.
+        counts: Vec<i64>,
+    },
+    /// Run lengths in COCO's text.
+    Text {
+        /// Rows and columns.
+        size: [u64; 2],
+        /// See [`Rle::from_text`].
+        counts: String,
+    },
 }
 
 /// Run lengths with the size they are for.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(super) struct Runs {
-    /// Rows and columns.
+#[derive(Deserialize)]
+struct Runs {
     size: [u64; 2],
     counts: Counts,
 }
 
-/// Run lengths as numbers or in COCO's text.
-#[derive(Clone, Debug, PartialEq)]
 enum Counts {
     List(Vec<i64>),
     Text(String),
 }
 
 impl Segmentation {
-    /// The mask in an image of the given size, which is known to be of an acceptable number of pixels.
-    pub(super) fn mask(&self, width: u32, height: u32) -> Result<Mask, SegmentationProblem> {
+    /// Whether it says nothing, as files write it of an object that is known by its box alone.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Polygons(polygons) if polygons.is_empty())
+    }
+
+    /// The mask in an image of the given size, whose sides are at most 65,535.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn rle(&self, width: u32, height: u32) -> Result<Rle, SegmentationProblem> {
+        let fits = |size: &[u64; 2]| {
+            let [found_height, found_width] = *size;
+            if *size == [u64::from(height), u64::from(width)] {
+                return Ok(());
+            }
+            Err(SegmentationProblem::Size {
+                found_height,
+                found_width,
+                height,
+                width,
+            })
+        };
         match self {
-            // So do files say that there is nothing, as of an object known by its box alone.
             Self::Polygons(polygons) if polygons.is_empty() => Err(SegmentationProblem::Absent),
             Self::Polygons(polygons) => polygon::of_polygons(polygons, width, height),
-            Self::Runs(runs) => {
-                let [found_height, found_width] = runs.size;
-                if runs.size != [u64::from(height), u64::from(width)] {
-                    return Err(SegmentationProblem::Size {
-                        found_height,
-                        found_width,
-                        height,
-                        width,
-                    });
-                }
-                match &runs.counts {
-                    Counts::List(list) => rle::of_list(list, width, height),
-                    Counts::Text(text) => rle::of_text(text, width, height),
-                }
+            Self::Counts { size, counts } => {
+                fits(size)?;
+                Rle::from_counts(counts, width, height)
+            }
+            Self::Text { size, counts } => {
+                fits(size)?;
+                Rle::from_text(counts, width, height)
             }
         }
     }
@@ -87,7 +109,11 @@ impl<'de> Visitor<'de> for SegmentationVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, runs: A) -> Result<Segmentation, A::Error> {
-        Runs::deserialize(MapAccessDeserializer::new(runs)).map(Segmentation::Runs)
+        let Runs { size, counts } = Runs::deserialize(MapAccessDeserializer::new(runs))?;
+        Ok(match counts {
+            Counts::List(counts) => Segmentation::Counts { size, counts },
+            Counts::Text(counts) => Segmentation::Text { size, counts },
+        })
     }
 }
 
@@ -112,6 +138,10 @@ impl<'de> Visitor<'de> for CountsVisitor {
             found.push(run);
         }
         Ok(Counts::List(found))
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Counts, E> {
+        Ok(Counts::Text(text))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Counts, E> {

@@ -1,0 +1,358 @@
+//! A file of results against a file of annotations, as pycocotools 2.0.11 does it.
+
+use std::collections::HashMap;
+
+use crate::annotations::{Annotation, Annotations, Image};
+use crate::corners::Corners;
+use crate::error::{BoxProblem, CocoError, Entry};
+use crate::evaluator::{Evaluation, Evaluator};
+use crate::matching::{Detection, Truth};
+use crate::repairs::{Repair, Repaired, Repairs};
+use crate::results::{Results, ScoredResult};
+use crate::rle::Rle;
+use crate::segmentation::Segmentation;
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IouType {
+    /// Boxes.
+    Bbox,
+    /// Masks.
+    Segm,
+}
+
+/// What [`evaluate`] finds. Categories are in ascending order of their `id`.
+#[derive(Clone, Debug)]
+pub struct Scores {
+    /// The `id` and name of each category.
+    pub categories: Vec<(i64, String)>,
+    /// Boxes, unless masks alone were asked for.
+    pub bbox: Option<Evaluation>,
+    /// Masks, where both files have them and not boxes alone were asked for.
+    pub segm: Option<Evaluation>,
+    /// What was put right in the annotations.
+    pub annotation_repairs: Vec<Repair>,
+    /// What was put right in the results.
+    pub result_repairs: Vec<Repair>,
+}
+
+/// Compares results with annotations: boxes, and masks where both files have them, or what `only` says.
+///
+/// A file of results gives the areas of its detections as pycocotools takes them: when the first result has a box, the
+/// areas of the boxes, for masks as well; otherwise those of the masks, and each missing box is the one around the mask.
+///
+/// # Errors
+///
+/// What is wrong with either file, with the entry.
+pub fn evaluate(
+    annotations: &Annotations,
+    results: Results,
+    only: Option<IouType>,
+) -> Result<Scores, CocoError> {
+    let masks = wants_masks(annotations, &results, only)?;
+    let boxes = only != Some(IouType::Segm);
+    // Both in ascending order of their ids.
+    let images = ascending(annotations.images().iter().map(|image| image.id));
+    let categories = ascending(annotations.categories().iter().map(|category| category.id));
+    let count = categories.order.len();
+    let mut sets = Sets {
+        boxes: boxes.then(|| Evaluator::new(count)),
+        masks: masks.then(|| Evaluator::new(count)),
+    };
+    let mut annotation_repairs = Repairs(annotations.repairs().to_vec());
+    add_truths(
+        annotations,
+        &images,
+        &categories,
+        &mut sets,
+        &mut annotation_repairs,
+    )?;
+    let mut result_repairs = Repairs::default();
+    add_results(
+        annotations,
+        results,
+        &images,
+        &categories,
+        &mut sets,
+        &mut result_repairs,
+    )?;
+    let named = |place: &usize| {
+        let category = &annotations.categories()[*place];
+        (category.id, category.name.clone())
+    };
+    Ok(Scores {
+        categories: categories.order.iter().map(named).collect(),
+        bbox: sets.boxes.map(|boxes| boxes.evaluate()),
+        segm: sets.masks.map(|masks| masks.evaluate()),
+        annotation_repairs: annotation_repairs.0,
+        result_repairs: result_repairs.0,
+    })
+}
+
+/// What is gathered.
+struct Sets {
+    boxes: Option<Evaluator<[f64; 4]>>,
+    masks: Option<Evaluator<Rle>>,
+}
+
+/// Whether masks are compared: where both files have them, or are empty.
+fn wants_masks(
+    annotations: &Annotations,
+    results: &Results,
+    only: Option<IouType>,
+) -> Result<bool, CocoError> {
+    let mut truths = annotations
+        .images()
+        .iter()
+        .flat_map(|image| &image.annotations)
+        .peekable();
+    let truth_has = truths.peek().is_none() || truths.any(|truth| truth.segmentation.is_some());
+    let has_mask = |result: &ScoredResult| result.segmentation.is_some();
+    let results_have = results.results.is_empty() || results.results.iter().any(has_mask);
+    let without = match (truth_has, results_have) {
+        (true, true) => return Ok(only != Some(IouType::Bbox)),
+        (false, _) => annotations.path(),
+        (true, false) => results.path(),
+    };
+    match only {
+        Some(IouType::Segm) => Err(CocoError::NoMasks {
+            path: without.to_owned(),
+        }),
+        _ => Ok(false),
+    }
+}
+
+/// Entries in ascending order of their ids.
+struct Ascending {
+    /// The places in the file.
+    order: Vec<usize>,
+    /// From the id to the place in the order.
+    rank: HashMap<i64, usize>,
+}
+
+fn ascending(ids: impl Iterator<Item = i64>) -> Ascending {
+    let ids: Vec<i64> = ids.collect();
+    let mut order: Vec<usize> = (0..ids.len()).collect();
+    order.sort_by_key(|place| ids[*place]);
+    let rank = order
+        .iter()
+        .enumerate()
+        .map(|(rank, place)| (ids[*place], rank));
+    Ascending {
+        rank: rank.collect(),
+        order,
+    }
+}
+
+fn add_truths(
+    annotations: &Annotations,
+    images: &Ascending,
+    categories: &Ascending,
+    sets: &mut Sets,
+    repairs: &mut Repairs,
+) -> Result<(), CocoError> {
+    let mut corners = Corners::default();
+    for (rank, place) in images.order.iter().enumerate() {
+        let image = &annotations.images()[*place];
+        for annotation in &image.annotations {
+            let entry = Entry::Annotation(annotation.id);
+            // Looked at only where it is needed: boxes can be scored where masks are broken.
+            let boxless = annotation.bbox.is_none() && annotation.segmentation.is_some();
+            let mask = match sets.masks.is_some() || boxless {
+                true => Some(annotations.mask(image, annotation)?),
+                false => None,
+            };
+            let bbox = truth_box(annotations, annotation, mask.as_ref(), repairs)?;
+            corners.look(entry, bbox, image.size);
+            let area = truth_area(annotations, image, annotation, mask.as_ref(), bbox, repairs)?;
+            if annotation.id == 0 {
+                repairs.count(Repaired::IdZero, entry);
+            }
+            let category = categories.rank[&annotations.categories()[annotation.category].id];
+            if let Some(boxes) = &mut sets.boxes {
+                boxes.add_truth(category, rank, truth(annotation, area, bbox));
+            }
+            if let (Some(masks), Some(mask)) = (&mut sets.masks, mask) {
+                masks.add_truth(category, rank, truth(annotation, area, mask));
+            }
+        }
+    }
+    corners.judge(annotations.path(), repairs)
+}
+
+fn truth<R>(annotation: &Annotation, area: f64, region: R) -> Truth<R> {
+    Truth {
+        id: annotation.id,
+        is_crowd: annotation.is_crowd,
+        area,
+        region,
+    }
+}
+
+fn truth_box(
+    annotations: &Annotations,
+    annotation: &Annotation,
+    mask: Option<&Rle>,
+    repairs: &mut Repairs,
+) -> Result<[f64; 4], CocoError> {
+    let entry = Entry::Annotation(annotation.id);
+    let bbox = match (annotation.bbox, mask) {
+        (Some(bbox), _) => Ok(bbox),
+        (None, Some(mask)) => {
+            repairs.count(Repaired::BoxOfMask, entry);
+            Ok(mask.bounding_box())
+        }
+        (None, None) => Err(BoxProblem::Absent),
+    };
+    let bbox = bbox.and_then(checked).map_err(|problem| CocoError::Box {
+        path: annotations.path().to_owned(),
+        entry,
+        problem,
+    })?;
+    if bbox[2] * bbox[3] == 0.0 {
+        repairs.count(Repaired::EmptyBox, entry);
+    }
+    Ok(bbox)
+}
+
+fn truth_area(
+    annotations: &Annotations,
+    image: &Image,
+    annotation: &Annotation,
+    mask: Option<&Rle>,
+    bbox: [f64; 4],
+    repairs: &mut Repairs,
+) -> Result<f64, CocoError> {
+    let entry = Entry::Annotation(annotation.id);
+    if let Some(area) = annotation.area {
+        return match area < 0.0 {
+            false => Ok(area),
+            true => Err(CocoError::Area {
+                path: annotations.path().to_owned(),
+                entry,
+                area,
+            }),
+        };
+    }
+    // The same whether masks are scored or not.
+    let area = match (mask, &annotation.segmentation) {
+        (Some(mask), _) => Some(mask.area()),
+        (None, Some(_)) => Some(annotations.mask(image, annotation)?.area()),
+        (None, None) => None,
+    };
+    Ok(match area {
+        Some(area) => {
+            repairs.count(Repaired::AreaOfMask, entry);
+            area as f64
+        }
+        None => {
+            repairs.count(Repaired::AreaOfBox, entry);
+            bbox[2] * bbox[3]
+        }
+    })
+}
+
+fn checked(bbox: [f64; 4]) -> Result<[f64; 4], BoxProblem> {
+    let [_, _, width, height] = bbox;
+    if width < 0.0 || height < 0.0 {
+        return Err(BoxProblem::Negative { width, height });
+    }
+    Ok(bbox)
+}
+
+fn add_results(
+    annotations: &Annotations,
+    results: Results,
+    images: &Ascending,
+    categories: &Ascending,
+    sets: &mut Sets,
+    repairs: &mut Repairs,
+) -> Result<(), CocoError> {
+    let path = results.path;
+    let with_boxes = results
+        .results
+        .first()
+        .is_some_and(|first| first.bbox.is_some());
+    let mut corners = Corners::default();
+    for (index, result) in results.results.into_iter().enumerate() {
+        let entry = Entry::Result(index);
+        let rank = |ranks: &Ascending, what, id| {
+            let rank = ranks.rank.get(&id).copied();
+            rank.ok_or_else(|| CocoError::Unknown {
+                path: path.clone(),
+                entry,
+                what,
+                id,
+                there: "the annotations do",
+            })
+        };
+        let image_rank = rank(images, "image", result.image_id)?;
+        let category = rank(categories, "category", result.category_id)?;
+        let image = &annotations.images()[images.order[image_rank]];
+        let boxed = |problem| CocoError::Box {
+            path: path.clone(),
+            entry,
+            problem,
+        };
+        let given = result.bbox.map(checked).transpose().map_err(boxed)?;
+        if with_boxes && given.is_none() || given.is_none() && result.segmentation.is_none() {
+            return Err(boxed(BoxProblem::Absent));
+        }
+        let segmentation = match (result.segmentation, given) {
+            (None, Some(bbox)) if sets.masks.is_some() => {
+                repairs.count(Repaired::MaskOfBox, entry);
+                Some(rectangle(bbox))
+            }
+            (segmentation, _) => segmentation,
+        };
+        let mask = match sets.masks.is_some() || !with_boxes {
+            true => image.mask(segmentation.as_ref()).map(Some),
+            false => Ok(None),
+        };
+        let mask = mask.map_err(|problem| CocoError::Segmentation {
+            path: path.clone(),
+            entry,
+            problem,
+        })?;
+        let around = || mask.as_ref().map(Rle::bounding_box);
+        let bbox = given.or_else(around).unwrap_or_default();
+        if given.is_some() {
+            corners.look(entry, bbox, image.size);
+        }
+        let area = match &mask {
+            Some(mask) if !with_boxes => mask.area() as f64,
+            _ => bbox[2] * bbox[3],
+        };
+        let score = result.score;
+        if let Some(boxes) = &mut sets.boxes {
+            let region = bbox;
+            boxes.add_detection(
+                category,
+                image_rank,
+                Detection {
+                    score,
+                    area,
+                    region,
+                },
+            );
+        }
+        if let (Some(masks), Some(region)) = (&mut sets.masks, mask) {
+            masks.add_detection(
+                category,
+                image_rank,
+                Detection {
+                    score,
+                    area,
+                    region,
+                },
+            );
+        }
+    }
+    corners.judge(&path, repairs)
+}
+
+/// A box as a polygon.
+fn rectangle([x, y, width, height]: [f64; 4]) -> Segmentation {
+    let (right, bottom) = (x + width, y + height);
+    Segmentation::Polygons(vec![vec![x, y, x, bottom, right, bottom, right, y]])
+}
