@@ -13,6 +13,7 @@ use burn::tensor::Device;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use semaim_checkpoint::checkpoint::ReadOptions;
+use semaim_data::OpenOptions;
 use semaim_kernels::Kernels;
 
 pub(crate) use bench::{Bench, BenchLoaderArgs, BenchPointingArgs, BenchStepArgs};
@@ -69,6 +70,9 @@ pub(crate) enum Command {
     Recipes {
         #[command(subcommand)]
         command: Option<Recipes>,
+        /// Print the result as JSON
+        #[arg(long, global = true)]
+        json: bool,
     },
     /// Measure a part of the program by itself.
     Bench {
@@ -111,6 +115,9 @@ pub(crate) struct LoaderArgs {
     /// Threads that prepare images; 0: one per core
     #[arg(long, default_value_t = 0, value_parser = count(..=1024))]
     pub(crate) workers: usize,
+    /// The most pixels an image may have (data.max_pixels of a run); larger ones are left out
+    #[arg(long, value_name = "N", default_value_t = OpenOptions::default().max_pixels, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_pixels: u64,
 }
 
 /// A run of training and its configuration.

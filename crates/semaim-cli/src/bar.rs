@@ -1,15 +1,17 @@
-//! The progress bar of a run, hidden where nobody looks.
+//! How far a command is: a bar on a terminal, a line a minute where there is none.
 
+use std::cell::Cell;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use semaim_eval::embed::Embeddings;
+use semaim_data::BadImage;
 use semaim_train::callbacks::{Observer, Progress, StepReport};
 
-use crate::warnings;
+use crate::exit::Exit;
+use crate::{output, signals, warnings};
 
 /// Looks on at a run and shows where it stands.
 #[derive(Debug)]
@@ -19,20 +21,28 @@ pub(crate) struct TrainingBar {
     /// Whether only the final JSON object goes to standard output.
     json: bool,
     bar: ProgressBar,
+    lines: Lines,
     /// Exponential mean of the time per step.
     pace: Option<f64>,
 }
 
 impl TrainingBar {
-    pub(crate) fn new(stop: Arc<AtomicBool>, json: bool) -> Self {
+    /// From here on Ctrl-C stops the run after a step, and neither a lost terminal nor a lost standard output stops it.
+    ///
+    /// # Errors
+    /// Signals cannot be listened to.
+    pub(crate) fn new(json: bool) -> Result<Self, Exit> {
+        output::go_on_without_stdout();
+        let stop = signals::stop_flag("stopping after this step")?;
         let bar = ProgressBar::with_draw_target(None, target());
         warnings::keep_above(&bar);
-        Self {
+        Ok(Self {
             stop,
             json,
             bar,
+            lines: Lines::new(),
             pace: None,
-        }
+        })
     }
 
     /// The run is over.
@@ -54,7 +64,7 @@ impl Observer for TrainingBar {
         self.bar.set_length(progress.total_steps);
         self.bar.set_position(progress.step);
         self.bar.reset_eta();
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{bar:10} {pos}/{len} {wide_msg}") {
             self.bar.set_style(style);
         }
         self.bar.enable_steady_tick(Duration::from_millis(500));
@@ -66,15 +76,19 @@ impl Observer for TrainingBar {
         self.pace = Some(pace);
         let progress = report.progress;
         let left = pace * (progress.total_steps - progress.step) as f64;
-        self.bar.set_position(progress.step);
-        self.bar.set_message(format!(
-            "epoch {:.1}  loss {:.4}  lr {:.2e}  {:.1} images/s  {} left",
+        let message = format!(
+            "epoch {:.1} loss {:.4} lr {:.1e} {:.0} img/s {} left",
             progress.epoch(),
             report.loss,
             report.lr,
             report.images as f64 / pace.max(1e-9),
             duration(left)
-        ));
+        );
+        if self.lines.due() {
+            eprintln!("step {}/{}  {message}", progress.step, progress.total_steps);
+        }
+        self.bar.set_position(progress.step);
+        self.bar.set_message(message);
         if progress.step == progress.total_steps {
             self.clear();
         }
@@ -100,30 +114,94 @@ impl Observer for TrainingBar {
     }
 }
 
+/// How many of so many images are done.
+#[derive(Debug)]
+pub(crate) struct CountingBar {
+    bar: ProgressBar,
+    lines: Lines,
+}
+
+impl CountingBar {
+    pub(crate) fn new(images: u64) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(images), target());
+        let template = "{bar:20} {pos}/{len} images {per_sec} {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        warnings::keep_above(&bar);
+        Self {
+            bar,
+            lines: Lines::new(),
+        }
+    }
+
+    /// A batch is done; its images that could not be read are named.
+    pub(crate) fn add(&self, done: usize, bad: &[BadImage]) {
+        for bad in bad {
+            self.bar
+                .suspend(|| eprintln!("left out {}: {}", bad.name, bad.error));
+        }
+        self.bar.inc((done + bad.len()) as u64);
+        if self.lines.due() {
+            eprintln!(
+                "{}/{} images  {:.0} img/s  {} left",
+                self.bar.position(),
+                self.bar.length().unwrap_or_default(),
+                self.bar.per_sec(),
+                duration(self.bar.eta().as_secs_f64())
+            );
+        }
+    }
+
+    /// All are done.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// When the next line is due where there is no bar.
+#[derive(Debug)]
+struct Lines {
+    /// `None` on a terminal.
+    every: Option<Duration>,
+    last: Cell<Instant>,
+}
+
+impl Lines {
+    /// Seconds between lines.
+    const SECONDS: u64 = 60;
+
+    fn new() -> Self {
+        let seconds = std::env::var("SEMAIM_PROGRESS_SECONDS").ok();
+        let seconds = seconds.and_then(|seconds| seconds.parse().ok());
+        Self {
+            every: (!has_bar()).then_some(Duration::from_secs(seconds.unwrap_or(Self::SECONDS))),
+            last: Cell::new(Instant::now()),
+        }
+    }
+
+    fn due(&self) -> bool {
+        let now = Instant::now();
+        let due = self
+            .every
+            .is_some_and(|every| now.duration_since(self.last.get()) >= every);
+        if due {
+            self.last.set(now);
+        }
+        due
+    }
+}
+
 fn target() -> ProgressDrawTarget {
-    if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr_with_hz(5)
-    } else {
-        ProgressDrawTarget::hidden()
+    match has_bar() {
+        true => ProgressDrawTarget::stderr_with_hz(5),
+        false => ProgressDrawTarget::hidden(),
     }
 }
 
-/// A bar for so many images, hidden where nobody looks.
-pub(crate) fn counting_bar(images: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(images), target());
-    let template = "{bar:30} {pos}/{len} images  {per_sec}  {eta} left";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
-}
-
-/// Moves a bar on by a batch and names its images that could not be read.
-pub(crate) fn count_batch(bar: &ProgressBar, batch: &Embeddings) {
-    for bad in &batch.bad {
-        bar.suspend(|| eprintln!("left out {}: {}", bad.name, bad.error));
-    }
-    bar.inc((batch.items.len() + batch.bad.len()) as u64);
+/// Whether standard error is a terminal that can move its cursor.
+fn has_bar() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 fn duration(seconds: f64) -> String {

@@ -15,9 +15,6 @@ use crate::args::BenchPointingArgs;
 use crate::encoder::Loaded;
 use crate::exit::Exit;
 
-/// The most pixels an image may have.
-const MAX_PIXELS: u64 = 100_000_000;
-
 pub(crate) fn run(args: &BenchPointingArgs) -> Result<ExitCode, Exit> {
     let loaded = Loaded::of(&args.encoder)?;
     let mut rows = Vec::new();
@@ -110,8 +107,9 @@ fn targets(args: &BenchPointingArgs, encoder: &Encoder) -> Result<Targets, Exit>
         })));
     };
     let annotations = Annotations::read(coco).map_err(Exit::user)?;
+    let max_pixels = args.encoder.loader.max_pixels;
     let any = args.any_object;
-    let images: Vec<_> = masked_images(&annotations, folder, MAX_PIXELS).collect();
+    let images: Vec<_> = masked_images(&annotations, folder, max_pixels).collect();
     Ok(Box::new(images.into_iter().map(move |image| {
         let image = image.map_err(Exit::user)?;
         let named = |error: &dyn std::fmt::Display| {
@@ -119,7 +117,7 @@ fn targets(args: &BenchPointingArgs, encoder: &Encoder) -> Result<Targets, Exit>
         };
         let bytes = std::fs::read(&image.path).map_err(|error| named(&error))?;
         Ok(Target {
-            pixels: decode(&bytes, channels, MAX_PIXELS).map_err(|error| named(&error))?,
+            pixels: decode(&bytes, channels, max_pixels).map_err(|error| named(&error))?,
             object: if any { image.all } else { image.main },
         })
     })))

@@ -12,7 +12,6 @@ use semaim_eval::compare::{RunOutcome, compare, records};
 use crate::args::CompareArgs;
 use crate::bar::TrainingBar;
 use crate::exit::{Exit, STOPPED};
-use crate::pretrain::stop_on_signals;
 use crate::settings;
 
 pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
@@ -29,7 +28,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     let ran = if args.table_only {
         Ok(RunOutcome::Finished)
     } else {
-        let mut bar = TrainingBar::new(stop_on_signals()?, args.json);
+        let mut bar = TrainingBar::new(args.json)?;
         let ran = compare(&config, &out, &device, &mut bar);
         bar.clear();
         ran

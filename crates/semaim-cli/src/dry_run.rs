@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use semaim_config::to_toml;
+use semaim_data::counted;
 use semaim_kernels::Kernels;
 use semaim_train::config::PretrainConfig;
 use semaim_train::memory::Memory;
@@ -45,11 +46,11 @@ pub(crate) fn print(
         parameters.decoder as f64 / 1e6
     );
     println!(
-        "# memory           about {:.2} GB: {:.2} GB weights, gradients and optimiser, {:.2} GB activations of {} images",
+        "# memory           about {:.2} GB: {:.2} GB weights, gradients and optimiser, {:.2} GB activations of {}",
         memory.total() as f64 / 1e9,
         memory.state as f64 / 1e9,
         memory.activations as f64 / 1e9,
-        config.train.micro_batch()
+        counted(config.train.micro_batch(), "image")
     );
     println!("# steps            {steps_per_epoch} per epoch, {steps} in all");
     let lr = config.run().lr_schedule();

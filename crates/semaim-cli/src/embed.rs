@@ -1,16 +1,19 @@
 //! `semaim embed`.
 
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use semaim_data::counted;
 use semaim_eval::embed::{EmbedOptions, Embedder};
 use semaim_eval::vectors::VectorWriter;
 use serde_json::json;
 
 use crate::args::EmbedArgs;
-use crate::bar::{count_batch, counting_bar};
+use crate::bar::CountingBar;
 use crate::encoder::Loaded;
-use crate::exit::Exit;
+use crate::exit::{Exit, STOPPED};
+use crate::signals;
 
 pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
     let loaded = Loaded::of(&args.encoder)?;
@@ -24,13 +27,18 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
         ..loaded.options
     };
     let classes = source.classes();
-    let bar = counting_bar(source.len() as u64);
+    let stop = signals::stop_flag("stopping")?;
+    let bar = CountingBar::new(source.len() as u64);
     let start = Instant::now();
     let mut unreadable = 0;
     let items = 0..source.len() as u64;
     let augment = loaded.augment();
     let encoder = &loaded.encoder.vit;
     for batch in Embedder::start(encoder, &source, items, &augment, options) {
+        // What is not finished is removed.
+        if stop.load(Ordering::Relaxed) {
+            return Ok(ExitCode::from(STOPPED));
+        }
         let batch = batch.map_err(Exit::ours)?;
         unreadable += batch.bad.len();
         let vectors = batch.features.chunks(batch.width.max(1));
@@ -40,9 +48,9 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
             let name = source.name(item as usize);
             writer.add(vector, &name, label).map_err(Exit::user)?;
         }
-        count_batch(&bar, &batch);
+        bar.add(batch.items.len(), &batch.bad);
     }
-    bar.finish_and_clear();
+    bar.clear();
     let names = writer.names_path();
     let count = writer.finish().map_err(Exit::user)?;
     if count == 0 {
@@ -63,7 +71,8 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
     } else {
         println!("{}", source.describe());
         println!(
-            "{count} images in {seconds:.1} s, {:.1} images/s, {unreadable} unreadable",
+            "{} in {seconds:.1} s, {:.1} images/s, {unreadable} unreadable",
+            counted(count, "image"),
             count as f64 / seconds
         );
         println!("vectors {shape:?} in {}", args.out.display());

@@ -6,7 +6,7 @@ use semaim_eval::embed::{EmbedOptions, Embedder, Embeddings};
 use semaim_eval::splits::{ImageSubset, LabelledSplits};
 use semaim_eval::vectors::LabelledVectors;
 
-use crate::bar::{count_batch, counting_bar};
+use crate::bar::CountingBar;
 use crate::encoder::Loaded;
 use crate::exit::Exit;
 
@@ -38,14 +38,14 @@ pub(crate) fn embed_splits(
         representation,
         ..loaded.options
     };
-    let bar = counting_bar((sets.train.items.len() + sets.test.items.len()) as u64);
+    let bar = CountingBar::new((sets.train.items.len() + sets.test.items.len()) as u64);
     let embed = |part: &ImageSubset| -> Result<LabelledVectors, Exit> {
         let mut all = Embeddings::default();
         let items = part.items.iter().copied();
         let (vit, augment) = (&loaded.encoder.vit, loaded.augment());
         for batch in Embedder::start(vit, &part.source, items, &augment, options) {
             let batch = batch.map_err(Exit::ours)?;
-            count_batch(&bar, &batch);
+            bar.add(batch.items.len(), &batch.bad);
             all.append(batch);
         }
         Ok(all.labelled())
@@ -54,6 +54,6 @@ pub(crate) fn embed_splits(
         train: embed(&sets.train)?,
         eval: embed(&sets.test)?,
     };
-    bar.finish_and_clear();
+    bar.clear();
     Ok(splits)
 }

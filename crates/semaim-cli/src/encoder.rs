@@ -7,7 +7,7 @@ use semaim::representation::Representation;
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::format::CheckpointFormat;
-use semaim_data::{Augment, Source, Split, open};
+use semaim_data::{Augment, OpenOptions, Source, Split, open};
 use semaim_eval::embed::EmbedOptions;
 use semaim_eval::image_batches::BatchOptions;
 use semaim_eval::views::{open_options, views};
@@ -20,6 +20,8 @@ pub(crate) struct Loaded {
     pub(crate) encoder: Encoder,
     pub(crate) device: Device,
     pub(crate) options: EmbedOptions,
+    /// The most pixels an image may have.
+    pub(crate) max_pixels: u64,
 }
 
 impl Loaded {
@@ -42,6 +44,7 @@ impl Loaded {
                     workers: args.loader.workers,
                 },
             },
+            max_pixels: args.loader.max_pixels,
         })
     }
 
@@ -55,7 +58,11 @@ impl Loaded {
 
     /// Opens images in the form that the encoder takes.
     pub(crate) fn open(&self, data: &str, split: Split) -> Result<Arc<dyn Source>, Exit> {
-        Ok(open(data, split, &open_options(&self.encoder.config))?)
+        let options = OpenOptions {
+            max_pixels: self.max_pixels,
+            ..open_options(&self.encoder.config)
+        };
+        Ok(open(data, split, &options)?)
     }
 }
 

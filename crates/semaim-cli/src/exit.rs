@@ -79,10 +79,14 @@ impl From<DataError> for Exit {
     }
 }
 
-/// A panic is a bug; says so instead of showing only a trace.
+/// A panic is a bug; says so instead of showing only a trace. One that a broken image causes in a decoder is caught and
+/// told as an error of the image.
 pub(crate) fn explain_panics() {
     let print_trace = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        if semaim_data::panic_is_caught() {
+            return;
+        }
         print_trace(panic);
         eprintln!("error: this is a bug in semaim; what is in the run directory is not affected");
     }));

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::args::ExportArgs;
 use crate::exit::Exit;
+use crate::output;
 
 pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
     let mut found = Checkpoint::read(&args.weights, &args.options()).map_err(Exit::user)?;
@@ -61,7 +62,11 @@ fn file(to: &Path) -> Result<PathBuf, Exit> {
         return Ok(to.join("model.safetensors"));
     }
     match to.extension().is_some_and(|e| e == "safetensors") {
-        true => Ok(to.to_path_buf()),
+        true => {
+            let failed = |error| Exit::user(format!("{}: {error}", to.display()));
+            output::create_folder_of(to).map_err(failed)?;
+            Ok(to.to_path_buf())
+        }
         false => Err(Exit::user(format!(
             "--to {}: only .safetensors files are written, or a folder for one",
             to.display()

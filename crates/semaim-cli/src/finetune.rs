@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use semaim_checkpoint::atomic;
 use semaim_config::{Layers, to_toml};
+use semaim_data::counted;
 use semaim_eval::classify::Classification;
 use semaim_eval::finetune::config::FinetuneConfig;
 use semaim_eval::finetune::{BEST, FinetuneError, LAST, Results, finetune, prepare};
@@ -18,7 +19,6 @@ use serde_json::{Value, json};
 use crate::args::FinetuneArgs;
 use crate::bar::TrainingBar;
 use crate::exit::{Exit, STOPPED};
-use crate::pretrain::stop_on_signals;
 use crate::{kept, outcome, report, settings};
 
 pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
@@ -34,11 +34,11 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let out = out_dir(args);
     let run = RunDir::open(&out, &config)?;
     report::write_environment(run.path(), &args.device)?;
-    let mut bar = TrainingBar::new(stop_on_signals()?, args.run.json);
+    let mut bar = TrainingBar::new(args.run.json)?;
     bar.say(&format!(
-        "{} images of {} classes to train on, {} to test; into {}",
-        sets.train.items.len(),
-        sets.train.source.classes().len(),
+        "{} of {} to train on, {} to test; into {}",
+        counted(sets.train.items.len(), "image"),
+        counted(sets.train.source.classes().len(), "class"),
         sets.test.items.len(),
         out.display()
     ));
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let evaluation = kept::Evaluation {
         name: "fine-tuning",
         data: &config.data.path,
-        setting: format!("{:.0} epochs", last.epoch),
+        setting: counted(last.epoch.round() as u64, "epoch"),
         top1: last.classification.accuracy.top1,
         top5: last.classification.accuracy.top5,
     };

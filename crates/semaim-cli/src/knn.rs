@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use burn::tensor::Device;
+use semaim_data::counted;
 use semaim_eval::knn::knn;
 use semaim_eval::vectors::read_labelled;
 use serde_json::{Value, json};
@@ -24,7 +25,11 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
         ),
         (_, _, Some(encoder)) => {
             let loaded = Loaded::of(encoder)?;
-            let data = args.data.as_deref().unwrap_or("shapes");
+            let data = args.data.as_deref().ok_or_else(|| {
+                Exit::user(
+                    "--weights needs --data: labelled images, or `shapes` for the generated set",
+                )
+            })?;
             let sets = labelled(&loaded, data, args.seed)?;
             let splits = embed_splits(&loaded, &sets, args.feature)?;
             (splits.train, splits.eval, loaded.device)
@@ -76,8 +81,8 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
         println!("{report}");
     } else {
         println!(
-            "{} images classified by their neighbours among {}",
-            queries.labels.len(),
+            "{} classified by their neighbours among {}",
+            counted(queries.labels.len(), "image"),
             bank.labels.len()
         );
         println!("{:>6} {:>9} {:>9}", "k", "top-1", "top-5");

@@ -1,5 +1,8 @@
 //! The program: arguments to a validated configuration to one call. Nothing else lives here.
 
+#[macro_use]
+mod output;
+
 mod args;
 mod bar;
 mod bench_loader;
@@ -27,6 +30,7 @@ mod recipes;
 mod report;
 mod settings;
 mod show;
+mod signals;
 mod warnings;
 
 use std::process::ExitCode;
@@ -53,9 +57,9 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Report(args) => report::run(&args),
-        Command::Recipes { command } => match command.unwrap_or(Recipes::List) {
-            Recipes::List => recipes::list(),
-            Recipes::Show { name } => recipes::show(&name),
+        Command::Recipes { command, json } => match command.unwrap_or(Recipes::List) {
+            Recipes::List => recipes::list(json),
+            Recipes::Show { name } => recipes::show(&name, json),
         },
         Command::Bench { command } => match command {
             Bench::Loader(args) => bench_loader::run(&args),

@@ -2,11 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 
+use semaim_checkpoint::checkpoint::{Checkpoint, ReadOptions};
 use semaim_checkpoint::classifier::ClassifierFile;
-use semaim_data::{Source, open};
+use semaim_checkpoint::error::EncoderError;
+use semaim_data::{OpenOptions, Source, counted, open};
 use semaim_eval::classify::{PredictIter, Predictions};
 use semaim_eval::finetune::LAST;
 use semaim_eval::image_batches::BatchOptions;
@@ -14,10 +17,12 @@ use semaim_eval::splits::ImageSubset;
 use semaim_eval::vectors::csv_field;
 use semaim_eval::views::{open_options, views};
 use serde_json::json;
+use tempfile::TempPath;
 
 use crate::args::PredictArgs;
-use crate::bar::counting_bar;
-use crate::exit::Exit;
+use crate::bar::CountingBar;
+use crate::exit::{Exit, STOPPED};
+use crate::{output, signals};
 
 /// How predictions are written.
 #[derive(Clone, Copy)]
@@ -28,27 +33,28 @@ enum Form {
 
 pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
     let device = args.device.open()?;
-    let form = form(args.out.as_deref())?;
-    let path = match args.weights.is_dir() {
-        true => args.weights.join(LAST),
-        false => args.weights.clone(),
-    };
-    let classifier = ClassifierFile::read(&path, &device).map_err(Exit::user)?;
+    let form = form(args)?;
+    let path = classifier_file(&args.weights)?;
+    let classifier = ClassifierFile::read(&path, &device).map_err(|error| refused(&path, error))?;
     let config = &classifier.config;
-    let source = open(&args.data, args.split, &open_options(config))?;
+    let options = OpenOptions {
+        max_pixels: args.loader.max_pixels,
+        ..open_options(config)
+    };
+    let source = open(&args.data, args.split, &options)?;
     let part = ImageSubset::whole(source);
     let augment = views(config, &classifier.mean, &classifier.std);
     // There are no more predictions than classes.
     let top = args.top.min(classifier.classes.len());
-    let failed = |error: io::Error| Exit::user(format!("writing predictions: {error}"));
-    let target: Box<dyn Write> = match &args.out {
-        Some(path) => Box::new(
-            File::create(path)
-                .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))?,
-        ),
-        None => Box::new(io::stdout().lock()),
+    let mut target = Target::create(args.out.as_deref())?;
+    let failed = |error: io::Error| match &args.out {
+        Some(path) => Exit::user(format!("writing {}: {error}", path.display())),
+        None => {
+            output::lost(&error);
+            Exit::user(format!("writing predictions: {error}"))
+        }
     };
-    let mut target = BufWriter::new(target);
+    let stop = signals::stop_flag("stopping")?;
     if let Form::Csv = form {
         let columns: Vec<String> = (1..=top)
             .map(|i| match i {
@@ -56,9 +62,9 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
                 i => format!(",class_{i},probability_{i}"),
             })
             .collect();
-        writeln!(target, "path{}", columns.concat()).map_err(failed)?;
+        writeln!(target.writer, "path{}", columns.concat()).map_err(failed)?;
     }
-    let bar = counting_bar(part.items.len() as u64);
+    let bar = CountingBar::new(part.items.len() as u64);
     let (mut count, mut unreadable) = (0, 0);
     let options = BatchOptions {
         batch_size: args.loader.batch_size,
@@ -66,11 +72,11 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
     };
     for predictions in PredictIter::start(&classifier.model, &part, &augment, options) {
         let predictions = predictions.map_err(Exit::ours)?;
-        for bad in &predictions.bad {
-            bar.suspend(|| eprintln!("left out {}: {}", bad.name, bad.error));
+        if stop.load(Ordering::Relaxed) {
+            return Ok(ExitCode::from(STOPPED));
         }
         write(
-            &mut target,
+            &mut target.writer,
             form,
             &predictions,
             &*part.source,
@@ -80,20 +86,103 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
         .map_err(failed)?;
         count += predictions.items.len();
         unreadable += predictions.bad.len();
-        bar.inc((predictions.items.len() + predictions.bad.len()) as u64);
+        bar.add(predictions.items.len(), &predictions.bad);
     }
-    target.flush().map_err(failed)?;
-    bar.finish_and_clear();
+    target.writer.flush().map_err(failed)?;
+    bar.clear();
     if count == 0 {
         return Err(Exit::user(format!("{}: no image could be read", args.data)));
     }
-    eprintln!("{count} images classified, {unreadable} unreadable");
+    target.keep().map_err(failed)?;
+    match &args.out {
+        Some(out) if args.json => {
+            let result = json!({"images": count, "unreadable": unreadable, "predictions": out});
+            println!("{result}");
+        }
+        _ => eprintln!(
+            "{} classified, {unreadable} unreadable",
+            counted(count, "image")
+        ),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn form(out: Option<&Path>) -> Result<Form, Exit> {
-    let Some(path) = out else {
-        return Ok(Form::Csv);
+/// Where predictions go: standard output, or a file that has its name once all of them are in it.
+struct Target {
+    writer: BufWriter<Box<dyn Write>>,
+    file: Option<(TempPath, PathBuf)>,
+}
+
+impl Target {
+    fn create(out: Option<&Path>) -> Result<Self, Exit> {
+        let Some(out) = out else {
+            return Ok(Self {
+                writer: BufWriter::new(Box::new(io::stdout().lock())),
+                file: None,
+            });
+        };
+        let create = || {
+            output::create_folder_of(out)?;
+            let temporary = out.with_added_extension("tmp");
+            let file = File::create(&temporary)?;
+            Ok((file, TempPath::try_from_path(temporary)?))
+        };
+        let (file, temporary) = create().map_err(|error: io::Error| {
+            Exit::user(format!("writing {}: {error}", out.display()))
+        })?;
+        Ok(Self {
+            writer: BufWriter::new(Box::new(file)),
+            file: Some((temporary, out.to_path_buf())),
+        })
+    }
+
+    fn keep(self) -> io::Result<()> {
+        let Some((temporary, out)) = self.file else {
+            return Ok(());
+        };
+        temporary.persist(out).map_err(|error| error.error)
+    }
+}
+
+/// The file of a classifier that `--weights` names, or why there is none.
+fn classifier_file(weights: &Path) -> Result<PathBuf, Exit> {
+    if !weights.is_dir() {
+        return Ok(weights.to_path_buf());
+    }
+    let file = weights.join(LAST);
+    if file.is_file() {
+        return Ok(file);
+    }
+    let shown = weights.display();
+    let what = if weights.join("encoder.safetensors").is_file() {
+        format!(
+            "a run of pre-training: an encoder without a classifier; `semaim finetune --weights {shown} --data DIR` trains one"
+        )
+    } else if weights.join("config.toml").is_file() {
+        format!("a run without {LAST}: `semaim finetune` writes it at its first evaluation")
+    } else {
+        format!("a folder without {LAST}; predict takes the run directory of `semaim finetune`")
+    };
+    Err(Exit::user(format!("{shown} is {what}")))
+}
+
+/// Why a file is no classifier.
+fn refused(path: &Path, error: EncoderError) -> Exit {
+    match Checkpoint::read(path, &ReadOptions::default()) {
+        Ok(_) => Exit::user(format!(
+            "{0} is an encoder without a classifier; `semaim finetune --weights {0} --data DIR` trains one ({error})",
+            path.display()
+        )),
+        Err(_) => Exit::user(error),
+    }
+}
+
+fn form(args: &PredictArgs) -> Result<Form, Exit> {
+    let Some(path) = &args.out else {
+        return Ok(match args.json {
+            true => Form::JsonLines,
+            false => Form::Csv,
+        });
     };
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("csv") => Ok(Form::Csv),

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use semaim_config::Layers;
-use semaim_data::{Split, open};
+use semaim_data::{Split, counted, open};
 use semaim_eval::splits::{ImageSubset, LabelledSplits};
 use semaim_train::callbacks::Observer;
 use semaim_train::config::PretrainConfig;
@@ -20,7 +19,7 @@ use serde_json::{Value, json};
 use crate::args::PretrainArgs;
 use crate::bar::TrainingBar;
 use crate::evaluations::{Evaluations, KNN_TOP1};
-use crate::exit::{Exit, STOPPED};
+use crate::exit::Exit;
 use crate::{device, dry_run, outcome, recipes, report, settings};
 
 /// The recipe for those who name neither recipe, configuration nor images.
@@ -52,7 +51,6 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     let out = out_dir(args);
     let run = RunDir::open(&out, &config)?;
     report::write_environment(run.path(), &args.device)?;
-    let stop = stop_on_signals()?;
     let pictures = match &labelled {
         Some(sets) => sets.test.clone(),
         None => ImageSubset {
@@ -75,8 +73,11 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         labelled,
         pictures,
     };
-    let mut bar = TrainingBar::new(stop, args.run.json);
+    let mut bar = TrainingBar::new(args.run.json)?;
     bar.say(&format!("{}; into {}", source.describe(), out.display()));
+    if let Some(warning) = few_steps(&config, steps_per_epoch, source.len()) {
+        bar.say(&format!("warning: {warning}"));
+    }
     if !has_labels {
         bar.say("no labels, so no kNN; --eval-data names labelled images");
     }
@@ -131,46 +132,62 @@ fn out_dir(args: &PretrainArgs) -> PathBuf {
     PathBuf::from("runs").join(name)
 }
 
-/// The first Ctrl-C (or SIGTERM) saves and stops, the second stops at once.
-pub(crate) fn stop_on_signals() -> Result<Arc<AtomicBool>, Exit> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if seen.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(STOPPED));
-        }
-        eprintln!("stopping after this step; once more to stop at once");
-    })
-    .map_err(|error| Exit::ours(format!("cannot listen for Ctrl-C: {error}")))?;
-    Ok(stop)
+/// Steps of an epoch below which a smaller batch learns more from the same images.
+const FEW_STEPS: u64 = 8;
+
+/// Says so where batches are so large that a run has hardly a step to take.
+fn few_steps(config: &PretrainConfig, steps_per_epoch: u64, images: usize) -> Option<String> {
+    let batch = (images as u64 / (2 * FEW_STEPS)).max(1);
+    let batch = 1 << batch.ilog2();
+    if steps_per_epoch >= FEW_STEPS || batch >= config.train.batch_size as u64 {
+        return None;
+    }
+    let warmup = config.optimiser.warmup_epochs * steps_per_epoch as f64;
+    Some(format!(
+        "{} per epoch, {} in all, {warmup:.0} of them warm-up: few for this method; --set train.batch_size={batch} makes {} \
+         per epoch of these images, --set train.epochs=N more epochs",
+        counted(steps_per_epoch, "step"),
+        steps_per_epoch * config.train.epochs,
+        images as u64 / batch,
+    ))
 }
 
 /// What a run came to, from its log.
 struct Summary {
     seconds: f64,
     steps: Option<u64>,
+    /// First and last loss.
     loss: Option<(f64, f64)>,
-    knn: Option<(f64, f64)>,
+    /// kNN before training.
+    knn_before: Option<f64>,
+    /// The last kNN since then, with its step.
+    knn: Option<(u64, f64)>,
+    /// Images that could not be read, each time it was tried.
+    bad_images: u64,
 }
 
 impl Summary {
     fn of(run: &RunDir, seconds: f64) -> Result<Self, Exit> {
         let entries = read_metrics(&run.metrics())?;
-        let first_and_last = |name: &str| {
-            let values: Vec<f64> = entries
-                .iter()
-                .filter_map(|entry| entry.get(name)?.as_f64())
-                .collect();
-            Some((*values.first()?, *values.last()?))
+        let values = |name: &str| -> Vec<(u64, f64)> {
+            let value =
+                |entry: &Value| Some((entry.get("step")?.as_u64()?, entry.get(name)?.as_f64()?));
+            entries.iter().filter_map(value).collect()
         };
+        let losses = values("train/loss");
+        let knn = values(KNN_TOP1);
         Ok(Self {
             seconds,
             steps: entries
                 .iter()
                 .filter_map(|entry| entry.get("step")?.as_u64())
                 .max(),
-            loss: first_and_last("train/loss"),
-            knn: first_and_last(KNN_TOP1),
+            loss: losses.first().zip(losses.last()).map(|(a, b)| (a.1, b.1)),
+            knn_before: knn.first().map(|first| first.1),
+            knn: knn.iter().skip(1).last().copied(),
+            bad_images: values("train/bad_images")
+                .last()
+                .map_or(0, |last| last.1 as u64),
         })
     }
 
@@ -179,11 +196,31 @@ impl Summary {
         if let Some((first, last)) = self.loss {
             println!("loss       {first:.4} -> {last:.4}");
         }
-        if let Some((before, now)) = self.knn {
+        match (self.knn_before, self.knn) {
+            (Some(before), Some((step, last))) => {
+                let when = match self.steps {
+                    Some(now) if now > step => format!("at step {step}"),
+                    _ => "now".to_string(),
+                };
+                println!(
+                    "kNN top-1  {:.1} % before -> {:.1} % {when}",
+                    100.0 * before,
+                    100.0 * last
+                );
+            }
+            (Some(before), None) => {
+                println!(
+                    "kNN top-1  {:.1} % before, not measured since",
+                    100.0 * before
+                );
+            }
+            (None, _) => {}
+        }
+        if self.bad_images > 0 {
             println!(
-                "kNN top-1  {:.1} % before -> {:.1} % now",
-                100.0 * before,
-                100.0 * now
+                "left out   {} that could not be read; they are named in {}",
+                counted(self.bad_images, "image"),
+                run.metrics().display()
             );
         }
         println!("encoder    {}", run.encoder().display());
@@ -203,8 +240,10 @@ impl Summary {
             "steps": self.steps,
             "loss_first": self.loss.map(|loss| loss.0),
             "loss_last": self.loss.map(|loss| loss.1),
-            "knn_top1_before": self.knn.map(|knn| knn.0),
+            "knn_top1_before": self.knn_before,
             "knn_top1": self.knn.map(|knn| knn.1),
+            "knn_top1_step": self.knn.map(|knn| knn.0),
+            "bad_images": self.bad_images,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use semaim_data::counted;
 use semaim_eval::probe::head::HeadKind;
 use semaim_eval::probe::online::{OnlineError, OnlineProbe, online_probe};
 use semaim_eval::probe::{Probe, ProbeError, ProbeOptions, Setting, probe};
@@ -15,7 +16,6 @@ use crate::embed_splits::{embed_splits, labelled};
 use crate::encoder::Loaded;
 use crate::exit::{Exit, STOPPED};
 use crate::kept;
-use crate::pretrain::stop_on_signals;
 
 pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
     let loaded = Loaded::of(&args.encoder)?;
@@ -44,11 +44,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
             HeadKind::Attentive => "attentive probe",
         },
         data: &args.data,
-        setting: kept::setting(
-            &format!("{} epochs", args.epochs),
-            args.feature,
-            &args.encoder,
-        ),
+        setting: kept::setting(&counted(args.epochs, "epoch"), args.feature, &args.encoder),
         top1: result.test.top1,
         top5: result.test.top5,
     };
@@ -79,7 +75,7 @@ fn on_images(
         workers: args.encoder.loader.workers,
     };
     let run = RunDir::open(&args.out, &config)?;
-    let mut bar = TrainingBar::new(stop_on_signals()?, args.json);
+    let mut bar = TrainingBar::new(args.json)?;
     let encoder = &loaded.encoder;
     online_probe(&config, encoder, sets, &run, &mut bar).map_err(|error| match error {
         OnlineError::Probe(error) => refused(error),
@@ -134,8 +130,8 @@ fn print_table(result: &Probe, tested: usize) {
         );
     }
     println!(
-        "trained on {} images, tested once on {tested}: top-1 {:.2} %, top-5 {:.2} %",
-        result.trained_on,
+        "trained on {}, tested once on {tested}: top-1 {:.2} %, top-5 {:.2} %",
+        counted(result.trained_on, "image"),
         100.0 * result.test.top1,
         100.0 * result.test.top5
     );

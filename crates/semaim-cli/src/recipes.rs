@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
+
 use crate::exit::Exit;
 
 /// A recipe: one TOML file of the folder `recipes/`.
@@ -45,24 +47,34 @@ pub(crate) fn find(name: &str) -> Result<&'static Recipe, Exit> {
         })
 }
 
+impl Recipe {
+    /// What it is, in a line.
+    fn about(&self) -> &'static str {
+        let first = self.text.lines().next().unwrap_or_default();
+        first.trim_start_matches('#').trim()
+    }
+}
+
 /// `semaim recipes`.
-pub(crate) fn list() -> Result<ExitCode, Exit> {
+pub(crate) fn list(as_json: bool) -> Result<ExitCode, Exit> {
+    if as_json {
+        let recipe = |recipe: &Recipe| json!({"name": recipe.name, "about": recipe.about()});
+        println!("{}", RECIPES.iter().map(recipe).collect::<Value>());
+        return Ok(ExitCode::SUCCESS);
+    }
     for recipe in RECIPES {
-        let about = recipe
-            .text
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches('#')
-            .trim();
-        println!("{:<14} {about}", recipe.name);
+        println!("{:<14} {}", recipe.name, recipe.about());
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// `semaim recipes show`.
-pub(crate) fn show(name: &str) -> Result<ExitCode, Exit> {
-    print!("{}", find(name)?.text);
+pub(crate) fn show(name: &str, as_json: bool) -> Result<ExitCode, Exit> {
+    let recipe = find(name)?;
+    match as_json {
+        true => println!("{}", json!({"name": recipe.name, "toml": recipe.text})),
+        false => print!("{}", recipe.text),
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::args::{DeviceArgs, ReportArgs};
 use crate::exit::Exit;
-use crate::kept;
+use crate::{kept, output};
 
 /// The report's file in a run directory.
 pub(crate) const PAGE: &str = "report.html";
@@ -32,7 +32,10 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Exit> {
         )));
     }
     let page = write(&args.run, args.out.as_deref())?;
-    println!("{}", page.display());
+    match args.json {
+        true => println!("{}", json!({"report": page})),
+        false => println!("{}", page.display()),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -65,7 +68,8 @@ pub(crate) fn write_environment(run: &Path, device: &DeviceArgs) -> Result<(), E
 pub(crate) fn write(run: &Path, out: Option<&Path>) -> Result<PathBuf, Exit> {
     let path = out.map_or_else(|| run.join(PAGE), Path::to_path_buf);
     let html = page(run)?.html();
-    atomic::write_bytes(&path, html.as_bytes())
+    output::create_folder_of(&path)
+        .and_then(|()| atomic::write_bytes(&path, html.as_bytes()))
         .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))?;
     Ok(path)
 }

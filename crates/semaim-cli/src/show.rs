@@ -27,6 +27,7 @@ use serde_json::json;
 use crate::args::ShowArgs;
 use crate::encoder::tell;
 use crate::exit::Exit;
+use crate::output;
 use columns::{ColumnArg, Shown};
 
 /// The most pixels an image may have.
@@ -84,7 +85,8 @@ pub(crate) fn run(args: &ShowArgs) -> Result<ExitCode, Exit> {
         true => animation(args, &seers[0], &images, &device)?,
         false => figure(args, &wanted, &seers, &images, &device)?,
     };
-    atomic::write_bytes(&args.out, &png)
+    output::create_folder_of(&args.out)
+        .and_then(|()| atomic::write_bytes(&args.out, &png))
         .map_err(|error| Exit::user(format!("writing {}: {error}", args.out.display())))?;
     if args.json {
         println!("{}", json!({"picture": args.out, "images": images.len()}));

@@ -1,18 +1,22 @@
 //! Warnings of the library crates, on standard error, above the progress bar if there is one.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::ProgressBar;
 
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Prints warnings from here on.
+/// Prints warnings from here on; in colour on a terminal alone.
 pub(crate) fn print_to_stderr() {
+    let colour = io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::WARN)
         .without_time()
         .with_target(false)
+        .with_ansi(colour)
         .with_writer(|| AboveBar)
         .init();
 }
@@ -25,15 +29,20 @@ pub(crate) fn keep_above(bar: &ProgressBar) {
 struct AboveBar;
 
 impl Write for AboveBar {
+    /// Never fails: a warning that nobody can read is no reason to stop.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let print = || {
+            let _ = io::stderr().write_all(bytes);
+        };
         let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match bar {
-            Some(bar) => bar.suspend(|| io::stderr().write(bytes)),
-            None => io::stderr().write(bytes),
+            Some(bar) => bar.suspend(print),
+            None => print(),
         }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }

@@ -9,11 +9,9 @@ mod tiff;
 
 use std::path::Path;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use crate::error::{ImageError, ImageProblem};
 use crate::file::read_file_into;
-use crate::panic::panic_message;
+use crate::panic::catch_decoder_panic;
 use crate::pixels::Pixels;
 use crate::region::{DecodeRequest, DecodedRegion};
 
@@ -91,18 +89,18 @@ impl DecodeOptions {
             max_pixels: self.max_pixels,
             format,
         };
-        let decoded = catch_unwind(AssertUnwindSafe(|| match format {
+        let decoded = catch_decoder_panic(|| match format {
             Format::Jpeg => {
                 let samples = std::mem::take(&mut reading.samples);
                 jpeg::decode(bytes, &wanted, request, &mut reading.jpeg, samples)
             }
             Format::Tiff => tiff::decode(bytes, &wanted).map(DecodedRegion::whole),
             _ => raster::decode(bytes, &wanted).map(DecodedRegion::whole),
-        }));
-        decoded.unwrap_or_else(|panic| {
+        });
+        decoded.unwrap_or_else(|message| {
             Err(ImageProblem::DecoderPanic {
                 format: format.name(),
-                message: panic_message(&*panic),
+                message,
             })
         })
     }

@@ -162,4 +162,7 @@ pub(crate) struct PredictArgs {
     pub(crate) loader: LoaderArgs,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+    /// Print one JSON object per image on standard output instead of CSV; with --out, the counts as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }

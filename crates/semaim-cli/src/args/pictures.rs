@@ -55,4 +55,7 @@ pub(crate) struct ReportArgs {
     /// The page to write [default: report.html in the run directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }

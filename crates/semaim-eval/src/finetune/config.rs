@@ -43,6 +43,7 @@ impl Default for FinetuneConfig {
             layer_decay: 0.65,
             encoder: EncoderConfig::default(),
             data: DataConfig {
+                path: String::new(),
                 crop_scale: [0.08, 1.0],
                 ..DataConfig::default()
             },
@@ -223,6 +224,11 @@ impl Validate for FinetuneConfig {
             format!("must be in (0, 1], is {}", self.layer_decay),
         );
         problems.require(
+            !self.data.path.is_empty(),
+            "data.path",
+            "must name labelled images (--data), or `shapes` for the generated set",
+        );
+        problems.require(
             !self.encoder.weights.is_empty(),
             "encoder.weights",
             "must name an encoder (--weights)",
@@ -283,7 +289,8 @@ mod tests {
 
     #[test]
     fn a_table_given_in_part_keeps_the_recipe_and_mistakes_are_named() {
-        let layers = Layers::new().set("encoder.weights=x").unwrap();
+        let settings = ["encoder.weights=x", "data.path=y"];
+        let layers = Layers::new().sets(settings).unwrap();
         let given = layers.clone().set("optimiser.base_lr=1e-3").unwrap();
         let config = given.load::<FinetuneConfig>().unwrap();
         assert_eq!(config.optimiser.betas, [0.9, 0.999]);
@@ -291,6 +298,7 @@ mod tests {
         for (setting, part) in [
             ("layer_decay=0", "layer_decay"),
             ("encoder.weights=", "encoder.weights"),
+            ("data.path=", "data.path"),
             ("augment.mix=2", "augment.mix"),
             ("train.batch_size=0", "train.batch_size"),
             ("encoder.image_size=[1]", "encoder.image_size"),
