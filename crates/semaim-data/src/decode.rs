@@ -2,6 +2,7 @@
 
 mod format;
 mod jpeg;
+mod metadata;
 mod orientation;
 mod raster;
 mod samples;
@@ -173,6 +174,11 @@ impl Wanted {
             format: self.format.name(),
             reason: reason.to_string(),
         }
+    }
+
+    /// The error for an image of a kind that is not read, such as `a JPEG with arithmetic coding`.
+    fn unsupported(&self, what: impl Into<String>) -> ImageProblem {
+        ImageProblem::Unsupported { what: what.into() }
     }
 
     /// The error for images with `found` channels that cannot become the wanted ones.

@@ -80,6 +80,12 @@ pub enum ImageProblem {
         /// What the decoder says.
         reason: String,
     },
+    /// The image is of a kind that is not read. Nothing is wrong with it.
+    #[error("it is {what}, which is not read")]
+    Unsupported {
+        /// The kind, such as `a JPEG with arithmetic coding`.
+        what: String,
+    },
     /// The image cannot be given with the wanted number of channels.
     #[error(
         "the {format} image has {found} channels and cannot be read as {wanted}; 1 (luma), 3 (RGB) and 4 (RGBA) \

@@ -1,29 +1,14 @@
-//! JPEG: the usual kind by a decoder of our own, which decodes only what a view needs; all others through `zune-jpeg`.
-//!
-//! Nearly every photograph is a sequential JPEG of 8 bits with one or three components in one scan. Of these, only the
-//! wanted part is decoded, at the size that suffices, and nothing after its last row is read. Whatever is unusual or
-//! damaged as far as it was read is left to the other decoder, which decides whether and how it can be shown.
+//! JPEGs, of which only what is needed is decoded.
 
-mod bits;
-mod blocks;
-mod colour;
-mod fallback;
-mod huffman;
-mod idct;
-mod markers;
-mod picture;
-mod region;
-mod upsample;
+use semaim_jpeg::{Jpeg, JpegError};
 
+use super::metadata;
 use super::{Wanted, orientation, samples};
 use crate::error::ImageProblem;
 use crate::pixels::Pixels;
 use crate::region::{DecodeRequest, DecodedRegion};
 
-use markers::{Colours, Header};
-use region::Layout;
-
-pub(super) use picture::Buffers;
+pub(super) use semaim_jpeg::Buffers;
 
 /// Decodes what is needed. `out` is memory for the samples.
 pub(super) fn decode(
@@ -33,53 +18,40 @@ pub(super) fn decode(
     buffers: &mut Buffers,
     out: Vec<u8>,
 ) -> Result<DecodedRegion, ImageProblem> {
-    match decode_usual(bytes, wanted, request, buffers, out) {
-        Some(part) => Ok(part),
-        None => fallback::decode(bytes, wanted).map(DecodedRegion::whole),
-    }
-}
-
-/// `None` when the file is not of the usual kind, is damaged, or must be refused.
-fn decode_usual(
-    bytes: &[u8],
-    wanted: &Wanted,
-    request: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
-    buffers: &mut Buffers,
-    mut out: Vec<u8>,
-) -> Option<DecodedRegion> {
-    let header = Header::parse(bytes)?;
-    let [width, height] = header.size;
-    wanted.check_size(width, height).ok()?;
-    if !matches!(wanted.channels, 1 | 3 | 4) || !header.has_end(bytes) {
-        return None;
-    }
-    let turn = header.orientation;
-    let size = orientation::turned_size(header.size, turn);
-    let request = request(size);
-    let part = orientation::stored_box(request.region.within(size), header.size, turn);
-    let layout = Layout::new(&header, part, request.shrink)?;
-    let data = bytes.get(header.scan..)?;
-    picture::decode(&header, &layout, data, buffers, &mut out)?;
-    let found = if header.colours == Colours::Grey {
-        1
-    } else {
-        3
+    let told = |error| match error {
+        JpegError::Unsupported { what } => wanted.unsupported(what),
+        error => wanted.broken(error),
     };
-    let data = samples::convert(out, found, wanted.channels)?;
-    let columns = u32::try_from(layout.columns.len()).ok()?;
-    let rows = u32::try_from(layout.rows.len()).ok()?;
-    let pixels = Pixels::new(columns, rows, wanted.channels, data)?;
-    let covered = [
-        layout.columns.start,
-        layout.rows.start,
-        layout.columns.len(),
-        layout.rows.len(),
-    ];
-    let covered = covered.map(|n| (n * layout.shrink) as i64);
-    Some(DecodedRegion {
+    let jpeg = Jpeg::parse(bytes).map_err(told)?;
+    let stored = jpeg.size();
+    wanted.check_size(stored[0], stored[1])?;
+    if !matches!(wanted.channels, 1 | 3 | 4) {
+        return Err(wanted.impossible(jpeg.components()));
+    }
+    let turn = metadata::orientation(jpeg.exif(), jpeg.xmp());
+    let image_size = orientation::turned_size(stored, turn);
+    let request = request(image_size);
+    let region = orientation::stored_box(request.region.within(image_size), stored, turn);
+    let region = semaim_jpeg::Region {
+        left: region.left,
+        top: region.top,
+        width: region.width,
+        height: region.height,
+    };
+    let decoded = jpeg
+        .decode(region, request.shrink, buffers, out)
+        .map_err(told)?;
+    let found = decoded.channels;
+    let pixels = samples::convert(decoded.samples, found, wanted.channels)
+        .and_then(|data| Pixels::new(decoded.width, decoded.height, wanted.channels, data))
+        .ok_or_else(|| wanted.impossible(found))?;
+    let [left, top] = decoded.origin;
+    let covered = [left, top, decoded.width, decoded.height];
+    let covered = covered.map(|n| i64::from(n) * i64::from(decoded.shrink));
+    Ok(DecodedRegion {
         pixels: orientation::apply(pixels, turn),
-        image_size: size,
-        origin: orientation::turned_origin(covered, header.size, turn),
-        shrink: layout.shrink as u32,
+        image_size,
+        origin: orientation::turned_origin(covered, stored, turn),
+        shrink: decoded.shrink,
     })
 }

@@ -1,4 +1,4 @@
-//! The JPEG decoder against another one, parts against wholes, and damaged files.
+//! Parts of JPEGs through a source: orientations, views of parts, damaged files.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,6 +6,8 @@
     reason = "a failing test may panic"
 )]
 
+#[path = "../../semaim-jpeg/tests/jpeg/encoder.rs"]
+#[allow(dead_code, reason = "not all of the encoder is needed here")]
 mod encoder;
 
 use std::sync::Arc;
@@ -16,33 +18,8 @@ use semaim_data::{
     Scratch, Source, Split, decode, open,
 };
 use semaim_random::{Key, KeyedRng, Stream};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
 
 const LIMIT: u64 = 1_000_000;
-
-/// Sampling of grey, 4:4:4, 4:2:2, 4:2:0, 4:4:0, 4:1:1 and 4:1:0.
-const SAMPLINGS: [Option<[usize; 2]>; 7] = [
-    None,
-    Some([1, 1]),
-    Some([2, 1]),
-    Some([2, 2]),
-    Some([1, 2]),
-    Some([4, 1]),
-    Some([4, 2]),
-];
-
-const SIZES: [[usize; 2]; 9] = [
-    [1, 1],
-    [7, 5],
-    [8, 8],
-    [16, 16],
-    [17, 33],
-    [64, 1],
-    [3, 50],
-    [100, 70],
-    [131, 97],
-];
 
 /// Waves of luma and colour with some grain, in YCbCr.
 fn picture(x: usize, y: usize) -> [f64; 3] {
@@ -120,75 +97,6 @@ fn boxes(width: u32, height: u32, rng: &mut KeyedRng) -> Vec<[u32; 4]> {
 
 fn draw() -> KeyedRng {
     KeyedRng::new(Key::new(1, 2, 3), Stream::Crop)
-}
-
-#[test]
-fn pictures_are_those_of_another_decoder() {
-    for sampling in SAMPLINGS {
-        for size in SIZES {
-            for (step, slope, restart) in [(1, 0, 0), (3, 2, 3), (16, 8, 1)] {
-                let options = Options {
-                    size,
-                    sampling,
-                    step,
-                    slope,
-                    restart,
-                    ..Options::default()
-                };
-                let bytes = encode(&options, picture);
-                let ours = decode(&bytes, 3, LIMIT).unwrap();
-                let mut decoder = JpegDecoder::new(ZCursor::new(&bytes));
-                let theirs = decoder.decode().unwrap();
-                // The other decoder, too, makes three equal samples of a grey one.
-                assert_eq!(ours.data.len(), theirs.len());
-                let pairs = ours.data.iter().zip(&theirs);
-                let differences: Vec<u8> = pairs.map(|(a, b)| a.abs_diff(*b)).collect();
-                let large = differences.iter().filter(|&&d| d > 3).count();
-                let worst = differences.iter().max().unwrap();
-                let sum: f64 = differences.iter().map(|&d| f64::from(d)).sum();
-                let mean = sum / differences.len() as f64;
-                // Mixing samples of colour rounds in another way, twice where both sides are halved.
-                assert!(*worst <= 6, "{options:?}: off by {worst}");
-                assert!(
-                    50 * large <= differences.len(),
-                    "{options:?}: {large} off by more than 3"
-                );
-                assert!(mean < 0.7, "{options:?}: {mean} on average");
-            }
-        }
-    }
-}
-
-#[test]
-fn regions_are_cuts_of_wholes() {
-    let mut rng = draw();
-    for sampling in SAMPLINGS {
-        let files: Vec<Vec<u8>> = SIZES
-            .iter()
-            .map(|&size| {
-                let options = Options {
-                    size,
-                    sampling,
-                    restart: (size[0] % 3) as u16,
-                    ..Options::default()
-                };
-                encode(&options, picture)
-            })
-            .collect();
-        let (_folder, source) = source_of(&files);
-        for (index, size) in SIZES.iter().enumerate() {
-            let whole = source.image(index).unwrap();
-            for region in boxes(whole.width, whole.height, &mut rng) {
-                let part = part(&*source, index, region, 1).unwrap();
-                let what = format!("{sampling:?} {size:?} {region:?}");
-                // Exactly what was asked for: that it is not more shows which decoder was at work.
-                assert_eq!(part.pixels, cut(&whole, region), "{what}");
-                assert_eq!(part.origin, [region[0], region[1]].map(i64::from), "{what}");
-                assert_eq!(part.image_size, whole.size());
-                assert_eq!(part.shrink, 1);
-            }
-        }
-    }
 }
 
 #[test]
@@ -283,27 +191,6 @@ fn assert_averages(part: &DecodedRegion, whole: &Pixels, what: &str) {
 }
 
 #[test]
-fn shrunk_parts_are_averages() {
-    let mut rng = draw();
-    for sampling in SAMPLINGS {
-        let options = Options {
-            size: [131, 97],
-            sampling,
-            ..Options::default()
-        };
-        let (_folder, source) = source_of(&[encode(&options, picture)]);
-        let whole = source.image(0).unwrap();
-        for (most, shrink) in [(2, 2), (3, 2), (4, 4), (7, 4), (8, 8), (100, 8)] {
-            for region in boxes(131, 97, &mut rng) {
-                let part = part(&*source, 0, region, most).unwrap();
-                assert_covers(&part, region, shrink);
-                assert_averages(&part, &whole, &format!("{sampling:?} {region:?} {most}"));
-            }
-        }
-    }
-}
-
-#[test]
 fn views_of_parts_are_those_of_wholes() {
     let options = Options {
         size: [131, 97],
@@ -384,12 +271,14 @@ fn damage_is_told_where_it_is_met() {
         bytes[marker] = 0x55;
     }
     let (_folder, source) = source_of(&[bytes, whole[..whole.len() - 2].to_vec()]);
-    // Above the damage only the part is decoded; with it, the other decoder decides and gives all or nothing.
+    // Above the damage only the part is decoded; with it, nothing is given.
     let above = part(&*source, 0, [0, 0, 64, 40], 1).unwrap();
     assert_eq!(above.pixels.height, 40);
-    if let Ok(part) = part(&*source, 0, [0, 0, 64, 64], 1) {
-        assert_eq!((part.pixels.width, part.pixels.height), (64, 64));
-    }
+    let error = part(&*source, 0, [0, 0, 64, 64], 1).unwrap_err();
+    assert!(
+        matches!(error.problem, ImageProblem::Decode { .. }),
+        "{error}"
+    );
     // What has no end is refused, whatever part is asked for.
     let error = part(&*source, 1, [0, 0, 8, 8], 1).unwrap_err();
     assert!(error.to_string().contains("cut off"), "{error}");
@@ -399,14 +288,15 @@ fn damage_is_told_where_it_is_met() {
 fn mutated_files_never_panic() {
     let mut rng = draw();
     let mut files = Vec::new();
-    for round in 0..600 {
+    for round in 0..300 {
         let options = Options {
-            size: SIZES[round % SIZES.len()],
-            sampling: SAMPLINGS[round % SAMPLINGS.len()],
+            size: [17 + round % 50, 33 + round % 20],
+            sampling: [None, Some([1, 1]), Some([2, 2])][round % 3],
             step: 4,
             slope: (round % 3) as u8,
             restart: (round % 5) as u16,
             orientation: (round % 9) as u8,
+            ..Options::default()
         };
         let mut bytes = encode(&options, picture);
         for _ in 0..=rng.below(4) {
@@ -452,7 +342,7 @@ fn mutated_files_never_panic() {
         }
     }
     // Both ways are taken often.
-    assert!((100..500).contains(&whole), "{whole}");
+    assert!((50..250).contains(&whole), "{whole}");
 }
 
 fn assert_no_panic(outcome: Result<(), ImageProblem>) {

@@ -1,24 +1,24 @@
 //! The coefficients of a block out of the coded data.
 
-use super::bits::Bits;
-use super::huffman::{END, Table};
+use crate::bits::Bits;
+use crate::huffman::{END, Table};
 
 /// Coefficients of a block, by column: the one of horizontal frequency `u` and vertical frequency `v` is at `8 * u + v`.
-pub(super) type Block = [i16; 64];
+pub(crate) type Block = [i16; 64];
 
 /// Bits after the point of a multiplier.
-pub(super) const MULTIPLIER_BITS: u32 = 12;
+pub(crate) const MULTIPLIER_BITS: u32 = 12;
 
 /// Where in a [`Block`] the coefficients go that a file gives in zigzag order.
 const PLACES: [u8; 64] = places();
 
 /// What the blocks of a component are coded with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Coding<'a> {
-    pub(super) constant: &'a Table,
-    pub(super) varying: &'a Table,
+pub(crate) struct Coding<'a> {
+    pub(crate) constant: &'a Table,
+    pub(crate) varying: &'a Table,
     /// What the coefficients are multiplied with, in zigzag order, with [`MULTIPLIER_BITS`] bits after the point.
-    pub(super) multipliers: &'a [i32; 64],
+    pub(crate) multipliers: [i32; 64],
 }
 
 impl Coding<'_> {
@@ -27,7 +27,7 @@ impl Coding<'_> {
     ///
     /// `block` must hold zeros. `constant` is the constant part of the component's block before, and becomes that of this one.
     #[inline(never)]
-    pub(super) fn read(
+    pub(crate) fn read(
         &self,
         reader: &mut Bits<'_>,
         last: u32,
@@ -65,7 +65,7 @@ impl Coding<'_> {
     }
 
     /// Reads the constant part of a block and passes over the rest.
-    pub(super) fn only_constant(
+    pub(crate) fn only_constant(
         &self,
         bits: &mut Bits<'_>,
         constant: &mut i32,
@@ -78,7 +78,7 @@ impl Coding<'_> {
 
     /// Passes over a block, apart from its constant part.
     #[inline(never)]
-    pub(super) fn pass_over(&self, reader: &mut Bits<'_>, constant: &mut i32) -> Option<()> {
+    pub(crate) fn pass_over(&self, reader: &mut Bits<'_>, constant: &mut i32) -> Option<()> {
         let mut bits = *reader;
         bits.refill();
         *constant = constant.wrapping_add(self.constant.step(&mut bits)?.value);
@@ -101,6 +101,26 @@ impl Coding<'_> {
 fn scale(value: i32, multiplier: i32) -> i16 {
     let half = 1 << (MULTIPLIER_BITS - 1);
     (value.wrapping_mul(multiplier).wrapping_add(half) >> MULTIPLIER_BITS) as i16
+}
+
+/// Multiplies coefficients in zigzag order into a block of zeros, up to position `last`. Gives the position of the last one
+/// that is not zero.
+pub(crate) fn multiply(
+    coefficients: &[i16; 64],
+    multipliers: &[i32; 64],
+    last: u32,
+    block: &mut Block,
+) -> u32 {
+    let mut filled = 0;
+    for position in 0..=last as usize & 63 {
+        let value = coefficients[position];
+        if value != 0 {
+            let place = usize::from(PLACES[position]) & 63;
+            block[place] = scale(i32::from(value), multipliers[position]);
+            filled = position as u32;
+        }
+    }
+    filled
 }
 
 /// Walks the diagonals of the zigzag order.
@@ -134,7 +154,7 @@ const fn places() -> [u8; 64] {
 }
 
 /// The frequencies `(u, v)` of the coefficient at a position of the zigzag order, 0 to 63.
-pub(super) fn frequencies(position: usize) -> (usize, usize) {
+pub(crate) fn frequencies(position: usize) -> (usize, usize) {
     let place = usize::from(PLACES[position & 63]);
     (place / 8, place % 8)
 }

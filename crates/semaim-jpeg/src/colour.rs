@@ -11,7 +11,7 @@ type Chunk = [u8; AT_ONCE];
 
 /// Converts rows of YCbCr (ITU-R 601, full range, as JFIF says) to interleaved RGB. `out` has three samples for every one of
 /// the other rows.
-pub(super) fn ycbcr_to_rgb(rows: [&[u8]; 3], out: &mut [u8]) {
+pub(crate) fn ycbcr_to_rgb(rows: [&[u8]; 3], out: &mut [u8]) {
     let mut colours = [[0; AT_ONCE]; 3];
     by_chunks(rows, out, |[y, cb, cr], out| {
         convert(y, cb, cr, &mut colours);
@@ -20,8 +20,23 @@ pub(super) fn ycbcr_to_rgb(rows: [&[u8]; 3], out: &mut [u8]) {
 }
 
 /// Interleaves rows of red, green and blue.
-pub(super) fn interleave(rows: [&[u8]; 3], out: &mut [u8]) {
+pub(crate) fn interleave(rows: [&[u8]; 3], out: &mut [u8]) {
     by_chunks(rows, out, |[r, g, b], out| weave(&[*r, *g, *b], out));
+}
+
+/// Turns interleaved cyan, magenta and yellow (255 for no ink) with a row of black into red, green and blue, as Pillow
+/// converts CMYK. `differences`: the three were made of luma and differences of colour, as if they were red, green and
+/// blue, and are the opposite of that.
+pub(crate) fn print(pixels: &mut [u8], black: &[u8], differences: bool) {
+    let (pixels, _) = pixels.as_chunks_mut::<3>();
+    for (pixel, &black) in pixels.iter_mut().zip(black) {
+        for sample in pixel {
+            let ink = if differences { *sample } else { 255 - *sample };
+            let product = u32::from(ink) * u32::from(black) + 128;
+            let taken = ((product >> 8) + product) >> 8;
+            *sample = black.saturating_sub(taken as u8);
+        }
+    }
 }
 
 #[inline(never)]
@@ -135,6 +150,25 @@ mod tests {
         }
         // Half a level is rounding.
         assert!(worst < 0.56, "{worst}");
+    }
+
+    #[test]
+    fn inks_are_those_of_pillow() {
+        // Image.new("CMYK", ...).convert("RGB"), whose values are the opposite of those stored.
+        for (stored, rgb) in [
+            ([255, 255, 255, 255], [255, 255, 255]),
+            ([0, 255, 255, 255], [0, 255, 255]),
+            ([255, 255, 255, 0], [0, 0, 0]),
+            ([200, 100, 50, 180], [141, 71, 35]),
+            ([13, 77, 240, 99], [5, 30, 93]),
+        ] {
+            let mut pixel = [stored[0], stored[1], stored[2]];
+            print(&mut pixel, &[stored[3]], false);
+            assert_eq!(pixel, rgb);
+            let mut pixel = [0, 1, 2].map(|channel: usize| 255 - stored[channel]);
+            print(&mut pixel, &[stored[3]], true);
+            assert_eq!(pixel, rgb);
+        }
     }
 
     #[test]

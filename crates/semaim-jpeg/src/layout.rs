@@ -2,61 +2,86 @@
 
 use std::ops::Range;
 
-use super::markers::Header;
-use crate::crop::CropBox;
+use crate::Region;
 
 /// Samples across and down a block in the file.
 const BLOCK: usize = 8;
 
 /// What to decode for a part of a picture.
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     /// How many columns and rows become one: 1, 2, 4 or 8.
-    pub(super) shrink: usize,
+    pub(crate) shrink: usize,
     /// The columns and rows wanted of the shrunk picture.
-    pub(super) columns: Range<usize>,
-    pub(super) rows: Range<usize>,
-    /// Units in a row of the whole picture.
-    pub(super) units_across: usize,
+    pub(crate) columns: Range<usize>,
+    pub(crate) rows: Range<usize>,
+    /// Units across and down the whole picture.
+    pub(crate) units: [usize; 2],
     /// The columns and rows of units whose samples are needed.
-    pub(super) unit_columns: Range<usize>,
-    pub(super) unit_rows: Range<usize>,
-    pub(super) components: Vec<Extent>,
+    pub(crate) unit_columns: Range<usize>,
+    pub(crate) unit_rows: Range<usize>,
+    pub(crate) components: Vec<Extent>,
 }
 
 /// How a component is decoded.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Extent {
+pub(crate) struct Extent {
     /// Blocks per unit, across and down.
-    pub(super) blocks: [usize; 2],
+    pub(crate) blocks: [usize; 2],
     /// Samples across and down a block: 1, 2, 4 or 8.
-    pub(super) block: usize,
+    pub(crate) block: usize,
     /// Columns and rows of the picture per sample.
-    pub(super) ratio: [usize; 2],
+    pub(crate) ratio: [usize; 2],
     /// Columns and rows of the whole component.
-    pub(super) size: [usize; 2],
+    pub(crate) size: [usize; 2],
+    /// Blocks across and down the whole component, where it has a scan of its own.
+    pub(crate) own_blocks: [usize; 2],
+}
+
+impl Region {
+    /// The region as far as it lies in a picture of `size`, columns and rows (both at least 1); at least one pixel of it.
+    fn within(self, [width, height]: [u32; 2]) -> Self {
+        let left = self.left.min(width.saturating_sub(1));
+        let top = self.top.min(height.saturating_sub(1));
+        Self {
+            left,
+            top,
+            width: self.width.clamp(1, (width - left).max(1)),
+            height: self.height.clamp(1, (height - top).max(1)),
+        }
+    }
 }
 
 impl Layout {
-    /// The layout for a part of the picture as it is stored, where at most `most` columns and rows may become one.
-    /// `None` when the components do not fit together.
-    pub(super) fn new(header: &Header<'_>, part: CropBox, most: u32) -> Option<Self> {
+    /// The layout for a region of a picture whose components have `blocks` across and down a unit, where at most `most`
+    /// columns and rows may become one. `None` when the ratios of sampling are not whole.
+    pub(crate) fn new(
+        size: [u32; 2],
+        blocks: &[[usize; 2]],
+        region: Region,
+        most: u32,
+    ) -> Option<Self> {
         let shrink = match most {
             0 | 1 => 1,
             2 | 3 => 2,
             4..=7 => 4,
             _ => 8,
         };
-        let size = header.size.map(|side| side as usize);
-        let ends = [part.left + part.width, part.top + part.height].map(|end| end as usize);
-        let columns = part.left as usize / shrink..ends[0].div_ceil(shrink);
-        let rows = part.top as usize / shrink..ends[1].div_ceil(shrink);
-        let largest = |axis: usize| header.components.iter().map(|c| c.blocks[axis]).max();
+        let region = region.within(size);
+        let size = size.map(|side| side as usize);
+        let ends = [region.left + region.width, region.top + region.height];
+        let ends = ends.map(|end| end as usize);
+        let columns = region.left as usize / shrink..ends[0].div_ceil(shrink);
+        let rows = region.top as usize / shrink..ends[1].div_ceil(shrink);
+        let largest = |axis: usize| blocks.iter().map(|blocks| blocks[axis]).max();
         let most_blocks = [largest(0)?, largest(1)?];
-        let components: Vec<Extent> = header
-            .components
+        let whole = |blocks: &[usize; 2]| (0..2).all(|axis| most_blocks[axis] % blocks[axis] == 0);
+        if !blocks.iter().all(whole) {
+            return None;
+        }
+        let components: Vec<Extent> = blocks
             .iter()
-            .map(|component| Extent::new(component.blocks, most_blocks, size, BLOCK / shrink))
+            .map(|&blocks| Extent::new(blocks, most_blocks, size, BLOCK / shrink))
             .collect();
         let units = |axis: usize, wanted: &Range<usize>| {
             let units = components.iter().map(|component| {
@@ -71,7 +96,7 @@ impl Layout {
             shrink,
             columns,
             rows,
-            units_across: size[0].div_ceil(BLOCK * most_blocks[0]),
+            units: std::array::from_fn(|axis| size[axis].div_ceil(BLOCK * most_blocks[axis])),
             unit_columns,
             unit_rows,
             components,
@@ -79,19 +104,19 @@ impl Layout {
     }
 
     /// How many blocks there are at least in the data up to the last row that is needed.
-    pub(super) fn blocks(&self) -> usize {
+    pub(crate) fn blocks(&self) -> usize {
         let per_unit: usize = self
             .components
             .iter()
             .map(|c| c.blocks[0] * c.blocks[1])
             .sum();
-        self.units_across
+        self.units[0]
             .saturating_mul(self.unit_rows.end.saturating_sub(1))
             .saturating_mul(per_unit)
     }
 
     /// The first row of the picture that cannot be made yet once the first `unit_rows` rows of units are decoded.
-    pub(super) fn rows_after(&self, unit_rows: usize) -> usize {
+    pub(crate) fn rows_after(&self, unit_rows: usize) -> usize {
         if unit_rows >= self.unit_rows.end {
             return self.rows.end;
         }
@@ -116,6 +141,9 @@ impl Extent {
             block,
             ratio: [most[0] / blocks[0], most[1] / blocks[1]],
             size: [0; 2],
+            own_blocks: std::array::from_fn(|axis| {
+                (size[axis] * blocks[axis]).div_ceil(BLOCK * most[axis])
+            }),
         };
         // In a shrunk picture a component with fewer samples needs less shrinking.
         while extent.block < BLOCK && extent.ratio.iter().all(|ratio| ratio % 2 == 0) {

@@ -4,16 +4,16 @@ use std::ops::Range;
 
 /// The samples of a component in a part of the picture.
 #[derive(Debug)]
-pub(super) struct Plane<'a> {
+pub(crate) struct Plane<'a> {
     /// Rows of `stride` samples.
-    pub(super) samples: &'a [u8],
-    pub(super) stride: usize,
+    pub(crate) samples: &'a [u8],
+    pub(crate) stride: usize,
     /// Column and row of the component that the first sample is.
-    pub(super) origin: [usize; 2],
+    pub(crate) origin: [usize; 2],
     /// Columns and rows of the whole component.
-    pub(super) size: [usize; 2],
+    pub(crate) size: [usize; 2],
     /// Columns and rows of the picture per sample.
-    pub(super) ratio: [usize; 2],
+    pub(crate) ratio: [usize; 2],
 }
 
 impl Plane<'_> {
@@ -37,7 +37,7 @@ impl Plane<'_> {
     /// Where a sample covers two columns or rows, it is mixed with the next one in proportion 3 to 1 (the filter that
     /// libjpeg calls fancy, with its rounding); where it covers more, it is repeated. At the edges of the component the
     /// outermost samples go on.
-    pub(super) fn picture_row<'r>(
+    pub(crate) fn picture_row<'r>(
         &'r self,
         y: usize,
         columns: Range<usize>,
@@ -129,7 +129,7 @@ impl Plane<'_> {
 
 /// Buffers for one row.
 #[derive(Debug, Default)]
-pub(super) struct Row {
+pub(crate) struct Row {
     samples: Vec<u8>,
     /// Samples times the weight of their row, with one more on both sides.
     wide: Vec<u16>,

@@ -5,7 +5,7 @@
 //! the coefficients. It works on eight rows or columns at once in plain loops over fixed arrays, each in a function
 //! of its own, a form that compilers turn into vector instructions.
 
-use super::blocks::{Block, MULTIPLIER_BITS, frequencies};
+use crate::blocks::{Block, MULTIPLIER_BITS, frequencies};
 
 /// Bits after the point of a coefficient.
 const POINT: u32 = 5;
@@ -29,7 +29,7 @@ const FACTORS: [f64; 8] = [
 ];
 
 /// The multipliers of the coefficients, in zigzag order, for blocks that become `size` x `size` samples (1, 2, 4, 8).
-pub(super) fn multipliers(steps: &[u16; 64], size: usize) -> [i32; 64] {
+pub(crate) fn multipliers(steps: &[u16; 64], size: usize) -> [i32; 64] {
     std::array::from_fn(|position| {
         let (u, v) = frequencies(position);
         let factor = if size == 8 {
@@ -43,7 +43,7 @@ pub(super) fn multipliers(steps: &[u16; 64], size: usize) -> [i32; 64] {
 }
 
 /// The last position of the zigzag order that matters for blocks of `size` x `size` samples.
-pub(super) fn last_position(size: usize) -> u32 {
+pub(crate) fn last_position(size: usize) -> u32 {
     match size {
         1 => 0,
         2 => 4,
@@ -54,7 +54,7 @@ pub(super) fn last_position(size: usize) -> u32 {
 
 /// The samples of a block at full size. No coefficient after position `last` of the zigzag order may be set.
 #[inline]
-pub(super) fn eight(block: &mut Block, last: u32, out: &mut [[u8; 8]; 8]) {
+pub(crate) fn eight(block: &mut Block, last: u32, out: &mut [[u8; 8]; 8]) {
     block[0] = block[0].saturating_add(CENTRE);
     if last == 0 {
         *out = [[sample(block[0].into()); 8]; 8];
@@ -75,7 +75,7 @@ pub(super) fn eight(block: &mut Block, last: u32, out: &mut [[u8; 8]; 8]) {
 }
 
 /// The samples of a block at half the size.
-pub(super) fn four(block: &Block, out: &mut [[u8; 4]; 4]) {
+pub(crate) fn four(block: &Block, out: &mut [[u8; 4]; 4]) {
     // By column, the values of its four rows.
     let mut columns = [[0; 4]; 4];
     for (u, column) in columns.iter_mut().enumerate() {
@@ -88,7 +88,7 @@ pub(super) fn four(block: &Block, out: &mut [[u8; 4]; 4]) {
 }
 
 /// The samples of a block at a quarter of the size.
-pub(super) fn two(block: &Block) -> [[u8; 2]; 2] {
+pub(crate) fn two(block: &Block) -> [[u8; 2]; 2] {
     let [a, b, c, d] = [0, 8, 1, 9].map(|place: usize| i32::from(block[place]));
     let centre = i32::from(CENTRE);
     [
@@ -104,7 +104,7 @@ pub(super) fn two(block: &Block) -> [[u8; 2]; 2] {
 }
 
 /// The only sample of a block at an eighth of the size.
-pub(super) fn one(block: &Block) -> u8 {
+pub(crate) fn one(block: &Block) -> u8 {
     sample(i32::from(block[0]) + i32::from(CENTRE))
 }
 

@@ -1,76 +1,46 @@
 //! Tables that undo the Huffman code of a scan.
 
-use super::bits::Bits;
+use crate::bits::Bits;
 
 /// How many bits are looked up at once.
 const WIDTH: u32 = 11;
 
 /// How far [`Step::advance`] goes at the end of a block: past every position that a run of zeros can lead to.
-pub(super) const END: u32 = 128;
+pub(crate) const END: u32 = 128;
 
 /// The largest number of bits of a code.
 const LONGEST: usize = 16;
 
 /// The code of a table as the file gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Code<'a> {
+pub(crate) struct Code<'a> {
     /// How many codes of 1 to 16 bits there are.
-    pub(super) counts: &'a [u8; LONGEST],
+    pub(crate) counts: &'a [u8; LONGEST],
     /// What the codes mean, the shortest first.
-    pub(super) symbols: &'a [u8],
+    pub(crate) symbols: &'a [u8],
 }
 
-/// What the symbols of a code are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The bits of a difference between constant parts.
-    Constant,
-    /// A run of zeros and the bits of the coefficient after it.
-    Varying,
-}
-
-/// A symbol with the coefficient that follows it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
-    /// How many coefficients further this one is, counting itself: 1 to 16, or [`END`].
-    pub(super) advance: u32,
-    /// The coefficient before multiplication; 0 for the end of a block and for 16 zeros.
-    pub(super) value: i32,
-}
-
-/// A code in a form that is quick to undo.
-#[derive(Debug)]
-pub(super) struct Table {
-    kind: Kind,
-    counts: [u8; LONGEST],
+/// A code in a form in which symbols are found by length.
+#[derive(Clone, Debug)]
+pub(crate) struct Symbols {
     /// What the codes mean; zeros after the last.
     symbols: [u8; 256],
-    /// By the next [`WIDTH`] bits: where symbol and coefficient fit in them, `value << 16 | advance << 8 | bits`;
-    /// where only the symbol does, `size << 16 | advance << 8 | 0x80 | bits`; 0 where the code is longer or there is none.
-    steps: Box<[u32; 1 << WIDTH]>,
-    /// By the next [`WIDTH`] bits, for all the steps that fit in them: `advance << 8 | end << 4 | bits`, where `end`
-    /// is 1 when the last of them ends the block (that one is not in `advance`); 0 when not even one fits.
-    strides: Box<[u16; 1 << WIDTH]>,
     /// By length of the code: the first 16 bits that are too large for it.
     limits: [u32; LONGEST + 1],
     /// By length of the code: what to add to it for the place of its symbol.
     offsets: [i32; LONGEST + 1],
 }
 
-impl Table {
-    /// Prepares a code; `None` when it is none, or has symbols that the sequential process does not use.
-    pub(super) fn new(code: Code<'_>, kind: Kind) -> Option<Self> {
+impl Symbols {
+    /// Prepares a code; `None` when it is none. `enter` is told every symbol with its code and the length of that.
+    pub(crate) fn new(code: Code<'_>, mut enter: impl FnMut(u8, u32, u32)) -> Option<Self> {
         let total: usize = code.counts.iter().map(|&n| usize::from(n)).sum();
         let mut symbols = [0; 256];
         symbols
             .get_mut(..total)?
             .copy_from_slice(code.symbols.get(..total)?);
         let mut table = Self {
-            kind,
-            counts: *code.counts,
             symbols,
-            steps: Box::new([0; 1 << WIDTH]),
-            strides: Box::new([0; 1 << WIDTH]),
             limits: [0; LONGEST + 1],
             offsets: [0; LONGEST + 1],
         };
@@ -85,12 +55,72 @@ impl Table {
             *table.limits.get_mut(index)? = after << (16 - length);
             *table.offsets.get_mut(index)? = place as i32 - next as i32;
             for &symbol in symbols.get(place..place + usize::from(count))? {
-                table.enter(symbol, next, length)?;
+                enter(symbol, next, length);
                 next += 1;
             }
             place += usize::from(count);
             next <<= 1;
         }
+        Some(table)
+    }
+
+    /// The symbol whose code the next 16 bits start with, and the length of the code.
+    pub(crate) fn find(&self, ahead: u32) -> Option<(u8, u32)> {
+        let length =
+            (1..=LONGEST).find(|&n| self.limits.get(n).is_some_and(|&limit| ahead < limit))?;
+        let offset = self.offsets.get(length).copied()?;
+        let place = (ahead >> (LONGEST - length)) as i32 + offset;
+        let symbol = self.symbols.get(usize::try_from(place).ok()?).copied()?;
+        Some((symbol, length as u32))
+    }
+}
+
+/// What the symbols of a code are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The bits of a difference between constant parts.
+    Constant,
+    /// A run of zeros and the bits of the coefficient after it.
+    Varying,
+}
+
+/// A symbol with the coefficient that follows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    /// How many coefficients further this one is, counting itself: 1 to 16, or [`END`].
+    pub(crate) advance: u32,
+    /// The coefficient before multiplication; 0 for the end of a block and for 16 zeros.
+    pub(crate) value: i32,
+}
+
+/// A code in a form that is quick to undo.
+#[derive(Debug)]
+pub(crate) struct Table {
+    kind: Kind,
+    counts: [u8; LONGEST],
+    symbols: Symbols,
+    /// By the next [`WIDTH`] bits: where symbol and coefficient fit in them, `value << 16 | advance << 8 | bits`;
+    /// where only the symbol does, `size << 16 | advance << 8 | 0x80 | bits`; 0 where the code is longer or there is none.
+    steps: Box<[u32; 1 << WIDTH]>,
+    /// By the next [`WIDTH`] bits, for all the steps that fit in them: `advance << 8 | end << 4 | bits`, where `end`
+    /// is 1 when the last of them ends the block (that one is not in `advance`); 0 when not even one fits.
+    strides: Box<[u16; 1 << WIDTH]>,
+}
+
+impl Table {
+    /// Prepares a code; `None` when it is none. Symbols without a meaning are refused where they are met.
+    pub(crate) fn new(code: Code<'_>, kind: Kind) -> Option<Self> {
+        let mut steps = Box::new([0u32; 1 << WIDTH]);
+        let symbols = Symbols::new(code, |symbol, code, length| {
+            enter(&mut steps[..], Self::meaning(kind, symbol), code, length);
+        })?;
+        let mut table = Self {
+            kind,
+            counts: *code.counts,
+            symbols,
+            steps,
+            strides: Box::new([0; 1 << WIDTH]),
+        };
         if kind == Kind::Varying {
             for bits in 0..1 << WIDTH {
                 table.strides[bits] = table.stride(bits as u32);
@@ -100,10 +130,10 @@ impl Table {
     }
 
     /// Whether this table is that of `code`.
-    pub(super) fn is_of(&self, code: Code<'_>, kind: Kind) -> bool {
+    pub(crate) fn is_of(&self, code: Code<'_>, kind: Kind) -> bool {
         self.kind == kind
             && self.counts == *code.counts
-            && self.symbols.get(..code.symbols.len()) == Some(code.symbols)
+            && self.symbols.symbols.get(..code.symbols.len()) == Some(code.symbols)
     }
 
     /// The advance and the number of bits of the coefficient that a symbol stands for.
@@ -112,31 +142,11 @@ impl Table {
         match kind {
             Kind::Constant if symbol <= 11 => Some((1, size)),
             Kind::Constant => None,
-            Kind::Varying if symbol == 0 => Some((END, 0)),
-            // Without a coefficient only 16 zeros make sense; the others belong to the progressive process.
-            Kind::Varying if size == 0 && run < 15 => None,
+            // Without a coefficient only 16 zeros make sense; libjpeg takes the others, which belong to the progressive
+            // process, for the end.
+            Kind::Varying if size == 0 && run < 15 => Some((END, 0)),
             Kind::Varying => Some((run + 1, size)),
         }
-    }
-
-    /// Fills in the places of `steps` that start with a code of `length` bits.
-    fn enter(&mut self, symbol: u8, code: u32, length: u32) -> Option<()> {
-        let (advance, size) = Self::meaning(self.kind, symbol)?;
-        let Some(free) = WIDTH.checked_sub(length) else {
-            return Some(());
-        };
-        let first = (code << free) as usize;
-        let places = self.steps.get_mut(first..first + (1 << free))?;
-        for (rest, place) in (0u32..).zip(places) {
-            *place = match free.checked_sub(size) {
-                Some(free) => {
-                    let value = extend(rest >> free, size);
-                    (value as u32) << 16 | advance << 8 | (length + size)
-                }
-                None => size << 16 | advance << 8 | 0x80 | length,
-            };
-        }
-        Some(())
     }
 
     /// The entry of `strides` for the given bits.
@@ -160,7 +170,7 @@ impl Table {
     /// Takes the next symbol and its coefficient from a reader that was just filled, or from which at most four such
     /// steps and a constant part were taken since. `None` when there is no such code.
     #[inline(always)]
-    pub(super) fn step(&self, bits: &mut Bits<'_>) -> Option<Step> {
+    pub(crate) fn step(&self, bits: &mut Bits<'_>) -> Option<Step> {
         let step = self.steps[bits.peek(WIDTH) as usize];
         let advance = step >> 8 & 0xFF;
         if (1..0x80).contains(&(step & 0xFF)) {
@@ -180,14 +190,9 @@ impl Table {
         let (length, advance, size) = if step != 0 {
             (step & 0x3F, step >> 8 & 0xFF, step >> 16)
         } else {
-            let ahead = bits.peek(LONGEST as u32);
-            let length =
-                (1..=LONGEST).find(|&n| self.limits.get(n).is_some_and(|&limit| ahead < limit))?;
-            let offset = self.offsets.get(length).copied()?;
-            let place = (ahead >> (LONGEST - length)) as i32 + offset;
-            let symbol = self.symbols.get(usize::try_from(place).ok()?).copied()?;
+            let (symbol, length) = self.symbols.find(bits.peek(LONGEST as u32))?;
             let (advance, size) = Self::meaning(self.kind, symbol)?;
-            (length as u32, advance, size)
+            (length, advance, size)
         };
         bits.take(length);
         let value = match size {
@@ -202,7 +207,7 @@ impl Table {
     /// Passes over as many steps from position `at` on as can be looked up at once, and gives the position reached: 63 or
     /// [`END`] and more at the end of the block. `None` when there is no such code.
     #[inline(always)]
-    pub(super) fn leap(&self, at: u32, bits: &mut Bits<'_>) -> Option<u32> {
+    pub(crate) fn leap(&self, at: u32, bits: &mut Bits<'_>) -> Option<u32> {
         let stride = self.strides[bits.peek(WIDTH) as usize];
         let stride = u32::from(stride);
         let (length, end) = (stride & 0xF, stride & 0x10);
@@ -217,9 +222,27 @@ impl Table {
     }
 }
 
+/// Fills in the places of `steps` that start with a code of `length` bits.
+fn enter(steps: &mut [u32], meaning: Option<(u32, u32)>, code: u32, length: u32) {
+    let (Some((advance, size)), Some(free)) = (meaning, WIDTH.checked_sub(length)) else {
+        return;
+    };
+    let first = (code << free) as usize;
+    let places = steps.get_mut(first..first + (1 << free));
+    for (rest, place) in (0u32..).zip(places.unwrap_or_default()) {
+        *place = match free.checked_sub(size) {
+            Some(free) => {
+                let value = extend(rest >> free, size);
+                (value as u32) << 16 | advance << 8 | (length + size)
+            }
+            None => size << 16 | advance << 8 | 0x80 | length,
+        };
+    }
+}
+
 /// The coefficient that is written as `bits`, a number of `size` bits.
 #[inline(always)]
-fn extend(bits: u32, size: u32) -> i32 {
+pub(crate) fn extend(bits: u32, size: u32) -> i32 {
     // The lower half are the negative numbers.
     let negative = (bits >> size.saturating_sub(1)) == 0;
     bits as i32 - if negative { (1 << size) - 1 } else { 0 }
@@ -337,8 +360,14 @@ mod tests {
         };
         assert!(Table::new(three, Kind::Varying).is_none());
         assert!(Table::new(ladder(&[1; 15]), Kind::Varying).is_none());
-        assert!(Table::new(ladder(&[0x10; 16]), Kind::Varying).is_none());
-        assert!(Table::new(ladder(&[12; 16]), Kind::Constant).is_none());
+        // A symbol that means nothing is refused where it is met.
+        let table = Table::new(ladder(&[12; 16]), Kind::Constant).unwrap();
+        let mut bits = Bits::new(&[0; 8]);
+        bits.refill();
+        assert!(table.step(&mut bits).is_none());
+        // One of the progressive process ends the block.
+        let table = Table::new(ladder(&[0x10; 16]), Kind::Varying).unwrap();
+        assert_eq!(table.step(&mut bits).unwrap().advance, END);
         // Sixteen ones are no code.
         let table = Table::new(ladder(&[1; 16]), Kind::Varying).unwrap();
         let mut bits = Bits::new(&[0xFF, 0, 0xFF, 0, 0xFF, 0]);

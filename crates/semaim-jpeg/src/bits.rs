@@ -5,7 +5,7 @@
 /// After [`Bits::refill`] at least [`Bits::FILLED`] bits can be taken without another look at the data. Past the end and
 /// past a marker they are zeros, and [`Bits::overdrawn`] tells whether such a bit was taken.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bits<'a> {
+pub(crate) struct Bits<'a> {
     data: &'a [u8],
     /// The next byte that is not in `buffer`.
     at: usize,
@@ -20,10 +20,10 @@ pub(super) struct Bits<'a> {
 
 impl<'a> Bits<'a> {
     /// How many bits there are at least after a refill.
-    pub(super) const FILLED: u32 = 56;
+    pub(crate) const FILLED: u32 = 56;
 
     /// Starts at the first byte of `data`.
-    pub(super) fn new(data: &'a [u8]) -> Self {
+    pub(crate) fn new(data: &'a [u8]) -> Self {
         Self {
             data,
             at: 0,
@@ -35,7 +35,7 @@ impl<'a> Bits<'a> {
 
     /// Fills the buffer.
     #[inline(always)]
-    pub(super) fn refill(&mut self) {
+    pub(crate) fn refill(&mut self) {
         let rest = self.data.get(self.at..).unwrap_or_default();
         if let Some(next) = rest.first_chunk::<8>() {
             let word = u64::from_be_bytes(*next);
@@ -77,32 +77,36 @@ impl<'a> Bits<'a> {
 
     /// The next `count` bits, 1 to 32, without taking them.
     #[inline(always)]
-    pub(super) fn peek(&self, count: u32) -> u32 {
+    pub(crate) fn peek(&self, count: u32) -> u32 {
         (self.buffer >> (64 - count)) as u32
     }
 
     /// Takes `count` bits, at most 63 and at most what is filled.
     #[inline(always)]
-    pub(super) fn take(&mut self, count: u32) {
+    pub(crate) fn take(&mut self, count: u32) {
         self.buffer <<= count & 63;
         self.count = self.count.wrapping_sub(count);
     }
 
     /// Whether more bits were taken than there are before the end or the next marker.
-    pub(super) fn overdrawn(&self) -> bool {
+    pub(crate) fn overdrawn(&self) -> bool {
         self.made_up > self.count
     }
 
-    /// Goes on after the restart marker of the given number, 0 to 7; `None` when it is not the next thing in the data.
-    pub(super) fn restart(&mut self, number: u32) -> Option<()> {
-        // Less than a byte of padding stands before a marker.
-        let left = self.count.checked_sub(self.made_up)?;
-        let marker = self.data.get(self.at..self.at.checked_add(2)?)?;
-        if left >= 8 || marker != [0xFF, 0xD0 + (number & 7) as u8] {
+    /// Goes on after the restart marker of the given number, 0 to 7; `None` when it is not the next marker in the data, or
+    /// more was read than there is before it. Bytes before the marker that nobody asked for are passed over, as libjpeg
+    /// does.
+    pub(crate) fn restart(&mut self, number: u32) -> Option<()> {
+        self.count.checked_sub(self.made_up)?;
+        // No marker was passed: filling up stops at them.
+        let rest = self.data.get(self.at..)?;
+        let is_marker = |pair: &[u8]| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF);
+        let found = rest.windows(2).position(is_marker)?;
+        if rest.get(found + 1) != Some(&(0xD0 + (number & 7) as u8)) {
             return None;
         }
         *self = Self {
-            at: self.at + 2,
+            at: self.at + found + 2,
             ..Self::new(self.data)
         };
         Some(())
@@ -186,10 +190,19 @@ mod tests {
         bits.refill();
         assert_eq!(bits.peek(8), 0x5A);
         assert_eq!(at_marker().restart(4), None);
-        // A whole byte before the marker has not been read.
+        // Whole bytes before the marker that have not been read are passed over.
+        let data = [
+            &[0xA5, 1, 2, 0xFF, 0][..],
+            &[7; 20],
+            &[0xFF, 0xFF, 0xD3, 0x5A],
+        ]
+        .concat();
         let mut bits = Bits::new(&data);
         bits.refill();
-        assert_eq!(bits.restart(3), None);
+        assert_eq!(bits.restart(4), None);
+        assert_eq!(bits.restart(3), Some(()));
+        bits.refill();
+        assert_eq!(bits.peek(8), 0x5A);
         // More was read than there is.
         let mut bits = at_marker();
         bits.take(6);

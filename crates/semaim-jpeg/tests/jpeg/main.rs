@@ -1,0 +1,532 @@
+//! The decoder against another one, scans against scans, parts against wholes, and damaged files.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failing test may panic"
+)]
+
+mod encoder;
+
+use encoder::{Options, Scans, encode};
+use semaim_jpeg::{Buffers, Decoded, Jpeg, JpegError, Region};
+use semaim_random::{Key, KeyedRng, Stream};
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+
+/// Sampling of grey, 4:4:4, 4:2:2, 4:2:0, 4:4:0, 4:1:1 and 4:1:0.
+const SAMPLINGS: [Option<[usize; 2]>; 7] = [
+    None,
+    Some([1, 1]),
+    Some([2, 1]),
+    Some([2, 2]),
+    Some([1, 2]),
+    Some([4, 1]),
+    Some([4, 2]),
+];
+
+const SIZES: [[usize; 2]; 9] = [
+    [1, 1],
+    [7, 5],
+    [8, 8],
+    [16, 16],
+    [17, 33],
+    [64, 1],
+    [3, 50],
+    [100, 70],
+    [131, 97],
+];
+
+/// Waves of luma and colour with some grain, in YCbCr.
+fn picture(x: usize, y: usize) -> [f64; 3] {
+    let (fx, fy) = (x as f64, y as f64);
+    let grain = ((x * 7919 + y * 104_729) % 31) as f64 - 15.0;
+    [
+        128.0 + 70.0 * (fx / 9.0).sin() + 40.0 * (fy / 5.0).cos() + grain,
+        128.0 + 40.0 * (fx / 23.0 + fy / 31.0).sin(),
+        128.0 + 40.0 * (fx / 37.0 - fy / 19.0).cos(),
+    ]
+}
+
+/// A picture in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Picture {
+    width: u32,
+    height: u32,
+    channels: usize,
+    data: Vec<u8>,
+}
+
+fn whole(bytes: &[u8]) -> Result<Picture, JpegError> {
+    let region = [0, 0, u32::MAX, u32::MAX];
+    part(bytes, region, 1).map(Picture::from)
+}
+
+impl From<Decoded> for Picture {
+    fn from(decoded: Decoded) -> Self {
+        assert_eq!(
+            decoded.samples.len(),
+            decoded.width as usize * decoded.height as usize * decoded.channels
+        );
+        Self {
+            width: decoded.width,
+            height: decoded.height,
+            channels: decoded.channels,
+            data: decoded.samples,
+        }
+    }
+}
+
+fn part(bytes: &[u8], region: [u32; 4], shrink: u32) -> Result<Decoded, JpegError> {
+    part_with(bytes, region, shrink, &mut Buffers::default(), Vec::new())
+}
+
+fn part_with(
+    bytes: &[u8],
+    [left, top, width, height]: [u32; 4],
+    shrink: u32,
+    buffers: &mut Buffers,
+    out: Vec<u8>,
+) -> Result<Decoded, JpegError> {
+    let region = Region {
+        left,
+        top,
+        width,
+        height,
+    };
+    Jpeg::parse(bytes)?.decode(region, shrink, buffers, out)
+}
+
+fn cut(pixels: &Picture, [left, top, width, height]: [u32; 4]) -> Picture {
+    let channels = pixels.channels;
+    let mut data = Vec::new();
+    for y in top..top + height {
+        let start = (y * pixels.width + left) as usize * channels;
+        data.extend(&pixels.data[start..start + width as usize * channels]);
+    }
+    Picture {
+        width,
+        height,
+        channels,
+        data,
+    }
+}
+
+/// Boxes inside an image: all of it, its corners, single pixels and random ones.
+fn boxes(width: u32, height: u32, rng: &mut KeyedRng) -> Vec<[u32; 4]> {
+    let mut boxes = vec![
+        [0, 0, width, height],
+        [0, 0, 1, 1],
+        [width - 1, height - 1, 1, 1],
+        [
+            width / 2,
+            height / 2,
+            width - width / 2,
+            height - height / 2,
+        ],
+    ];
+    for _ in 0..8 {
+        let side = |rng: &mut KeyedRng, whole: u32| {
+            let len = 1 + rng.below(u64::from(whole)) as u32;
+            (rng.below(u64::from(whole - len) + 1) as u32, len)
+        };
+        let (left, box_width) = side(rng, width);
+        let (top, box_height) = side(rng, height);
+        boxes.push([left, top, box_width, box_height]);
+    }
+    boxes
+}
+
+fn draw() -> KeyedRng {
+    KeyedRng::new(Key::new(1, 2, 3), Stream::Crop)
+}
+
+fn by_another(bytes: &[u8], channels: usize) -> Vec<u8> {
+    let colours = if channels == 1 {
+        ColorSpace::Luma
+    } else {
+        ColorSpace::RGB
+    };
+    let options = DecoderOptions::default().jpeg_set_out_colorspace(colours);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode().unwrap()
+}
+
+#[test]
+fn pictures_are_those_of_another_decoder() {
+    for sampling in SAMPLINGS {
+        for size in SIZES {
+            for (step, slope, restart) in [(1, 0, 0), (3, 2, 3), (16, 8, 1)] {
+                let options = Options {
+                    size,
+                    sampling,
+                    step,
+                    slope,
+                    restart,
+                    ..Options::default()
+                };
+                let bytes = encode(&options, picture);
+                let ours = whole(&bytes).unwrap();
+                let theirs = by_another(&bytes, ours.channels);
+                assert_eq!(ours.data.len(), theirs.len());
+                let pairs = ours.data.iter().zip(&theirs);
+                let differences: Vec<u8> = pairs.map(|(a, b)| a.abs_diff(*b)).collect();
+                let large = differences.iter().filter(|&&d| d > 3).count();
+                let worst = differences.iter().max().unwrap();
+                let sum: f64 = differences.iter().map(|&d| f64::from(d)).sum();
+                let mean = sum / differences.len() as f64;
+                // Mixing samples of colour rounds in another way, twice where both sides are halved.
+                assert!(*worst <= 6, "{options:?}: off by {worst}");
+                assert!(
+                    50 * large <= differences.len(),
+                    "{options:?}: {large} off by more than 3"
+                );
+                assert!(mean < 0.7, "{options:?}: {mean} on average");
+            }
+        }
+    }
+}
+
+#[test]
+fn regions_are_cuts_of_wholes() {
+    let mut rng = draw();
+    for sampling in SAMPLINGS {
+        for size in SIZES {
+            for scans in [Scans::Together, Scans::Progressive, SEPARATE] {
+                let options = Options {
+                    size,
+                    sampling,
+                    restart: (size[0] % 3) as u16,
+                    scans: if sampling.is_none() {
+                        Scans::Together
+                    } else {
+                        scans
+                    },
+                    ..Options::default()
+                };
+                let bytes = encode(&options, picture);
+                let whole = whole(&bytes).unwrap();
+                for region in boxes(whole.width, whole.height, &mut rng) {
+                    let part = part(&bytes, region, 1).unwrap();
+                    let what = format!("{options:?} {region:?}");
+                    assert_eq!(part.origin, [region[0], region[1]], "{what}");
+                    assert_eq!(part.shrink, 1);
+                    assert_eq!(Picture::from(part), cut(&whole, region), "{what}");
+                }
+            }
+        }
+    }
+}
+
+/// Checks that a shrunk part covers a region, and no more than it must.
+fn assert_covers(part: &Decoded, [left, top, width, height]: [u32; 4], shrink: u32) {
+    assert_eq!(part.shrink, shrink);
+    let shrink = i64::from(shrink);
+    let sides = [
+        (part.origin[0], part.width, left, width),
+        (part.origin[1], part.height, top, height),
+    ];
+    for (origin, pixels, start, len) in sides {
+        let (start, end) = (i64::from(start), i64::from(start + len));
+        let origin = i64::from(origin) * shrink;
+        let reached = origin + i64::from(pixels) * shrink;
+        assert!(origin <= start && origin > start - shrink);
+        assert!(reached >= end && reached < end + shrink);
+    }
+}
+
+/// Checks that the pixels of a part are about the means of what they stand for, as far as that is inside the image.
+fn assert_averages(part: &Decoded, whole: &Picture, what: &str) {
+    let shrink = part.shrink as usize;
+    let (mut sum, mut count) = (0.0, 0.0);
+    for y in 0..part.height as usize {
+        for x in 0..part.width as usize {
+            let left = (part.origin[0] as usize + x) * shrink;
+            let top = (part.origin[1] as usize + y) * shrink;
+            let inside =
+                left + shrink <= whole.width as usize && top + shrink <= whole.height as usize;
+            if !inside {
+                continue;
+            }
+            for channel in 0..whole.channels {
+                let mut mean = 0.0;
+                for dy in 0..shrink {
+                    for dx in 0..shrink {
+                        let place = (top + dy) * whole.width as usize + left + dx;
+                        mean += f64::from(whole.data[place * whole.channels + channel]);
+                    }
+                }
+                mean /= (shrink * shrink) as f64;
+                let place = (y * part.width as usize + x) * whole.channels + channel;
+                let difference = f64::from(part.samples[place]) - mean;
+                assert!(difference.abs() < 40.0, "{what}: off by {difference}");
+                sum += difference * difference;
+                count += 1.0;
+            }
+        }
+    }
+    // A few pixels have no average to speak of; the bound on each holds for them too.
+    if count >= 48.0 {
+        let error = f64::sqrt(sum / count);
+        // Colours that are kept at a quarter of the width are mixed across edges.
+        assert!(error < 14.0, "{what}: {error}");
+    }
+}
+
+#[test]
+fn shrunk_parts_are_averages() {
+    let mut rng = draw();
+    for sampling in SAMPLINGS {
+        let options = Options {
+            size: [131, 97],
+            sampling,
+            ..Options::default()
+        };
+        let files = [Scans::Together, Scans::Progressive]
+            .map(|scans| encode(&Options { scans, ..options }, picture));
+        let whole = whole(&files[0]).unwrap();
+        for (most, shrink) in [(2, 2), (3, 2), (4, 4), (7, 4), (8, 8), (100, 8)] {
+            for region in boxes(131, 97, &mut rng) {
+                let part = files
+                    .each_ref()
+                    .map(|bytes| part(bytes, region, most).unwrap());
+                assert_covers(&part[0], region, shrink);
+                let what = format!("{sampling:?} {region:?} {most}");
+                assert_averages(&part[0], &whole, &what);
+                assert!(part[0] == part[1], "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn requests_outside_the_picture_are_met_inside() {
+    let bytes = encode(&Options::default(), picture);
+    let far = part(&bytes, [1000, 1000, 5, 5], 1).unwrap();
+    assert_eq!((far.width, far.height), (1, 1));
+    let large = part(&bytes, [60, 40, u32::MAX, u32::MAX], 1).unwrap();
+    assert_eq!((large.width, large.height), (4, 8));
+    let none = part(&bytes, [0, 0, 0, 0], 0).unwrap();
+    assert_eq!((none.width, none.height), (1, 1));
+}
+
+/// Every component in a scan of its own.
+const SEPARATE: Scans = Scans::Of(&[&[0], &[1], &[2]]);
+
+#[test]
+fn the_way_a_picture_is_divided_into_scans_changes_nothing() {
+    // The same coefficients in other scans: the same pixels, to the bit. The pictures in one scan are compared with another
+    // decoder above, and all of these were with libjpeg when this was written.
+    let samplings = [
+        [1, 1],
+        [2, 1],
+        [2, 2],
+        [1, 2],
+        [4, 1],
+        [3, 1],
+        [1, 3],
+        [3, 2],
+    ];
+    for sampling in samplings {
+        for size in [[7, 5], [16, 16], [17, 33], [100, 70], [131, 97]] {
+            for restart in [0, 1, 3, 7] {
+                let options = Options {
+                    size,
+                    sampling: Some(sampling),
+                    step: 3,
+                    slope: 2,
+                    restart,
+                    ..Options::default()
+                };
+                let expected = whole(&encode(&options, picture)).unwrap();
+                for scans in [
+                    SEPARATE,
+                    Scans::Of(&[&[2], &[0], &[1]]),
+                    Scans::Of(&[&[0], &[1, 2]]),
+                    Scans::Of(&[&[1, 2], &[0]]),
+                    Scans::Of(&[&[0, 2], &[1]]),
+                    Scans::Progressive,
+                ] {
+                    let options = Options { scans, ..options };
+                    let got = whole(&encode(&options, picture)).unwrap();
+                    assert!(got == expected, "{options:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn four_components_of_any_scans() {
+    for sampling in [[1, 1], [2, 1], [2, 2]] {
+        let options = Options {
+            size: [45, 30],
+            sampling: Some(sampling),
+            four: true,
+            ..Options::default()
+        };
+        let expected = whole(&encode(&options, picture)).unwrap();
+        assert_eq!(expected.channels, 3);
+        for scans in [
+            Scans::Of(&[&[0], &[1], &[2], &[3]]),
+            Scans::Of(&[&[3, 0], &[1, 2]]),
+            Scans::Progressive,
+        ] {
+            let options = Options { scans, ..options };
+            assert!(
+                whole(&encode(&options, picture)).unwrap() == expected,
+                "{options:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn grey_may_be_progressive() {
+    for restart in [0, 5] {
+        let options = Options {
+            size: [61, 43],
+            sampling: None,
+            restart,
+            ..Options::default()
+        };
+        let expected = whole(&encode(&options, picture)).unwrap();
+        let scans = Scans::Progressive;
+        assert!(whole(&encode(&Options { scans, ..options }, picture)).unwrap() == expected);
+    }
+}
+
+#[test]
+fn a_component_without_a_scan_is_damage() {
+    for scans in [Scans::Of(&[&[0], &[1]]), Scans::Of(&[&[1, 2]])] {
+        let options = Options {
+            scans,
+            ..Options::default()
+        };
+        let error = whole(&encode(&options, picture)).unwrap_err();
+        assert!(error.to_string().contains("no scan"), "{error}");
+    }
+}
+
+#[test]
+fn ratios_that_are_not_whole_are_named() {
+    // Three blocks of luma beside two of a difference of colour.
+    let options = Options {
+        sampling: Some([3, 1]),
+        ..Options::default()
+    };
+    let mut bytes = encode(&options, picture);
+    let frame = bytes.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
+    assert_eq!(bytes[frame + 14], 0x11);
+    bytes[frame + 14] = 0x21;
+    let error = whole(&bytes).unwrap_err();
+    assert!(matches!(error, JpegError::Unsupported { .. }), "{error}");
+    assert!(error.to_string().contains("whole ratios"), "{error}");
+}
+
+#[test]
+fn missing_huffman_tables_are_those_of_the_standard() {
+    // A frame of a camera's video stream: the tables are left out.
+    let options = Options {
+        size: [24, 16],
+        ..Options::default()
+    };
+    let with_tables = include_bytes!("standard_tables.jpg");
+    let mut without = with_tables[..2].to_vec();
+    let mut at = 2;
+    while with_tables[at + 1] != 0xDA {
+        let length = usize::from(u16::from_be_bytes([
+            with_tables[at + 2],
+            with_tables[at + 3],
+        ]));
+        if with_tables[at + 1] != 0xC4 {
+            without.extend(&with_tables[at..at + 2 + length]);
+        }
+        at += 2 + length;
+    }
+    without.extend(&with_tables[at..]);
+    assert!(without.len() + 400 < with_tables.len());
+    assert_eq!(whole(&without).unwrap(), whole(with_tables).unwrap());
+    // Other tables are needed where other tables were used.
+    assert!(encode(&options, picture).len() > 400);
+}
+
+#[test]
+fn damage_is_told_where_it_is_met() {
+    let options = Options {
+        size: [64, 64],
+        restart: 2,
+        ..Options::default()
+    };
+    let intact = encode(&options, picture);
+    // The markers of the last rows are lost.
+    let mut bytes = intact.clone();
+    let markers: Vec<usize> = bytes
+        .windows(2)
+        .enumerate()
+        .filter(|(_, pair)| pair[0] == 0xFF && (0xD0..=0xD7).contains(&pair[1]))
+        .map(|(place, _)| place)
+        .collect();
+    assert_eq!(markers.len(), 31);
+    for &marker in &markers[28..] {
+        bytes[marker] = 0x55;
+    }
+    // Above the damage the part is decoded; with it, all is refused.
+    let above = part(&bytes, [0, 0, 64, 40], 1).unwrap();
+    assert_eq!(above.height, 40);
+    let error = part(&bytes, [0, 0, 64, 64], 1).unwrap_err();
+    assert!(matches!(error, JpegError::Damaged { .. }), "{error}");
+    // What has no end is refused, whatever part is asked for.
+    let error = part(&intact[..intact.len() - 2], [0, 0, 8, 8], 1).unwrap_err();
+    assert_eq!(error, JpegError::CutOff);
+}
+
+#[test]
+fn mutated_files_never_panic() {
+    let mut rng = draw();
+    let mut buffers = Buffers::default();
+    let mut intact = 0;
+    for round in 0..600 {
+        let options = Options {
+            size: SIZES[round % SIZES.len()],
+            sampling: SAMPLINGS[round % SAMPLINGS.len()],
+            four: round % 11 == 7 && round % SAMPLINGS.len() > 0,
+            step: 4,
+            slope: (round % 3) as u8,
+            restart: (round % 5) as u16,
+            orientation: (round % 9) as u8,
+            scans: match round % 4 {
+                0 => Scans::Progressive,
+                1 if round % SAMPLINGS.len() > 0 && round % 11 != 7 => SEPARATE,
+                _ => Scans::Together,
+            },
+        };
+        let mut bytes = encode(&options, picture);
+        for _ in 0..=rng.below(4) {
+            let place = rng.below(bytes.len() as u64) as usize;
+            match rng.below(4) {
+                0 => bytes[place] = rng.below(256) as u8,
+                1 => bytes[place] ^= 1 << rng.below(8),
+                2 => drop(bytes.drain(place..(place + 1 + rng.below(8) as usize).min(bytes.len()))),
+                _ => bytes.insert(place, [0xFF, 0, 0xD9, 0xD0][rng.below(4) as usize]),
+            }
+        }
+        // A header that promises more than the test has time for.
+        if Jpeg::parse(&bytes).is_ok_and(|jpeg| jpeg.size().iter().any(|&side| side > 4000)) {
+            continue;
+        }
+        intact += usize::from(whole(&bytes).is_ok());
+        for shrink in [1, 2, 4, 8] {
+            let [width, height] = options.size.map(|side| side as u32);
+            let region = [width / 4, height / 3, width / 2 + 1, height / 2 + 1];
+            // The same buffers for all: nothing may depend on what is left in them.
+            let part = part_with(&bytes, region, shrink, &mut buffers, vec![7; 100]);
+            let fresh = self::part(&bytes, region, shrink);
+            assert_eq!(part, fresh, "{round}");
+        }
+    }
+    // Both outcomes come often.
+    assert!((100..500).contains(&intact), "{intact}");
+}
