@@ -4,7 +4,7 @@
 //!   a few lines what is computed.
 //! * **Fused**: written by hand for the CPU, forward and backward. A whole transformer block is one operation: each
 //!   thread takes a few samples through all of it, so that what one step writes the next finds in the cache; nothing is
-//!   computed for tokens that are not seen, and no matrix of attention weights is kept.
+//!   computed for tokens that are masked, and no matrix of attention weights is kept.
 //!
 //! Callers do not know which form runs: [`block()`], [`layer_norm`], [`linear`], [`mlp`], [`loss()`], [`patches()`],
 //! [`pixel_patches`], [`adamw`], [`moving_average`] and [`sum_of_squares`] take the fused one for 32-bit tensors on the

@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::fused::affine::{Affine, Packed, Side};
 use crate::fused::attention::{BLOCK, STRIPE};
-use crate::fused::matmul::{
-    Finish, PANEL, Panels, Rows, RowsMut, packed_len, product, product_transposed,
-};
+use crate::fused::matmul::{Finish, Lhs, PANEL, Panels, Rows, RowsMut, packed_len, product};
 use crate::fused::parallel;
 use crate::fused::scratch::{UninitBuf, with_scratch};
 use crate::fused::tiling::{GROUP_ROWS, padded_stride};
@@ -246,8 +244,8 @@ impl HeadProducts {
         with_scratch([BLOCK * stride, tokens * width], |[scores, mixed]| {
             for row in (0..tokens).step_by(BLOCK) {
                 let count = BLOCK.min(tokens - row);
-                let seen = if causal { row + count } else { tokens };
-                let compared = seen.next_multiple_of(PANEL);
+                let key_len = if causal { row + count } else { tokens };
+                let compared = key_len.next_multiple_of(PANEL);
                 for _ in 0..if backward { 2 } else { 1 } {
                     let mut out = RowsMut::new(scores, count, compared, stride);
                     product(
@@ -259,8 +257,8 @@ impl HeadProducts {
                 }
                 let mut out = RowsMut::new(&mut mixed[row * width..], count, width, width);
                 product(
-                    weights.part(row, count, 0, seen),
-                    by_token.rows(0, seen),
+                    weights.part(row, count, 0, key_len),
+                    by_token.rows(0, key_len),
                     Finish::PLAIN,
                     &mut out,
                 );
@@ -270,19 +268,19 @@ impl HeadProducts {
             }
             for stripe in (0..tokens).step_by(STRIPE) {
                 let end = tokens.min(stripe + STRIPE);
-                let (size, seen) = if causal {
+                let (size, key_len) = if causal {
                     (BLOCK, end)
                 } else {
                     (tokens, tokens)
                 };
-                for key in (0..seen).step_by(size) {
-                    let keys = size.min(seen - key);
+                for key in (0..key_len).step_by(size) {
+                    let keys = size.min(key_len - key);
                     let first = if causal { stripe.max(key) } else { stripe };
                     let left = weights.part(first, end - first, key, keys);
                     for _ in 0..2 {
                         let mut out = RowsMut::new(&mut mixed[key * width..], keys, width, width);
                         let right = by_token.rows(first, end - first);
-                        product_transposed(left, right, Finish::PLAIN, &mut out);
+                        product(Lhs::Transposed(left), right, Finish::PLAIN, &mut out);
                     }
                 }
             }

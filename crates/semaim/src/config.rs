@@ -183,7 +183,6 @@ impl VitConfig {
 /// each of these differences. LayerScale (DINOv2) is none: its factors are multiplied into the layers before them when
 /// weights are read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ArchOptions {
     /// What layer norms add to the variance.
     pub epsilon: f64,
@@ -211,7 +210,6 @@ impl Default for ArchOptions {
 
 /// How pixels are normalised before a network sees them: `(x - mean) / std` for values in [0, 1].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Normalisation {
     /// Mean of each channel.
     pub mean: Vec<f32>,

@@ -1,6 +1,6 @@
 //! Attention of one head of one sample, without a matrix of weights that outlives a few rows.
 //!
-//! Tokens stand in the order of their ranks, so what a token sees is a prefix: `prefix_lens[i]` tokens. A block of query_len
+//! Tokens stand in the order of their ranks, so what a query attends to is a prefix of the keys: `prefix_lens[i]` of them. A block of
 //! tokens is compared with the longest prefix among them and no further, which for the two streams of the method
 //! leaves out half of all scores. Only the logarithm of each row's sum of exponentials is kept; the backward pass
 //! computes the weights again (Dao et al., 2022, section 3).
@@ -8,16 +8,15 @@
 use std::ops::Range;
 
 use super::matmul::{
-    Finish, PANEL, Panels, Rows, RowsMut, pack_columns, pack_rows, packed_len, product,
-    product_transposed,
+    Finish, Lhs, PANEL, Panels, Rows, RowsMut, pack_columns, pack_rows, packed_len, product,
 };
 use super::rows::{dot, probabilities, softmax_backward, softmax_numerators};
 use super::scratch::with_scratch;
 
-/// Looking tokens that are compared at once: whole tiles on every instruction set.
+/// Queries that are compared at once: whole tiles on every instruction set.
 pub(crate) const BLOCK: usize = 12;
 
-/// Looking tokens whose weights are held at once in the backward pass; a multiple of [`BLOCK`].
+/// Queries whose weights are held at once in the backward pass; a multiple of [`BLOCK`].
 pub(crate) const STRIPE: usize = 96;
 
 /// One head's queries `[query_len, head_width]`, keys and values `[key_len, head_width]`.
@@ -26,7 +25,7 @@ pub(crate) struct Head<'a> {
     pub(crate) q: Rows<'a>,
     pub(crate) k: Rows<'a>,
     pub(crate) v: Rows<'a>,
-    /// How many of the key_len tokens each query_len token sees, at least one and at most all; `None`: all.
+    /// How many of the keys each query attends to, at least one and at most all; `None`: all.
     pub(crate) prefix_lens: Option<&'a [u32]>,
 }
 
@@ -48,7 +47,7 @@ impl Head<'_> {
             .map_or(self.k.count, |prefix_lens| prefix_lens[row] as usize)
     }
 
-    /// The longest prefix that any of the rows sees.
+    /// The longest prefix of any of the rows.
     fn longest_prefix(&self, row: usize, count: usize) -> usize {
         (row..row + count)
             .map(|i| self.prefix_len(i))
@@ -56,14 +55,14 @@ impl Head<'_> {
             .unwrap_or(0)
     }
 
-    /// The blocks of query_len tokens among `rows`, as (first, count).
+    /// The blocks of queries among `rows`, as (first, count).
     fn blocks(rows: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
         let end = rows.end;
         rows.step_by(BLOCK)
             .map(move |row| (row, BLOCK.min(end - row)))
     }
 
-    /// Mixes the values: `out [query_len, head_width]`, and per query_len token the logarithm of the sum of the
+    /// The weighted values `out [query_len, head_width]`, and per query the logarithm of the sum of the
     /// exponentials of its scores.
     pub(crate) fn forward(&self, out: &mut RowsMut<'_>, lse: &mut [f32]) {
         let (key_len, width) = (self.k.count, self.q.width);
@@ -148,13 +147,13 @@ impl Head<'_> {
                 pack_columns(self.q, q_columns);
                 pack_columns(dout, dout_columns);
                 let by_width = |values| Panels::new(values, width, stride);
-                let by_looking = |values| Panels::new(values, query_len, width);
+                let by_query = |values| Panels::new(values, query_len, width);
                 let packed = PackedHead {
                     k_rows: by_width(k_rows),
                     v_rows: by_width(v_rows),
                     k_columns: Panels::new(k_columns, key_len, width),
                 };
-                let (q_columns, dout_columns) = (by_looking(q_columns), by_looking(dout_columns));
+                let (q_columns, dout_columns) = (by_query(q_columns), by_query(dout_columns));
                 let HeadGradients {
                     q: mut dq,
                     k: mut dk,
@@ -179,7 +178,12 @@ impl Head<'_> {
                             let count = rows.end - from;
                             let left = left.part(from - first, count, key, keys);
                             let mut to = to.part(key, keys, 0, width);
-                            product_transposed(left, right.rows(from, count), finish, &mut to);
+                            product(
+                                Lhs::Transposed(left),
+                                right.rows(from, count),
+                                finish,
+                                &mut to,
+                            );
                         }
                     }
                     finish = Finish::ADD;
@@ -188,7 +192,7 @@ impl Head<'_> {
         );
     }
 
-    /// Weights `p` and gradients of scores `ds`, `[rows, stride]` each, for a stripe of query_len tokens, and the
+    /// Weights `p` and gradients of scores `ds`, `[rows, stride]` each, for a stripe of queries, and the
     /// gradients `dq` of their queries. In `p` and `ds` a row is filled as far as any row of its block or of an earlier
     /// one sees, to the end of a group of keys.
     #[allow(clippy::too_many_arguments)]
@@ -252,7 +256,7 @@ impl Head<'_> {
         }
     }
 
-    /// Groups of key_len tokens, as (first, count): all at once where all are prefix_lens.
+    /// Groups of keys, as (first, count): all at once without a mask.
     fn key_groups(&self) -> impl Iterator<Item = (usize, usize)> {
         let key_len = self.k.count;
         let size = if self.prefix_lens.is_some() {
@@ -265,7 +269,7 @@ impl Head<'_> {
             .map(move |key| (key, size.min(key_len - key)))
     }
 
-    /// The beginning of the first block among `rows` that sees a token; the end of `rows` where none does.
+    /// The beginning of the first block among `rows` that attends to a key; the end of `rows` where none does.
     fn first_to_see(&self, key: usize, rows: Range<usize>) -> usize {
         let (start, end) = (rows.start, rows.end);
         match rows.clone().find(|&row| self.prefix_len(row) > key) {

@@ -40,9 +40,9 @@ pub(crate) struct Input<'a> {
     pub(crate) heads: usize,
     /// `[samples, query_len, width]`.
     pub(crate) x: &'a [f32],
-    /// The tokens looked at, `[samples, key_len, width]`; `None`: `x` itself.
+    /// The tokens attended to, `[samples, key_len, width]`; `None`: `x` itself.
     pub(crate) context: Option<&'a [f32]>,
-    /// How many of the key_len tokens each query_len token sees, `[samples, query_len]`; `None`: all.
+    /// How many of the keys each query attends to, `[samples, query_len]`; `None`: all.
     pub(crate) prefix_lens: Option<&'a [u32]>,
     /// Factors of the two drop_path, `[samples]` each; `None`: 1.
     pub(crate) drop_path: Option<[&'a [f32]; 2]>,
@@ -144,7 +144,7 @@ pub(super) struct SampleGroup<'a> {
     pub(super) factors: [f32; 2],
 }
 
-pub(super) fn parts<'a>(input: &Input<'a>, sizes: &Sizes) -> Vec<SampleGroup<'a>> {
+pub(super) fn sample_groups<'a>(input: &Input<'a>, sizes: &Sizes) -> Vec<SampleGroup<'a>> {
     let per_group = sizes.per_group(input);
     (0..sizes.samples)
         .step_by(per_group)
@@ -171,7 +171,7 @@ pub(super) fn parts<'a>(input: &Input<'a>, sizes: &Sizes) -> Vec<SampleGroup<'a>
 
 /// The head `head` of sample `sample` of a group.
 pub(super) fn head<'a>(
-    part: &SampleGroup<'a>,
+    group: &SampleGroup<'a>,
     sizes: &Sizes,
     [q, k, v]: [&'a [f32]; 3],
     sample: usize,
@@ -192,19 +192,19 @@ pub(super) fn head<'a>(
         q: view(q, query_len),
         k: view(k, key_len),
         v: view(v, key_len),
-        prefix_lens: part
+        prefix_lens: group
             .prefix_lens
             .map(|all| &all[sample * query_len..][..query_len]),
     }
 }
 
 /// From a group's input to the middle of the block.
-pub(super) fn attention_half(
-    part: &SampleGroup<'_>,
+pub(super) fn attention_branch(
+    group: &SampleGroup<'_>,
     sizes: &Sizes,
     weights: &Weights<'_>,
     packed: &Packed,
-    steps: &mut Activations<'_>,
+    activations: &mut Activations<'_>,
 ) {
     let Sizes {
         query_len,
@@ -212,15 +212,15 @@ pub(super) fn attention_half(
         heads,
         ..
     } = *sizes;
-    let longest = part
+    let longest = group
         .x
         .count
-        .max(part.context.map_or(0, |context| context.count));
+        .max(group.context.map_or(0, |context| context.count));
     with_scratch([longest * width], |[normal]| {
         let mut moments = vec![Moments::default(); longest];
-        let count = part.x.count;
+        let count = group.x.count;
         norm(
-            part.x,
+            group.x,
             weights.norm1,
             &mut moments[..count],
             &mut RowsMut::new(normal, count, width, width),
@@ -234,9 +234,9 @@ pub(super) fn attention_half(
                 &mut RowsMut::dense(out, width),
             );
         };
-        linear(x, Q, weights.q.bias, steps.q);
-        let count = part.context.map_or(count, |context| context.count);
-        if let Some(context) = part.context {
+        linear(x, Q, weights.q.bias, activations.q);
+        let count = group.context.map_or(count, |context| context.count);
+        if let Some(context) = group.context {
             norm(
                 context,
                 weights.norm1,
@@ -245,34 +245,41 @@ pub(super) fn attention_half(
             );
         }
         let context = Rows::new(normal, count, width, width);
-        linear(context, K, weights.k.bias, steps.k);
-        linear(context, V, weights.v.bias, steps.v);
+        linear(context, K, weights.k.bias, activations.k);
+        linear(context, V, weights.v.bias, activations.v);
     });
-    for sample in 0..part.samples {
+    for sample in 0..group.samples {
         for i in 0..heads {
             let head_width = width / heads;
-            let lse = &mut steps.lse[(sample * heads + i) * query_len..][..query_len];
-            let mut attn_out = RowsMut::dense(steps.attn_out, width);
+            let lse = &mut activations.lse[(sample * heads + i) * query_len..][..query_len];
+            let mut attn_out = RowsMut::dense(activations.attn_out, width);
             let mut out = attn_out.part(sample * query_len, query_len, i * head_width, head_width);
-            head(part, sizes, [steps.q, steps.k, steps.v], sample, i).forward(&mut out, lse);
+            head(
+                group,
+                sizes,
+                [activations.q, activations.k, activations.v],
+                sample,
+                i,
+            )
+            .forward(&mut out, lse);
         }
     }
     let finish = Finish {
-        base: Base::Rows(part.x),
+        base: Base::Rows(group.x),
         bias: weights.proj.bias,
-        scale: part.factors[0],
+        scale: group.factors[0],
     };
-    let attn_out = Rows::dense(steps.attn_out, width);
+    let attn_out = Rows::dense(activations.attn_out, width);
     product(
         attn_out,
         packed.layer(PROJ),
         finish,
-        &mut RowsMut::dense(steps.y, width),
+        &mut RowsMut::dense(activations.y, width),
     );
 }
 
 /// From the middle of the block, `y`, to the hidden layer `h`, and to the block's end if it is wanted.
-pub(super) fn mlp_half(
+pub(super) fn mlp_branch(
     sizes: &Sizes,
     weights: &Weights<'_>,
     packed: &Packed,
@@ -330,49 +337,49 @@ pub(crate) fn forward(
     let sizes = Sizes::of(input, weights);
     let packed = Packed::of(&weights.layers(), Side::Forward);
     let per_sample = activation_sizes(&sizes);
-    let kept = match keep {
+    let saved = match keep {
         None | Some(Recompute::Block) => [false; 7],
         Some(Recompute::Mlp) => [true, true, true, true, true, true, false],
         Some(Recompute::None) => [true; 7],
     };
     let per_group = sizes.per_group(input);
     let mut out = UninitBuf::new(sizes.samples * sizes.query_len * sizes.width);
-    let mut steps: [PooledBuf; 7] = std::array::from_fn(|i| {
-        PooledBuf::new(if kept[i] {
+    let mut activations: [PooledBuf; 7] = std::array::from_fn(|i| {
+        PooledBuf::new(if saved[i] {
             sizes.samples * per_sample[i]
         } else {
             0
         })
     });
     {
-        let mut pieces: Vec<_> = steps
+        let mut pieces: Vec<_> = activations
             .iter_mut()
             .zip(per_sample)
-            .map(|(steps, size)| steps.chunks_mut((per_group * size).max(1)))
+            .map(|(activations, size)| activations.chunks_mut((per_group * size).max(1)))
             .collect();
-        let tasks: Vec<_> = parts(input, &sizes)
+        let tasks: Vec<_> = sample_groups(input, &sizes)
             .into_iter()
             .zip(out.pieces(per_group * sizes.query_len * sizes.width))
-            .map(|(part, out)| {
+            .map(|(group, out)| {
                 let pieces: Vec<Option<&mut [f32]>> =
                     pieces.iter_mut().map(Iterator::next).collect();
-                (part, out, pieces)
+                (group, out, pieces)
             })
             .collect();
         drop(pieces);
-        parallel::each(tasks, |(part, out, pieces)| {
+        parallel::each(tasks, |(group, out, pieces)| {
             let out = out.zeros();
-            with_activations(&part, &per_sample, pieces, |mut steps| {
-                attention_half(&part, &sizes, weights, &packed, &mut steps);
-                let end = Some((part.factors[1], &mut *out));
-                mlp_half(&sizes, weights, &packed, steps.y, steps.h, end);
+            with_activations(&group, &per_sample, pieces, |mut activations| {
+                attention_branch(&group, &sizes, weights, &packed, &mut activations);
+                let end = Some((group.factors[1], &mut *out));
+                mlp_branch(&sizes, weights, &packed, activations.y, activations.h, end);
             });
         });
     }
     // SAFETY: each task has filled its piece, and there is a task for every group.
     let out = unsafe { out.filled() };
-    let [q, k, v, attn_out, lse, y, h] = steps;
-    let kept = SavedActivations {
+    let [q, k, v, attn_out, lse, y, h] = activations;
+    let saved = SavedActivations {
         q,
         k,
         v,
@@ -381,28 +388,28 @@ pub(crate) fn forward(
         y,
         h,
     };
-    (out, kept)
+    (out, saved)
 }
 
-/// Lends a group's steps: the kept pieces where there are any, scratch otherwise.
+/// Lends a group's activations: the saved pieces where there are any, scratch otherwise.
 pub(super) fn with_activations<R>(
-    part: &SampleGroup<'_>,
+    group: &SampleGroup<'_>,
     per_sample: &[usize; 7],
     pieces: Vec<Option<&mut [f32]>>,
     f: impl FnOnce(Activations<'_>) -> R,
 ) -> R {
     let mut pieces = pieces.into_iter();
-    let kept: [Option<&mut [f32]>; 7] = std::array::from_fn(|_| pieces.next().flatten());
-    let missing: [usize; 7] = std::array::from_fn(|i| match kept[i] {
+    let saved: [Option<&mut [f32]>; 7] = std::array::from_fn(|_| pieces.next().flatten());
+    let missing: [usize; 7] = std::array::from_fn(|i| match saved[i] {
         Some(_) => 0,
-        None => part.samples * per_sample[i],
+        None => group.samples * per_sample[i],
     });
     with_scratch(missing, |scratch| {
-        let mut steps = kept
+        let mut activations = saved
             .into_iter()
             .zip(scratch)
-            .map(|(kept, scratch)| kept.unwrap_or(scratch));
-        let mut next = || steps.next().unwrap_or_default();
+            .map(|(saved, scratch)| saved.unwrap_or(scratch));
+        let mut next = || activations.next().unwrap_or_default();
         f(Activations {
             q: next(),
             k: next(),

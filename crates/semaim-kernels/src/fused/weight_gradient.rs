@@ -3,7 +3,7 @@
 //! The rows come in the groups that the rest of the backward pass worked on. Each number of the result is summed group
 //! after group, row after row, whatever the number of threads and the cut into tasks.
 
-use super::matmul::{Finish, Panels, Rows, RowsMut, Tiles, pack_tiles, product_tiles};
+use super::matmul::{Finish, Panels, Rows, RowsMut, Tiles, pack_tiles, product};
 use super::scratch::{UninitSlice, with_scratch};
 
 /// One group's rows: the gradient `dy [rows, out]`, and `x [rows, in]` in panels.
@@ -84,7 +84,7 @@ pub(crate) fn run(task: Task<'_>) {
                 pack_tiles(group.dy.part(0, rows, first, outputs), tiles);
                 let tiles = Tiles::new(tiles, rows, outputs);
                 let mut out = out.part(0, outputs, input, width);
-                product_tiles(tiles, group.x.columns(input, width), Finish::ADD, &mut out);
+                product(tiles, group.x.columns(input, width), Finish::ADD, &mut out);
             });
         }
     }

@@ -15,7 +15,7 @@ mod tests;
 mod view;
 
 pub(crate) use pack::{Panels, Tiles, pack_columns, pack_rows, pack_tiles, packed_len};
-pub(crate) use product::{Base, Finish, product, product_tiles, product_transposed};
+pub(crate) use product::{Base, Finish, Lhs, product};
 pub(crate) use view::{Rows, RowsMut};
 
 /// Columns of a panel.

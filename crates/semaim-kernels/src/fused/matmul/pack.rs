@@ -133,7 +133,7 @@ impl<'a> Tiles<'a> {
 }
 
 multiversion! {
-    /// Packs `x [depth, rows]` into as many numbers, for [`product_tiles`].
+    /// Packs `x [depth, rows]` into as many numbers, as [`Tiles`].
     pub(crate) fn pack_tiles = pack_tiles_body(x: Rows<'_>, out: &mut [f32]);
 }
 

@@ -51,65 +51,59 @@ impl<'a> Finish<'a> {
     }
 }
 
-/// `x [rows, depth]` times `right [depth, columns]`.
-///
-/// # Panics
-/// If shapes do not match.
-pub(crate) fn product(x: Rows<'_>, right: Panels<'_>, finish: Finish<'_>, out: &mut RowsMut<'_>) {
-    assert_eq!(
-        (x.width, x.count),
-        (right.depth, out.count),
-        "shapes of a product"
-    );
-    multiply(Task::new(x, Left::Straight, right, finish, out));
-}
-
-/// The transpose of `x [depth, rows]` times `right [depth, columns]`.
-///
-/// # Panics
-/// If shapes do not match.
-pub(crate) fn product_transposed(
-    x: Rows<'_>,
-    right: Panels<'_>,
-    finish: Finish<'_>,
-    out: &mut RowsMut<'_>,
-) {
-    assert_eq!(
-        (x.count, x.width),
-        (right.depth, out.count),
-        "shapes of a product"
-    );
-    multiply(Task::new(x, Left::Transposed, right, finish, out));
-}
-
-/// The left-hand side in tiles times `right [depth, columns]`.
-///
-/// # Panics
-/// If shapes do not match.
-pub(crate) fn product_tiles(
-    x: Tiles<'_>,
-    right: Panels<'_>,
-    finish: Finish<'_>,
-    out: &mut RowsMut<'_>,
-) {
-    assert_eq!(
-        (x.depth, x.rows),
-        (right.depth, out.count),
-        "shapes of a product"
-    );
-    let values = Rows::new(x.values, x.depth, x.rows, x.rows);
-    multiply(Task::new(values, Left::Tiles, right, finish, out));
-}
-
-/// How the left-hand side is read.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Left {
+/// The left-hand side of a product, `[rows, depth]`, as it lies in memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lhs<'a> {
     /// `[rows, depth]`.
-    Straight,
+    Rows(Rows<'a>),
     /// `[depth, rows]`.
-    Transposed,
-    /// [`Tiles`].
-    Tiles,
+    Transposed(Rows<'a>),
+    /// `[depth, rows]` in tiles.
+    Tiles(Tiles<'a>),
+}
+
+impl<'a> From<Rows<'a>> for Lhs<'a> {
+    fn from(rows: Rows<'a>) -> Self {
+        Self::Rows(rows)
+    }
+}
+
+impl<'a> From<Tiles<'a>> for Lhs<'a> {
+    fn from(tiles: Tiles<'a>) -> Self {
+        Self::Tiles(tiles)
+    }
+}
+
+impl Lhs<'_> {
+    /// (rows, depth).
+    fn shape(&self) -> (usize, usize) {
+        match self {
+            Self::Rows(x) => (x.count, x.width),
+            Self::Transposed(x) => (x.width, x.count),
+            Self::Tiles(x) => (x.rows, x.depth),
+        }
+    }
+
+    /// The first number, and how far the rows in memory are apart.
+    fn memory(&self) -> (*const f32, usize) {
+        match self {
+            Self::Rows(x) | Self::Transposed(x) => (x.values.as_ptr(), x.stride),
+            Self::Tiles(x) => (x.values.as_ptr(), x.rows),
+        }
+    }
+}
+
+/// `left [rows, depth]` times `right [depth, columns]`.
+///
+/// # Panics
+/// If shapes do not match.
+pub(crate) fn product<'a>(
+    left: impl Into<Lhs<'a>>,
+    right: Panels<'_>,
+    finish: Finish<'_>,
+    out: &mut RowsMut<'_>,
+) {
+    multiply(Task::new(left.into(), right, finish, out));
 }
 
 /// A product whose bounds have been checked.
@@ -117,7 +111,7 @@ struct Task<'a> {
     rows: usize,
     depth: usize,
     columns: usize,
-    left: Left,
+    left: Lhs<'a>,
     a: *const f32,
     a_stride: usize,
     b: *const f32,
@@ -133,13 +127,13 @@ struct Task<'a> {
 impl<'a> Task<'a> {
     /// The pointers are good for every access of [`tile`] and [`store`], because the views they come from have checked
     /// their lengths and the shapes are checked here.
-    fn new(
-        x: Rows<'_>,
-        left: Left,
-        right: Panels<'a>,
-        finish: Finish<'a>,
-        out: &mut RowsMut<'_>,
-    ) -> Self {
+    fn new(left: Lhs<'a>, right: Panels<'a>, finish: Finish<'a>, out: &mut RowsMut<'_>) -> Self {
+        assert_eq!(
+            left.shape(),
+            (out.count, right.depth),
+            "shapes of a product"
+        );
+        let (a, a_stride) = left.memory();
         let columns = right.columns;
         assert_eq!(out.width, columns, "columns of a product");
         assert!(
@@ -170,8 +164,8 @@ impl<'a> Task<'a> {
             depth: right.depth,
             columns,
             left,
-            a: x.values.as_ptr(),
-            a_stride: x.stride,
+            a,
+            a_stride,
             b: right.values.as_ptr(),
             b_stride: right.stride,
             base,
@@ -192,9 +186,9 @@ multiversion! {
 #[inline(always)]
 fn multiply_body<A: Arithmetic>(task: Task<'_>) {
     match task.left {
-        Left::Straight => sweep::<A, Straight>(&task),
-        Left::Transposed => sweep::<A, Transposed>(&task),
-        Left::Tiles => sweep::<A, Tiled>(&task),
+        Lhs::Rows(_) => sweep::<A, Straight>(&task),
+        Lhs::Transposed(_) => sweep::<A, Transposed>(&task),
+        Lhs::Tiles(_) => sweep::<A, Tiled>(&task),
     }
 }
 

@@ -92,8 +92,8 @@ fn check(case: &Case) {
                     finish,
                     &mut view,
                 ),
-                1 => product_transposed(by_depth, right, finish, &mut view),
-                _ => product_tiles(Tiles::new(&tiles, depth, rows), right, finish, &mut view),
+                1 => product(Lhs::Transposed(by_depth), right, finish, &mut view),
+                _ => product(Tiles::new(&tiles, depth, rows), right, finish, &mut view),
             }
             for i in 0..rows {
                 for j in 0..columns {
