@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 /// Layer norm's epsilon, as in the published vision transformers.
@@ -99,10 +99,20 @@ pub enum Recompute {
 /// A fused operation does not compute the rest; a composed one adds a bias to the scores.
 #[derive(Clone, Debug)]
 pub struct PrefixMask {
-    prefix_lens: Arc<Vec<u32>>,
+    prefix_lens: PrefixLens,
     samples: usize,
+    query_len: usize,
     key_len: usize,
     bias: Arc<OnceLock<Tensor<4>>>,
+}
+
+/// To how many keys each query attends, `[samples, query_len]`.
+#[derive(Clone, Debug)]
+enum PrefixLens {
+    /// For fused operations, which run on the CPU.
+    Host(Arc<Vec<u32>>),
+    /// For composed ones; nobody waits for them.
+    Device(Tensor<2, Int>),
 }
 
 impl PrefixMask {
@@ -117,44 +127,78 @@ impl PrefixMask {
             *len = (*len).clamp(1, key_len.clamp(1, u32::MAX as usize) as u32);
         }
         Self {
-            prefix_lens: Arc::new(prefix_lens),
             samples,
+            query_len: prefix_lens.len() / samples.max(1),
+            prefix_lens: PrefixLens::Host(Arc::new(prefix_lens)),
             key_len,
             bias: Arc::default(),
         }
     }
 
-    /// How many keys each query attends to, `[samples, query_len]`.
-    pub fn prefix_lens(&self) -> &[u32] {
-        &self.prefix_lens
+    /// The same from lengths that are on a device and stay there. Operations with such a mask are composed.
+    pub fn on_device(prefix_lens: Tensor<2, Int>, key_len: usize) -> Self {
+        let [samples, query_len] = prefix_lens.dims();
+        Self {
+            prefix_lens: PrefixLens::Device(prefix_lens),
+            samples,
+            query_len,
+            key_len,
+            bias: Arc::default(),
+        }
     }
 
-    /// As [`PrefixMask::prefix_lens`], to be kept.
-    pub(crate) fn shared(&self) -> Arc<Vec<u32>> {
-        Arc::clone(&self.prefix_lens)
+    /// To how many keys each query attends, `[samples, query_len]`.
+    pub fn prefix_lens(&self) -> Tensor<2, Int> {
+        match &self.prefix_lens {
+            PrefixLens::Device(lens) => lens.clone(),
+            PrefixLens::Host(lens) => {
+                let lens: Vec<i64> = lens.iter().map(|&len| i64::from(len)).collect();
+                let data = TensorData::new(lens, [self.samples, self.query_len]);
+                Tensor::from_data(data, &Device::flex())
+            }
+        }
     }
 
-    /// Number of keys.
-    pub(crate) fn key_len(&self) -> usize {
-        self.key_len
+    /// `[samples, query_len, key_len]`.
+    pub(crate) fn shape(&self) -> [usize; 3] {
+        [self.samples, self.query_len, self.key_len]
+    }
+
+    /// The lengths, if they are on the host.
+    pub(crate) fn on_host(&self) -> Option<Arc<Vec<u32>>> {
+        match &self.prefix_lens {
+            PrefixLens::Host(lens) => Some(Arc::clone(lens)),
+            PrefixLens::Device(_) => None,
+        }
     }
 
     /// The bias of scores, `[samples, 1, query_len, key_len]`: zero where a query attends, hugely negative elsewhere.
     pub(crate) fn bias(&self, device: &Device) -> Tensor<4> {
-        let bias = self.bias.get_or_init(|| {
-            let values: Vec<f32> = self
-                .prefix_lens
-                .iter()
-                .flat_map(|&len| {
-                    (0..self.key_len)
-                        .map(move |j| if j < len as usize { 0.0 } else { Self::MASKED })
-                })
-                .collect();
-            let query_len = self.prefix_lens.len() / self.samples.max(1);
-            Tensor::from_data(
-                TensorData::new(values, [self.samples, 1, query_len, self.key_len]),
-                device,
-            )
+        let [samples, query_len, key_len] = self.shape();
+        let bias = self.bias.get_or_init(|| match &self.prefix_lens {
+            PrefixLens::Host(lens) => {
+                let bias = |len: u32| {
+                    (0..key_len).map(move |j| if j < len as usize { 0.0 } else { Self::MASKED })
+                };
+                let values: Vec<f32> = lens.iter().flat_map(|&len| bias(len)).collect();
+                let data = TensorData::new(values, [samples, 1, query_len, key_len]);
+                Tensor::from_data(data, device)
+            }
+            PrefixLens::Device(lens) => {
+                let shape = [samples, 1, query_len, key_len];
+                let keys = Tensor::<1, Int>::arange(0..key_len as i64, &lens.device());
+                let keys = keys.reshape([1, 1, 1, key_len]).expand(shape);
+                let lens = lens
+                    .clone()
+                    .reshape([samples, 1, query_len, 1])
+                    .expand(shape);
+                let masked = keys.greater_equal(lens).float() * Self::MASKED;
+                if device.is_autodiff() {
+                    Tensor::from_inner(masked)
+                } else {
+                    masked
+                }
+            }
         });
         bias.clone()
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// Looks at each weight.
 pub trait NamedVisitor {
@@ -149,18 +149,27 @@ pub enum WeightError {
 /// [`WeightError::Device`] when the backend fails.
 pub fn to_host<const D: usize>(name: &str, tensor: Tensor<D>) -> Result<Weight, WeightError> {
     let shape = tensor.dims().to_vec();
-    let failed = |message: String| WeightError::Device {
-        name: name.to_string(),
-        message,
-    };
-    let data = tensor
-        .try_into_data()
-        .map_err(|error| failed(format!("{error:?}")))?;
-    let values = data
-        .convert::<f32>()
-        .try_to_vec::<f32>()
-        .map_err(|error| failed(format!("{error:?}")))?;
+    let data = tensor.try_into_data();
+    let values = data.map_err(|error| failed(name, error))?.convert::<f32>();
+    let values = values.try_to_vec().map_err(|error| failed(name, error))?;
     Ok(Weight { shape, values })
+}
+
+/// Copies whole numbers to the host.
+pub(crate) fn int_to_host<const D: usize>(
+    name: &str,
+    tensor: Tensor<D, Int>,
+) -> Result<Vec<i64>, WeightError> {
+    let data = tensor.try_into_data();
+    let values = data.map_err(|error| failed(name, error))?.convert::<i64>();
+    values.try_to_vec().map_err(|error| failed(name, error))
+}
+
+fn failed(name: &str, error: impl std::fmt::Debug) -> WeightError {
+    WeightError::Device {
+        name: name.to_string(),
+        message: format!("{error:?}"),
+    }
 }
 
 /// Copies all weights of a model to the host, under their checkpoint names.

@@ -1,9 +1,11 @@
 //! From rank keys to sequences: tokens in the order of prediction, and who sees whom (method, section 2).
 
-use burn::tensor::{Int, Tensor, TensorData};
+use std::cmp::Ordering;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use semaim_kernels::PrefixMask;
 
-use crate::parameters::{WeightError, to_host};
+use crate::parameters::{WeightError, int_to_host, to_host};
 
 /// Patches in the order in which they are predicted.
 ///
@@ -11,12 +13,12 @@ use crate::parameters::{WeightError, to_host};
 /// query i sees it iff r_j < r_i. Everybody sees the class token, which stands first and sees only itself.
 #[derive(Clone, Debug)]
 pub struct Sequence {
-    /// How many of the `1 + patches` content tokens each content token sees.
+    /// To how many of the `1 + patches` content tokens each content token attends.
     pub content: PrefixMask,
-    /// How many of the `1 + patches` content tokens each query sees.
+    /// To how many of the `1 + patches` content tokens each query attends.
     pub query: PrefixMask,
-    /// `[batch][place]`: the patch that is predicted there.
-    patches: Vec<Vec<usize>>,
+    /// The patch at each place, `[batch, patches]`.
+    patch_at: Tensor<2, Int>,
     /// Rows of a batch's patches in the order of prediction, `[batch * patches]`.
     in_order: Tensor<1, Int>,
     /// Rows of a batch's sequence in the order of the image, `[batch * patches]`.
@@ -25,19 +27,37 @@ pub struct Sequence {
 
 impl Sequence {
     /// From rank keys `[batch, patches]`. Patches with equal keys stand in the order of the image and see each other,
-    /// but do not predict each other.
+    /// but do not predict each other. Keys that are no numbers are taken for infinite.
+    ///
+    /// Where the keys are not on the CPU nobody waits for them.
     ///
     /// # Errors
     /// [`WeightError::Device`] when the backend does not give the keys.
     pub fn of(rank_keys: Tensor<2>) -> Result<Self, WeightError> {
+        let nan = rank_keys.clone().is_nan();
+        let rank_keys = rank_keys.mask_fill(nan, f32::INFINITY);
+        if rank_keys.device() == Device::flex() {
+            Self::on_host(rank_keys)
+        } else {
+            Ok(Self::on_device(rank_keys))
+        }
+    }
+
+    /// By sorting.
+    fn on_host(rank_keys: Tensor<2>) -> Result<Self, WeightError> {
         let [batch, count] = rank_keys.dims();
         let device = rank_keys.device();
         let keys = to_host("rank keys", rank_keys)?.values;
         let (mut content, mut query) = (Vec::new(), Vec::new());
-        let mut patches = Vec::with_capacity(batch);
-        for keys in keys.chunks(count.max(1)) {
+        let mut patch_at = Vec::with_capacity(batch * count);
+        let mut place_of = vec![0_i64; batch * count];
+        for (keys, place_of) in keys
+            .chunks(count.max(1))
+            .zip(place_of.chunks_mut(count.max(1)))
+        {
             let mut order: Vec<usize> = (0..count).collect();
-            order.sort_by(|&a, &b| keys[a].total_cmp(&keys[b]).then(a.cmp(&b)));
+            // Stable: equal keys, negative zero among them, stay in the order of the image.
+            order.sort_by(|&a, &b| keys[a].partial_cmp(&keys[b]).unwrap_or(Ordering::Equal));
             // The class token.
             content.push(1);
             let mut start = 0;
@@ -50,32 +70,76 @@ impl Sequence {
                 }
                 start += ties;
             }
-            patches.push(order);
-        }
-        let mut in_order = Vec::with_capacity(batch * count);
-        let mut in_image = vec![0_i64; batch * count];
-        for (image, order) in patches.iter().enumerate() {
             for (place, &patch) in order.iter().enumerate() {
-                in_order.push((image * count + patch) as i64);
-                in_image[image * count + patch] = (image * count + place) as i64;
+                place_of[patch] = place as i64;
+                patch_at.push(patch as i64);
             }
         }
-        let rows = |rows: Vec<i64>| {
-            let shape = [rows.len()];
-            Tensor::from_data(TensorData::new(rows, shape), &device)
-        };
-        Ok(Self {
-            content: PrefixMask::new(content, batch, 1 + count),
-            query: PrefixMask::new(query, batch, 1 + count),
-            in_order: rows(in_order),
-            in_image: rows(in_image),
-            patches,
-        })
+        let whole =
+            |values: Vec<i64>| Tensor::from_data(TensorData::new(values, [batch, count]), &device);
+        let masks = [content, query].map(|lens| PrefixMask::new(lens, batch, 1 + count));
+        Ok(Self::new(masks, whole(patch_at), whole(place_of)))
+    }
+
+    /// By comparing each key with each: the framework's own sorting goes by way of the host.
+    fn on_device(rank_keys: Tensor<2>) -> Self {
+        let [batch, count] = rank_keys.dims();
+        let device = rank_keys.device();
+        let index = Tensor::<1, Int>::arange(0..count as i64, &device);
+        let by_row = index.clone().reshape([1, count, 1]);
+        let by_column = index.reshape([1, 1, count]);
+        let square = [batch, count, count];
+        // [batch, patch, other patch]
+        let mine = rank_keys.clone().reshape([batch, count, 1]).expand(square);
+        let other = rank_keys.reshape([batch, 1, count]).expand(square);
+        let lower = other.clone().lower(mine.clone()).int().sum_dim(2);
+        let tied = other.equal(mine).int();
+        let before = by_column.clone().lower(by_row.clone()).int();
+        let place = lower.clone() + (tied.clone() * before).sum_dim(2);
+        let upto = lower.clone() + tied.sum_dim(2);
+        // [batch, place, patch]: the one that stands there.
+        let stands = place.clone().swap_dims(1, 2).expand(square);
+        let stands = stands.equal(by_row.expand(square)).int();
+        let patch_at = (stands * by_column).sum_dim(2).squeeze_dim::<2>(2);
+        // Nothing that a device makes of keys may lead out of an image.
+        let patch_at = patch_at.clamp_max(count.saturating_sub(1) as i64);
+        let in_order = |x: Tensor<3, Int>| x.squeeze_dim::<2>(2).gather(1, patch_at.clone()) + 1;
+        let class = Tensor::<2, Int>::ones([batch, 1], &device);
+        let content = Tensor::cat(vec![class, in_order(upto)], 1);
+        let masks = [content, in_order(lower)].map(|lens| PrefixMask::on_device(lens, 1 + count));
+        Self::new(masks, patch_at, place.squeeze_dim(2))
+    }
+
+    /// From the masks, the patch at each place and the place of each patch, `[batch, patches]`.
+    fn new(
+        [content, query]: [PrefixMask; 2],
+        patch_at: Tensor<2, Int>,
+        place_of: Tensor<2, Int>,
+    ) -> Self {
+        let [batch, count] = patch_at.dims();
+        let first = Tensor::<1, Int>::arange(0..batch as i64, &patch_at.device());
+        let first = first.reshape([batch, 1]) * count as i64;
+        let rows = |x: Tensor<2, Int>| (x + first.clone()).reshape([batch * count]);
+        Self {
+            content,
+            query,
+            in_order: rows(patch_at.clone()),
+            in_image: rows(place_of),
+            patch_at,
+        }
     }
 
     /// `[batch][place]`: the patch that is predicted there.
-    pub fn patches(&self) -> &[Vec<usize>] {
-        &self.patches
+    ///
+    /// # Errors
+    /// [`WeightError::Device`] when the backend does not give them.
+    pub fn patches(&self) -> Result<Vec<Vec<usize>>, WeightError> {
+        let [_, count] = self.patch_at.dims();
+        let patches = int_to_host("order", self.patch_at.clone())?;
+        let chunks = patches.chunks(count.max(1));
+        Ok(chunks
+            .map(|image| image.iter().map(|&patch| patch as usize).collect())
+            .collect())
     }
 
     /// From the order of the image to the order of prediction, `[batch, patches, width]`.
@@ -89,24 +153,29 @@ impl Sequence {
     }
 
     /// Who sees whom, by the places of patches in the image.
-    pub fn visibility(&self) -> Visibility {
-        let count = self.patches.first().map_or(0, Vec::len);
+    ///
+    /// # Errors
+    /// [`WeightError::Device`] when the backend does not give it.
+    pub fn visibility(&self) -> Result<Visibility, WeightError> {
+        let lens = |mask: &PrefixMask| int_to_host("mask", mask.prefix_lens());
+        let (content, query) = (lens(&self.content)?, lens(&self.query)?);
+        let (mut content, mut query) = (content.as_slice(), query.as_slice());
         let mut visibility = Visibility::default();
-        let (mut content, mut query) = (self.content.prefix_lens(), self.query.prefix_lens());
-        for order in &self.patches {
-            let mut seen = vec![false; (1 + count) * (1 + count)];
+        for order in self.patches()? {
+            let count = order.len();
+            let mut by_content = vec![false; (1 + count) * (1 + count)];
             let mut by_queries = vec![false; count * (1 + count)];
-            let row = |visible: u32, row: &mut [bool]| {
+            let row = |len: i64, row: &mut [bool]| {
                 row[0] = true;
-                for &patch in &order[..visible as usize - 1] {
+                for &patch in &order[..len as usize - 1] {
                     row[1 + patch] = true;
                 }
             };
-            row(content[0], &mut seen[..1 + count]);
+            row(content[0], &mut by_content[..1 + count]);
             for (place, &patch) in order.iter().enumerate() {
                 row(
                     content[1 + place],
-                    &mut seen[(1 + patch) * (1 + count)..][..1 + count],
+                    &mut by_content[(1 + patch) * (1 + count)..][..1 + count],
                 );
                 row(
                     query[place],
@@ -114,10 +183,10 @@ impl Sequence {
                 );
             }
             (content, query) = (&content[1 + count..], &query[count..]);
-            visibility.content.extend(seen);
+            visibility.content.extend(by_content);
             visibility.query.extend(by_queries);
         }
-        visibility
+        Ok(visibility)
     }
 }
 
@@ -141,7 +210,6 @@ fn take(x: Tensor<3>, rows: Tensor<1, Int>) -> Tensor<3> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
 
     fn keys(values: Vec<f32>, shape: [usize; 2]) -> Tensor<2> {
         Tensor::from_data(TensorData::new(values, shape), &Device::flex())
@@ -151,7 +219,7 @@ mod tests {
     fn queries_see_less_than_content_and_ties_see_each_other() {
         let sequence = Sequence::of(keys(vec![1.0, 0.0, 1.0], [1, 3])).unwrap();
         let (t, f) = (true, false);
-        let visibility = sequence.visibility();
+        let visibility = sequence.visibility().unwrap();
         assert_eq!(
             visibility.content,
             [t, f, f, f, t, t, t, t, t, f, t, f, t, t, t, t]
@@ -162,7 +230,7 @@ mod tests {
     #[test]
     fn sorting_and_restoring_are_inverse() {
         let sequence = Sequence::of(keys(vec![2.0, 0.0, 1.0, 0.5, 0.5, 9.0], [2, 3])).unwrap();
-        assert_eq!(sequence.patches(), [vec![1, 2, 0], vec![0, 1, 2]]);
+        assert_eq!(sequence.patches().unwrap(), [vec![1, 2, 0], vec![0, 1, 2]]);
         let numbers: Vec<f32> = (0..12).map(|i| i as f32).collect();
         let x =
             Tensor::<3>::from_data(TensorData::new(numbers.clone(), [2, 3, 2]), &Device::flex());
@@ -176,6 +244,37 @@ mod tests {
     #[test]
     fn keys_that_are_no_numbers_do_not_hang() {
         let sequence = Sequence::of(keys(vec![f32::NAN, 0.0, f32::NAN], [1, 3])).unwrap();
-        assert_eq!(sequence.patches(), [vec![1, 0, 2]]);
+        assert_eq!(sequence.patches().unwrap(), [vec![1, 0, 2]]);
+    }
+
+    #[test]
+    fn sorting_on_a_device_is_sorting_on_the_host() {
+        let numbers = [
+            0.0,
+            -0.0,
+            1.5,
+            1.5,
+            -2.0,
+            f32::INFINITY,
+            f32::MIN,
+            1.5,
+            1e-30,
+            0.0,
+        ];
+        for (batch, count) in [(1, 1), (1, 10), (3, 7), (2, 49)] {
+            // Many ties, and orders that differ between images.
+            let values = (0..batch * count)
+                .map(|i| numbers[i * i % 23 % 10])
+                .collect();
+            let keys = keys(values, [batch, count]);
+            let host = Sequence::on_host(keys.clone()).unwrap();
+            let device = Sequence::on_device(keys);
+            assert_eq!(device.patches().unwrap(), host.patches().unwrap());
+            assert_eq!(device.visibility().unwrap(), host.visibility().unwrap());
+            let x = Tensor::<1, Int>::arange(0..(batch * count) as i64, &Device::flex());
+            let x = x.float().reshape([batch, count, 1]);
+            let restored = device.restore(host.sort(x.clone()));
+            assert_eq!(restored.into_data(), x.into_data());
+        }
     }
 }

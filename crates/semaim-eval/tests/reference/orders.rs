@@ -69,7 +69,9 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
             last_bit,
         )?;
 
-        let visibility = Sequence::of(keys).map_err(|e| e.to_string())?.visibility();
+        let visibility = Sequence::of(keys)
+            .and_then(|sequence| sequence.visibility())
+            .map_err(|e| e.to_string())?;
         let seen = |all: Vec<bool>| -> Vec<f64> {
             all.into_iter().map(|v| f64::from(u8::from(v))).collect()
         };

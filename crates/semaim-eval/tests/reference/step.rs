@@ -63,7 +63,7 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
     if settings.order != Order::Similarity {
         let visibility = |keys| {
             Sequence::of(keys)
-                .map(|s| s.visibility())
+                .and_then(|s| s.visibility())
                 .map_err(|e| e.to_string())
         };
         if visibility(keys)? != visibility(recorded_keys.tensor(&device)?)? {

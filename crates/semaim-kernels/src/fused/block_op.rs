@@ -28,6 +28,10 @@ pub(crate) fn block(
     if weights.activation != Activation::Gelu {
         return None;
     }
+    let prefix_lens = match mask {
+        Some(mask) => Some(mask.on_host()?),
+        None => None,
+    };
     let mut inputs = vec![Input::of(x)?];
     if let Some(context) = context {
         inputs.push(Input::of(context)?);
@@ -57,7 +61,7 @@ pub(crate) fn block(
             heads: weights.num_heads,
             epsilons: [&weights.norm1, &weights.norm2].map(|norm| norm.epsilon as f32),
         },
-        prefix_lens: mask.map(PrefixMask::shared),
+        prefix_lens,
         drop_path: drop_path.cloned(),
     };
     operation.check(
@@ -217,10 +221,9 @@ impl Operation {
             "heads of a block"
         );
         if let Some(mask) = mask {
-            let counts = mask.prefix_lens().len();
             assert_eq!(
-                (counts, mask.key_len()),
-                (samples * query_len, key_len),
+                mask.shape(),
+                [samples, query_len, key_len],
                 "mask of a block"
             );
         }
