@@ -137,9 +137,7 @@ mod tests {
             patch_size: 4,
             channels: 2,
             embed_dim: 8,
-            depth: 2,
-            num_heads: 2,
-            mlp_ratio: 2.0,
+            ..VitConfig::tiny()
         };
         let folder = tempfile::tempdir().unwrap();
         for pool in [Pool::Mean, Pool::Cls] {

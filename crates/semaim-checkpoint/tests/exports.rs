@@ -29,11 +29,10 @@ fn config() -> VitConfig {
     VitConfig {
         image_size: [16, 16],
         patch_size: 4,
-        channels: 3,
         embed_dim: 24,
-        depth: 2,
         num_heads: 3,
         mlp_ratio: 4.0,
+        ..VitConfig::tiny()
     }
 }
 

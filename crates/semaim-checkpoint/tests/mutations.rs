@@ -37,11 +37,9 @@ fn originals(folder: &Path) -> Vec<PathBuf> {
     let config = VitConfig {
         image_size: [16, 16],
         patch_size: 4,
-        channels: 3,
         embed_dim: 12,
-        depth: 2,
         num_heads: 3,
-        mlp_ratio: 2.0,
+        ..VitConfig::tiny()
     };
     let vit = initialise(Vit::zeros(&config, &device), 1);
     let ours = folder.join("ours.safetensors");

@@ -186,15 +186,7 @@ mod tests {
     #[test]
     fn hits_are_counted_where_the_object_is() {
         let device = Device::flex();
-        let config = VitConfig {
-            image_size: [16, 32],
-            patch_size: 8,
-            channels: 3,
-            embed_dim: 16,
-            depth: 2,
-            num_heads: 2,
-            mlp_ratio: 2.0,
-        };
+        let config = VitConfig::tiny();
         let encoder = initialise(Vit::zeros(&config, &device), 1);
         let augment = Augment::new(config.image_size, 3);
         let pixels = Pixels::new(

@@ -135,12 +135,7 @@ mod tests {
         let device = Device::flex();
         let config = VitConfig {
             image_size: [16, 24],
-            patch_size: 8,
-            channels: 3,
-            embed_dim: 16,
-            depth: 2,
-            num_heads: 2,
-            mlp_ratio: 2.0,
+            ..VitConfig::tiny()
         };
         let variant = ArchOptions {
             registers: 3,

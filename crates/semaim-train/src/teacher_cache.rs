@@ -222,11 +222,8 @@ mod tests {
         let config = VitConfig {
             image_size: [8, 8],
             patch_size: 4,
-            channels: 3,
-            embed_dim: 16,
             depth: 1,
-            num_heads: 2,
-            mlp_ratio: 2.0,
+            ..VitConfig::tiny()
         };
         let plain = Normalisation {
             mean: vec![0.0; 3],

@@ -82,14 +82,14 @@ impl VitConfig {
         }
     }
 
-    /// A network of a few hundred weights, for tests and examples: 8×8 pixels in four patches, one block.
+    /// A network of a few thousand weights for tests and examples: 16×32 pixels in eight patches, two blocks.
     pub fn tiny() -> Self {
         Self {
-            image_size: [8, 8],
-            patch_size: 4,
+            image_size: [16, 32],
+            patch_size: 8,
             channels: 3,
-            embed_dim: 8,
-            depth: 1,
+            embed_dim: 16,
+            depth: 2,
             num_heads: 2,
             mlp_ratio: 2.0,
         }

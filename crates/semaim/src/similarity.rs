@@ -32,9 +32,7 @@ impl Similarity {
             Similarity::SelfAttention => encoder.class_attention(images),
         }
     }
-}
 
-impl Similarity {
     /// The same with the final tokens `[batch, 1 + patches, width]`, from one pass for both.
     pub fn with_tokens(self, encoder: &Vit, images: Tensor<4>) -> (Tensor<3>, Tensor<2>) {
         if self == Similarity::SelfAttention {

@@ -177,8 +177,7 @@ mod tests {
             channels: 2,
             embed_dim: 8,
             depth: 1,
-            num_heads: 2,
-            mlp_ratio: 2.0,
+            ..VitConfig::tiny()
         };
         let encoder = initialise(Vit::zeros(&config, &device), 3);
         let own = Normalisation {
