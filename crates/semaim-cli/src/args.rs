@@ -87,6 +87,10 @@ pub(crate) struct DeviceArgs {
     /// Where to compute: cpu, or cuda, rocm, metal, vulkan, wgpu (each with :INDEX) in a build with that feature
     #[arg(long = "device", value_name = "DEVICE", default_value = "cpu")]
     pub(crate) name: String,
+    /// Go on with a device that does not compute what the CPU computes. Every device but the CPU is tested before a
+    /// command, which takes a second or less; software adapters take longer
+    #[arg(long)]
+    pub(crate) device_unchecked: bool,
     /// Which form of the operations runs: fused where there is one, which is on the CPU, or composed of the framework's
     /// own everywhere, which is slower and for finding faults
     #[arg(long, value_parser = one_of(KERNELS), default_value = "fused")]
@@ -102,7 +106,7 @@ impl DeviceArgs {
     /// The device, tried out. Chooses the form of the operations for the whole process.
     pub(crate) fn open(&self) -> Result<Device, Exit> {
         semaim_kernels::choose(self.kernels);
-        device::parse(&self.name)
+        device::open(&self.name, self.device_unchecked)
     }
 }
 

@@ -1,7 +1,8 @@
 //! `--device`.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, DeviceType};
 use semaim_kernels::Kernels;
+use semaim_kernels::self_test::{Disagreement, self_test};
 
 use crate::exit::Exit;
 
@@ -15,11 +16,55 @@ const BACKENDS: &[(&str, bool)] = &[
     ("wgpu", cfg!(feature = "wgpu")),
 ];
 
-/// The device of a name such as `cpu` or `cuda:1`, tried out.
-pub(crate) fn parse(name: &str) -> Result<Device, Exit> {
+/// The device of a name such as `cpu` or `cuda:1`. Any but the CPU has to compute what the CPU does before it is used;
+/// with `unchecked` it is warned of instead.
+pub(crate) fn open(name: &str, unchecked: bool) -> Result<Device, Exit> {
+    let device = parse(name)?;
+    if backend_of(name) == "cpu" {
+        return Ok(device);
+    }
+    let tested = device.clone();
+    let wrong = quietly(move || self_test(&tested));
+    match wrong {
+        Some(wrong) if wrong.is_empty() => Ok(device),
+        wrong if unchecked => {
+            tracing::warn!(
+                "{}; --device-unchecked: it is used all the same",
+                refusal(name, wrong)
+            );
+            Ok(device)
+        }
+        wrong => Err(Exit::user(format!(
+            "{}. Results would be wrong; another driver or backend may help. --device-unchecked goes on",
+            refusal(name, wrong)
+        ))),
+    }
+}
+
+/// What is wrong with a device, in one sentence: all that disagrees, or `None` where the test did not come to its end.
+fn refusal(name: &str, wrong: Option<Vec<Disagreement>>) -> String {
+    /// More are counted.
+    const NAMED: usize = 5;
+    let Some(wrong) = wrong else {
+        return format!("device `{name}` failed in the self-test");
+    };
+    let mut named: Vec<String> = wrong.iter().take(NAMED).map(ToString::to_string).collect();
+    if wrong.len() > NAMED {
+        named.push(format!("{} more", wrong.len() - NAMED));
+    }
+    let named = named.join("; ");
+    format!("device `{name}` does not compute what the CPU computes: {named}")
+}
+
+fn backend_of(name: &str) -> &str {
+    name.split(':').next().unwrap_or(name)
+}
+
+/// The device of a name.
+fn parse(name: &str) -> Result<Device, Exit> {
     let (backend, index) = match name.split_once(':') {
         Some((backend, index)) => {
-            let index = index.parse().map_err(|_| {
+            let index: usize = index.parse().map_err(|_| {
                 Exit::user(format!(
                     "device `{name}`: `{index}` is no number; write {backend}:0"
                 ))
@@ -41,80 +86,46 @@ pub(crate) fn parse(name: &str) -> Result<Device, Exit> {
             "this build has no `{backend}`; build it with `cargo build --release --features {backend}`. {}",
             those_there()
         ))),
-        Some(_) => {
-            let known = of(backend, index).filter(|_| index < count(backend));
-            let device = known.filter(works);
-            device.ok_or_else(|| {
-                Exit::user(format!("device `{name}` is not there. {}", those_there()))
-            })
-        }
+        Some(_) => devices(backend)
+            .into_iter()
+            .nth(index)
+            .ok_or_else(|| Exit::user(format!("device `{name}` is not there. {}", those_there()))),
     }
 }
 
 /// Which form of the operations runs on a device.
 pub(crate) fn kernels(name: &str) -> Kernels {
-    match name.split(':').next() {
-        Some("cpu") => semaim_kernels::chosen(),
+    match backend_of(name) {
+        "cpu" => semaim_kernels::chosen(),
         _ => Kernels::Composed,
     }
 }
 
-fn of(backend: &str, index: usize) -> Option<Device> {
-    // Each build has some of these; `index` is unused in one without any GPU.
-    let _ = index;
-    match backend {
-        "cpu" => Some(Device::flex()),
+/// The devices of a backend, as the framework lists them, of whatever kind. Drivers that are not installed make some
+/// backends panic; that counts as none.
+fn devices(backend: &str) -> Vec<Device> {
+    let kind = match backend {
+        "cpu" => DeviceType::Flex,
         #[cfg(feature = "cuda")]
-        "cuda" => Some(Device::cuda(index)),
+        "cuda" => DeviceType::Cuda,
         #[cfg(feature = "rocm")]
-        "rocm" => Some(Device::rocm(index)),
+        "rocm" => DeviceType::Rocm,
         #[cfg(feature = "metal")]
-        "metal" => Some(Device::metal(burn::tensor::DeviceKind::DiscreteGpu(index))),
+        "metal" => DeviceType::Metal,
         #[cfg(feature = "vulkan")]
-        "vulkan" => Some(Device::vulkan(burn::tensor::DeviceKind::DiscreteGpu(index))),
+        "vulkan" => DeviceType::Vulkan,
         #[cfg(feature = "wgpu")]
-        "wgpu" => Some(Device::wgpu(burn::tensor::DeviceKind::DiscreteGpu(index))),
-        _ => None,
-    }
-}
-
-/// How many devices of a backend there are. Drivers that are not installed make some backends panic; that
-/// counts as none.
-fn count(backend: &str) -> usize {
-    let enumerate = || -> usize {
-        match backend {
-            "cpu" => 1,
-            #[cfg(feature = "cuda")]
-            "cuda" => Device::enumerate(burn::tensor::DeviceType::Cuda)
-                .into_vec()
-                .len(),
-            #[cfg(feature = "rocm")]
-            "rocm" => Device::enumerate(burn::tensor::DeviceType::Rocm)
-                .into_vec()
-                .len(),
-            #[cfg(feature = "metal")]
-            "metal" => Device::enumerate(burn::tensor::DeviceType::Metal)
-                .into_vec()
-                .len(),
-            #[cfg(feature = "vulkan")]
-            "vulkan" => Device::enumerate(burn::tensor::DeviceType::Vulkan)
-                .into_vec()
-                .len(),
-            #[cfg(feature = "wgpu")]
-            "wgpu" => Device::enumerate(burn::tensor::DeviceType::Wgpu)
-                .into_vec()
-                .len(),
-            _ => 0,
-        }
+        "wgpu" => DeviceType::Wgpu,
+        _ => return Vec::new(),
     };
-    quietly(enumerate).unwrap_or(0)
+    quietly(|| Device::enumerate(kind).into_vec()).unwrap_or_default()
 }
 
 fn those_there() -> String {
     let there: Vec<String> = BACKENDS
         .iter()
         .filter(|(_, built)| *built)
-        .flat_map(|(backend, _)| match (*backend, count(backend)) {
+        .flat_map(|(backend, _)| match (*backend, devices(backend).len()) {
             ("cpu", _) => vec!["cpu".to_string()],
             (gpu, count) => (0..count).map(|i| format!("{gpu}:{i}")).collect(),
         })
@@ -122,18 +133,8 @@ fn those_there() -> String {
     format!("Devices that are there: {}", there.join(", "))
 }
 
-/// Whether a device can add.
-fn works(device: &Device) -> bool {
-    let device = device.clone();
-    quietly(move || {
-        let sum = (Tensor::<1>::ones([2], &device) + 1.0).try_into_data();
-        sum.is_ok_and(|sum| sum.try_to_vec::<f32>().is_ok_and(|v| v == [2.0, 2.0]))
-    })
-    .unwrap_or(false)
-}
-
 /// Runs something that may panic in a driver's library, without a word.
-fn quietly<T: Send + 'static>(f: impl FnOnce() -> T) -> Option<T> {
+fn quietly<T>(f: impl FnOnce() -> T) -> Option<T> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).ok();

@@ -43,6 +43,7 @@ mod fused;
 mod ops;
 mod roi_align;
 pub mod roofline;
+pub mod self_test;
 mod types;
 
 pub use allocator::keep_memory;
