@@ -1,9 +1,9 @@
-//! Principal components of patch tokens as colours: what an encoder holds for alike gets like colours.
+//! Principal components of patch tokens as colours: similar tokens get similar colours.
+
+use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
 /// Components, one for each of red, green and blue.
 const COMPONENTS: usize = 3;
-/// Rounds of the iteration; components of equal weight may stay mixed, which colours may be too.
-const ROUNDS: usize = 60;
 /// Shares of the values that become black and full colour.
 const ENDS: [f64; 2] = [0.02, 0.98];
 
@@ -17,25 +17,19 @@ pub fn colours(tokens: &[f32], width: usize) -> Vec<[f32; 3]> {
         return Vec::new();
     }
     let count = tokens.len() / width;
-    let rows = || tokens.chunks_exact(width);
-    let mean: Vec<f64> = (0..width)
-        .map(|c| rows().map(|row| f64::from(row[c])).sum::<f64>() / count as f64)
-        .collect();
-    let centred: Vec<Vec<f64>> = rows()
-        .map(|row| {
-            row.iter()
-                .zip(&mean)
-                .map(|(v, m)| f64::from(*v) - m)
-                .collect()
-        })
-        .collect();
-    let axes = axes(&centred, width);
+    let tokens = tokens[..count * width].iter().copied().map(f64::from);
+    let mut centred = DMatrix::from_row_iterator(count, width, tokens);
+    for mut column in centred.column_iter_mut() {
+        let mean = column.mean();
+        column.add_scalar_mut(-mean);
+    }
+    let axes = axes(&centred);
     let mut colours = vec![[0.5_f32; 3]; count];
     for (component, axis) in axes.iter().enumerate() {
-        let values: Vec<f64> = centred.iter().map(|row| dot(row, axis)).collect();
-        let [low, high] = ends(&values);
+        let values = &centred * axis;
+        let [low, high] = ends(values.as_slice());
         if high > low {
-            for (colour, value) in colours.iter_mut().zip(&values) {
+            for (colour, value) in colours.iter_mut().zip(values.iter()) {
                 colour[component] = ((value - low) / (high - low)).clamp(0.0, 1.0) as f32;
             }
         }
@@ -43,61 +37,36 @@ pub fn colours(tokens: &[f32], width: usize) -> Vec<[f32; 3]> {
     colours
 }
 
-/// The directions of the largest spread, `[components][width]`, by orthogonal iteration: each round multiplies by the
-/// covariance and makes the directions orthogonal again.
-fn axes(centred: &[Vec<f64>], width: usize) -> Vec<Vec<f64>> {
-    // Directions to start from that no data is orthogonal to but by accident.
-    let start = |component: usize| -> Vec<f64> {
-        let step = 0.7 + 0.31 * component as f64;
-        (0..width).map(|i| (step * (i + 1) as f64).sin()).collect()
+/// The directions of the largest spread, `[components][width]`, largest first: eigenvectors of the covariance. With fewer
+/// tokens than their width, they are found from the products of the tokens, a smaller matrix of the same eigenvalues.
+fn axes(centred: &DMatrix<f64>) -> Vec<DVector<f64>> {
+    let (count, width) = centred.shape();
+    let few = count < width;
+    let products = match few {
+        true => centred * centred.transpose(),
+        false => centred.transpose() * centred,
     };
-    let mut axes: Vec<Vec<f64>> = (0..COMPONENTS.min(width)).map(start).collect();
-    orthogonalise(&mut axes);
-    for _ in 0..ROUNDS {
-        let mut next = vec![vec![0.0; width]; axes.len()];
-        for row in centred {
-            for (axis, next) in axes.iter().zip(&mut next) {
-                let weight = dot(row, axis);
-                next.iter_mut().zip(row).for_each(|(n, v)| *n += weight * v);
-            }
-        }
-        axes = next;
-        orthogonalise(&mut axes);
-    }
-    for axis in &mut axes {
+    let eigen = SymmetricEigen::new(products);
+    let mut order: Vec<usize> = (0..eigen.eigenvalues.len()).collect();
+    order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+    let largest = order.first().map_or(0.0, |&first| eigen.eigenvalues[first]);
+    // What is left of rounding is no direction.
+    order.retain(|&i| eigen.eigenvalues[i] > 1e-12 * largest.max(f64::MIN_POSITIVE));
+    let axis = |&i: &usize| {
+        let vector = eigen.eigenvectors.column(i);
+        let axis = match few {
+            true => (centred.transpose() * vector).normalize(),
+            false => vector.into_owned(),
+        };
+        // The sign is arbitrary.
         let largest =
             axis.iter().copied().fold(
                 0.0_f64,
-                |most, v| {
-                    if v.abs() > most.abs() { v } else { most }
-                },
+                |most, v| if v.abs() > most.abs() { v } else { most },
             );
-        if largest < 0.0 {
-            axis.iter_mut().for_each(|v| *v = -*v);
-        }
-    }
-    axes
-}
-
-/// Makes each direction orthogonal to those before it and one long; what has no length left stays zero.
-fn orthogonalise(axes: &mut [Vec<f64>]) {
-    for i in 0..axes.len() {
-        let (before, rest) = axes.split_at_mut(i);
-        let axis = &mut rest[0];
-        for other in before.iter() {
-            let shared = dot(axis, other);
-            axis.iter_mut()
-                .zip(other)
-                .for_each(|(v, o)| *v -= shared * o);
-        }
-        let length = dot(axis, axis).sqrt();
-        let scale = if length > 1e-12 { 1.0 / length } else { 0.0 };
-        axis.iter_mut().for_each(|v| *v *= scale);
-    }
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+        if largest < 0.0 { -axis } else { axis }
+    };
+    order.iter().take(COMPONENTS).map(axis).collect()
 }
 
 /// The values between which colours are spread.
