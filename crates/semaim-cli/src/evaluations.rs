@@ -1,10 +1,7 @@
 //! What is measured of a pre-training run: kNN and pictures.
 
-use std::path::Path;
-
 use burn::tensor::Device;
 use semaim::pretrained::Pretrained;
-use semaim_checkpoint::atomic;
 use semaim_eval::accuracy::Accuracy;
 use semaim_eval::embed::{EmbedError, EmbedOptions, Embeddings, embed};
 use semaim_eval::image_batches::BatchOptions;
@@ -17,7 +14,7 @@ use semaim_train::error::TrainError;
 use semaim_train::log::RunLog;
 use semaim_train::run_dir::RunDir;
 
-use crate::pictures::orders_png;
+use crate::pictures;
 use crate::report;
 
 /// Names of the kNN entries in the log.
@@ -93,26 +90,16 @@ impl Evaluations<'_> {
             return Ok(());
         }
         let title = format!("Learned orders after {:.0} epochs", progress.epoch());
-        let png = orders_png(seen, self.config, title).map_err(|error| failed(error.into()))?;
-        // The newest where people look for it, and all of them for the report.
-        let newest = self.run.path().join("orders.png");
-        for path in [newest, report::picture_path(self.run.path(), progress.step)] {
-            write(&path, &png)?;
-        }
-        log.picture(progress.step, "orders", &png)
+        let picture =
+            pictures::orders(seen, self.config, title).map_err(|error| failed(error.into()))?;
+        let run = self.run.path();
+        report::write_orders(run, progress.step, &picture).map_err(|source| TrainError::Io {
+            action: "writing pictures into",
+            path: run.to_path_buf(),
+            source,
+        })?;
+        log.picture(progress.step, "orders", &picture.light)
     }
-}
-
-fn write(path: &Path, png: &[u8]) -> Result<(), TrainError> {
-    let failed = |source| TrainError::Io {
-        action: "writing",
-        path: path.to_path_buf(),
-        source,
-    };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    atomic::write_bytes(path, png).map_err(failed)
 }
 
 /// Makes an error of what an evaluation met.

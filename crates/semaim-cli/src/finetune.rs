@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use semaim_checkpoint::atomic;
 use semaim_config::{Layers, to_toml};
 use semaim_data::counted;
 use semaim_eval::classify::Classification;
 use semaim_eval::finetune::config::FinetuneConfig;
 use semaim_eval::finetune::{BEST, FinetuneError, LAST, Results, finetune, prepare};
-use semaim_report::{ConfusionMatrix, FigureOptions, confusion_figure, encode_png};
 use semaim_train::callbacks::Observer;
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
@@ -18,8 +16,9 @@ use serde_json::{Value, json};
 
 use crate::args::FinetuneArgs;
 use crate::bar::TrainingBar;
+use crate::evaluation_log::Evaluation;
 use crate::exit::{Exit, STOPPED};
-use crate::{kept, outcome, report, settings};
+use crate::{outcome, pictures, report, settings};
 
 pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;
@@ -54,17 +53,17 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let seconds = start.elapsed().as_secs_f64();
     let picture = write_confusion(&results.last.classification, &run)?;
     let last = &results.last;
-    let evaluation = kept::Evaluation {
+    let evaluation = Evaluation {
         name: "fine-tuning",
         data: &config.data.path,
         setting: counted(last.epoch.round() as u64, "epoch"),
         top1: last.classification.accuracy.top1,
         top5: last.classification.accuracy.top5,
     };
-    kept::keep(run.path(), &evaluation);
+    report::record(run.path(), &evaluation);
     // Trained from scratch, a network says nothing of the encoder whose sizes it has.
     if outcome == RunOutcome::Finished && !config.encoder.from_scratch {
-        kept::keep(Path::new(&config.encoder.weights), &evaluation);
+        report::record(Path::new(&config.encoder.weights), &evaluation);
     }
     if args.run.json {
         println!("{}", as_json(&results, &run, outcome, seconds));
@@ -116,19 +115,9 @@ fn out_dir(args: &FinetuneArgs) -> PathBuf {
 }
 
 fn write_confusion(found: &Classification, run: &RunDir) -> Result<PathBuf, Exit> {
-    let matrix = ConfusionMatrix::new(found.classes.clone(), found.confusion.concat())
-        .map_err(Exit::ours)?;
-    let options = FigureOptions {
-        title: format!("Top-1 {:.1} %", 100.0 * found.accuracy.top1),
-        ..FigureOptions::default()
-    };
-    let png = confusion_figure(&matrix, &options)
-        .and_then(|figure| encode_png(&figure))
-        .map_err(Exit::ours)?;
-    let path = run.path().join("confusion.png");
-    atomic::write_bytes(&path, &png)
-        .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))?;
-    Ok(path)
+    let picture = pictures::confusion(found).map_err(Exit::ours)?;
+    report::write_confusion(run.path(), &picture)
+        .map_err(|error| Exit::user(format!("writing into {}: {error}", run.path().display())))
 }
 
 fn print(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) {

@@ -13,7 +13,7 @@ use crate::args::KnnArgs;
 use crate::embed_splits::{embed_splits, labelled};
 use crate::encoder::Loaded;
 use crate::exit::Exit;
-use crate::kept;
+use crate::{evaluation_log, report};
 
 pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     let start = Instant::now();
@@ -53,14 +53,14 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     let searched = start.elapsed().as_secs_f64();
     if let (Some(encoder), Some(data)) = (&args.encoder, &args.data) {
         for (k, accuracy) in args.k.iter().zip(&accuracies) {
-            let evaluation = kept::Evaluation {
+            let evaluation = evaluation_log::Evaluation {
                 name: "kNN",
                 data,
-                setting: kept::setting(&format!("k = {k}"), args.feature, encoder),
+                setting: evaluation_log::setting(&format!("k = {k}"), args.feature, encoder),
                 top1: accuracy.top1,
                 top5: accuracy.top5,
             };
-            kept::keep(&encoder.weights, &evaluation);
+            report::record(&encoder.weights, &evaluation);
         }
     }
     if args.json {

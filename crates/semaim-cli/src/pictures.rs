@@ -1,43 +1,79 @@
-//! The picture of the learned orders.
+//! The pictures of a run: the learned orders, and the confusion matrix.
 
+use semaim_eval::classify::Classification;
 use semaim_eval::orders::LearnedOrder;
-use semaim_report::{FigureError, FigureOptions, OrderRow, RgbView, encode_png, order_figure};
-use semaim_train::config::{PretrainConfig, TargetKind};
+use semaim_report::{
+    Column, ConfusionMatrix, ContactSheet, FigureError, Panel, Row, ThemedPng, rgb_image,
+};
+use semaim_train::config::{OrderSource, PretrainConfig, TargetKind};
 
-/// The PNG file of a figure, one row per image.
-pub(crate) fn orders_png(
-    seen: Vec<LearnedOrder>,
+/// The picture of learned orders, one row per image.
+pub(crate) fn orders(
+    found: Vec<LearnedOrder>,
     config: &PretrainConfig,
     title: String,
-) -> Result<Vec<u8>, FigureError> {
-    let rows: Result<Vec<OrderRow>, FigureError> = seen
-        .into_iter()
-        .map(|order| {
-            let [height, width] = order.size.map(|side| side as u32);
-            Ok(OrderRow {
-                image: RgbView::new(width, height, order.image)?,
-                similarity: order.similarity,
-                ranks: order.rank_keys,
-                title: None,
-                reconstruction: order
-                    .prediction
-                    .map(|prediction| RgbView::new(width, height, prediction))
-                    .transpose()?,
-            })
-        })
-        .collect();
+) -> Result<ThemedPng, FigureError> {
     let grid = config.model.grid();
-    let caption = if config.target.kind != TargetKind::Pixels {
+    let grid = [grid.rows, grid.columns];
+    let predicted = found.iter().any(|order| order.prediction.is_some());
+    let mut titles = vec!["image", "similarity", "order"];
+    if predicted {
+        titles.push("prediction");
+    }
+    let row = |order: LearnedOrder| {
+        let [height, width] = order.size.map(|side| side as u32);
+        let image = rgb_image(width, height, order.image)?;
+        let (values, rank_keys) = (order.similarity, order.rank_keys);
+        let mut panels = vec![
+            Panel::Image(image.clone()),
+            Panel::Heat { grid, values },
+            Panel::Order { grid, rank_keys },
+        ];
+        if predicted {
+            panels.push(match order.prediction {
+                Some(prediction) => Panel::Image(rgb_image(width, height, prediction)?),
+                None => Panel::Empty,
+            });
+        }
+        Ok::<Row, FigureError>(Row {
+            image,
+            title: None,
+            panels,
+        })
+    };
+    ThemedPng::of_sheet(&ContactSheet {
+        title,
+        caption: caption(config),
+        columns: titles.into_iter().map(Column::titled).collect(),
+        rows: found.into_iter().map(row).collect::<Result<_, _>>()?,
+        groups: 2,
+        ..ContactSheet::default()
+    })
+}
+
+fn caption(config: &PretrainConfig) -> String {
+    let source = match config.order.source {
+        OrderSource::Model => "",
+        OrderSource::Ema => {
+            "similarity and order: by the model's own features; training takes them from its EMA copy. "
+        }
+        OrderSource::Teacher => {
+            "similarity and order: by the model's own features; training takes them from the teacher. "
+        }
+    };
+    let rest = if config.target.kind != TargetKind::Pixels {
         "order: warm patches are predicted first"
     } else if config.target.normalise {
         "prediction: each patch from the patches before it, with its own mean and contrast restored"
     } else {
         "prediction: each patch from the patches before it"
     };
-    let options = FigureOptions {
-        title,
-        caption: caption.into(),
-        ..FigureOptions::default()
-    };
-    encode_png(&order_figure(&rows?, [grid.rows, grid.columns], &options)?)
+    format!("{source}{rest}")
+}
+
+/// The picture of a confusion matrix.
+pub(crate) fn confusion(found: &Classification) -> Result<ThemedPng, FigureError> {
+    let matrix = ConfusionMatrix::new(found.classes.clone(), found.confusion.concat())?;
+    let title = format!("Top-1 {:.1} %", 100.0 * found.accuracy.top1);
+    ThemedPng::of_confusion(&matrix, &title)
 }

@@ -15,7 +15,7 @@ use crate::bar::TrainingBar;
 use crate::embed_splits::{embed_splits, labelled};
 use crate::encoder::Loaded;
 use crate::exit::{Exit, STOPPED};
-use crate::kept;
+use crate::{evaluation_log, report};
 
 pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
     let loaded = Loaded::of(&args.encoder)?;
@@ -38,17 +38,21 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
         let (train, eval) = (splits.train.view(), splits.eval.view());
         probe(train, eval, &options, &loaded.device).map_err(refused)?
     };
-    let evaluation = kept::Evaluation {
+    let evaluation = evaluation_log::Evaluation {
         name: match args.head {
             HeadKind::Linear => "linear probe",
             HeadKind::Attentive => "attentive probe",
         },
         data: &args.data,
-        setting: kept::setting(&counted(args.epochs, "epoch"), args.feature, &args.encoder),
+        setting: evaluation_log::setting(
+            &counted(args.epochs, "epoch"),
+            args.feature,
+            &args.encoder,
+        ),
         top1: result.test.top1,
         top5: result.test.top5,
     };
-    kept::keep(&args.encoder.weights, &evaluation);
+    report::record(&args.encoder.weights, &evaluation);
     if args.json {
         println!("{}", as_json(&result, tested));
     } else {

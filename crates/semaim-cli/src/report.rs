@@ -3,24 +3,28 @@
 mod curves;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use semaim_checkpoint::atomic;
-use semaim_report::{Fact, Page, Part, Picture, Section};
+use semaim_report::{Cell, Fact, Page, Part, Picture, Section, ThemedPng};
 use semaim_train::log::read_metrics;
 use serde_json::{Value, json};
 
 use crate::args::{DeviceArgs, ReportArgs};
+use crate::evaluation_log::{self, Evaluation, EvaluationLog};
 use crate::exit::Exit;
-use crate::{kept, output};
+use crate::output;
 
 /// The report's file in a run directory.
 pub(crate) const PAGE: &str = "report.html";
-/// Where a run keeps its pictures of orders.
+/// The folder of a run's pictures of orders, one for each evaluation.
 const PICTURES: &str = "orders";
 /// What a run computes on and with.
 const ENVIRONMENT: &str = "environment.json";
+/// The last evaluation's confusion matrix.
+const CONFUSION: &str = "confusion.png";
 /// The most pictures of orders that a report holds.
 const MOST_PICTURES: usize = 12;
 
@@ -39,9 +43,34 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Exit> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the picture of orders after some steps is kept.
-pub(crate) fn picture_path(run: &Path, step: u64) -> PathBuf {
-    run.join(PICTURES).join(format!("step-{step:09}.png"))
+/// Writes the picture of orders after some steps: the latest where people look for it, and all of them for the report.
+pub(crate) fn write_orders(run: &Path, step: u64, picture: &ThemedPng) -> io::Result<()> {
+    let folder = run.join(PICTURES);
+    fs::create_dir_all(&folder)?;
+    write_picture(&folder.join(format!("step-{step:09}.png")), picture)?;
+    atomic::write_bytes(&run.join("orders.png"), &picture.light)
+}
+
+/// Writes the picture of a confusion matrix; gives its path.
+pub(crate) fn write_confusion(run: &Path, picture: &ThemedPng) -> io::Result<PathBuf> {
+    let path = run.join(CONFUSION);
+    write_picture(&path, picture)?;
+    Ok(path)
+}
+
+/// A picture is a file; what lies over it in the dark is beside it.
+fn write_picture(path: &Path, picture: &ThemedPng) -> io::Result<()> {
+    if let Some(dark) = &picture.dark {
+        atomic::write_bytes(&path.with_extension("dark.png"), dark)?;
+    }
+    atomic::write_bytes(path, &picture.light)
+}
+
+fn read_picture(path: &Path) -> Option<ThemedPng> {
+    Some(ThemedPng {
+        light: fs::read(path).ok()?,
+        dark: fs::read(path.with_extension("dark.png")).ok(),
+    })
 }
 
 /// Writes down what a run computes on and with.
@@ -61,13 +90,39 @@ pub(crate) fn write_environment(run: &Path, device: &DeviceArgs) -> Result<(), E
         .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))
 }
 
+/// Adds an evaluation to a run directory and builds its report anew. A file of weights has neither, and what cannot be
+/// written is only warned of: the result was printed.
+pub(crate) fn record(run: &Path, evaluation: &Evaluation<'_>) {
+    if !run.join("config.toml").is_file() {
+        return;
+    }
+    let warn = |error: &dyn std::fmt::Display| {
+        eprintln!(
+            "warning: the result is not in the report of {}: {error}",
+            run.display()
+        );
+    };
+    // The report is written before another evaluation is added, so that the last report has all of them.
+    match EvaluationLog::lock(run) {
+        Ok(mut log) => match log.add(evaluation) {
+            Ok(()) => {
+                if let Err(error) = write(run, None) {
+                    warn(&error.message);
+                }
+            }
+            Err(error) => warn(&error),
+        },
+        Err(error) => warn(&error),
+    }
+}
+
 /// Builds a run's report from what its directory holds.
 ///
 /// # Errors
 /// The file system.
 pub(crate) fn write(run: &Path, out: Option<&Path>) -> Result<PathBuf, Exit> {
     let path = out.map_or_else(|| run.join(PAGE), Path::to_path_buf);
-    let html = page(run)?.html();
+    let html = page(run)?.html().map_err(Exit::ours)?;
     output::create_folder_of(&path)
         .and_then(|()| atomic::write_bytes(&path, html.as_bytes()))
         .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))?;
@@ -76,34 +131,34 @@ pub(crate) fn write(run: &Path, out: Option<&Path>) -> Result<PathBuf, Exit> {
 
 fn page(run: &Path) -> Result<Page, Exit> {
     let entries = read_metrics(&run.join("metrics.jsonl"))?;
-    let name = run
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
-    let config = fs::read_to_string(run.join("config.toml")).unwrap_or_default();
-    let evaluations = kept::all(run);
+    let read =
+        |error: io::Error, path: &Path| Exit::user(format!("reading {}: {error}", path.display()));
+    let config_path = run.join("config.toml");
+    let config = fs::read_to_string(&config_path).map_err(|error| read(error, &config_path))?;
+    let evaluations = evaluation_log::read(run).map_err(|error| read(error, run))?;
     let mut sections = vec![Section {
         title: "Learning".into(),
-        parts: curves::charts(&entries),
+        parts: vec![curves::charts(&entries)],
     }];
-    let orders = pictures(run);
+    let orders = orders(run);
     if !orders.is_empty() {
         sections.push(Section {
-            title: "What the order starts at".into(),
+            title: "Learned orders".into(),
             parts: vec![
                 Part::Text(
-                    "Images that are not trained on, how alike the encoder finds each patch to the whole, and the order \
-                     in which patches are predicted, warm first: over the epochs the start should move onto the object."
+                    "Images that are not trained on, the similarity of each patch to the whole image, and the order in \
+                     which patches are predicted, warm first: over the epochs the start should move onto the object."
                         .into(),
                 ),
                 Part::Pictures(orders),
             ],
         });
     }
-    if let Ok(png) = fs::read(run.join("confusion.png")) {
+    if let Some(png) = read_picture(&run.join(CONFUSION)) {
         sections.push(Section {
-            title: "What is taken for what".into(),
+            title: "Confusion matrix".into(),
             parts: vec![Part::Pictures(vec![Picture {
-                caption: "Confusion matrix of the last evaluation".into(),
+                caption: "Of the last evaluation".into(),
                 png,
                 alt: "Confusion matrix".into(),
             }])],
@@ -111,7 +166,7 @@ fn page(run: &Path) -> Result<Page, Exit> {
     }
     sections.push(Section {
         title: "Evaluations".into(),
-        parts: vec![table(&evaluations)],
+        parts: vec![evaluations_part(&evaluations)],
     });
     sections.push(Section {
         title: "Environment".into(),
@@ -124,6 +179,9 @@ fn page(run: &Path) -> Result<Page, Exit> {
             text: config,
         }],
     });
+    let name = run
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     Ok(Page {
         title: name.unwrap_or_else(|| "Run".into()),
         subtitle: curves::progress(&entries),
@@ -133,7 +191,7 @@ fn page(run: &Path) -> Result<Page, Exit> {
 }
 
 /// The pictures of orders, evenly chosen where there are many, the first and the last among them.
-fn pictures(run: &Path) -> Vec<Picture> {
+fn orders(run: &Path) -> Vec<Picture> {
     let mut paths: Vec<(u64, PathBuf)> = fs::read_dir(run.join(PICTURES))
         .into_iter()
         .flatten()
@@ -153,18 +211,26 @@ fn pictures(run: &Path) -> Vec<Picture> {
             let (step, path) = &paths[i];
             Some(Picture {
                 caption: format!("after {step} steps"),
-                png: fs::read(path).ok()?,
+                png: read_picture(path)?,
                 alt: format!("Orders after {step} steps"),
             })
         })
         .collect()
 }
 
-fn table(evaluations: &[Value]) -> Part {
-    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_string();
-    let share = |value: &Value, key: &str| match value[key].as_f64() {
-        Some(share) => format!("{:.2} %", 100.0 * share),
-        None => String::new(),
+fn evaluations_part(evaluations: &[Value]) -> Part {
+    if evaluations.is_empty() {
+        return Part::Text(
+            "None yet. semaim knn, probe and finetune with --weights naming this folder add what they measure.".into(),
+        );
+    }
+    let text =
+        |value: &Value, key: &str| Cell::Text(value[key].as_str().unwrap_or_default().to_string());
+    let share = |value: &Value, key: &str| {
+        Cell::Number(match value[key].as_f64() {
+            Some(share) => format!("{:.2} %", 100.0 * share),
+            None => String::new(),
+        })
     };
     let rows = evaluations.iter().map(|value| {
         vec![
@@ -176,7 +242,6 @@ fn table(evaluations: &[Value]) -> Part {
         ]
     });
     Part::Table {
-        caption: "Evaluations of this encoder".into(),
         header: ["evaluation", "images", "setting", "top-1", "top-5"]
             .map(str::to_string)
             .to_vec(),

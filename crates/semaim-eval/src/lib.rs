@@ -9,7 +9,7 @@
 //! * [`compare`]: several variants with several seeds each, side by side.
 //! * [`pointing`]: whether the order starts on the object.
 //! * [`orders`]: the orders a model gives, for pictures.
-//! * [`show`]: what an encoder sees in images, for pictures; [`pca`]: its tokens as colours.
+//! * [`features`]: an encoder's attention, similarity and patch tokens, for pictures; [`pca`]: the tokens as colours.
 //! * [`vectors`]: files of vectors.
 //! * [`views`]: how an encoder's images are opened and shown to it.
 
@@ -17,6 +17,7 @@ pub mod accuracy;
 pub mod classify;
 pub mod compare;
 pub mod embed;
+pub mod features;
 pub mod finetune;
 pub mod image_batches;
 pub mod knn;
@@ -24,7 +25,6 @@ pub mod orders;
 pub mod pca;
 pub mod pointing;
 pub mod probe;
-pub mod show;
 pub mod splits;
 pub mod vectors;
 pub mod views;

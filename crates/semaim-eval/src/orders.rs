@@ -1,4 +1,4 @@
-//! What a model makes of a few images: similarity, order and predictions, ready to be drawn.
+//! Similarity, order of prediction and predictions of a model for a few images, for pictures.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use semaim_train::config::{Method, PretrainConfig, TargetKind};
 
 use crate::embed::EmbedError;
 
-/// One image through a model's eyes.
+/// What a model computes of one image.
 #[derive(Clone, Debug)]
 pub struct LearnedOrder {
     /// Height and width of the pictures in pixels.
@@ -27,7 +27,7 @@ pub struct LearnedOrder {
     pub prediction: Option<Vec<u8>>,
 }
 
-/// Shows the central views of the images `items` of a source to a model.
+/// Runs a model on the central views of the images `items` of a source.
 ///
 /// # Errors
 /// [`EmbedError`]. Images that cannot be read are left out.
@@ -50,18 +50,24 @@ pub fn learned_orders<M: Pretrained>(
     for batch in loader {
         let batch = batch?;
         if !batch.items.is_empty() {
-            seen.extend(look(model, config, &batch.items, batch.images, device)?);
+            seen.extend(orders_of_views(
+                model,
+                config,
+                &batch.items,
+                batch.images,
+                device,
+            )?);
         }
     }
     Ok(seen)
 }
 
-/// Shows normalised views to a model, `[items, channels, height, width]`. `items` are the images' numbers, which orders with
+/// Runs a model on normalised views, `[items, channels, height, width]`. `items` are the images' numbers, which orders with
 /// chance in them are drawn for.
 ///
 /// # Errors
 /// [`WeightError`] when the backend fails.
-pub fn look<M: Pretrained>(
+pub fn orders_of_views<M: Pretrained>(
     model: &M,
     config: &PretrainConfig,
     items: &[u64],
@@ -127,9 +133,9 @@ fn unpatched(predicted: &[f32], image: &[f32], config: &PretrainConfig) -> Vec<f
             (channel * height + y) * width + x
         };
         let (mean, deviation) = if config.target.normalise {
-            let truth: Vec<f32> = (0..values).map(|value| image[place(value)]).collect();
-            let mean = truth.iter().sum::<f32>() / values as f32;
-            let squares: f32 = truth.iter().map(|v| (v - mean).powi(2)).sum();
+            let target: Vec<f32> = (0..values).map(|value| image[place(value)]).collect();
+            let mean = target.iter().sum::<f32>() / values as f32;
+            let squares: f32 = target.iter().map(|v| (v - mean).powi(2)).sum();
             (mean, (squares / (values.max(2) - 1) as f32).sqrt())
         } else {
             (0.0, 1.0)

@@ -1,36 +1,27 @@
 //! Curves as SVG, to be put into a page: no script, no file beside it, no font but the page's.
-//!
-//! Texts and lines take the page's `currentColor`; the curves take `--series-1` to `--series-8`, which a page may set for
-//! light and dark, or colours that can be seen on both.
 
-mod axis;
-mod thin;
+use std::ops::Range;
 
-#[cfg(test)]
-mod tests;
+use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
+use plotters::prelude::*;
 
-use std::fmt::Write;
+use crate::error::FigureError;
 
-use axis::Axis;
-
-use crate::escape::escape_line;
-
-pub use thin::thinned;
-
-/// The size of the whole in its own units, about pixels, without the legend.
-const SIZE: [f64; 2] = [720.0, 360.0];
-/// What is left free around the plot for texts: left, top, right, below.
-const AROUND: [f64; 4] = [72.0, 40.0, 18.0, 50.0];
-/// Colours of curves where the page does not set any: of middling lightness, told apart by most eyes.
-const COLOURS: [&str; 8] = [
-    "#3b82c4", "#d9622b", "#2f9e6e", "#b05cc6", "#b8860b", "#d6457a", "#5f7d8c", "#7a6ff0",
+/// The size in its own units, about pixels; it scales to the width that it is given.
+const SIZE: (u32, u32) = (720, 340);
+/// The most points of a curve, about two for every unit of width.
+const MOST_POINTS: usize = 1200;
+/// The curves' colours on white. The style sheet of a page has others for the dark, in this order.
+pub(crate) const COLOURS: [RGBColor; 8] = [
+    RGBColor(0x1f, 0x6f, 0xb2),
+    RGBColor(0xc8, 0x50, 0x1a),
+    RGBColor(0x15, 0x80, 0x5c),
+    RGBColor(0x9a, 0x46, 0xb5),
+    RGBColor(0x8d, 0x6a, 0x00),
+    RGBColor(0xc0, 0x33, 0x6a),
+    RGBColor(0x4f, 0x6b, 0x79),
+    RGBColor(0x5f, 0x55, 0xd8),
 ];
-/// The width of a letter of the legend, with some room to spare.
-const LETTER: f64 = 7.4;
-/// The height of a line of the legend.
-const LEGEND_LINE: f64 = 20.0;
-/// The most letters of a curve's name in the legend.
-const LONGEST_NAME: usize = 60;
 
 /// How numbers are laid out along an axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,241 +36,321 @@ pub enum Scale {
 /// A curve.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
-    /// What the legend calls it.
+    /// What the legend calls it. There is a legend from two curves on.
     pub name: String,
     /// Its points, `[x, y]`, joined in this order. One with a number that is not finite is a gap; a point between two
     /// gaps is a dot.
     pub points: Vec<[f64; 2]>,
 }
 
-/// A chart of curves over a common axis.
+/// A chart of up to eight curves over a common axis.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LineChart {
-    /// The line above; none if empty.
+    /// The line above.
     pub title: String,
-    /// What the horizontal axis is; nothing if empty.
+    /// What the horizontal axis is.
     pub x_label: String,
     /// What the vertical axis is; nothing if empty.
     pub y_label: String,
     /// How the vertical axis is laid out. The horizontal one is linear.
     pub y_scale: Scale,
-    /// The curves. From the ninth on, colours come again with dashes.
+    /// The curves. From the ninth on, colours come again.
     pub series: Vec<Series>,
 }
 
-/// The plot and its axes.
-struct Plot {
-    x: Axis,
-    y: Axis,
-}
-
 impl LineChart {
-    /// The chart as one `svg` element, 720 units wide, which scales to the width it is given. The file grows with the
-    /// number of points; several thousand a curve are more than can be seen: [`thinned`] leaves the others out.
+    /// The chart as one `svg` element; `None` when there is no point to show.
     ///
-    /// Any texts and numbers are fine; without a point to show the chart says so.
-    pub fn svg(&self) -> String {
-        let legend = self.legend();
-        let height =
-            SIZE[1] + LEGEND_LINE * legend.iter().map(|l| l.line + 1.0).fold(0.0, f64::max);
-        let mut out = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {height}\" role=\"img\" \
-             aria-label=\"{}\" font-family=\"system-ui, sans-serif\" font-size=\"13\" fill=\"currentColor\">\n",
-            SIZE[0],
-            escape_line(&self.title)
-        );
-        let middle = AROUND[0] + (SIZE[0] - AROUND[0] - AROUND[2]) / 2.0;
-        if !self.title.is_empty() {
-            label(
-                &mut out,
-                [middle, 22.0],
-                "middle\" font-weight=\"600\" font-size=\"15",
-                &self.title,
-            );
+    /// # Errors
+    ///
+    /// [`FigureError::Chart`] when it cannot be drawn.
+    pub(crate) fn svg(&self) -> Result<Option<String>, FigureError> {
+        let shown = |point: &[f64; 2]| {
+            let positive = self.y_scale == Scale::Linear || point[1] > 0.0;
+            // What is beyond 32-bit numbers is no measurement, and the axes could not be divided.
+            positive
+                && point
+                    .iter()
+                    .all(|number| number.abs() <= f64::from(f32::MAX))
+        };
+        let points = || {
+            self.series
+                .iter()
+                .flat_map(|series| &series.points)
+                .filter(|p| shown(p))
+        };
+        if points().next().is_none() {
+            return Ok(None);
         }
-        if !self.x_label.is_empty() {
-            label(&mut out, [middle, SIZE[1] - 10.0], "middle", &self.x_label);
-        }
-        if !self.y_label.is_empty() {
-            let center = AROUND[1] + (SIZE[1] - AROUND[1] - AROUND[3]) / 2.0;
-            let turned = format!("middle\" transform=\"rotate(-90 16 {center})");
-            label(&mut out, [16.0, center], &turned, &self.y_label);
-        }
-        match self.plot() {
-            Some(plot) => {
-                plot.axes(&mut out);
-                for (index, series) in self.series.iter().enumerate() {
-                    let path = plot.path(&series.points);
-                    if !path.is_empty() {
-                        line(&mut out, index, &path);
-                    }
-                }
+        let x = axis(points().map(|point| point[0]), 0.0);
+        let strokes: Vec<Vec<Vec<(f64, f64)>>> = self
+            .series
+            .iter()
+            .map(|series| strokes(&series.points, shown))
+            .collect();
+        let mut svg = String::new();
+        let drawn = match self.y_scale {
+            Scale::Linear => {
+                let y = axis(points().map(|point| point[1]), 0.04);
+                self.draw(&mut svg, x, y, &strokes)
             }
-            None => label(
-                &mut out,
-                [middle, SIZE[1] / 2.0],
-                "middle\" opacity=\"0.7",
-                "no data",
-            ),
-        }
-        for entry in &legend {
-            let y = SIZE[1] + LEGEND_LINE * entry.line + 8.0;
-            line(&mut out, entry.index, &format!("M{:.1} {y:.1}h22", entry.x));
-            label(&mut out, [entry.x + 28.0, y + 4.5], "start", &entry.name);
-        }
-        out.push_str("</svg>\n");
-        out
-    }
-
-    /// The axes; `None` when no point can be shown.
-    fn plot(&self) -> Option<Plot> {
-        let points = || self.series.iter().flat_map(|series| &series.points);
-        // Only what is shown on both axes counts for either.
-        let y = Axis::new(
-            points().filter(|p| p[0].is_finite()).map(|p| p[1]),
-            self.y_scale,
-            true,
-        )?;
-        let shown = points().filter(|point| y.place(point[1]).is_some());
-        let x = Axis::new(shown.map(|point| point[0]), Scale::Linear, false)?;
-        Some(Plot { x, y })
-    }
-
-    /// Where the names of the curves go: from the left, in as many lines as it takes. A chart of one curve without a
-    /// name needs none.
-    fn legend(&self) -> Vec<Entry> {
-        let right = SIZE[0] - AROUND[2];
-        let (mut x, mut line) = (AROUND[0], 0.0);
-        let mut entries = Vec::new();
-        for (index, series) in self.series.iter().enumerate() {
-            if series.name.is_empty() {
-                continue;
+            Scale::Log => {
+                let y = axis(points().map(|point| point[1].log10()), 0.04);
+                let (low, high) = (10f64.powf(y.start), 10f64.powf(y.end));
+                let y = (low..high)
+                    .log_scale()
+                    .with_key_points(log_ticks(low, high));
+                self.draw(&mut svg, x, y, &strokes)
             }
-            let mut name: String = series.name.chars().take(LONGEST_NAME).collect();
-            if name.len() < series.name.len() {
-                name.push('…');
-            }
-            let width = 28.0 + LETTER * name.chars().count() as f64 + 18.0;
-            if x + width > right && x > AROUND[0] {
-                (x, line) = (AROUND[0], line + 1.0);
-            }
-            entries.push(Entry {
-                index,
-                name,
-                x,
-                line,
-            });
-            x += width;
+        };
+        drawn.map_err(|error| FigureError::Chart(error.to_string()))?;
+        Ok(Some(svg))
+    }
+
+    fn draw<'a, Y>(
+        &self,
+        svg: &'a mut String,
+        x: Range<f64>,
+        y: Y,
+        strokes: &[Vec<Vec<(f64, f64)>>],
+    ) -> Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>
+    where
+        Y: AsRangedCoord<Value = f64>,
+        Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    {
+        let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+        // Sizes are of the font's box, which is larger than its em by a quarter.
+        let font = ("system-ui, sans-serif", 17);
+        let mut chart = ChartBuilder::on(&area)
+            .margin(8)
+            .margin_right(20)
+            .caption(&self.title, ("system-ui, sans-serif", 19, FontStyle::Bold))
+            .x_label_area_size(42)
+            .y_label_area_size(66)
+            .build_cartesian_2d(x, y)?;
+        chart
+            .configure_mesh()
+            .label_style(font)
+            .axis_desc_style(font)
+            .x_desc(&self.x_label)
+            .y_desc(&self.y_label)
+            .x_label_formatter(&label)
+            .y_label_formatter(&label)
+            .x_labels(8)
+            .y_labels(7)
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(RGBColor(128, 128, 128).mix(0.25))
+            .axis_style(RGBColor(128, 128, 128))
+            .draw()?;
+        for (index, strokes) in strokes.iter().enumerate() {
+            let colour = COLOURS[index % COLOURS.len()];
+            let (points, lines): (Vec<_>, Vec<_>) =
+                strokes.iter().partition(|stroke| stroke.len() == 1);
+            let line = |stroke: &Vec<_>| PathElement::new(stroke.clone(), colour.stroke_width(2));
+            chart.draw_series(lines.into_iter().map(line))?;
+            let dots = points.into_iter().flatten();
+            chart.draw_series(dots.map(|point| Circle::new(*point, 4, colour.filled())))?;
         }
-        entries
+        area.present()
     }
 }
 
-/// A curve's place in the legend.
-struct Entry {
-    /// Which curve.
-    index: usize,
-    name: String,
-    x: f64,
-    /// Which line, from 0.
-    line: f64,
-}
-
-impl Plot {
-    /// Where a place from 0 to 1 on the axes is in the chart.
-    fn across(place: f64) -> f64 {
-        AROUND[0] + place * (SIZE[0] - AROUND[0] - AROUND[2])
-    }
-
-    fn down(place: f64) -> f64 {
-        SIZE[1] - AROUND[3] - place * (SIZE[1] - AROUND[1] - AROUND[3])
-    }
-
-    /// Ticks, the lines through them, and the frame's two lines.
-    fn axes(&self, out: &mut String) {
-        let (left, right) = (Self::across(0.0), Self::across(1.0));
-        let (top, bottom) = (Self::down(1.0), Self::down(0.0));
-        let mut grid = String::new();
-        for (value, text) in self.y.ticks() {
-            let Some(y) = self.y.place(value).map(Self::down) else {
-                continue;
-            };
-            push(&mut grid, format_args!("M{left:.1} {y:.1}H{right:.1}"));
-            label(out, [left - 8.0, y + 4.5], "end", &text);
-        }
-        for (value, text) in self.x.ticks() {
-            let Some(x) = self.x.place(value).map(Self::across) else {
-                continue;
-            };
-            push(&mut grid, format_args!("M{x:.1} {top:.1}V{bottom:.1}"));
-            label(out, [x, bottom + 18.0], "middle", &text);
-        }
-        let frame = format!("M{left:.1} {top:.1}V{bottom:.1}H{right:.1}");
-        for (path, opacity) in [(grid, 0.14), (frame, 0.6)] {
-            push(
-                out,
-                format_args!(
-                    "<path d=\"{path}\" fill=\"none\" stroke=\"currentColor\" stroke-opacity=\"{opacity}\"/>\n"
-                ),
-            );
-        }
-    }
-
-    /// The strokes of a curve.
-    fn path(&self, points: &[[f64; 2]]) -> String {
-        let mut path = String::new();
-        // How many points the stroke has; a stroke of one is drawn as a dot, that is a line of no length.
-        let mut length = 0;
-        for &[x, y] in points {
-            let place = self.x.place(x).zip(self.y.place(y));
-            let Some((x, y)) = place.map(|(x, y)| (Self::across(x), Self::down(y))) else {
-                if length == 1 {
-                    path.push_str("h0");
-                }
-                length = 0;
-                continue;
-            };
-            let step = if length == 0 { 'M' } else { 'L' };
-            push(&mut path, format_args!("{step}{x:.1} {y:.1}"));
-            length += 1;
-        }
-        if length == 1 {
-            path.push_str("h0");
-        }
-        path
-    }
-}
-
-/// Adds to a text.
-fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
-    let _ = out.write_fmt(text);
-}
-
-/// Adds a line of text. `anchor` is the value of `text-anchor`, and may go on with further attributes.
-fn label(out: &mut String, [x, y]: [f64; 2], anchor: &str, text: &str) {
-    let text = escape_line(text);
-    push(
-        out,
-        format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>\n"),
-    );
-}
-
-/// Adds a stroke in the colour of curve `index`.
-fn line(out: &mut String, index: usize, path: &str) {
-    let number = index % COLOURS.len();
-    let dashes = match index / COLOURS.len() {
-        0 => "",
-        1 => " stroke-dasharray=\"7 4\"",
-        _ => " stroke-dasharray=\"2 4\"",
+/// Powers of ten, and twice and five times them where these are few.
+fn log_ticks(low: f64, high: f64) -> Vec<f64> {
+    let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
+    let digits: &[f64] = if powers.clone().count() > 5 {
+        &[1.0]
+    } else {
+        &[1.0, 2.0, 5.0]
     };
-    push(
-        out,
-        format_args!(
-            "<path d=\"{path}\" style=\"stroke:var(--series-{},{})\" fill=\"none\" stroke-width=\"2\" \
-             stroke-linejoin=\"round\" stroke-linecap=\"round\"{dashes}/>\n",
-            number + 1,
-            COLOURS[number]
-        ),
-    );
+    let every = powers.clone().count().div_ceil(10);
+    let ticks = powers
+        .step_by(every)
+        .flat_map(|power| digits.iter().map(move |d| d * 10f64.powi(power)));
+    ticks.filter(|tick| (low..=high).contains(tick)).collect()
+}
+
+/// A number beside an axis.
+fn label(number: &f64) -> String {
+    let size = number.abs();
+    if size > 0.0 && !(1e-5..1e6).contains(&size) {
+        let text = format!("{number:.3e}");
+        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+        return format!(
+            "{}e{power}",
+            digits.trim_end_matches('0').trim_end_matches('.')
+        );
+    }
+    // Steps are round up to their last bits.
+    let text = format!("{number:.8}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// The range of an axis, with a margin of a share of it at both ends; equal numbers are in the middle.
+fn axis(numbers: impl Iterator<Item = f64>, margin: f64) -> Range<f64> {
+    let (low, high) = numbers.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), number| {
+        (low.min(number), high.max(number))
+    });
+    let size = low.abs().max(high.abs());
+    let span = high - low;
+    if span <= 1e-9 * size || span == 0.0 {
+        let around = if size > 0.0 { 0.1 * size } else { 1.0 };
+        return low - around..high + around;
+    }
+    low - margin * span..high + margin * span
+}
+
+/// The parts of a curve between its gaps, with fewer points where there are too many to be seen: of every stretch the
+/// first, the lowest, the highest and the last, so that spikes stay.
+fn strokes(points: &[[f64; 2]], shown: impl Fn(&[f64; 2]) -> bool) -> Vec<Vec<(f64, f64)>> {
+    let stretch = points.len().div_ceil(MOST_POINTS / 4).max(4);
+    let parts = points
+        .split(|point| !shown(point))
+        .filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            let mut kept = Vec::new();
+            for stretch in part.chunks(stretch) {
+                let by_height = |a: &usize, b: &usize| stretch[*a][1].total_cmp(&stretch[*b][1]);
+                let all = 0..stretch.len();
+                let mut four = vec![0, stretch.len() - 1];
+                four.extend(all.clone().min_by(by_height));
+                four.extend(all.max_by(by_height));
+                four.sort_unstable();
+                four.dedup();
+                // Few points are all kept.
+                let few = stretch.len() <= 4;
+                kept.extend(if few {
+                    stretch.to_vec()
+                } else {
+                    four.iter().map(|&i| stretch[i]).collect()
+                });
+            }
+            kept.into_iter().map(|[x, y]| (x, y)).collect()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(scale: Scale, points: &[f64]) -> LineChart {
+        let points = points
+            .iter()
+            .enumerate()
+            .map(|(x, y)| [x as f64, *y])
+            .collect();
+        LineChart {
+            title: "Loss".into(),
+            x_label: "epoch".into(),
+            y_scale: scale,
+            series: vec![Series {
+                name: "training".into(),
+                points,
+            }],
+            ..LineChart::default()
+        }
+    }
+
+    fn svg(scale: Scale, points: &[f64]) -> String {
+        chart(scale, points).svg().unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_chart_has_its_texts_and_its_curve() {
+        let svg = svg(Scale::Linear, &[3.0, 1.0, 2.0]);
+        assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"));
+        assert!(svg.contains("Loss") && svg.contains("epoch"));
+        assert_eq!(svg.matches("stroke=\"#1F6FB2\"").count(), 1);
+        assert!(!svg.contains("<circle"));
+    }
+
+    #[test]
+    fn gaps_part_a_curve_and_lone_points_are_dots() {
+        let nan = f64::NAN;
+        let gaps = svg(
+            Scale::Linear,
+            &[1.0, 2.0, nan, 5.0, f64::INFINITY, 3.0, 4.0, nan],
+        );
+        assert_eq!(gaps.matches("stroke=\"#1F6FB2\"").count(), 2, "{gaps}");
+        assert_eq!(gaps.matches("<circle").count(), 1);
+        let one = svg(Scale::Linear, &[0.25]);
+        assert_eq!(one.matches("<circle").count(), 1);
+        let log = svg(Scale::Log, &[0.01, 0.0, 1.0, -4.0, 100.0]);
+        assert_eq!(log.matches("<circle").count(), 3);
+        for svg in [gaps, one, log] {
+            assert!(!svg.contains("NaN") && !svg.contains("inf"));
+        }
+    }
+
+    #[test]
+    fn logarithmic_axes_have_round_ticks() {
+        assert_eq!(log_ticks(0.09, 3.0), [0.1, 0.2, 0.5, 1.0, 2.0]);
+        assert_eq!(log_ticks(1e-4, 150.0).len(), 7);
+        assert!(log_ticks(1e-38, 1e38).len() <= 12);
+        assert_eq!(
+            [0.1, 2000.0, 3e-7, 1.5e9, 0.0].map(|number| label(&number)),
+            ["0.1", "2000", "3e-7", "1.5e9", "0"]
+        );
+    }
+
+    #[test]
+    fn nothing_to_show_is_no_chart() {
+        for chart in [
+            chart(Scale::Linear, &[]),
+            chart(Scale::Linear, &[f64::NAN]),
+            chart(Scale::Log, &[-1.0, 0.0]),
+        ] {
+            assert_eq!(chart.svg().unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn any_numbers_and_texts_can_be_drawn() {
+        for scale in [Scale::Linear, Scale::Log] {
+            for pair in [
+                [f64::MIN, f64::MAX],
+                [1e-38, 1e38],
+                [5e-324, 1e-320],
+                [1.0, 1.0 + f64::EPSILON],
+                [1e15, 1e15 + 0.125],
+                [0.0, 0.0],
+            ] {
+                let _ = chart(scale, &pair).svg().unwrap();
+            }
+        }
+        let mut chart = chart(Scale::Linear, &[1.0]);
+        let hostile = "</text><script>\"'&";
+        chart.title = hostile.into();
+        chart.y_label = hostile.into();
+        let svg = chart.svg().unwrap().unwrap();
+        assert!(!svg.contains("<script") && svg.contains("&lt;script"));
+    }
+
+    #[test]
+    fn many_points_become_fewer_and_spikes_stay() {
+        let mut whole: Vec<[f64; 2]> = (0..50_000)
+            .map(|n| [f64::from(n), f64::from(n % 3)])
+            .collect();
+        whole[12_345][1] = 90.0;
+        whole[12_349][1] = -80.0;
+        whole[30_000][1] = f64::NAN;
+        let strokes = strokes(&whole, |point| point[1].is_finite());
+        assert_eq!(strokes.len(), 2);
+        let kept: usize = strokes.iter().map(Vec::len).sum();
+        assert!(kept <= MOST_POINTS + 8, "{kept}");
+        for spike in [12_345, 12_349, 0, 29_999, 30_001, 49_999] {
+            let [x, y] = whole[spike];
+            assert!(
+                strokes.iter().flatten().any(|point| *point == (x, y)),
+                "{spike}"
+            );
+        }
+        assert!(
+            strokes
+                .iter()
+                .all(|stroke| stroke.is_sorted_by(|a, b| a.0 < b.0))
+        );
+    }
 }

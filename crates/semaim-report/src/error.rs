@@ -1,67 +1,46 @@
-//! What can keep a figure from being drawn.
+//! What can keep a picture from being drawn.
 
-/// A figure could not be drawn or encoded.
+/// A picture could not be drawn or encoded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FigureError {
-    /// There is nothing to show: no sample, no class.
-    #[error("a figure needs at least one row")]
-    NoRows,
-    /// There is no column to show the rows in.
-    #[error("a figure needs at least one column")]
-    NoColumns,
-    /// A row does not have one cell per column.
-    #[error("row {row} has {found} cells, but there are {expected} columns")]
-    CellCount {
+    /// There is nothing to show: no row, no column, no class.
+    #[error("a figure needs at least one row and one column")]
+    Empty,
+    /// A row does not have one panel per column.
+    #[error("row {row} has {found} panels, but there are {expected} columns")]
+    PanelCount {
         /// Which row, from 0.
         row: usize,
-        /// Columns given.
+        /// Columns of the sheet.
         expected: usize,
-        /// Cells given.
+        /// Panels of the row.
         found: usize,
     },
-    /// A map in a cell does not have one entry per patch.
+    /// A map does not have one value per patch, or its grid has no patches.
     #[error(
-        "the map in row {row}, column {column} has {found} entries, but its grid has {expected} patches"
+        "the map in row {row}, column {column} has {found} values, but its grid is {height} by {width} patches"
     )]
-    PanelLength {
+    MapLength {
         /// Which row, from 0.
         row: usize,
         /// Which column, from 0.
         column: usize,
-        /// Patches of the grid.
-        expected: usize,
-        /// Entries given.
+        /// Patches down.
+        height: usize,
+        /// Patches across.
+        width: usize,
+        /// Values given.
         found: usize,
     },
-    /// A picture's bytes do not fit its size, or it has no pixels.
-    #[error("a picture of {width} by {height} pixels cannot have {found} bytes")]
-    PictureLength {
+    /// An image's bytes do not fit its size, or it has no pixels.
+    #[error("an image of {width} by {height} pixels cannot have {found} bytes")]
+    ImageLength {
         /// Pixels across.
         width: u32,
         /// Pixels down.
         height: u32,
         /// Bytes given.
-        found: usize,
-    },
-    /// The grid has no patches.
-    #[error("the grid of {height} by {width} has no patches")]
-    EmptyGrid {
-        /// Patches down.
-        height: usize,
-        /// Patches across.
-        width: usize,
-    },
-    /// A map does not have one number per patch.
-    #[error("{map} of row {row} has {found} numbers, but the grid has {expected} patches")]
-    MapLength {
-        /// Which row, from 0.
-        row: usize,
-        /// `similarity` or `ranks`.
-        map: &'static str,
-        /// Patches of the grid.
-        expected: usize,
-        /// Numbers given.
         found: usize,
     },
     /// A confusion matrix does not have one count for each pair of classes.
@@ -84,8 +63,8 @@ pub enum FigureError {
         /// The largest one.
         max: u32,
     },
-    /// The figure would be too large to be of use.
-    #[error("the figure would have {width} by {height} pixels; the limit is {limit} a side")]
+    /// The picture would be too large to be of use.
+    #[error("the picture would have {width} by {height} pixels; the limit is {limit} a side")]
     TooLarge {
         /// Pixels across.
         width: u64,
@@ -93,26 +72,6 @@ pub enum FigureError {
         height: u64,
         /// The largest side.
         limit: u64,
-    },
-    /// The number of frames is out of range.
-    #[error("an animation of {frames} frames; there can be {min} to {max}")]
-    FrameCount {
-        /// Frames asked for or given.
-        frames: usize,
-        /// The fewest.
-        min: usize,
-        /// The most.
-        max: usize,
-    },
-    /// A frame has another size than the first.
-    #[error("frame {frame} has {found:?} pixels across and down, the first frame has {expected:?}")]
-    FrameSize {
-        /// Which frame, from 0.
-        frame: usize,
-        /// Size of the first, `[width, height]`.
-        expected: [u32; 2],
-        /// Its size, `[width, height]`.
-        found: [u32; 2],
     },
     /// The frames of an animation would have too many pixels together.
     #[error(
@@ -128,10 +87,10 @@ pub enum FigureError {
         /// The most pixels of all frames together.
         limit: u64,
     },
-    /// The encoder of animations refused.
-    #[error("cannot encode the animation as PNG: {0}")]
-    Apng(#[from] ::png::EncodingError),
+    /// A chart could not be drawn.
+    #[error("cannot draw the chart: {0}")]
+    Chart(String),
     /// The PNG encoder refused.
-    #[error("cannot encode the figure as PNG: {0}")]
-    Png(#[from] image::ImageError),
+    #[error("cannot encode the picture as PNG: {0}")]
+    Png(#[from] ::png::EncodingError),
 }

@@ -1,29 +1,73 @@
-//! Painting on a picture. What lies outside the picture is left out.
+//! Shapes on pictures, the colours of light and dark pictures, and how their parts are put together.
 
 use image::{Rgb, RgbImage};
+
+use crate::error::FigureError;
+use crate::font::Style;
+
+/// Around a figure.
+const MARGIN: u32 = 20;
+/// The longest side of a figure.
+const LIMIT: u64 = 16_384;
+
+/// Whether a picture is for light or for dark surroundings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Theme {
+    /// Dark text on white.
+    #[default]
+    Light,
+    /// Light text on the surface of a report in the dark.
+    Dark,
+}
+
+impl Theme {
+    /// Behind everything.
+    pub(crate) fn paper(self) -> Rgb<u8> {
+        match self {
+            Theme::Light => Rgb([255, 255, 255]),
+            Theme::Dark => Rgb([26, 32, 40]),
+        }
+    }
+
+    /// Titles and names.
+    pub(crate) fn ink(self) -> Rgb<u8> {
+        match self {
+            Theme::Light => Rgb([27, 35, 48]),
+            Theme::Dark => Rgb([229, 233, 239]),
+        }
+    }
+
+    /// Other texts, and lines.
+    pub(crate) fn muted(self) -> Rgb<u8> {
+        match self {
+            Theme::Light => Rgb([74, 84, 99]),
+            Theme::Dark => Rgb([158, 171, 188]),
+        }
+    }
+}
 
 /// A rectangle of pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Area {
-    /// Left edge.
     pub(crate) x: u32,
-    /// Upper edge.
     pub(crate) y: u32,
-    /// Pixels across.
     pub(crate) width: u32,
-    /// Pixels down.
     pub(crate) height: u32,
 }
 
-/// Lays `colour` over one pixel; `opacity` from 0 (nothing) to 1 (only the colour).
+/// Lays `colour` over one pixel, if it is there; `opacity` from 0 to 1.
 pub(crate) fn blend(on: &mut RgbImage, x: u32, y: u32, colour: Rgb<u8>, opacity: f32) {
-    let Some(pixel) = on.get_pixel_mut_checked(x, y) else {
-        return;
-    };
-    for (under, over) in pixel.0.iter_mut().zip(colour.0) {
-        let (from, to) = (f32::from(*under), f32::from(over));
-        *under = (from + (to - from) * opacity).round() as u8;
+    if let Some(pixel) = on.get_pixel_mut_checked(x, y) {
+        *pixel = mixed(*pixel, colour, opacity);
     }
+}
+
+/// `share` of the second colour in the first.
+pub(crate) fn mixed(Rgb(from): Rgb<u8>, Rgb(to): Rgb<u8>, share: f32) -> Rgb<u8> {
+    Rgb(std::array::from_fn(|i| {
+        let (from, to) = (f32::from(from[i]), f32::from(to[i]));
+        (from + (to - from) * share).round() as u8
+    }))
 }
 
 /// Lays `colour` over a rectangle.
@@ -35,29 +79,16 @@ pub(crate) fn fill(on: &mut RgbImage, area: Area, colour: Rgb<u8>, opacity: f32)
     }
 }
 
-/// Draws the one-pixel outline just inside a rectangle.
+/// Draws the outline just inside a rectangle, one pixel wide.
 pub(crate) fn outline(on: &mut RgbImage, area: Area, colour: Rgb<u8>, opacity: f32) {
-    let Area {
-        x,
-        y,
-        width,
-        height,
-    } = area;
-    let part = |x, y, width, height| Area {
-        x,
-        y,
-        width,
-        height,
-    };
-    let (inner, low, far) = (
-        height.saturating_sub(2),
-        y + height.saturating_sub(1),
-        x + width.saturating_sub(1),
-    );
-    fill(on, part(x, y, width, 1), colour, opacity);
-    fill(on, part(x, low, width, 1), colour, opacity);
-    fill(on, part(x, y + 1, 1, inner), colour, opacity);
-    fill(on, part(far, y + 1, 1, inner), colour, opacity);
+    let (right, bottom) = (area.x + area.width, area.y + area.height);
+    for y in area.y..bottom.min(on.height()) {
+        for x in area.x..right.min(on.width()) {
+            if x == area.x || y == area.y || x + 1 == right || y + 1 == bottom {
+                blend(on, x, y, colour, opacity);
+            }
+        }
+    }
 }
 
 /// Draws a smooth ring around the middle of `area`, `radius` pixels from there and `thickness` pixels wide.
@@ -75,59 +106,101 @@ pub(crate) fn ring(on: &mut RgbImage, area: Area, radius: f32, thickness: f32, c
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A figure that grows downwards by strips of one width.
+pub(crate) struct Strips {
+    theme: Theme,
+    width: u32,
+    strips: Vec<RgbImage>,
+}
 
-    const WHITE: Rgb<u8> = Rgb([255; 3]);
-    const BLACK: Rgb<u8> = Rgb([0; 3]);
-
-    fn inked(on: &RgbImage) -> usize {
-        on.pixels().filter(|pixel| **pixel != WHITE).count()
+impl Strips {
+    /// For strips of `width` pixels.
+    ///
+    /// # Errors
+    /// [`FigureError::TooLarge`].
+    pub(crate) fn new(theme: Theme, width: u64) -> Result<Strips, FigureError> {
+        check_size(width, 1)?;
+        let (width, strips) = (width as u32, Vec::new());
+        Ok(Strips {
+            theme,
+            width,
+            strips,
+        })
     }
 
-    #[test]
-    fn areas_are_clipped_to_the_picture() {
-        let mut on = RgbImage::from_pixel(4, 3, WHITE);
-        let area = Area {
-            x: 2,
-            y: 1,
-            width: 9,
-            height: u32::MAX,
-        };
-        fill(&mut on, area, BLACK, 1.0);
-        assert_eq!(inked(&on), 4);
+    /// Pixels across, without the margin.
+    pub(crate) fn width(&self) -> u32 {
+        self.width
     }
 
-    #[test]
-    fn an_outline_is_one_pixel_wide() {
-        let mut on = RgbImage::from_pixel(8, 8, WHITE);
-        let area = Area {
-            x: 1,
-            y: 2,
-            width: 5,
-            height: 4,
-        };
-        outline(&mut on, area, BLACK, 0.5);
-        assert_eq!(inked(&on), 14);
-        assert_eq!(on.get_pixel(1, 2), &Rgb([128; 3]), "corners once");
+    /// Another strip of `height` pixels, to be drawn on.
+    ///
+    /// # Errors
+    /// [`FigureError::TooLarge`] when the figure would be.
+    pub(crate) fn add(&mut self, height: u64) -> Result<&mut RgbImage, FigureError> {
+        let before: u64 = self
+            .strips
+            .iter()
+            .map(|strip| u64::from(strip.height()))
+            .sum();
+        check_size(self.width.into(), before.saturating_add(height))?;
+        let strip = RgbImage::from_pixel(self.width, height as u32, self.theme.paper());
+        self.strips.push(strip);
+        // It was just pushed.
+        let last = self.strips.len() - 1;
+        Ok(&mut self.strips[last])
     }
 
-    #[test]
-    fn a_ring_is_round_and_hollow() {
-        let mut on = RgbImage::from_pixel(21, 21, WHITE);
-        let area = Area {
-            x: 10,
-            y: 10,
-            width: 1,
-            height: 1,
-        };
-        ring(&mut on, area, 6.0, 2.0, BLACK);
-        assert_eq!(on.get_pixel(10, 10), &WHITE);
-        for (x, y) in [(16, 10), (4, 10), (10, 16), (10, 4)] {
-            assert_eq!(on.get_pixel(x, y), &BLACK);
+    /// Free space, unless it would be at the top.
+    pub(crate) fn space(&mut self, height: u32) -> Result<(), FigureError> {
+        if !self.strips.is_empty() {
+            self.add(height.into())?;
         }
-        let corner = Area { x: 0, y: 0, ..area };
-        ring(&mut on, corner, 6.0, 2.0, BLACK);
+        Ok(())
     }
+
+    /// Lines of text with free space above; nothing for an empty text.
+    pub(crate) fn text(
+        &mut self,
+        style: Style,
+        text: &str,
+        colour: Rgb<u8>,
+        space: u32,
+    ) -> Result<(), FigureError> {
+        let lines = style.wrap(text, self.width, usize::MAX);
+        if !lines.is_empty() {
+            self.space(space)?;
+        }
+        for line in lines {
+            let strip = self.add(style.line_height().into())?;
+            style.draw(strip, 0, 0, &line, colour);
+        }
+        Ok(())
+    }
+
+    /// The strips below each other, with a margin around them.
+    pub(crate) fn stacked(self) -> RgbImage {
+        let height: u32 = self.strips.iter().map(RgbImage::height).sum();
+        let [width, height] = [self.width, height].map(|side| side + 2 * MARGIN);
+        let mut figure = RgbImage::from_pixel(width, height, self.theme.paper());
+        let mut y = MARGIN;
+        for strip in &self.strips {
+            image::imageops::replace(&mut figure, strip, MARGIN.into(), y.into());
+            y += strip.height();
+        }
+        figure
+    }
+}
+
+/// Refuses a figure whose longer side is too long to be of use.
+fn check_size(width: u64, height: u64) -> Result<(), FigureError> {
+    let [width, height] = [width, height].map(|side| side.saturating_add(2 * u64::from(MARGIN)));
+    if width.max(height) > LIMIT {
+        return Err(FigureError::TooLarge {
+            width,
+            height,
+            limit: LIMIT,
+        });
+    }
+    Ok(())
 }

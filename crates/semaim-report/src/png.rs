@@ -1,10 +1,12 @@
-//! Figures as PNG files.
+//! Pictures as PNG files, still and animated.
 
-use std::io::Cursor;
-
-use image::{ImageFormat, RgbImage};
+use ::png::{BitDepth, BlendOp, ColorType, DisposeOp, Encoder};
+use image::RgbImage;
 
 use crate::error::FigureError;
+
+/// The unit of a frame's delay: so many in a second.
+const MILLISECONDS: u16 = 1000;
 
 /// The picture as a whole PNG file, RGB with 8 bits a channel.
 ///
@@ -12,27 +14,169 @@ use crate::error::FigureError;
 ///
 /// [`FigureError::Png`] when the encoder refuses, as it does for a picture without pixels.
 pub fn encode_png(picture: &RgbImage) -> Result<Vec<u8>, FigureError> {
-    let mut out = Cursor::new(Vec::new());
-    picture.write_to(&mut out, ImageFormat::Png)?;
-    Ok(out.into_inner())
+    let mut out = Vec::new();
+    let mut encoder = Encoder::new(&mut out, picture.width(), picture.height());
+    encoder.set_color(ColorType::Rgb);
+    encoder.set_depth(BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(picture)?;
+    writer.finish()?;
+    Ok(out)
+}
+
+/// What of `to` differs from `from`, a picture of the same size, as a PNG file: RGBA, transparent where they are alike.
+pub(crate) fn encode_changes(from: &RgbImage, to: &RgbImage) -> Result<Vec<u8>, FigureError> {
+    let mut out = Vec::new();
+    let mut encoder = Encoder::new(&mut out, to.width(), to.height());
+    encoder.set_color(ColorType::Rgba);
+    encoder.set_depth(BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&changed(to, Some(from)))?;
+    writer.finish()?;
+    Ok(out)
+}
+
+/// The frames, all of the first one's size, as an animated PNG file that starts again at its end: each frame is there for
+/// `delay_ms` milliseconds, the last one for `last_ms`. A program that knows no animated PNG shows the first frame.
+///
+/// Pixels that stay as they are from one frame to the next are written as transparent, which makes small files.
+///
+/// # Errors
+///
+/// [`FigureError::Empty`] without frames, [`FigureError::Png`] when the encoder refuses.
+pub fn encode_apng(
+    frames: &[RgbImage],
+    delay_ms: u16,
+    last_ms: u16,
+) -> Result<Vec<u8>, FigureError> {
+    let (Some(first), Ok(count)) = (frames.first(), u32::try_from(frames.len())) else {
+        return Err(FigureError::Empty);
+    };
+    let mut out = Vec::new();
+    let mut encoder = Encoder::new(&mut out, first.width(), first.height());
+    encoder.set_color(ColorType::Rgba);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_animated(count, 0)?;
+    encoder.set_dispose_op(DisposeOp::None)?;
+    let mut writer = encoder.write_header()?;
+    let mut before: Option<&RgbImage> = None;
+    for (index, frame) in frames.iter().enumerate() {
+        let last = index + 1 == frames.len();
+        writer.set_frame_delay(if last { last_ms } else { delay_ms }, MILLISECONDS)?;
+        // The first frame takes the place of the last one of the round before.
+        writer.set_blend_op(if before.is_none() {
+            BlendOp::Source
+        } else {
+            BlendOp::Over
+        })?;
+        writer.write_image_data(&changed(frame, before))?;
+        before = Some(frame);
+    }
+    writer.finish()?;
+    Ok(out)
+}
+
+/// The frame as RGBA; pixels as in the frame before are transparent.
+fn changed(frame: &RgbImage, before: Option<&RgbImage>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(frame.len() / 3 * 4);
+    for (x, y, pixel) in frame.enumerate_pixels() {
+        let [r, g, b] = pixel.0;
+        match before.and_then(|before| before.get_pixel_checked(x, y)) {
+            Some(same) if same == pixel => out.extend([0; 4]),
+            _ => out.extend([r, g, b, 255]),
+        }
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::Rgb;
+    use image::{Pixel, Rgb, Rgba, RgbaImage};
 
-    #[test]
-    fn a_picture_comes_back() {
-        let picture = RgbImage::from_fn(5, 3, |x, y| Rgb([x as u8, y as u8, 200]));
-        let png = encode_png(&picture).unwrap();
-        let back = image::load_from_memory(&png).unwrap();
-        assert_eq!(back, image::DynamicImage::ImageRgb8(picture));
+    /// The frames that a viewer shows, and how long in milliseconds.
+    fn play(file: &[u8]) -> (Vec<RgbImage>, Vec<u32>) {
+        let mut reader = ::png::Decoder::new(std::io::Cursor::new(file))
+            .read_info()
+            .unwrap();
+        let (width, height) = (reader.info().width, reader.info().height);
+        let frames = reader
+            .info()
+            .animation_control()
+            .map_or(1, |control| control.num_frames);
+        let mut canvas = RgbaImage::new(width, height);
+        let (mut shown, mut delays) = (Vec::new(), Vec::new());
+        for _ in 0..frames {
+            let mut data = vec![0; reader.output_buffer_size().unwrap()];
+            reader.next_frame(&mut data).unwrap();
+            let channels = data.len() / (width * height) as usize;
+            for (under, over) in canvas.pixels_mut().zip(data.chunks(channels)) {
+                let over = Rgba([
+                    over[0],
+                    over[1],
+                    over[2],
+                    over.get(3).copied().unwrap_or(255),
+                ]);
+                under.blend(&over);
+            }
+            shown.push(image::DynamicImage::ImageRgba8(canvas.clone()).to_rgb8());
+            delays.extend(
+                reader
+                    .info()
+                    .frame_control()
+                    .map(|f| u32::from(f.delay_num) * 1000 / u32::from(f.delay_den)),
+            );
+        }
+        (shown, delays)
+    }
+
+    fn frames(count: u8) -> Vec<RgbImage> {
+        (0..count)
+            .map(|n| {
+                RgbImage::from_fn(6, 4, |x, y| {
+                    Rgb([x as u8 * 9, y as u8 * 9, if x < n.into() { n } else { 0 }])
+                })
+            })
+            .collect()
     }
 
     #[test]
-    fn no_pixels_is_an_error() {
-        let error = encode_png(&RgbImage::new(0, 3)).unwrap_err();
-        assert!(matches!(error, FigureError::Png(_)));
+    fn pictures_come_back() {
+        let picture = RgbImage::from_fn(5, 3, |x, y| Rgb([x as u8, y as u8, 200]));
+        assert_eq!(
+            play(&encode_png(&picture).unwrap()),
+            (vec![picture], vec![])
+        );
+        let frames = frames(5);
+        let file = encode_apng(&frames, 120, 2500).unwrap();
+        assert_eq!(play(&file), (frames, vec![120, 120, 120, 120, 2500]));
+    }
+
+    #[test]
+    fn what_stays_costs_little() {
+        let noise = |seed: u32| {
+            RgbImage::from_fn(64, 64, |x, y| {
+                let mixed = (x + 64 * y + seed).wrapping_mul(2_654_435_761);
+                Rgb([(mixed >> 8) as u8, (mixed >> 16) as u8, (mixed >> 24) as u8])
+            })
+        };
+        let length = |frames: &[RgbImage]| encode_apng(frames, 1, 1).unwrap().len();
+        let [still, alone] = [length(&vec![noise(0); 9]), length(&[noise(0)])];
+        assert!(still < alone + 8 * 500, "{still} {alone}");
+    }
+
+    #[test]
+    fn no_pixels_and_no_frames_are_errors() {
+        assert!(matches!(
+            encode_png(&RgbImage::new(0, 3)),
+            Err(FigureError::Png(_))
+        ));
+        assert!(matches!(encode_apng(&[], 1, 1), Err(FigureError::Empty)));
+        let mut frames = frames(3);
+        frames[2] = RgbImage::new(4, 5);
+        assert!(matches!(
+            encode_apng(&frames, 1, 1),
+            Err(FigureError::Png(_))
+        ));
     }
 }

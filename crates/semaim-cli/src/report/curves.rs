@@ -1,10 +1,7 @@
 //! Curves and key figures out of a run's metrics.
 
-use semaim_report::{Fact, LineChart, Part, Scale, Series, thinned};
+use semaim_report::{Fact, LineChart, Part, Scale, Series};
 use serde_json::Value;
-
-/// The most points of a curve.
-const MOST_POINTS: usize = 600;
 
 /// A chart: its title, what the vertical axis is, and the curves by name and key.
 struct Chart {
@@ -62,30 +59,25 @@ const CHARTS: [Chart; 6] = [
 ];
 
 /// The charts that there are numbers for.
-pub(super) fn charts(entries: &[Value]) -> Vec<Part> {
-    CHARTS
+pub(super) fn charts(entries: &[Value]) -> Part {
+    let chart = |chart: &Chart| {
+        let series = chart.curves.iter().map(|(name, key)| Series {
+            name: (*name).into(),
+            points: points(entries, key, chart.factor),
+        });
+        LineChart {
+            title: chart.title.into(),
+            x_label: "epoch".into(),
+            y_label: chart.y_label.into(),
+            y_scale: chart.scale,
+            series: series.filter(|series| !series.points.is_empty()).collect(),
+        }
+    };
+    let charts = CHARTS
         .iter()
-        .filter_map(|chart| {
-            let series: Vec<Series> = chart
-                .curves
-                .iter()
-                .map(|(name, key)| Series {
-                    name: (*name).into(),
-                    points: thinned(&points(entries, key, chart.factor), MOST_POINTS),
-                })
-                .filter(|series| !series.points.is_empty())
-                .collect();
-            (!series.is_empty()).then(|| {
-                Part::Chart(LineChart {
-                    title: chart.title.into(),
-                    x_label: "epoch".into(),
-                    y_label: chart.y_label.into(),
-                    y_scale: chart.scale,
-                    series,
-                })
-            })
-        })
-        .collect()
+        .map(chart)
+        .filter(|chart| !chart.series.is_empty());
+    Part::Charts(charts.collect())
 }
 
 /// A number over the epochs; one that was not finite is a gap.
@@ -161,14 +153,13 @@ mod tests {
             json!({"step": 20, "epoch": 1.0, "train/loss": null, "train/images_per_second": 110.0}),
             json!({"step": 20, "epoch": 1.0, "eval/knn_top1": 0.2}),
         ];
-        let titles: Vec<String> = charts(&entries)
-            .into_iter()
-            .map(|part| match part {
-                Part::Chart(chart) => chart.title,
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        assert_eq!(titles, ["Loss", "kNN", "Throughput"]);
+        let titles = |entries: &[Value]| -> Vec<String> {
+            let Part::Charts(charts) = charts(entries) else {
+                panic!("no charts")
+            };
+            charts.into_iter().map(|chart| chart.title).collect()
+        };
+        assert_eq!(titles(&entries), ["Loss", "kNN", "Throughput"]);
         assert_eq!(progress(&entries), "20 steps, 1.0 epochs");
         let facts = facts(&entries);
         let fact = |name: &str| {
@@ -184,6 +175,6 @@ mod tests {
         assert_eq!(fact("unreadable images"), None);
         let gap = points(&entries, "train/loss", 1.0);
         assert!(gap[1][1].is_nan() && gap.len() == 2);
-        assert!(charts(&[]).is_empty());
+        assert!(titles(&[]).is_empty());
     }
 }

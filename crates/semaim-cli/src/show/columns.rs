@@ -2,9 +2,12 @@
 
 use semaim::order::Order;
 use semaim::similarity::Similarity;
-use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::encoders::EncoderFeatures;
 
 /// What a column shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,6 +83,82 @@ impl ColumnArg {
         }
         columns
     }
+}
+
+impl Shown {
+    /// What stands above the column.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Shown::Image => "image",
+            Shown::Attention => "attention",
+            Shown::Similarity(_) => "similarity",
+            Shown::Order(_) => "order",
+            Shown::Components => "components",
+            Shown::Reconstruction => "prediction",
+        }
+    }
+
+    /// What stands below the title: the encoder, if there are several, and the kind.
+    pub(super) fn subtitle(self, encoder: &EncoderFeatures, several: bool) -> String {
+        let kind = match self {
+            Shown::Similarity(kind) => name(kind.unwrap_or(encoder.similarity)),
+            Shown::Order(order) => {
+                let order = order.unwrap_or(encoder.order);
+                match order.needs_similarity() {
+                    true => format!("{} by {}", name(order), name(encoder.similarity)),
+                    false => name(order),
+                }
+            }
+            _ => String::new(),
+        };
+        match (several && self != Shown::Image, kind.as_str()) {
+            (false, _) => kind,
+            (true, "") => encoder.name.clone(),
+            (true, kind) => format!("{}, {kind}", encoder.name),
+        }
+    }
+}
+
+/// What the values of the columns in colours of heat are.
+pub(super) fn heat_name(shown: &[Shown]) -> String {
+    let attention = shown.contains(&Shown::Attention);
+    let similarity = shown
+        .iter()
+        .any(|shown| matches!(shown, Shown::Similarity(_)));
+    match (attention, similarity) {
+        (true, true) => "attention and similarity",
+        (true, false) => "attention",
+        _ => "similarity",
+    }
+    .to_string()
+}
+
+/// What the columns are, where their titles do not say all.
+pub(super) fn caption(shown: &[Shown]) -> String {
+    let texts = [
+        (
+            Shown::Attention,
+            "attention: the class token's in the last block, averaged over heads",
+        ),
+        (
+            Shown::Components,
+            "components: the first three principal components of all patch tokens as red, green, blue",
+        ),
+        (
+            Shown::Reconstruction,
+            "prediction: each patch from those before it in the order",
+        ),
+    ];
+    let texts = texts
+        .iter()
+        .filter(|(column, _)| shown.contains(column))
+        .map(|(_, text)| *text);
+    texts.collect::<Vec<_>>().join("; ")
+}
+
+/// A value's name in configurations.
+fn name(value: impl Serialize) -> String {
+    json!(value).as_str().unwrap_or_default().to_string()
 }
 
 /// A value by its name in configurations.

@@ -1,0 +1,181 @@
+//! The encoders that are shown, and what they compute of the images.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use semaim::order::Order;
+use semaim::similarity::Similarity;
+use semaim_checkpoint::checkpoint::Checkpoint;
+use semaim_checkpoint::encoder::Encoder;
+use semaim_data::Pixels;
+use semaim_eval::features::{FeatureError, ImageFeatures, extract_features};
+use semaim_eval::orders::orders_of_views;
+use semaim_eval::pca::colours;
+use semaim_train::config::{Method, PretrainConfig, TargetKind};
+use semaim_train::restore::{Restored, restore, run_config};
+
+use super::images::NamedImage;
+use crate::args::ShowArgs;
+use crate::encoder::tell;
+use crate::exit::Exit;
+
+/// An encoder's features of all images.
+pub(crate) struct EncoderFeatures {
+    /// What it is called in the picture.
+    pub(crate) name: String,
+    /// The similarity and the order of its run; by the class token and semantic where there is none.
+    pub(crate) similarity: Similarity,
+    pub(crate) order: Order,
+    seed: u64,
+    pub(crate) images: Vec<ImageFeatures>,
+    /// Predicted images, where a run predicts pixels.
+    pub(crate) predictions: Option<Vec<Vec<u8>>>,
+    /// Colours of the patch tokens of all images.
+    pub(crate) colours: Vec<[f32; 3]>,
+}
+
+/// Reads an encoder.
+pub(super) fn read(args: &ShowArgs, path: &Path, device: &Device) -> Result<Encoder, Exit> {
+    let checkpoint =
+        Checkpoint::read(path, &args.layout.options(args.image_size)).map_err(Exit::user)?;
+    tell(&checkpoint);
+    let encoder = checkpoint.encoder(device).map_err(Exit::user)?;
+    match args.image_size {
+        Some(size) => encoder.resized(size).map_err(Exit::user),
+        None => Ok(encoder),
+    }
+}
+
+impl EncoderFeatures {
+    /// Computes the features of `images`, and predictions of them if they are `wanted` and the run at `path` makes any.
+    pub(super) fn compute(
+        args: &ShowArgs,
+        path: &Path,
+        name: String,
+        encoder: &Encoder,
+        images: &[NamedImage],
+        wanted: bool,
+        device: &Device,
+    ) -> Result<Self, Exit> {
+        let pixels: Vec<Pixels> = images.iter().map(|image| image.pixels.clone()).collect();
+        if pixels
+            .iter()
+            .any(|pixels| pixels.channels != encoder.config.channels)
+        {
+            return Err(Exit::user(format!(
+                "{} is for images of {} channels, the first encoder for others",
+                path.display(),
+                encoder.config.channels
+            )));
+        }
+        let images = extract_features(encoder, &pixels, device).map_err(|error| match error {
+            FeatureError::View(_) => Exit::user(error),
+            FeatureError::Weights(_) => Exit::ours(error),
+        })?;
+        let config = run_config(path)?;
+        let predictions = match config
+            .as_ref()
+            .filter(|config| predicts_pixels(args, config))
+        {
+            Some(config) if wanted => Some(predictions(path, config, &images, device)?),
+            _ => None,
+        };
+        let tokens: Vec<f32> = images
+            .iter()
+            .flat_map(|image| image.tokens.clone())
+            .collect();
+        let similarity = config
+            .as_ref()
+            .map_or(Similarity::Cls, |c| c.order.similarity);
+        let order = config
+            .as_ref()
+            .map_or(Order::Semantic, |config| match config.method {
+                Method::Semaim => config.order.kind,
+                // A masked autoencoder keeps patches at random.
+                Method::Mae => Order::Stochastic,
+            });
+        Ok(Self {
+            name,
+            similarity,
+            order,
+            seed: config.as_ref().map_or(0, |config| config.seed),
+            colours: colours(&tokens, encoder.vit.width()),
+            images,
+            predictions,
+        })
+    }
+
+    /// Rank keys of an image's patches in an order; `None`: the run's own.
+    pub(super) fn rank_keys(
+        &self,
+        order: Option<Order>,
+        image: usize,
+        device: &Device,
+    ) -> Result<Vec<f32>, Exit> {
+        let order = order.unwrap_or(self.order);
+        let key = [self.seed, image as u64];
+        self.images[image]
+            .order(order, self.similarity, key, device)
+            .map_err(Exit::ours)
+    }
+}
+
+/// Whether the run at a path, if it is one, makes predictions that can be shown.
+pub(super) fn makes_predictions(args: &ShowArgs, path: &Path) -> bool {
+    let config = run_config(path).ok().flatten();
+    config.is_some_and(|config| predicts_pixels(args, &config))
+}
+
+/// Whether a run's predictions can be shown: it predicts pixels, at the size at which images are shown.
+fn predicts_pixels(args: &ShowArgs, config: &PretrainConfig) -> bool {
+    let same_size = |size| size == config.model.image_size;
+    config.target.kind == TargetKind::Pixels && args.image_size.is_none_or(same_size)
+}
+
+/// What a run predicts of the views that its encoder got.
+fn predictions(
+    path: &Path,
+    config: &PretrainConfig,
+    images: &[ImageFeatures],
+    device: &Device,
+) -> Result<Vec<Vec<u8>>, Exit> {
+    let items: Vec<u64> = (0..images.len() as u64).collect();
+    let views: Vec<f32> = images.iter().flat_map(|image| image.view.clone()).collect();
+    let found = match restore(path, config, device)? {
+        Restored::Semaim(model) => orders_of_views(&*model, config, &items, views, device),
+        Restored::Mae(model) => orders_of_views(&*model, config, &items, views, device),
+    };
+    let found = found.map_err(Exit::ours)?;
+    Ok(found
+        .into_iter()
+        .filter_map(|order| order.prediction)
+        .collect())
+}
+
+/// What to call encoders: the ends of their paths, as long as it takes to tell them apart.
+pub(super) fn names(paths: &[PathBuf]) -> Vec<String> {
+    let end = |path: &PathBuf, parts: usize| {
+        // A folder's name may have dots that begin no extension.
+        let path = match path.is_dir() {
+            true => path.clone(),
+            false => path.with_extension(""),
+        };
+        let all: Vec<_> = path
+            .components()
+            .map(|part| part.as_os_str().to_string_lossy().into_owned())
+            .collect();
+        all[all.len().saturating_sub(parts)..].join("/")
+    };
+    let longest = paths
+        .iter()
+        .map(|path| path.components().count())
+        .max()
+        .unwrap_or(1);
+    let told_apart = |parts: &usize| {
+        let mut names: Vec<String> = paths.iter().map(|path| end(path, *parts)).collect();
+        names.sort();
+        names.windows(2).all(|two| two[0] != two[1])
+    };
+    let parts = (1..=longest).find(told_apart).unwrap_or(1);
+    paths.iter().map(|path| end(path, parts)).collect()
+}
