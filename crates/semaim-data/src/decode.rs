@@ -84,7 +84,12 @@ impl DecodeOptions {
         if bytes.is_empty() {
             return Err(ImageProblem::Empty);
         }
-        let format = Format::of(bytes).ok_or(ImageProblem::UnknownFormat)?;
+        let format = Format::of(bytes).ok_or_else(|| match Format::not_read_content(bytes) {
+            Some(format) => ImageProblem::Unsupported {
+                what: format!("a {format} file"),
+            },
+            None => ImageProblem::UnknownFormat,
+        })?;
         let wanted = Wanted {
             channels: self.channels,
             max_pixels: self.max_pixels,

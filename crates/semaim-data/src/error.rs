@@ -1,7 +1,10 @@
 //! What can go wrong with a data set, with one image and with the loaders.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::decode::Format;
+use crate::dir_scan::NotRead;
 
 /// One image that could not be turned into pixels.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +58,10 @@ pub enum ImageProblem {
         height: u32,
     },
     /// The header says the image has more pixels than allowed. Nothing was allocated for it.
-    #[error("the image is {width}x{height} pixels, more than the limit of {limit} pixels")]
+    #[error(
+        "the image is {width}x{height} pixels, more than the limit of {limit} pixels (--max-pixels, or the setting \
+         data.max_pixels)"
+    )]
     TooLarge {
         /// Columns.
         width: u32,
@@ -65,7 +71,10 @@ pub enum ImageProblem {
         limit: u64,
     },
     /// The file is larger than any image within the pixel limit can need. It was not read.
-    #[error("the file has {bytes} bytes, more than the limit of {limit} bytes")]
+    #[error(
+        "the file has {bytes} bytes, more than the {limit} bytes that an image within the limit of pixels can need \
+         (--max-pixels, or the setting data.max_pixels)"
+    )]
     FileTooLarge {
         /// Length of the file.
         bytes: u64,
@@ -128,7 +137,7 @@ pub enum DataError {
     },
     /// A folder without images.
     #[error(
-        "{path}: no images found; looked in all subfolders for files ending in {extensions}, and saw {others} other files"
+        "{path}: no images found; looked in all subfolders for files ending in {extensions}, and saw {others} other files{among}"
     )]
     NoImages {
         /// The folder, tar file or list.
@@ -137,10 +146,23 @@ pub enum DataError {
         extensions: String,
         /// Files that are not images.
         others: u64,
+        /// Which of those are images of formats that are not read, in words; empty for none.
+        among: String,
+    },
+    /// An image of a format that is not read.
+    #[error(
+        "{path}: {format} files are not read; convert it to one of the formats {}",
+        crate::Format::NAMES
+    )]
+    NotRead {
+        /// The file.
+        path: PathBuf,
+        /// The format's name.
+        format: &'static str,
     },
     /// A path that is none of the things this crate reads.
     #[error(
-        "{path}: not a folder, a .tar, an IDX file (-ubyte or -ubyte.gz) or a list (.txt, .lst, .csv, .tsv)"
+        "{path}: not a folder, an image, a .tar, an IDX file (-ubyte or -ubyte.gz) or a list (.txt, .lst, .csv, .tsv)"
     )]
     UnknownKind {
         /// The file.
@@ -204,6 +226,38 @@ pub enum DataError {
         /// The largest number of images.
         limit: u64,
     },
+}
+
+impl DataError {
+    /// The error for a path that cannot be read.
+    pub(crate) fn unreadable(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::Missing { path },
+            _ => Self::Read { path, source },
+        }
+    }
+
+    /// The error for a place without images.
+    pub(crate) fn no_images(path: &Path, others: u64, not_read: &NotRead) -> Self {
+        Self::NoImages {
+            path: path.to_owned(),
+            extensions: Format::EXTENSIONS.join(", "),
+            others,
+            among: not_read.among(),
+        }
+    }
+
+    /// Refuses more images than can be numbered.
+    pub(crate) fn check_count(path: &Path, images: usize) -> Result<(), Self> {
+        if u32::try_from(images).is_ok() {
+            return Ok(());
+        }
+        Err(Self::TooMany {
+            path: path.to_owned(),
+            limit: u64::from(u32::MAX),
+        })
+    }
 }
 
 /// A loader that cannot deliver its next batch. No batches follow it.

@@ -8,7 +8,6 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::classes;
 use crate::error::{DataError, ImageError, ImageProblem};
-use crate::open::cannot_read;
 use crate::pixels::Pixels;
 use crate::region::{DecodeRequest, DecodedRegion};
 use crate::scratch::Scratch;
@@ -186,8 +185,11 @@ impl Contents {
     /// Reads a file of bytes with the given number of dimensions. Nothing is allocated before its header and the length
     /// of the file agree.
     fn read(path: &Path, dimensions: u8) -> Result<Self, DataError> {
-        let file = File::open(path).map_err(|e| cannot_read(path, e))?;
-        let len = file.metadata().map_err(|e| cannot_read(path, e))?.len();
+        let file = File::open(path).map_err(|e| DataError::unreadable(path, e))?;
+        let len = file
+            .metadata()
+            .map_err(|e| DataError::unreadable(path, e))?
+            .len();
         let reader = BufReader::new(file);
         if path
             .extension()

@@ -5,11 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::decode::DecodeOptions;
+use crate::decode::{DecodeOptions, Format};
+use crate::dir_scan;
 use crate::error::DataError;
-use crate::folder::Folder;
+use crate::files::{self, Files};
 use crate::idx::{self, Idx};
-use crate::list::{self, List};
+use crate::list;
 use crate::shapes::{Shapes, ShapesOptions};
 use crate::source::{Source, Split};
 use crate::spec::DataSpec;
@@ -41,17 +42,22 @@ impl Default for OpenOptions {
 /// Opens the data set that `spec` names (see [`DataSpec`] for its forms).
 ///
 /// - `shapes`: the generated set.
-/// - A folder of images, at any depth: extensions jpg, jpeg, png, webp, bmp, tif, tiff and gif in any case, hidden files
-///   skipped, sorted by relative path. A subfolder `train` is used for [`Split::Train`]; `val`, `valid`, `validation` or
-///   `test` for [`Split::Eval`], which falls back to `train`; without them the folder itself is both. When all images lie
-///   in subfolders of that, the first component of their path is their class.
+/// - A folder of images, at any depth: extensions jpg, jpeg, jpe, jfif, png, webp, bmp, tif, tiff and gif in any case, hidden
+///   files skipped, sorted by relative path. A subfolder called `train` or `training` is used for [`Split::Train`]; one called
+///   `val`, `valid`, `validation`, `dev`, `eval`, `evaluation`, `test` or `testing`, the first of them that there is, for
+///   [`Split::Eval`], which falls back to the training split; in any case, and with additions such as `train2017` or
+///   `test_set`. Without them the folder itself is both. When all images lie in subfolders of that, the first component of
+///   their path is their class. What is left out (subfolders that cannot be read, images beside a split, formats that are
+///   not read) is counted and named in a warning.
 /// - A `.tar` file, several of them, or a folder with nothing but `.tar` files in it (of which those are taken whose
-///   names say `train` or `val`, if all names do): WebDataset shards with `.cls` members, or a packed folder.
+///   names say `train` or `val`, if all names do): WebDataset shards with `.cls` members, or a packed folder. Of members of
+///   one name the last counts.
 /// - An IDX file (`...-ubyte`, `...-ubyte.gz`), or a folder that holds such, `train-images-...` for training and
 ///   `t10k-images-...` or `test-images-...` for evaluation.
 /// - A list (`.txt`, `.lst`, `.csv`, `.tsv`): one image per line, `path` or `path label`; relative paths start at
 ///   the list's folder. The label follows the last tab if every line has one; in a `.csv` the last comma if every line has
-///   one; otherwise it is the last field where that is a whole number.
+///   one; otherwise it is what follows the image's name, or the last field where that is a whole number.
+/// - An image file, or several.
 ///
 /// # Errors
 ///
@@ -74,12 +80,18 @@ pub fn open(spec: &str, split: Split, options: &OpenOptions) -> Result<Arc<dyn S
     };
     match &paths[..] {
         [path] => open_path(path, split, decoding),
+        several if several.iter().all(|path| files::is_image(path)) => {
+            for path in several {
+                fs::metadata(path).map_err(|e| DataError::unreadable(path, e))?;
+            }
+            Ok(Arc::new(Files::of_images(several, decoding)?))
+        }
         several => match several.iter().find(|path| !has_extension(path, &["tar"])) {
             None => Ok(Arc::new(Tars::open(several, split, decoding)?)),
             Some(other) => Err(DataError::Spec {
                 spec: spec.to_owned(),
                 reason: format!(
-                    "several paths must all be .tar files, {} is none",
+                    "several paths must all be .tar files or all be images, {} is neither as the first is",
                     other.display()
                 ),
             }),
@@ -92,7 +104,7 @@ fn open_path(
     split: Split,
     decoding: DecodeOptions,
 ) -> Result<Arc<dyn Source>, DataError> {
-    let kind = fs::metadata(path).map_err(|e| cannot_read(path, e))?;
+    let kind = fs::metadata(path).map_err(|e| DataError::unreadable(path, e))?;
     if kind.is_dir() {
         return open_folder(path, split, decoding);
     }
@@ -102,10 +114,18 @@ fn open_path(
     } else if idx::is_idx_name(&name) {
         Ok(Arc::new(Idx::open(path, decoding.channels)?))
     } else if has_extension(path, &list::EXTENSIONS) {
-        Ok(Arc::new(List::open(path, decoding)?))
+        Ok(Arc::new(list::open(path, decoding)?))
+    } else if files::is_image(path) || Format::of_file(path).is_some() {
+        Ok(Arc::new(Files::of_images(&[path.to_owned()], decoding)?))
     } else {
-        Err(DataError::UnknownKind {
-            path: path.to_owned(),
+        Err(match Format::not_read(name.as_bytes()) {
+            Some(format) => DataError::NotRead {
+                path: path.to_owned(),
+                format,
+            },
+            None => DataError::UnknownKind {
+                path: path.to_owned(),
+            },
         })
     }
 }
@@ -115,15 +135,14 @@ fn open_folder(
     split: Split,
     decoding: DecodeOptions,
 ) -> Result<Arc<dyn Source>, DataError> {
-    let part = splits::choose(split, |name| folder.join(name).is_dir());
-    let part = part.map_or(folder.to_owned(), |name| folder.join(name));
-    let failed = |error| cannot_read(&part, error);
+    let part = choose_part(folder, split)?;
+    let failed = |error| DataError::unreadable(&part, error);
     if let Some(images) = idx::images_in(&part, split).map_err(failed)? {
         return Ok(Arc::new(Idx::open(&images, decoding.channels)?));
     }
     let tars = only_tars(&part).map_err(failed)?;
     if tars.is_empty() {
-        return Ok(Arc::new(Folder::open(&part, decoding)?));
+        return Ok(Arc::new(Files::of_folder(&part, decoding)?));
     }
     let tars = splits::of_files(tars, split, |path| {
         path.file_name()
@@ -132,6 +151,43 @@ fn open_folder(
             .into_owned()
     });
     Ok(Arc::new(Tars::open(&tars, split, decoding)?))
+}
+
+/// The folder that holds the split: a subfolder, or the folder itself. Says so where that is no matter of course.
+fn choose_part(folder: &Path, split: Split) -> Result<PathBuf, DataError> {
+    let failed = |error| DataError::unreadable(folder, error);
+    let mut folders = Vec::new();
+    let mut images = 0u64;
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        if name.starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            folders.push(name.to_owned());
+        } else {
+            images += u64::from(files::is_image(&path));
+        }
+    }
+    folders.sort_unstable();
+    let chosen = splits::choose(split, &folders);
+    let Some(name) = &chosen.folder else {
+        return Ok(folder.to_owned());
+    };
+    let mut ignored = Vec::new();
+    for beside in &chosen.beside {
+        // A folder that cannot be listed has no images to speak of.
+        let below = dir_scan::list(&folder.join(beside)).map_or(0, |listing| listing.images.len());
+        images += below as u64;
+        if below > 0 {
+            ignored.push(beside.clone());
+        }
+    }
+    chosen.warn(folder, split, images, &ignored);
+    Ok(folder.join(name))
 }
 
 /// The tar files of a folder, sorted; none when it also holds images or folders.
@@ -159,13 +215,4 @@ fn only_tars(folder: &Path) -> io::Result<Vec<PathBuf>> {
 fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     path.extension()
         .is_some_and(|e| extensions.iter().any(|known| e.eq_ignore_ascii_case(known)))
-}
-
-/// The error for a path that cannot be read.
-pub(crate) fn cannot_read(path: &Path, source: io::Error) -> DataError {
-    let path = path.to_owned();
-    match source.kind() {
-        io::ErrorKind::NotFound => DataError::Missing { path },
-        _ => DataError::Read { path, source },
-    }
 }

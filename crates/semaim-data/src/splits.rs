@@ -1,42 +1,146 @@
 //! What data sets call their parts.
 
+use std::path::Path;
+
+use crate::counted::counted;
+use crate::notices;
 use crate::source::Split;
 
-/// The names of the part for `split`, the preferred first.
-pub(crate) fn names(split: Split) -> &'static [&'static str] {
+/// The names of the split, the preferred first, in lower case.
+fn names(split: Split) -> &'static [&'static str] {
     match split {
-        Split::Train => &["train"],
-        Split::Eval => &["val", "valid", "validation", "test"],
+        Split::Train => &["train", "training"],
+        Split::Eval => &[
+            "val",
+            "valid",
+            "validation",
+            "dev",
+            "eval",
+            "evaluation",
+            "test",
+            "testing",
+        ],
     }
 }
 
-/// Chooses the part for `split`, given which names exist.
-///
-/// For training it is `train`, for evaluation the first of `val`, `valid`, `validation`, `test`. A set with `train` alone is
-/// evaluated on it. `None` means that the set as a whole is both.
-pub(crate) fn choose(split: Split, exists: impl Fn(&str) -> bool) -> Option<&'static str> {
-    let wanted = names(split).iter().copied().find(|name| exists(name));
-    wanted.or_else(|| {
-        let train = names(Split::Train).iter().copied();
-        train
-            .filter(|name| exists(name))
-            .find(|_| split == Split::Eval)
+/// What people add to such names: `train2017`, `test_set`, `training-images`.
+const ADDED: [&str; 5] = ["set", "images", "imgs", "data", "split"];
+
+/// A name without what people add to it, in lower case.
+fn plain(name: &str) -> String {
+    let is_added = |c: char| c.is_ascii_digit() || matches!(c, '_' | '-' | ' ' | '.');
+    let lower = name.to_ascii_lowercase();
+    let mut rest = lower.trim_end_matches(is_added);
+    for added in ADDED {
+        if let Some(shorter) = rest.strip_suffix(added) {
+            rest = shorter.trim_end_matches(is_added);
+        }
+    }
+    rest.to_owned()
+}
+
+/// The split that a folder's name says, and its place among the names of that split.
+fn of_folder_name(name: &str) -> Option<(Split, usize)> {
+    let plain = plain(name);
+    [Split::Train, Split::Eval].into_iter().find_map(|split| {
+        let place = names(split).iter().position(|known| *known == plain)?;
+        Some((split, place))
     })
 }
 
-/// The part that a file name such as `val-0003.tar` or `t10k-images-idx3-ubyte` belongs to, if it says so.
+/// What folders side by side are to a split.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    /// The folder that holds the split; `None` when all of them together are the set.
+    pub(crate) folder: Option<String>,
+    /// Folders beside it that are no split by their names.
+    pub(crate) beside: Vec<String>,
+    /// Whether the name is not one of the usual, in lower case.
+    pub(crate) unusual: bool,
+}
+
+impl Chosen {
+    /// Warns that a folder of `place` is taken for a split, where that is no matter of course: because `images` images beside
+    /// it (in the folders `ignored`, or in none) are left out, or because of its name.
+    pub(crate) fn warn(&self, place: &Path, split: Split, images: u64, ignored: &[String]) {
+        let Some(name) = &self.folder else {
+            return;
+        };
+        let place = place.display();
+        let purpose = match split {
+            Split::Train => "training",
+            Split::Eval => "evaluation",
+        };
+        if images > 0 {
+            let places = match ignored {
+                [] => String::new(),
+                folders => format!(" ({})", notices::some_of(folders)),
+            };
+            notices::warn(format!(
+                "{place}: the subfolder {name} is taken for the {purpose} split, so {} beside it{places} {} left out; if {name} \
+                 is a class, rename it, or name the folder to use",
+                counted(images, "image"),
+                if images == 1 { "is" } else { "are" },
+            ));
+        } else if self.unusual {
+            notices::warn(format!(
+                "{place}: the subfolder {name} is taken for the {purpose} split"
+            ));
+        }
+    }
+}
+
+/// Chooses the folder for `split` among folders side by side, by the names people use, in upper or lower case.
+///
+/// For training it is `train` or `training`, for evaluation the first of `val`, `valid`, `validation`, `dev`, `eval`,
+/// `evaluation`, `test`, `testing`; names with something added, such as `train2017` or `test_set`, count where there is one
+/// such folder only. A set with a training split alone is evaluated on it.
+pub(crate) fn choose(split: Split, folders: &[String]) -> Chosen {
+    let told: Vec<(&String, Split, usize, bool)> = folders
+        .iter()
+        .filter_map(|folder| {
+            let (split, place) = of_folder_name(folder)?;
+            let usual = names(split).contains(&folder.as_str());
+            Some((folder, split, place, usual))
+        })
+        .collect();
+    let first = |split: Split| {
+        let of_split = || told.iter().filter(|told| told.1 == split);
+        let usual = of_split().filter(|told| told.3).min_by_key(|told| told.2);
+        usual.or_else(|| {
+            let best = of_split().map(|told| told.2).min()?;
+            let mut best = of_split().filter(|told| told.2 == best);
+            // Several such as `train1` and `train2` are no splits but classes, as far as names can tell.
+            let only = best.next()?;
+            let exact = |name: &str| names(split).contains(&name.to_ascii_lowercase().as_str());
+            (best.next().is_none() || exact(only.0)).then_some(only)
+        })
+    };
+    let chosen = first(split).or_else(|| match split {
+        Split::Train => None,
+        Split::Eval => first(Split::Train),
+    });
+    let Some((folder, _, _, usual)) = chosen else {
+        return Chosen::default();
+    };
+    let beside = folders
+        .iter()
+        .filter(|folder| of_folder_name(folder).is_none());
+    Chosen {
+        folder: Some((*folder).clone()),
+        beside: beside.cloned().collect(),
+        unusual: !usual,
+    }
+}
+
+/// The split that a file name such as `val-0003.tar` or `t10k-images-idx3-ubyte` belongs to, if it says so.
 pub(crate) fn of_file_name(name: &str) -> Option<Split> {
     let lower = name.to_ascii_lowercase();
     lower
         .split(|c: char| !c.is_ascii_alphanumeric())
-        .find_map(|word| {
-            if names(Split::Train).contains(&word) || word == "training" {
-                Some(Split::Train)
-            } else if names(Split::Eval).contains(&word) || word == "t10k" {
-                Some(Split::Eval)
-            } else {
-                None
-            }
+        .find_map(|word| match word {
+            "t10k" => Some(Split::Eval),
+            word => of_folder_name(word).map(|(split, _)| split),
         })
 }
 
@@ -58,15 +162,57 @@ pub(crate) fn of_files<T>(files: Vec<T>, split: Split, name: impl Fn(&T) -> Stri
 mod tests {
     use super::*;
 
+    fn chosen(split: Split, folders: &[&str]) -> Option<String> {
+        let folders: Vec<String> = folders.iter().map(|folder| folder.to_string()).collect();
+        choose(split, &folders).folder
+    }
+
     #[test]
     fn the_right_part_is_chosen() {
-        let all = |_: &str| true;
-        assert_eq!(choose(Split::Train, all), Some("train"));
-        assert_eq!(choose(Split::Eval, all), Some("val"));
-        assert_eq!(choose(Split::Eval, |n| n == "test"), Some("test"));
-        assert_eq!(choose(Split::Eval, |n| n == "train"), Some("train"));
-        assert_eq!(choose(Split::Train, |n| n == "val"), None);
-        assert_eq!(choose(Split::Eval, |_| false), None);
+        let all = ["test", "train", "val", "valid", "validation"];
+        assert_eq!(chosen(Split::Train, &all).as_deref(), Some("train"));
+        assert_eq!(chosen(Split::Eval, &all).as_deref(), Some("val"));
+        assert_eq!(chosen(Split::Eval, &["test"]).as_deref(), Some("test"));
+        assert_eq!(chosen(Split::Eval, &["train"]).as_deref(), Some("train"));
+        assert_eq!(chosen(Split::Train, &["val"]), None);
+        assert_eq!(chosen(Split::Eval, &["cats", "dogs"]), None);
+    }
+
+    #[test]
+    fn people_write_the_names_in_many_ways() {
+        for (train, test) in [
+            ("Training", "Testing"),
+            ("TRAIN", "VAL"),
+            ("Train", "Valid"),
+            ("train2017", "val2017"),
+            ("training_set", "test_set"),
+            ("train-images", "test-images"),
+            ("train", "dev"),
+            ("trainset", "testset"),
+            ("Train_data", "Validation_data"),
+        ] {
+            let both = [test, train, "annotations"];
+            assert_eq!(chosen(Split::Train, &both).as_deref(), Some(train));
+            assert_eq!(chosen(Split::Eval, &both).as_deref(), Some(test));
+        }
+        // The usual spelling before others, and no guess among several.
+        assert_eq!(
+            chosen(Split::Train, &["Train", "train"]).as_deref(),
+            Some("train")
+        );
+        assert_eq!(chosen(Split::Train, &["train1", "train2", "bus"]), None);
+        assert_eq!(
+            chosen(Split::Train, &["trainer", "strain", "data", "set"]),
+            None
+        );
+    }
+
+    #[test]
+    fn what_is_ignored_is_known() {
+        let folders = ["Train", "x", "y"].map(str::to_owned);
+        let chosen = choose(Split::Eval, &folders);
+        assert_eq!(chosen.beside, ["x", "y"]);
+        assert!(chosen.unusual);
     }
 
     #[test]

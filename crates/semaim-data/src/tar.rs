@@ -1,16 +1,15 @@
 //! Images inside tar files, read in place.
 
-mod header;
 mod index;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::classes::{self, Classes};
-use crate::decode::{DecodeBuffers, DecodeOptions, Format};
+use crate::decode::{DecodeBuffers, DecodeOptions};
+use crate::dir_scan::NotRead;
 use crate::error::{DataError, ImageError, ImageProblem};
 use crate::file::SharedFile;
-use crate::names::Names;
 use crate::region::{DecodeRequest, DecodedRegion};
 use crate::scratch::Scratch;
 use crate::source::{Source, Split};
@@ -26,7 +25,7 @@ const UNLABELLED: u32 = u32::MAX;
 pub(crate) struct Tars {
     files: Vec<(PathBuf, SharedFile)>,
     /// Whole member names, one per image.
-    names: Names,
+    names: Vec<Box<[u8]>>,
     images: Vec<Place>,
     classes: Classes,
     decoding: DecodeOptions,
@@ -64,9 +63,10 @@ impl Tars {
         let mut images = Vec::new();
         let mut texts = BTreeMap::new();
         let mut others = 0;
+        let mut not_read = NotRead::default();
         for (number, path) in paths.iter().enumerate() {
-            let file = SharedFile::open(path).map_err(|e| crate::open::cannot_read(path, e))?;
-            let index = Index::read(path, &file)?;
+            let file = SharedFile::open(path).map_err(|e| DataError::unreadable(path, e))?;
+            let index = Index::read(path, &file, &mut not_read)?;
             others += index.others;
             let number = number as u32;
             for (key, text) in index.classes {
@@ -78,31 +78,22 @@ impl Tars {
             }));
             files.push((path.clone(), file));
         }
+        let first = paths.first().map(PathBuf::as_path);
+        let first = first.unwrap_or(Path::new("")).to_owned();
         let (images, labels, classes) = if texts.is_empty() {
-            as_folder(images, split)
+            as_folder(&first, images, split)
         } else {
             as_webdataset(images, &texts)
         };
-        let first = paths.first().map(PathBuf::as_path);
-        let first = first.unwrap_or(Path::new("")).to_owned();
+        not_read.warn(&first);
         if images.is_empty() {
-            return Err(DataError::NoImages {
-                path: first,
-                extensions: Format::EXTENSIONS.join(", "),
-                others,
-            });
+            return Err(DataError::no_images(&first, others, &not_read));
         }
-        if u32::try_from(images.len()).is_err() {
-            return Err(DataError::TooMany {
-                path: first,
-                limit: u64::from(u32::MAX),
-            });
-        }
-        let mut names = Names::default();
-        let root = names.add_directory(b"");
+        DataError::check_count(&first, images.len())?;
+        let mut names = Vec::with_capacity(images.len());
         let mut places = Vec::with_capacity(images.len());
         for (found, label) in images.into_iter().zip(labels) {
-            names.add(root, &found.member.name);
+            names.push(found.member.name.into());
             places.push(Place {
                 file: found.file,
                 label: label.unwrap_or(UNLABELLED),
@@ -160,7 +151,7 @@ impl Source for Tars {
     fn name(&self, index: usize) -> String {
         let place = self.images.get(index);
         let file = place.and_then(|place| self.files.get(place.file as usize));
-        let (_, name) = self.names.get(index);
+        let name = self.names.get(index).map_or(&[][..], |name| name);
         let file = file.map_or(Path::new(""), |(path, _)| path);
         format!("{}:{}", file.display(), String::from_utf8_lossy(name))
     }
@@ -233,23 +224,26 @@ fn as_webdataset(images: Vec<Found>, texts: &BTreeMap<(u32, Vec<u8>), String>) -
 }
 
 /// Images whose parts and classes are told by their directories.
-fn as_folder(images: Vec<Found>, split: Split) -> Labelled {
+fn as_folder(path: &Path, images: Vec<Found>, split: Split) -> Labelled {
     let directory = |found: &Found, skip: usize| -> Vec<u8> {
         let name = found.member.name.get(skip..).unwrap_or_default();
         let end = name.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
         name.get(..end).unwrap_or_default().to_vec()
     };
     let mut skip = 0;
-    let mut part = None;
+    let mut chosen;
     loop {
         let firsts: BTreeSet<Vec<u8>> = images
             .iter()
             .map(|found| first_component(&directory(found, skip)))
             .collect();
-        part = part.or_else(|| {
-            splits::choose(split, |name| firsts.contains(format!("{name}/").as_bytes()))
-        });
-        if part.is_some() {
+        let folders: Vec<String> = firsts
+            .iter()
+            .filter_map(|first| std::str::from_utf8(first.strip_suffix(b"/")?).ok())
+            .map(str::to_owned)
+            .collect();
+        chosen = splits::choose(split, &folders);
+        if chosen.folder.is_some() {
             break;
         }
         match firsts.first() {
@@ -257,7 +251,17 @@ fn as_folder(images: Vec<Found>, split: Split) -> Labelled {
             _ => break,
         }
     }
-    let prefix = part.map_or(Vec::new(), |name| format!("{name}/").into_bytes());
+    // Images of another split are no matter to be told of, those of none are.
+    let is_beside = |found: &&Found| {
+        let first = first_component(&directory(found, skip));
+        let first = first.strip_suffix(b"/").unwrap_or(&first);
+        first.is_empty() || chosen.beside.iter().any(|name| name.as_bytes() == first)
+    };
+    let beside = images.iter().filter(is_beside).count();
+    chosen.warn(path, split, beside as u64, &chosen.beside);
+    let prefix = chosen
+        .folder
+        .map_or(Vec::new(), |name| format!("{name}/").into_bytes());
     let images: Vec<Found> = images
         .into_iter()
         .filter(|found| directory(found, skip).starts_with(&prefix))

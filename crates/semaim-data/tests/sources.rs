@@ -173,7 +173,7 @@ fn header(name: &[u8], size: usize, kind: u8, prefix: &[u8]) -> Vec<u8> {
     block[..name.len()].copy_from_slice(name);
     block[124..135].copy_from_slice(format!("{size:011o}").as_bytes());
     block[156] = kind;
-    block[257..263].copy_from_slice(b"ustar\0");
+    block[257..265].copy_from_slice(b"ustar\x0000");
     block[345..345 + prefix.len()].copy_from_slice(prefix);
     block[148..156].fill(b' ');
     let sum: u32 = block.iter().map(|&b| u32::from(b)).sum();
@@ -298,7 +298,11 @@ fn broken_tars_are_explained() {
     assert!(reason(&[]).contains("cut off"));
     let mut damaged = whole.clone();
     damaged[1024 + 3] ^= 1;
-    assert!(reason(&damaged).contains("byte 1024: the header's checksum"));
+    let damaged = reason(&damaged);
+    assert!(
+        damaged.contains("byte 1024") && damaged.contains("checksum"),
+        "{damaged}"
+    );
     let mut gzip = vec![0x1F, 0x8B];
     gzip.resize(2048, 5);
     assert!(reason(&gzip).contains("gzip"));
@@ -434,4 +438,157 @@ fn broken_lists_are_explained() {
 fn several_paths_must_be_tars() {
     let error = open("a.tar,b.jpg", Split::Train, &OpenOptions::default()).unwrap_err();
     assert!(matches!(error, DataError::Spec { .. }), "{error}");
+}
+
+#[test]
+fn splits_by_the_names_people_use() {
+    for [train_name, eval_name] in [
+        ["Training", "Testing"],
+        ["Train", "Val"],
+        ["TRAIN", "valid"],
+        ["train2017", "val2017"],
+        ["training_set", "test_set"],
+    ] {
+        let files = [
+            format!("{train_name}/a/1.png"),
+            format!("{eval_name}/a/2.png"),
+            format!("{train_name}/b/3.png"),
+        ];
+        let root = folder(&files.each_ref().map(String::as_str));
+        let source = train(root.path());
+        assert_eq!(reds(&source), [0, 2]);
+        assert_eq!(source.classes(), ["a", "b"]);
+        let eval = opened(root.path(), Split::Eval).unwrap();
+        assert_eq!((reds(&eval), eval.classes().len()), (vec![1], 1));
+        let members: Vec<(&str, Vec<u8>)> = files
+            .iter()
+            .zip(0..)
+            .map(|(name, value)| (name.as_str(), png(value)))
+            .collect();
+        write(root.path(), "set.tar", &tar_of(&members));
+        let path = root.path().join("set.tar");
+        assert_eq!(reds(&train(&path)), [0, 2]);
+        assert_eq!(reds(&opened(&path, Split::Eval).unwrap()), [1]);
+    }
+}
+
+#[test]
+fn of_members_of_one_name_the_last_counts() {
+    let root = tempfile::tempdir().unwrap();
+    let tar = tar_of(&[
+        ("a.png", png(1)),
+        ("a.cls", b"3".to_vec()),
+        ("b.png", png(2)),
+        ("b.CLS", b"1".to_vec()),
+        ("a.png", png(9)),
+        ("a.cls", b"2".to_vec()),
+    ]);
+    write(root.path(), "a.tar", &tar);
+    let source = train(&root.path().join("a.tar"));
+    assert_eq!(reds(&source), [2, 9]);
+    assert_eq!(labels(&source), [Some(1), Some(2)]);
+}
+
+#[test]
+fn lists_with_words_as_labels() {
+    let root = folder(&["hat/a.png", "my pictures/b 1.png", "c.png"]);
+    let read = |text: &str| {
+        write(root.path(), "l.txt", text.as_bytes());
+        train(&root.path().join("l.txt"))
+    };
+    let source = read("hat/a.png hat\nmy pictures/b 1.png big dog\nc.png\n");
+    assert_eq!(reds(&source), [0, 1, 2]);
+    assert_eq!(source.classes(), ["big dog", "hat"]);
+    assert_eq!(labels(&source), [Some(1), Some(0), None]);
+    let path = root.path().join("l.txt");
+    fs::write(&path, "hat/a.png 1 0 1\n").unwrap();
+    let error = opened(&path, Split::Train).unwrap_err();
+    assert!(matches!(error, DataError::List { line: 1, .. }), "{error}");
+    assert!(error.to_string().contains("several numbers"), "{error}");
+}
+
+#[test]
+fn single_images_are_sets() {
+    let root = folder(&["a.png", "b.png"]);
+    let source = train(&root.path().join("b.png"));
+    assert_eq!((reds(&source), labels(&source)), (vec![1], vec![None]));
+    assert!(source.name(0).ends_with("b.png"));
+    let both = ["b.png", "a.png"].map(|name| root.path().join(name).display().to_string());
+    let source = open(&both.join(","), Split::Eval, &OpenOptions::default()).unwrap();
+    assert_eq!(reds(&source), [1, 0]);
+    // What is inside decides where the extension says nothing.
+    write(root.path(), "c.photo", &png(7));
+    assert_eq!(reds(&train(&root.path().join("c.photo"))), [7]);
+    let missing = root.path().join("d.png");
+    assert!(matches!(
+        opened(&missing, Split::Train).unwrap_err(),
+        DataError::Missing { .. }
+    ));
+}
+
+#[test]
+fn formats_that_are_not_read_are_named() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["a.HEIC", "b.heic", "c.avif", "d.txt"] {
+        write(root.path(), name, b"x");
+    }
+    let error = opened(root.path(), Split::Train).unwrap_err().to_string();
+    assert!(
+        error.contains("1 AVIF file, 2 HEIC files are not read"),
+        "{error}"
+    );
+    let error = opened(&root.path().join("a.HEIC"), Split::Train).unwrap_err();
+    assert!(matches!(error, DataError::NotRead { .. }), "{error}");
+    // One that says it is a JPEG.
+    write(root.path(), "e.jpg", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic");
+    let source = train(root.path());
+    let error = source.image(0).unwrap_err();
+    assert!(matches!(error.problem, ImageProblem::Unsupported { .. }));
+    assert!(error.to_string().contains("a HEIC file"), "{error}");
+}
+
+/// Set in a copy of this program that runs without the rights of root, who may read everything.
+#[cfg(unix)]
+const UNPRIVILEGED: &str = "SEMAIM_TEST_UNPRIVILEGED";
+
+#[cfg(unix)]
+#[test]
+fn folders_that_cannot_be_read_are_left_out() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let root = folder(&["a/1.png", "b/2.png", "lost+found/3.png", "c/@eaDir/4.png"]);
+    let lock = |name: &str, mode: u32| {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(root.path().join(name), mode).unwrap();
+    };
+    for name in ["lost+found", "c/@eaDir"] {
+        lock(name, 0);
+    }
+    let is_root = fs::read_dir(root.path().join("lost+found")).is_ok();
+    if is_root && std::env::var_os(UNPRIVILEGED).is_none() {
+        let again = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "folders_that_cannot_be_read_are_left_out"])
+            .env(UNPRIVILEGED, "1")
+            .env("TMPDIR", "/tmp")
+            .current_dir("/")
+            .gid(65534)
+            .uid(65534)
+            .status()
+            .unwrap();
+        assert!(again.success());
+        return;
+    }
+    assert!(!is_root);
+    for _ in 0..50 {
+        let source = train(root.path());
+        assert_eq!(reds(&source), [0, 1]);
+        assert_eq!(source.classes(), ["a", "b"]);
+    }
+    lock("lost+found", 0o700);
+    lock("c/@eaDir", 0o700);
+    // The folder itself must be readable.
+    lock("a", 0);
+    let error = opened(&root.path().join("a"), Split::Train).unwrap_err();
+    assert!(matches!(error, DataError::Read { .. }), "{error}");
+    lock("a", 0o700);
 }

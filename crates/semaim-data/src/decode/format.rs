@@ -1,5 +1,7 @@
 //! Recognising image formats.
 
+use std::path::Path;
+
 /// The formats that can be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -20,8 +22,87 @@ pub enum Format {
 impl Format {
     /// The extensions of image files, in lower case. They decide which files of a folder are images; what is
     /// inside decides how they are read.
-    pub const EXTENSIONS: [&'static str; 8] =
-        ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"];
+    pub const EXTENSIONS: [&'static str; 10] = [
+        "jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "jpe", "jfif",
+    ];
+
+    /// The formats in words.
+    pub const NAMES: &'static str = "JPEG, PNG, WebP, BMP, TIFF and GIF";
+
+    /// The format of image that the extension of a file name says, if it is one that is not read: `HEIC`, `SVG`, ...
+    pub(crate) fn not_read(name: &[u8]) -> Option<&'static str> {
+        let extension = std::str::from_utf8(extension(name)?).ok()?;
+        Some(match extension.to_ascii_lowercase().as_str() {
+            "heic" | "heics" => "HEIC",
+            "heif" | "heifs" | "hif" => "HEIF",
+            "avif" | "avifs" => "AVIF",
+            "jxl" => "JPEG XL",
+            "jxr" | "wdp" | "hdp" => "JPEG XR",
+            "jp2" | "j2k" | "jpf" | "jpx" | "j2c" | "jpc" => "JPEG 2000",
+            "jls" => "JPEG-LS",
+            "svg" | "svgz" => "SVG",
+            "dng" | "cr2" | "cr3" | "crw" | "nef" | "nrw" | "arw" | "sr2" | "srf" | "orf"
+            | "rw2" | "raf" | "srw" | "pef" | "raw" | "3fr" | "iiq" | "x3f" | "kdc" | "dcr" => {
+                "RAW"
+            }
+            "psd" | "psb" => "Photoshop",
+            "xcf" => "GIMP",
+            "exr" => "OpenEXR",
+            "hdr" => "Radiance",
+            "dcm" | "dicom" => "DICOM",
+            "nii" => "NIfTI",
+            "tga" => "TGA",
+            "ppm" | "pgm" | "pbm" | "pnm" | "pam" => "Netpbm",
+            "ico" | "cur" => "icon",
+            "dds" => "DDS",
+            "qoi" => "QOI",
+            "pcx" => "PCX",
+            "eps" => "EPS",
+            "fits" | "fit" => "FITS",
+            _ => return None,
+        })
+    }
+
+    /// The format of image that the first bytes say, if it is one that is not read.
+    pub(crate) fn not_read_content(bytes: &[u8]) -> Option<&'static str> {
+        if bytes.get(4..8) == Some(b"ftyp") {
+            return match bytes.get(8..12)? {
+                b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" => Some("HEIC"),
+                b"mif1" | b"msf1" => Some("HEIF"),
+                b"avif" | b"avis" => Some("AVIF"),
+                b"crx " => Some("RAW"),
+                _ => None,
+            };
+        }
+        let known: [(&[u8], &str); 11] = [
+            (&[0xFF, 0x0A], "JPEG XL"),
+            (b"\0\0\0\x0CJXL ", "JPEG XL"),
+            (b"\0\0\0\x0CjP  ", "JPEG 2000"),
+            (&[0xFF, 0x4F, 0xFF, 0x51], "JPEG 2000"),
+            (b"II\xBC", "JPEG XR"),
+            (b"8BPS", "Photoshop"),
+            (b"\x76\x2F\x31\x01", "OpenEXR"),
+            (b"#?RADIANCE", "Radiance"),
+            (b"qoif", "QOI"),
+            (b"DDS ", "DDS"),
+            (b"<svg", "SVG"),
+        ];
+        let start = known.iter().find(|(start, _)| bytes.starts_with(start));
+        let start = start.map(|(_, name)| *name);
+        start.or_else(|| {
+            let head = bytes.get(..bytes.len().min(512)).unwrap_or_default();
+            let xml = head.starts_with(b"<?xml") && head.windows(4).any(|w| w == b"<svg");
+            xml.then_some("SVG")
+        })
+    }
+
+    /// The format of a file by its first bytes; `None` when it cannot be read or has none that is known.
+    pub(crate) fn of_file(path: &Path) -> Option<Self> {
+        let mut start = [0; 16];
+        let mut file = std::fs::File::open(path).ok()?;
+        let read = std::io::Read::read(&mut file, &mut start).ok()?;
+        Self::of(start.get(..read)?)
+    }
 
     /// Recognises a format by its first bytes.
     pub fn of(bytes: &[u8]) -> Option<Self> {
@@ -59,14 +140,19 @@ impl Format {
 
     /// Whether a file name ends in one of [`Format::EXTENSIONS`], in upper or lower case.
     pub fn is_image_name(name: &[u8]) -> bool {
-        let Some(dot) = name.iter().rposition(|&b| b == b'.') else {
+        let Some(extension) = extension(name) else {
             return false;
         };
-        let extension = name.get(dot + 1..).unwrap_or_default();
         Self::EXTENSIONS
             .iter()
             .any(|known| extension.eq_ignore_ascii_case(known.as_bytes()))
     }
+}
+
+/// What follows the last dot of a name.
+fn extension(name: &[u8]) -> Option<&[u8]> {
+    let dot = name.iter().rposition(|&b| b == b'.')?;
+    name.get(dot + 1..)
 }
 
 #[cfg(test)]
@@ -81,6 +167,35 @@ mod tests {
         for name in ["a.jpg.txt", "jpg", "a.", "", "a.jpgx", "a.svg"] {
             assert!(!Format::is_image_name(name.as_bytes()), "{name}");
         }
+    }
+
+    #[test]
+    fn formats_that_are_not_read_are_known() {
+        for (name, format) in [
+            ("IMG_1.HEIC", "HEIC"),
+            ("a/b.heif", "HEIF"),
+            ("x.avif", "AVIF"),
+            ("x.jxl", "JPEG XL"),
+            ("x.Svg", "SVG"),
+            ("DSC.NEF", "RAW"),
+            ("x.jp2", "JPEG 2000"),
+        ] {
+            assert_eq!(Format::not_read(name.as_bytes()), Some(format));
+            assert!(!Format::is_image_name(name.as_bytes()));
+        }
+        for name in ["notes.txt", "heic", "a.jpg", "x.mp4"] {
+            assert_eq!(Format::not_read(name.as_bytes()), None);
+        }
+        for (bytes, format) in [
+            (&b"\0\0\0\x18ftypheic\0\0\0\0"[..], "HEIC"),
+            (b"\0\0\0\x1cftypavif", "AVIF"),
+            (b"\xFF\x0A12", "JPEG XL"),
+            (b"<?xml version=\"1.0\"?>\n<svg xmlns", "SVG"),
+        ] {
+            assert_eq!(Format::of(bytes), None);
+            assert_eq!(Format::not_read_content(bytes), Some(format));
+        }
+        assert_eq!(Format::not_read_content(b"\0\0\0\x18ftypmp42"), None);
     }
 
     #[test]

@@ -1,14 +1,20 @@
 //! Finding the members of a tar file without reading their data.
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
-use super::header::{BLOCK, Header, Kind, attribute, until_zero};
+use ::tar::Archive;
+
 use crate::decode::Format;
+use crate::dir_scan::NotRead;
 use crate::error::DataError;
 use crate::file::SharedFile;
+use crate::notices;
 
-/// The longest name or set of attributes that is read, in bytes.
-const MAX_NAME: u64 = 1 << 20;
+/// Bytes of a block, of which a tar file is made.
+const BLOCK: usize = 512;
 
 /// The longest `.cls` member that is read, in bytes.
 const MAX_CLASS: u64 = 4096;
@@ -32,98 +38,132 @@ pub(super) struct Index {
     pub(super) classes: Vec<(Vec<u8>, String)>,
     /// Files that are neither.
     pub(super) others: u64,
+    /// Names of images that there are more than once.
+    repeated: Vec<String>,
 }
 
 impl Index {
-    /// Reads the headers of a tar file.
-    pub(super) fn read(path: &Path, file: &SharedFile) -> Result<Self, DataError> {
+    /// Reads the headers of a tar file. Of members of one name the last counts, as it does when a tar file is unpacked.
+    pub(super) fn read(
+        path: &Path,
+        file: &SharedFile,
+        not_read: &mut NotRead,
+    ) -> Result<Self, DataError> {
         let mut index = Self::default();
+        // Where the header of the next member starts.
         let mut at = 0;
-        let mut long_name: Option<Vec<u8>> = None;
-        let mut attributes: Vec<u8> = Vec::new();
-        loop {
-            let broken = |member: Option<&[u8]>, reason: &str| DataError::Tar {
-                path: path.to_owned(),
-                offset: at,
-                member: member.map(|name| String::from_utf8_lossy(name).into_owned()),
-                reason: reason.to_owned(),
-            };
-            if file.len().saturating_sub(at) < BLOCK as u64 {
-                return Err(broken(
-                    None,
-                    "it ends without the end mark, it has been cut off",
-                ));
-            }
-            let mut block = [0; BLOCK];
-            file.read_into(at, &mut block)
-                .map_err(|e| broken(None, &e.to_string()))?;
-            let Some(header) = Header::parse(&block).map_err(|reason| broken(None, reason))? else {
-                return Ok(index);
-            };
-            let data = at + BLOCK as u64;
-            let name = match attribute(&attributes, "path") {
-                Some(path) => path.to_vec(),
-                None => long_name.clone().unwrap_or(header.name),
-            };
-            let special = matches!(header.kind, Kind::LongName | Kind::Attributes);
-            let size = match attribute(&attributes, "size") {
-                Some(text) if !special => std::str::from_utf8(text)
-                    .ok()
-                    .and_then(|text| text.parse().ok())
-                    .ok_or_else(|| broken(Some(&name), "its size is not a number"))?,
-                _ => header.size,
-            };
-            let size = if header.has_data { size } else { 0 };
-            let end = data.checked_add(size).filter(|end| *end <= file.len());
-            let Some(end) = end else {
-                let have = file.len() - data;
+        let broken = |offset: u64, member: Option<&[u8]>, reason: String| DataError::Tar {
+            path: path.to_owned(),
+            offset,
+            member: member.map(|name| String::from_utf8_lossy(name).into_owned()),
+            reason,
+        };
+        if let Some(reason) = compressed(file) {
+            return Err(broken(0, None, reason.to_owned()));
+        }
+        let reader = File::open(path).map_err(|e| DataError::unreadable(path, e))?;
+        let mut archive = Archive::new(reader);
+        let entries = archive
+            .entries_with_seek()
+            .map_err(|e| broken(at, None, e.to_string()))?;
+        for entry in entries {
+            let entry = entry.map_err(|e| broken(at, None, reason(&e)))?;
+            let name = entry.path_bytes().into_owned();
+            let (data, size) = (entry.raw_file_position(), entry.size());
+            let have = file.len().saturating_sub(data);
+            if size > have {
                 let text = format!("it has {size} bytes, the file ends after {have} of them");
-                return Err(broken(Some(&name), &text));
-            };
-            if special {
-                if size > MAX_NAME {
-                    return Err(broken(None, "a name is longer than a megabyte"));
-                }
-                let text = file
-                    .read(data, size as usize)
-                    .map_err(|e| broken(None, &e.to_string()))?;
-                match header.kind {
-                    Kind::LongName => long_name = Some(until_zero(&text).to_vec()),
-                    _ => attributes = text,
-                }
-            } else {
+                return Err(broken(at, Some(&name), text));
+            }
+            let kind = entry.header().entry_type();
+            if (kind.is_file() || kind.is_contiguous()) && !name.ends_with(b"/") {
                 let member = Member {
                     name: clean(&name),
                     offset: data,
                     size,
                 };
                 index
-                    .add(file, header.kind, member)
-                    .map_err(|e| broken(Some(&name), &e.to_string()))?;
-                long_name = None;
-                attributes.clear();
+                    .add(file, member, not_read)
+                    .map_err(|e| broken(at, Some(&name), e.to_string()))?;
             }
-            at = end.next_multiple_of(BLOCK as u64);
+            at = (data + size).next_multiple_of(BLOCK as u64);
         }
+        // Without the block of zeros at its end, a file may have lost members.
+        let mut block = [1; BLOCK];
+        let whole = file.len() >= at + BLOCK as u64 && file.read_into(at, &mut block).is_ok();
+        if !whole || block.iter().any(|&byte| byte != 0) {
+            let text = "it ends without the end mark, it has been cut off";
+            return Err(broken(at, None, text.to_owned()));
+        }
+        index.keep_last(path);
+        Ok(index)
     }
 
-    fn add(&mut self, file: &SharedFile, kind: Kind, member: Member) -> std::io::Result<()> {
+    fn add(&mut self, file: &SharedFile, member: Member, not_read: &mut NotRead) -> io::Result<()> {
         let (key, extension) = sample_key(&member.name);
         let base = member.name.rsplit(|&b| b == b'/').next();
-        let hidden = base.is_some_and(|base| base.starts_with(b"."));
-        if kind != Kind::File || hidden {
+        if base.is_some_and(|base| base.starts_with(b".")) {
             return Ok(());
         }
         if Format::is_image_name(&member.name) {
             self.images.push(member);
-        } else if extension == b"cls" && member.size <= MAX_CLASS {
+        } else if extension.eq_ignore_ascii_case(b"cls") && member.size <= MAX_CLASS {
             let text = file.read(member.offset, member.size as usize)?;
             let text = String::from_utf8_lossy(&text).trim().to_owned();
             self.classes.push((key.to_vec(), text));
         } else {
             self.others += 1;
+            not_read.count(&member.name);
         }
         Ok(())
+    }
+
+    /// Takes out the images after which there is another of the same name.
+    fn keep_last(&mut self, path: &Path) {
+        let mut last: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+        for member in &self.images {
+            last.insert(member.name.clone(), member.offset);
+        }
+        let repeated = &mut self.repeated;
+        self.images.retain(|member| {
+            let kept = last.get(&member.name) == Some(&member.offset);
+            if !kept {
+                repeated.push(String::from_utf8_lossy(&member.name).into_owned());
+            }
+            kept
+        });
+        if !self.repeated.is_empty() {
+            notices::warn(format!(
+                "{}: there is more than one member of the same name, of which the last counts: {}",
+                path.display(),
+                notices::some_of(&self.repeated)
+            ));
+        }
+    }
+}
+
+/// Why a file is no tar file but a compressed one.
+fn compressed(file: &SharedFile) -> Option<&'static str> {
+    let mut start = [0; 4];
+    file.read_into(0, &mut start).ok()?;
+    match start {
+        [0x1F, 0x8B, ..] => Some("the file is compressed with gzip, unpack it first"),
+        [0x28, 0xB5, 0x2F, 0xFD] => Some("the file is compressed with zstd, unpack it first"),
+        [b'B', b'Z', b'h', _] => Some("the file is compressed with bzip2, unpack it first"),
+        [0xFD, b'7', b'z', b'X'] => Some("the file is compressed with xz, unpack it first"),
+        _ => None,
+    }
+}
+
+/// What a reader of headers says. Where it finds no whole header, the file has been cut off.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "it ends within a header, it has been cut off".to_owned(),
+        _ if text.contains("failed to read entire block") => {
+            "it ends within a header, it has been cut off".to_owned()
+        }
+        _ => text,
     }
 }
 

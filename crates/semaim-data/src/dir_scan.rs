@@ -1,0 +1,164 @@
+//! Listing all images below a folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use walkdir::{DirEntry, WalkDir};
+
+use crate::counted::counted;
+use crate::decode::Format;
+use crate::error::DataError;
+use crate::notices;
+
+/// What is below a folder.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// The paths of the images relative to the folder, sorted bytewise.
+    pub(crate) images: Vec<Box<Path>>,
+    /// Files that are not images.
+    pub(crate) others: u64,
+    /// Files of image formats that are not read, counted by format.
+    pub(crate) not_read: NotRead,
+    /// Folders and files that could not be looked at, relative to the folder, sorted.
+    unreadable: Vec<String>,
+}
+
+/// Files of image formats that are not read, counted by format.
+#[derive(Debug, Default)]
+pub(crate) struct NotRead(BTreeMap<&'static str, u64>);
+
+impl NotRead {
+    /// Counts a file if its name is that of such a format.
+    pub(crate) fn count(&mut self, name: &[u8]) -> bool {
+        let format = Format::not_read(name);
+        if let Some(format) = format {
+            *self.0.entry(format).or_default() += 1;
+        }
+        format.is_some()
+    }
+
+    /// Warns of what was counted in `place`.
+    pub(crate) fn warn(&self, place: &Path) {
+        if self.0.is_empty() {
+            return;
+        }
+        let counts: Vec<String> = self
+            .0
+            .iter()
+            .map(|(format, count)| counted(*count, &format!("{format} file")))
+            .collect();
+        notices::warn(format!(
+            "{}: {} not read; convert them to one of the formats {}",
+            place.display(),
+            are(&counts),
+            Format::NAMES
+        ));
+    }
+
+    /// What was counted, for an error: empty or `, 3 HEIC files among them`.
+    pub(crate) fn among(&self) -> String {
+        let counts: Vec<String> = self
+            .0
+            .iter()
+            .map(|(format, count)| counted(*count, &format!("{format} file")))
+            .collect();
+        match counts.is_empty() {
+            true => String::new(),
+            false => format!(" ({} not read)", are(&counts)),
+        }
+    }
+}
+
+fn are(counts: &[String]) -> String {
+    match counts {
+        [only] if only.starts_with("1 ") => format!("{only} is"),
+        several => format!("{} are", several.join(", ")),
+    }
+}
+
+/// Lists the images below `root` by their extensions.
+///
+/// Names that start with `.` are skipped. Links to files and folders are followed; a link to a folder that it lies in
+/// is not, so cycles end. Folders that cannot be read are left out and named, the folder itself must be readable. The order
+/// does not depend on the file system.
+pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
+    let mut listing = Listing::default();
+    let canonical = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
+    let walk = WalkDir::new(root).follow_links(true).into_iter();
+    for entry in walk.filter_entry(|entry| is_wanted(entry, &canonical)) {
+        match entry {
+            Ok(entry) if entry.file_type().is_dir() => {}
+            Ok(entry) => listing.add(root, &entry),
+            Err(error) if error.depth() == 0 => {
+                let source = error
+                    .into_io_error()
+                    .unwrap_or_else(|| io::ErrorKind::Other.into());
+                return Err(DataError::unreadable(root, source));
+            }
+            // A circle of links.
+            Err(error) if error.loop_ancestor().is_some() => {}
+            Err(error) => listing.note_unreadable(root, &error),
+        }
+    }
+    let bytes = |path: &Path| path.as_os_str().as_encoded_bytes().to_vec();
+    listing.images.sort_by_cached_key(|path| bytes(path));
+    listing.unreadable.sort_unstable();
+    Ok(listing)
+}
+
+impl Listing {
+    fn add(&mut self, root: &Path, entry: &DirEntry) {
+        let name = entry.file_name().as_encoded_bytes();
+        if entry.file_type().is_file() && Format::is_image_name(name) {
+            let path = entry.path();
+            let relative = path.strip_prefix(root).unwrap_or(path);
+            self.images.push(relative.into());
+        } else {
+            self.others += 1;
+            self.not_read.count(name);
+        }
+    }
+
+    fn note_unreadable(&mut self, root: &Path, error: &walkdir::Error) {
+        let path = error.path().map_or(PathBuf::new(), Path::to_owned);
+        let missing = error
+            .io_error()
+            .is_some_and(|error| error.kind() == io::ErrorKind::NotFound);
+        if missing {
+            // A dangling link, or a file that was deleted meanwhile: one more file that is no image.
+            self.others += 1;
+        } else {
+            let relative = path.strip_prefix(root).unwrap_or(&path);
+            self.unreadable.push(relative.display().to_string());
+        }
+    }
+
+    /// Warns of what was left out below `root`.
+    pub(crate) fn warn(&self, root: &Path) {
+        self.not_read.warn(root);
+        if !self.unreadable.is_empty() {
+            let number = self.unreadable.len() as u64;
+            notices::warn(format!(
+                "{}: {} cannot be read and {} left out: {}",
+                root.display(),
+                counted(number, "subfolder"),
+                if number == 1 { "is" } else { "are" },
+                notices::some_of(&self.unreadable),
+            ));
+        }
+    }
+}
+
+/// Whether an entry is neither hidden nor a link to a folder that `root` lies in.
+fn is_wanted(entry: &DirEntry, root: &Path) -> bool {
+    if entry.depth() == 0 {
+        return true;
+    }
+    if entry.file_name().as_encoded_bytes().starts_with(b".") {
+        return false;
+    }
+    let leads_up = || fs::canonicalize(entry.path()).is_ok_and(|target| root.starts_with(target));
+    !(entry.path_is_symlink() && entry.file_type().is_dir() && leads_up())
+}

@@ -1,0 +1,139 @@
+//! Image files, by their paths: those of a folder, of a list, or named one by one.
+
+use std::path::{Path, PathBuf};
+
+use crate::classes::{self, Classes};
+use crate::counted::counted;
+use crate::decode::{DecodeOptions, Format};
+use crate::dir_scan;
+use crate::error::{DataError, ImageError};
+use crate::region::{DecodeRequest, DecodedRegion};
+use crate::scratch::Scratch;
+use crate::source::Source;
+
+/// Image files in a fixed order.
+#[derive(Debug)]
+pub(crate) struct Files {
+    /// What they are, for messages: `folder photos`.
+    what: String,
+    /// Where relative paths start.
+    root: PathBuf,
+    paths: Vec<Box<Path>>,
+    classes: Classes,
+    /// One per image, or empty when no image has a label.
+    labels: Vec<Option<u32>>,
+    decoding: DecodeOptions,
+}
+
+impl Files {
+    /// All images below a folder, sorted by their relative paths. When all of them lie in subfolders, the first component
+    /// of their paths is their class.
+    pub(crate) fn of_folder(root: &Path, decoding: DecodeOptions) -> Result<Self, DataError> {
+        let listing = dir_scan::list(root)?;
+        listing.warn(root);
+        if listing.images.is_empty() {
+            return Err(DataError::no_images(
+                root,
+                listing.others,
+                &listing.not_read,
+            ));
+        }
+        let directories = listing.images.iter().map(|path| {
+            let path = path.as_os_str().as_encoded_bytes();
+            let end = path.iter().rposition(|&b| b == b'/' || b == b'\\');
+            path.get(..end.map_or(0, |end| end + 1)).unwrap_or_default()
+        });
+        let (classes, labels) = classes::of_directories(directories).unwrap_or_default();
+        let labels = labels.into_iter().map(Some).collect();
+        let what = format!("folder {}", root.display());
+        Self::new(what, root, listing.images, classes, labels, decoding)
+    }
+
+    /// The images of a list at `path`: paths relative to its folder, and one label per image or none at all.
+    pub(crate) fn of_list(
+        path: &Path,
+        paths: Vec<Box<Path>>,
+        classes: Classes,
+        labels: Vec<Option<u32>>,
+        decoding: DecodeOptions,
+    ) -> Result<Self, DataError> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let what = format!("list {}", path.display());
+        Self::new(what, folder, paths, classes, labels, decoding)
+    }
+
+    /// Single image files, in the order given, without labels.
+    pub(crate) fn of_images(paths: &[PathBuf], decoding: DecodeOptions) -> Result<Self, DataError> {
+        let what = match paths {
+            [only] => format!("image {}", only.display()),
+            [first, ..] => format!("image {} and others", first.display()),
+            [] => String::new(),
+        };
+        let paths = paths.iter().map(|path| path.as_path().into()).collect();
+        let classes = Classes::default();
+        Self::new(what, Path::new(""), paths, classes, Vec::new(), decoding)
+    }
+
+    fn new(
+        what: String,
+        root: &Path,
+        paths: Vec<Box<Path>>,
+        classes: Classes,
+        labels: Vec<Option<u32>>,
+        decoding: DecodeOptions,
+    ) -> Result<Self, DataError> {
+        DataError::check_count(root, paths.len())?;
+        Ok(Self {
+            what,
+            root: root.to_owned(),
+            paths,
+            classes,
+            labels,
+            decoding,
+        })
+    }
+}
+
+impl Source for Files {
+    fn len(&self) -> usize {
+        self.paths.len()
+    }
+
+    fn label(&self, index: usize) -> Option<u32> {
+        self.labels.get(index).copied().flatten()
+    }
+
+    fn classes(&self) -> &[String] {
+        self.classes.names()
+    }
+
+    fn name(&self, index: usize) -> String {
+        let path = self.paths.get(index).map_or(Path::new(""), |path| path);
+        self.root.join(path).display().to_string()
+    }
+
+    fn decode(
+        &self,
+        index: usize,
+        request: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
+        scratch: &mut Scratch,
+    ) -> Result<DecodedRegion, ImageError> {
+        let Some(path) = self.paths.get(index) else {
+            return Err(ImageError::out_of_range(&*self.what, index, self.len()));
+        };
+        let path = self.root.join(path);
+        self.decoding
+            .decode_file(&path, request, &mut scratch.decoding)
+    }
+
+    fn describe(&self) -> String {
+        let images = counted(self.len(), "image");
+        let classes = classes::describe(self.classes());
+        format!("{}: {images}, {classes}", self.what)
+    }
+}
+
+/// Whether a path names an image by its extension.
+pub(crate) fn is_image(path: &Path) -> bool {
+    Format::is_image_name(path.as_os_str().as_encoded_bytes())
+}
