@@ -169,7 +169,8 @@ pub fn loss(loss: Loss, predictions: Tensor<3>, targets: Tensor<3>) -> Tensor<2>
 
 /// Divides by the Euclidean length over the last axis, which is never taken for less than 1e-12.
 pub fn l2_normalize(x: Tensor<3>) -> Tensor<3> {
-    let length = x.clone().powi_scalar(2).sum_dim(2).sqrt().clamp_min(1e-12);
+    // The square is held up and not the root, whose gradient at zero is infinite.
+    let length = x.clone().powi_scalar(2).sum_dim(2).clamp_min(1e-24).sqrt();
     x / length
 }
 

@@ -236,7 +236,7 @@ pub fn step_products(config: &SemaimConfig, batch: usize) -> Vec<(GemmWorkload, 
         };
         products.extend([(gradients, count), (inputs, count)]);
     }
-    let hidden = 4 * d;
+    let hidden = vit.mlp_dim();
     let outputs = vit.patch_values();
     products.push((by_rows(&[[d, hidden], [hidden, outputs]]), 1));
     products.push((by_rows(&[[outputs, hidden], [hidden, d]]), 1));

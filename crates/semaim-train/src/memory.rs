@@ -68,7 +68,7 @@ impl Memory {
                 };
                 // The head's hidden layer forward and back.
                 let head = match config.decoder.head {
-                    Head::Mlp => 3 * 4 * vit.embed_dim as u64,
+                    Head::Mlp => 3 * vit.mlp_dim() as u64,
                     Head::Linear => 0,
                 };
                 ([encoder, queries], head)

@@ -232,7 +232,7 @@ pub enum DecoderWeights {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Head {
-    /// Linear(D, 4D), GELU, Linear(4D, out).
+    /// Linear(D, hidden), GELU, Linear(hidden, out); hidden is `mlp_ratio` times the width, as in the blocks.
     #[default]
     Mlp,
     /// Linear(D, out).

@@ -44,7 +44,7 @@ impl SemaimConfig {
             query_blocks: QueryBlock::stack(&self.vit, &self.decoder, device),
             prediction_head: PredictionHead::zeros(
                 self.decoder.head,
-                self.vit.embed_dim,
+                &self.vit,
                 target.width(&self.vit),
                 device,
             ),

@@ -25,7 +25,7 @@ impl ParamCount {
         };
         let query_block = 4 * d + 4 * linear(d, d) + mlp(vit);
         let head = match config.decoder.head {
-            Head::Mlp => linear(d, 4 * d) + linear(4 * d, width),
+            Head::Mlp => linear(d, vit.mlp_dim()) + linear(vit.mlp_dim(), width),
             Head::Linear => linear(d, width),
         };
         Self {

@@ -120,17 +120,18 @@ impl QueryStep {
 /// From the query stream to predictions.
 #[derive(Module, Debug)]
 pub enum PredictionHead {
-    /// Linear(D, 4D), GELU, Linear(4D, out).
+    /// Linear(D, hidden), GELU, Linear(hidden, out), as wide inside as the blocks' MLPs.
     Mlp(Mlp),
     /// Linear(D, out).
     Linear(Linear),
 }
 
 impl PredictionHead {
-    pub(crate) fn zeros(head: Head, embed_dim: usize, outputs: usize, device: &Device) -> Self {
+    pub(crate) fn zeros(head: Head, vit: &VitConfig, outputs: usize, device: &Device) -> Self {
+        let d = vit.embed_dim;
         match head {
-            Head::Mlp => Self::Mlp(Mlp::zeros(embed_dim, 4 * embed_dim, outputs, device)),
-            Head::Linear => Self::Linear(Linear::zeros(embed_dim, outputs, device)),
+            Head::Mlp => Self::Mlp(Mlp::zeros(d, vit.mlp_dim(), outputs, device)),
+            Head::Linear => Self::Linear(Linear::zeros(d, outputs, device)),
         }
     }
 
@@ -139,6 +140,28 @@ impl PredictionHead {
         match self {
             Self::Mlp(mlp) => mlp.forward(g),
             Self::Linear(linear) => linear.forward(g),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hidden_layer_of_the_head_is_mlp_ratio_times_the_width() {
+        let device = Device::flex();
+        for (mlp_ratio, hidden) in [(2.0, 32), (4.0, 64), (0.5, 8)] {
+            let vit = VitConfig {
+                mlp_ratio,
+                ..VitConfig::tiny()
+            };
+            let PredictionHead::Mlp(head) = PredictionHead::zeros(Head::Mlp, &vit, 5, &device)
+            else {
+                panic!("not an MLP");
+            };
+            assert_eq!(head.fc1.weight.dims(), [hidden, 16]);
+            assert_eq!(head.fc2.weight.dims(), [5, hidden]);
         }
     }
 }

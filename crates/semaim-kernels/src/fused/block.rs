@@ -9,7 +9,7 @@ use super::attention::Head;
 use super::matmul::{Base, Finish, Rows, RowsMut, product};
 use super::parallel;
 use super::pool::PooledBuf;
-use super::rows::{Moments, Norm, gelu, norm};
+use super::rows::{Moments, Norm, gelu, norm, scaled};
 use super::scratch::{UninitBuf, with_scratch};
 use super::tiling::{GROUP_ROWS, padded_stride};
 use crate::types::Recompute;
@@ -144,6 +144,18 @@ pub(super) struct SampleGroup<'a> {
     pub(super) factors: [f32; 2],
 }
 
+impl SampleGroup<'_> {
+    /// Whether drop path leaves the attention branch out.
+    pub(super) fn drops_attention(&self) -> bool {
+        self.factors[0] == 0.0
+    }
+
+    /// Whether drop path leaves the MLP branch out.
+    pub(super) fn drops_mlp(&self) -> bool {
+        self.factors[1] == 0.0
+    }
+}
+
 pub(super) fn sample_groups<'a>(input: &Input<'a>, sizes: &Sizes) -> Vec<SampleGroup<'a>> {
     let per_group = sizes.per_group(input);
     (0..sizes.samples)
@@ -198,7 +210,7 @@ pub(super) fn head<'a>(
     }
 }
 
-/// From a group's input to the middle of the block.
+/// From a group's input to the middle of the block, `y`. Of a branch that is left out nothing else is written.
 pub(super) fn attention_branch(
     group: &SampleGroup<'_>,
     sizes: &Sizes,
@@ -212,6 +224,9 @@ pub(super) fn attention_branch(
         heads,
         ..
     } = *sizes;
+    if group.drops_attention() {
+        return scaled(group.x, 1.0, &mut RowsMut::dense(activations.y, width));
+    }
     let longest = group
         .x
         .count
@@ -278,17 +293,25 @@ pub(super) fn attention_branch(
     );
 }
 
-/// From the middle of the block, `y`, to the hidden layer `h`, and to the block's end if it is wanted.
+/// From the middle of the block, `y`, to the hidden layer `h`, and to the block's end if it is wanted. Of a branch that is
+/// left out the hidden layer is not written.
 pub(super) fn mlp_branch(
+    group: &SampleGroup<'_>,
     sizes: &Sizes,
     weights: &Weights<'_>,
     packed: &Packed,
     y: &[f32],
     h: &mut [f32],
-    end: Option<(f32, &mut [f32])>,
+    end: Option<&mut [f32]>,
 ) {
     let Sizes { width, hidden, .. } = *sizes;
     let y = Rows::dense(y, width);
+    if group.drops_mlp() {
+        if let Some(out) = end {
+            scaled(y, 1.0, &mut RowsMut::dense(out, width));
+        }
+        return;
+    }
     with_scratch([y.count * width], |[normal]| {
         let mut moments = vec![Moments::default(); y.count];
         norm(
@@ -306,7 +329,7 @@ pub(super) fn mlp_branch(
             &mut RowsMut::dense(h, hidden),
         );
     });
-    let Some((factor, out)) = end else { return };
+    let Some(out) = end else { return };
     let stride = padded_stride(hidden);
     with_scratch([y.count * stride], |[active]| {
         gelu(
@@ -316,7 +339,7 @@ pub(super) fn mlp_branch(
         let finish = Finish {
             base: Base::Rows(y),
             bias: weights.fc2.bias,
-            scale: factor,
+            scale: group.factors[1],
         };
         let active = Rows::new(active, y.count, hidden, stride);
         product(
@@ -371,8 +394,16 @@ pub(crate) fn forward(
             let out = out.zeros();
             with_activations(&group, &per_sample, pieces, |mut activations| {
                 attention_branch(&group, &sizes, weights, &packed, &mut activations);
-                let end = Some((group.factors[1], &mut *out));
-                mlp_branch(&sizes, weights, &packed, activations.y, activations.h, end);
+                let end = Some(&mut *out);
+                mlp_branch(
+                    &group,
+                    &sizes,
+                    weights,
+                    &packed,
+                    activations.y,
+                    activations.h,
+                    end,
+                );
             });
         });
     }

@@ -173,8 +173,15 @@ fn weight_gradients(
         Some(_) => left.normal_context,
         None => left.normal1,
     };
-    let queries = |dy, x| pair(groups.iter().map(|g| g.samples * sizes.query_len), dy, x);
-    let keys = |dy, x| pair(groups.iter().map(|g| g.samples * sizes.key_len), dy, x);
+    // Rows of each group, and whether it has any part in the gradient.
+    let of_attention = |tokens: usize| {
+        let rows =
+            move |group: &SampleGroup<'_>| (group.samples * tokens, !group.drops_attention());
+        groups.iter().map(rows)
+    };
+    let of_mlp = groups
+        .iter()
+        .map(|group| (group.samples * sizes.query_len, !group.drops_mlp()));
     let mut out = [
         UninitBuf::new(3 * width * width),
         UninitBuf::new(width * width),
@@ -186,19 +193,49 @@ fn weight_gradients(
     let mut qkv = qkv.pieces_of((0..3).flat_map(|_| square())).into_iter();
     let mut tasks = Vec::new();
     for pairs in [
-        queries((left.q, width), (left.normal1, width)),
-        keys((left.k, width), (normal_keys, width)),
-        keys((left.v, width), (normal_keys, width)),
+        pair(
+            of_attention(sizes.query_len),
+            (left.q, width),
+            (left.normal1, width),
+        ),
+        pair(
+            of_attention(sizes.key_len),
+            (left.k, width),
+            (normal_keys, width),
+        ),
+        pair(
+            of_attention(sizes.key_len),
+            (left.v, width),
+            (normal_keys, width),
+        ),
     ] {
         let pieces = qkv.by_ref().take(square().count());
         tasks.extend(weight_gradient::tasks(&pairs, width, width, pieces));
     }
-    for (dy, outputs, x, inputs, out) in [
-        (attention_branch, width, left.attn_out, width, proj),
-        (left.hidden, hidden, left.normal2, width, fc1),
-        (mlp_branch, width, left.active, hidden, fc2),
+    for (pairs, outputs, inputs, out) in [
+        (
+            pair(
+                of_attention(sizes.query_len),
+                (attention_branch, width),
+                (left.attn_out, width),
+            ),
+            width,
+            width,
+            proj,
+        ),
+        (
+            pair(of_mlp.clone(), (left.hidden, hidden), (left.normal2, width)),
+            hidden,
+            width,
+            fc1,
+        ),
+        (
+            pair(of_mlp, (mlp_branch, width), (left.active, hidden)),
+            width,
+            hidden,
+            fc2,
+        ),
     ] {
-        let pairs = queries((dy, outputs), (x, inputs));
         let pieces = out.pieces_of(weight_gradient::piece_sizes(outputs, inputs));
         tasks.extend(weight_gradient::tasks(&pairs, outputs, inputs, pieces));
     }
@@ -227,7 +264,9 @@ impl GroupTask<'_> {
         dcontext: Option<&mut [f32]>,
     ) {
         self.mlp(activations);
-        self.attention(activations);
+        if !self.group.drops_attention() {
+            self.attention(activations);
+        }
         self.inputs(dx, dcontext);
     }
 }

@@ -21,6 +21,12 @@ pub(crate) fn owned<const D: usize>(tensor: &Tensor<D>) -> Option<FlexTensor> {
     (tensor.dtype() == DType::F32 && whole(&tensor)).then_some(tensor)
 }
 
+/// The tensor's numbers without gaps, if they are of 32 bits and on the CPU backend.
+fn contiguous(tensor: &Tensor<1>) -> Option<FlexTensor> {
+    let tensor = tensor.clone().try_into_primitive::<Flex>().ok()?;
+    (tensor.dtype() == DType::F32).then(|| tensor.to_contiguous())
+}
+
 /// A weight, its moments and its gradient, to be updated in place.
 pub(crate) struct InPlace {
     weight: FlexTensor,
@@ -39,11 +45,7 @@ impl InPlace {
             weight: owned(weight)?,
             first: owned(&moments.first)?,
             second: owned(&moments.second)?,
-            gradient: gradient
-                .clone()
-                .try_into_primitive::<Flex>()
-                .ok()?
-                .to_contiguous(),
+            gradient: contiguous(gradient)?,
         })
     }
 
@@ -136,11 +138,7 @@ fn blend_body<A: Arithmetic>(average: &mut [f32], value: &[f32], keep: f32, new:
 
 /// See [`crate::sum_of_squares`]; summed in `f64`, chunk by chunk.
 pub(crate) fn sum_of_squares(values: &Tensor<1>) -> Option<Tensor<1>> {
-    let values = values
-        .clone()
-        .try_into_primitive::<Flex>()
-        .ok()?
-        .to_contiguous();
+    let values = contiguous(values)?;
     let chunks: Vec<f64> = as_f32_slice(&values)
         .par_chunks(CHUNK)
         .map(squares)

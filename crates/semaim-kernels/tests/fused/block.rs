@@ -1,5 +1,6 @@
 //! The block, as content block and as query block.
 
+use burn::tensor::Tensor;
 use semaim_kernels::{
     Activation, BlockWeights, DropPathScales, LAYER_NORM_EPSILON, LinearWeights, NormWeights,
     PrefixMask, Projections, Recompute, block, composed,
@@ -56,6 +57,16 @@ fn weights(inputs: &mut impl Iterator<Item = Any>, sizes: Sizes) -> BlockWeights
 }
 
 fn operation(numbers: &mut Numbers, sizes: Sizes, recompute: Recompute) -> Operation {
+    operation_with(numbers, sizes, recompute, None)
+}
+
+/// With these factors of both branches, or random ones where the sizes ask for any.
+fn operation_with(
+    numbers: &mut Numbers,
+    sizes: Sizes,
+    recompute: Recompute,
+    factors: Option<[f32; 3]>,
+) -> Operation {
     let Sizes {
         samples,
         query_len,
@@ -110,7 +121,10 @@ fn operation(numbers: &mut Numbers, sizes: Sizes, recompute: Recompute) -> Opera
             tokens,
         )
     });
-    let mut factors = || (0..samples).map(|_| numbers.pick(&[0.0, 1.25])).collect();
+    let mut factors = || match factors {
+        Some(factors) => factors.to_vec(),
+        None => (0..samples).map(|_| numbers.pick(&[0.0, 1.25])).collect(),
+    };
     let drop_path = sizes.dropped.then(|| DropPathScales {
         attention: factors(),
         mlp: factors(),
@@ -241,4 +255,64 @@ fn gradients_are_differences() {
         };
         operation(numbers, sizes, Recompute::None).assert_gradients_are_differences(numbers);
     }
+}
+
+/// What drop path leaves out is not computed: weights that would spoil it do not show, forward or backward.
+#[test]
+fn dropped_branches_are_not_computed() {
+    let finite = |named: &[crate::operation::Named]| {
+        named.iter().all(|(_, x)| x.iter().all(|x| x.is_finite()))
+    };
+    for recompute in [Recompute::None, Recompute::Mlp, Recompute::Block] {
+        for (key_len, spoilt) in [
+            (None, "fc1.bias"),
+            (Some(9), "fc2.bias"),
+            (Some(9), "proj.bias"),
+        ] {
+            let numbers = &mut Numbers::new(3000);
+            let sizes = Sizes {
+                samples: 3,
+                query_len: 7,
+                key_len,
+                heads: 2,
+                head_width: 8,
+                hidden: 24,
+                joint: true,
+                masked: false,
+                dropped: true,
+            };
+            let mut operation = operation_with(numbers, sizes, recompute, Some([0.0; 3]));
+            assert!(finite(&operation.run(&operation.fused)));
+            for (name, input) in &mut operation.inputs {
+                if *name == spoilt {
+                    *input = Any::One((input.one() * f32::NAN).detach().require_grad());
+                }
+            }
+            let plain: Vec<Any> = operation.inputs.iter().map(|(_, x)| x.clone()).collect();
+            let result = crate::operation::flat((operation.fused)(&plain).inner());
+            let x = crate::operation::flat(plain[0].three().inner());
+            assert!(result == x, "{spoilt}, {recompute:?}");
+            assert!(finite(&operation.run(&operation.fused)));
+        }
+    }
+}
+
+/// A mask that is on a device stays there, and the block with it is the composed one.
+#[test]
+fn masks_on_a_device_are_those_on_the_host() {
+    let numbers = &mut Numbers::new(4000);
+    let [samples, query_len, key_len] = [2, 5, 7];
+    let host = PrefixMask::new(
+        numbers.prefix_lens(samples, query_len, key_len),
+        samples,
+        key_len,
+    );
+    let device = PrefixMask::on_device(host.prefix_lens(), key_len);
+    let mut x = |tokens: usize| numbers.tensor::<3>([samples, tokens, 12], 1.0);
+    let (query, key, value) = (x(query_len), x(key_len), x(key_len));
+    let attention = |mask: &PrefixMask| {
+        let [query, key, value] = [&query, &key, &value].map(Tensor::clone);
+        crate::operation::flat(composed::attention(query, key, value, 3, Some(mask)).inner())
+    };
+    assert_eq!(attention(&device), attention(&host));
 }

@@ -1,6 +1,6 @@
 //! The losses.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use semaim_kernels::{Loss, composed, loss};
 
 use crate::draw::Numbers;
@@ -69,5 +69,19 @@ fn equal_predictions_have_no_gradient() {
             gradient.iter().all(|g| g.abs() < 1e-6),
             "{kind:?}: {gradient:?}"
         );
+    }
+}
+
+/// A prediction of nothing has no direction; neither form divides by its length.
+#[test]
+fn zero_predictions_have_a_finite_gradient() {
+    for form in [loss, composed::loss] {
+        let device = Device::flex().autodiff();
+        let x = Tensor::<3>::zeros([1, 2, 5], &device).require_grad();
+        let targets = Numbers::new(3).tensor::<3>([1, 2, 5], 1.0).detach();
+        let losses = form(Loss::NormalizedL2, x.clone(), targets);
+        let gradients = losses.sum().backward();
+        let gradient = crate::operation::flat(x.grad(&gradients).unwrap());
+        assert!(gradient.iter().all(|g| g.is_finite()), "{gradient:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! The optimiser's arithmetic, against the formulas in double precision.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use semaim_kernels::{AdamWStep, Moments, adamw, moving_average, sum_of_squares};
 
 use crate::draw::Numbers;
@@ -102,4 +102,25 @@ fn squares_are_summed_in_any_number_of_threads_alike() {
         assert_near(&sum, &[expected], "sum");
         assert_eq!([with(2), with(7)], [sum.clone(), sum]);
     }
+}
+
+/// Other types than `f32` go the composed way.
+#[test]
+fn numbers_of_another_type_are_updated_too() {
+    let double = |values: &[f32]| tensor(values, [values.len()]).cast(FloatDType::F64);
+    let values = |tensor: Tensor<1>| -> Vec<f64> { tensor.into_data().try_to_vec().unwrap() };
+    assert_eq!(values(sum_of_squares(double(&[3.0, 4.0]))), [25.0]);
+    let mean = moving_average(double(&[1.0]), double(&[5.0]), 0.75);
+    assert_eq!(values(mean), [2.0]);
+    let rule = AdamWStep {
+        lr: 0.1,
+        weight_decay: 0.0,
+        betas: [0.9, 0.95],
+        epsilon: 1e-8,
+        count: 1,
+        gradient_factor: 1.0,
+    };
+    let (moved, moments) = adamw(double(&[1.0]), double(&[2.0]), None, rule);
+    assert!((values(moved)[0] - 0.9).abs() < 1e-6);
+    assert!((values(moments.first)[0] - 0.2).abs() < 1e-6);
 }

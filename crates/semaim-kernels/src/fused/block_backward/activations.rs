@@ -59,13 +59,21 @@ pub(super) fn with_saved_or_recomputed(
     };
     if !y.is_empty() {
         return with_scratch([group.samples * per_sample[6]], |[h]| {
-            mlp_branch(sizes, weights, packed, saved_ref.y, h, None);
+            mlp_branch(group, sizes, weights, packed, saved_ref.y, h, None);
             f(ActivationsRef { h, ..saved_ref });
         });
     }
     with_activations(group, &per_sample, Vec::new(), |mut activations| {
         attention_branch(group, sizes, weights, packed, &mut activations);
-        mlp_branch(sizes, weights, packed, activations.y, activations.h, None);
+        mlp_branch(
+            group,
+            sizes,
+            weights,
+            packed,
+            activations.y,
+            activations.h,
+            None,
+        );
         let Activations {
             q,
             k,

@@ -9,7 +9,7 @@ use crate::fused::rows::{add_columns, norm_backward, scaled};
 use crate::fused::scratch::with_scratch;
 
 impl GroupTask<'_> {
-    /// From the middle to the queries, keys and values.
+    /// From the middle to the queries, keys and values; not for a branch that is left out.
     pub(super) fn attention(&mut self, activations: &ActivationsRef<'_>) {
         let Sizes {
             query_len,
@@ -84,6 +84,14 @@ impl GroupTask<'_> {
     pub(super) fn inputs(&mut self, dx: &mut [f32], dcontext: Option<&mut [f32]>) {
         let width = self.sizes.width;
         let (group, norm1) = (self.group, self.weights.norm1);
+        if group.drops_attention() {
+            // The context's gradient is zero, as it came.
+            return scaled(
+                Rows::dense(self.buffers.middle, width),
+                1.0,
+                &mut RowsMut::dense(dx, width),
+            );
+        }
         let moments = moments_of(group.x, norm1, self.buffers.normal1);
         let longest = self.buffers.q.len().max(self.buffers.k.len());
         with_scratch([longest], |[dnormal]| {

@@ -128,21 +128,24 @@ impl AllBuffers {
     }
 }
 
-/// Pairs rows `dy` of `outputs` numbers with panels `x` of `inputs` columns, which groups of so many rows have left.
+/// Pairs rows `dy` of `outputs` numbers with panels `x` of `inputs` columns, for groups of so many rows that have a part in
+/// a gradient.
 pub(super) fn pair<'a>(
-    rows: impl Iterator<Item = usize>,
-    (dy, outputs): (&'a [f32], usize),
-    (x, inputs): (&'a [f32], usize),
+    groups: impl Iterator<Item = (usize, bool)>,
+    (mut dy, outputs): (&'a [f32], usize),
+    (mut x, inputs): (&'a [f32], usize),
 ) -> Vec<Group<'a>> {
-    let (mut dy, mut x) = (dy, x);
-    rows.map(|rows| {
+    let mut pairs = Vec::new();
+    for (rows, has_part) in groups {
         let (my_dy, my_x);
         (my_dy, dy) = dy.split_at(rows * outputs);
         (my_x, x) = x.split_at(packed_len(rows, inputs));
-        Group {
-            dy: Rows::dense(my_dy, outputs),
-            x: Panels::new(my_x, rows, inputs),
+        if has_part {
+            pairs.push(Group {
+                dy: Rows::dense(my_dy, outputs),
+                x: Panels::new(my_x, rows, inputs),
+            });
         }
-    })
-    .collect()
+    }
+    pairs
 }

@@ -8,9 +8,16 @@ use crate::fused::rows::{add_columns, gelu_backward, norm_backward, scaled};
 use crate::fused::scratch::with_scratch;
 
 impl GroupTask<'_> {
-    /// From the block's end to its middle: `buffers.middle`.
+    /// From the block's end to its middle: `buffers.middle`. A branch that is left out leaves nothing else.
     pub(super) fn mlp(&mut self, activations: &ActivationsRef<'_>) {
         let Sizes { width, hidden, .. } = *self.sizes;
+        if self.group.drops_mlp() {
+            return scaled(
+                self.dout,
+                1.0,
+                &mut RowsMut::dense(self.buffers.middle, width),
+            );
+        }
         let (rows, weights) = (self.dout.count, self.weights);
         let mut branch = self.dout;
         if !self.buffers.mlp_branch.is_empty() {
