@@ -15,6 +15,7 @@ use clap::{Parser, Subcommand};
 use semaim_checkpoint::checkpoint::ReadOptions;
 use semaim_data::OpenOptions;
 use semaim_kernels::Kernels;
+use semaim_train::run_dir::DataPlace;
 
 pub(crate) use bench::{Bench, BenchLoaderArgs, BenchPointingArgs, BenchStepArgs};
 pub(crate) use evaluate::{EmbedArgs, KnnArgs, PredictArgs, ProbeArgs};
@@ -139,12 +140,23 @@ pub(crate) struct RunArgs {
     /// What to do about a loss or gradient that is not finite: stop or skip [default: stop]
     #[arg(long, value_name = "ACTION")]
     pub(crate) on_nan: Option<String>,
+    /// The run's data set is the same, in another place than when the run was started
+    #[arg(long)]
+    pub(crate) data_moved: bool,
     /// Print the resolved configuration, parameters, memory and steps, and exit
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Print the result as one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Where the data of a run that goes on is.
+pub(crate) fn data_place(moved: bool) -> DataPlace {
+    match moved {
+        true => DataPlace::Moved,
+        false => DataPlace::Recorded,
+    }
 }
 
 /// An encoder and how images are shown to it.

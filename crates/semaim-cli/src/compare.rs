@@ -7,12 +7,14 @@ use semaim_checkpoint::atomic;
 use semaim_config::Layers;
 use semaim_eval::compare::config::CompareConfig;
 use semaim_eval::compare::table::{as_json, markdown};
-use semaim_eval::compare::{RunOutcome, compare, records};
+use semaim_eval::compare::{PlannedTrial, compare, plan, records};
+use semaim_train::trainer::RunOutcome;
+use serde_json::{Value, json};
 
 use crate::args::CompareArgs;
 use crate::bar::TrainingBar;
 use crate::exit::{Exit, STOPPED};
-use crate::settings;
+use crate::{device, settings};
 
 pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     let layers = Layers::new().file(&args.file)?.sets(&args.set)?;
@@ -25,6 +27,11 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     };
     // Variants that cannot be used are named before any of them is trained.
     records(&config, &out)?;
+    if args.dry_run {
+        let kernels = device::kernels(&args.device.name);
+        print_plan(&plan(&config, &out, kernels, &device)?, args.json);
+        return Ok(ExitCode::SUCCESS);
+    }
     let ran = if args.table_only {
         Ok(RunOutcome::Finished)
     } else {
@@ -43,7 +50,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
         println!("{}", out.join("table.md").display());
     }
     Ok(match outcome {
-        RunOutcome::Finished => ExitCode::SUCCESS,
+        RunOutcome::Finished | RunOutcome::AlreadyFinished => ExitCode::SUCCESS,
         RunOutcome::Stopped => {
             eprintln!("stopped and saved; the same command goes on");
             ExitCode::from(STOPPED)
@@ -67,4 +74,33 @@ fn write_table(
             .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))?;
     }
     Ok(records)
+}
+
+/// Says what a comparison would do.
+fn print_plan(trials: &[PlannedTrial], as_json: bool) {
+    if as_json {
+        let row = |trial: &PlannedTrial| {
+            json!({
+                "variant": trial.variant,
+                "seed": trial.seed,
+                "steps": trial.steps,
+                "memory_bytes": trial.memory.map(|memory| memory.total()),
+                "finished": trial.finished,
+            })
+        };
+        println!("{}", Value::Array(trials.iter().map(row).collect()));
+        return;
+    }
+    for trial in trials {
+        let what = match (trial.finished, trial.memory) {
+            (true, _) => "finished".to_string(),
+            (false, None) => "no pre-training".to_string(),
+            (false, Some(memory)) => format!(
+                "{} steps of pre-training, about {:.2} GB",
+                trial.steps,
+                memory.total() as f64 / 1e9
+            ),
+        };
+        println!("{}, seed {}: {what}", trial.variant, trial.seed);
+    }
 }

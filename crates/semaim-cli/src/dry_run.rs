@@ -1,11 +1,14 @@
-//! `semaim pretrain --dry-run`.
+//! `--dry-run`: what a run would be.
 
 use std::process::ExitCode;
 
+use burn::module::Module;
 use semaim_config::to_toml;
-use semaim_data::counted;
+use semaim_data::{Source, counted};
+use semaim_eval::finetune::Prepared;
+use semaim_eval::finetune::config::FinetuneConfig;
 use semaim_kernels::Kernels;
-use semaim_train::config::PretrainConfig;
+use semaim_train::config::{PretrainConfig, RunSettings};
 use semaim_train::memory::Memory;
 use serde_json::json;
 
@@ -15,12 +18,13 @@ use crate::exit::Exit;
 pub(crate) fn print(
     config: &PretrainConfig,
     teacher: Option<usize>,
-    data: &str,
+    source: &dyn Source,
     steps_per_epoch: u64,
     kernels: Kernels,
     as_json: bool,
 ) -> Result<ExitCode, Exit> {
     let text = to_toml(config)?;
+    let (data, images) = (&source.describe(), source.len());
     let parameters = config.parameters(teacher);
     let memory = Memory::estimate(config, teacher, kernels);
     let steps = steps_per_epoch * config.train.epochs;
@@ -37,26 +41,86 @@ pub(crate) fn print(
         println!("{value}");
         return Ok(ExitCode::SUCCESS);
     }
-    print!("{text}");
-    println!();
-    println!("# data             {data}");
-    println!(
-        "# parameters       {:.2} M in the encoder, {:.2} M in the decoder",
+    let parameters = format!(
+        "{:.2} M in the encoder, {:.2} M in the decoder",
         parameters.encoder as f64 / 1e6,
         parameters.decoder as f64 / 1e6
     );
+    print!("{text}");
+    print_run(&config.run(), data, &parameters, memory, steps_per_epoch);
+    if let Some(few) = config.run().few_steps(images) {
+        println!("# warning          {few}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what fine-tuning would be.
+pub(crate) fn finetuning(
+    config: &FinetuneConfig,
+    prepared: &Prepared,
+    steps_per_epoch: u64,
+    kernels: Kernels,
+    as_json: bool,
+) -> Result<(), Exit> {
+    let text = to_toml(config)?;
+    let (encoder, sets) = (prepared.encoder(), prepared.sets());
+    let classes = sets.train.source.classes().len();
+    let parameters = (encoder.vit.num_params() + (encoder.vit.width() + 1) * classes) as u64;
+    let memory = Memory::finetuning(
+        &encoder.config,
+        parameters,
+        config.train.micro_batch(),
+        config.train.recompute,
+        kernels,
+    );
+    let images = sets.train.items.len();
+    if as_json {
+        let value = json!({
+            "config": text,
+            "data": sets.train.source.describe(),
+            "parameters": parameters,
+            "memory_bytes": memory.total(),
+            "steps_per_epoch": steps_per_epoch,
+            "steps": steps_per_epoch * config.train.epochs,
+        });
+        println!("{value}");
+        return Ok(());
+    }
+    let data = format!(
+        "{images} images of {classes} classes to train on, {} to test",
+        sets.test.items.len()
+    );
+    let parameters = format!("{:.2} M", parameters as f64 / 1e6);
+    print!("{text}");
+    print_run(&config.run(), &data, &parameters, memory, steps_per_epoch);
+    if let Some(few) = config.run().few_steps(images) {
+        println!("# warning          {few}");
+    }
+    Ok(())
+}
+
+fn print_run(
+    run: &RunSettings<'_>,
+    data: &str,
+    parameters: &str,
+    memory: Memory,
+    steps_per_epoch: u64,
+) {
+    println!();
+    println!("# data             {data}");
+    println!("# parameters       {parameters}");
     println!(
         "# memory           about {:.2} GB: {:.2} GB weights, gradients and optimiser, {:.2} GB activations of {}",
         memory.total() as f64 / 1e9,
         memory.state as f64 / 1e9,
         memory.activations as f64 / 1e9,
-        counted(config.train.micro_batch(), "image")
+        counted(run.train.micro_batch(), "image")
     );
+    let steps = steps_per_epoch * run.train.epochs;
     println!("# steps            {steps_per_epoch} per epoch, {steps} in all");
-    let lr = config.run().lr_schedule();
+    let lr = run.lr_schedule();
     println!(
         "# learning rate    {:.3e} at its peak, for batches of {}",
-        lr.peak, config.train.batch_size
+        lr.peak, run.train.batch_size
     );
-    Ok(ExitCode::SUCCESS)
 }

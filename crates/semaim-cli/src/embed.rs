@@ -39,7 +39,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
         if stop.load(Ordering::Relaxed) {
             return Ok(ExitCode::from(STOPPED));
         }
-        let batch = batch.map_err(Exit::ours)?;
+        let batch = batch?;
         unreadable += batch.bad.len();
         let vectors = batch.features.chunks(batch.width.max(1));
         for ((vector, &item), label) in vectors.zip(&batch.items).zip(&batch.labels) {

@@ -44,7 +44,7 @@ pub(crate) fn embed_splits(
         let items = part.items.iter().copied();
         let (vit, augment) = (&loaded.encoder.vit, loaded.augment());
         for batch in Embedder::start(vit, &part.source, items, &augment, options) {
-            let batch = batch.map_err(Exit::ours)?;
+            let batch = batch?;
             bar.add(batch.items.len(), &batch.bad);
             all.append(batch);
         }

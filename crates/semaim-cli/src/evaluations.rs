@@ -112,6 +112,11 @@ fn failed_at(
     }
 }
 
+fn is_not_finite(error: &(dyn std::error::Error + 'static)) -> bool {
+    let error = error.downcast_ref::<EmbedError>();
+    matches!(error, Some(EmbedError::NotFinite { .. }))
+}
+
 impl<M: Pretrained> Evaluator<M> for Evaluations<'_> {
     fn evaluate(
         &mut self,
@@ -123,7 +128,15 @@ impl<M: Pretrained> Evaluator<M> for Evaluations<'_> {
         let failed = failed_at(progress);
         if let Some(sets) = &self.labelled {
             observer.doing("kNN");
-            let accuracy = self.knn(model, sets).map_err(failed)?;
+            let accuracy = match self.knn(model, sets) {
+                Ok(accuracy) => accuracy,
+                // Whether the run goes on is its own affair (train.on_nan).
+                Err(error) if is_not_finite(&*error) => {
+                    observer.say(&format!("warning: no kNN at this time: {error}"));
+                    return Ok(());
+                }
+                Err(error) => return Err(failed(error)),
+            };
             let scalars = [(KNN_TOP1, accuracy.top1), (KNN_TOP5, accuracy.top5)];
             log.scalars(progress.step, progress.epoch(), &scalars)?;
             observer.say(&format!(

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use semaim_config::ConfigErrors;
 use semaim_data::DataError;
 use semaim_eval::compare::CompareError;
+use semaim_eval::embed::EmbedError;
 use semaim_eval::finetune::FinetuneError;
 use semaim_train::error::TrainError;
 
@@ -61,8 +62,17 @@ impl From<CompareError> for Exit {
         match error {
             CompareError::Train(error) => error.into(),
             CompareError::Finetune(error) => error.into(),
-            CompareError::Embed(_) => Self::ours(error),
+            CompareError::Embed(error) => error.into(),
             error => Self::user(error),
+        }
+    }
+}
+
+impl From<EmbedError> for Exit {
+    fn from(error: EmbedError) -> Self {
+        match error {
+            EmbedError::NotFinite { .. } => Self::user(error),
+            error => Self::ours(error),
         }
     }
 }

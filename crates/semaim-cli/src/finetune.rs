@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use semaim_config::{Layers, to_toml};
+use semaim_config::Layers;
 use semaim_data::counted;
 use semaim_eval::classify::Classification;
 use semaim_eval::finetune::config::FinetuneConfig;
@@ -14,24 +14,25 @@ use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
 use serde_json::{Value, json};
 
-use crate::args::FinetuneArgs;
+use crate::args::{FinetuneArgs, data_place};
 use crate::bar::TrainingBar;
 use crate::evaluation_log::Evaluation;
 use crate::exit::{Exit, STOPPED};
-use crate::{outcome, pictures, report, settings};
+use crate::{device, dry_run, outcome, pictures, report, settings};
 
 pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;
     let device = args.device.open()?;
-    if args.run.dry_run {
-        print!("{}", to_toml(&config)?);
-        return Ok(ExitCode::SUCCESS);
-    }
     let prepared = prepare(&config, &device)?;
     let sets = prepared.sets();
-    steps_per_epoch(config.train.batch_size, sets.train.items.len())?;
+    let steps_per_epoch = steps_per_epoch(config.train.batch_size, sets.train.items.len())?;
+    if args.run.dry_run {
+        let kernels = device::kernels(&args.device.name);
+        dry_run::finetuning(&config, &prepared, steps_per_epoch, kernels, args.run.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let out = out_dir(args);
-    let run = RunDir::open(&out, &config)?;
+    let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
     report::write_environment(run.path(), &args.device)?;
     let mut bar = TrainingBar::new(args.run.json)?;
     bar.say(&format!(
@@ -60,7 +61,10 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
         top1: last.classification.accuracy.top1,
         top5: last.classification.accuracy.top5,
     };
-    report::record(run.path(), &evaluation);
+    // One that was stopped is not what it was to be.
+    if outcome != RunOutcome::Stopped {
+        report::record(run.path(), &evaluation);
+    }
     // Trained from scratch, a network says nothing of the encoder whose sizes it has.
     if outcome == RunOutcome::Finished && !config.encoder.from_scratch {
         report::record(Path::new(&config.encoder.weights), &evaluation);

@@ -1,12 +1,14 @@
 //! `semaim knn`.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use burn::tensor::Device;
 use semaim_data::counted;
+use semaim_eval::class_names::{Comparison, share_numbering};
 use semaim_eval::knn::knn;
-use semaim_eval::vectors::read_labelled;
+use semaim_eval::vectors::{LabelledVectors, read_labelled};
 use serde_json::{Value, json};
 
 use crate::args::KnnArgs;
@@ -18,18 +20,17 @@ use crate::{evaluation_log, report};
 pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     let start = Instant::now();
     let (bank, queries, device) = match (&args.bank, &args.queries, &args.encoder) {
-        (Some(bank), Some(queries), _) => (
-            read_labelled(bank).map_err(Exit::user)?,
-            read_labelled(queries).map_err(Exit::user)?,
-            Device::flex(),
-        ),
+        (Some(bank), Some(queries), _) => {
+            let (bank, queries) = vectors(bank, queries)?;
+            (bank, queries, Device::flex())
+        }
         (_, _, Some(encoder)) => {
-            let loaded = Loaded::of(encoder)?;
             let data = args.data.as_deref().ok_or_else(|| {
                 Exit::user(
-                    "--weights needs --data: labelled images, or `shapes` for the generated set",
+                    "--weights needs --data: the labelled images (`shapes` for the generated ones)",
                 )
             })?;
+            let loaded = Loaded::of(encoder)?;
             let sets = labelled(&loaded, data, args.seed)?;
             let splits = embed_splits(&loaded, &sets, args.feature)?;
             (splits.train, splits.eval, loaded.device)
@@ -95,4 +96,24 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Two files of vectors, their labels under one numbering.
+fn vectors(bank: &Path, queries: &Path) -> Result<(LabelledVectors, LabelledVectors), Exit> {
+    let mut of_bank = read_labelled(bank).map_err(Exit::user)?;
+    let mut of_queries = read_labelled(queries).map_err(Exit::user)?;
+    let compared = share_numbering((bank, &mut of_bank), (queries, &mut of_queries));
+    match compared.map_err(Exit::user)? {
+        Comparison::ByName { not_in_bank } if !not_in_bank.is_empty() => eprintln!(
+            "warning: no vector of the bank is of these classes of the queries: {}",
+            not_in_bank.join(", ")
+        ),
+        Comparison::ByName { .. } => {}
+        Comparison::ByNumber => eprintln!(
+            "warning: there is no {} and no {}: labels are compared by their numbers, which mean the same only if both are of one data set",
+            bank.with_extension("csv").display(),
+            queries.with_extension("csv").display()
+        ),
+    }
+    Ok((of_bank, of_queries))
 }

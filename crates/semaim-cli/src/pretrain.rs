@@ -16,7 +16,7 @@ use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
 use serde_json::{Value, json};
 
-use crate::args::PretrainArgs;
+use crate::args::{PretrainArgs, data_place};
 use crate::bar::TrainingBar;
 use crate::evaluations::{Evaluations, KNN_TOP1};
 use crate::exit::Exit;
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         return dry_run::print(
             &config,
             teacher.as_ref().map(|teacher| teacher.vit.width()),
-            &source.describe(),
+            &*source,
             steps_per_epoch,
             kernels,
             args.run.json,
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
             test: sets.test.at_most(config.eval.max_queries),
         });
     let out = out_dir(args);
-    let run = RunDir::open(&out, &config)?;
+    let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
     report::write_environment(run.path(), &args.device)?;
     let pictures = match &labelled {
         Some(sets) => sets.test.clone(),
@@ -75,9 +75,6 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     };
     let mut bar = TrainingBar::new(args.run.json)?;
     bar.say(&format!("{}; into {}", source.describe(), out.display()));
-    if let Some(warning) = few_steps(&config, steps_per_epoch, source.len()) {
-        bar.say(&format!("warning: {warning}"));
-    }
     if !has_labels {
         bar.say("no labels, so no kNN; --eval-data names labelled images");
     }
@@ -130,26 +127,6 @@ fn out_dir(args: &PretrainArgs) -> PathBuf {
         (None, None) => PathBuf::from("pretrain"),
     };
     PathBuf::from("runs").join(name)
-}
-
-/// Steps of an epoch below which a smaller batch learns more from the same images.
-const FEW_STEPS: u64 = 8;
-
-/// Says so where batches are so large that a run has hardly a step to take.
-fn few_steps(config: &PretrainConfig, steps_per_epoch: u64, images: usize) -> Option<String> {
-    let batch = (images as u64 / (2 * FEW_STEPS)).max(1);
-    let batch = 1 << batch.ilog2();
-    if steps_per_epoch >= FEW_STEPS || batch >= config.train.batch_size as u64 {
-        return None;
-    }
-    let warmup = config.optimiser.warmup_epochs * steps_per_epoch as f64;
-    Some(format!(
-        "{} per epoch, {} in all, {warmup:.0} of them warm-up: few for this method; --set train.batch_size={batch} makes {} \
-         per epoch of these images, --set train.epochs=N more epochs",
-        counted(steps_per_epoch, "step"),
-        steps_per_epoch * config.train.epochs,
-        images as u64 / batch,
-    ))
 }
 
 /// What a run came to, from its log.

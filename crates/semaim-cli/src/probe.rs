@@ -1,16 +1,20 @@
 //! `semaim probe`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use semaim::config::VitConfig;
 use semaim_data::counted;
 use semaim_eval::probe::head::HeadKind;
-use semaim_eval::probe::online::{OnlineError, OnlineProbe, online_probe};
+use semaim_eval::probe::memory::{batch_memory, fitting_batch};
+use semaim_eval::probe::online::{OnlineError, OnlineProbe, online_probe, token_width};
 use semaim_eval::probe::{Probe, ProbeError, ProbeOptions, Setting, probe};
 use semaim_eval::splits::LabelledSplits;
+use semaim_train::callbacks::Observer;
 use semaim_train::run_dir::RunDir;
 use serde_json::{Value, json};
 
-use crate::args::ProbeArgs;
+use crate::args::{ProbeArgs, data_place};
 use crate::bar::TrainingBar;
 use crate::embed_splits::{embed_splits, labelled};
 use crate::encoder::Loaded;
@@ -23,16 +27,14 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
     let sets = labelled(&loaded, &args.data, args.seed)?;
     sets.check_for_training().map_err(Exit::user)?;
     let tested = sets.test.items.len();
-    let options = ProbeOptions {
-        epochs: args.epochs,
-        batch_size: args.probe_batch_size,
-        base_lrs: args.lr.clone(),
-        weight_decays: args.weight_decay.clone(),
-        validation_every: args.held_back,
-        seed: args.seed,
-    };
-    let result = if args.augment || args.head == HeadKind::Attentive {
-        on_images(args, &loaded, &sets, options)?
+    let on_images = args.augment || args.head == HeadKind::Attentive;
+    let options = options(args, &loaded, on_images);
+    if args.dry_run {
+        dry_run(args, &loaded, &sets, &options, on_images);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let result = if on_images {
+        probe_on_images(args, &loaded, &sets, options)?
     } else {
         let splits = embed_splits(&loaded, &sets, representation)?;
         let (train, eval) = (splits.train.view(), splits.eval.view());
@@ -45,7 +47,15 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
         },
         data: &args.data,
         setting: evaluation_log::setting(
-            &counted(args.epochs, "epoch"),
+            &format!(
+                "{}{}",
+                counted(args.epochs, "epoch"),
+                if args.augment {
+                    ", augmented views"
+                } else {
+                    ""
+                }
+            ),
             args.feature,
             &args.encoder,
         ),
@@ -61,15 +71,107 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is asked for; the batch of a probe on images is chosen by its memory where it is not given.
+fn options(args: &ProbeArgs, loaded: &Loaded, on_images: bool) -> ProbeOptions {
+    let mut options = ProbeOptions {
+        epochs: args.epochs,
+        base_lrs: args.lr.clone(),
+        weight_decays: args.weight_decay.clone(),
+        validation_every: args.held_back,
+        seed: args.seed,
+        ..ProbeOptions::default()
+    };
+    match args.probe_batch_size {
+        Some(batch_size) => options.batch_size = batch_size,
+        None if on_images => {
+            let (vit, width) = sizes(args, loaded);
+            options.batch_size = fitting_batch(args.head, vit, width, &options);
+        }
+        None => {}
+    }
+    options
+}
+
+/// The encoder's sizes, and the width of the tokens that heads see.
+fn sizes<'a>(args: &ProbeArgs, loaded: &'a Loaded) -> (&'a VitConfig, usize) {
+    let encoder = &loaded.encoder;
+    let width = token_width(encoder, args.head, args.feature);
+    (&encoder.config, width)
+}
+
+fn out_dir(args: &ProbeArgs) -> PathBuf {
+    let attentive = args.head == HeadKind::Attentive;
+    let name = match (attentive, args.augment) {
+        (true, true) => "probe-attentive-augment",
+        (true, false) => "probe-attentive",
+        (false, _) => "probe-augment",
+    };
+    args.out
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("runs").join(name))
+}
+
+/// Says what a probe would take.
+fn dry_run(
+    args: &ProbeArgs,
+    loaded: &Loaded,
+    sets: &LabelledSplits,
+    options: &ProbeOptions,
+    on_images: bool,
+) {
+    let images =
+        sets.train.items.len() - sets.train.items.len() / options.validation_every as usize;
+    let batch_size = options.batch_size.min(images);
+    let per_epoch = images / batch_size.max(1);
+    let steps = per_epoch * options.epochs;
+    let (vit, width) = sizes(args, loaded);
+    let memory = if on_images {
+        let options = ProbeOptions {
+            batch_size,
+            ..options.clone()
+        };
+        batch_memory(args.head, vit, width, &options)
+    } else {
+        4 * ((sets.train.items.len() + sets.test.items.len()) * width) as u64
+    };
+    if args.json {
+        let value = json!({
+            "train_images": sets.train.items.len(),
+            "test_images": sets.test.items.len(),
+            "batch_size": batch_size,
+            "steps_per_epoch": per_epoch,
+            "steps": steps,
+            "memory_bytes": memory,
+        });
+        println!("{value}");
+        return;
+    }
+    println!(
+        "# data             {} to train on and to choose with, {} to test",
+        sets.train.items.len(),
+        sets.test.items.len()
+    );
+    println!(
+        "# memory           about {:.2} GB for {} of {batch_size}, beside the encoder",
+        memory as f64 / 1e9,
+        if on_images {
+            "batches"
+        } else {
+            "vectors, in batches"
+        }
+    );
+    println!("# steps            {per_epoch} per epoch, {steps} in all");
+}
+
 /// The probe that the trainer trains, in a run directory.
-fn on_images(
+fn probe_on_images(
     args: &ProbeArgs,
     loaded: &Loaded,
     sets: &LabelledSplits,
     options: ProbeOptions,
 ) -> Result<Probe, Exit> {
     let config = OnlineProbe {
-        weights: args.encoder.weights.clone(),
+        weights: args.encoder.weights.display().to_string(),
         data: args.data.clone(),
         head: args.head,
         representation: args.feature,
@@ -78,8 +180,15 @@ fn on_images(
         encoder: loaded.encoder.checksum().map_err(Exit::ours)?,
         workers: args.encoder.loader.workers,
     };
-    let run = RunDir::open(&args.out, &config)?;
+    let run = RunDir::open(&out_dir(args), &config, data_place(args.data_moved))?;
     let mut bar = TrainingBar::new(args.json)?;
+    let (vit, width) = sizes(args, loaded);
+    bar.say(&format!(
+        "batches of {} (about {:.2} GB; --probe-batch-size sets another); into {}",
+        config.options.batch_size,
+        batch_memory(config.head, vit, width, &config.options) as f64 / 1e9,
+        run.path().display()
+    ));
     let encoder = &loaded.encoder;
     online_probe(&config, encoder, sets, &run, &mut bar).map_err(|error| match error {
         OnlineError::Probe(error) => refused(error),

@@ -17,6 +17,29 @@ pub enum DataSpec {
     Paths(Vec<PathBuf>),
 }
 
+impl DataSpec {
+    /// The same specification whatever the working folder and the way there: each path absolute, and where it exists
+    /// without links, `..` and slashes at its end. `shapes` and the empty text stay.
+    pub fn absolute(text: &str) -> String {
+        if text == "shapes" || text.trim().is_empty() {
+            return text.to_owned();
+        }
+        if Path::new(text).exists() {
+            return absolute(text);
+        }
+        let parts = split_commas(text)
+            .into_iter()
+            .map(|part| absolute(part.trim()));
+        parts.collect::<Vec<_>>().join(",")
+    }
+}
+
+fn absolute(path: &str) -> String {
+    std::fs::canonicalize(path)
+        .or_else(|_| std::path::absolute(path))
+        .map_or_else(|_| path.to_owned(), |path| path.display().to_string())
+}
+
 impl FromStr for DataSpec {
     type Err = DataError;
 
@@ -139,6 +162,26 @@ mod tests {
                 "{text:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_same_data_named_in_another_way_is_the_same_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap().join("val");
+        std::fs::create_dir(&path).unwrap();
+        let text = path.display().to_string();
+        for other in [
+            format!("{text}/"),
+            format!("{text}/../val"),
+            format!("{text}//."),
+        ] {
+            assert_eq!(DataSpec::absolute(&other), text);
+        }
+        let here = std::env::current_dir().unwrap();
+        let tars = DataSpec::absolute("a-{0..1}.tar, /b.tar");
+        assert_eq!(tars, format!("{}/a-{{0..1}}.tar,/b.tar", here.display()));
+        assert_eq!(DataSpec::absolute("shapes"), "shapes");
+        assert_eq!(DataSpec::absolute(""), "");
     }
 
     #[test]

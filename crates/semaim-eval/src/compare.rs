@@ -15,8 +15,11 @@ use burn::tensor::Device;
 use semaim_checkpoint::error::EncoderError;
 use semaim_config::ConfigErrors;
 use semaim_data::DataError;
+use semaim_kernels::Kernels;
 use semaim_train::callbacks::Observer;
 use semaim_train::error::TrainError;
+use semaim_train::memory::Memory;
+use semaim_train::trainer::RunOutcome;
 
 use crate::embed::EmbedError;
 use crate::finetune::FinetuneError;
@@ -81,13 +84,35 @@ pub enum CompareError {
     Probe(#[from] ProbeError),
 }
 
-/// How a comparison ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunOutcome {
-    /// Every trial is finished.
-    Finished,
-    /// It was asked to stop; the same comparison goes on.
-    Stopped,
+/// What a trial would take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedTrial {
+    /// The variant.
+    pub variant: String,
+    /// The seed.
+    pub seed: u64,
+    /// Optimiser steps of its pre-training; 0 where there is none.
+    pub steps: u64,
+    /// What pre-training needs; `None` where there is none.
+    pub memory: Option<Memory>,
+    /// Whether everything of it has been measured already.
+    pub finished: bool,
+}
+
+/// What a comparison would do, trial by trial.
+///
+/// # Errors
+/// Images, a teacher or records that cannot be used.
+pub fn plan(
+    config: &CompareConfig,
+    out: &Path,
+    kernels: Kernels,
+    device: &Device,
+) -> Result<Vec<PlannedTrial>, CompareError> {
+    trials(config, out)?
+        .iter()
+        .map(|trial| trial.plan(config, kernels, device))
+        .collect()
 }
 
 /// Runs every trial that is not finished in `out`, seed by seed, so that early tables have all variants.

@@ -61,6 +61,14 @@ pub enum EmbedError {
     /// The images did not arrive.
     #[error(transparent)]
     Loader(#[from] LoaderError),
+    /// The network gives no numbers: its weights hold NaN or infinity, or grew until they overflowed.
+    #[error(
+        "the vector of image {item} holds a NaN or an infinity: the encoder's weights are damaged or have diverged"
+    )]
+    NotFinite {
+        /// The image's number in its source.
+        item: u64,
+    },
     /// The features did not come off the device.
     #[error(transparent)]
     Weights(#[from] WeightError),
@@ -116,6 +124,12 @@ impl<'a> Embedder<'a> {
             let features = self.representation.of(tokens);
             embeddings.features = to_host("features", features)?.values;
             embeddings.width = embeddings.features.len() / batch.items.len();
+            let vectors = embeddings.features.chunks(embeddings.width.max(1));
+            for (vector, &item) in vectors.zip(&batch.items) {
+                if !vector.iter().all(|value| value.is_finite()) {
+                    return Err(EmbedError::NotFinite { item });
+                }
+            }
             embeddings.items = batch.items;
             embeddings.labels = batch.targets;
         }

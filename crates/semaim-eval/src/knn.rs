@@ -22,6 +22,17 @@ pub struct Labelled<'a> {
     pub labels: &'a [u32],
 }
 
+impl Labelled<'_> {
+    /// How many vectors hold a number that is not finite, and the first of them; `None` if there is none.
+    pub fn not_finite(&self) -> Option<(usize, usize)> {
+        let width = self.features.len() / self.labels.len().max(1);
+        let rows = self.features.chunks(width.max(1)).enumerate();
+        let mut bad = rows.filter(|(_, row)| !row.iter().all(|value| value.is_finite()));
+        let (first, _) = bad.next()?;
+        Some((1 + bad.count(), first))
+    }
+}
+
 /// Why there is no accuracy.
 #[derive(Debug, thiserror::Error)]
 pub enum KnnError {
@@ -50,6 +61,24 @@ pub enum KnnError {
         bank: usize,
         /// Values per query.
         queries: usize,
+    },
+    /// A temperature that weighs nothing.
+    #[error("a temperature of {temperature}; it must be a number above 0")]
+    Temperature {
+        /// The temperature.
+        temperature: f64,
+    },
+    /// A vector with a number that is not finite cannot be ranked.
+    #[error(
+        "{count} of the {which} vectors hold a NaN or an infinity, the first of them number {first}; they cannot be ranked"
+    )]
+    NotFinite {
+        /// `bank` or `query`.
+        which: &'static str,
+        /// How many.
+        count: usize,
+        /// The first, from 0.
+        first: usize,
     },
     /// The device failed.
     #[error(transparent)]
@@ -93,6 +122,18 @@ pub fn knn(
             bank: width,
             queries: queries.features.len() / count,
         });
+    }
+    if !(temperature.is_finite() && temperature > 0.0) {
+        return Err(KnnError::Temperature { temperature });
+    }
+    for (which, set) in [("bank", bank), ("query", queries)] {
+        if let Some((count, first)) = set.not_finite() {
+            return Err(KnnError::NotFinite {
+                which,
+                count,
+                first,
+            });
+        }
     }
     // Labels may be any numbers; votes are counted by their place among those there are.
     let mut classes: Vec<u32> = bank.labels.iter().chain(queries.labels).copied().collect();
@@ -288,6 +329,26 @@ mod tests {
             features: &[1.0, 0.0, 0.0],
             labels: &[0],
         };
+        for temperature in [f64::NAN, f64::INFINITY, 0.0, -1.0] {
+            assert!(matches!(
+                knn(two, two, &[1], temperature, &device),
+                Err(KnnError::Temperature { .. })
+            ));
+        }
+        let broken = Labelled {
+            features: &[1.0, 0.0, 0.0, f32::NAN],
+            labels: &[0, 1],
+        };
+        for (bank, queries, named) in [(broken, two, "bank"), (two, broken, "query")] {
+            match knn(bank, queries, &[1], 0.07, &device) {
+                Err(KnnError::NotFinite {
+                    which,
+                    count: 1,
+                    first: 1,
+                }) => assert_eq!(which, named),
+                other => panic!("{other:?}"),
+            }
+        }
         assert!(matches!(
             knn(none, two, &[1], 0.07, &device),
             Err(KnnError::Empty { .. })

@@ -4,6 +4,7 @@
 //! * [`embed`]: one vector per image.
 //! * [`splits`]: which labelled images are for training and which for the test.
 //! * [`knn`]: exact weighted nearest neighbours on those vectors.
+//! * [`class_names`]: labels of two files of vectors, compared by name.
 //! * [`probe`]: a linear classifier on those vectors.
 //! * [`finetune`]: encoder and head trained as a whole; [`classify`] is what comes out at work.
 //! * [`compare`]: several variants with several seeds each, side by side.
@@ -14,6 +15,7 @@
 //! * [`views`]: how an encoder's images are opened and shown to it.
 
 pub mod accuracy;
+pub mod class_names;
 pub mod classify;
 pub mod compare;
 pub mod embed;

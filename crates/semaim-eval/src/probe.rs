@@ -7,6 +7,7 @@
 
 mod grid;
 pub mod head;
+pub mod memory;
 pub mod online;
 
 use burn::tensor::Device;
@@ -104,6 +105,18 @@ pub enum ProbeError {
         /// Values per test image.
         test: usize,
     },
+    /// Vectors with numbers that are not finite.
+    #[error(
+        "{count} of the {which} vectors hold a NaN or an infinity, the first of them number {first}"
+    )]
+    NotFinite {
+        /// `training` or `test`.
+        which: &'static str,
+        /// How many.
+        count: usize,
+        /// The first, from 0.
+        first: usize,
+    },
     /// The device failed.
     #[error(transparent)]
     Device(#[from] WeightError),
@@ -139,6 +152,15 @@ pub fn probe(
             train: width,
             test: test_width,
         });
+    }
+    for (which, set) in [("training", train), ("test", test)] {
+        if let Some((count, first)) = set.not_finite() {
+            return Err(ProbeError::NotFinite {
+                which,
+                count,
+                first,
+            });
+        }
     }
     let mut classes: Vec<u32> = train.labels.iter().chain(test.labels).copied().collect();
     classes.sort_unstable();
@@ -343,6 +365,20 @@ mod tests {
         assert!(matches!(
             probe(set, short, &options(), &device),
             Err(ProbeError::Width { .. })
+        ));
+        let mut broken = features.clone();
+        broken[7] = f32::INFINITY;
+        let broken = Labelled {
+            features: &broken,
+            labels: &labels,
+        };
+        assert!(matches!(
+            probe(set, broken, &options(), &device),
+            Err(ProbeError::NotFinite {
+                which: "test",
+                count: 1,
+                first: 1
+            })
         ));
         let bad = ProbeOptions {
             epochs: 0,

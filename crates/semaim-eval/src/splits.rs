@@ -223,24 +223,36 @@ fn evaluation(data: &DataConfig, options: &OpenOptions) -> OpenOptions {
     options
 }
 
-/// Divides images by chance, so that every class of two images or more is in both splits.
+/// Divides images by chance into training and test, so that every class of two images or more is in both splits.
 fn divided(source: &dyn Source, seed: u64) -> (Vec<u64>, Vec<u64>) {
     let held_out =
-        |item: &u64| KeyedRng::new(Key::new(seed, 0, *item), Stream::Split).below(HELD_OUT) == 0;
-    let (mut test, mut train): (Vec<u64>, Vec<u64>) = (0..source.len() as u64).partition(held_out);
-    for class in 0..source.classes().len() as u32 {
-        let of_class = |item: &u64| source.label(*item as usize) == Some(class);
-        let first = |items: &[u64]| items.iter().position(of_class);
-        match (first(&train), first(&test)) {
-            (None, Some(place)) => train.push(test.remove(place)),
-            (Some(place), None) if train.iter().filter(|item| of_class(item)).count() > 1 => {
-                test.push(train.remove(place));
-            }
+        |item: u64| KeyedRng::new(Key::new(seed, 0, item), Stream::Split).below(HELD_OUT) == 0;
+    let mut split: Vec<bool> = (0..source.len() as u64).map(held_out).collect();
+    /// Images of a class in each split, and the first of each.
+    #[derive(Clone, Default)]
+    struct Class {
+        counts: [usize; 2],
+        first: [Option<usize>; 2],
+    }
+    let mut classes = vec![Class::default(); source.classes().len()];
+    for (item, &is_test) in split.iter().enumerate() {
+        let label = source
+            .label(item)
+            .and_then(|label| classes.get_mut(label as usize));
+        if let Some(class) = label {
+            class.counts[usize::from(is_test)] += 1;
+            class.first[usize::from(is_test)].get_or_insert(item);
+        }
+    }
+    for class in classes {
+        match class.first {
+            [None, Some(item)] => split[item] = false,
+            [Some(item), None] if class.counts[0] > 1 => split[item] = true,
             _ => {}
         }
     }
-    train.sort_unstable();
-    test.sort_unstable();
+    let items = 0..source.len() as u64;
+    let (test, train) = items.partition(|&item| split[item as usize]);
     (train, test)
 }
 

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::optimiser::Optimiser;
 use crate::param_groups::ParamGroups;
+use crate::run_dir::RunConfig;
 
 pub use data::DataConfig;
 pub use run::{
@@ -247,6 +248,16 @@ impl Default for EvalConfig {
             batch_size: 64,
             pictures: 8,
         }
+    }
+}
+
+impl RunConfig for PretrainConfig {
+    fn data_sets(&mut self) -> Vec<&mut String> {
+        vec![&mut self.data.path, &mut self.data.eval]
+    }
+
+    fn files(&mut self) -> Vec<&mut String> {
+        vec![&mut self.teacher.weights, &mut self.teacher.cache]
     }
 }
 

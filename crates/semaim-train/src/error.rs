@@ -81,14 +81,14 @@ pub enum TrainError {
         path: PathBuf,
     },
     /// The folder belongs to another experiment.
-    #[error(
-        "{path} holds another experiment; it differs in {differences}. Give another --out, or the settings it was started with"
-    )]
+    #[error("{path} holds another experiment; it differs in {differences}. {advice}")]
     OtherExperiment {
         /// The run directory.
         path: PathBuf,
         /// Keys and both values.
         differences: String,
+        /// What can be done.
+        advice: &'static str,
     },
     /// A file of the run directory that cannot be understood.
     #[error("{path}: {message}")]
@@ -115,7 +115,9 @@ pub enum TrainError {
         now: u64,
     },
     /// No checkpoint of the run can be read.
-    #[error("no checkpoint in {path} can be read: {reasons}")]
+    #[error(
+        "no checkpoint in {path} can be read: {reasons}. Put a good copy back; to train from the first step, give another --out or remove the run directory"
+    )]
     NoGoodCheckpoint {
         /// The folder of checkpoints.
         path: PathBuf,

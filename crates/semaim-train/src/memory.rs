@@ -90,6 +90,30 @@ impl Memory {
         }
     }
 
+    /// Estimates for fine-tuning an encoder of `parameters` trained weights, its head among them, in micro-batches of so many
+    /// images.
+    pub fn finetuning(
+        vit: &VitConfig,
+        parameters: u64,
+        micro_batch: usize,
+        recompute: Recompute,
+        kernels: Kernels,
+    ) -> Self {
+        let patches = vit.grid().patches();
+        let encoder = Stack {
+            vit: vit.clone(),
+            blocks: vit.depth,
+            tokens: 1 + patches,
+        };
+        let (kept, back) = encoder.numbers(kernels, recompute);
+        // The image as patches and their gradient, and the tokens at both ends.
+        let ends = patches * 2 * vit.patch_values() + 4 * (1 + patches) * vit.embed_dim;
+        Self {
+            state: 4 * 4 * parameters,
+            activations: 4 * (kept + back + ends as u64) * micro_batch as u64,
+        }
+    }
+
     /// All of it.
     pub fn total(&self) -> u64 {
         self.state + self.activations

@@ -5,6 +5,7 @@
 //! metrics.jsonl          one JSON object per line
 //! events.out.tfevents.*  the same for TensorBoard
 //! checkpoints/           step-000001234.safetensors: the newest two and every n-th
+//! latest_checkpoint      the name of the newest
 //! encoder.safetensors    the encoder alone, under timm's names
 //! ```
 
@@ -15,13 +16,40 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use semaim_checkpoint::atomic;
+use semaim_checkpoint::tensors::TensorFileError;
 use semaim_config::{Layers, Validate, to_toml};
+use semaim_data::DataSpec;
 use serde::Serialize;
 use toml::{Table, Value};
 
 use crate::config::RESUMABLE_KEYS;
 use crate::error::TrainError;
 use crate::state::TrainState;
+
+/// The file that names the latest checkpoint: it stays where all of them are lost.
+const LATEST: &str = "latest_checkpoint";
+
+/// The settings that name data sets.
+const DATA_KEYS: [&str; 3] = ["data.path", "data.eval", "data"];
+
+/// A configuration that a run directory records.
+pub trait RunConfig: Serialize + Validate + Clone {
+    /// The settings that name data sets.
+    fn data_sets(&mut self) -> Vec<&mut String>;
+
+    /// The settings that name other files and folders; empty ones name none.
+    fn files(&mut self) -> Vec<&mut String>;
+}
+
+/// Where a run's data sets are when it goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DataPlace {
+    /// Where they were.
+    #[default]
+    Recorded,
+    /// Elsewhere: the same images under another path.
+    Moved,
+}
 
 /// A run directory that this process has to itself.
 #[derive(Debug)]
@@ -32,23 +60,19 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Opens a run directory, creating it if need be.
+    /// Opens a run directory, creating it if need be. Its configuration is recorded with absolute paths, so that the same
+    /// data named in another way is the same experiment.
     ///
     /// # Errors
     /// A folder that cannot be written, is in use, holds something else, holds another experiment, or one whose
     /// configuration uses names of settings that have been renamed since.
-    pub fn open<C: Serialize + Validate>(path: &Path, config: &C) -> Result<Self, TrainError> {
-        let io = |action, path: &Path| {
-            let path = path.to_path_buf();
-            move |source| TrainError::Io {
-                action,
-                path,
-                source,
-            }
-        };
+    pub fn open<C: RunConfig>(
+        path: &Path,
+        config: &C,
+        data: DataPlace,
+    ) -> Result<Self, TrainError> {
         let config_path = path.join("config.toml");
-        let is_run = config_path.exists();
-        if !is_run && path.exists() {
+        if !config_path.exists() && path.exists() {
             let mut entries = fs::read_dir(path).map_err(io("reading", path))?;
             // A run that died before its configuration was written leaves only its lock behind.
             if entries.any(|entry| !entry.is_ok_and(|e| e.file_name() == "run.lock")) {
@@ -57,34 +81,35 @@ impl RunDir {
                 });
             }
         }
-        let text = to_toml(config)?;
-        if is_run {
+        fs::create_dir_all(path).map_err(io("creating", path))?;
+        // Nobody else writes a configuration between the comparison and our own.
+        let lock = lock(path)?;
+        let mut config = config.clone();
+        for data_set in config.data_sets() {
+            *data_set = DataSpec::absolute(data_set);
+        }
+        for file in config.files() {
+            if !file.is_empty() {
+                *file = absolute(file);
+            }
+        }
+        let text = to_toml(&config)?;
+        if config_path.exists() {
             let before = fs::read_to_string(&config_path).map_err(io("reading", &config_path))?;
             Layers::new()
                 .text(config_path.display().to_string(), &before)?
                 .refuse_renamed::<C>()?;
-            let differences =
-                differences(&table(&config_path, &before)?, &table(&config_path, &text)?);
+            let (before, now) = (table(&config_path, &before)?, table(&config_path, &text)?);
+            let mut differences = differences(&before, &now);
+            if data == DataPlace::Moved {
+                differences.retain(|difference| !DATA_KEYS.contains(&difference.key.as_str()));
+            }
             if !differences.is_empty() {
-                return Err(TrainError::OtherExperiment {
-                    path: path.to_path_buf(),
-                    differences: differences.join(", "),
-                });
+                return Err(other_experiment(path, &differences));
             }
         }
-        fs::create_dir_all(path.join("checkpoints")).map_err(io("creating", path))?;
-        let lock_path = path.join("run.lock");
-        let lock = File::create(&lock_path).map_err(io("writing", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(TrainError::RunInUse {
-                    path: path.to_path_buf(),
-                });
-            }
-            Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(source)) => return Err(io("locking", &lock_path)(source)),
-        }
+        let checkpoints = path.join("checkpoints");
+        fs::create_dir_all(&checkpoints).map_err(io("creating", &checkpoints))?;
         let header = format!(
             "# semaim {}: the configuration of this run, with every default written out.\n",
             env!("CARGO_PKG_VERSION")
@@ -127,29 +152,27 @@ impl RunDir {
         state: &TrainState<M>,
         keep: impl Fn(u64) -> bool,
     ) -> Result<PathBuf, TrainError> {
-        let path = self
-            .checkpoints()
-            .join(format!("step-{:09}.safetensors", state.counts.step));
+        let name = format!("step-{:09}.safetensors", state.counts.step);
+        let path = self.checkpoints().join(&name);
         state.save(&path)?;
+        let latest = self.path.join(LATEST);
+        atomic::write_bytes(&latest, format!("{name}\n").as_bytes())
+            .map_err(io("writing", &latest))?;
         let mut steps = self.steps()?;
         steps.retain(|(step, _)| *step <= state.counts.step);
         for (step, old) in steps.iter().rev().skip(2) {
             if !keep(*step) {
-                fs::remove_file(old).map_err(|source| TrainError::Io {
-                    action: "removing",
-                    path: old.clone(),
-                    source,
-                })?;
+                fs::remove_file(old).map_err(io("removing", old))?;
             }
         }
         Ok(path)
     }
 
-    /// The latest state that can be read, or `None` where there is no checkpoint yet. Damaged newer ones are
-    /// warned of and set aside under another name.
+    /// The latest state that can be read, or `None` where none was ever saved. Damaged newer ones are warned of and set
+    /// aside under another name; a checkpoint that cannot be read for another reason stays as it is.
     ///
     /// # Errors
-    /// When there are checkpoints and none can be read.
+    /// When a checkpoint cannot be read although it is not damaged, or when checkpoints were written and none is left.
     pub fn latest_checkpoint<M: Module>(
         &self,
         initial_state: &TrainState<M>,
@@ -157,23 +180,25 @@ impl RunDir {
         let mut reasons = Vec::new();
         for (_, path) in self.steps()?.iter().rev() {
             match initial_state.clone().load(path) {
-                Ok(state) => {
-                    return Ok(Some(state));
-                }
-                Err(error) => {
+                Ok(state) => return Ok(Some(state)),
+                Err(
+                    error @ TrainError::Checkpoint(
+                        TensorFileError::Damaged { .. } | TensorFileError::Pickle { .. },
+                    ),
+                ) => {
                     tracing::warn!("{error}; going back to the checkpoint before it");
                     let aside = path.with_extension("safetensors.damaged");
-                    fs::rename(path, &aside).map_err(|source| TrainError::Io {
-                        action: "renaming",
-                        path: path.clone(),
-                        source,
-                    })?;
+                    fs::rename(path, &aside).map_err(io("renaming", path))?;
                     reasons.push(error.to_string());
                 }
+                Err(error) => return Err(error),
             }
         }
-        if reasons.is_empty() {
+        if reasons.is_empty() && !self.was_saved()? {
             return Ok(None);
+        }
+        if reasons.is_empty() {
+            reasons.push("it saved some, and none is left".to_string());
         }
         Err(TrainError::NoGoodCheckpoint {
             path: self.checkpoints(),
@@ -181,10 +206,60 @@ impl RunDir {
         })
     }
 
+    /// Whether a checkpoint was ever written here: starting again from the first step would throw its training away.
+    fn was_saved(&self) -> Result<bool, TrainError> {
+        let folder = self.checkpoints();
+        for entry in fs::read_dir(&folder).map_err(io("reading", &folder))? {
+            let name = entry.map_err(io("reading", &folder))?.file_name();
+            if name.to_string_lossy().ends_with(".damaged") {
+                return Ok(true);
+            }
+        }
+        Ok(self.path.join(LATEST).exists() || self.encoder().exists())
+    }
+
     /// The checkpoints there are, by step.
     fn steps(&self) -> Result<Vec<(u64, PathBuf)>, TrainError> {
         checkpoints(&self.path)
     }
+}
+
+/// Takes a run directory for this process alone.
+fn lock(run: &Path) -> Result<File, TrainError> {
+    let path = run.join("run.lock");
+    let lock = File::create(&path).map_err(io("writing", &path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(TrainError::RunInUse {
+            path: run.to_path_buf(),
+        }),
+        // Not every file system can lock.
+        Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Unsupported => Ok(lock),
+        Err(TryLockError::Error(source)) => Err(io("locking", &path)(source)),
+    }
+}
+
+fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TrainError {
+    let path = path.to_path_buf();
+    move |source| TrainError::Io {
+        action,
+        path,
+        source,
+    }
+}
+
+fn absolute(path: &str) -> String {
+    fs::canonicalize(path)
+        .or_else(|_| std::path::absolute(path))
+        .map_or_else(|_| path.to_string(), |path| path.display().to_string())
+}
+
+fn table(path: &Path, text: &str) -> Result<Table, TrainError> {
+    text.parse()
+        .map_err(|error: toml::de::Error| TrainError::Damaged {
+            path: path.to_path_buf(),
+            message: error.message().to_string(),
+        })
 }
 
 /// The checkpoints in a run directory, by step; the directory need not be ours alone.
@@ -214,27 +289,40 @@ pub fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
     Ok(steps)
 }
 
-fn table(path: &Path, text: &str) -> Result<Table, TrainError> {
-    text.parse()
-        .map_err(|error: toml::de::Error| TrainError::Damaged {
-            path: path.to_path_buf(),
-            message: error.message().to_string(),
-        })
+/// A setting that differs.
+struct Difference {
+    key: String,
+    /// Both values.
+    values: String,
 }
 
 /// Settings of two resolved configurations that differ and matter, with both values.
-fn differences(before: &Table, now: &Table) -> Vec<String> {
+fn differences(before: &Table, now: &Table) -> Vec<Difference> {
     let (before, now) = (leaves(before), leaves(now));
     let keys: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     let said = |value: Option<&Value>| value.map_or("not set".to_string(), Value::to_string);
     keys.into_iter()
         .filter(|key| !is_resumable(key))
         .filter(|key| before.get(*key) != now.get(*key))
-        .map(|key| {
-            let (before, now) = (before.get(key), now.get(key));
-            format!("{key} ({} then, {} now)", said(before), said(now))
+        .map(|key| Difference {
+            key: key.clone(),
+            values: format!("{} then, {} now", said(before.get(key)), said(now.get(key))),
         })
         .collect()
+}
+
+fn other_experiment(path: &Path, differences: &[Difference]) -> TrainError {
+    let is_data = |difference: &Difference| DATA_KEYS.contains(&difference.key.as_str());
+    let said = |Difference { key, values }: &Difference| format!("{key} ({values})");
+    TrainError::OtherExperiment {
+        path: path.to_path_buf(),
+        differences: differences.iter().map(said).collect::<Vec<_>>().join(", "),
+        advice: if differences.iter().all(is_data) {
+            "If these are the same images in another place, add --data-moved; otherwise give another --out"
+        } else {
+            "Give another --out, or the settings it was started with"
+        },
+    }
 }
 
 /// Whether a setting may change when a run goes on.
@@ -266,6 +354,15 @@ fn leaves(table: &Table) -> BTreeMap<String, Value> {
 mod tests {
     use super::*;
     use crate::config::PretrainConfig;
+    use crate::optimiser::{Optimiser, UpdateRule};
+    use crate::param_groups::ParamGroups;
+    use crate::state::TrainCounters;
+    use burn::module::Param;
+    use burn::tensor::{Device, Tensor};
+
+    fn open(path: &Path, config: &PretrainConfig) -> Result<RunDir, TrainError> {
+        RunDir::open(path, config, DataPlace::Recorded)
+    }
 
     #[test]
     fn only_differences_that_matter_are_named() {
@@ -280,16 +377,20 @@ mod tests {
         other.seed = 5;
         other.model.image_size = [32, 64];
         let found = differences(&before, &table(&other));
-        assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].starts_with("model.image_size (["), "{found:?}");
-        assert_eq!(found[1], "seed (0 then, 5 now)");
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].key, "model.image_size");
+        assert!(found[0].values.starts_with('['), "{}", found[0].values);
+        assert_eq!(
+            (&*found[1].key, &*found[1].values),
+            ("seed", "0 then, 5 now")
+        );
     }
 
     #[test]
     fn a_folder_of_something_else_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("holiday.jpg"), b"x").unwrap();
-        let refused = RunDir::open(folder.path(), &PretrainConfig::default());
+        let refused = open(folder.path(), &PretrainConfig::default());
         assert!(matches!(refused, Err(TrainError::NotARun { .. })));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -299,18 +400,137 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b");
         let config = PretrainConfig::default();
-        let first = RunDir::open(&path, &config).unwrap();
-        assert!(matches!(
-            RunDir::open(&path, &config),
-            Err(TrainError::RunInUse { .. })
-        ));
+        let other = PretrainConfig {
+            seed: 1,
+            ..config.clone()
+        };
+        let first = open(&path, &config).unwrap();
+        // Whoever does not have the lock does not judge what another may be about to write.
+        for config in [&config, &other] {
+            let refused = open(&path, config);
+            assert!(matches!(refused, Err(TrainError::RunInUse { .. })));
+        }
         drop(first);
-        RunDir::open(&path, &config).unwrap();
-        let other = PretrainConfig { seed: 1, ..config };
-        let refused = RunDir::open(&path, &other).unwrap_err();
+        open(&path, &config).unwrap();
+        let refused = open(&path, &other).unwrap_err();
         assert!(
             refused.to_string().contains("seed (0 then, 1 now)"),
             "{refused}"
+        );
+    }
+
+    #[test]
+    fn the_same_data_may_be_named_in_another_way_and_moved_when_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (run, data) = (folder.path().join("run"), folder.path().join("val"));
+        fs::create_dir(&data).unwrap();
+        let with = |path: String| {
+            let mut config = PretrainConfig::default();
+            config.data.path = path;
+            config
+        };
+        let data = data.display().to_string();
+        open(&run, &with(data.clone())).unwrap();
+        open(&run, &with(format!("{data}/"))).unwrap();
+        open(&run, &with(format!("{data}/../val"))).unwrap();
+        let moved = with(format!("{data}-moved"));
+        let refused = open(&run, &moved).unwrap_err().to_string();
+        assert!(refused.contains("--data-moved"), "{refused}");
+        let other = PretrainConfig {
+            seed: 1,
+            ..moved.clone()
+        };
+        let refused = RunDir::open(&run, &other, DataPlace::Moved).unwrap_err();
+        let refused = refused.to_string();
+        assert!(!refused.contains("data.path"), "{refused}");
+        RunDir::open(&run, &moved, DataPlace::Moved).unwrap();
+        open(&run, &moved).unwrap();
+    }
+
+    #[derive(Module, Debug)]
+    struct One {
+        weight: Param<Tensor<1>>,
+    }
+
+    fn state(value: f32, step: u64) -> TrainState<One> {
+        let device = Device::flex();
+        TrainState {
+            model: One {
+                weight: Param::from_tensor(Tensor::from_floats([value], &device)),
+            },
+            ema: None,
+            optimiser: Optimiser::new(
+                UpdateRule::Sgd { momentum: 0.9 },
+                ParamGroups::Uniform { weight_decay: 0.0 },
+            ),
+            counts: TrainCounters {
+                step,
+                ..TrainCounters::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_run_whose_checkpoints_are_lost_does_not_start_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let run = open(&path, &PretrainConfig::default()).unwrap();
+        let latest = || run.latest_checkpoint(&state(0.0, 0));
+        assert!(latest().unwrap().is_none());
+        for step in [1, 2] {
+            run.save(&state(step as f32, step), |_| false).unwrap();
+        }
+        let file = |step: u64| {
+            run.checkpoints()
+                .join(format!("step-{step:09}.safetensors"))
+        };
+        let damage = |step: u64| fs::write(file(step), b"damaged").unwrap();
+        damage(2);
+        assert_eq!(latest().unwrap().unwrap().counts.step, 1);
+        assert!(!file(2).exists());
+        damage(1);
+        // Not now, not the next time, and not when somebody has cleared up.
+        for _ in 0..2 {
+            assert!(matches!(latest(), Err(TrainError::NoGoodCheckpoint { .. })));
+        }
+        fs::remove_dir_all(run.checkpoints()).unwrap();
+        fs::create_dir(run.checkpoints()).unwrap();
+        assert!(matches!(latest(), Err(TrainError::NoGoodCheckpoint { .. })));
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_not_damaged_keeps_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let run = open(&path, &PretrainConfig::default()).unwrap();
+        run.save(&state(1.0, 1), |_| false).unwrap();
+        // The file system does not give it: here a folder stands in its place.
+        let file = run.checkpoints().join("step-000000002.safetensors");
+        fs::create_dir(&file).unwrap();
+        let refused = run.latest_checkpoint(&state(0.0, 0)).unwrap_err();
+        assert!(file.exists(), "{refused}");
+        fs::remove_dir(&file).unwrap();
+        // Weights of another model.
+        #[derive(Module, Debug)]
+        struct Other {
+            other: Param<Tensor<1>>,
+        }
+        let other = TrainState {
+            model: Other {
+                other: Param::from_tensor(Tensor::from_floats([1.0, 2.0], &Device::flex())),
+            },
+            ema: None,
+            optimiser: state(0.0, 0).optimiser,
+            counts: TrainCounters::default(),
+        };
+        assert!(run.latest_checkpoint(&other).is_err());
+        assert_eq!(
+            run.latest_checkpoint(&state(0.0, 0))
+                .unwrap()
+                .unwrap()
+                .counts
+                .step,
+            1
         );
     }
 }

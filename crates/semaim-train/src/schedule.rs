@@ -80,9 +80,34 @@ pub fn scaled_to_batch(base_lr: f64, batch_size: usize) -> f64 {
     base_lr * batch_size as f64 / 256.0
 }
 
-/// Decay of the EMA copy: from 0.999 to 0.9999 over the first 100 epochs, then constant.
-pub fn ema_decay(epoch: u64) -> f64 {
-    0.999 + (0.9999 - 0.999) * (epoch as f64 / 100.0).min(1.0)
+/// Decay of the EMA copy: it rises with the epoch, then stays.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EmaDecay {
+    /// In the first epoch.
+    pub first: f64,
+    /// After `epochs` epochs.
+    pub last: f64,
+    /// How long it rises.
+    pub epochs: f64,
+}
+
+impl EmaDecay {
+    /// As published: from 0.999 to 0.9999 over 100 epochs.
+    pub const PUBLISHED: Self = Self {
+        first: 0.999,
+        last: 0.9999,
+        epochs: 100.0,
+    };
+
+    /// The decay in an epoch, from 0.
+    pub fn at(&self, epoch: u64) -> f64 {
+        let progress = if self.epochs > 0.0 {
+            (epoch as f64 / self.epochs).min(1.0)
+        } else {
+            1.0
+        };
+        self.first + (self.last - self.first) * progress
+    }
 }
 
 #[cfg(test)]
@@ -104,6 +129,20 @@ mod tests {
         for (found, expected) in found.into_iter().zip(expected) {
             assert!((found - expected).abs() < 1e-12, "{found} for {expected}");
         }
+    }
+
+    #[test]
+    fn the_ema_copy_slows_down_as_published_or_as_told() {
+        let published = [0, 50, 100, 400].map(|epoch| EmaDecay::PUBLISHED.at(epoch));
+        for (found, expected) in published.into_iter().zip([0.999, 0.99945, 0.9999, 0.9999]) {
+            assert!((found - expected).abs() < 1e-12, "{found} for {expected}");
+        }
+        let constant = EmaDecay {
+            first: 0.9,
+            last: 0.99,
+            epochs: 0.0,
+        };
+        assert_eq!(constant.at(0), 0.99);
     }
 
     #[test]

@@ -92,9 +92,9 @@ impl<M: Module> TrainState<M> {
     /// # Errors
     /// A file that cannot be read, is damaged or does not fit the model.
     pub fn load(self, path: &Path) -> Result<Self, TrainError> {
-        let file = TensorFile::read(path)?;
+        let TensorFile { weights, metadata } = TensorFile::read(path)?;
         let number = |key: &str| -> Result<u64, TrainError> {
-            let text = file.metadata.get(key).and_then(|text| text.parse().ok());
+            let text = metadata.get(key).and_then(|text| text.parse().ok());
             text.ok_or_else(|| {
                 let message = format!("its metadata has no number `{key}`");
                 TensorFileError::Damaged {
@@ -104,26 +104,29 @@ impl<M: Module> TrainState<M> {
                 .into()
             })
         };
-        let part = |prefix: &str| -> Weights {
-            file.weights
-                .iter()
-                .filter_map(|(name, weight)| {
-                    Some((name.strip_prefix(prefix)?.to_string(), weight.clone()))
-                })
-                .collect()
-        };
         let Self {
             model,
             ema,
             mut optimiser,
             ..
         } = self;
-        let device = device_of(&model);
         let (prefix, steps) = names(&optimiser);
-        optimiser.restore(number(&steps)?, &part(&prefix), &device)?;
+        // Moved, not copied: of a large model there is no room for two.
+        let [mut of_model, mut of_ema, mut of_optimiser] = [(); 3].map(|()| Weights::new());
+        for (name, weight) in weights {
+            if let Some(name) = name.strip_prefix(MODEL) {
+                of_model.insert(name.to_string(), weight);
+            } else if let Some(name) = name.strip_prefix(EMA) {
+                of_ema.insert(name.to_string(), weight);
+            } else if let Some(name) = name.strip_prefix(&prefix) {
+                of_optimiser.insert(name.to_string(), weight);
+            }
+        }
+        optimiser.restore(number(&steps)?, &of_optimiser, &device_of(&model))?;
+        drop(of_optimiser);
         Ok(Self {
-            model: with_weights(model, &part(MODEL))?,
-            ema: ema.map(|ema| with_weights(ema, &part(EMA))).transpose()?,
+            model: with_weights(model, &of_model)?,
+            ema: ema.map(|ema| with_weights(ema, &of_ema)).transpose()?,
             optimiser,
             counts: TrainCounters {
                 step: number("step")?,

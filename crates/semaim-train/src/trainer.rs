@@ -18,7 +18,7 @@ use crate::error::TrainError;
 use crate::gradients::{Gradients, clip_factor};
 use crate::log::RunLog;
 use crate::run_dir::RunDir;
-use crate::schedule::{LrSchedule, ema_decay};
+use crate::schedule::LrSchedule;
 use crate::state::TrainState;
 use crate::task::{MicroBatch, Task};
 
@@ -165,6 +165,9 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
             return Ok(RunOutcome::AlreadyFinished);
         }
         observer.started(self.progress());
+        if let Some(few) = self.settings.few_steps(self.images.source.len()) {
+            observer.say(&format!("warning: {few}"));
+        }
         if !self.resumed {
             let progress = self.progress();
             evaluator.evaluate(&self.state.model, progress, &mut self.log, observer)?;
@@ -295,7 +298,7 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         } = &mut self.state;
         optimiser.step(model, gradients, factor, lr);
         if let Some(ema) = ema {
-            ema::update(ema, model, ema_decay(epoch));
+            ema::update(ema, model, self.settings.train.ema_decay().at(epoch));
         }
     }
 

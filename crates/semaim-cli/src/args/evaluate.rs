@@ -112,9 +112,10 @@ pub(crate) struct ProbeArgs {
     /// Passes over the training vectors
     #[arg(long, default_value_t = ProbeOptions::default().epochs, value_parser = count(1..=1_000_000))]
     pub(crate) epochs: usize,
-    /// Vectors per step, if there are as many
-    #[arg(long, default_value_t = ProbeOptions::default().batch_size, value_parser = count(1..=1_048_576))]
-    pub(crate) probe_batch_size: usize,
+    /// Vectors or images per step, if there are as many [default: 4096; with --augment or --head attentive as many as fit
+    /// into 1 GB]
+    #[arg(long, value_parser = count(1..=1_048_576))]
+    pub(crate) probe_batch_size: Option<usize>,
     /// Learning rates per 256 vectors to choose from
     #[arg(long, value_delimiter = ',', default_values_t = ProbeOptions::default().base_lrs, value_parser = numbers::positive)]
     pub(crate) lr: Vec<f64>,
@@ -130,9 +131,16 @@ pub(crate) struct ProbeArgs {
     /// What is trained on the frozen encoder: a linear layer, or a query that attends to the patches and a linear layer
     #[arg(long, value_parser = one_of(HEADS), default_value = "linear")]
     pub(crate) head: HeadKind,
-    /// The run directory of --augment and --head attentive, which take long enough to be resumed
-    #[arg(long, value_name = "DIR", default_value = "runs/probe")]
-    pub(crate) out: PathBuf,
+    /// The run directory of --augment and --head attentive, which take long enough to be resumed [default:
+    /// runs/probe-augment, runs/probe-attentive or runs/probe-attentive-augment]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// The run's data set is the same, in another place than when the run was started
+    #[arg(long)]
+    pub(crate) data_moved: bool,
+    /// Print memory and steps, and exit
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Seed of the first weights, of the order of the vectors and of divisions
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,

@@ -72,6 +72,9 @@ pub(crate) struct CompareArgs {
     pub(crate) set: Vec<String>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+    /// Say what would be done, with steps and memory, and exit
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Only make the table of what is finished
     #[arg(long)]
     pub(crate) table_only: bool,

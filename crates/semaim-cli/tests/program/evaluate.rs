@@ -188,3 +188,115 @@ fn what_cannot_be_evaluated_is_refused_before_any_work() {
     refuse(command, &["vectors.txt"]);
     assert!(!out.exists());
 }
+
+#[test]
+fn classes_of_vectors_are_compared_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    // The classes have other numbers in each of the two data sets.
+    let (bank, queries) = (folder.path().join("bank"), folder.path().join("queries"));
+    coloured(&bank, "train", &[("amber", [0, 180, 180])], 6);
+    coloured(&bank, "train", COLOURS, 6);
+    coloured(&queries, "train", COLOURS, 4);
+    let files = [&bank, &queries].map(|data| {
+        let out = data.with_extension("safetensors");
+        let fixed = ["embed", "--weights", path(&run), "--data", path(data)];
+        succeed(semaim(&[&fixed[..], &["--out", path(&out)]].concat()));
+        out
+    });
+    let arguments = ["knn", "--json", "--k", "1", "--bank", path(&files[0])];
+    let arguments = [&arguments[..], &["--queries", path(&files[1])]].concat();
+    let found = json(&succeed(semaim(&arguments)));
+    assert_eq!(found["knn"][0]["top1"], 1.0, "{found}");
+    // Classes that the bank does not have are named.
+    let swapped = ["knn", "--k", "1", "--queries", path(&files[0])];
+    let swapped = [&swapped[..], &["--bank", path(&files[1])]].concat();
+    let ran = succeed(semaim(&swapped));
+    assert!(ran.stderr.contains("amber"), "{}", ran.stderr);
+    // Numbers of one data set and names of another say nothing of each other.
+    std::fs::remove_file(files[1].with_extension("csv")).unwrap();
+    refuse(semaim(&arguments), &["queries.csv"]);
+}
+
+#[test]
+fn whoever_evaluates_says_on_what() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let out = folder.path().join("tuned");
+    refuse(semaim(&["knn", "--weights", path(&run)]), &["--data"]);
+    let fixed = ["finetune", "--weights", path(&run), "--out", path(&out)];
+    refuse(semaim(&fixed), &["--data"]);
+    assert!(!out.exists() && !run.join("evaluations.jsonl").exists());
+}
+
+#[test]
+fn vectors_that_are_no_numbers_are_not_ranked() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let data = folder.path().join("data");
+    coloured(&data, "train", COLOURS, 8);
+    let out = folder.path().join("v.safetensors");
+    let fixed = ["embed", "--weights", path(&run), "--data", path(&data)];
+    succeed(semaim(&[&fixed[..], &["--out", path(&out)]].concat()));
+    let mut bytes = std::fs::read(&out).unwrap();
+    let end = {
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let features = tensors.tensor("features").unwrap().data().as_ptr() as usize;
+        features - bytes.as_ptr() as usize + 16 * 4
+    };
+    bytes[end - 4..end].copy_from_slice(&f32::NAN.to_le_bytes());
+    let broken = folder.path().join("broken.safetensors");
+    std::fs::write(&broken, bytes).unwrap();
+    std::fs::copy(out.with_extension("csv"), broken.with_extension("csv")).unwrap();
+    for (bank, queries) in [(&out, &broken), (&broken, &out)] {
+        let files = ["--bank", path(bank), "--queries", path(queries)];
+        refuse(
+            semaim(&[&["knn", "--k", "1"], &files[..]].concat()),
+            &["NaN"],
+        );
+    }
+}
+
+#[test]
+fn a_probe_on_images_sizes_its_batch_and_has_a_folder_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let data = folder.path().join("data");
+    coloured(&data, "train", COLOURS, 20);
+    coloured(&data, "val", COLOURS, 6);
+    let probe = |more: &[&str]| {
+        let fixed = ["probe", "--weights", path(&run), "--data", path(&data)];
+        let few = ["--epochs", "1", "--lr", "0.1", "--weight-decay", "0"];
+        let mut command = semaim(&[&fixed[..], &few, more].concat());
+        command.current_dir(folder.path());
+        command
+    };
+    for more in [
+        &["--augment"][..],
+        &["--head", "attentive"],
+        &["--head", "attentive", "--augment"],
+    ] {
+        let planned = json(&succeed(probe(&[more, &["--dry-run", "--json"]].concat())));
+        assert!(
+            planned["memory_bytes"].as_u64().unwrap() <= 1_000_000_000,
+            "{planned}"
+        );
+        assert_eq!(planned["steps"], 1, "{planned}");
+        let ran = succeed(probe(more));
+        assert!(ran.stdout.contains("GB"), "{}", ran.stdout);
+    }
+    for name in [
+        "probe-augment",
+        "probe-attentive",
+        "probe-attentive-augment",
+    ] {
+        assert!(folder.path().join("runs").join(name).exists(), "{name}");
+    }
+    let kept = std::fs::read_to_string(run.join("evaluations.jsonl")).unwrap();
+    assert_eq!(kept.lines().count(), 3, "{kept}");
+    assert_eq!(kept.matches("augmented views").count(), 2, "{kept}");
+    assert!(!kept.contains("1 epochs"), "{kept}");
+    // Without either there is no folder.
+    let vectors = json(&succeed(probe(&["--dry-run", "--json"])));
+    assert_eq!(vectors["train_images"], 40);
+}

@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use crate::runner::{encoder, pretrain, run, succeed, values};
+use crate::evaluate::{COLOURS, coloured};
+use crate::runner::{Ran, encoder, pretrain, refuse, run, succeed, values};
 
 /// What the runs of this file share: enough steps to be killed in the middle of.
 const LONGER: &[&str] = &[
@@ -185,4 +186,69 @@ fn a_signal_saves_and_stops() {
     succeed(pretrain(&stopped, &long));
     succeed(pretrain(&whole, &long));
     assert_eq!(encoder(&stopped), encoder(&whole));
+}
+
+#[test]
+fn a_run_that_lost_its_checkpoints_never_starts_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut child = started(&out, LONGER, 12);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for file in checkpoints(&out) {
+        fs::write(file, b"damaged").unwrap();
+    }
+    let log = fs::read(out.join("metrics.jsonl")).unwrap();
+    for _ in 0..2 {
+        refuse(pretrain(&out, LONGER), &["no checkpoint", "damaged"]);
+    }
+    fs::remove_dir_all(out.join("checkpoints")).unwrap();
+    refuse(pretrain(&out, LONGER), &["no checkpoint"]);
+    assert_eq!(fs::read(out.join("metrics.jsonl")).unwrap(), log);
+}
+
+#[test]
+fn the_same_images_are_the_same_experiment_however_they_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, data) = (folder.path().join("run"), folder.path().join("val"));
+    coloured(&data, "train", COLOURS, 16);
+    let with = |data: &str, more: &[&str]| {
+        let few = ["--data", data, "--set", "train.epochs=1"];
+        let mut command = pretrain(&out, &[&few[..], more].concat());
+        command.current_dir(folder.path());
+        command
+    };
+    succeed(with(data.to_str().unwrap(), &[]));
+    let already = |ran: Ran| assert!(ran.stdout.contains("finished"), "{}", ran.stdout);
+    for named in ["val", "val/", "./val", "val/../val"] {
+        already(succeed(with(named, &[])));
+    }
+    fs::rename(&data, folder.path().join("moved")).unwrap();
+    refuse(with("moved", &[]), &["data.path", "--data-moved"]);
+    already(succeed(with("moved", &["--data-moved"])));
+    already(succeed(with("moved", &[])));
+}
+
+#[test]
+fn a_run_of_few_steps_says_what_to_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [
+        "--set",
+        "data.shapes_count=40",
+        "--set",
+        "train.batch_size=32",
+    ];
+    let warm = [
+        "--set",
+        "train.epochs=3",
+        "--set",
+        "optimiser.warmup_epochs=1",
+    ];
+    let settings = [&settings[..], &warm].concat();
+    let said = "1 step per epoch, 3 in all, 1 of them warm-up";
+    for more in [&["--dry-run"][..], &[]] {
+        let ran = succeed(pretrain(folder.path(), &[&settings[..], more].concat()));
+        assert!(ran.stdout.contains(said), "{}", ran.stdout);
+        assert!(ran.stdout.contains("train.batch_size=2 "), "{}", ran.stdout);
+    }
 }

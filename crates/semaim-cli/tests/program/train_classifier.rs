@@ -447,3 +447,33 @@ fn pointing_is_measured_for_a_run_and_over_its_checkpoints() {
     refuse(coco, &["instances.json"]);
     assert_ne!(run(semaim(&["bench", "pointing"])).code, Some(0));
 }
+
+#[test]
+fn a_dry_run_of_fine_tuning_tells_memory_and_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = trained(folder.path());
+    let data = data(folder.path());
+    let out = folder.path().join("tuned");
+    let fixed = [
+        "finetune",
+        "--weights",
+        path(&encoder),
+        "--data",
+        path(&data),
+    ];
+    let more = ["--out", path(&out), "--dry-run"];
+    let arguments = [&fixed[..], &more, &sets(QUICK)].concat();
+    let said = succeed(semaim(&arguments)).stdout;
+    for part in [
+        "# memory",
+        "# steps            5 per epoch, 20 in all",
+        "[augment]",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let planned = json(&succeed(semaim(&[&arguments[..], &["--json"]].concat())));
+    assert!(planned["memory_bytes"].as_u64().unwrap() > 0, "{planned}");
+    assert!(!out.exists());
+    let short = [&fixed[..], &["--dry-run", "--set", "train.epochs=2"]].concat();
+    refuse(semaim(&short), &["--set optimiser.warmup_epochs="]);
+}

@@ -10,16 +10,18 @@ use semaim::init::initialise;
 use semaim::vit::Vit;
 use semaim_checkpoint::atomic;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
-use semaim_data::{Augment, Split, open};
+use semaim_data::{Augment, DataSpec, Split, open};
+use semaim_kernels::Kernels;
 use semaim_train::callbacks::{NoEvaluation, Observer};
 use semaim_train::config::PretrainConfig;
-use semaim_train::pretrain::pretrain;
-use semaim_train::run_dir::RunDir;
-use semaim_train::trainer::{self, steps_per_epoch};
+use semaim_train::memory::Memory;
+use semaim_train::pretrain::{pretrain, teacher};
+use semaim_train::run_dir::{DataPlace, RunDir};
+use semaim_train::trainer::{RunOutcome, steps_per_epoch};
 use serde::{Deserialize, Serialize};
 
 use super::config::{CompareConfig, Evaluation, Variant};
-use super::{CompareError, RunOutcome};
+use super::{CompareError, PlannedTrial};
 use crate::accuracy::Accuracy;
 use crate::embed::{EmbedOptions, embed};
 use crate::finetune::{FinetuneError, finetune, prepare};
@@ -73,6 +75,7 @@ impl Trial {
         let mut common = config.clone();
         common.pretrain.data.workers = 0;
         common.finetune.data.workers = 0;
+        common.data = DataSpec::absolute(&common.data);
         let measured = CompareConfig {
             seeds: Vec::new(),
             variants: vec![variant.clone()],
@@ -160,7 +163,7 @@ impl Trial {
             if self.variant.pretrain {
                 record.pretrain_seconds += start.elapsed().as_secs_f64();
             }
-            record.encoded = outcome == RunOutcome::Finished;
+            record.encoded = outcome != RunOutcome::Stopped;
             self.write(&record)?;
             if outcome == RunOutcome::Stopped {
                 return Ok(RunOutcome::Stopped);
@@ -205,6 +208,32 @@ impl Trial {
         Ok(RunOutcome::Finished)
     }
 
+    /// What the trial would take.
+    pub(super) fn plan(
+        &self,
+        config: &CompareConfig,
+        kernels: Kernels,
+        device: &Device,
+    ) -> Result<PlannedTrial, CompareError> {
+        let record = self.record()?;
+        let (mut steps, mut memory) = (0, None);
+        if self.variant.pretrain {
+            let run = &self.pretrain;
+            let source = open(&run.data.path, Split::Train, &run.open_options())?;
+            steps = steps_per_epoch(run.train.batch_size, source.len())? * run.train.epochs;
+            let teacher = teacher(run, device)?.map(|teacher| teacher.vit.width());
+            memory = Some(Memory::estimate(run, teacher, kernels));
+        }
+        let measured = |evaluation: &Evaluation| record.accuracy.contains_key(evaluation.key());
+        Ok(PlannedTrial {
+            variant: self.variant.name.clone(),
+            seed: self.seed,
+            steps,
+            memory,
+            finished: record.encoded && config.evaluations.iter().all(measured),
+        })
+    }
+
     /// The encoder's file.
     fn encoder(&self) -> PathBuf {
         self.folder.join("pretrain/encoder.safetensors")
@@ -234,13 +263,9 @@ impl Trial {
         let source = open(&config.data.path, Split::Train, &config.open_options())?;
         record.steps =
             steps_per_epoch(config.train.batch_size, source.len())? * config.train.epochs;
-        let run = RunDir::open(&folder, config)?;
-        match pretrain(config, source, &run, device, observer, &mut NoEvaluation)? {
-            trainer::RunOutcome::Stopped => Ok(RunOutcome::Stopped),
-            trainer::RunOutcome::Finished | trainer::RunOutcome::AlreadyFinished => {
-                Ok(RunOutcome::Finished)
-            }
-        }
+        let run = RunDir::open(&folder, config, DataPlace::Recorded)?;
+        let outcome = pretrain(config, source, &run, device, observer, &mut NoEvaluation)?;
+        Ok(outcome)
     }
 
     /// Both splits of the data as vectors.
@@ -304,12 +329,12 @@ impl Trial {
     ) -> Result<Option<Accuracy>, CompareError> {
         let config = config.finetune(&self.encoder(), self.seed);
         let prepared = prepare(&config, device)?;
-        let run = RunDir::open(&self.folder.join("finetune"), &config)?;
+        let run = RunDir::open(&self.folder.join("finetune"), &config, DataPlace::Recorded)?;
         let start = Instant::now();
         let ran = finetune(&config, prepared, &run, device, observer);
         record.finetune_seconds += start.elapsed().as_secs_f64();
         match ran {
-            Ok((trainer::RunOutcome::Stopped, _)) => Ok(None),
+            Ok((RunOutcome::Stopped, _)) => Ok(None),
             Ok((_, results)) => Ok(Some(results.last.classification.accuracy)),
             // Stopped before there was anything to read.
             Err(FinetuneError::Results { .. }) if observer.stop_requested() => Ok(None),

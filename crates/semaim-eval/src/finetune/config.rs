@@ -8,6 +8,7 @@ use semaim_data::{MixupCutmix, RandAugment, RandomErasing};
 use semaim_train::config::{
     CheckpointConfig, DataConfig, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
 };
+use semaim_train::run_dir::RunConfig;
 use serde::{Deserialize, Serialize};
 
 /// One fine-tuning experiment. The defaults are the published recipe with a batch that fits small data sets.
@@ -43,6 +44,7 @@ impl Default for FinetuneConfig {
             layer_decay: 0.65,
             encoder: EncoderConfig::default(),
             data: DataConfig {
+                // Whoever trains on generated images says so.
                 path: String::new(),
                 crop_scale: [0.08, 1.0],
                 ..DataConfig::default()
@@ -200,6 +202,16 @@ impl Default for EvalConfig {
     }
 }
 
+impl RunConfig for FinetuneConfig {
+    fn data_sets(&mut self) -> Vec<&mut String> {
+        vec![&mut self.data.path, &mut self.data.eval]
+    }
+
+    fn files(&mut self) -> Vec<&mut String> {
+        vec![&mut self.encoder.weights]
+    }
+}
+
 impl FinetuneConfig {
     /// What the trainer reads.
     pub fn run(&self) -> RunSettings<'_> {
@@ -289,8 +301,10 @@ mod tests {
 
     #[test]
     fn a_table_given_in_part_keeps_the_recipe_and_mistakes_are_named() {
-        let settings = ["encoder.weights=x", "data.path=y"];
-        let layers = Layers::new().sets(settings).unwrap();
+        let layers = Layers::new().set("encoder.weights=x").unwrap();
+        let nowhere = layers.load::<FinetuneConfig>().unwrap_err().to_string();
+        assert!(nowhere.contains("--data"), "{nowhere}");
+        let layers = layers.set("data.path=shapes").unwrap();
         let given = layers.clone().set("optimiser.base_lr=1e-3").unwrap();
         let config = given.load::<FinetuneConfig>().unwrap();
         assert_eq!(config.optimiser.betas, [0.9, 0.999]);

@@ -5,7 +5,6 @@
 //! does; for evaluation, by the statistics of all training images, each seen once without augmentation (where the
 //! published code keeps a running mean).
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
@@ -23,7 +22,7 @@ use semaim_train::error::TrainError;
 use semaim_train::log::RunLog;
 use semaim_train::optimiser::{Optimiser, UpdateRule};
 use semaim_train::param_groups::{ParamGroup, ParamGroups};
-use semaim_train::run_dir::RunDir;
+use semaim_train::run_dir::{RunConfig, RunDir};
 use semaim_train::state::{TrainCounters, TrainState};
 use semaim_train::task::{MicroBatch, Task, images};
 use semaim_train::trainer::{Images, RunOutcome, train};
@@ -48,7 +47,7 @@ const DIVERGED: f32 = 1e4;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OnlineProbe {
     /// The encoder's file.
-    pub weights: PathBuf,
+    pub weights: String,
     /// The labelled images.
     pub data: String,
     /// What is trained.
@@ -93,6 +92,16 @@ impl Validate for OnlineProbe {
     fn check(&self, problems: &mut Problems) {
         let tables = Tables::of(self, self.options.batch_size);
         tables.run(self.options.seed).check(problems);
+    }
+}
+
+impl RunConfig for OnlineProbe {
+    fn data_sets(&mut self) -> Vec<&mut String> {
+        vec![&mut self.data]
+    }
+
+    fn files(&mut self) -> Vec<&mut String> {
+        vec![&mut self.weights]
     }
 }
 
@@ -212,10 +221,7 @@ pub fn online_probe(
         ),
         counts: TrainCounters::default(),
     };
-    let task = ProbeTask {
-        frozen: &frozen,
-        run,
-    };
+    let task = ProbeTask { frozen: &frozen };
     let images = Images {
         source: kept.as_source(),
         augment: probe.views(encoder),
@@ -297,14 +303,19 @@ fn heads(width: usize, most: usize) -> usize {
     even.unwrap_or(1)
 }
 
+/// Numbers of a token that heads see.
+pub fn token_width(encoder: &Encoder, kind: HeadKind, representation: Representation) -> usize {
+    let embed_dim = encoder.vit.width();
+    match (kind, representation) {
+        (HeadKind::Linear, Representation::Both) => 2 * embed_dim,
+        _ => embed_dim,
+    }
+}
+
 impl Frozen<'_> {
     /// Numbers per token.
     fn width(&self) -> usize {
-        let embed_dim = self.encoder.vit.width();
-        match (self.kind, self.representation) {
-            (HeadKind::Linear, Representation::Both) => 2 * embed_dim,
-            _ => embed_dim,
-        }
+        token_width(self.encoder, self.kind, self.representation)
     }
 
     /// What heads see of images, `[batch, tokens, width]`.
@@ -405,7 +416,6 @@ impl Frozen<'_> {
 
 struct ProbeTask<'a> {
     frozen: &'a Frozen<'a>,
-    run: &'a RunDir,
 }
 
 impl Task for ProbeTask<'_> {
@@ -446,17 +456,19 @@ impl Task for ProbeTask<'_> {
         let values = to_host("losses", Tensor::cat(values, 0))?.values;
         // The sum over heads: each learns as if it were alone. One that has diverged, at a rate too large for it, learns no
         // more, and does not take the others with it.
-        let learning = losses.into_iter().zip(values);
-        let learning = learning.filter(|(_, value)| *value < DIVERGED);
-        let sum = learning
-            .map(|(loss, _)| loss)
-            .reduce(|sum, loss| sum + loss);
-        sum.ok_or(TrainError::NotFinite {
-            step: micro_batch.state.counts.step + 1,
-            what: "loss of every head",
-            value: f64::NAN,
-            saved: self.run.checkpoints(),
-        })
+        let mut sum = None;
+        for (loss, value) in losses.iter().zip(values) {
+            if value < DIVERGED {
+                let loss = loss.clone();
+                sum = Some(match sum {
+                    None => loss,
+                    Some(sum) => sum + loss,
+                });
+            }
+        }
+        // Where every head has diverged there is nothing to learn: the trainer does what it does about losses that are no
+        // number.
+        Ok(sum.unwrap_or_else(|| Tensor::cat(losses, 0).sum() * f32::NAN))
     }
 
     fn export(&self, _: &RunDir, _: &TrainState<Heads>) -> Result<(), TrainError> {

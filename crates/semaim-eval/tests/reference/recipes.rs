@@ -7,7 +7,7 @@ use semaim::grid::Grid;
 use semaim::position::{resize, sin_cos};
 use semaim_eval::knn::{Labelled, knn};
 use semaim_train::param_groups::ParamGroups;
-use semaim_train::schedule::{Decay, LrSchedule, ema_decay};
+use semaim_train::schedule::{Decay, EmaDecay, LrSchedule};
 use serde_json::Value;
 
 use crate::compare::{Comparisons, Tolerance};
@@ -145,7 +145,7 @@ fn layer_decay(compare: &mut Comparisons, value: &Value) -> Result<(), Failure> 
 
 fn decay(compare: &mut Comparisons, value: &Value) -> Result<(), Failure> {
     for (epoch, recorded) in value.as_object().ok_or("ema_decay_by_epoch is no object")? {
-        let ours = ema_decay(epoch.parse().map_err(|_| format!("epoch `{epoch}`"))?);
+        let ours = EmaDecay::PUBLISHED.at(epoch.parse().map_err(|_| format!("epoch `{epoch}`"))?);
         let recorded = recorded.as_f64().ok_or("an EMA decay that is no number")?;
         compare.slice(
             &format!("ema decay of epoch {epoch}"),

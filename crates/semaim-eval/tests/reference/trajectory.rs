@@ -9,7 +9,7 @@ use semaim_train::ema;
 use semaim_train::gradients::{Gradients, clip_factor};
 use semaim_train::optimiser::{Optimiser, UpdateRule};
 use semaim_train::param_groups::ParamGroups;
-use semaim_train::schedule::{Decay, LrSchedule, ema_decay};
+use semaim_train::schedule::{Decay, EmaDecay, LrSchedule};
 
 use crate::compare::{Comparisons, Tolerance, largest, values};
 use crate::recorded::Recorded;
@@ -164,7 +164,11 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
         )?;
         optimiser.step(&mut model, gradients, factor, lr);
         if let Some(copy) = &mut copy {
-            ema::update(copy, &model, ema_decay(step as u64 / per_epoch));
+            ema::update(
+                copy,
+                &model,
+                EmaDecay::PUBLISHED.at(step as u64 / per_epoch),
+            );
         }
     }
 

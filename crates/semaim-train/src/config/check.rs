@@ -159,7 +159,11 @@ impl DataConfig {
     }
 
     fn check(&self, problems: &mut Problems) {
-        problems.require(!self.path.is_empty(), "path", "must not be empty");
+        problems.require(
+            !self.path.is_empty(),
+            "path",
+            "must name the images (--data; `shapes` for the generated ones)",
+        );
         problems.in_range("shapes_count", self.shapes_count, 1..);
         problems.in_range("shapes_eval_count", self.shapes_eval_count, 1..);
         let [low, high] = self.crop_scale;
@@ -202,6 +206,14 @@ impl TrainConfig {
             "clip_norm",
             format!("must be 0 or above, is {}", self.clip_norm),
         );
+        for (i, decay) in self.ema_decay.into_iter().enumerate() {
+            problems.in_range(format!("ema_decay[{i}]"), decay, 0.0..=1.0);
+        }
+        problems.require(
+            self.ema_epochs.is_finite() && self.ema_epochs >= 0.0,
+            "ema_epochs",
+            format!("must be 0 or above, is {}", self.ema_epochs),
+        );
         problems.require(
             (0.0..1.0).contains(&self.drop_path),
             "drop_path",
@@ -223,8 +235,9 @@ impl OptimiserConfig {
             self.warmup_epochs >= 0.0 && self.warmup_epochs < epochs as f64,
             "warmup_epochs",
             format!(
-                "must be from 0 to below train.epochs {epochs}, is {}",
-                self.warmup_epochs
+                "is {}: the warm-up must be shorter than the run, and train.epochs is {epochs}; set it too, as in --set optimiser.warmup_epochs={}",
+                self.warmup_epochs,
+                epochs as f64 / 10.0
             ),
         );
         let rising = self.milestones.is_sorted_by(|a, b| a < b);
@@ -300,6 +313,9 @@ mod tests {
             ("optimiser.base_lr=nan", "optimiser.base_lr"),
             ("optimiser.schedule=steps", "optimiser.milestones"),
             ("optimiser.milestones=[5]", "optimiser.milestones"),
+            ("train.ema_decay=[0.9,1.5]", "train.ema_decay"),
+            ("train.ema_epochs=-1", "train.ema_epochs"),
+            ("train.epochs=2", "--set optimiser.warmup_epochs=0.2"),
             ("eval.feature=patches", "eval.feature"),
             ("optimiser.gamma=nan", "optimiser.gamma"),
             ("optimiser.power=0", "optimiser.power"),

@@ -1,13 +1,14 @@
 //! What every training run sets, whatever it trains.
 
 use semaim_config::RenamedKey;
+use semaim_data::counted;
 use semaim_kernels::Recompute;
 use serde::{Deserialize, Serialize};
 
 use super::data::DataConfig;
 use crate::optimiser::{Optimiser, UpdateRule};
 use crate::param_groups::ParamGroups;
-use crate::schedule::{Decay, LrSchedule, ScheduleKind, scaled_to_batch};
+use crate::schedule::{Decay, EmaDecay, LrSchedule, ScheduleKind, scaled_to_batch};
 
 /// What to do about a loss or gradient that is not finite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +40,10 @@ pub struct TrainConfig {
     pub drop_path: f64,
     /// Whether an EMA copy is kept.
     pub ema: bool,
+    /// Decay of the EMA copy in the first epoch and after `ema_epochs`.
+    pub ema_decay: [f64; 2],
+    /// Epochs over which its decay rises; as published 100, whatever the length of the run.
+    pub ema_epochs: f64,
     /// What to do about a loss or gradient that is not finite.
     pub on_nan: OnNan,
 }
@@ -53,6 +58,8 @@ impl Default for TrainConfig {
             clip_norm: 3.0,
             drop_path: 0.0,
             ema: false,
+            ema_decay: [EmaDecay::PUBLISHED.first, EmaDecay::PUBLISHED.last],
+            ema_epochs: EmaDecay::PUBLISHED.epochs,
             on_nan: OnNan::Stop,
         }
     }
@@ -148,6 +155,7 @@ pub const RESUMABLE_KEYS: &[&str] = &[
     "data.queue",
     "data.max_bad_fraction",
     "eval",
+    "teacher.cache",
     "checkpoint",
     "log",
     "train.on_nan",
@@ -157,6 +165,18 @@ impl TrainConfig {
     /// Images per forward and backward pass.
     pub fn micro_batch(&self) -> usize {
         self.batch_size / self.grad_accum_steps.max(1)
+    }
+}
+
+impl TrainConfig {
+    /// Decay of the EMA copy over the run.
+    pub fn ema_decay(&self) -> EmaDecay {
+        let [first, last] = self.ema_decay;
+        EmaDecay {
+            first,
+            last,
+            epochs: self.ema_epochs,
+        }
     }
 }
 
@@ -178,6 +198,9 @@ impl OptimiserConfig {
         }
     }
 }
+
+/// Steps of an epoch below which a smaller batch learns more from the same images.
+const FEW_STEPS: u64 = 8;
 
 /// The tables of a configuration that a [trainer](crate::trainer) reads, whatever it trains.
 #[derive(Clone, Copy, Debug)]
@@ -210,11 +233,60 @@ impl RunSettings<'_> {
         }
     }
 
+    /// What to say of a run on so many images that takes few steps per epoch, and what can be set; `None` where there are
+    /// enough.
+    pub fn few_steps(&self, images: usize) -> Option<String> {
+        let train = self.train;
+        let per_epoch = (images / train.batch_size.max(1)) as u64;
+        let batch = 1_usize << (images as u64 / (2 * FEW_STEPS)).max(1).ilog2();
+        if per_epoch >= FEW_STEPS || batch >= train.batch_size {
+            return None;
+        }
+        let warm_up = self.optimiser.warmup_epochs * per_epoch as f64;
+        let whole = if train.grad_accum_steps > 1 {
+            " --set train.grad_accum_steps=1"
+        } else {
+            ""
+        };
+        Some(format!(
+            "{} per epoch, {} in all, {warm_up:.0} of them warm-up: few for this method; --set train.batch_size={batch}{whole} \
+             makes {} per epoch of these images, --set train.epochs=N more epochs",
+            counted(per_epoch, "step"),
+            per_epoch * train.epochs,
+            images / batch,
+        ))
+    }
+
     /// Keys of these tables that once had another name.
     pub fn renamed_keys() -> Vec<RenamedKey> {
         vec![RenamedKey::new(
             "train.accumulate",
             "train.grad_accum_steps",
         )]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::PretrainConfig;
+
+    #[test]
+    fn few_steps_are_said_with_what_to_set() {
+        let mut config = PretrainConfig::default();
+        config.train.batch_size = 2048;
+        config.train.grad_accum_steps = 32;
+        config.train.epochs = 100;
+        config.optimiser.warmup_epochs = 30.0;
+        let said = config.run().few_steps(3_068).unwrap();
+        assert_eq!(
+            said,
+            "1 step per epoch, 100 in all, 30 of them warm-up: few for this method; --set train.batch_size=128 \
+             --set train.grad_accum_steps=1 makes 23 per epoch of these images, --set train.epochs=N more epochs"
+        );
+        config.train.batch_size = 128;
+        assert_eq!(config.run().few_steps(3_068), None);
+        // Eight images make no more steps than one each.
+        config.train.batch_size = 1;
+        assert_eq!(config.run().few_steps(7), None);
     }
 }

@@ -1,0 +1,190 @@
+//! Labels of two files of vectors, compared by the names of their classes.
+//!
+//! The number of a class is its place among the classes of its own data set: 1 may be a cat in one file and a dog in the
+//! other. The names stand in the `.csv` beside each file of vectors.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::vectors::LabelledVectors;
+
+/// Why labels cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum ClassNamesError {
+    /// The names cannot be read.
+    #[error("reading {path}: {message}")]
+    Unreadable {
+        /// The `.csv`.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The names are those of other vectors.
+    #[error("{path} does not belong to the vectors beside it: {message}")]
+    OtherVectors {
+        /// The `.csv`.
+        path: PathBuf,
+        /// What differs.
+        message: String,
+    },
+    /// Names for one file only.
+    #[error(
+        "{path} is missing: its labels are numbers of its own data set and cannot be compared with the names in {other}"
+    )]
+    OneWithoutNames {
+        /// The `.csv` that is not there.
+        path: PathBuf,
+        /// The one that is.
+        other: PathBuf,
+    },
+}
+
+/// How the labels of two files were compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// By name; with the names of classes that are among the queries and not in the bank.
+    ByName {
+        /// Of these no query can be right.
+        not_in_bank: Vec<String>,
+    },
+    /// By number, as neither file has names beside it.
+    ByNumber,
+}
+
+/// Brings the labels of two files of vectors to one numbering.
+///
+/// # Errors
+/// [`ClassNamesError`].
+pub fn share_numbering(
+    bank: (&Path, &mut LabelledVectors),
+    queries: (&Path, &mut LabelledVectors),
+) -> Result<Comparison, ClassNamesError> {
+    let names = [names_of(bank.0, bank.1)?, names_of(queries.0, queries.1)?];
+    let (of_bank, of_queries) = match names {
+        [Some(of_bank), Some(of_queries)] => (of_bank, of_queries),
+        [None, None] => return Ok(Comparison::ByNumber),
+        [Some(_), None] => return Err(one_without(queries.0, bank.0)),
+        [None, Some(_)] => return Err(one_without(bank.0, queries.0)),
+    };
+    let mut numbers: BTreeMap<&String, u32> = BTreeMap::new();
+    for (number, name) in of_bank.iter().chain(&of_queries).enumerate() {
+        numbers.entry(name).or_insert(number as u32);
+    }
+    let renumber = |vectors: &mut LabelledVectors, names: &[String]| {
+        vectors.labels = names.iter().map(|name| numbers[name]).collect();
+    };
+    renumber(bank.1, &of_bank);
+    renumber(queries.1, &of_queries);
+    let mut not_in_bank = of_queries;
+    not_in_bank.sort();
+    not_in_bank.dedup();
+    let known: std::collections::BTreeSet<&String> = of_bank.iter().collect();
+    not_in_bank.retain(|name| !known.contains(name));
+    Ok(Comparison::ByName { not_in_bank })
+}
+
+fn one_without(without: &Path, with: &Path) -> ClassNamesError {
+    ClassNamesError::OneWithoutNames {
+        path: csv_of(without),
+        other: csv_of(with),
+    }
+}
+
+fn csv_of(vectors: &Path) -> PathBuf {
+    vectors.with_extension("csv")
+}
+
+/// The class name of each vector; `None` where no names stand beside the file.
+fn names_of(
+    path: &Path,
+    vectors: &LabelledVectors,
+) -> Result<Option<Vec<String>>, ClassNamesError> {
+    let path = csv_of(path);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let unreadable = |error: csv::Error| ClassNamesError::Unreadable {
+        path: path.clone(),
+        message: error.to_string(),
+    };
+    let other = |message: String| ClassNamesError::OtherVectors {
+        path: path.clone(),
+        message,
+    };
+    let mut names = Vec::with_capacity(vectors.labels.len());
+    for row in csv::Reader::from_path(&path)
+        .map_err(unreadable)?
+        .into_records()
+    {
+        let row = row.map_err(unreadable)?;
+        let (label, class) = (row.get(1).unwrap_or(""), row.get(2).unwrap_or(""));
+        match vectors.labels.get(names.len()) {
+            Some(expected) if label == expected.to_string() => names.push(class.to_string()),
+            Some(expected) => {
+                let at = names.len();
+                return Err(other(format!(
+                    "image {at} has label {label} there, {expected} here"
+                )));
+            }
+            None => break,
+        }
+    }
+    if names.len() != vectors.labels.len() {
+        let (found, expected) = (names.len(), vectors.labels.len());
+        return Err(other(format!("{found} names for {expected} vectors")));
+    }
+    Ok(Some(names))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::{VectorWriter, read_labelled};
+
+    fn written(path: &Path, labels: &[(u32, &str)]) -> LabelledVectors {
+        let mut writer = VectorWriter::create(path, vec![1]).unwrap();
+        for (i, &label) in labels.iter().enumerate() {
+            writer
+                .add(&[i as f32], &format!("{i}.jpg"), Some(label))
+                .unwrap();
+        }
+        writer.finish().unwrap();
+        read_labelled(path).unwrap()
+    }
+
+    #[test]
+    fn classes_are_known_by_name_and_not_by_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths =
+            ["bank", "queries"].map(|name| folder.path().join(format!("{name}.safetensors")));
+        let mut bank = written(&paths[0], &[(0, "a"), (1, "b, \"big\""), (2, "c")]);
+        let mut queries = written(&paths[1], &[(0, "b, \"big\""), (1, "c"), (2, "d")]);
+        let compared = share_numbering((&paths[0], &mut bank), (&paths[1], &mut queries));
+        let not_in_bank = vec!["d".to_string()];
+        assert_eq!(compared.unwrap(), Comparison::ByName { not_in_bank });
+        assert_eq!(bank.labels[1..], queries.labels[..2]);
+        assert!(!bank.labels.contains(&queries.labels[2]));
+        // Names of others are not taken, and names on one side alone are not enough.
+        let mut bank = read_labelled(&paths[0]).unwrap();
+        let mut queries = read_labelled(&paths[1]).unwrap();
+        std::fs::write(
+            folder.path().join("queries.csv"),
+            "path,label,class\nx,1,c\n",
+        )
+        .unwrap();
+        let compared = share_numbering((&paths[0], &mut bank), (&paths[1], &mut queries));
+        assert!(matches!(
+            compared,
+            Err(ClassNamesError::OtherVectors { .. })
+        ));
+        std::fs::remove_file(folder.path().join("queries.csv")).unwrap();
+        let compared = share_numbering((&paths[0], &mut bank), (&paths[1], &mut queries));
+        assert!(matches!(
+            compared,
+            Err(ClassNamesError::OneWithoutNames { .. })
+        ));
+        std::fs::remove_file(folder.path().join("bank.csv")).unwrap();
+        let compared = share_numbering((&paths[0], &mut bank), (&paths[1], &mut queries));
+        assert_eq!(compared.unwrap(), Comparison::ByNumber);
+    }
+}
