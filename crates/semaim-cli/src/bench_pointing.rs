@@ -67,7 +67,7 @@ fn measure(
         let shown = pointer.show(batch);
         batch.clear();
         shown.map_err(|error| match error {
-            PointingError::MaskSize { .. } => Exit::user(error),
+            PointingError::MaskSize { .. } | PointingError::NotFinite => Exit::user(error),
             error => Exit::ours(error),
         })
     };

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use semaim_config::ConfigErrors;
 use semaim_data::DataError;
+use semaim_eval::classify::ClassifyError;
 use semaim_eval::compare::CompareError;
 use semaim_eval::embed::EmbedError;
 use semaim_eval::finetune::FinetuneError;
@@ -51,7 +52,8 @@ impl From<FinetuneError> for Exit {
     fn from(error: FinetuneError) -> Self {
         match error {
             FinetuneError::Train(error) => error.into(),
-            FinetuneError::Classify(_) | FinetuneError::Results { .. } => Self::ours(error),
+            FinetuneError::Classify(error) => error.into(),
+            FinetuneError::Results { .. } => Self::ours(error),
             error => Self::user(error),
         }
     }
@@ -72,6 +74,15 @@ impl From<EmbedError> for Exit {
     fn from(error: EmbedError) -> Self {
         match error {
             EmbedError::NotFinite { .. } => Self::user(error),
+            error => Self::ours(error),
+        }
+    }
+}
+
+impl From<ClassifyError> for Exit {
+    fn from(error: ClassifyError) -> Self {
+        match error {
+            ClassifyError::NotFinite { .. } => Self::user(error),
             error => Self::ours(error),
         }
     }

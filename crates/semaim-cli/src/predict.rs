@@ -71,7 +71,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
         workers: args.loader.workers,
     };
     for predictions in PredictIter::start(&classifier.model, &part, &augment, options) {
-        let predictions = predictions.map_err(Exit::ours)?;
+        let predictions = predictions?;
         if stop.load(Ordering::Relaxed) {
             return Ok(ExitCode::from(STOPPED));
         }

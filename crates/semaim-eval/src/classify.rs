@@ -20,6 +20,14 @@ pub enum ClassifyError {
     /// The predictions did not come off the device.
     #[error(transparent)]
     Weights(#[from] WeightError),
+    /// The network gives no numbers: its weights hold NaN or infinity, or grew until they overflowed.
+    #[error(
+        "what the classifier gives for image {item} holds a NaN: its weights are damaged or have diverged"
+    )]
+    NotFinite {
+        /// The image's number in its source.
+        item: u64,
+    },
     /// Nothing to count.
     #[error("none of the images could be read and has a label")]
     Empty,
@@ -100,6 +108,12 @@ impl<'a> PredictIter<'a> {
             predictions.classes = logits.dims()[1];
             let probabilities = to_host("probabilities", activation::softmax(logits, 1))?;
             predictions.probabilities = probabilities.values;
+            let rows = predictions.probabilities.chunks(predictions.classes.max(1));
+            for (row, &item) in rows.zip(&predictions.items) {
+                if row.iter().any(|probability| probability.is_nan()) {
+                    return Err(ClassifyError::NotFinite { item });
+                }
+            }
         }
         Ok(predictions)
     }
@@ -189,6 +203,39 @@ impl Predictions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::splits::ImageSubset;
+    use burn::tensor::Device;
+    use semaim::classifier::Pool;
+    use semaim::config::VitConfig;
+    use semaim::init::initialise;
+    use semaim::vit::Vit;
+    use semaim_data::{OpenOptions, ShapesOptions, Split, open};
+
+    #[test]
+    fn what_is_no_number_is_no_prediction() {
+        let device = Device::flex();
+        let config = VitConfig::tiny();
+        let encoder = initialise(Vit::zeros(&config, &device), 1);
+        let mut model = Classifier::new(encoder, Pool::Mean, 3, 0, &device);
+        let options = OpenOptions {
+            shapes: ShapesOptions {
+                count: 3,
+                image_size: config.image_size.map(|side| side as u32),
+                ..ShapesOptions::default()
+            },
+            ..OpenOptions::default()
+        };
+        let images = ImageSubset::whole(open("shapes", Split::Eval, &options).unwrap());
+        let augment = Augment::new(config.image_size, 3);
+        let batches = BatchOptions {
+            batch_size: 2,
+            workers: 1,
+        };
+        assert!(classify(&model, &images, &augment, batches).is_ok());
+        model.encoder.cls_token = model.encoder.cls_token.map(|token| token * f32::NAN);
+        let refused = classify(&model, &images, &augment, batches);
+        assert!(matches!(refused, Err(ClassifyError::NotFinite { item: 0 })));
+    }
 
     #[test]
     fn answers_are_counted() {

@@ -1,6 +1,6 @@
 //! Fine-tuning: an encoder and a head trained as a whole on labelled images (method, section 4).
 //!
-//! What a batch costs is in `finetune/task.rs`, everything that can be set in [`config`], and the loop is the one that
+//! The loss of a batch is in `finetune/task.rs`, everything that can be set in [`config`], and the loop is the one that
 //! pre-trains ([`semaim_train::trainer`]): it resumes bit for bit, logs and checkpoints in the same way.
 
 pub mod config;

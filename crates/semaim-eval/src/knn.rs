@@ -38,7 +38,7 @@ impl Labelled<'_> {
 pub enum KnnError {
     /// No bank or no queries.
     #[error(
-        "kNN needs labelled images on both sides: the bank has {bank}, {queries} are to be classified"
+        "kNN needs labelled images in both: the bank has {bank}, {queries} are to be classified"
     )]
     Empty {
         /// Bank images.

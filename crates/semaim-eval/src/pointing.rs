@@ -47,6 +47,9 @@ pub enum PointingError {
     /// The device failed.
     #[error(transparent)]
     Device(#[from] WeightError),
+    /// Similarity that is no number: the encoder's weights hold NaN or infinity.
+    #[error("the encoder's similarity holds a NaN: its weights are damaged or have diverged")]
+    NotFinite,
     /// A mask of another size than its image.
     #[error("an image of {image:?} pixels has a mask of {mask:?}")]
     MaskSize {
@@ -121,6 +124,9 @@ impl<'a> PointingGame<'a> {
         let patches = self.encoder.grid().patches();
         for (map, hits) in maps.into_iter().zip(&mut self.hits) {
             let map = to_host("similarity", map)?.values;
+            if map.iter().any(|value| value.is_nan()) {
+                return Err(PointingError::NotFinite);
+            }
             for (target, map) in targets.iter().zip(map.chunks(patches)) {
                 let window = target.shown(self.augment);
                 let (row, column) = self.encoder.grid().place(first(map));
@@ -149,7 +155,7 @@ impl<'a> PointingGame<'a> {
     }
 }
 
-/// The largest of a map; the first of equals, and no number is larger than NaN.
+/// The largest of a map; the first of equals.
 fn first(map: &[f32]) -> usize {
     let larger = |best: usize, i: usize| if map[i] > map[best] { i } else { best };
     (0..map.len()).fold(0, larger)

@@ -324,6 +324,10 @@ fn check_classes(train: &dyn Source, test: &dyn Source) -> Result<(), SplitsErro
     .map(|(which, names)| format!("{which}: {}", names.join(", ")))
     .collect::<Vec<_>>()
     .join("; ");
+    let difference = match difference.as_str() {
+        "" => "they are the same in another order, so that their numbers mean others".to_string(),
+        _ => difference,
+    };
     Err(SplitsError::Classes {
         train: train.describe(),
         test: test.describe(),

@@ -1,4 +1,4 @@
-//! How a program looks on while a run goes its way.
+//! Callbacks of a run: progress, evaluation, stopping.
 
 use std::time::Duration;
 
@@ -46,15 +46,15 @@ pub struct StepReport {
     pub bad: Vec<BadImage>,
 }
 
-/// A program that looks on.
+/// Follows a run, step by step.
 pub trait Observer {
     /// The run starts or goes on from here.
     fn started(&mut self, progress: Progress);
     /// A step was taken.
     fn stepped(&mut self, report: &StepReport);
-    /// What is done between two steps.
+    /// What is done between two steps, for a progress bar.
     fn doing(&mut self, what: &'static str);
-    /// A line worth reading.
+    /// A line of the log for people.
     fn say(&mut self, line: &str);
     /// Whether the run should save and stop after this step.
     fn stop_requested(&self) -> bool;
@@ -62,7 +62,7 @@ pub trait Observer {
 
 /// What is measured of a model while it is trained.
 pub trait Evaluator<M> {
-    /// Time to look at the model: before the first step, every so many epochs, and after the last step.
+    /// Evaluates the model: before the first step, every so many epochs, and after the last step.
     ///
     /// # Errors
     /// What the evaluation met; it ends the run.
@@ -91,9 +91,9 @@ impl<M> Evaluator<M> for NoEvaluation {
     }
 }
 
-/// Who looks on at a run, and what is measured in it.
+/// The callbacks of a run.
 pub struct Callbacks<'a, M> {
-    /// Who looks on.
+    /// Told of every step.
     pub observer: &'a mut dyn Observer,
     /// What is measured.
     pub evaluator: &'a mut dyn Evaluator<M>,

@@ -309,7 +309,7 @@ impl PretrainConfig {
         Target::Features { width }
     }
 
-    /// Whether a teacher is looked at in training.
+    /// Whether training needs the teacher.
     pub fn needs_teacher(&self) -> bool {
         let order = self.order.source == OrderSource::Teacher && self.order.kind.needs_similarity();
         self.method == Method::Semaim && (order || self.target.kind == TargetKind::Teacher)

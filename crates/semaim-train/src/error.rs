@@ -115,9 +115,7 @@ pub enum TrainError {
         now: u64,
     },
     /// No checkpoint of the run can be read.
-    #[error(
-        "no checkpoint in {path} can be read: {reasons}. Put a good copy back; to train from the first step, give another --out or remove the run directory"
-    )]
+    #[error("no checkpoint in {path} can be read: {reasons}")]
     NoGoodCheckpoint {
         /// The folder of checkpoints.
         path: PathBuf,

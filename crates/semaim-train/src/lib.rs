@@ -1,8 +1,8 @@
 //! The trainer: from a configuration and a data set to a run directory with an encoder in it.
 //!
 //! * [`config`]: everything that can be set, and what is allowed.
-//! * [`trainer`]: the loop, one for all that is trained. One step is: draw a batch, cost, go back, clip, update.
-//! * [`task`]: what a trainer is given: a model and what a batch costs it.
+//! * [`trainer`]: the loop, one for all that is trained. One step is: batch, loss, gradients, clipping, update.
+//! * [`task`]: what a trainer is given: a model and the loss of a batch.
 //! * [`pretrain`]: pre-training as such tasks, by SemAIM and by masking.
 //! * [`gradients`], [`param_groups`], [`optimiser`], [`schedule`], [`ema`]: the parts of an update.
 //! * [`run_dir`], [`state`], [`log`]: what is on the disk, and going on from it bit for bit.

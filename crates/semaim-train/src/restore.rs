@@ -1,4 +1,4 @@
-//! A model out of a run directory, to look at what it predicts.
+//! A model out of a run directory, to show what it predicts.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ pub fn run_config(run: &Path) -> Result<Option<PretrainConfig>, TrainError> {
     Ok(Some(Layers::new().file(&path)?.load()?))
 }
 
-/// The model of a run's newest checkpoint.
+/// The model of a run's latest checkpoint.
 ///
 /// # Errors
 /// No checkpoint, or one that does not fit the configuration.
@@ -45,8 +45,8 @@ pub fn restore(
     config: &PretrainConfig,
     device: &Device,
 ) -> Result<Restored, TrainError> {
-    let newest = checkpoints(run)?.into_iter().next_back();
-    let (_, path) = newest.ok_or_else(|| TrainError::NoGoodCheckpoint {
+    let latest = checkpoints(run)?.into_iter().next_back();
+    let (_, path) = latest.ok_or_else(|| TrainError::NoGoodCheckpoint {
         path: run.join("checkpoints"),
         reasons: "there is none".into(),
     })?;

@@ -9,7 +9,8 @@
 //! encoder.safetensors    the encoder alone, under timm's names
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+mod experiment;
+
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,17 +21,13 @@ use semaim_checkpoint::tensors::TensorFileError;
 use semaim_config::{Layers, Validate, to_toml};
 use semaim_data::DataSpec;
 use serde::Serialize;
-use toml::{Table, Value};
 
-use crate::config::RESUMABLE_KEYS;
 use crate::error::TrainError;
 use crate::state::TrainState;
+use experiment::{check_same, table};
 
 /// The file that names the latest checkpoint: it stays where all of them are lost.
 const LATEST: &str = "latest_checkpoint";
-
-/// The settings that name data sets.
-const DATA_KEYS: [&str; 3] = ["data.path", "data.eval", "data"];
 
 /// A configuration that a run directory records.
 pub trait RunConfig: Serialize + Validate + Clone {
@@ -100,13 +97,7 @@ impl RunDir {
                 .text(config_path.display().to_string(), &before)?
                 .refuse_renamed::<C>()?;
             let (before, now) = (table(&config_path, &before)?, table(&config_path, &text)?);
-            let mut differences = differences(&before, &now);
-            if data == DataPlace::Moved {
-                differences.retain(|difference| !DATA_KEYS.contains(&difference.key.as_str()));
-            }
-            if !differences.is_empty() {
-                return Err(other_experiment(path, &differences));
-            }
+            check_same(path, &before, &now, data)?;
         }
         let checkpoints = path.join("checkpoints");
         fs::create_dir_all(&checkpoints).map_err(io("creating", &checkpoints))?;
@@ -202,7 +193,10 @@ impl RunDir {
         }
         Err(TrainError::NoGoodCheckpoint {
             path: self.checkpoints(),
-            reasons: reasons.join("; "),
+            reasons: format!(
+                "{}. Put a good copy back; to train from the first step, give another --out or remove the run directory",
+                reasons.join("; ")
+            ),
         })
     }
 
@@ -254,14 +248,6 @@ fn absolute(path: &str) -> String {
         .map_or_else(|_| path.to_string(), |path| path.display().to_string())
 }
 
-fn table(path: &Path, text: &str) -> Result<Table, TrainError> {
-    text.parse()
-        .map_err(|error: toml::de::Error| TrainError::Damaged {
-            path: path.to_path_buf(),
-            message: error.message().to_string(),
-        })
-}
-
 /// The checkpoints in a run directory, by step; the directory need not be ours alone.
 ///
 /// # Errors
@@ -289,67 +275,6 @@ pub fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
     Ok(steps)
 }
 
-/// A setting that differs.
-struct Difference {
-    key: String,
-    /// Both values.
-    values: String,
-}
-
-/// Settings of two resolved configurations that differ and matter, with both values.
-fn differences(before: &Table, now: &Table) -> Vec<Difference> {
-    let (before, now) = (leaves(before), leaves(now));
-    let keys: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
-    let said = |value: Option<&Value>| value.map_or("not set".to_string(), Value::to_string);
-    keys.into_iter()
-        .filter(|key| !is_resumable(key))
-        .filter(|key| before.get(*key) != now.get(*key))
-        .map(|key| Difference {
-            key: key.clone(),
-            values: format!("{} then, {} now", said(before.get(key)), said(now.get(key))),
-        })
-        .collect()
-}
-
-fn other_experiment(path: &Path, differences: &[Difference]) -> TrainError {
-    let is_data = |difference: &Difference| DATA_KEYS.contains(&difference.key.as_str());
-    let said = |Difference { key, values }: &Difference| format!("{key} ({values})");
-    TrainError::OtherExperiment {
-        path: path.to_path_buf(),
-        differences: differences.iter().map(said).collect::<Vec<_>>().join(", "),
-        advice: if differences.iter().all(is_data) {
-            "If these are the same images in another place, add --data-moved; otherwise give another --out"
-        } else {
-            "Give another --out, or the settings it was started with"
-        },
-    }
-}
-
-/// Whether a setting may change when a run goes on.
-fn is_resumable(key: &str) -> bool {
-    RESUMABLE_KEYS.iter().any(|resumable| {
-        key.strip_prefix(resumable)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    })
-}
-
-/// The values of a table and of those in it, by dotted key.
-fn leaves(table: &Table) -> BTreeMap<String, Value> {
-    let mut found = BTreeMap::new();
-    for (key, value) in table {
-        match value {
-            Value::Table(table) => {
-                let below = leaves(table);
-                found.extend(below.into_iter().map(|(k, v)| (format!("{key}.{k}"), v)));
-            }
-            value => {
-                found.insert(key.clone(), value.clone());
-            }
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,28 +287,6 @@ mod tests {
 
     fn open(path: &Path, config: &PretrainConfig) -> Result<RunDir, TrainError> {
         RunDir::open(path, config, DataPlace::Recorded)
-    }
-
-    #[test]
-    fn only_differences_that_matter_are_named() {
-        let config = PretrainConfig::default();
-        let table = |config: &PretrainConfig| to_toml(config).unwrap().parse::<Table>().unwrap();
-        let before = table(&config);
-        let mut other = config.clone();
-        other.data.workers = 7;
-        other.log.every_steps = 1;
-        other.eval.knn_k = 3;
-        assert!(differences(&before, &table(&other)).is_empty());
-        other.seed = 5;
-        other.model.image_size = [32, 64];
-        let found = differences(&before, &table(&other));
-        assert_eq!(found.len(), 2);
-        assert_eq!(found[0].key, "model.image_size");
-        assert!(found[0].values.starts_with('['), "{}", found[0].values);
-        assert_eq!(
-            (&*found[1].key, &*found[1].values),
-            ("seed", "0 then, 5 now")
-        );
     }
 
     #[test]

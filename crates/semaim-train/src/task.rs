@@ -8,7 +8,7 @@ use crate::error::TrainError;
 use crate::run_dir::RunDir;
 use crate::state::TrainState;
 
-/// A model, what a batch costs it, and what is left for others to read. Everything else (batches, gradients, updates,
+/// A model, the loss of a batch, and what is left for others to read. Everything else (batches, gradients, updates,
 /// checkpoints, logs) is the [trainer's](crate::trainer).
 pub trait Task {
     /// What is trained.
@@ -18,7 +18,7 @@ pub trait Task {
     /// without labels too.
     type Target;
 
-    /// The mean cost of the images of a micro-batch, `[1]`.
+    /// The mean loss of the images of a micro-batch, `[1]`.
     ///
     /// # Errors
     /// A device that fails, or images that cannot be used.

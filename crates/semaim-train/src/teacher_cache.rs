@@ -1,6 +1,6 @@
-//! What a frozen teacher said of views, kept on the disk.
+//! A frozen teacher's outputs for views, kept on the disk.
 //!
-//! A teacher costs several times what a small student does, and says the same of the same view every time. Where views are
+//! A teacher costs several times what a small student does, and gives the same for the same view every time. Where views are
 //! fixed but for mirroring (`data.crop_scale = [1, 1]`), each is shown to it once. A view is known by a hash of its
 //! numbers, so that no other can be taken for it, whatever the settings; the file's name holds everything else that an
 //! answer depends on.
@@ -128,9 +128,9 @@ impl TeacherCache {
         if !unknown.is_empty() {
             let shown: Vec<f32> = unknown.iter().flat_map(|&i| views[i]).copied().collect();
             let shape = [unknown.len(), channels, height, width];
-            let said = teacher.forward(Tensor::from_data(TensorData::new(shown, shape), device));
-            let tokens = to_host("teacher's tokens", said.tokens)?.values;
-            let similarity = to_host("teacher's similarity", said.similarity)?.values;
+            let output = teacher.forward(Tensor::from_data(TensorData::new(shown, shape), device));
+            let tokens = to_host("teacher's tokens", output.tokens)?.values;
+            let similarity = to_host("teacher's similarity", output.similarity)?.values;
             let AnswerSize { patches, width } = self.size;
             let each = tokens
                 .chunks(patches * width)
@@ -243,10 +243,10 @@ mod tests {
             .collect()
     }
 
-    fn values(said: TeacherOutput) -> [Vec<f32>; 2] {
+    fn values(output: TeacherOutput) -> [Vec<f32>; 2] {
         [
-            to_host("tokens", said.tokens).unwrap().values,
-            to_host("similarity", said.similarity).unwrap().values,
+            to_host("tokens", output.tokens).unwrap().values,
+            to_host("similarity", output.similarity).unwrap().values,
         ]
     }
 

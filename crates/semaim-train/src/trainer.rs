@@ -187,7 +187,7 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
             let stop = observer.stop_requested();
             let progress = self.progress();
             let finished = progress.step == progress.total_steps;
-            // Before saving: what is saved has been looked at, also when a kill comes in between.
+            // Before saving: what is saved has been evaluated, also when a kill comes in between.
             if finished || self.is_time_to_evaluate() {
                 evaluator.evaluate(&self.state.model, progress, &mut self.log, observer)?;
                 last_step = Instant::now();

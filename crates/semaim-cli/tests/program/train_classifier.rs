@@ -341,10 +341,18 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
     let arguments = [&fixed[..], &sets(&small)].concat();
     let with = |more: &[&str]| semaim(&[&arguments[..], more].concat());
 
-    // One seed first, then both: the cells of the first are kept.
+    let planned = json(&succeed(with(&["--dry-run"])));
+    assert_eq!(planned[1]["steps"], 15, "{planned}");
+    assert_eq!(planned[0]["memory_bytes"], Value::Null, "{planned}");
+    assert!(
+        planned[1]["memory_bytes"].as_u64().unwrap() > 0,
+        "{planned}"
+    );
+    assert!(!out.exists());
+    // One seed first, then both: the trials of the first are kept.
     let one = json(&succeed(with(&["--set", "seeds=[1]"])));
     assert_eq!(one["cells"].as_array().unwrap().len(), 2);
-    let record = out.join("mae/seed-1/cell.json");
+    let record = out.join("mae/seed-1/trial.json");
     let before = fs::metadata(&record).unwrap().modified().unwrap();
     let both = json(&succeed(with(&[])));
     assert_eq!(fs::metadata(&record).unwrap().modified().unwrap(), before);
@@ -358,7 +366,7 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
         table.contains("| mae |") && table.contains("linear probe"),
         "{table}"
     );
-    // One more evaluation is added to finished cells.
+    // One more evaluation is added to finished trials.
     let more = ["evaluations=[\"knn\",\"probe\",\"finetune\"]", "seeds=[0]"];
     let tuned = ["finetune.train.epochs=2", "finetune.train.batch_size=8"];
     let warm = ["finetune.optimiser.warmup_epochs=0"];
@@ -368,7 +376,7 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
     );
     refuse(
         with(&[sets(&tuned), sets(&warm)].concat()),
-        &["other settings", "cell.json"],
+        &["other settings", "trial.json"],
     );
     let fresh = folder.path().join("fresh");
     let elsewhere = ["--out", path(&fresh)];

@@ -285,12 +285,12 @@ impl Trial {
                 workers: self.pretrain.data.workers,
             },
         };
-        let side = |part: &crate::splits::ImageSubset| -> Result<LabelledVectors, CompareError> {
+        let vectors = |part: &crate::splits::ImageSubset| -> Result<LabelledVectors, CompareError> {
             let (source, items) = (&part.source, &part.items);
             let found = embed(&encoder.vit, source, items, &augment, options)?;
             Ok(found.labelled())
         };
-        Ok([side(&sets.train)?, side(&sets.test)?])
+        Ok([vectors(&sets.train)?, vectors(&sets.test)?])
     }
 
     fn frozen(

@@ -1,4 +1,4 @@
-//! What a batch costs a classifier: cross-entropy with soft targets of mixed images.
+//! The loss of a batch for a classifier: cross-entropy with soft targets of mixed images.
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use semaim::classifier::Classifier;

@@ -138,9 +138,9 @@ impl Grid {
         let logits = logits.reshape([count, self.settings, self.classes]);
         let labels: Vec<i64> = batch.iter().map(|&i| set.labels[i] as i64).collect();
         let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [count]), device);
-        let truth = labels.one_hot::<2>(self.classes).float();
-        let truth = truth.reshape([count, 1, self.classes]);
-        let wrong = (activation::softmax(logits, 2) - truth) / count as f32;
+        let targets = labels.one_hot::<2>(self.classes).float();
+        let targets = targets.reshape([count, 1, self.classes]);
+        let wrong = (activation::softmax(logits, 2) - targets) / count as f32;
         let wrong = wrong.reshape([count, self.settings * self.classes]);
         let weight_gradient =
             x.transpose().matmul(wrong.clone()) + self.weight.clone() * self.decays.clone();

@@ -337,7 +337,7 @@ impl Frozen<'_> {
         &self,
         part: &ImageSubset,
         batches: BatchOptions,
-        mut see: impl FnMut(Tensor<3>, &[Option<u32>]) -> Result<(), WeightError>,
+        mut visit: impl FnMut(Tensor<3>, &[Option<u32>]) -> Result<(), WeightError>,
     ) -> Result<(), OnlineError> {
         let Encoder {
             config, mean, std, ..
@@ -347,7 +347,7 @@ impl Frozen<'_> {
         for batch in ImageBatches::start(&part.source, items, &augment, batches, &self.device) {
             let batch = batch?;
             if let Some(images) = batch.images {
-                see(self.tokens(images), &batch.targets)?;
+                visit(self.tokens(images), &batch.targets)?;
             }
         }
         Ok(())
