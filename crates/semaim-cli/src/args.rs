@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod coco_eval;
 mod evaluate;
 mod layout;
 mod numbers;
@@ -18,6 +19,7 @@ use semaim_kernels::Kernels;
 use semaim_train::run_dir::DataPlace;
 
 pub(crate) use bench::{Bench, BenchLoaderArgs, BenchPointingArgs, BenchStepArgs};
+pub(crate) use coco_eval::{CocoEvalArgs, IouTypeArg};
 pub(crate) use evaluate::{EmbedArgs, KnnArgs, PredictArgs, ProbeArgs};
 pub(crate) use layout::{ExportArgs, InspectArgs, LayoutArgs, parse_image_size};
 pub(crate) use numbers::count;
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     ///
     /// The same command goes on where it stopped; what is finished is not done again.
     Compare(CompareArgs),
+    /// Score detections against annotations as COCO does: 12 numbers for boxes and for masks, and AP by category.
+    CocoEval(CocoEvalArgs),
     /// What a checkpoint holds: layout, sizes, type of numbers, position grid, and which tensors an encoder takes from it.
     Inspect(InspectArgs),
     /// Write an encoder, or a whole model, for another program.

@@ -8,6 +8,7 @@ mod bar;
 mod bench_loader;
 mod bench_pointing;
 mod bench_step;
+mod coco_eval;
 mod compare;
 mod device;
 mod dry_run;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::Finetune(args) => finetune::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::CocoEval(args) => coco_eval::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Show(args) => show::run(&args),

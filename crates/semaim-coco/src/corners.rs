@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::{CocoError, Entry};
-use crate::repairs::{Repaired, Repairs};
+use crate::repairs::{Repair, Repaired, Repairs};
 
 /// How far a box may reach out of its image, in pixels: detectors and annotators round.
 const SLACK: f64 = 1.0;
@@ -50,7 +50,11 @@ impl Corners {
                 first,
             });
         }
-        repairs.count(Repaired::MaybeCorners, first);
+        repairs.0.push(Repair {
+            what: Repaired::MaybeCorners,
+            count: self.outside,
+            first,
+        });
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! A file of results against a file of annotations, as pycocotools 2.0.11 does it.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use crate::annotations::{Annotation, Annotations, Image};
 use crate::corners::Corners;
@@ -30,6 +31,8 @@ pub struct Scores {
     pub bbox: Option<Evaluation>,
     /// Masks, where both files have them and not boxes alone were asked for.
     pub segm: Option<Evaluation>,
+    /// The file because of which masks were not scored, where boxes alone were not asked for.
+    pub without_masks: Option<PathBuf>,
     /// What was put right in the annotations.
     pub annotation_repairs: Vec<Repair>,
     /// What was put right in the results.
@@ -49,8 +52,17 @@ pub fn evaluate(
     results: Results,
     only: Option<IouType>,
 ) -> Result<Scores, CocoError> {
-    let masks = wants_masks(annotations, &results, only)?;
-    let boxes = only != Some(IouType::Segm);
+    let without_masks = without_masks(annotations, &results)
+        .filter(|_| only != Some(IouType::Bbox))
+        .map(Path::to_owned);
+    let (boxes, masks) = match (only, &without_masks) {
+        (Some(IouType::Bbox), _) => (true, false),
+        (Some(IouType::Segm), None) => (false, true),
+        (Some(IouType::Segm), Some(path)) => {
+            return Err(CocoError::NoMasks { path: path.clone() });
+        }
+        (None, without) => (true, without.is_none()),
+    };
     // Both in ascending order of their ids.
     let images = ascending(annotations.images().iter().map(|image| image.id));
     let categories = ascending(annotations.categories().iter().map(|category| category.id));
@@ -84,6 +96,7 @@ pub fn evaluate(
         categories: categories.order.iter().map(named).collect(),
         bbox: sets.boxes.map(|boxes| boxes.evaluate()),
         segm: sets.masks.map(|masks| masks.evaluate()),
+        without_masks,
         annotation_repairs: annotation_repairs.0,
         result_repairs: result_repairs.0,
     })
@@ -95,12 +108,8 @@ struct Sets {
     masks: Option<Evaluator<Rle>>,
 }
 
-/// Whether masks are compared: where both files have them, or are empty.
-fn wants_masks(
-    annotations: &Annotations,
-    results: &Results,
-    only: Option<IouType>,
-) -> Result<bool, CocoError> {
+/// The file that has no masks, if one has none; a file without entries may have them.
+fn without_masks<'a>(annotations: &'a Annotations, results: &'a Results) -> Option<&'a Path> {
     let mut truths = annotations
         .images()
         .iter()
@@ -109,16 +118,10 @@ fn wants_masks(
     let truth_has = truths.peek().is_none() || truths.any(|truth| truth.segmentation.is_some());
     let has_mask = |result: &ScoredResult| result.segmentation.is_some();
     let results_have = results.results.is_empty() || results.results.iter().any(has_mask);
-    let without = match (truth_has, results_have) {
-        (true, true) => return Ok(only != Some(IouType::Bbox)),
-        (false, _) => annotations.path(),
-        (true, false) => results.path(),
-    };
-    match only {
-        Some(IouType::Segm) => Err(CocoError::NoMasks {
-            path: without.to_owned(),
-        }),
-        _ => Ok(false),
+    match (truth_has, results_have) {
+        (true, true) => None,
+        (false, _) => Some(annotations.path()),
+        (true, false) => Some(results.path()),
     }
 }
 
@@ -356,3 +359,6 @@ fn rectangle([x, y, width, height]: [f64; 4]) -> Segmentation {
     let (right, bottom) = (x + width, y + height);
     Segmentation::Polygons(vec![vec![x, y, x, bottom, right, bottom, right, y]])
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,3 +148,6 @@ fn best_truth<R>(
     }
     best
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,9 @@
 //! The 12 numbers of COCO, and average precision by category.
 
+use serde_json::{Map, Value, json};
+
 use crate::average_precision::{Curves, RECALLS};
+use crate::evaluate::Scores;
 use crate::evaluator::Evaluation;
 use crate::matching::THRESHOLDS;
 
@@ -85,6 +88,34 @@ impl Evaluation {
     pub fn category_ap(&self, category: usize) -> [f64; 2] {
         let of_category = |metric: Metric| metric.mean(self.categories.get(category).into_iter());
         [of_category(METRICS[0]), of_category(METRICS[1])]
+    }
+}
+
+impl Scores {
+    /// `{"bbox": {...}, "segm": {...}}` with what was scored; each has `stats`, the numbers of [`METRICS`], and
+    /// `per_category_ap_ap50`, AP and AP50 by the category's `id`, and `category_names`.
+    pub fn to_json(&self) -> Value {
+        let object = |evaluation: &Evaluation| {
+            let ids = self.categories.iter().enumerate();
+            let by_category: Map<String, Value> = ids
+                .map(|(n, (id, _))| (id.to_string(), json!(evaluation.category_ap(n))))
+                .collect();
+            let names: Map<String, Value> = self
+                .categories
+                .iter()
+                .map(|(id, name)| (id.to_string(), json!(name)))
+                .collect();
+            json!({
+                "stats": evaluation.stats(),
+                "per_category_ap_ap50": by_category,
+                "category_names": names,
+            })
+        };
+        let kinds = [("bbox", &self.bbox), ("segm", &self.segm)];
+        let scored = kinds
+            .into_iter()
+            .filter_map(|(kind, evaluation)| Some((kind.to_owned(), object(evaluation.as_ref()?))));
+        Value::Object(scored.collect())
     }
 }
 

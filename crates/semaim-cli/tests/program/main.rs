@@ -6,6 +6,7 @@
 mod bitmap;
 mod checkpoints;
 mod cli;
+mod coco_eval;
 mod data;
 mod evaluate;
 mod faults;

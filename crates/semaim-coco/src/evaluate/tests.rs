@@ -1,0 +1,215 @@
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// One image with an object of 40 x 40 pixels; `change` may spoil it.
+fn truth(change: impl Fn(&mut Value)) -> Value {
+    let mut truth = json!({
+        "images": [{"id": 7, "width": 100, "height": 80}],
+        "categories": [{"id": 3}],
+        "annotations": [{
+            "id": 1, "image_id": 7, "category_id": 3, "iscrowd": 0, "area": 1600, "bbox": [10, 10, 40, 40],
+            "segmentation": [[10, 10, 50, 10, 50, 50, 10, 50]],
+        }],
+    });
+    change(&mut truth);
+    truth
+}
+
+/// A detection of the object; `change` may spoil it.
+fn found(change: impl Fn(&mut Value)) -> Value {
+    let mut found = json!([{
+        "image_id": 7, "category_id": 3, "score": 0.5, "bbox": [10, 10, 40, 40],
+        "segmentation": [[10, 10, 50, 10, 50, 50, 10, 50]],
+    }]);
+    change(&mut found);
+    found
+}
+
+fn remove(value: &mut Value, field: &str) {
+    value.as_object_mut().unwrap().remove(field);
+}
+
+fn score(truth: &Value, found: &Value, only: Option<IouType>) -> Result<Scores, CocoError> {
+    let folder = tempfile::tempdir().unwrap();
+    let written = |name: &str, value: &Value| {
+        let path = folder.path().join(name);
+        fs::write(&path, value.to_string()).unwrap();
+        path
+    };
+    let truth = Annotations::read(&written("truth.json", truth)).unwrap();
+    evaluate(
+        &truth,
+        Results::read(&written("found.json", found)).unwrap(),
+        only,
+    )
+}
+
+fn repairs(repairs: &[Repair]) -> Vec<(Repaired, usize)> {
+    repairs
+        .iter()
+        .map(|repair| (repair.what, repair.count))
+        .collect()
+}
+
+fn near(found: f64, expected: f64) -> bool {
+    (found - expected).abs() < 1e-9
+}
+
+#[test]
+fn what_is_found_is_found() {
+    let scores = score(&truth(|_| {}), &found(|_| {}), None).unwrap();
+    for evaluation in [scores.bbox.unwrap(), scores.segm.unwrap()] {
+        let stats = evaluation.stats();
+        // Medium.
+        assert!(
+            [0, 1, 2, 4, 6, 8, 10]
+                .into_iter()
+                .all(|n| near(stats[n], 1.0)),
+            "{stats:?}"
+        );
+        assert!(
+            [3, 5, 9, 11].into_iter().all(|n| stats[n] == -1.0),
+            "{stats:?}"
+        );
+        let precision = evaluation.precision(0, 9).unwrap();
+        assert!(precision.len() == 101 && precision.iter().all(|p| near(*p, 1.0)));
+        assert!(evaluation.precision(0, 10).is_none() && evaluation.precision(1, 0).is_none());
+    }
+    assert_eq!(scores.categories, [(3, "3".to_owned())]);
+    assert!(scores.annotation_repairs.is_empty() && scores.result_repairs.is_empty());
+}
+
+#[test]
+fn missing_boxes_and_areas_are_those_of_the_mask() {
+    let truth = truth(|truth| {
+        remove(&mut truth["annotations"][0], "bbox");
+        remove(&mut truth["annotations"][0], "area");
+    });
+    let found = found(|found| remove(&mut found[0], "bbox"));
+    let expected = [(Repaired::BoxOfMask, 1), (Repaired::AreaOfMask, 1)];
+    // The same whether masks are scored or not.
+    for only in [None, Some(IouType::Bbox)] {
+        let scores = score(&truth, &found, only).unwrap();
+        let stats = scores.bbox.unwrap().stats();
+        assert!(near(stats[4], 1.0), "{stats:?}");
+        assert_eq!(repairs(&scores.annotation_repairs), expected);
+    }
+    let without_mask = super::tests::truth(|truth| {
+        remove(&mut truth["annotations"][0], "segmentation");
+        remove(&mut truth["annotations"][0], "area");
+    });
+    let scores = score(&without_mask, &found, None).unwrap();
+    assert_eq!(
+        repairs(&scores.annotation_repairs),
+        [(Repaired::AreaOfBox, 1)]
+    );
+    assert!(scores.segm.is_none() && scores.without_masks.unwrap().ends_with("truth.json"));
+}
+
+#[test]
+fn areas_of_results_are_those_of_boxes_where_the_first_has_one() {
+    // A detection elsewhere, with a small mask in a medium box: does it count among the medium ones?
+    let found = |with_box: bool| {
+        found(|found| {
+            let mask = json!([[60, 10, 70, 10, 70, 20, 60, 20]]);
+            found[0] = json!({"image_id": 7, "category_id": 3, "score": 0.9, "segmentation": mask});
+            if with_box {
+                found[0]["bbox"] = json!([55, 5, 40, 40]);
+            }
+            let mut right = super::tests::found(|_| {})[0].clone();
+            if !with_box {
+                remove(&mut right, "bbox");
+            }
+            found.as_array_mut().unwrap().push(right);
+        })
+    };
+    let medium = |with_box| {
+        let scores = score(&truth(|_| {}), &found(with_box), None).unwrap();
+        scores.segm.unwrap().stats()[4]
+    };
+    assert!(near(medium(true), 0.5), "{}", medium(true));
+    assert!(near(medium(false), 1.0), "{}", medium(false));
+}
+
+#[test]
+fn a_result_without_a_mask_among_others_is_scored_by_its_box() {
+    let found = found(|found| {
+        let mut second = found[0].clone();
+        remove(&mut second, "segmentation");
+        second["bbox"] = json!([60, 10, 20, 20]);
+        found.as_array_mut().unwrap().push(second);
+    });
+    let scores = score(&truth(|_| {}), &found, None).unwrap();
+    assert_eq!(repairs(&scores.result_repairs), [(Repaired::MaskOfBox, 1)]);
+    assert!(near(scores.segm.unwrap().stats()[0], 1.0));
+    assert_eq!(scores.result_repairs[0].first, Entry::Result(1));
+}
+
+#[test]
+fn boxes_need_no_size_of_the_image_and_masks_do() {
+    let truth = truth(|truth| remove(&mut truth["images"][0], "width"));
+    let scores = score(&truth, &found(|_| {}), Some(IouType::Bbox)).unwrap();
+    assert!(near(scores.bbox.unwrap().stats()[0], 1.0));
+    let error = score(&truth, &found(|_| {}), None).unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            CocoError::Segmentation {
+                entry: Entry::Annotation(1),
+                problem: crate::SegmentationProblem::NoImageSize,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_broken_mask_does_not_matter_where_boxes_alone_are_scored() {
+    let truth = truth(|truth| truth["annotations"][0]["segmentation"] = json!([[1, 2]]));
+    assert!(score(&truth, &found(|_| {}), None).is_err());
+    let scores = score(&truth, &found(|_| {}), Some(IouType::Bbox)).unwrap();
+    assert!(near(scores.bbox.unwrap().stats()[0], 1.0) && scores.without_masks.is_none());
+}
+
+#[test]
+fn sets_without_anything_have_no_numbers() {
+    let empty = truth(|truth| truth["annotations"] = json!([]));
+    let scores = score(&empty, &found(|_| {}), None).unwrap();
+    assert_eq!(scores.bbox.unwrap().stats(), [-1.0; 12]);
+    assert_eq!(scores.segm.unwrap().stats(), [-1.0; 12]);
+    let scores = score(&truth(|_| {}), &json!([]), None).unwrap();
+    let stats = scores.bbox.unwrap().stats();
+    assert_eq!(
+        [stats[0], stats[4], stats[8], stats[3]],
+        [0.0, 0.0, 0.0, -1.0]
+    );
+}
+
+#[test]
+fn ids_are_numbers_however_written_and_results_need_known_ones() {
+    let floats = found(|found| found[0]["image_id"] = json!(7.0));
+    assert!(score(&truth(|_| {}), &floats, None).is_ok());
+    for (field, what) in [("image_id", "image"), ("category_id", "category")] {
+        let unknown = found(|found| found[0][field] = json!(8));
+        let error = score(&truth(|_| {}), &unknown, None).unwrap_err();
+        assert!(
+            matches!(&error, CocoError::Unknown { entry: Entry::Result(0), what: w, id: 8, .. } if *w == what),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn nothing_matches_an_empty_box_and_it_is_said() {
+    let truth = truth(|truth| truth["annotations"][0]["bbox"] = json!([10, 10, 0, 40]));
+    let scores = score(&truth, &found(|_| {}), Some(IouType::Bbox)).unwrap();
+    assert_eq!(
+        repairs(&scores.annotation_repairs),
+        [(Repaired::EmptyBox, 1)]
+    );
+    assert_eq!(scores.bbox.unwrap().stats()[0], 0.0);
+}
