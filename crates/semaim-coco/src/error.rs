@@ -117,12 +117,12 @@ pub enum CocoError {
     /// Boxes that can only be meant as corners.
     #[error(
         "{path}: boxes must be [x, y, width, height], but {outside} of {boxes} reach out of their images (the first: \
-         {first}) and all of them would lie within as corners [x0, y0, x1, y1]"
+         {first}) and would not as corners [x0, y0, x1, y1], and all could be corners"
     )]
     Corners {
         /// The file.
         path: PathBuf,
-        /// Boxes that reach out of their image.
+        /// Boxes that reach out of their image, and would not as corners.
         outside: usize,
         /// All boxes.
         boxes: usize,
@@ -151,6 +151,14 @@ pub enum BoxProblem {
         width: f64,
         /// Pixels down.
         height: f64,
+    },
+    /// A number that is not near any image.
+    #[error("the box has the coordinate {value}; coordinates may be at most {limit} from 0")]
+    Coordinate {
+        /// The number, in pixels.
+        value: f64,
+        /// The largest magnitude, in pixels.
+        limit: f64,
     },
 }
 

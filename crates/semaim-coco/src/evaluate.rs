@@ -8,6 +8,7 @@ use crate::corners::Corners;
 use crate::error::{BoxProblem, CocoError, Entry};
 use crate::evaluator::{Evaluation, Evaluator};
 use crate::matching::{Detection, Truth};
+use crate::polygon::MAX_COORDINATE;
 use crate::repairs::{Repair, Repaired, Repairs};
 use crate::results::{Results, ScoredResult};
 use crate::rle::Rle;
@@ -259,6 +260,12 @@ fn checked(bbox: [f64; 4]) -> Result<[f64; 4], BoxProblem> {
     let [_, _, width, height] = bbox;
     if width < 0.0 || height < 0.0 {
         return Err(BoxProblem::Negative { width, height });
+    }
+    if let Some(&value) = bbox.iter().find(|value| value.abs() > MAX_COORDINATE) {
+        return Err(BoxProblem::Coordinate {
+            value,
+            limit: MAX_COORDINATE,
+        });
     }
     Ok(bbox)
 }

@@ -14,8 +14,8 @@ use crate::rle::Rle;
 /// Fine columns and rows of a pixel.
 const FINE: i64 = 5;
 
-/// The farthest a corner may be from 0, in pixels.
-const MAX_COORDINATE: f64 = 1e6;
+/// The farthest a corner of a polygon or a box may be from 0, in pixels.
+pub(crate) const MAX_COORDINATE: f64 = 1e6;
 
 /// The union of polygons, each `x, y, x, y, ...` in pixels from the image's upper left corner.
 pub(crate) fn of_polygons(

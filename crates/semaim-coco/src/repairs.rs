@@ -21,7 +21,7 @@ pub enum Repaired {
     IdZero,
     /// A box without area, which nothing can match. Kept, as the COCO API does.
     EmptyBox,
-    /// Boxes that reach out of their images and would lie within them as corners, too few to be sure. Kept.
+    /// Boxes that reach out of their images and would not as corners, too few to be sure. Kept.
     MaybeCorners,
 }
 
@@ -57,8 +57,8 @@ impl fmt::Display for Repair {
             }
             Repaired::EmptyBox => "with a box without area: nothing overlaps it",
             Repaired::MaybeCorners => {
-                "with a box that reaches out of its image, while all boxes of the file would fit as corners: \
-                 `bbox` must be [x, y, width, height]"
+                "with a box that reaches out of its image and would not as corners [x0, y0, x1, y1], as which all \
+                 boxes of the file would do: `bbox` must be [x, y, width, height]"
             }
         };
         write!(f, "{entries} {what} (the first: {})", self.first)

@@ -3,6 +3,9 @@
 //! `coco_eval/` in the folder that `SEMAIM_REFERENCE_DIR` names; without it in `../shared/reference` beside the
 //! repository, and the copy in this crate, which holds the smallest set.
 
+// A test says what is wrong by panicking, in its helpers too.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

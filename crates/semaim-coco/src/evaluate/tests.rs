@@ -213,3 +213,43 @@ fn nothing_matches_an_empty_box_and_it_is_said() {
     );
     assert_eq!(scores.bbox.unwrap().stats()[0], 0.0);
 }
+
+#[test]
+fn boxes_that_cannot_be_are_refused() {
+    let problem = |bbox: Value| {
+        let found = found(|found| found[0]["bbox"] = bbox.clone());
+        match score(&truth(|_| {}), &found, Some(IouType::Bbox)) {
+            Err(CocoError::Box {
+                entry: Entry::Result(0),
+                problem,
+                ..
+            }) => problem,
+            other => panic!("{other:?}"),
+        }
+    };
+    let negative = problem(json!([5, 5, 3, -1]));
+    assert!(matches!(
+        negative,
+        BoxProblem::Negative { height: -1.0, .. }
+    ));
+    let far = problem(json!([5, 1e300, 3, 1]));
+    assert!(matches!(far, BoxProblem::Coordinate { value: 1e300, .. }));
+    // The first result says that the file has boxes.
+    let second = found(|found| {
+        let mut second = found[0].clone();
+        remove(&mut second, "bbox");
+        found.as_array_mut().unwrap().push(second);
+    });
+    let error = score(&truth(|_| {}), &second, None).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            CocoError::Box {
+                entry: Entry::Result(1),
+                problem: BoxProblem::Absent,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
