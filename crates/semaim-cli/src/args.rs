@@ -20,7 +20,7 @@ use semaim_train::run_dir::DataPlace;
 
 pub(crate) use bench::{Bench, BenchLoaderArgs, BenchPointingArgs, BenchStepArgs};
 pub(crate) use coco_eval::{CocoEvalArgs, IouTypeArg};
-pub(crate) use evaluate::{EmbedArgs, KnnArgs, PredictArgs, ProbeArgs};
+pub(crate) use evaluate::{EmbedArgs, KNN_TEMPERATURE, KnnArgs, PredictArgs, ProbeArgs};
 pub(crate) use layout::{ExportArgs, InspectArgs, LayoutArgs, parse_image_size};
 pub(crate) use numbers::count;
 pub(crate) use pictures::{ReportArgs, ShowArgs};

@@ -1,7 +1,7 @@
 //! The evaluations of a run's encoder, in its directory: one JSON object a line.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
 use semaim::representation::Representation;
@@ -20,6 +20,8 @@ pub(crate) struct Evaluation<'a> {
     pub(crate) setting: String,
     pub(crate) top1: f64,
     pub(crate) top5: f64,
+    /// How many classes there are, of which chance takes the right one in one of so many cases.
+    pub(crate) classes: usize,
 }
 
 impl Evaluation<'_> {
@@ -30,6 +32,7 @@ impl Evaluation<'_> {
             "setting": self.setting,
             "top1": self.top1,
             "top5": self.top5,
+            "chance": 1.0 / self.classes.max(1) as f64,
         })
     }
 }
@@ -62,6 +65,7 @@ impl EvaluationLog {
     /// Adds an evaluation, unless the very same is there: one line, written at once.
     pub(crate) fn add(&mut self, evaluation: &Evaluation<'_>) -> io::Result<()> {
         let mut text = String::new();
+        self.0.rewind()?;
         self.0.read_to_string(&mut text)?;
         let line = evaluation.line();
         if parse(&text).contains(&line) {
@@ -89,9 +93,71 @@ pub(crate) fn read(run: &Path) -> io::Result<Vec<Value>> {
     }
 }
 
-/// The lines that are whole.
+/// The lines that are whole and hold an accuracy.
 fn parse(text: &str) -> Vec<Value> {
+    let is_share = |value: &Value| {
+        value
+            .as_f64()
+            .is_some_and(|share| (0.0..=1.0).contains(&share))
+    };
     text.lines()
         .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|value: &Value| is_share(&value["top1"]) && is_share(&value["top5"]))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evaluation(top1: f64) -> Evaluation<'static> {
+        Evaluation {
+            name: "kNN",
+            data: "a set of images",
+            setting: "k = 5".into(),
+            top1,
+            top5: 1.0,
+            classes: 10,
+        }
+    }
+
+    #[test]
+    fn evaluations_made_at_once_are_all_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                scope.spawn(move || {
+                    for i in 0..25 {
+                        let found = evaluation(f64::from(thread * 25 + i) / 100.0);
+                        EvaluationLog::lock(run).unwrap().add(&found).unwrap();
+                    }
+                });
+            }
+        });
+        let all = read(run).unwrap();
+        assert_eq!(all.len(), 100);
+        // What is there is not added again.
+        EvaluationLog::lock(run)
+            .unwrap()
+            .add(&evaluation(0.5))
+            .unwrap();
+        assert_eq!(read(run).unwrap(), all);
+        assert_eq!(all[0]["chance"], 0.1);
+    }
+
+    #[test]
+    fn what_is_torn_or_no_accuracy_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let torn =
+            "{\"top1\":null,\"top5\":0.5}\n{\"top1\":1.5,\"top5\":0.5}\n{\"evaluation\":\"kN";
+        std::fs::write(folder.path().join(FILE), torn).unwrap();
+        assert!(read(folder.path()).unwrap().is_empty());
+        let mut log = EvaluationLog::lock(folder.path()).unwrap();
+        log.add(&evaluation(f64::NAN)).unwrap();
+        log.add(&evaluation(0.25)).unwrap();
+        let all = read(folder.path()).unwrap();
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0]["top1"], 0.25);
+    }
 }

@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 use semaim::pretrained::Pretrained;
+use semaim_data::counted;
 use semaim_eval::accuracy::Accuracy;
 use semaim_eval::embed::{EmbedError, EmbedOptions, Embeddings, embed};
 use semaim_eval::image_batches::BatchOptions;
@@ -20,6 +21,8 @@ use crate::report;
 /// Names of the kNN entries in the log.
 pub(crate) const KNN_TOP1: &str = "eval/knn_top1";
 const KNN_TOP5: &str = "eval/knn_top5";
+/// The top-1 accuracy of guessing.
+const KNN_CHANCE: &str = "eval/knn_chance";
 
 /// Measures for the command line.
 pub(crate) struct Evaluations<'a> {
@@ -89,7 +92,8 @@ impl Evaluations<'_> {
         if seen.is_empty() {
             return Ok(());
         }
-        let title = format!("Learned orders after {:.0} epochs", progress.epoch());
+        let epochs = counted(progress.epoch().round() as u64, "epoch");
+        let title = format!("Learned orders after {epochs}");
         let picture =
             pictures::orders(seen, self.config, title).map_err(|error| failed(error.into()))?;
         let run = self.run.path();
@@ -137,7 +141,12 @@ impl<M: Pretrained> Evaluator<M> for Evaluations<'_> {
                 }
                 Err(error) => return Err(failed(error)),
             };
-            let scalars = [(KNN_TOP1, accuracy.top1), (KNN_TOP5, accuracy.top5)];
+            let chance = 1.0 / sets.train.source.classes().len().max(1) as f64;
+            let scalars = [
+                (KNN_TOP1, accuracy.top1),
+                (KNN_TOP5, accuracy.top5),
+                (KNN_CHANCE, chance),
+            ];
             log.scalars(progress.step, progress.epoch(), &scalars)?;
             observer.say(&format!(
                 "epoch {:>5.1}  kNN top-1 {:.1} %  top-5 {:.1} %",

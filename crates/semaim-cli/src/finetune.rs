@@ -60,10 +60,13 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
         setting: counted(last.epoch.round() as u64, "epoch"),
         top1: last.classification.accuracy.top1,
         top5: last.classification.accuracy.top5,
+        classes: last.classification.classes.len(),
     };
     // One that was stopped is not what it was to be.
     if outcome != RunOutcome::Stopped {
         report::record(run.path(), &evaluation);
+    } else {
+        report::write(run.path(), None)?;
     }
     // Trained from scratch, a network says nothing of the encoder whose sizes it has.
     if outcome == RunOutcome::Finished && !config.encoder.from_scratch {

@@ -1,5 +1,6 @@
 //! `semaim knn`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -11,7 +12,7 @@ use semaim_eval::knn::knn;
 use semaim_eval::vectors::{LabelledVectors, read_labelled};
 use serde_json::{Value, json};
 
-use crate::args::KnnArgs;
+use crate::args::{KNN_TEMPERATURE, KnnArgs};
 use crate::embed_splits::{embed_splits, labelled};
 use crate::encoder::Loaded;
 use crate::exit::Exit;
@@ -53,13 +54,20 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     .map_err(Exit::user)?;
     let searched = start.elapsed().as_secs_f64();
     if let (Some(encoder), Some(data)) = (&args.encoder, &args.data) {
+        let classes = bank.labels.iter().collect::<BTreeSet<_>>().len();
         for (k, accuracy) in args.k.iter().zip(&accuracies) {
+            // The usual temperature is not told.
+            let first = match args.temperature == KNN_TEMPERATURE {
+                true => format!("k = {k}"),
+                false => format!("k = {k}, temperature {}", args.temperature),
+            };
             let evaluation = evaluation_log::Evaluation {
                 name: "kNN",
                 data,
-                setting: evaluation_log::setting(&format!("k = {k}"), args.feature, encoder),
+                setting: evaluation_log::setting(&first, args.feature, encoder),
                 top1: accuracy.top1,
                 top5: accuracy.top5,
+                classes,
             };
             report::record(&encoder.weights, &evaluation);
         }

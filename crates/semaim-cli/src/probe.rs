@@ -61,6 +61,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
         ),
         top1: result.test.top1,
         top5: result.test.top5,
+        classes: sets.train.source.classes().len(),
     };
     report::record(&args.encoder.weights, &evaluation);
     if args.json {

@@ -7,7 +7,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use chrono::Utc;
 use semaim_checkpoint::atomic;
+use semaim_data::counted;
 use semaim_report::{Cell, Fact, Page, Part, Picture, Section, ThemedPng};
 use semaim_train::log::read_metrics;
 use serde_json::{Value, json};
@@ -73,10 +75,16 @@ fn read_picture(path: &Path) -> Option<ThemedPng> {
     })
 }
 
-/// Writes down what a run computes on and with.
+/// Writes down when and how a run was started, and what it computes on and with. A run that goes on keeps when it was
+/// started first.
 pub(crate) fn write_environment(run: &Path, device: &DeviceArgs) -> Result<(), Exit> {
+    let path = run.join(ENVIRONMENT);
+    let now = Utc::now().format("%Y-%m-%d %H:%M UTC").to_string();
+    let before = read_environment(&path).remove("started");
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let value = json!({
+    let mut value = json!({
+        "command": command(std::env::args()),
+        "host": gethostname::gethostname().to_string_lossy(),
         "semaim": env!("CARGO_PKG_VERSION"),
         "system": std::env::consts::OS,
         "processor": std::env::consts::ARCH,
@@ -85,9 +93,32 @@ pub(crate) fn write_environment(run: &Path, device: &DeviceArgs) -> Result<(), E
         "device": device.name,
         "kernels": format!("{:?}", device.kernels).to_lowercase(),
     });
-    let path = run.join(ENVIRONMENT);
+    if let Some(first) = before {
+        value["started"] = first;
+        value["continued"] = json!(now);
+    } else {
+        value["started"] = json!(now);
+    }
     atomic::write_bytes(&path, format!("{value:#}\n").as_bytes())
         .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))
+}
+
+/// What was typed, as a shell reads it.
+fn command(arguments: impl Iterator<Item = String>) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "_-./=:,@%+".contains(letter);
+    let quoted =
+        arguments.map(
+            |argument| match !argument.is_empty() && argument.chars().all(is_plain) {
+                true => argument,
+                false => format!("'{}'", argument.replace('\'', "'\\''")),
+            },
+        );
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+fn read_environment(path: &Path) -> serde_json::Map<String, Value> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
 }
 
 /// Adds an evaluation to a run directory and builds its report anew. A file of weights has neither, and what cannot be
@@ -210,9 +241,9 @@ fn orders(run: &Path) -> Vec<Picture> {
         .filter_map(|i| {
             let (step, path) = &paths[i];
             Some(Picture {
-                caption: format!("after {step} steps"),
+                caption: format!("after {}", counted(*step, "step")),
                 png: read_picture(path)?,
-                alt: format!("Orders after {step} steps"),
+                alt: format!("Orders after {}", counted(*step, "step")),
             })
         })
         .collect()
@@ -227,39 +258,81 @@ fn evaluations_part(evaluations: &[Value]) -> Part {
     let text =
         |value: &Value, key: &str| Cell::Text(value[key].as_str().unwrap_or_default().to_string());
     let share = |value: &Value, key: &str| {
-        Cell::Number(match value[key].as_f64() {
-            Some(share) => format!("{:.2} %", 100.0 * share),
-            None => String::new(),
-        })
+        let share = value[key].as_f64();
+        Cell::Number(share.map_or_else(String::new, |share| format!("{:.2} %", 100.0 * share)))
     };
     let rows = evaluations.iter().map(|value| {
-        vec![
-            text(value, "evaluation"),
-            text(value, "data"),
-            text(value, "setting"),
-            share(value, "top1"),
-            share(value, "top5"),
-        ]
+        let texts = ["evaluation", "data", "setting"].map(|key| text(value, key));
+        let shares = ["top1", "top5", "chance"].map(|key| share(value, key));
+        texts.into_iter().chain(shares).collect()
     });
+    let header = [
+        "evaluation",
+        "images",
+        "setting",
+        "top-1",
+        "top-5",
+        "chance (top-1)",
+    ];
     Part::Table {
-        header: ["evaluation", "images", "setting", "top-1", "top-5"]
-            .map(str::to_string)
-            .to_vec(),
+        header: header.map(str::to_string).to_vec(),
         rows: rows.collect(),
     }
 }
 
+/// When and how the run was started first, then what it computes on and with.
 fn environment(run: &Path) -> Vec<Fact> {
-    let text = fs::read_to_string(run.join(ENVIRONMENT)).unwrap_or_default();
-    let value: Value = serde_json::from_str(&text).unwrap_or_default();
-    let entries = value.as_object().into_iter().flatten();
-    entries
-        .map(|(name, value)| Fact {
-            name: name.clone(),
-            value: match value {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            },
-        })
+    let mut environment = read_environment(&run.join(ENVIRONMENT));
+    let first = ["started", "continued", "command", "host"];
+    let first = first.map(|name| environment.remove_entry(name));
+    let fact = |(name, value): (String, Value)| Fact {
+        name,
+        value: match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        },
+    };
+    first
+        .into_iter()
+        .flatten()
+        .chain(environment)
+        .map(fact)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_typed_again() {
+        let words = ["semaim", "show", "--title", "it's 猫 & dog", "", "a=b"];
+        let line = command(words.into_iter().map(str::to_string));
+        assert_eq!(line, r"semaim show --title 'it'\''s 猫 & dog' '' a=b");
+    }
+
+    #[test]
+    fn a_run_directory_that_cannot_be_written_is_told_and_keeps_what_it_has() {
+        let run = tempfile::tempdir().unwrap();
+        let evaluation = Evaluation {
+            name: "kNN",
+            data: "set",
+            setting: String::new(),
+            top1: 0.5,
+            top5: 1.0,
+            classes: 2,
+        };
+        // A file of weights has no log.
+        record(run.path(), &evaluation);
+        assert_eq!(fs::read_dir(run.path()).unwrap().count(), 0);
+        fs::write(run.path().join("config.toml"), "").unwrap();
+        record(run.path(), &evaluation);
+        let page = fs::read_to_string(run.path().join(PAGE)).unwrap();
+        assert!(page.contains("50.00 %") && page.contains("chance"));
+        // A folder cannot be opened as a file, whoever tries.
+        fs::remove_file(run.path().join("evaluations.jsonl")).unwrap();
+        fs::create_dir(run.path().join("evaluations.jsonl")).unwrap();
+        record(run.path(), &evaluation);
+        assert_eq!(fs::read_to_string(run.path().join(PAGE)).unwrap(), page);
+    }
 }

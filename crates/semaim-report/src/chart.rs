@@ -7,8 +7,10 @@ use plotters::prelude::*;
 
 use crate::error::FigureError;
 
-/// The size in its own units, about pixels; it scales to the width that it is given.
-const SIZE: (u32, u32) = (720, 340);
+/// The height in its own units, about pixels; a chart scales to the width that it is given.
+const HEIGHT: u32 = 340;
+/// The width of a chart beside another, and of one that takes the place of two.
+pub(crate) const WIDTHS: [u32; 2] = [720, 1476];
 /// The most points of a curve, about two for every unit of width.
 const MOST_POINTS: usize = 1200;
 /// The curves' colours on white. The style sheet of a page has others for the dark, in this order.
@@ -59,12 +61,12 @@ pub struct LineChart {
 }
 
 impl LineChart {
-    /// The chart as one `svg` element; `None` when there is no point to show.
+    /// The chart as one `svg` element, `width` units wide; `None` when there is no point to show.
     ///
     /// # Errors
     ///
     /// [`FigureError::Chart`] when it cannot be drawn.
-    pub(crate) fn svg(&self) -> Result<Option<String>, FigureError> {
+    pub(crate) fn svg(&self, width: u32) -> Result<Option<String>, FigureError> {
         let shown = |point: &[f64; 2]| {
             let positive = self.y_scale == Scale::Linear || point[1] > 0.0;
             // What is beyond 32-bit numbers is no measurement, and the axes could not be divided.
@@ -92,7 +94,7 @@ impl LineChart {
         let drawn = match self.y_scale {
             Scale::Linear => {
                 let y = axis(points().map(|point| point[1]), 0.04);
-                self.draw(&mut svg, x, y, &strokes)
+                self.draw(&mut svg, width, x, y, &strokes)
             }
             Scale::Log => {
                 let y = axis(points().map(|point| point[1].log10()), 0.04);
@@ -100,7 +102,7 @@ impl LineChart {
                 let y = (low..high)
                     .log_scale()
                     .with_key_points(log_ticks(low, high));
-                self.draw(&mut svg, x, y, &strokes)
+                self.draw(&mut svg, width, x, y, &strokes)
             }
         };
         drawn.map_err(|error| FigureError::Chart(error.to_string()))?;
@@ -110,6 +112,7 @@ impl LineChart {
     fn draw<'a, Y>(
         &self,
         svg: &'a mut String,
+        width: u32,
         x: Range<f64>,
         y: Y,
         strokes: &[Vec<Vec<(f64, f64)>>],
@@ -118,7 +121,7 @@ impl LineChart {
         Y: AsRangedCoord<Value = f64>,
         Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
     {
-        let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+        let area = SVGBackend::with_string(svg, (width, HEIGHT)).into_drawing_area();
         // Sizes are of the font's box, which is larger than its em by a quarter.
         let font = ("system-ui, sans-serif", 17);
         let mut chart = ChartBuilder::on(&area)
@@ -254,7 +257,7 @@ mod tests {
     }
 
     fn svg(scale: Scale, points: &[f64]) -> String {
-        chart(scale, points).svg().unwrap().unwrap()
+        chart(scale, points).svg(WIDTHS[0]).unwrap().unwrap()
     }
 
     #[test]
@@ -302,7 +305,7 @@ mod tests {
             chart(Scale::Linear, &[f64::NAN]),
             chart(Scale::Log, &[-1.0, 0.0]),
         ] {
-            assert_eq!(chart.svg().unwrap(), None);
+            assert_eq!(chart.svg(WIDTHS[0]).unwrap(), None);
         }
     }
 
@@ -317,14 +320,14 @@ mod tests {
                 [1e15, 1e15 + 0.125],
                 [0.0, 0.0],
             ] {
-                let _ = chart(scale, &pair).svg().unwrap();
+                let _ = chart(scale, &pair).svg(WIDTHS[0]).unwrap();
             }
         }
         let mut chart = chart(Scale::Linear, &[1.0]);
         let hostile = "</text><script>\"'&";
         chart.title = hostile.into();
         chart.y_label = hostile.into();
-        let svg = chart.svg().unwrap().unwrap();
+        let svg = chart.svg(WIDTHS[0]).unwrap().unwrap();
         assert!(!svg.contains("<script") && svg.contains("&lt;script"));
     }
 

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::chart::LineChart;
+use crate::chart::{LineChart, WIDTHS};
 use crate::error::FigureError;
 use crate::themed::ThemedPng;
 
@@ -56,7 +56,7 @@ pub struct Section {
 pub enum Part {
     /// A paragraph.
     Text(String),
-    /// Charts in a grid, two in a row where there is room. Those without a point to show are left out.
+    /// Charts in a grid without holes, two in a row where there is room. Those without a point to show are left out.
     Charts(Vec<LineChart>),
     /// A table.
     Table {
@@ -155,32 +155,7 @@ impl Page {
 fn part(part: &Part) -> Result<Markup, FigureError> {
     Ok(match part {
         Part::Text(text) => html! { p { (text) } },
-        Part::Charts(charts) => {
-            let drawn = charts
-                .iter()
-                .map(|chart| Ok(chart.svg()?.map(|svg| (chart, svg))));
-            let drawn: Vec<_> = drawn
-                .collect::<Result<Vec<_>, FigureError>>()?
-                .into_iter()
-                .flatten()
-                .collect();
-            html! {
-                div.charts {
-                    @for (chart, svg) in drawn {
-                        figure.chart role="img" aria-label=(chart.title) {
-                            div.scroll { (PreEscaped(svg)) }
-                            @if chart.series.len() > 1 {
-                                figcaption.legend {
-                                    @for (index, series) in chart.series.iter().enumerate() {
-                                        span { i.{ "series-" (index % 8 + 1) } {} (series.name) }
-                                    }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
+        Part::Charts(charts) => self::charts(charts)?,
         Part::Table { header, rows } => html! {
             div.table.long[rows.len() > LONG] {
                 table {
@@ -210,6 +185,44 @@ fn part(part: &Part) -> Result<Markup, FigureError> {
             }
         },
         Part::Pairs(pairs) => list("pairs", pairs),
+    })
+}
+
+/// Charts in a grid. The first of an odd number takes the place of two where two stand side by side, so that no place is
+/// left empty.
+fn charts(charts: &[LineChart]) -> Result<Markup, FigureError> {
+    let drawn = charts
+        .iter()
+        .map(|chart| Ok(chart.svg(WIDTHS[0])?.map(|svg| (chart, svg))));
+    let drawn: Vec<_> = drawn
+        .collect::<Result<Vec<_>, FigureError>>()?
+        .into_iter()
+        .flatten()
+        .collect();
+    let wide = match drawn.first() {
+        Some((first, _)) if drawn.len() % 2 == 1 => first.svg(WIDTHS[1])?,
+        _ => None,
+    };
+    Ok(html! {
+        @if drawn.is_empty() {
+            p.nothing { "Nothing to draw yet." }
+        }
+        div.charts {
+            @for (index, (chart, svg)) in drawn.iter().enumerate() {
+                @let wide = wide.as_ref().filter(|_| index == 0);
+                figure.chart.wide[wide.is_some()] role="img" aria-label=(chart.title) {
+                    div.scroll { (PreEscaped(svg)) }
+                    @if let Some(wide) = wide { div.scroll { (PreEscaped(wide)) } }
+                    @if chart.series.len() > 1 {
+                        figcaption.legend {
+                            @for (index, series) in chart.series.iter().enumerate() {
+                                span { i.{ "series-" (index % 8 + 1) } {} (series.name) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
     })
 }
 
@@ -347,8 +360,9 @@ mod tests {
             assert_eq!(html.matches(&format!("href=\"#{id}\"")).count(), 1);
             assert_eq!(html.matches(&format!("<section id=\"{id}\"")).count(), 1);
         }
-        // Of two charts one has no points; the other has a legend of two.
-        assert_eq!(html.matches("<svg ").count(), 2);
+        // Of two charts one has no points; the other, alone, is there in both widths, with a legend of two.
+        assert_eq!(html.matches("<svg ").count(), 4);
+        assert_eq!(html.matches("<figure class=\"chart wide\"").count(), 2);
         assert_eq!(html.matches("<i class=\"series-").count(), 4);
         assert!(html.contains("table long") && html.contains("class=\"number\""));
         assert_eq!(html.matches("<img width=\"30\" height=\"20\"").count(), 2);

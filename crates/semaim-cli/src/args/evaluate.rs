@@ -69,6 +69,9 @@ impl EmbedArgs {
     }
 }
 
+/// The usual temperature of kNN.
+pub(crate) const KNN_TEMPERATURE: f64 = 0.07;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct KnnArgs {
     #[command(flatten)]
@@ -86,7 +89,7 @@ pub(crate) struct KnnArgs {
     #[arg(long, value_delimiter = ',', default_value = "10,20,30", value_parser = count(1..))]
     pub(crate) k: Vec<usize>,
     /// Temperature of the weights exp(cosine / temperature)
-    #[arg(long, default_value_t = 0.07, value_parser = numbers::positive)]
+    #[arg(long, default_value_t = KNN_TEMPERATURE, value_parser = numbers::positive)]
     pub(crate) temperature: f64,
     /// What represents an image
     #[arg(long, value_parser = one_of(FEATURES), default_value = "mean")]

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use semaim_data::OpenOptions;
+
 use super::{DeviceArgs, LayoutArgs, parse_image_size};
 use crate::show::columns::ColumnArg;
 
@@ -13,7 +15,7 @@ pub(crate) struct ShowArgs {
     pub(crate) weights: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) layout: LayoutArgs,
-    /// The images: files, or a data set as for `pretrain`
+    /// The images: single files and data sets as for `pretrain`, of which `--count` images are shown
     #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
     pub(crate) images: Vec<String>,
     /// The picture to write (.png)
@@ -31,6 +33,9 @@ pub(crate) struct ShowArgs {
     /// resized
     #[arg(long, value_name = "SIZE", value_parser = parse_image_size)]
     pub(crate) image_size: Option<[usize; 2]>,
+    /// The most pixels an image may have (data.max_pixels of a run); larger ones are left out
+    #[arg(long, value_name = "N", default_value_t = OpenOptions::default().max_pixels, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_pixels: u64,
     /// Size of a cell of the picture in pixels
     #[arg(long, default_value_t = 160, value_parser = clap::value_parser!(u32).range(16..=1024))]
     pub(crate) cell: u32,

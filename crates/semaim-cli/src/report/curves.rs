@@ -1,5 +1,6 @@
 //! Curves and key figures out of a run's metrics.
 
+use semaim_data::counted;
 use semaim_report::{Fact, LineChart, Part, Scale, Series};
 use serde_json::Value;
 
@@ -26,14 +27,22 @@ const CHARTS: [Chart; 6] = [
         y_label: "%",
         scale: Scale::Linear,
         factor: 100.0,
-        curves: &[("top-1", "eval/knn_top1"), ("top-5", "eval/knn_top5")],
+        curves: &[
+            ("top-1", "eval/knn_top1"),
+            ("top-5", "eval/knn_top5"),
+            ("chance (top-1)", "eval/knn_chance"),
+        ],
     },
     Chart {
         title: "Accuracy",
         y_label: "%",
         scale: Scale::Linear,
         factor: 100.0,
-        curves: &[("top-1", "eval/top1"), ("top-5", "eval/top5")],
+        curves: &[
+            ("top-1", "eval/top1"),
+            ("top-5", "eval/top5"),
+            ("chance (top-1)", "eval/chance"),
+        ],
     },
     Chart {
         title: "Learning rate",
@@ -99,11 +108,9 @@ pub(super) fn progress(entries: &[Value]) -> String {
     let Some(last) = entries.last() else {
         return "Nothing has been logged yet.".into();
     };
-    format!(
-        "{} steps, {:.1} epochs",
-        last["step"].as_u64().unwrap_or(0),
-        last["epoch"].as_f64().unwrap_or(0.0)
-    )
+    let epochs = last["epoch"].as_f64().unwrap_or(0.0);
+    let steps = counted(last["step"].as_u64().unwrap_or(0), "step");
+    format!("{steps}, {epochs:.1} epochs")
 }
 
 /// Key figures.
@@ -122,12 +129,17 @@ pub(super) fn facts(entries: &[Value]) -> Vec<Fact> {
     let last = |key: &str| values(key).last().copied();
     fact("loss", last("train/loss").map(|v| format!("{v:.4}")));
     let best = |key: &str| values(key).into_iter().reduce(f64::max);
-    for (name, key) in [("kNN top-1", "eval/knn_top1"), ("top-1", "eval/top1")] {
-        fact(name, last(key).map(|v| format!("{:.1} %", 100.0 * v)));
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    for (name, key, chance) in [
+        ("kNN top-1", "eval/knn_top1", "eval/knn_chance"),
+        ("top-1", "eval/top1", "eval/chance"),
+    ] {
+        let chance = last(chance).map(|chance| format!(" (chance {})", percent(chance)));
         fact(
-            &format!("best {name}"),
-            best(key).map(|v| format!("{:.1} %", 100.0 * v)),
+            &format!("{name}{}", chance.unwrap_or_default()),
+            last(key).map(percent),
         );
+        fact(&format!("best {name}"), best(key).map(percent));
     }
     let mut speeds = values("train/images_per_second");
     speeds.sort_by(f64::total_cmp);
@@ -148,7 +160,7 @@ mod tests {
     #[test]
     fn there_is_a_chart_for_what_there_are_numbers_of() {
         let entries = [
-            json!({"step": 0, "epoch": 0.0, "eval/knn_top1": 0.25, "eval/knn_top5": 0.5}),
+            json!({"step": 0, "epoch": 0.0, "eval/knn_top1": 0.25, "eval/knn_top5": 0.5, "eval/knn_chance": 0.1}),
             json!({"step": 10, "epoch": 0.5, "train/loss": 1.5, "train/images_per_second": 90.0}),
             json!({"step": 20, "epoch": 1.0, "train/loss": null, "train/images_per_second": 110.0}),
             json!({"step": 20, "epoch": 1.0, "eval/knn_top1": 0.2}),
@@ -169,7 +181,7 @@ mod tests {
                 .map(|f| f.value.as_str())
         };
         assert_eq!(fact("loss"), Some("1.5000"));
-        assert_eq!(fact("kNN top-1"), Some("20.0 %"));
+        assert_eq!(fact("kNN top-1 (chance 10.0 %)"), Some("20.0 %"));
         assert_eq!(fact("best kNN top-1"), Some("25.0 %"));
         assert_eq!(fact("images/s, median"), Some("110"));
         assert_eq!(fact("unreadable images"), None);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::bitmap::bitmap;
 use crate::evaluate::{COLOURS, coloured, path, trained};
 use crate::runner::{refuse, semaim, succeed};
 
@@ -113,6 +114,14 @@ fn a_run_has_a_report_that_knows_its_evaluations() {
         "data:image/png;base64",
         "config.toml",
         "cores",
+        // When, how and where.
+        " UTC",
+        "semaim pretrain --out",
+        "<dt>host</dt>",
+        // In the dark.
+        "class=\"dark\"",
+        // Nothing was measured yet.
+        "semaim knn, probe and finetune",
     ] {
         assert!(first.contains(part), "{part}");
     }
@@ -131,8 +140,58 @@ fn a_run_has_a_report_that_knows_its_evaluations() {
     ]));
     let second = page(&run.join("report.html"));
     assert!(second.contains("k = 3") && !first.contains("k = 3"));
+    assert!(second.contains("chance") && second.contains(">50.00 %<"));
     let other = folder.path().join("other.html");
     succeed(semaim(&["report", path(&run), "--out", path(&other)]));
     assert_eq!(page(&other), second);
     refuse(semaim(&["report", path(folder.path())]), &["config.toml"]);
+}
+
+#[test]
+fn single_images_are_shown_whatever_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let out = folder.path().join("new/folder/out.png");
+    let show = |image: &Path, more: &[&str]| {
+        let fixed = ["show", "--weights", path(&run), "--out", path(&out)];
+        semaim(&[&fixed[..], &["--images", path(image)], more].concat())
+    };
+    let image = |name: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, bitmap(24, |x, y| [x as u8, y as u8, 90])).unwrap();
+        file
+    };
+    let mut pictures = Vec::new();
+    for name in [
+        "猫.bmp",
+        "кошка.bmp",
+        "고양이, 2.bmp",
+        "???.bmp",
+        "\u{1f9ff}.bmp",
+    ] {
+        let ran = succeed(show(&image(name), &["--columns", "image"]));
+        assert!(ran.stdout.starts_with("1 image in "), "{}", ran.stdout);
+        pictures.push(std::fs::read(&out).unwrap());
+    }
+    // The same image each time: it is the names that differ, so none is drawn as `???`.
+    let all: std::collections::BTreeSet<_> = pictures.iter().collect();
+    assert_eq!(all.len(), pictures.len());
+
+    let large = image("large.bmp");
+    refuse(
+        show(&large, &["--max-pixels", "100"]),
+        &["large.bmp", "24x24", "--max-pixels"],
+    );
+    std::fs::write(&large, b"BM, and nothing more").unwrap();
+    refuse(show(&large, &[]), &["large.bmp"]);
+    let heic = folder.path().join("one.heic");
+    std::fs::write(&heic, b"\0\0\0\x18ftypheic").unwrap();
+    refuse(show(&heic, &[]), &["one.heic", "HEIC"]);
+    // In a folder they are counted and named, and the others are shown.
+    let several = folder.path().join("several");
+    std::fs::create_dir(&several).unwrap();
+    std::fs::copy(&heic, several.join("one.heic")).unwrap();
+    std::fs::copy(image("good.bmp"), several.join("good.bmp")).unwrap();
+    let ran = succeed(show(&several, &[]));
+    assert!(ran.stderr.contains("1 HEIC"), "{}", ran.stderr);
 }

@@ -265,6 +265,11 @@ fn probes_on_changing_views_resume_and_tell_colours_apart() {
         // What is finished is not trained again, and says the same.
         assert_eq!(first.stdout, succeed(semaim(&arguments)).stdout, "{name}");
     }
+    // Each has a line of its own in the report of the encoder's run.
+    let report = fs::read_to_string(encoder.join("report.html")).unwrap();
+    for line in ["15 epochs, augmented views, mean", "attentive probe"] {
+        assert_eq!(report.matches(line).count(), 1, "{line}");
+    }
 }
 
 #[test]

@@ -54,7 +54,12 @@ impl Evaluator<Classifier> for FinetuneEvaluator<'_> {
             classification: found,
         };
         let accuracy = now.classification.accuracy;
-        let scalars = [("eval/top1", accuracy.top1), ("eval/top5", accuracy.top5)];
+        let scalars = [
+            ("eval/top1", accuracy.top1),
+            ("eval/top5", accuracy.top5),
+            // The top-1 accuracy of guessing.
+            ("eval/chance", 1.0 / self.classes.len().max(1) as f64),
+        ];
         log.scalars(progress.step, progress.epoch(), &scalars)?;
         observer.say(&format!(
             "epoch {:>5.1}  top-1 {:.2} %  top-5 {:.2} %",
