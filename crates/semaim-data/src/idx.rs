@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 
 use crate::classes;
+use crate::counted::counted;
 use crate::error::{DataError, ImageError, ImageProblem};
 use crate::pixels::Pixels;
 use crate::region::{DecodeRequest, DecodedRegion};
@@ -128,9 +129,9 @@ impl Source for Idx {
 
     fn describe(&self) -> String {
         format!(
-            "IDX file {}: {} images of {}x{} pixels, {}",
+            "IDX file {}: {} of {}x{} pixels, {}",
             self.path.display(),
-            self.count,
+            counted(self.count, "image"),
             self.width,
             self.height,
             classes::describe(&self.classes)

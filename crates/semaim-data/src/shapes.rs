@@ -51,6 +51,7 @@ mod tests;
 
 use semaim_random::{Key, KeyedRng, Stream};
 
+use crate::counted::counted;
 use crate::error::{DataError, ImageError};
 use crate::pixels::Pixels;
 use crate::region::{DecodeRequest, DecodedRegion};
@@ -313,9 +314,11 @@ impl Source for Shapes {
             Split::Eval => "eval",
         };
         format!(
-            "shapes: {} generated images of {height}x{width} pixels, {} channels, {CLASSES} classes, {split} split, \
+            "shapes: {} generated images of {height}x{width} pixels, {}, {CLASSES} classes, {split} split, \
              seed {}",
-            self.options.count, self.options.channels, self.options.seed
+            self.options.count,
+            counted(self.options.channels, "channel"),
+            self.options.seed
         )
     }
 }
