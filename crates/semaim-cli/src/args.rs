@@ -124,8 +124,20 @@ pub(crate) struct LoaderArgs {
     /// Threads that prepare images; 0: one per core
     #[arg(long, default_value_t = 0, value_parser = count(..=1024))]
     pub(crate) workers: usize,
-    /// The most pixels an image may have (data.max_pixels of a run); larger ones are left out
-    #[arg(long, value_name = "N", default_value_t = OpenOptions::default().max_pixels, value_parser = clap::value_parser!(u64).range(1..))]
+    #[command(flatten)]
+    pub(crate) limit: PixelLimit,
+}
+
+/// Which images are too large.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct PixelLimit {
+    /// The most pixels an image may have, as data.max_pixels for a run; larger ones are not read
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = OpenOptions::default().max_pixels,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
     pub(crate) max_pixels: u64,
 }
 

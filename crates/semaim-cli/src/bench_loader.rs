@@ -13,6 +13,7 @@ pub(crate) fn run(args: &BenchLoaderArgs) -> Result<ExitCode, Exit> {
     let side = args.image_size;
     let options = OpenOptions {
         channels: args.channels as usize,
+        max_pixels: args.limit.max_pixels,
         shapes: ShapesOptions {
             image_size: [side, side],
             ..ShapesOptions::default()

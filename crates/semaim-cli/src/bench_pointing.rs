@@ -107,7 +107,7 @@ fn targets(args: &BenchPointingArgs, encoder: &Encoder) -> Result<Targets, Exit>
         })));
     };
     let annotations = Annotations::read(coco).map_err(Exit::user)?;
-    let max_pixels = args.encoder.loader.max_pixels;
+    let max_pixels = args.encoder.loader.limit.max_pixels;
     let any = args.any_object;
     let images: Vec<_> = masked_images(&annotations, folder, max_pixels).collect();
     Ok(Box::new(images.into_iter().map(move |image| {

@@ -44,7 +44,7 @@ impl Loaded {
                     workers: args.loader.workers,
                 },
             },
-            max_pixels: args.loader.max_pixels,
+            max_pixels: args.loader.limit.max_pixels,
         })
     }
 

@@ -38,7 +38,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
     let classifier = ClassifierFile::read(&path, &device).map_err(|error| refused(&path, error))?;
     let config = &classifier.config;
     let options = OpenOptions {
-        max_pixels: args.loader.max_pixels,
+        max_pixels: args.loader.limit.max_pixels,
         ..open_options(config)
     };
     let source = open(&args.data, args.split, &options)?;

@@ -24,3 +24,74 @@ where
     }
     Ok(layers.load()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use semaim_config::{Layers, Validate, to_toml};
+    use semaim_eval::compare::config::CompareConfig;
+    use semaim_eval::finetune::config::FinetuneConfig;
+    use semaim_train::config::PretrainConfig;
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+    use toml::{Table, Value};
+
+    /// Settings that may be as large as their type.
+    const UNBOUNDED: &[&str] = &["seed", "seeds", "max_pixels"];
+
+    /// Every number of a configuration, with how a value of it is written.
+    fn numbers(table: &Table, path: &str, found: &mut Vec<(String, bool, usize)>) {
+        for (key, value) in table {
+            let key = format!("{path}{key}");
+            match value {
+                Value::Table(below) => numbers(below, &format!("{key}."), found),
+                Value::Integer(_) => found.push((key, false, 1)),
+                Value::Float(_) => found.push((key, true, 1)),
+                Value::Array(values) => match values.first() {
+                    Some(Value::Integer(_)) => found.push((key, false, values.len())),
+                    Some(Value::Float(_)) => found.push((key, true, values.len())),
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+    }
+
+    /// Sets each number to what no setting can be.
+    fn each_is_checked<T>(given: &[&str])
+    where
+        T: Serialize + DeserializeOwned + Default + Validate,
+    {
+        let text = to_toml(&T::default()).unwrap();
+        let mut found = Vec::new();
+        numbers(&text.parse().unwrap(), "", &mut found);
+        assert!(found.len() > 5);
+        let given = Layers::new().sets(given).unwrap();
+        let mut taken = Vec::new();
+        for (key, fraction, count) in found {
+            let bad: &[&str] = match fraction {
+                true => &["nan", "inf", "-inf", "-1e30"],
+                false => &["-1", "0.5", "18446744073709551615"],
+            };
+            for value in bad {
+                let is_largest = value.len() == 20;
+                if is_largest && UNBOUNDED.iter().any(|name| key.ends_with(name)) {
+                    continue;
+                }
+                let list = format!("[{}]", vec![*value; count].join(","));
+                let text = if count > 1 { &list } else { *value };
+                let layers = given.clone().set(&format!("{key}={text}")).unwrap();
+                if layers.load::<T>().is_ok() {
+                    taken.push(format!("{key}={text}"));
+                }
+            }
+        }
+        assert!(taken.is_empty(), "{taken:?}");
+    }
+
+    #[test]
+    fn every_number_of_a_configuration_has_its_range() {
+        each_is_checked::<PretrainConfig>(&[]);
+        each_is_checked::<FinetuneConfig>(&["encoder.weights=x", "data.path=y"]);
+        each_is_checked::<CompareConfig>(&[]);
+    }
+}

@@ -1,7 +1,7 @@
 //! What gives a model its shape: sizes, and where other people's encoders differ from SemAIM's.
 
 use semaim_kernels::LAYER_NORM_EPSILON;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::grid::Grid;
 
@@ -41,6 +41,7 @@ impl Size {
 #[serde(deny_unknown_fields, default)]
 pub struct VitConfig {
     /// Height and width of the input in pixels; both divisible by `patch_size`.
+    #[serde(deserialize_with = "side_or_sides")]
     pub image_size: [usize; 2],
     /// Side of a square patch in pixels.
     pub patch_size: usize,
@@ -54,6 +55,23 @@ pub struct VitConfig {
     pub num_heads: usize,
     /// Hidden width of the MLP over `embed_dim`.
     pub mlp_ratio: f64,
+}
+
+/// `224` is `[224, 224]`.
+fn side_or_sides<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[usize; 2], D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "must be a side, as 224, or height and width, as [224, 336]"
+    )]
+    enum Given {
+        Side(usize),
+        Sides([usize; 2]),
+    }
+    Ok(match Given::deserialize(deserializer)? {
+        Given::Side(side) => [side, side],
+        Given::Sides(sides) => sides,
+    })
 }
 
 impl Default for VitConfig {

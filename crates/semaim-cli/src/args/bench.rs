@@ -6,7 +6,7 @@ use clap::Subcommand;
 use semaim::config::Size;
 use semaim_kernels::{Kernels, Recompute};
 
-use super::{EncoderArgs, KERNELS, one_of};
+use super::{EncoderArgs, KERNELS, PixelLimit, one_of};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
@@ -113,6 +113,8 @@ impl BenchModel {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchLoaderArgs {
+    #[command(flatten)]
+    pub(crate) limit: PixelLimit,
     /// The images, as for `pretrain`
     #[arg(long, value_name = "PATH", default_value = "shapes")]
     pub(crate) data: String,
@@ -126,7 +128,7 @@ pub(crate) struct BenchLoaderArgs {
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) workers: Vec<u32>,
     /// Images to prepare per measurement
-    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub(crate) images: u64,
     /// Print the result as one JSON object
     #[arg(long)]

@@ -86,7 +86,7 @@ pub(crate) struct KnnArgs {
     #[arg(long, value_name = "FILE", requires = "bank")]
     pub(crate) queries: Option<PathBuf>,
     /// Numbers of neighbours
-    #[arg(long, value_delimiter = ',', default_value = "10,20,30", value_parser = count(1..))]
+    #[arg(long, value_delimiter = ',', default_value = "10,20,30", value_parser = count(1..=1_000_000))]
     pub(crate) k: Vec<usize>,
     /// Temperature of the weights exp(cosine / temperature)
     #[arg(long, default_value_t = KNN_TEMPERATURE, value_parser = numbers::positive)]

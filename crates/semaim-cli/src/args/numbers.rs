@@ -32,7 +32,72 @@ fn finite(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::any::TypeId;
+
+    use clap::{Command, CommandFactory, Parser, error::ErrorKind};
+
     use super::{not_negative, positive};
+    use crate::args::Args;
+
+    /// Options whose zero means something.
+    const FROM_ZERO: &[&str] = &["workers", "seed", "weight-decay"];
+    /// Options whose largest value is that of the type.
+    const UNBOUNDED: &[&str] = &["seed", "max-pixels"];
+
+    /// Every option of every command that takes a number.
+    fn numbers(command: &Command, path: &[String], found: &mut Vec<(Vec<String>, String, bool)>) {
+        for option in command.get_arguments() {
+            let kind = option.get_value_parser().type_id();
+            let fraction = kind == TypeId::of::<f64>();
+            let whole = kind == TypeId::of::<u64>()
+                || kind == TypeId::of::<u32>()
+                || kind == TypeId::of::<usize>();
+            if let (Some(name), true) = (option.get_long(), fraction || whole) {
+                found.push((path.to_vec(), name.to_owned(), fraction));
+            }
+        }
+        for below in command.get_subcommands() {
+            let path = [path, &[below.get_name().to_owned()]].concat();
+            numbers(below, &path, found);
+        }
+    }
+
+    /// Whether the value of an option is refused, whatever else is missing.
+    fn is_refused(path: &[String], name: &str, value: &str) -> bool {
+        let option = format!("--{name}={value}");
+        let program = ["semaim".to_owned()];
+        let line = [&program[..], path, &[option]].concat();
+        match Args::try_parse_from(line) {
+            Ok(_) => false,
+            Err(error) => matches!(
+                error.kind(),
+                ErrorKind::ValueValidation | ErrorKind::InvalidValue
+            ),
+        }
+    }
+
+    #[test]
+    fn every_number_of_the_command_line_has_its_range() {
+        let mut found = Vec::new();
+        numbers(&Args::command(), &[], &mut found);
+        assert!(found.len() > 40, "{found:?}");
+        for (path, name, fraction) in found {
+            let mut bad = vec!["-1", "nan", "x", ""];
+            match fraction {
+                true => bad.extend(["inf", "-inf", "1e400", "-0.5"]),
+                false => bad.extend(["1.5", "99999999999999999999"]),
+            }
+            if !FROM_ZERO.contains(&name.as_str()) {
+                bad.push("0");
+            }
+            if !fraction && !UNBOUNDED.contains(&name.as_str()) {
+                bad.push("18446744073709551615");
+            }
+            for value in bad {
+                assert!(is_refused(&path, &name, value), "{path:?} --{name}={value}");
+            }
+        }
+    }
 
     #[test]
     fn numbers_outside_their_range_are_refused() {

@@ -236,11 +236,6 @@ impl Validate for FinetuneConfig {
             format!("must be in (0, 1], is {}", self.layer_decay),
         );
         problems.require(
-            !self.data.path.is_empty(),
-            "data.path",
-            "must name labelled images (--data), or `shapes` for the generated set",
-        );
-        problems.require(
             !self.encoder.weights.is_empty(),
             "encoder.weights",
             "must name an encoder (--weights)",

@@ -300,6 +300,15 @@ mod tests {
     }
 
     #[test]
+    fn one_side_makes_a_square() {
+        let one = Layers::new().set("model.image_size=32").unwrap();
+        let config = one.load::<PretrainConfig>().unwrap();
+        assert_eq!(config.model.image_size, [32, 32]);
+        let message = problem("model.image_size=wide");
+        assert!(message.contains("[224, 336]"), "{message}");
+    }
+
+    #[test]
     fn values_out_of_range_are_named() {
         for (setting, part) in [
             ("model.image_size=[65,64]", "model.image_size"),
