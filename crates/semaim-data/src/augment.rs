@@ -15,8 +15,8 @@ pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// Standard deviation of the ImageNet training images per RGB channel, of values in [0, 1].
 pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// The fraction of the short side that an evaluation view shows: 224 of 256 pixels.
-const CENTRAL_FRACTION: f64 = 224.0 / 256.0;
+/// An evaluation view is 224 of the 256 pixels to which the short side of an image is resized, or as much at other sizes.
+const VIEW_OF_SIDE: [usize; 2] = [224, 256];
 
 /// How views are cut out of images and normalised.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,35 +118,41 @@ impl Augment {
 
     /// How the evaluation view of an image of `size` (columns, rows, both at least 1) is made: its centre.
     ///
-    /// The part shown has the view's proportions and 224/256 of the size of the largest such part of the image (for
-    /// square views: 224/256 of the short side). It is resampled in one step with the antialiased bicubic filter,
-    /// so it equals "resize the short side to 256, cut the central 224" without the rounding in between.
+    /// For views of 224 x 224 pixels it is torchvision's `Resize(256)` and `CenterCrop(224)` with antialiased bicubic
+    /// resampling, rounding to whole pixels included; for other sizes 256 is `floor(size * 256 / 224)`, as timm and MAE
+    /// have it. It is resampled in one step, so that nothing is computed that the view does not show.
     pub fn evaluation_view(&self, size: [u32; 2]) -> ViewPlan<'_> {
         let [height, width] = self.image_size;
         ViewPlan {
             augment: self,
             image_size: size,
-            region: Region::Window(central_window(size[0], size[1], width, height)),
+            region: Region::Window(central_window(size, [width, height])),
             flip: false,
             key: None,
         }
     }
 }
 
-/// `[left, top, width, height]` of the part an evaluation view shows.
-fn central_window(image_w: u32, image_h: u32, view_w: usize, view_h: usize) -> [f64; 4] {
-    let (image_w, image_h) = (f64::from(image_w), f64::from(image_h));
-    let (view_w, view_h) = (view_w as f64, view_h as f64);
-    let scale = CENTRAL_FRACTION * (image_w / view_w).min(image_h / view_h);
-    // Less than a pixel would show nothing of very small images.
-    let width = (view_w * scale).clamp(1.0, image_w);
-    let height = (view_h * scale).clamp(1.0, image_h);
-    [
-        (image_w - width) / 2.0,
-        (image_h - height) / 2.0,
-        width,
-        height,
-    ]
+/// `[left, top, width, height]` of the part an evaluation view shows, of an image with sides of at least 1.
+fn central_window(image: [u32; 2], view: [usize; 2]) -> [f64; 4] {
+    let image = image.map(|side| f64::from(side.max(1)));
+    let sides = view.map(|side| (side * VIEW_OF_SIDE[1] / VIEW_OF_SIDE[0]).max(side) as f64);
+    let view = view.map(|side| side as f64);
+    // The axis along which the image is resized to the side; the other has to be as long at least.
+    let tight = usize::from(image[1] * sides[0] < image[0] * sides[1]);
+    let mut resized = sides;
+    resized[1 - tight] = (sides[tight] * image[1 - tight] / image[tight]).floor();
+    let edges = |axis: usize| {
+        let scale = image[axis] / resized[axis];
+        // Halves go to the even number, as Python's `round` does.
+        let start = ((resized[axis] - view[axis]) / 2.0)
+            .round_ties_even()
+            .max(0.0);
+        let start = start * scale;
+        (start, (view[axis] * scale).min(image[axis] - start))
+    };
+    let ((left, width), (top, height)) = (edges(0), edges(1));
+    [left, top, width, height]
 }
 
 #[cfg(test)]
@@ -242,25 +248,50 @@ mod tests {
 
     #[test]
     fn evaluation_shows_the_centre() {
-        assert_eq!(
-            central_window(256, 256, 224, 224),
-            [16.0, 16.0, 224.0, 224.0]
-        );
-        assert_eq!(
-            central_window(512, 256, 224, 224),
-            [144.0, 16.0, 224.0, 224.0]
-        );
-        assert_eq!(central_window(1, 1, 224, 224), [0.0, 0.0, 1.0, 1.0]);
-        // Views that are wider than high take their shape from the image.
-        assert_eq!(
-            central_window(256, 256, 224, 112),
-            [16.0, 72.0, 224.0, 112.0]
-        );
+        for (image, view, expected) in [
+            ([256, 256], [224, 224], [16.0, 16.0, 224.0, 224.0]),
+            ([512, 256], [224, 224], [144.0, 16.0, 224.0, 224.0]),
+            // Views that are wider than high take their shape from the image.
+            ([256, 256], [224, 112], [16.0, 72.0, 224.0, 112.0]),
+        ] {
+            assert_eq!(central_window(image, view), expected);
+        }
         // At 256 pixels nothing is resized: the view is the central cut itself.
         let pixels = gradient(256, 256);
         let view = evaluation(&Augment::new([224, 224], 3), &pixels);
         let red = (16.0f32 * 255.0 / 256.0).floor() / 255.0;
         assert!((view[0] - (red - 0.485) / 0.229).abs() < 1e-5);
+    }
+
+    #[test]
+    fn evaluation_is_cut_at_whole_pixels() {
+        // What torchvision's functions say of an image of `image` (columns, rows) and a square view: the size it is resized
+        // to, and the left and top edge of the cut.
+        for (image, view, resized, edges) in [
+            ([500, 375], 224, [341, 256], [58, 16]),
+            ([375, 500], 224, [256, 341], [16, 58]),
+            ([333, 500], 224, [256, 384], [16, 80]),
+            ([501, 333], 224, [385, 256], [80, 16]),
+            ([640, 427], 224, [383, 256], [80, 16]),
+            ([100, 101], 112, [128, 129], [8, 8]),
+            ([103, 100], 112, [131, 128], [10, 8]),
+            ([777, 333], 56, [149, 64], [46, 4]),
+            ([300, 200], 96, [163, 109], [34, 6]),
+            ([1, 1], 224, [256, 256], [16, 16]),
+        ] {
+            let [left, top, width, height] = central_window(image, [view, view]);
+            let scales = [0, 1].map(|axis| f64::from(image[axis]) / f64::from(resized[axis]));
+            let expected = [
+                f64::from(edges[0]) * scales[0],
+                f64::from(edges[1]) * scales[1],
+                view as f64 * scales[0],
+                view as f64 * scales[1],
+            ];
+            for (got, expected) in [left, top, width, height].into_iter().zip(expected) {
+                assert!((got - expected).abs() < 1e-9, "{image:?} {view}");
+            }
+            assert!(left + width <= f64::from(image[0]) && top + height <= f64::from(image[1]));
+        }
     }
 
     #[test]

@@ -148,12 +148,12 @@ impl MixupCutmix {
     }
 }
 
-/// The rows or columns of a CutMix box along a side of `size` pixels: `sqrt(1 - lambda)` of the side around a uniformly
-/// drawn pixel, as far as it lies inside.
+/// The rows or columns of a CutMix box along a side of `size` pixels: half of `sqrt(1 - lambda)` of the side, rounded down,
+/// on both sides of a uniformly drawn place, as far as it lies inside. An odd length loses a pixel, as in timm.
 fn cut(size: usize, lambda: f64, rng: &mut KeyedRng) -> Range<usize> {
-    let length = (size as f64 * (1.0 - lambda).sqrt()) as usize;
+    let half = (size as f64 * (1.0 - lambda).sqrt()) as usize / 2;
     let centre = rng.below(size as u64) as usize;
-    centre.saturating_sub(length / 2)..(centre + length.div_ceil(2)).min(size)
+    centre.saturating_sub(half)..(centre + half).min(size)
 }
 
 impl MixOp {

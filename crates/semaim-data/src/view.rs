@@ -208,19 +208,18 @@ mod tests {
 
     #[test]
     fn points_follow_the_view() {
-        let mut augment = Augment::new([10, 20], 3);
-        augment.flip = 0.0;
-        // The evaluation view of 80 x 40 pixels shows the central 70 x 35.
-        let plain = augment.evaluation_view([80, 40]).geometry();
-        assert_eq!(plain.source, [5.0, 2.5, 70.0, 35.0]);
-        assert_eq!(plain.to_view([5.0, 2.5]), [0.0, 0.0]);
-        assert_eq!(plain.to_view([40.0, 20.0]), [10.0, 5.0]);
-        assert_eq!(plain.to_view([75.0, 37.5]), [20.0, 10.0]);
+        // The evaluation view of 128 x 64 pixels is the central 56 x 28 of 64 x 32.
+        let augment = Augment::new([28, 56], 3);
+        let plain = augment.evaluation_view([128, 64]).geometry();
+        assert_eq!(plain.source, [8.0, 4.0, 112.0, 56.0]);
+        assert_eq!(plain.to_view([8.0, 4.0]), [0.0, 0.0]);
+        assert_eq!(plain.to_view([64.0, 32.0]), [28.0, 14.0]);
+        assert_eq!(plain.to_view([120.0, 60.0]), [56.0, 28.0]);
         let mirrored = ViewGeometry {
             flip: true,
             ..plain
         };
-        assert_eq!(mirrored.to_view([5.0, 2.5]), [20.0, 0.0]);
+        assert_eq!(mirrored.to_view([8.0, 4.0]), [56.0, 0.0]);
     }
 
     #[test]

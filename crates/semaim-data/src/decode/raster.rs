@@ -1,11 +1,12 @@
-//! PNG, WebP, BMP, GIF and ordinary TIFFs, through the `image` crate.
+//! PNG, WebP, BMP and GIF, through the `image` crate.
 
 use std::io::Cursor;
 
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::format::Format;
-use super::{Wanted, orientation, samples};
+use super::{Wanted, metadata, orientation, samples};
 use crate::error::ImageProblem;
 use crate::pixels::Pixels;
 
@@ -17,12 +18,12 @@ const BYTES_PER_PIXEL: u64 = 16;
 
 pub(super) fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Pixels, ImageProblem> {
     let format = match wanted.format {
-        Format::Jpeg => ImageFormat::Jpeg,
         Format::Png => ImageFormat::Png,
         Format::WebP => ImageFormat::WebP,
         Format::Bmp => ImageFormat::Bmp,
-        Format::Tiff => ImageFormat::Tiff,
         Format::Gif => ImageFormat::Gif,
+        // These have decoders of their own.
+        Format::Jpeg | Format::Tiff => return Err(wanted.unsupported("an image of this format")),
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
@@ -33,13 +34,14 @@ pub(super) fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Pixels, ImageProbl
             .saturating_add(OVERHEAD),
     );
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(|e| wanted.broken(e))?;
+    let decoder = reader.into_decoder().map_err(|e| wanted.broken(e))?;
     let (width, height) = decoder.dimensions();
     wanted.check_size(width, height)?;
-    // Broken metadata is no reason to refuse the picture.
-    let turn = decoder
-        .orientation()
-        .unwrap_or(image::metadata::Orientation::NoTransforms);
+    let turn = match wanted.format {
+        Format::Png => metadata::of_png(bytes),
+        Format::WebP => metadata::of_webp(bytes),
+        _ => Orientation::NoTransforms,
+    };
     let decoded = DynamicImage::from_decoder(decoder).map_err(|e| wanted.broken(e))?;
     let (data, found) = eight_bit(decoded);
     let data =

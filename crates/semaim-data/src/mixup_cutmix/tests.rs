@@ -307,3 +307,14 @@ fn mismatches_are_errors_and_change_nothing() {
         wrong.draw([8, 8], Key::new(0, 0, 0));
     }
 }
+
+#[test]
+fn boxes_of_odd_lengths_lose_a_pixel() {
+    let mut longest = 0;
+    for item in 0..200 {
+        let mut rng = KeyedRng::new(Key::new(1, 2, item), Stream::MixupCutmix);
+        // The whole side of seven pixels: three on both sides of the place.
+        longest = longest.max(cut(7, 0.0, &mut rng).len());
+    }
+    assert_eq!(longest, 6);
+}

@@ -1,0 +1,342 @@
+//! Kinds of TIFF: bit orders, palettes, alpha, CMYK, samples of all types, planes and tiles; right, or refused by name.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failing test may panic"
+)]
+
+use semaim_data::{ImageProblem, decode};
+
+const WIDTH: u16 = 1;
+const HEIGHT: u16 = 2;
+
+/// A TIFF of tags, whose values fit where they say or are written behind, and data in one strip or in several.
+struct Tiff {
+    size: [u32; 2],
+    photometric: u16,
+    bits: Vec<u16>,
+    /// 1 for whole numbers, 2 for signed ones, 3 for floats.
+    format: u16,
+    more: Vec<(u16, u16, Vec<u32>)>,
+    strips: Vec<Vec<u8>>,
+    tile: Option<u32>,
+    big: bool,
+}
+
+impl Tiff {
+    fn new(size: [u32; 2], photometric: u16, bits: &[u16], data: &[u8]) -> Self {
+        Self {
+            size,
+            photometric,
+            bits: bits.to_vec(),
+            format: 1,
+            more: Vec::new(),
+            strips: vec![data.to_vec()],
+            tile: None,
+            big: false,
+        }
+    }
+
+    fn with(mut self, tag: u16, values: &[u32]) -> Self {
+        self.more.push((tag, 3, values.to_vec()));
+        self
+    }
+
+    fn with_long(mut self, tag: u16, value: u32) -> Self {
+        self.more.push((tag, 4, vec![value]));
+        self
+    }
+
+    fn of_format(mut self, format: u16) -> Self {
+        self.format = format;
+        self
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let head = if self.big { 16 } else { 8 };
+        let (count_len, entry_len, room) = if self.big { (8, 20, 8) } else { (2, 12, 4) };
+        let samples = self.bits.len() as u32;
+        let shorts = |values: &[u16]| values.iter().map(|&v| u32::from(v)).collect::<Vec<u32>>();
+        let (offsets, counts) = match self.tile {
+            None => (273, 279),
+            Some(_) => (324, 325),
+        };
+        let mut entries = vec![
+            (256, 4, vec![self.size[0]]),
+            (257, 4, vec![self.size[1]]),
+            (258, 3, shorts(&self.bits)),
+            (259, 3, vec![1]),
+            (262, 3, vec![u32::from(self.photometric)]),
+            (277, 3, vec![samples]),
+            (339, 3, vec![u32::from(self.format); samples as usize]),
+            (offsets, 4, vec![0; self.strips.len()]),
+            (
+                counts,
+                4,
+                self.strips.iter().map(|s| s.len() as u32).collect(),
+            ),
+        ];
+        match self.tile {
+            None => {
+                let planar = self.more.iter().any(|entry| entry.0 == 284);
+                let strips = if planar { 1 } else { self.strips.len() as u32 };
+                entries.push((278, 4, vec![self.size[1].div_ceil(strips)]));
+            }
+            Some(side) => entries.extend([(322, 4, vec![side]), (323, 4, vec![side])]),
+        }
+        entries.extend(self.more.iter().cloned());
+        entries.sort_by_key(|entry| entry.0);
+        let lengths = [0, 1, 1, 2, 4];
+        let size_of = |entry: &(u16, u16, Vec<u32>)| lengths[usize::from(entry.1)] * entry.2.len();
+        let mut behind = head + count_len + entry_len * entries.len() + room;
+        let outside: usize = entries
+            .iter()
+            .map(size_of)
+            .filter(|&size| size > room)
+            .sum();
+        let mut at = (behind + outside) as u32;
+        for entry in &mut entries {
+            if entry.0 == offsets {
+                for (offset, strip) in entry.2.iter_mut().zip(&self.strips) {
+                    *offset = at;
+                    at += strip.len() as u32;
+                }
+            }
+        }
+        let mut out = match self.big {
+            false => b"II*\0\x08\0\0\0".to_vec(),
+            true => b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0".to_vec(),
+        };
+        out.extend(&(entries.len() as u64).to_le_bytes()[..count_len]);
+        let mut values = Vec::new();
+        for entry in &entries {
+            let (tag, kind, numbers) = entry;
+            out.extend(tag.to_le_bytes());
+            out.extend(kind.to_le_bytes());
+            out.extend(&(numbers.len() as u64).to_le_bytes()[..room]);
+            let field: Vec<u8> = numbers
+                .iter()
+                .flat_map(|n| n.to_le_bytes()[..lengths[usize::from(*kind)]].to_vec())
+                .collect();
+            if field.len() > room {
+                out.extend(&(behind as u64).to_le_bytes()[..room]);
+                behind += field.len();
+                values.extend(field);
+            } else {
+                let mut field = field;
+                field.resize(room, 0);
+                out.extend(field);
+            }
+        }
+        out.resize(out.len() + room, 0);
+        out.extend(values);
+        out.extend(self.strips.concat());
+        out
+    }
+
+    fn rgb(&self) -> Vec<u8> {
+        let pixels = decode(&self.bytes(), 3, 1000).unwrap();
+        assert_eq!(pixels.channels, 3);
+        pixels.data
+    }
+
+    /// What it is refused as.
+    fn refused(&self) -> String {
+        match decode(&self.bytes(), 3, 1000).unwrap_err() {
+            ImageProblem::Unsupported { what } => what,
+            other => panic!("{other}"),
+        }
+    }
+}
+
+/// Greys as pixels of three channels.
+fn grey(levels: &[u8]) -> Vec<u8> {
+    levels.iter().flat_map(|&level| [level; 3]).collect()
+}
+
+#[test]
+fn bits_in_both_orders() {
+    // Ten columns: two bytes a row.
+    let rows = [0b1010_0000, 0b0100_0000, 0b0000_1111, 0b1000_0000];
+    let expected = grey(&[
+        255, 0, 255, 0, 0, 0, 0, 0, 0, 255, 0, 0, 0, 0, 255, 255, 255, 255, 255, 0,
+    ]);
+    let usual = Tiff::new([10, 2], 1, &[1], &rows);
+    assert_eq!(usual.rgb(), expected);
+    let reversed = rows.map(u8::reverse_bits);
+    assert_eq!(
+        Tiff::new([10, 2], 1, &[1], &reversed).with(266, &[2]).rgb(),
+        expected
+    );
+    // White is zero, and strips of one row each.
+    let inverted = rows.map(|byte| !byte.reverse_bits());
+    let mut fax = Tiff::new([10, 2], 0, &[1], &[]).with(266, &[2]);
+    fax.strips = inverted.chunks(2).map(<[u8]>::to_vec).collect();
+    assert_eq!(fax.rgb(), expected);
+    // Whole bytes are turned as well, as libtiff does.
+    let bytes = Tiff::new([2, 1], 1, &[8], &[0b0000_0001, 0b1100_0000]).with(266, &[2]);
+    assert_eq!(bytes.rgb(), grey(&[0b1000_0000, 0b0000_0011]));
+}
+
+#[test]
+fn palettes() {
+    let map = |count: usize, scale: u32| -> Vec<u32> {
+        (0..3 * count)
+            .map(|at| (at as u32 * 7 % 251) * scale)
+            .collect()
+    };
+    for (bits, data) in [
+        (8u16, vec![0, 3, 200, 255]),
+        (4, vec![0x03, 0xAF]),
+        (1, vec![0b0110_0000]),
+    ] {
+        let count = 1usize << bits;
+        let indices: Vec<usize> = match bits {
+            8 => vec![0, 3, 200, 255],
+            4 => vec![0, 3, 10, 15],
+            _ => vec![0, 1, 1, 0],
+        };
+        let colour = |index: usize| {
+            [0, 1, 2].map(|channel| ((channel * count + index) as u32 * 7 % 251) as u8)
+        };
+        let expected: Vec<u8> = indices.into_iter().flat_map(colour).collect();
+        // 16 bits as the format says, and 8 as some write; in both kinds of file.
+        for scale in [257, 1] {
+            for big in [false, true] {
+                let mut tiff = Tiff::new([4, 1], 3, &[bits], &data).with(320, &map(count, scale));
+                tiff.big = big;
+                assert_eq!(tiff.rgb(), expected, "{bits} bits, {scale}, {big}");
+            }
+        }
+    }
+    let none = Tiff::new([1, 1], 3, &[8], &[0]).bytes();
+    assert!(decode(&none, 3, 1000).is_err());
+}
+
+#[test]
+fn alpha_of_both_kinds() {
+    let stored = [50, 100, 20, 128, 9, 9, 9, 0];
+    let straight = Tiff::new([2, 1], 2, &[8; 4], &stored).with(338, &[2]);
+    assert_eq!(straight.rgb(), [50, 100, 20, 9, 9, 9]);
+    let associated = Tiff::new([2, 1], 2, &[8; 4], &stored).with(338, &[1]);
+    assert_eq!(associated.rgb(), [99, 199, 39, 9, 9, 9]);
+    let rgba = decode(&associated.bytes(), 4, 1000).unwrap();
+    assert_eq!(rgba.data, [99, 199, 39, 128, 9, 9, 9, 0]);
+    let unspecified = Tiff::new([2, 1], 2, &[8; 4], &stored).with(338, &[0]);
+    assert_eq!(unspecified.rgb(), [50, 100, 20, 9, 9, 9]);
+    // Grey with alpha.
+    let stored = [50, 128, 200, 255];
+    let straight = Tiff::new([2, 1], 1, &[8; 2], &stored).with(338, &[2]);
+    assert_eq!(straight.rgb(), grey(&[50, 200]));
+    let associated = Tiff::new([2, 1], 1, &[8; 2], &stored).with(338, &[1]);
+    assert_eq!(associated.rgb(), grey(&[99, 200]));
+    assert_eq!(
+        decode(&associated.bytes(), 1, 1000).unwrap().data,
+        [99, 200]
+    );
+}
+
+#[test]
+fn samples_of_all_types() {
+    let words =
+        |values: &[u32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+    let floats =
+        |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+    let wide = words(&[0, 0x8080_8080, u32::MAX]);
+    assert_eq!(Tiff::new([1, 1], 2, &[32; 3], &wide).rgb(), [0, 128, 255]);
+    assert_eq!(
+        Tiff::new([3, 1], 1, &[32], &wide).rgb(),
+        grey(&[0, 128, 255])
+    );
+    let small = Tiff::new([3, 1], 1, &[32], &words(&[0, 100, 4095]));
+    assert!(small.refused().contains("4095"));
+    let unit = Tiff::new([3, 1], 1, &[32], &floats(&[0.0, 0.2, 1.0])).of_format(3);
+    assert_eq!(unit.rgb(), grey(&[0, 51, 255]));
+    let beyond = Tiff::new([2, 1], 1, &[32], &floats(&[0.0, 200.0])).of_format(3);
+    assert!(beyond.refused().contains("200"));
+    let signed = Tiff::new([2, 1], 1, &[16], &[0, 0, 1, 0]).of_format(2);
+    assert!(signed.refused().contains("signed"));
+    let sixteen = Tiff::new([2, 1], 1, &[16], &[0, 0x80, 0xFF, 0xFF]);
+    assert_eq!(sixteen.rgb(), grey(&[128, 255]));
+    let two = Tiff::new([4, 1], 1, &[2], &[0b0001_1011]);
+    assert_eq!(two.rgb(), grey(&[0, 85, 170, 255]));
+}
+
+#[test]
+fn inks() {
+    // Full cyan on white paper, and all black.
+    let cmyk = Tiff::new([2, 1], 5, &[8; 4], &[255, 0, 0, 0, 0, 0, 0, 255]);
+    assert_eq!(cmyk.rgb(), [0, 255, 255, 0, 0, 0]);
+}
+
+#[test]
+fn planes_and_tiles() {
+    let mut planar = Tiff::new([2, 1], 2, &[8; 3], &[]).with(284, &[2]);
+    planar.strips = vec![vec![1, 2], vec![3, 4], vec![5, 6]];
+    assert_eq!(planar.rgb(), [1, 3, 5, 2, 4, 6]);
+    // 20 x 3 pixels in two tiles of 16 x 16.
+    let level = |x: usize, y: usize| (x * 3 + y * 50) as u8;
+    let tile = |left: usize| (0..256).map(|at| level(left + at % 16, at / 16)).collect();
+    let mut tiled = Tiff::new([20, 3], 1, &[8], &[]);
+    tiled.tile = Some(16);
+    tiled.strips = vec![tile(0), tile(16)];
+    let expected: Vec<u8> = (0..60).map(|at| level(at % 20, at / 20)).collect();
+    assert_eq!(tiled.rgb(), grey(&expected));
+}
+
+#[test]
+fn orientations_of_all_types() {
+    // One pixel above the other, a quarter turned.
+    let stored = [10, 20];
+    let size = [u32::from(WIDTH), u32::from(HEIGHT)];
+    let expected = grey(&[20, 10]);
+    let short = Tiff::new(size, 1, &[8], &stored).with(274, &[6]);
+    let long = Tiff::new(size, 1, &[8], &stored).with_long(274, 6);
+    let mut xmp = Tiff::new(size, 1, &[8], &stored);
+    let packet = b"<x tiff:Orientation=\"6\"/>";
+    xmp.more
+        .push((700, 1, packet.iter().map(|&b| u32::from(b)).collect()));
+    for tiff in [short, long, xmp] {
+        let pixels = decode(&tiff.bytes(), 3, 1000).unwrap();
+        assert_eq!((pixels.width, pixels.height), (2, 1));
+        assert_eq!(pixels.data, expected);
+    }
+}
+
+#[test]
+fn other_kinds_are_refused_by_name() {
+    // Compressions and colours that are not decoded.
+    let lab = Tiff::new([1, 1], 8, &[8; 3], &[1, 2, 3]);
+    assert!(lab.refused().contains("not decoded"));
+    let mut bytes = Tiff::new([1, 1], 1, &[8], &[1]).bytes();
+    let entry = bytes.windows(4).position(|w| w == [3, 1, 3, 0]).unwrap();
+    bytes[entry + 8..entry + 10].copy_from_slice(&34_712u16.to_le_bytes());
+    let error = decode(&bytes, 3, 1000).unwrap_err();
+    assert!(matches!(error, ImageProblem::Unsupported { .. }), "{error}");
+}
+
+#[test]
+fn damaged_tags_never_panic() {
+    let palette: Vec<u32> = (0..768).map(|at| at * 80).collect();
+    for tiff in [
+        Tiff::new([4, 1], 3, &[8], &[0, 3, 200, 255]).with(320, &palette),
+        Tiff::new([10, 2], 1, &[1], &[1, 2, 3, 4]).with(266, &[2]),
+        Tiff::new([2, 1], 2, &[8; 4], &[7; 8]).with(338, &[1]),
+    ] {
+        let bytes = tiff.bytes();
+        for place in 0..bytes.len().min(260) {
+            for change in [0x01, 0x5A, 0xFF] {
+                let mut damaged = bytes.clone();
+                damaged[place] ^= change;
+                match decode(&damaged, 3, 1000) {
+                    Ok(pixels) => assert!(pixels.is_consistent()),
+                    Err(error) => assert!(
+                        !matches!(error, ImageProblem::DecoderPanic { .. }),
+                        "{error}"
+                    ),
+                }
+            }
+        }
+    }
+}
