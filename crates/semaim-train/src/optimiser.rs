@@ -30,6 +30,10 @@ pub enum UpdateRule {
 
 /// What a rule remembers of a weight's gradients.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "all of a run are of one kind, and a box would be made anew for every weight at every step"
+)]
 enum Buffers {
     AdamW(Moments),
     Sgd(Tensor<1>),

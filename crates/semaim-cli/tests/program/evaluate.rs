@@ -300,3 +300,22 @@ fn a_probe_on_images_sizes_its_batch_and_has_a_folder_of_its_own() {
     let vectors = json(&succeed(probe(&["--dry-run", "--json"])));
     assert_eq!(vectors["train_images"], 40);
 }
+
+#[test]
+fn a_probe_whose_heads_all_diverge_stops_and_has_saved_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let data = folder.path().join("data");
+    coloured(&data, "train", COLOURS, 20);
+    coloured(&data, "val", COLOURS, 6);
+    let out = folder.path().join("probe");
+    let fixed = ["probe", "--weights", path(&run), "--data", path(&data)];
+    let hot = ["--lr", "1e30", "--weight-decay", "0", "--epochs", "5"];
+    let more = ["--augment", "--probe-batch-size", "8", "--out", path(&out)];
+    let command = || semaim(&[&fixed[..], &hot, &more].concat());
+    let ran = refuse(command(), &["the loss is NaN", "saved in"]);
+    let saved = ran.stderr.split("saved in ").nth(1).unwrap();
+    let saved = saved.split(". ").next().unwrap();
+    assert!(Path::new(saved).is_file(), "{saved}");
+    assert!(!run.join("evaluations.jsonl").exists());
+}
