@@ -1,7 +1,7 @@
 //! The evaluations of a run's encoder, in its directory: one JSON object a line.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use semaim::representation::Representation;
@@ -46,39 +46,37 @@ pub(crate) fn setting(first: &str, feature: Representation, encoder: &EncoderArg
     }
 }
 
-/// The log of a run directory, which no other process adds to as long as this is there.
-pub(crate) struct EvaluationLog(File);
+/// Waits for other processes that add to a run's log or write its report, and keeps them waiting as long as the file is
+/// open. Nothing is written for it: the configuration is what is locked.
+///
+/// # Errors
+/// A run directory that cannot be read, and file systems without locks.
+pub(crate) fn lock(run: &Path) -> io::Result<File> {
+    let file = File::open(run.join("config.toml"))?;
+    file.lock()?;
+    Ok(file)
+}
 
-impl EvaluationLog {
-    /// Waits for the log to be free; makes it where there is none.
-    pub(crate) fn lock(run: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        let file = options
-            .create(true)
-            .read(true)
-            .append(true)
-            .open(run.join(FILE))?;
-        file.lock()?;
-        Ok(Self(file))
+/// Adds an evaluation to a log that is locked, unless the very same is there: one line, written at once.
+///
+/// # Errors
+/// A log that cannot be written.
+pub(crate) fn add(run: &Path, evaluation: &Evaluation<'_>) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let path = run.join(FILE);
+    let mut file = options.create(true).read(true).append(true).open(path)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    let line = evaluation.line();
+    if parse(&text).contains(&line) {
+        return Ok(());
     }
-
-    /// Adds an evaluation, unless the very same is there: one line, written at once.
-    pub(crate) fn add(&mut self, evaluation: &Evaluation<'_>) -> io::Result<()> {
-        let mut text = String::new();
-        self.0.rewind()?;
-        self.0.read_to_string(&mut text)?;
-        let line = evaluation.line();
-        if parse(&text).contains(&line) {
-            return Ok(());
-        }
-        // A line that was torn when the machine failed stays alone.
-        let start = if text.is_empty() || text.ends_with('\n') {
-            ""
-        } else {
-            "\n"
-        };
-        self.0.write_all(format!("{start}{line}\n").as_bytes())
-    }
+    // A line that was torn when the machine failed stays alone.
+    let start = match text.is_empty() || text.ends_with('\n') {
+        true => "",
+        false => "\n",
+    };
+    file.write_all(format!("{start}{line}\n").as_bytes())
 }
 
 /// The evaluations of a run directory, in the order in which they were made; empty where none was.
@@ -125,12 +123,14 @@ mod tests {
     fn evaluations_made_at_once_are_all_whole() {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path();
+        std::fs::write(run.join("config.toml"), "").unwrap();
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 scope.spawn(move || {
                     for i in 0..25 {
                         let found = evaluation(f64::from(thread * 25 + i) / 100.0);
-                        EvaluationLog::lock(run).unwrap().add(&found).unwrap();
+                        let _lock = lock(run).unwrap();
+                        add(run, &found).unwrap();
                     }
                 });
             }
@@ -138,10 +138,7 @@ mod tests {
         let all = read(run).unwrap();
         assert_eq!(all.len(), 100);
         // What is there is not added again.
-        EvaluationLog::lock(run)
-            .unwrap()
-            .add(&evaluation(0.5))
-            .unwrap();
+        add(run, &evaluation(0.5)).unwrap();
         assert_eq!(read(run).unwrap(), all);
         assert_eq!(all[0]["chance"], 0.1);
     }
@@ -153,9 +150,8 @@ mod tests {
             "{\"top1\":null,\"top5\":0.5}\n{\"top1\":1.5,\"top5\":0.5}\n{\"evaluation\":\"kN";
         std::fs::write(folder.path().join(FILE), torn).unwrap();
         assert!(read(folder.path()).unwrap().is_empty());
-        let mut log = EvaluationLog::lock(folder.path()).unwrap();
-        log.add(&evaluation(f64::NAN)).unwrap();
-        log.add(&evaluation(0.25)).unwrap();
+        add(folder.path(), &evaluation(f64::NAN)).unwrap();
+        add(folder.path(), &evaluation(0.25)).unwrap();
         let all = read(folder.path()).unwrap();
         assert_eq!(all.len(), 1);
         assert_eq!(all[0]["top1"], 0.25);

@@ -15,7 +15,7 @@ use semaim_train::log::read_metrics;
 use serde_json::{Value, json};
 
 use crate::args::{DeviceArgs, ReportArgs};
-use crate::evaluation_log::{self, Evaluation, EvaluationLog};
+use crate::evaluation_log::{self, Evaluation};
 use crate::exit::Exit;
 use crate::output;
 
@@ -133,16 +133,17 @@ pub(crate) fn record(run: &Path, evaluation: &Evaluation<'_>) {
             run.display()
         );
     };
-    // The report is written before another evaluation is added, so that the last report has all of them.
-    match EvaluationLog::lock(run) {
-        Ok(mut log) => match log.add(evaluation) {
-            Ok(()) => {
-                if let Err(error) = write(run, None) {
-                    warn(&error.message);
-                }
+    let added = evaluation_log::lock(run).and_then(|lock| {
+        evaluation_log::add(run, evaluation)?;
+        // The report is written before another evaluation is added, so that the last report has all of them.
+        Ok(lock)
+    });
+    match added {
+        Ok(_lock) => {
+            if let Err(error) = write_page(run, &run.join(PAGE)) {
+                warn(&error.message);
             }
-            Err(error) => warn(&error),
-        },
+        }
         Err(error) => warn(&error),
     }
 }
@@ -153,11 +154,17 @@ pub(crate) fn record(run: &Path, evaluation: &Evaluation<'_>) {
 /// The file system.
 pub(crate) fn write(run: &Path, out: Option<&Path>) -> Result<PathBuf, Exit> {
     let path = out.map_or_else(|| run.join(PAGE), Path::to_path_buf);
-    let html = page(run)?.html().map_err(Exit::ours)?;
-    output::create_folder_of(&path)
-        .and_then(|()| atomic::write_bytes(&path, html.as_bytes()))
-        .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))?;
+    // A file system without locks has reports all the same.
+    let _lock = evaluation_log::lock(run);
+    write_page(run, &path)?;
     Ok(path)
+}
+
+fn write_page(run: &Path, path: &Path) -> Result<(), Exit> {
+    let html = page(run)?.html().map_err(Exit::ours)?;
+    output::create_folder_of(path)
+        .and_then(|()| atomic::write_bytes(path, html.as_bytes()))
+        .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))
 }
 
 fn page(run: &Path) -> Result<Page, Exit> {
