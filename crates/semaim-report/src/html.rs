@@ -159,7 +159,14 @@ fn part(part: &Part) -> Result<Markup, FigureError> {
         Part::Table { header, rows } => html! {
             div.table.long[rows.len() > LONG] {
                 table {
-                    thead { tr { @for name in header { th scope="col" { (name) } } } }
+                    thead {
+                        tr {
+                            @for (column, name) in header.iter().enumerate() {
+                                @let first = rows.first().and_then(|row| row.get(column));
+                                th.number[matches!(first, Some(Cell::Number(_)))] scope="col" { (name) }
+                            }
+                        }
+                    }
                     tbody {
                         @for row in rows {
                             tr {
@@ -364,7 +371,8 @@ mod tests {
         assert_eq!(html.matches("<svg ").count(), 4);
         assert_eq!(html.matches("<figure class=\"chart wide\"").count(), 2);
         assert_eq!(html.matches("<i class=\"series-").count(), 4);
-        assert!(html.contains("table long") && html.contains("class=\"number\""));
+        assert!(html.contains("table long") && html.contains("<td class=\"number\">"));
+        assert_eq!(html.matches("<th class=\"number\" ").count(), 2);
         assert_eq!(html.matches("<img width=\"30\" height=\"20\"").count(), 2);
         assert_eq!(html.matches("<img class=\"dark\"").count(), 2);
         assert_eq!(html, page("text").html().unwrap());
