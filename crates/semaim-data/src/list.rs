@@ -81,8 +81,8 @@ pub(crate) fn open(path: &Path, decoding: DecodeOptions) -> Result<Files, DataEr
         return Err(DataError::no_images(path, 0, &NotRead::default()));
     }
     let looked_for = paths.len().min(LOOKED_FOR);
-    let exists = |image: &&Box<Path>| folder.join(image).exists();
-    if !paths.iter().take(looked_for).any(|image| exists(&image)) {
+    let exists = |image: &Path| folder.join(image).exists();
+    if !paths.iter().take(looked_for).any(|image| exists(image)) {
         let line = entries(text, separator).next().map_or(0, |(line, _)| line);
         let first = paths
             .first()

@@ -139,3 +139,27 @@ fn tar(members: &[(String, Vec<u8>)]) -> Vec<u8> {
     bytes.resize(bytes.len() + 1024, 0);
     bytes
 }
+
+#[test]
+fn what_is_left_out_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("images");
+    class_folders(&images, 12);
+    fs::create_dir(images.join("x")).unwrap();
+    fs::write(images.join("x/1.bmp"), bmp(0, 1)).unwrap();
+    fs::write(images.join("train/a/phone.HEIC"), b"x").unwrap();
+    let out = folder.path().join("run");
+    let data = images.to_str().unwrap();
+    let ran = succeed(pretrain(&out, &["--data", data, "--dry-run"]));
+    for words in [
+        "the subfolder train is taken for the training split, so 1 image beside it (x) is left out",
+        "1 HEIC file is not read",
+    ] {
+        assert_eq!(ran.stderr.matches(words).count(), 1, "{}", ran.stderr);
+    }
+    // Folders of splits alone are a matter of course.
+    fs::remove_file(images.join("x/1.bmp")).unwrap();
+    fs::remove_file(images.join("train/a/phone.HEIC")).unwrap();
+    let ran = succeed(pretrain(&out, &["--data", data, "--dry-run"]));
+    assert!(!ran.stderr.contains("left out"), "{}", ran.stderr);
+}

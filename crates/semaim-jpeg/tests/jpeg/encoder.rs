@@ -336,7 +336,8 @@ fn refine_band(bits: &mut Bits, block: &[i32], pass: Pass, ended: &mut Ended, ta
     let size = |at: usize| block[at].unsigned_abs() >> pass.low;
     let newest = (pass.first..=pass.last).rev().find(|&at| size(at) == 1);
     let (mut run, mut corrections) = (0, Vec::new());
-    for at in pass.first..=pass.last {
+    let band = block.iter().enumerate().take(pass.last + 1);
+    for (at, &value) in band.skip(pass.first) {
         match size(at) {
             0 => {
                 run += 1;
@@ -358,7 +359,7 @@ fn refine_band(bits: &mut Bits, block: &[i32], pass: Pass, ended: &mut Ended, ta
         }
         ended.write(bits, tables);
         bits.put(tables.varying(run << 4 | 1));
-        bits.put((u32::from(block[at] > 0), 1));
+        bits.put((u32::from(value > 0), 1));
         corrections.drain(..).for_each(|bit| bits.put((bit, 1)));
         run = 0;
     }
