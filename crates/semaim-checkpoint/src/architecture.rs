@@ -2,31 +2,18 @@
 
 use std::path::Path;
 
-use semaim::config::VitConfig;
-use semaim::config::{Activation, ArchOptions};
+use semaim::config::{Activation, ArchOptions, Normalisation, VitConfig};
 use semaim::grid::Grid;
 use semaim::parameters::{Weight, Weights};
+use semaim::position::Interpolation;
+use semaim_pickle::Dtype;
 
 use crate::canonical::Canonical;
 use crate::checkpoint::ReadOptions;
 use crate::error::EncoderError;
 use crate::format::CheckpointFormat;
-use crate::sidecar::{Sidecar, usual_normalisation};
+use crate::sidecar::Sidecar;
 
-/// Heads of the standard widths, where nothing says how many.
-const USUAL_HEADS: [(usize, usize); 9] = [
-    (192, 3),
-    (384, 6),
-    (768, 12),
-    (1024, 16),
-    (1152, 16),
-    (1280, 16),
-    (1408, 16),
-    (1536, 24),
-    (1664, 16),
-];
-/// Width of a head in CLIP's smaller towers.
-const CLIP_HEAD: usize = 64;
 /// A network may need at most so many numbers for each one in its file: what is missing is filled in.
 const MOST_FILLED: usize = 16;
 
@@ -34,35 +21,59 @@ const MOST_FILLED: usize = 16;
 #[derive(Clone, Debug)]
 pub(crate) struct Architecture {
     pub(crate) config: VitConfig,
-    pub(crate) variant: ArchOptions,
-    pub(crate) mean: Vec<f32>,
-    pub(crate) std: Vec<f32>,
+    pub(crate) arch: ArchOptions,
+    pub(crate) normalisation: Normalisation,
+    pub(crate) interpolation: Interpolation,
     /// What nothing said and was taken for granted, for people to read.
-    pub(crate) assumed: Vec<String>,
+    pub(crate) defaults_used: Vec<String>,
 }
 
-/// Tells the network of a checkpoint, and brings its position table into our form: with a row for the class token.
+/// Tells the network of a checkpoint, and brings its position table into our form: a row for the class token and one for
+/// each patch.
 ///
 /// # Errors
-/// Shapes that do not fit together, or a number of heads that nothing tells.
+/// Shapes that do not fit together, or what changes the numbers and nothing tells: heads, activation.
 pub(crate) fn architecture(
     path: &Path,
     canonical: &mut Canonical,
-    hints: &Sidecar,
-    told: &ReadOptions,
+    sidecar: &Sidecar,
+    explicit: &ReadOptions,
 ) -> Result<Architecture, EncoderError> {
-    let layout = canonical.loading.layout;
+    let format = canonical.loading.format;
+    let is_half = canonical.loading.dtypes.first() == Some(&Dtype::F16);
     let weights = &mut canonical.weights;
     let [embed_dim, channels, patch_size] = patch_embed(path, weights)?;
-    let mut assumed = Vec::new();
-    let sizes = [hints.image_size, told.image_size];
-    let grid = position_table(path, weights, embed_dim, patch_size, sizes)?;
+    let mut defaults_used = Vec::new();
+    let sizes = TableSizes {
+        beside: sidecar.image_size,
+        explicit: explicit.image_size,
+    };
+    let grid = position_table(
+        path,
+        format,
+        weights,
+        patch_size,
+        &sizes,
+        &mut defaults_used,
+    )?;
     let norm_pre = weights.contains_key("norm_pre.weight");
-    let form = [is_gated(weights), norm_pre];
-    let activation = activation(layout, hints, form, &mut assumed);
-    let num_heads = match told.num_heads.or(hints.num_heads) {
+    let told_activation = explicit.activation.or(sidecar.activation);
+    // Told to be OpenAI's, it is OpenAI's; they published half precision alone.
+    let is_openais = explicit.format == Some(CheckpointFormat::Clip) || is_half;
+    let activation = activation(path, format, weights, is_openais, told_activation)?;
+    let num_heads = match explicit.num_heads.or(sidecar.num_heads) {
         Some(heads) => heads,
-        None => usual_heads(path, layout.is_clip() || norm_pre, embed_dim, &mut assumed)?,
+        None => {
+            let heads = format.heads(embed_dim).ok_or_else(|| EncoderError::Heads {
+                path: path.to_path_buf(),
+                embed_dim,
+                usual: usual_heads(embed_dim),
+            })?;
+            defaults_used.push(format!(
+                "{heads} heads, as all of {format} of width {embed_dim} have (--heads)"
+            ));
+            heads
+        }
     };
     let hidden = shape(weights, "blocks.0.mlp.fc2.weight", 1).unwrap_or(4 * embed_dim);
     let config = VitConfig {
@@ -78,47 +89,47 @@ pub(crate) fn architecture(
         path: path.to_path_buf(),
         source,
     })?;
-    let variant = ArchOptions {
-        epsilon: hints.epsilon.unwrap_or(match layout {
-            CheckpointFormat::HfVit => 1e-12,
-            layout if layout.is_clip() => 1e-5,
-            // timm's form of CLIP's tower.
-            _ if norm_pre => 1e-5,
-            _ => 1e-6,
-        }),
+    // timm's form of CLIP's tower was trained as CLIP was.
+    let trained_as = if norm_pre {
+        CheckpointFormat::Clip
+    } else {
+        format
+    };
+    let arch = ArchOptions {
+        epsilon: sidecar.epsilon.unwrap_or(trained_as.epsilon()),
         activation,
         registers: shape(weights, "reg_token", 1).unwrap_or(0),
         norm_pre,
         projection: shape(weights, "projection.weight", 0),
     };
-    check_proportion(path, weights, &config, &variant)?;
-    // timm's form of CLIP's tower was trained as CLIP was.
-    let trained_as = if norm_pre {
-        CheckpointFormat::Clip
-    } else {
-        layout
-    };
-    let [usual_mean, usual_std] = usual_normalisation(trained_as);
-    let fitting = |hint: &Option<Vec<f32>>| hint.clone().filter(|list| list.len() == channels);
-    let (mean, std) = match (fitting(&hints.mean), fitting(&hints.std)) {
-        (Some(mean), Some(std)) if std.iter().all(|&s| s > 0.0) => (mean, std),
-        _ if channels == 3 => {
-            assumed.push(format!(
-                "images are normalised as is usual for {trained_as}: mean {usual_mean:?}, deviation {usual_std:?}"
+    check_proportion(path, weights, &config, &arch)?;
+    let normalisation = sidecar.normalisation(channels).unwrap_or_else(|| {
+        let usual = usual_normalisation(trained_as, channels);
+        // A run whose settings do not say it has its defaults.
+        if format != CheckpointFormat::Semaim {
+            defaults_used.push(format!(
+                "images are normalised as is usual for {trained_as}: mean {:?}, deviation {:?}",
+                usual.mean, usual.std
             ));
-            (usual_mean.to_vec(), usual_std.to_vec())
         }
-        _ => {
-            assumed.push("images are normalised by mean 0.5 and deviation 0.5".into());
-            (vec![0.5; channels], vec![0.5; channels])
-        }
+        usual
+    });
+    // Under timm's names, research code saves pickles, whose published fine-tuning resizes as MAE's does; timm itself
+    // writes safetensors.
+    let by_others = format == CheckpointFormat::Timm
+        && explicit.format.is_none()
+        && canonical.is_pickle
+        && !sidecar.timm;
+    let interpolation = match by_others {
+        true => Interpolation::Bicubic,
+        false => format.interpolation(arch.registers),
     };
     Ok(Architecture {
         config,
-        variant,
-        mean,
-        std,
-        assumed,
+        arch,
+        normalisation,
+        interpolation,
+        defaults_used,
     })
 }
 
@@ -141,14 +152,27 @@ fn patch_embed(path: &Path, weights: &Weights) -> Result<[usize; 3], EncoderErro
     }
 }
 
-/// The grid of the position table, which gets a row for the class token if it has none. Without a table (`--allow-partial`)
-/// the grid of 224 pixels, or of what stands beside.
+/// What is said of the size of the images that a position table is for.
+struct TableSizes {
+    /// By a file beside it.
+    beside: Option<[usize; 2]>,
+    /// By the user, for whom it may be the size to resize to.
+    explicit: Option<[usize; 2]>,
+}
+
+/// The grid of the position table, which is brought into our form: a row for the class token, which it may not have, and
+/// none for registers, to which theirs are added. Without a table (`--allow-partial`) the grid of 224 pixels, or of what is
+/// said.
+///
+/// The table has as many places as the grid and the tokens before it. What is said decides which they are; else the grid is
+/// square, if only one can be.
 fn position_table(
     path: &Path,
+    format: CheckpointFormat,
     weights: &mut Weights,
-    embed_dim: usize,
     patch_size: usize,
-    [beside, told]: [Option<[usize; 2]>; 2],
+    sizes: &TableSizes,
+    defaults_used: &mut Vec<String>,
 ) -> Result<Grid, EncoderError> {
     let wrong = |message: String| EncoderError::Tensor {
         path: path.to_path_buf(),
@@ -160,9 +184,10 @@ fn position_table(
         rows: height / side,
         columns: width / side,
     };
-    let (beside, told) = (beside.map(grid), told.map(grid));
-    let Some(table) = weights.get_mut("pos_embed") else {
-        return Ok(beside.or(told).unwrap_or(grid([224, 224])));
+    let (beside, explicit) = (sizes.beside.map(grid), sizes.explicit.map(grid));
+    let embed_dim = shape(weights, "patch_embed.proj.weight", 0).unwrap_or(0);
+    let Some(table) = weights.get("pos_embed") else {
+        return Ok(beside.or(explicit).unwrap_or(grid([224, 224])));
     };
     let &[1, places, width] = table.shape.as_slice() else {
         return Err(wrong(format!("has shape {:?}", table.shape)));
@@ -173,91 +198,159 @@ fn position_table(
             table.shape
         )));
     }
-    // What is told may be the size to resize to, so a table that can be square is taken for square.
-    let of = |patches: usize| {
-        let side = (patches as f64).sqrt().round() as usize;
-        let square = Grid {
-            rows: side,
-            columns: side,
-        };
-        let mut likely = [beside, Some(square), told].into_iter().flatten();
-        likely.find(|grid| patches > 0 && grid.patches() == patches)
+    let registers = shape(weights, "reg_token", 1).unwrap_or(0);
+    // Tokens before the patches that have a place: the class token, all, or none. DINOv2 gives registers no place, timm
+    // gives one to all tokens before the patches or to none.
+    let before: &[usize] = match registers {
+        0 => &[1, 0],
+        registers if format == CheckpointFormat::Timm => &[1 + registers, 0],
+        _ => &[1],
     };
-    if let Some(grid) = of(places - 1) {
+    let of = |grid: Grid| {
+        let fits = |before: &&usize| places.checked_sub(**before) == Some(grid.patches());
+        before.iter().find(fits).map(|before| (grid, *before))
+    };
+    let squares: Vec<(Grid, usize)> = before
+        .iter()
+        .filter_map(|before| {
+            let patches = places.checked_sub(*before).filter(|&patches| patches > 0)?;
+            let side = patches.isqrt();
+            (side * side == patches).then_some((
+                Grid {
+                    rows: side,
+                    columns: side,
+                },
+                *before,
+            ))
+        })
+        .collect();
+    let said = beside.and_then(of).or(explicit.and_then(of));
+    let (grid, before) = match (said, squares.as_slice()) {
+        (Some(said), squares) => {
+            if beside.and_then(of).is_none() && squares.iter().any(|square| *square != said) {
+                defaults_used.push(format!(
+                    "the position table is for {} x {} patches, as --image-size says, and not square",
+                    said.0.rows, said.0.columns
+                ));
+            }
+            said
+        }
+        (None, [square]) => *square,
+        (None, squares) => {
+            let which = match squares {
+                [] => "which is no square grid with or without a class token".to_string(),
+                several => format!("which may be squares of {}", {
+                    let sides = several.iter().map(|(grid, _)| grid.rows.to_string());
+                    sides.collect::<Vec<_>>().join(" or ")
+                }),
+            };
+            return Err(wrong(format!(
+                "has {places} places, {which}; --image-size tells the size of the images that it is for"
+            )));
+        }
+    };
+    let Some(mut table) = weights.remove("pos_embed") else {
         return Ok(grid);
-    }
-    let grid = of(places).ok_or_else(|| {
-        wrong(format!(
-            "has {places} places, which is no square grid with or without a class token; \
-             --image-size tells the size of the images that it is for"
-        ))
-    })?;
-    // Without a place for the class token: nothing is added to it.
-    let mut values = vec![0.0; embed_dim];
-    values.append(&mut table.values);
-    *table = Weight {
-        shape: vec![1, places + 1, embed_dim],
-        values,
     };
+    let mut values = vec![0.0; embed_dim];
+    let rows = table
+        .values
+        .split_off((before * embed_dim).min(table.values.len()));
+    // Without a place for the class token nothing is added to it.
+    let own = table.values.len().min(embed_dim);
+    values[..own].copy_from_slice(&table.values[..own]);
+    if let Some(register) = weights.get_mut("reg_token") {
+        let places = table.values.iter().skip(embed_dim);
+        for (value, place) in register.values.iter_mut().zip(places) {
+            *value += place;
+        }
+    }
+    values.extend(rows);
+    let shape = vec![1, 1 + grid.patches(), embed_dim];
+    weights.insert("pos_embed".into(), Weight { shape, values });
     Ok(grid)
 }
 
-/// Whether the MLP's first layer gives a gate and what it gates.
-fn is_gated(weights: &Weights) -> bool {
+/// What stands between the layers of an MLP: as is told, or as all networks of the format have it.
+fn activation(
+    path: &Path,
+    format: CheckpointFormat,
+    weights: &Weights,
+    is_openais: bool,
+    told: Option<Activation>,
+) -> Result<Activation, EncoderError> {
     let rows = shape(weights, "blocks.0.mlp.fc1.weight", 0);
     let columns = shape(weights, "blocks.0.mlp.fc2.weight", 1);
-    matches!((rows, columns), (Some(rows), Some(columns)) if rows == 2 * columns)
-}
-
-fn activation(
-    layout: CheckpointFormat,
-    hints: &Sidecar,
-    [gated, norm_pre]: [bool; 2],
-    assumed: &mut Vec<String>,
-) -> Activation {
-    match (gated, hints.activation, layout) {
-        (true, ..) => Activation::SwiGlu,
-        (_, Some(activation), _) => activation,
-        (_, None, CheckpointFormat::Clip) => {
-            assumed.push(
-                "activation QuickGELU, as in OpenAI's CLIP (--layout open-clip: GELU)".into(),
-            );
-            Activation::QuickGelu
-        }
-        (_, None, CheckpointFormat::HfClip) => {
-            assumed.push("activation QuickGELU, as nothing beside it says otherwise".into());
-            Activation::QuickGelu
-        }
-        _ => {
-            if norm_pre && layout != CheckpointFormat::OpenClip {
-                assumed.push("activation GELU; some of CLIP's towers have QuickGELU".into());
-            }
-            Activation::Gelu
-        }
+    let is_gated = matches!((rows, columns), (Some(rows), Some(columns)) if rows == 2 * columns);
+    let untold = |name: &str, message: &str| EncoderError::Tensor {
+        path: path.to_path_buf(),
+        name: name.into(),
+        message: message.into(),
+    };
+    if is_gated {
+        let by_format = matches!(
+            format,
+            CheckpointFormat::Dinov2 | CheckpointFormat::HfDinov2
+        );
+        // What Hugging Face calls the activation of a gated layer is not looked at by the library either.
+        return match told {
+            Some(Activation::SwiGlu) => Ok(Activation::SwiGlu),
+            _ if by_format => Ok(Activation::SwiGlu),
+            _ => Err(untold(
+                "blocks.0.mlp.fc1.weight",
+                "gives a gate beside what it gates, as SwiGLU does (--activation swiglu) and GEGLU, which is not computed",
+            )),
+        };
+    }
+    let norm_pre = weights.contains_key("norm_pre.weight");
+    match (told, format) {
+        (Some(Activation::SwiGlu), _) => Err(untold(
+            "blocks.0.mlp.fc1.weight",
+            "gives no gate, which SwiGLU needs",
+        )),
+        (Some(activation), _) => Ok(activation),
+        (None, CheckpointFormat::Clip) if is_openais => Ok(Activation::QuickGelu),
+        (None, CheckpointFormat::OpenClip) => Ok(Activation::Gelu),
+        (None, CheckpointFormat::Clip | CheckpointFormat::HfClip) => Err(untold(
+            "norm_pre",
+            "is CLIP's, with QuickGELU if OpenAI trained it and GELU if open_clip did (--activation quick-gelu or gelu)",
+        )),
+        _ if norm_pre => Err(untold(
+            "norm_pre",
+            "is CLIP's, with QuickGELU if OpenAI trained it and GELU if open_clip did (--activation quick-gelu or gelu)",
+        )),
+        _ => Ok(Activation::Gelu),
     }
 }
 
-fn usual_heads(
-    path: &Path,
-    is_clip: bool,
-    embed_dim: usize,
-    assumed: &mut Vec<String>,
-) -> Result<usize, EncoderError> {
-    let known = USUAL_HEADS.iter().find(|(width, _)| *width == embed_dim);
-    let heads = match known {
-        Some((_, heads)) => *heads,
-        None if is_clip && embed_dim.is_multiple_of(CLIP_HEAD) => embed_dim / CLIP_HEAD,
-        None => {
-            return Err(EncoderError::Heads {
-                path: path.to_path_buf(),
-                embed_dim,
-            });
-        }
+/// How images of so many channels are usually normalised.
+fn usual_normalisation(format: CheckpointFormat, channels: usize) -> Normalisation {
+    let [mean, std] = format.normalisation();
+    let [mean, std]: [&[f32]; 2] = match (format, channels) {
+        (_, 3) => [&mean, &std],
+        // Our runs': luma, and colours with alpha.
+        (CheckpointFormat::Semaim, 1) => [&[0.459], &[0.225]],
+        (CheckpointFormat::Semaim, 4) => [&mean, &std],
+        _ => [&[], &[]],
     };
-    assumed.push(format!(
-        "{heads} heads, as is usual for width {embed_dim} (--heads)"
-    ));
-    Ok(heads)
+    let other = match format {
+        CheckpointFormat::Semaim => 0.25,
+        _ => 0.5,
+    };
+    let filled = |known: &[f32], other: f32| {
+        let rest = std::iter::repeat(other);
+        known.iter().copied().chain(rest).take(channels).collect()
+    };
+    Normalisation {
+        mean: filled(mean, 0.5),
+        std: filled(std, other),
+    }
+}
+
+/// What is usual for a width, for people to read.
+fn usual_heads(embed_dim: usize) -> Option<usize> {
+    let heads = embed_dim / 64;
+    (heads > 0 && embed_dim.is_multiple_of(64)).then_some(heads)
 }
 
 /// Checks, before memory is taken, that a network is not out of all proportion to its file.
@@ -265,10 +358,10 @@ fn check_proportion(
     path: &Path,
     weights: &Weights,
     config: &VitConfig,
-    variant: &ArchOptions,
+    arch: &ArchOptions,
 ) -> Result<(), EncoderError> {
     let there: usize = weights.values().map(|weight| weight.values.len()).sum();
-    let needed = needed(config, variant);
+    let needed = needed(config, arch);
     if needed.is_none_or(|needed| needed > there.saturating_mul(MOST_FILLED)) {
         return Err(EncoderError::Damaged {
             path: path.to_path_buf(),
@@ -279,17 +372,17 @@ fn check_proportion(
 }
 
 /// About how many numbers a network has; `None` if they cannot be counted.
-fn needed(config: &VitConfig, variant: &ArchOptions) -> Option<usize> {
+fn needed(config: &VitConfig, arch: &ArchOptions) -> Option<usize> {
     let d = config.embed_dim;
-    let gate = 1 + usize::from(variant.activation == Activation::SwiGlu);
+    let gate = 1 + usize::from(arch.activation == Activation::SwiGlu);
     let mlp = d.checked_mul(config.mlp_dim())?.checked_mul(1 + gate)?;
     let block = d.checked_mul(d)?.checked_mul(4)?.checked_add(mlp)?;
-    let table = d.checked_mul(config.grid().patches().checked_add(variant.registers)?)?;
+    let table = d.checked_mul(config.grid().patches().checked_add(arch.registers)?)?;
     block
         .checked_mul(config.depth)?
         .checked_add(config.patch_values().checked_mul(d)?)?
         .checked_add(table)?
-        .checked_add(d.checked_mul(variant.projection.unwrap_or(0))?)
+        .checked_add(d.checked_mul(arch.projection.unwrap_or(0))?)
 }
 
 fn shape(weights: &Weights, name: &str, axis: usize) -> Option<usize> {

@@ -17,13 +17,15 @@ pub(crate) struct Canonical {
     pub(crate) weights: Weights,
     pub(crate) depth: usize,
     pub(crate) loading: Loading,
+    /// Whether nothing but its own names says which project it is of.
+    pub(crate) is_pickle: bool,
 }
 
 /// What was found in a checkpoint and what was made of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loading {
     /// Who wrote it.
-    pub layout: CheckpointFormat,
+    pub format: CheckpointFormat,
     /// What stands before the names of the encoder that was taken, such as `teacher.backbone.`.
     pub prefix: String,
     /// The tensors that were used.
@@ -34,6 +36,8 @@ pub struct Loading {
     pub missing: Vec<String>,
     /// Tensors inside the encoder that belong to something that is not computed here.
     pub unknown: Vec<String>,
+    /// Tensors that were used and have numbers that are not finite, with how many.
+    pub not_finite: Vec<(String, usize)>,
     /// Types of the numbers used, the most frequent first.
     pub dtypes: Vec<Dtype>,
     /// Classes of objects in a pickle that were passed over without being made.
@@ -42,7 +46,7 @@ pub struct Loading {
 
 /// The copy of an encoder that is taken out of a checkpoint.
 struct Candidate<'a> {
-    layout: CheckpointFormat,
+    format: CheckpointFormat,
     rules: &'static [Rule],
     prefix: String,
     /// Names as the tables spell them, without the prefix, and as they are in the file.
@@ -52,7 +56,10 @@ struct Candidate<'a> {
     found: usize,
 }
 
-/// One layout for each set of names.
+/// Numbers that a byte of a file may stand for: one of 8 bits, shared by a few tensors.
+const MOST_NUMBERS: u64 = 8;
+
+/// One format for each set of names.
 const FAMILIES: [CheckpointFormat; 5] = [
     CheckpointFormat::Timm,
     CheckpointFormat::Clip,
@@ -64,59 +71,59 @@ const FAMILIES: [CheckpointFormat; 5] = [
 /// Finds the encoder in a checkpoint and gives its tensors our names.
 ///
 /// # Errors
-/// No encoder in a known layout, or one with tensors that do not fit; with `allow_partial` not for missing or unknown
+/// No encoder in a known format, or one with tensors that do not fit; with `allow_partial` not for missing or unknown
 /// ones.
 pub(crate) fn canonical(
     path: &Path,
     archive: &Archive,
-    layout: Option<CheckpointFormat>,
+    format: Option<CheckpointFormat>,
     allow_partial: bool,
 ) -> Result<Canonical, EncoderError> {
-    let layouts = match &layout {
-        Some(layout) => std::slice::from_ref(layout),
+    let formats = match &format {
+        Some(format) => std::slice::from_ref(format),
         None => &FAMILIES[..],
     };
-    let best = layouts
+    let best = formats
         .iter()
-        .flat_map(|layout| candidates(archive, *layout))
+        .flat_map(|format| candidates(archive, *format))
         .min_by_key(|c| (rank(&c.prefix), usize::MAX - c.found, c.prefix.len()))
         .ok_or_else(|| EncoderError::Unrecognised {
             path: path.to_path_buf(),
-            layout,
+            format,
             names: archive.tensors.keys().take(5).cloned().collect(),
         })?;
-    let layout = layout.unwrap_or_else(|| named(&best, archive));
+    let format = format.unwrap_or_else(|| named(&best, archive));
     let mut found = read(path, archive, &best)?;
-    found.loading.layout = layout;
+    found.loading.format = format;
     let Loading {
         missing, unknown, ..
     } = &found.loading;
     if !allow_partial && !missing.is_empty() {
         return Err(EncoderError::Incomplete {
             path: path.to_path_buf(),
-            layout,
+            format,
             names: missing.clone(),
         });
     }
     if !allow_partial && !unknown.is_empty() {
         return Err(EncoderError::Unknown {
             path: path.to_path_buf(),
-            layout,
+            format,
             names: unknown.clone(),
         });
     }
     Ok(found)
 }
 
-/// The copies of an encoder in a checkpoint that have a layout's patch embedding.
-fn candidates(archive: &Archive, layout: CheckpointFormat) -> Vec<Candidate<'_>> {
+/// The copies of an encoder in a checkpoint that have a format's patch embedding.
+fn candidates(archive: &Archive, format: CheckpointFormat) -> Vec<Candidate<'_>> {
     let spelled: Vec<(String, &str)> = archive
         .tensors
         .keys()
-        .map(|name| (layout.normalized_name(name), name.as_str()))
+        .map(|name| (format.normalized_name(name), name.as_str()))
         .collect();
     let mut found = Vec::new();
-    for rules in layout.tables() {
+    for rules in format.tables() {
         let anchor = rules[0].their_names(0).remove(0);
         let prefixes = spelled.iter().filter_map(|(name, _)| {
             let prefix = name.strip_suffix(&anchor)?;
@@ -129,7 +136,7 @@ fn candidates(archive: &Archive, layout: CheckpointFormat) -> Vec<Candidate<'_>>
                     Some((name.strip_prefix(&prefix)?.to_string(), *original))
                 })
                 .collect();
-            found.push(Candidate::new(layout, rules, prefix, names));
+            found.push(Candidate::new(format, rules, prefix, names));
         }
     }
     found
@@ -137,7 +144,7 @@ fn candidates(archive: &Archive, layout: CheckpointFormat) -> Vec<Candidate<'_>>
 
 impl<'a> Candidate<'a> {
     fn new(
-        layout: CheckpointFormat,
+        format: CheckpointFormat,
         rules: &'static [Rule],
         prefix: String,
         names: BTreeMap<String, &'a str>,
@@ -156,7 +163,7 @@ impl<'a> Candidate<'a> {
             .map(|rule| blocks(rule, depth).filter(|b| is_there(rule, *b)).count())
             .sum();
         Self {
-            layout,
+            format,
             rules,
             prefix,
             names,
@@ -184,43 +191,100 @@ fn rank(prefix: &str) -> u8 {
         3
     } else if has(&["teacher", "_ema"]) {
         0
-    } else if prefix.starts_with("ema.") {
+    } else if prefix.starts_with("ema.") || has(&["momentum"]) {
         2
     } else {
         1
     }
 }
 
-/// The layout by name, among those with the same names of tensors.
+/// The format by name, among those with the same names of tensors.
 fn named(best: &Candidate<'_>, archive: &Archive) -> CheckpointFormat {
-    if best.layout != CheckpointFormat::Timm {
-        return best.layout;
-    }
-    let has = |part: &str| best.names.keys().any(|name| name.starts_with(part));
-    let ends = |part: &str| best.names.keys().any(|name| name.ends_with(part));
-    if archive.metadata.contains_key(crate::metadata::SIZES) {
-        CheckpointFormat::Semaim
-    } else if has("query_blocks.") {
-        CheckpointFormat::SemaimAuthors
-    } else if has("decoder_blocks.") {
-        CheckpointFormat::Mae
-    } else if ends(".ls1.gamma") || has("reg_token") {
-        CheckpointFormat::Dinov2
-    } else if best.prefix.contains("backbone") {
-        CheckpointFormat::Dino
-    } else {
-        CheckpointFormat::Timm
+    let begins = |part: &str| best.names.keys().any(|name| name.starts_with(part));
+    let originals = || best.names.values();
+    let ends = |part: &str| originals().any(|name| name.ends_with(part));
+    let under = |parts: &[&str]| parts.iter().any(|part| best.prefix.contains(part));
+    match best.format {
+        CheckpointFormat::Clip if is_open_clips(best, archive) => CheckpointFormat::OpenClip,
+        CheckpointFormat::Timm => {
+            if archive.metadata.contains_key(crate::metadata::SIZES)
+                || archive.metadata.contains_key(RUN_VERSION)
+            {
+                CheckpointFormat::Semaim
+            } else if begins("query_blocks.") {
+                CheckpointFormat::SemaimAuthors
+            } else if begins("decoder_blocks.") {
+                CheckpointFormat::Mae
+            } else if under(&["base_encoder.", "momentum_encoder."]) {
+                CheckpointFormat::MocoV3
+            } else if ends("register_tokens")
+                || ends(".mlp.w12.weight")
+                || ends(".ls1.gamma") && begins("mask_token")
+            {
+                CheckpointFormat::Dinov2
+            } else if under(&["backbone."]) && under(&["teacher.", "student."]) {
+                CheckpointFormat::Dino
+            } else {
+                CheckpointFormat::Timm
+            }
+        }
+        format => format,
     }
 }
 
-/// Tensors of an encoder that no network of these layouts has without something that is not computed here.
-const STRANGE: [&str; 4] = ["dist_token", "rel_pos_bias", "attn_pool", "pos_embed_"];
+/// Whether CLIP's tower was trained by `open_clip`, whose checkpoints have a state under the names of its training script
+/// or of its towers for texts. OpenAI published models in half precision alone.
+fn is_open_clips(best: &Candidate<'_>, archive: &Archive) -> bool {
+    let trained = ["state_dict.", "module."]
+        .iter()
+        .any(|part| best.prefix.starts_with(part));
+    let root = best.prefix.trim_end_matches("visual.");
+    trained
+        || archive.tensors.keys().any(|name| {
+            name.strip_prefix(root)
+                .is_some_and(|name| name.starts_with("text."))
+        })
+}
+
+/// The metadata key of checkpoints of our runs.
+const RUN_VERSION: &str = "semaim_version";
+
+/// Beginnings of names inside an encoder. What is not used of them belongs to something that is not computed here, unless it
+/// is [training's](TRAINING).
+const INSIDE: [&str; 17] = [
+    "patch_embed.",
+    "patch_embedding.",
+    "embeddings.",
+    "pos_embed",
+    "cls_token",
+    "dist_token",
+    "reg_token",
+    "rel_pos_bias",
+    "attn_pool",
+    "norm_pre.",
+    "norm.",
+    "rope",
+    "conv1.",
+    "ln_pre.",
+    "ln_post.",
+    "layernorm.",
+    "pre_layrnorm.",
+];
+/// Of these, what only training uses, and tables that are numbers in a row.
+const TRAINING: [&str; 3] = [
+    "mask_token",
+    "embeddings.mask_token",
+    "embeddings.position_ids",
+];
 
 fn read(path: &Path, archive: &Archive, from: &Candidate<'_>) -> Result<Canonical, EncoderError> {
     let mut weights = Weights::new();
     let mut used = BTreeSet::new();
     let mut missing = Vec::new();
+    let mut not_finite = Vec::new();
     let mut dtypes: BTreeMap<&str, (usize, Dtype)> = BTreeMap::new();
+    // Tensors may share a storage, but not so that a small file makes a large network.
+    let mut numbers = 0_usize;
     for rule in from.rules {
         let mut absent = Vec::new();
         let mut present = 0;
@@ -245,13 +309,24 @@ fn read(path: &Path, archive: &Archive, from: &Candidate<'_>) -> Result<Canonica
             };
             for name in &there {
                 let stored = &archive.tensors[*name];
-                parts.push(stored.to_f32().map_err(damaged)?);
+                numbers = numbers.saturating_add(stored.elements());
+                if numbers as u64 > MOST_NUMBERS.saturating_mul(archive.len) {
+                    return Err(damaged(
+                        "stands for more numbers than the file can hold".into(),
+                    ));
+                }
+                parts.push(stored.read().map_err(damaged)?);
                 let count = dtypes
                     .entry(stored.dtype().name())
                     .or_insert((0, stored.dtype()));
                 count.0 += stored.elements();
             }
-            weights.insert(rule.our_name(block), rule.read(parts).map_err(damaged)?);
+            let weight = rule.read(parts).map_err(damaged)?;
+            let wrong = weight.values.iter().filter(|v| !v.is_finite()).count();
+            if wrong > 0 {
+                not_finite.push((there.join(", "), wrong));
+            }
+            weights.insert(rule.our_name(block), weight);
             used.extend(there);
         }
         // What some blocks have and others do not is not optional.
@@ -270,8 +345,9 @@ fn read(path: &Path, archive: &Archive, from: &Candidate<'_>) -> Result<Canonica
         .collect();
     let unknown = left
         .iter()
-        .filter(|(spelled, _)| {
-            spelled.starts_with(stem) || STRANGE.iter().any(|part| spelled.starts_with(part))
+        .filter(|(name, _)| {
+            let inside = name.starts_with(stem) || INSIDE.iter().any(|part| name.starts_with(part));
+            inside && !TRAINING.iter().any(|part| name.starts_with(part))
         })
         .map(|(_, name)| (*name).to_string())
         .collect();
@@ -280,8 +356,9 @@ fn read(path: &Path, archive: &Archive, from: &Candidate<'_>) -> Result<Canonica
     Ok(Canonical {
         weights,
         depth: from.depth,
+        is_pickle: archive.is_pickle,
         loading: Loading {
-            layout: from.layout,
+            format: from.format,
             prefix: from.prefix.clone(),
             unused: archive
                 .tensors
@@ -292,6 +369,7 @@ fn read(path: &Path, archive: &Archive, from: &Candidate<'_>) -> Result<Canonica
             used: used.into_iter().map(str::to_string).collect(),
             missing,
             unknown,
+            not_finite,
             dtypes: dtypes.into_iter().map(|(_, dtype)| dtype).collect(),
             opaque: archive.opaque.clone(),
         },

@@ -3,33 +3,36 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use semaim::config::ArchOptions;
-use semaim::config::VitConfig;
+use semaim::config::{Activation, ArchOptions, Normalisation, VitConfig};
 use semaim::init::initialise;
 use semaim::parameters::{Weight, Weights, weights, with_weights};
+use semaim::position::Interpolation;
 use semaim::vit::Vit;
 
 use crate::architecture::{Architecture, architecture};
 use crate::archive::Archive;
 use crate::canonical::{Canonical, Loading, canonical};
+use crate::classifier::CLASSES;
 use crate::encoder::Encoder;
 use crate::error::EncoderError;
-use crate::format::{CheckpointFormat, UnknownFormat};
+use crate::format::{CheckpointFormat, UnknownName};
 use crate::metadata::{SIZES, check_sizes, described};
 use crate::sidecar::{LIBRARIES_NAMES, Sidecar};
 
-/// What a run calls its encoder.
-const OURS: &str = "encoder.safetensors";
+/// What runs call their encoder and their classifier.
+const OURS: [&str; 2] = ["encoder.safetensors", "classifier.safetensors"];
 
 /// How a checkpoint is read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadOptions {
-    /// Its layout; `None`: told from its names.
-    pub layout: Option<CheckpointFormat>,
-    /// Attention heads of a block; `None`: as the file or one beside it says, or as is usual for its width.
+    /// Its format; `None`: told from its names.
+    pub format: Option<CheckpointFormat>,
+    /// Attention heads of a block; `None`: as the file or one beside it says, or as all networks of the format have.
     pub num_heads: Option<usize>,
-    /// Height and width in pixels of the images that its position table is for, where no file beside it says so and it
-    /// cannot be square.
+    /// Between the layers of an MLP; `None`: as a file beside it says, or as all networks of the format have.
+    pub activation: Option<Activation>,
+    /// Height and width in pixels of the images that it will see. If the position table has as many places as they have
+    /// patches, and no file beside it says otherwise, it is the table's own size.
     pub image_size: Option<[usize; 2]>,
     /// Whether an encoder with missing tensors, or with some that are not understood, is read all the same: what is
     /// missing gets first weights, what is not understood is left out.
@@ -37,25 +40,52 @@ pub struct ReadOptions {
 }
 
 impl ReadOptions {
-    /// From settings, in which an empty layout, no heads and no sides of images mean that they are not told.
+    /// From settings, in which an empty format or activation, no heads and no sides of images mean that they are not told.
     ///
     /// # Errors
-    /// An unknown layout.
+    /// An unknown format or activation.
     pub fn told(
-        layout: &str,
+        format: &str,
         num_heads: usize,
+        activation: &str,
         image_size: &[usize],
         allow_partial: bool,
-    ) -> Result<Self, UnknownFormat> {
+    ) -> Result<Self, UnknownName> {
         Ok(Self {
-            layout: match layout {
+            format: match format {
                 "" => None,
                 name => Some(name.parse()?),
             },
             num_heads: (num_heads > 0).then_some(num_heads),
+            activation: match activation {
+                "" => None,
+                name => Some(parse_activation(name)?),
+            },
             image_size: image_size.try_into().ok(),
             allow_partial,
         })
+    }
+}
+
+/// The activation of a name.
+///
+/// # Errors
+/// There is none of this name.
+pub fn parse_activation(name: &str) -> Result<Activation, UnknownName> {
+    match name {
+        "gelu" => Ok(Activation::Gelu),
+        "quick-gelu" => Ok(Activation::QuickGelu),
+        "swiglu" => Ok(Activation::SwiGlu),
+        name => Err(UnknownName::Activation { name: name.into() }),
+    }
+}
+
+/// The name by which [`parse_activation`] knows it.
+pub fn activation_name(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Gelu => "gelu",
+        Activation::QuickGelu => "quick-gelu",
+        Activation::SwiGlu => "swiglu",
     }
 }
 
@@ -69,15 +99,15 @@ pub struct Checkpoint {
     /// The network's sizes.
     pub config: VitConfig,
     /// Where it differs from SemAIM's own.
-    pub variant: ArchOptions,
-    /// Of the images' normalisation, per channel.
-    pub mean: Vec<f32>,
-    /// Of the images' normalisation, per channel.
-    pub std: Vec<f32>,
+    pub arch: ArchOptions,
+    /// How images are normalised.
+    pub normalisation: Normalisation,
+    /// How its library resizes its position table.
+    pub interpolation: Interpolation,
     /// What was used, left and missing.
     pub loading: Loading,
     /// What nothing said and was taken for granted, for people to read.
-    pub assumed: Vec<String>,
+    pub defaults_used: Vec<String>,
     /// The files beside it that were read for what weights do not say.
     pub beside: Vec<PathBuf>,
 }
@@ -90,12 +120,13 @@ impl Checkpoint {
     /// [`EncoderError`], each with the path.
     pub fn read(path: &Path, options: &ReadOptions) -> Result<Self, EncoderError> {
         let path = file_of(path)?;
-        let archive = Archive::read(&path)?;
-        let mut found = canonical(&path, &archive, options.layout, options.allow_partial)?;
+        let mut archive = Archive::read(&path)?;
+        let of_a_classifier = with_a_final_norm(&mut archive);
+        let mut found = canonical(&path, &archive, options.format, options.allow_partial)?;
         // What a file of ours says of itself is true whatever stands beside it.
         if archive.metadata.contains_key(SIZES) {
             let mut said = described(&path, &archive.metadata)?;
-            check_sizes(&said.config, &said.variant, &found.weights).map_err(|source| {
+            check_sizes(&said.config, &said.arch, &found.weights).map_err(|source| {
                 EncoderError::Mismatch {
                     path: path.clone(),
                     source,
@@ -110,17 +141,26 @@ impl Checkpoint {
                         source,
                     })?;
             }
+            said.defaults_used.extend(of_a_classifier);
             return Self::of(path, found, said, Vec::new());
         }
-        let hints = Sidecar::beside(&path)?;
-        if hints.open_clip
-            && found.loading.layout == CheckpointFormat::Clip
-            && options.layout.is_none()
-        {
-            found.loading.layout = CheckpointFormat::OpenClip;
+        let sidecar = Sidecar::beside(&path)?;
+        if options.format.is_none() {
+            let format = &mut found.loading.format;
+            match *format {
+                CheckpointFormat::Clip if sidecar.open_clip => *format = CheckpointFormat::OpenClip,
+                CheckpointFormat::SemaimAuthors
+                | CheckpointFormat::Mae
+                | CheckpointFormat::Timm
+                    if sidecar.of_a_run =>
+                {
+                    *format = CheckpointFormat::Semaim;
+                }
+                _ => {}
+            }
         }
-        let architecture = architecture(&path, &mut found, &hints, options)?;
-        Self::of(path, found, architecture, hints.files)
+        let architecture = architecture(&path, &mut found, &sidecar, options)?;
+        Self::of(path, found, architecture, sidecar.files)
     }
 
     fn of(
@@ -131,14 +171,14 @@ impl Checkpoint {
     ) -> Result<Self, EncoderError> {
         let Architecture {
             config,
-            variant,
-            mean,
-            std,
-            assumed,
+            arch,
+            normalisation,
+            interpolation,
+            defaults_used,
         } = architecture;
         let mut weights = found.weights;
         if !found.loading.missing.is_empty() {
-            let first = initialise(Vit::zeros_as(&config, &variant, &Device::flex()), 0);
+            let first = initialise(Vit::zeros_as(&config, &arch, &Device::flex()), 0);
             for (name, weight) in self::weights(&first)? {
                 weights.entry(name).or_insert(weight);
             }
@@ -147,11 +187,11 @@ impl Checkpoint {
             path,
             weights,
             config,
-            variant,
-            mean,
-            std,
+            arch,
+            normalisation,
+            interpolation,
             loading: found.loading,
-            assumed,
+            defaults_used,
             beside,
         })
     }
@@ -159,27 +199,34 @@ impl Checkpoint {
     /// The network.
     ///
     /// # Errors
-    /// A tensor that does not fit.
-    pub fn encoder(&self, device: &Device) -> Result<Encoder, EncoderError> {
-        let vit = Vit::zeros_as(&self.config, &self.variant, device);
+    /// A tensor that does not fit, or numbers that are not finite.
+    pub fn encoder(self, device: &Device) -> Result<Encoder, EncoderError> {
+        if let Some((name, count)) = self.loading.not_finite.first() {
+            return Err(EncoderError::NotFinite {
+                path: self.path,
+                name: name.clone(),
+                count: *count,
+            });
+        }
+        let vit = Vit::zeros_as(&self.config, &self.arch, device);
+        let (config, path) = (self.config.clone(), self.path.clone());
+        let (normalisation, interpolation) = (self.normalisation.clone(), self.interpolation);
         let mut complete = self.scaled()?;
-        fill_patch_bias(&mut complete, &self.config);
-        fill_qkv_biases(&mut complete, &self.config);
-        let vit = with_weights(vit, &complete).map_err(|source| EncoderError::Mismatch {
-            path: self.path.clone(),
-            source,
-        })?;
+        fill_patch_bias(&mut complete, &config);
+        fill_qkv_biases(&mut complete, &config);
+        let vit = with_weights(vit, &complete)
+            .map_err(|source| EncoderError::Mismatch { path, source })?;
         Ok(Encoder {
             vit,
-            config: self.config.clone(),
-            mean: self.mean.clone(),
-            std: self.std.clone(),
+            config,
+            normalisation,
+            interpolation,
         })
     }
 
     /// The tensors with LayerScale multiplied into the layers before it: `γ (W x + b) = (γ W) x + γ b`.
-    fn scaled(&self) -> Result<Weights, EncoderError> {
-        let mut weights = self.weights.clone();
+    fn scaled(self) -> Result<Weights, EncoderError> {
+        let mut weights = self.weights;
         for block in 0..self.config.depth {
             for (scale, layer) in [("ls1.gamma", "attn.proj"), ("ls2.gamma", "mlp.fc2")] {
                 let name = format!("blocks.{block}.{scale}");
@@ -218,16 +265,42 @@ fn scale_rows(weight: &mut Weight, factors: &Weight) -> Result<(), String> {
     Ok(())
 }
 
-/// The file of an encoder: itself, or the one in a folder.
+/// The file of an encoder: itself, or the one in a folder. In place of one shard of several the index of all.
 fn file_of(path: &Path) -> Result<PathBuf, EncoderError> {
     if !path.is_dir() {
-        return Ok(path.to_path_buf());
+        return Ok(index_of(path).unwrap_or_else(|| path.to_path_buf()));
     }
-    let mut names = [OURS].into_iter().chain(LIBRARIES_NAMES);
+    let mut names = OURS.into_iter().chain(LIBRARIES_NAMES);
     let found = names.find_map(|name| Some(path.join(name)).filter(|file| file.exists()));
     found.ok_or_else(|| EncoderError::NoEncoder {
         path: path.to_path_buf(),
     })
+}
+
+/// The index beside a shard, `model-00001-of-00004.safetensors`.
+fn index_of(shard: &Path) -> Option<PathBuf> {
+    let name = shard.file_name()?.to_str()?;
+    let (stem, extension) = name.rsplit_once('.')?;
+    let (stem, count) = stem.rsplit_once("-of-")?;
+    let (stem, number) = stem.rsplit_once('-')?;
+    let numbers = [number, count]
+        .iter()
+        .all(|part| part.bytes().all(|b| b.is_ascii_digit()));
+    let index = shard.with_file_name(format!("{stem}.{extension}.index.json"));
+    (numbers && index.is_file()).then_some(index)
+}
+
+/// A classifier of ours that looks at the mean of the patch tokens has its norm behind the mean; taken for the encoder's
+/// final one, which it takes the place of. Says so.
+fn with_a_final_norm(archive: &mut Archive) -> Option<String> {
+    if !archive.metadata.contains_key(CLASSES) || archive.tensors.contains_key("norm.weight") {
+        return None;
+    }
+    for part in ["weight", "bias"] {
+        let norm = archive.tensors.remove(&format!("fc_norm.{part}"))?;
+        archive.tensors.insert(format!("norm.{part}"), norm);
+    }
+    Some("the final norm, which a classifier of averaged tokens does without, is the one before its head (fc_norm)".into())
 }
 
 /// The patch embedding's bias, zero where a network does without (CLIP).

@@ -8,8 +8,9 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::Device;
 use semaim::classifier::{Classifier, Pool};
-use semaim::config::VitConfig;
+use semaim::config::{Normalisation, VitConfig};
 use semaim::parameters::{WeightError, Weights, weights, with_weights};
+use semaim::position::Interpolation;
 use semaim::vit::Vit;
 
 use crate::architecture::Architecture;
@@ -18,7 +19,7 @@ use crate::metadata::{check_sizes, described, metadata};
 use crate::tensors::TensorFile;
 
 /// The metadata key under which the names of the classes stand, as a JSON list.
-const CLASSES: &str = "semaim.classes";
+pub(crate) const CLASSES: &str = "semaim.classes";
 
 /// A classifier from a file.
 #[derive(Clone, Debug)]
@@ -27,10 +28,8 @@ pub struct ClassifierFile {
     pub model: Classifier,
     /// The encoder's sizes.
     pub config: VitConfig,
-    /// What is subtracted from each channel of its input, of values in [0, 1].
-    pub mean: Vec<f32>,
-    /// What each channel is divided by after that.
-    pub std: Vec<f32>,
+    /// How its input is normalised.
+    pub normalisation: Normalisation,
     /// The names of the classes.
     pub classes: Vec<String>,
 }
@@ -48,8 +47,8 @@ impl ClassifierFile {
         let mut metadata = metadata(
             &self.config,
             &self.model.encoder.arch_options(),
-            &self.mean,
-            &self.std,
+            &self.normalisation,
+            Interpolation::default(),
         );
         let classes = serde_json::json!(self.classes).to_string();
         metadata.insert(CLASSES.into(), classes);
@@ -65,9 +64,8 @@ impl ClassifierFile {
         let file = TensorFile::read(path)?;
         let Architecture {
             config,
-            variant,
-            mean,
-            std,
+            arch,
+            normalisation,
             ..
         } = described(path, &file.metadata)?;
         let text = file
@@ -85,9 +83,9 @@ impl ClassifierFile {
             path: path.to_path_buf(),
             source,
         };
-        check_sizes(&config, &variant, &file.weights).map_err(mismatch)?;
+        check_sizes(&config, &arch, &file.weights).map_err(mismatch)?;
         check_head(&file.weights, classes.len(), config.embed_dim).map_err(mismatch)?;
-        let encoder = Vit::zeros_as(&config, &variant, device);
+        let encoder = Vit::zeros_as(&config, &arch, device);
         let mut found = file.weights;
         let pool = if found.contains_key("fc_norm.weight") {
             let unused = weights(&encoder.norm)?;
@@ -101,8 +99,7 @@ impl ClassifierFile {
         Ok(Self {
             model: with_weights(model, &found).map_err(mismatch)?.no_grad(),
             config,
-            mean,
-            std,
+            normalisation,
             classes,
         })
     }
@@ -145,8 +142,10 @@ mod tests {
             let file = ClassifierFile {
                 model: Classifier::new(encoder, pool, 3, 5, &device),
                 config: config.clone(),
-                mean: vec![0.5, 0.25],
-                std: vec![1.0, 2.0],
+                normalisation: Normalisation {
+                    mean: vec![0.5, 0.25],
+                    std: vec![1.0, 2.0],
+                },
                 classes: vec!["a".into(), "b".into(), "ü".into()],
             };
             let path = folder.path().join("classifier.safetensors");

@@ -7,14 +7,16 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use semaim::config::VitConfig;
+use semaim::config::{Normalisation, VitConfig};
 use semaim::parameters::{weights, with_weights};
+use semaim::position::Interpolation;
 use semaim::vit::Vit;
 
 use crate::checkpoint::{Checkpoint, ReadOptions};
+use crate::checksum::checksum;
 use crate::error::EncoderError;
 use crate::metadata::{SIZES, metadata};
-use crate::tensors::{TensorFile, checksum};
+use crate::tensors::TensorFile;
 
 /// An encoder from a file.
 #[derive(Clone, Debug)]
@@ -23,14 +25,14 @@ pub struct Encoder {
     pub vit: Vit,
     /// Its sizes.
     pub config: VitConfig,
-    /// What is subtracted from each channel of its input, of values in [0, 1].
-    pub mean: Vec<f32>,
-    /// What each channel is divided by after that.
-    pub std: Vec<f32>,
+    /// How its input is normalised.
+    pub normalisation: Normalisation,
+    /// How its position table is resized.
+    pub interpolation: Interpolation,
 }
 
-/// Writes an encoder with its sizes and the normalisation of its input (per channel, for values in 0..1) in the
-/// metadata. Equal encoders give equal bytes.
+/// Writes an encoder of our own with its sizes and the normalisation of its input in the metadata. Equal encoders give equal
+/// bytes.
 ///
 /// # Errors
 /// [`EncoderError`].
@@ -38,12 +40,16 @@ pub fn write_encoder(
     path: &Path,
     encoder: &Vit,
     config: &VitConfig,
-    mean: &[f32],
-    std: &[f32],
+    normalisation: &Normalisation,
 ) -> Result<(), EncoderError> {
     TensorFile {
         weights: weights(&encoder.clone().no_grad())?,
-        metadata: metadata(config, &encoder.arch_options(), mean, std),
+        metadata: metadata(
+            config,
+            &encoder.arch_options(),
+            normalisation,
+            Interpolation::default(),
+        ),
     }
     .write(path)?;
     Ok(())
@@ -79,8 +85,8 @@ impl Encoder {
         let metadata = metadata(
             &self.config,
             &self.vit.arch_options(),
-            &self.mean,
-            &self.std,
+            &self.normalisation,
+            Interpolation::default(),
         );
         let network = metadata.get(SIZES).map_or("", String::as_str);
         let network = crc32c::crc32c(network.as_bytes());
@@ -108,15 +114,14 @@ impl Encoder {
         })
     }
 
-    /// The same encoder for images of another size in pixels: the position table is resized as in the published
-    /// fine-tuning code (see [`semaim::position::resize`]).
+    /// The same encoder for images of another size in pixels: the position table is resized as its own library does.
     ///
     /// # Errors
     /// A size that the patches do not fill.
     pub fn resized(mut self, image_size: [usize; 2]) -> Result<Self, EncoderError> {
         self.config.image_size = image_size;
         self.config.validate()?;
-        self.vit = self.vit.resized(self.config.grid())?;
+        self.vit = self.vit.resized(self.config.grid(), self.interpolation)?;
         Ok(self)
     }
 }

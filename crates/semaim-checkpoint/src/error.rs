@@ -1,13 +1,54 @@
-//! What can be wrong with the file of an encoder.
+//! What can be wrong with weight files, and with encoders in them.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use semaim::config::SizeError;
 use semaim::parameters::WeightError;
 
-use crate::format::{CheckpointFormat, UnknownFormat};
+use crate::format::{CheckpointFormat, UnknownName};
 use crate::sidecar::SidecarError;
-use crate::tensors::TensorFileError;
+
+/// Why a weight file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum TensorFileError {
+    /// The file system refused.
+    #[error("{action} {path}: {source}")]
+    Io {
+        /// `reading` or `writing`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// The content is not what it should be.
+    #[error("{path} is damaged: {message}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A file that is neither safetensors nor one that PyTorch wrote, or a damaged one.
+    #[error("{path}: {source}")]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<semaim_pickle::Error>,
+    },
+}
+
+impl TensorFileError {
+    pub(crate) fn reading(path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            action: "reading",
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+}
 
 /// Why an encoder could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +61,7 @@ pub enum EncoderError {
     File(#[from] TensorFileError),
     /// There is no encoder in a folder.
     #[error(
-        "{path} is a folder without encoder.safetensors (a run writes it at its end), model.safetensors or pytorch_model.bin"
+        "{path} is a folder without encoder.safetensors (a pre-training run writes it at its end), classifier.safetensors (fine-tuning), model.safetensors or pytorch_model.bin"
     )]
     NoEncoder {
         /// The folder.
@@ -64,20 +105,20 @@ pub enum EncoderError {
     /// There is no encoder in a file, in any layout that is known or in the one that was told.
     #[error(
         "{path} holds no vision transformer in {}; its first tensors: {}",
-        layout.map_or("any layout that is known".to_string(), |layout| format!("the layout {layout}")),
+        format.map_or("any layout that is known".to_string(), |format| format!("the layout {format}")),
         names.join(", ")
     )]
     Unrecognised {
         /// The file.
         path: PathBuf,
         /// The layout that was told.
-        layout: Option<CheckpointFormat>,
+        format: Option<CheckpointFormat>,
         /// Some names in it.
         names: Vec<String>,
     },
     /// An encoder without some of its tensors.
     #[error(
-        "{path} ({layout}) lacks {} that the encoder needs, the first: {} (--allow-partial fills in first weights)",
+        "{path} ({format}) lacks {} that the encoder needs, the first: {} (--allow-partial fills in first weights)",
         counted(names.len()),
         first(names)
     )]
@@ -85,13 +126,13 @@ pub enum EncoderError {
         /// The file.
         path: PathBuf,
         /// Its layout.
-        layout: CheckpointFormat,
+        format: CheckpointFormat,
         /// The tensors that are missing.
         names: Vec<String>,
     },
     /// An encoder with parts that are not computed here.
     #[error(
-        "{path} ({layout}) has {} inside its encoder that belong to something semaim does not compute, the first: {} \
+        "{path} ({format}) has {} inside its encoder that belong to something semaim does not compute, the first: {} \
          (--allow-partial leaves them out)",
         counted(names.len()),
         first(names)
@@ -100,7 +141,7 @@ pub enum EncoderError {
         /// The file.
         path: PathBuf,
         /// Its layout.
-        layout: CheckpointFormat,
+        format: CheckpointFormat,
         /// The tensors that are not understood.
         names: Vec<String>,
     },
@@ -116,17 +157,30 @@ pub enum EncoderError {
     },
     /// Nothing says how many heads there are.
     #[error(
-        "{path}: nothing says how many attention heads an encoder of width {embed_dim} has; tell it with --heads"
+        "{path}: nothing says how many attention heads an encoder of width {embed_dim} has; tell it with --heads{}",
+        usual.map_or(String::new(), |heads| format!(" ({heads} are usual, but not everywhere)"))
     )]
     Heads {
         /// The file.
         path: PathBuf,
         /// Width of its tokens.
         embed_dim: usize,
+        /// What most networks of this width have.
+        usual: Option<usize>,
     },
-    /// A layout that is not known.
+    /// Numbers that are not finite.
+    #[error("{path}: {name} has {count} numbers that are not finite (NaN or infinite)")]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The first tensor with such numbers.
+        name: String,
+        /// How many it has.
+        count: usize,
+    },
+    /// A format or an activation that is not known.
     #[error(transparent)]
-    CheckpointFormat(#[from] UnknownFormat),
+    CheckpointFormat(#[from] UnknownName),
     /// A file beside the checkpoint cannot be used.
     #[error(transparent)]
     Hint(#[from] SidecarError),

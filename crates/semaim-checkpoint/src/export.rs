@@ -2,19 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use semaim::config::SizeError;
-use semaim::config::{Activation, ArchOptions};
+use semaim::config::{Activation, ArchOptions, SizeError};
 use semaim::parameters::{Weight, Weights};
 use semaim::position::resize;
 use serde_json::{Value, json};
 
 use crate::atomic;
 use crate::checkpoint::{Checkpoint, fill_patch_bias, fill_qkv_biases};
+use crate::error::TensorFileError;
 use crate::format::rule::{Need, Rule};
 use crate::format::tables::{HF_CLIP, HF_DINOV2_4, HF_VIT_4};
 use crate::metadata::metadata;
 use crate::sidecar::is_a_librarys_name;
-use crate::tensors::{Precision, TensorFile, TensorFileError};
+use crate::tensors::{Precision, TensorFile};
+
+/// The share of the short side that a view shows.
+const SHOWN: f64 = 224.0 / 256.0;
 
 /// For whom an encoder is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +100,7 @@ impl Checkpoint {
         let (to, d) = (self.config.grid(), self.config.embed_dim);
         if let Some(table) = self.weights.get_mut("pos_embed") {
             *table = Weight {
-                values: resize(&table.values, d, from, to),
+                values: resize(&table.values, d, from, to, self.interpolation),
                 shape: vec![1, 1 + to.patches(), d],
             };
         }
@@ -113,7 +116,12 @@ impl Checkpoint {
             ExportFormat::Semaim => Ok(Exported {
                 file: TensorFile {
                     weights: self.weights.clone(),
-                    metadata: metadata(&self.config, &self.variant, &self.mean, &self.std),
+                    metadata: metadata(
+                        &self.config,
+                        &self.arch,
+                        &self.normalisation,
+                        self.interpolation,
+                    ),
                 },
                 beside: Vec::new(),
                 notes: Vec::new(),
@@ -140,7 +148,7 @@ impl Checkpoint {
         let mut weights = self.weights.clone();
         weights.remove("mask_token");
         // A network with registers adds positions to patches only: the class token's is added here once and for all.
-        if self.variant.registers > 0 {
+        if self.arch.registers > 0 {
             fold_class_position(&mut weights);
         }
         // timm keeps CLIP's projection as the head of a classifier.
@@ -159,7 +167,7 @@ impl Checkpoint {
             norm_pre,
             projection,
             epsilon: _,
-        } = self.variant;
+        } = self.arch;
         let refused = |what| Err(self.refused(ExportFormat::Mae, what));
         if registers > 0 {
             return refused("register tokens");
@@ -183,23 +191,23 @@ impl Checkpoint {
 
     /// With the biases that these networks always have, and notes of what their files do not say.
     fn in_timms_names(&self, mut weights: Weights) -> Exported {
-        if !self.variant.norm_pre {
+        if !self.arch.norm_pre {
             fill_patch_bias(&mut weights, &self.config);
         }
         fill_qkv_biases(&mut weights, &self.config);
         let mut exported = exported(weights);
-        if self.variant.activation == Activation::QuickGelu {
+        if self.arch.activation == Activation::QuickGelu {
             let note = "the activation is QuickGELU, which the file does not say";
             exported.notes.push(note.into());
         }
-        let usual = match self.variant.norm_pre {
+        let usual = match self.arch.norm_pre {
             true => 1e-5,
             false => ArchOptions::default().epsilon,
         };
-        if self.variant.epsilon != usual {
+        if self.arch.epsilon != usual {
             let note = format!(
                 "the layer norms have epsilon {:e}, which the file does not say",
-                self.variant.epsilon
+                self.arch.epsilon
             );
             exported.notes.push(note);
         }
@@ -209,15 +217,15 @@ impl Checkpoint {
     fn huggingface(&self) -> Result<Exported, ExportError> {
         let refused = |what| self.refused(ExportFormat::HuggingFace, what);
         let dinov2 = self.layer_scale()
-            || self.variant.registers > 0
-            || self.variant.activation == Activation::SwiGlu;
+            || self.arch.registers > 0
+            || self.arch.activation == Activation::SwiGlu;
         let mut weights = self.weights.clone();
         // Networks without a bias compute what networks with a bias of zero do.
         fill_patch_bias(&mut weights, &self.config);
         fill_qkv_biases(&mut weights, &self.config);
         let bias = weights.get("patch_embed.proj.bias");
         let bias_is_zero = bias.iter().all(|b| b.values.iter().all(|&v| v == 0.0));
-        let (rules, config) = if self.variant.norm_pre {
+        let (rules, config) = if self.arch.norm_pre {
             if dinov2 {
                 return Err(refused("CLIP with LayerScale, registers or SwiGLU"));
             }
@@ -226,7 +234,7 @@ impl Checkpoint {
             }
             (HF_CLIP, self.clip_config())
         } else {
-            if self.variant.projection.is_some() {
+            if self.arch.projection.is_some() {
                 return Err(refused("projection of tokens but CLIP's"));
             }
             match dinov2 {
@@ -234,10 +242,10 @@ impl Checkpoint {
                 false => (HF_VIT_4, self.vit_config()),
             }
         };
-        let gated = self.variant.activation == Activation::SwiGlu;
+        let gated = self.arch.activation == Activation::SwiGlu;
         let written = self.written(rules, &weights)?;
         let written = written.into_iter().map(|(name, weight)| {
-            let tower = self.variant.norm_pre && !name.starts_with("visual_projection");
+            let tower = self.arch.norm_pre && !name.starts_with("visual_projection");
             let name = match tower {
                 true => format!("vision_model.{name}"),
                 false if gated => name
@@ -248,23 +256,9 @@ impl Checkpoint {
             (name, weight)
         });
         let mut exported = exported(written.collect());
-        let [height, width] = self.config.image_size;
         exported.beside = vec![
             ("config.json", config),
-            (
-                "preprocessor_config.json",
-                json!({
-                    "image_processor_type": "ViTImageProcessor",
-                    "do_normalize": true,
-                    "do_rescale": true,
-                    "do_resize": true,
-                    "image_mean": self.mean,
-                    "image_std": self.std,
-                    "resample": 3,
-                    "rescale_factor": 1.0 / 255.0,
-                    "size": {"height": height, "width": width},
-                }),
-            ),
+            ("preprocessor_config.json", self.preprocessor()),
         ];
         Ok(exported)
     }
@@ -297,6 +291,27 @@ impl Checkpoint {
         Ok(written)
     }
 
+    /// How images are shown to the encoder: the short side is resized so that the view shows 224 of 256 pixels, and the
+    /// centre is cut out.
+    fn preprocessor(&self) -> Value {
+        let [height, width] = self.config.image_size;
+        let short = (height.max(width) as f64 / SHOWN).round() as usize;
+        json!({
+            "image_processor_type": "CLIPImageProcessor",
+            "do_convert_rgb": true,
+            "do_resize": true,
+            "size": {"shortest_edge": short},
+            "resample": 3,
+            "do_center_crop": true,
+            "crop_size": {"height": height, "width": width},
+            "do_rescale": true,
+            "rescale_factor": 1.0 / 255.0,
+            "do_normalize": true,
+            "image_mean": self.normalisation.mean,
+            "image_std": self.normalisation.std,
+        })
+    }
+
     /// What the configurations of all networks of Hugging Face's have in common.
     fn common_config(&self, model_type: &str, class: &str) -> Value {
         let config = &self.config;
@@ -311,11 +326,11 @@ impl Checkpoint {
             "num_hidden_layers": config.depth,
             "num_attention_heads": config.num_heads,
             "intermediate_size": config.mlp_dim(),
-            "hidden_act": match self.variant.activation {
+            "hidden_act": match self.arch.activation {
                 Activation::QuickGelu => "quick_gelu",
                 Activation::Gelu | Activation::SwiGlu => "gelu",
             },
-            "layer_norm_eps": self.variant.epsilon,
+            "layer_norm_eps": self.arch.epsilon,
             "image_size": image_size,
             "patch_size": config.patch_size,
             "num_channels": config.channels,
@@ -328,7 +343,7 @@ impl Checkpoint {
     }
 
     fn clip_config(&self) -> Value {
-        let Some(width) = self.variant.projection else {
+        let Some(width) = self.arch.projection else {
             return self.common_config("clip_vision_model", "CLIPVisionModel");
         };
         let mut config = self.common_config("clip_vision_model", "CLIPVisionModelWithProjection");
@@ -338,11 +353,11 @@ impl Checkpoint {
 
     /// Also fills in what these networks always have.
     fn dinov2_config(&self, weights: &mut Weights) -> Result<Value, ExportError> {
-        let (config, registers) = (&self.config, self.variant.registers);
+        let (config, registers) = (&self.config, self.arch.registers);
         let d = config.embed_dim;
-        let gated = self.variant.activation == Activation::SwiGlu;
+        let gated = self.arch.activation == Activation::SwiGlu;
         let ratio = config.mlp_dim() / d;
-        if self.variant.activation == Activation::QuickGelu {
+        if self.arch.activation == Activation::QuickGelu {
             return Err(self.refused(ExportFormat::HuggingFace, "DINOv2 with QuickGELU"));
         }
         // The library rounds the width of gated layers to a multiple of 8 from two thirds of the ratio, which is 4.

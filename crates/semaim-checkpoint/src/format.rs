@@ -11,6 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use rule::Rule;
+use semaim::position::Interpolation;
 
 /// Who wrote a checkpoint, as far as it can be told from its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +22,8 @@ pub enum CheckpointFormat {
     SemaimAuthors,
     /// Vision transformers of timm; DeiT and others use the same names.
     Timm,
+    /// `MoCo` v3: timm's names, twelve heads whatever the width.
+    MocoV3,
     /// DINO, its backbone alone or the whole training checkpoint.
     Dino,
     /// DINOv2 as published, or timm's form of it: LayerScale, register tokens, SwiGLU.
@@ -41,10 +44,11 @@ pub enum CheckpointFormat {
 
 impl CheckpointFormat {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Semaim,
         Self::SemaimAuthors,
         Self::Timm,
+        Self::MocoV3,
         Self::Dino,
         Self::Dinov2,
         Self::Mae,
@@ -61,6 +65,7 @@ impl CheckpointFormat {
             Self::Semaim => "semaim",
             Self::SemaimAuthors => "semaim-authors",
             Self::Timm => "timm",
+            Self::MocoV3 => "moco-v3",
             Self::Dino => "dino",
             Self::Dinov2 => "dinov2",
             Self::Mae => "mae",
@@ -83,6 +88,7 @@ impl CheckpointFormat {
             Self::Semaim
             | Self::SemaimAuthors
             | Self::Timm
+            | Self::MocoV3
             | Self::Dino
             | Self::Dinov2
             | Self::Mae => &[tables::TIMM],
@@ -93,21 +99,96 @@ impl CheckpointFormat {
         }
     }
 
+    /// Heads of a network of this width, where the project has no others.
+    pub(crate) fn heads(self, embed_dim: usize) -> Option<usize> {
+        let heads: &[(usize, usize)] = match self {
+            Self::MocoV3 => &[(384, 12), (768, 12)],
+            Self::Dino => &[(192, 3), (384, 6), (768, 12)],
+            Self::Dinov2 => &[(384, 6), (768, 12), (1024, 16), (1536, 24)],
+            Self::Mae | Self::SemaimAuthors => &[(768, 12), (1024, 16), (1280, 16)],
+            // The larger ones of open_clip have heads that are wider than 64.
+            Self::OpenClip => &[(1280, 16), (1408, 16), (1664, 16), (1792, 16)],
+            _ => &[],
+        };
+        let known = heads.iter().find(|(width, _)| *width == embed_dim);
+        let of_64 = matches!(self, Self::Clip | Self::OpenClip) && embed_dim.is_multiple_of(64);
+        known
+            .map(|(_, heads)| *heads)
+            .or(of_64.then_some(embed_dim / 64))
+    }
+
+    /// What layer norms add to the variance, where no file says it.
+    pub(crate) fn epsilon(self) -> f64 {
+        match self {
+            Self::HfVit => 1e-12,
+            format if format.is_clip() => 1e-5,
+            _ => 1e-6,
+        }
+    }
+
+    /// How images were normalised in the training of most checkpoints of the format: mean and standard deviation of red,
+    /// green and blue in 0..1.
+    pub(crate) fn normalisation(self) -> [[f32; 3]; 2] {
+        match self {
+            format if format.is_clip() => [
+                [0.481_454_66, 0.457_827_5, 0.408_210_73],
+                [0.268_629_54, 0.261_302_6, 0.275_777_1],
+            ],
+            Self::HfVit => [[0.5; 3]; 2],
+            // ImageNet's.
+            _ => [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]],
+        }
+    }
+
+    /// How the project resizes position tables.
+    pub(crate) fn interpolation(self, registers: usize) -> Interpolation {
+        match self {
+            Self::Timm | Self::Clip | Self::OpenClip => Interpolation::Antialiased,
+            Self::Dino => Interpolation::Offset,
+            Self::Dinov2 if registers == 0 => Interpolation::Offset,
+            Self::Dinov2 => Interpolation::Antialiased,
+            Self::HfDinov2 if registers > 0 => Interpolation::Antialiased,
+            Self::Semaim | Self::SemaimAuthors | Self::Mae | Self::MocoV3 => Interpolation::Bicubic,
+            Self::HfVit | Self::HfDinov2 | Self::HfClip => Interpolation::Bicubic,
+        }
+    }
+
     /// A name as the tables spell it, where it is written in more than one way.
     pub(crate) fn normalized_name(self, name: &str) -> String {
+        let name = unwrapped(name);
         match self {
             Self::HfDinov2 => name
                 .replace(".mlp.weights_in.", ".mlp.fc1.")
                 .replace(".mlp.weights_out.", ".mlp.fc2."),
             // The projection stands beside the tower, and newer versions leave the tower's name out.
             Self::HfClip => name.replace("vision_model.", ""),
-            Self::HfVit | Self::Clip | Self::OpenClip => name.to_string(),
-            _ => unchunked(name)
+            Self::HfVit | Self::Clip | Self::OpenClip => name,
+            _ => unchunked(&name)
                 .replace(".mlp.w12.", ".mlp.fc1.")
                 .replace(".mlp.w3.", ".mlp.fc2.")
-                .replace("register_tokens", "reg_token"),
+                .replace("register_tokens", "reg_token")
+                // DeiT III and BEiT.
+                .replace(".gamma_1", ".ls1.gamma")
+                .replace(".gamma_2", ".ls2.gamma"),
         }
     }
+}
+
+/// A name without what wrappers put into it: `torch.compile`, activation checkpointing and FSDP, around the whole network
+/// or around each block.
+fn unwrapped(name: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in name.split('.') {
+        let of_a_block = parts
+            .last()
+            .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        match part {
+            "_orig_mod" | "_checkpoint_wrapped_module" | "_fsdp_wrapped_module" => {}
+            "module" if of_a_block => {}
+            part => parts.push(part),
+        }
+    }
+    parts.join(".")
 }
 
 /// `blocks.2.17.norm1.weight` is block 17, in the second of the chunks that large models are trained in.
@@ -129,20 +210,39 @@ impl fmt::Display for CheckpointFormat {
     }
 }
 
-/// No layout has this name.
+/// A setting of a checkpoint has a value that there is not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no layout is called `{name}`; there are {}", CheckpointFormat::ALL.map(CheckpointFormat::name).join(", "))]
-pub struct UnknownFormat {
-    /// The name.
-    pub name: String,
+pub enum UnknownName {
+    /// No format has this name.
+    #[error("no layout is called `{name}`; there are {}", CheckpointFormat::ALL.map(CheckpointFormat::name).join(", "))]
+    Format {
+        /// The name.
+        name: String,
+    },
+    /// No activation has this name.
+    #[error("no activation is called `{name}`; there are gelu, quick-gelu and swiglu")]
+    Activation {
+        /// The name.
+        name: String,
+    },
+}
+
+impl UnknownName {
+    /// The setting that has the value.
+    pub fn setting(&self) -> &'static str {
+        match self {
+            Self::Format { .. } => "layout",
+            Self::Activation { .. } => "activation",
+        }
+    }
 }
 
 impl FromStr for CheckpointFormat {
-    type Err = UnknownFormat;
+    type Err = UnknownName;
 
-    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
         let found = Self::ALL.into_iter().find(|layout| layout.name() == name);
-        found.ok_or_else(|| UnknownFormat { name: name.into() })
+        found.ok_or_else(|| UnknownName::Format { name: name.into() })
     }
 }
 
@@ -174,5 +274,15 @@ mod tests {
             "teacher.blocks.3.mlp.fc1.bias"
         );
         assert_eq!(normalized("register_tokens"), "reg_token");
+        for name in [
+            "blocks.0._orig_mod.norm1.weight",
+            "blocks.0._checkpoint_wrapped_module.norm1.weight",
+            "blocks.0.module.norm1.weight",
+            "_orig_mod.blocks.0.norm1.weight",
+        ] {
+            assert_eq!(normalized(name), "blocks.0.norm1.weight");
+        }
+        assert_eq!(normalized("module.norm.weight"), "module.norm.weight");
+        assert_eq!(normalized("blocks.3.gamma_2"), "blocks.3.ls2.gamma");
     }
 }

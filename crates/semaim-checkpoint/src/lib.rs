@@ -17,6 +17,7 @@ pub mod archive;
 pub mod atomic;
 mod canonical;
 pub mod checkpoint;
+mod checksum;
 pub mod classifier;
 pub mod encoder;
 pub mod error;
@@ -27,5 +28,5 @@ mod sidecar;
 pub mod tensors;
 
 pub use canonical::Loading;
-pub use semaim_pickle::{ContentError, Dtype};
+pub use semaim_pickle::{Dtype, Error as PickleError};
 pub use sidecar::SidecarError;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use semaim::config::ArchOptions;
-use semaim::config::VitConfig;
+use semaim::config::{ArchOptions, Normalisation, VitConfig};
 use semaim::parameters::{WeightError, Weights};
+use semaim::position::Interpolation;
 use serde::{Deserialize, Serialize};
 
 use crate::architecture::Architecture;
@@ -27,16 +27,20 @@ struct Sizes {
     mean: Vec<f32>,
     std: Vec<f32>,
     /// Left out where it is SemAIM's own.
+    #[serde(rename = "variant", default, skip_serializing_if = "Option::is_none")]
+    arch: Option<ArchOptions>,
+    /// Left out where it is SemAIM's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    variant: Option<ArchOptions>,
+    interpolation: Option<Interpolation>,
 }
 
-/// The sizes of a network and the normalisation of its input, as they stand in a file.
+/// What a file of ours says: the sizes of a network, where it differs from ours, the normalisation of its input and how its
+/// position table is resized.
 pub(crate) fn metadata(
     config: &VitConfig,
-    variant: &ArchOptions,
-    mean: &[f32],
-    std: &[f32],
+    arch: &ArchOptions,
+    normalisation: &Normalisation,
+    interpolation: Interpolation,
 ) -> BTreeMap<String, String> {
     let sizes = Sizes {
         image_size: config.image_size,
@@ -46,9 +50,10 @@ pub(crate) fn metadata(
         depth: config.depth,
         num_heads: config.num_heads,
         mlp_ratio: config.mlp_ratio,
-        mean: mean.to_vec(),
-        std: std.to_vec(),
-        variant: (*variant != ArchOptions::default()).then(|| variant.clone()),
+        mean: normalisation.mean.clone(),
+        std: normalisation.std.clone(),
+        arch: (*arch != ArchOptions::default()).then(|| arch.clone()),
+        interpolation: (interpolation != Interpolation::default()).then_some(interpolation),
     };
     let metadata = [
         // What other readers of the format look for.
@@ -96,10 +101,13 @@ pub(crate) fn described(
     }
     Ok(Architecture {
         config,
-        variant: sizes.variant.unwrap_or_default(),
-        mean: sizes.mean,
-        std: sizes.std,
-        assumed: Vec::new(),
+        arch: sizes.arch.unwrap_or_default(),
+        normalisation: Normalisation {
+            mean: sizes.mean,
+            std: sizes.std,
+        },
+        interpolation: sizes.interpolation.unwrap_or_default(),
+        defaults_used: Vec::new(),
     })
 }
 
@@ -107,7 +115,7 @@ pub(crate) fn described(
 /// and what other people's encoders have beside.
 pub(crate) fn check_sizes(
     config: &VitConfig,
-    variant: &ArchOptions,
+    arch: &ArchOptions,
     weights: &Weights,
 ) -> Result<(), WeightError> {
     let (d, p, hidden) = (config.embed_dim, config.patch_size, config.mlp_dim());
@@ -116,8 +124,8 @@ pub(crate) fn check_sizes(
         ("patch_embed.proj.weight", vec![d, config.channels, p, p]),
         ("pos_embed", vec![1, 1 + patches, d]),
     ];
-    let registers = (variant.registers > 0).then(|| ("reg_token", vec![1, variant.registers, d]));
-    let projection = variant
+    let registers = (arch.registers > 0).then(|| ("reg_token", vec![1, arch.registers, d]));
+    let projection = arch
         .projection
         .map(|width| ("projection.weight", vec![width, d]));
     let fixed = fixed.into_iter().chain(registers).chain(projection);

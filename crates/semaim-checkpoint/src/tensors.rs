@@ -1,18 +1,20 @@
 //! A file of named tensors, written as safetensors.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 
 use half::{bf16, f16};
-use semaim::parameters::{Weight, Weights};
+use semaim::parameters::Weights;
 use serde_json::{Map, Value, json};
 
 use crate::archive::Archive;
 use crate::atomic;
+use crate::checksum::{CHECKSUM, Checksum};
+use crate::error::TensorFileError;
 
-/// The metadata key under which the checksum stands.
-pub(crate) const CHECKSUM: &str = "crc32c";
+/// Numbers that are turned into bytes together.
+const CHUNK: usize = 1 << 14;
 
 /// Named tensors with metadata.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,47 +23,6 @@ pub struct TensorFile {
     pub weights: Weights,
     /// Free text by key; `crc32c` is the file's own.
     pub metadata: BTreeMap<String, String>,
-}
-
-/// Why a weight file could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum TensorFileError {
-    /// The file system refused.
-    #[error("{action} {path}: {source}")]
-    Io {
-        /// `reading` or `writing`.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What it said.
-        source: io::Error,
-    },
-    /// The content is not what it should be.
-    #[error("{path} is damaged: {message}")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        message: String,
-    },
-    /// A tensor has a type that is not read here.
-    #[error("{path}: tensor `{name}` has type {dtype}, which is not read here")]
-    Dtype {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// Its type.
-        dtype: String,
-    },
-    /// A file that is neither safetensors nor one that PyTorch wrote, or a damaged one.
-    #[error("{path}: {source}")]
-    Pickle {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: Box<semaim_pickle::ContentError>,
-    },
 }
 
 /// How numbers are written.
@@ -160,7 +121,7 @@ impl TensorFile {
             file.write_all(&(header.len() as u64).to_le_bytes())?;
             file.write_all(header.as_bytes())?;
             for weight in self.weights.values() {
-                for chunk in weight.values.chunks(1 << 14) {
+                for chunk in weight.values.chunks(CHUNK) {
                     file.write_all(&precision.bytes(chunk))?;
                 }
             }
@@ -171,38 +132,39 @@ impl TensorFile {
 
     /// Over the numbers as they are read again.
     fn checksum(&self, precision: Precision) -> String {
-        if precision == Precision::F32 {
-            return checksum(self.weights.iter());
+        let mut checksum = Checksum::default();
+        for (name, weight) in &self.weights {
+            checksum.tensor(name, &weight.shape);
+            for chunk in weight.values.chunks(CHUNK) {
+                checksum.values(&precision.rounded(chunk));
+            }
         }
-        let rounded: Weights = self
-            .weights
-            .iter()
-            .map(|(name, weight)| {
-                let weight = Weight {
-                    shape: weight.shape.clone(),
-                    values: precision.rounded(&weight.values),
-                };
-                (name.clone(), weight)
-            })
-            .collect();
-        checksum(rounded.iter())
+        checksum.text()
     }
 
-    /// Reads all tensors of a file, widened to `f32`; where it holds a checksum of ours, verifies it.
+    /// Reads all tensors of a file, widened to `f32`; where it holds a checksum of ours, verifies it. Nothing but the
+    /// numbers themselves is held in memory.
     ///
     /// # Errors
     /// [`TensorFileError`], each with the path.
     pub fn read(path: &Path) -> Result<Self, TensorFileError> {
-        let archive = Archive::read(path)?;
+        let mut archive = Archive::open(path)?;
+        let expected = archive.metadata.remove(CHECKSUM);
+        let mut checksum = Checksum::default();
         let mut weights = Weights::new();
         for (name, stored) in archive.tensors {
-            let weight = stored
-                .to_f32()
-                .map_err(|message| TensorFileError::Damaged {
-                    path: path.to_path_buf(),
-                    message: format!("tensor `{name}`: {message}"),
-                })?;
+            let weight = stored.read().map_err(|message| TensorFileError::Damaged {
+                path: path.to_path_buf(),
+                message: format!("tensor `{name}`: {message}"),
+            })?;
+            if expected.is_some() {
+                checksum.tensor(&name, &weight.shape);
+                checksum.values(&weight.values);
+            }
             weights.insert(name, weight);
+        }
+        if let Some(expected) = expected {
+            checksum.check(path, &expected)?;
         }
         Ok(Self {
             weights,
@@ -215,22 +177,10 @@ fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
-/// Over names, shapes and values, so that a bit flipped anywhere shows.
-pub(crate) fn checksum<'a>(weights: impl Iterator<Item = (&'a String, &'a Weight)>) -> String {
-    let sum = weights.fold(0, |sum, (name, weight)| {
-        let head = format!("{name}\0{:?}\0", weight.shape);
-        let sum = crc32c::crc32c_append(sum, head.as_bytes());
-        weight
-            .values
-            .chunks(1 << 14)
-            .fold(sum, |sum, chunk| crc32c::crc32c_append(sum, &bytes(chunk)))
-    });
-    format!("{sum:08x}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use semaim::parameters::Weight;
     use std::fs;
 
     fn example() -> TensorFile {

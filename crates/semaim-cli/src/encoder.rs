@@ -50,10 +50,7 @@ impl Loaded {
 
     /// The views that the encoder was trained for.
     pub(crate) fn augment(&self) -> Augment {
-        let Encoder {
-            config, mean, std, ..
-        } = &self.encoder;
-        views(config, mean, std)
+        views(&self.encoder.config, &self.encoder.normalisation)
     }
 
     /// Opens images in the form that the encoder takes.
@@ -69,7 +66,7 @@ impl Loaded {
 /// Says what was read, where it is not our own.
 pub(crate) fn tell(checkpoint: &Checkpoint) {
     let loading = &checkpoint.loading;
-    if loading.layout == CheckpointFormat::Semaim {
+    if loading.format == CheckpointFormat::Semaim && checkpoint.defaults_used.is_empty() {
         return;
     }
     let place = match loading.prefix.as_str() {
@@ -79,7 +76,7 @@ pub(crate) fn tell(checkpoint: &Checkpoint) {
     eprintln!(
         "{}: {}{place}: {} tensors used, {} left, {} missing",
         checkpoint.path.display(),
-        loading.layout,
+        loading.format,
         loading.used.len(),
         loading.unused.len(),
         loading.missing.len(),
@@ -87,7 +84,7 @@ pub(crate) fn tell(checkpoint: &Checkpoint) {
     for path in &checkpoint.beside {
         eprintln!("  read too: {}", path.display());
     }
-    for assumed in &checkpoint.assumed {
+    for assumed in &checkpoint.defaults_used {
         eprintln!("  taken for granted: {assumed}");
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use semaim_checkpoint::checkpoint::activation_name;
 use semaim_config::Layers;
 use semaim_data::counted;
 use semaim_eval::classify::Classification;
@@ -96,6 +97,10 @@ fn load_config(args: &FinetuneArgs) -> Result<FinetuneConfig, Exit> {
         (
             "encoder.num_heads",
             args.layout.heads.map(|heads| heads.to_string()),
+        ),
+        (
+            "encoder.activation",
+            settings::quoted(args.layout.activation.map(activation_name)),
         ),
         (
             "encoder.allow_partial",

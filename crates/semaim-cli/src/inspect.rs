@@ -28,10 +28,10 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Exit> {
             .iter()
             .map(|(name, t)| json!({"name": name, "shape": t.shape(), "dtype": t.dtype().name()}))
             .collect();
-        let (config, variant, loading) = (&found.config, &found.variant, &found.loading);
+        let (config, variant, loading) = (&found.config, &found.arch, &found.loading);
         let mut value = json!({
             "file": found.path,
-            "layout": loading.layout.name(),
+            "layout": loading.format.name(),
             "prefix": loading.prefix,
             "dtypes": dtypes,
             "parameters": numbers,
@@ -49,15 +49,16 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Exit> {
             "layer_norm_epsilon": variant.epsilon,
             "norm_before_blocks": variant.norm_pre,
             "projection": variant.projection,
-            "mean": found.mean,
-            "std": found.std,
+            "mean": found.normalisation.mean,
+            "std": found.normalisation.std,
             "used": loading.used,
             "left": loading.unused,
             "missing": loading.missing,
             "unknown": loading.unknown,
+            "not_finite": loading.not_finite.iter().map(|(name, _)| name).collect::<Vec<_>>(),
             "objects_not_made": loading.opaque,
             "read_beside": found.beside,
-            "assumed": found.assumed,
+            "assumed": found.defaults_used,
         });
         if args.tensors {
             value["tensors"] = json!(tensors);
@@ -109,13 +110,13 @@ fn print(found: &Checkpoint, heads: Option<usize>, numbers: usize, dtypes: &[&st
         registers,
         norm_pre,
         projection,
-    } = found.variant;
+    } = found.arch;
     println!("file        {}", found.path.display());
     let place = match loading.prefix.as_str() {
         "" => String::new(),
         prefix => format!(", the encoder under `{prefix}`"),
     };
-    println!("layout      {}{place}", loading.layout);
+    println!("layout      {}{place}", loading.format);
     println!(
         "encoder     {} wide, {} blocks, {}, MLP {} with {}, {:.2} M parameters in {}",
         config.embed_dim,
@@ -138,7 +139,7 @@ fn print(found: &Checkpoint, heads: Option<usize>, numbers: usize, dtypes: &[&st
     );
     println!(
         "normalised  mean {:?}, deviation {:?}",
-        found.mean, found.std
+        found.normalisation.mean, found.normalisation.std
     );
     let mut differs = Vec::new();
     if registers > 0 {
@@ -174,7 +175,10 @@ fn print(found: &Checkpoint, heads: Option<usize>, numbers: usize, dtypes: &[&st
     for path in &found.beside {
         println!("read too    {}", path.display());
     }
-    for assumed in &found.assumed {
+    for (name, count) in &loading.not_finite {
+        println!("not finite  {name}: {count} numbers are NaN or infinite");
+    }
+    for assumed in &found.defaults_used {
         println!("assumed     {assumed}");
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
     };
     let source = open(&args.data, args.split, &options)?;
     let part = ImageSubset::whole(source);
-    let augment = views(config, &classifier.mean, &classifier.std);
+    let augment = views(config, &classifier.normalisation);
     // There are no more predictions than classes.
     let top = args.top.min(classifier.classes.len());
     let mut target = Target::create(args.out.as_deref())?;

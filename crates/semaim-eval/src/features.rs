@@ -86,7 +86,7 @@ pub fn extract_features(
     images: &[Pixels],
     device: &Device,
 ) -> Result<Vec<ImageFeatures>, FeatureError> {
-    let augment = views(&encoder.config, &encoder.mean, &encoder.std);
+    let augment = views(&encoder.config, &encoder.normalisation);
     let ([height, width], channels) = (augment.image_size, augment.channels());
     let (grid, length) = (encoder.config.grid(), augment.view_len());
     let mut scratch = Scratch::new();
@@ -125,9 +125,9 @@ pub fn extract_features(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use semaim::config::ArchOptions;
-    use semaim::config::VitConfig;
+    use semaim::config::{ArchOptions, Normalisation, VitConfig};
     use semaim::init::initialise;
+    use semaim::position::Interpolation;
     use semaim::vit::Vit;
 
     #[test]
@@ -145,8 +145,11 @@ mod tests {
         let encoder = Encoder {
             vit: initialise(Vit::zeros_as(&config, &variant, &device), 1),
             config,
-            mean: vec![0.5; 3],
-            std: vec![0.25; 3],
+            normalisation: Normalisation {
+                mean: vec![0.5; 3],
+                std: vec![0.25; 3],
+            },
+            interpolation: Interpolation::default(),
         };
         let data = |seed: usize| (0..40 * 30 * 3).map(|i| (i * seed % 251) as u8).collect();
         let images: Vec<Pixels> = (1..19)

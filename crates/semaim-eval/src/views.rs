@@ -1,14 +1,13 @@
 //! How an encoder's images are opened and shown to it.
 
-use semaim::config::VitConfig;
+use semaim::config::{Normalisation, VitConfig};
 use semaim_data::{Augment, OpenOptions, ShapesOptions};
 
-/// Views of the size and in the normalisation that a network was trained for: `mean` and `std` per channel, of values in
-/// [0, 1].
-pub fn views(config: &VitConfig, mean: &[f32], std: &[f32]) -> Augment {
+/// Views of the size and in the normalisation that a network was trained for.
+pub fn views(config: &VitConfig, normalisation: &Normalisation) -> Augment {
     Augment {
-        mean: mean.to_vec(),
-        std: std.to_vec(),
+        mean: normalisation.mean.clone(),
+        std: normalisation.std.clone(),
         ..Augment::new(config.image_size, config.channels)
     }
 }

@@ -1,123 +1,288 @@
-//! A checkpoint and what is in it.
+//! A file that `torch.save` wrote.
 
-use std::fs;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::budget::Budget;
-use crate::error::{ContentError, ReadError};
-use crate::heap::{Heap, Item};
-use crate::storage::Storage;
-use crate::tensor::Tensor;
-use crate::value::{Opaque, Value};
-use crate::{freeze, legacy, paths, zipped};
+use zip::{CompressionMethod, ZipArchive};
 
-/// What `torch.save` put into a file.
-#[derive(Clone, Debug)]
+use crate::budget::{Budget, limit};
+use crate::container::{Archive, Container, Place, Source, entry};
+use crate::error::Error;
+use crate::heap::{Declared, Heap, Id, Node};
+use crate::input::Input;
+use crate::machine::run;
+use crate::tensor::Tensor;
+use crate::walk::{Found, walk};
+
+/// The number 0x1950a86a20f9469cfc6c, with which files of the older format start, as a pickle writes it.
+const LEGACY_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+/// The only version of that format.
+const LEGACY_VERSION: i64 = 1001;
+
+/// The tensors of a file.
+#[derive(Clone, Debug, Default)]
 pub struct Checkpoint {
-    /// The object that was saved: most often a dictionary.
-    pub root: Value,
+    /// Tensors by path: keys of dictionaries, attributes of objects and places in lists, joined by dots. A module that was
+    /// saved whole has the names of its `state_dict`.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// Classes of objects that were not made.
+    pub classes: Vec<String>,
 }
 
 impl Checkpoint {
-    /// Reads a file, which is kept in memory as a whole as long as any of its tensors.
-    ///
-    /// Beside the file itself, at most 16 bytes per byte of it and 1 MiB are taken.
+    /// Opens a file and reads its description; its tensors stay where they are.
     ///
     /// # Errors
+    /// [`Error`], without the path.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        Self::read(Box::new(file), length)
+    }
+
+    /// The same of a file in memory.
     ///
-    /// [`ReadError`], each with the path.
-    pub fn read(path: &Path) -> Result<Self, ReadError> {
-        let failed = |source| ReadError::Io {
-            path: path.into(),
-            source,
+    /// # Errors
+    /// [`Error`].
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
+        let length = bytes.len() as u64;
+        Self::read(Box::new(Cursor::new(bytes)), length)
+    }
+
+    fn read(mut source: Box<dyn Source>, length: u64) -> Result<Self, Error> {
+        let mut head = Vec::new();
+        source.by_ref().take(512).read_to_end(&mut head)?;
+        source.rewind()?;
+        let magic = head.iter().take(64).copied().collect::<Vec<u8>>();
+        if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+            archive(source, length)
+        } else if magic
+            .windows(LEGACY_MAGIC.len())
+            .any(|part| part == LEGACY_MAGIC)
+        {
+            legacy(source, length)
+        } else {
+            Err(Error::NotPytorch {
+                found: other(&head),
+            })
+        }
+    }
+}
+
+/// What a file is that starts like this.
+fn other(head: &[u8]) -> &'static str {
+    match head {
+        [] => "an empty file",
+        _ if head.get(257..262) == Some(b"ustar") => {
+            "a tar archive, as torch.save wrote before version 0.1.10"
+        }
+        _ if head.get(8) == Some(&b'{') => "a safetensors file",
+        [0x80 | b'(' | b'}' | b']' | b'c', ..] => "a pickle that torch.save did not write",
+        _ => "another kind of file",
+    }
+}
+
+/// An archive: `*/data.pkl` describes the objects, `*/data/KEY` are the storages.
+fn archive(source: Box<dyn Source>, length: u64) -> Result<Checkpoint, Error> {
+    let mut archive: Archive = ZipArchive::new(BufReader::new(source))?;
+    let mut entries = HashMap::new();
+    let mut total = 0_u64;
+    for index in 0..archive.len() {
+        let entry = archive.by_index_data(index)?;
+        let stored = entry.compression() == CompressionMethod::Stored;
+        let place = Place::Entry {
+            index,
+            len: entry.size(),
+            stored,
         };
-        // Reading a pipe might never end.
-        if !fs::metadata(path).map_err(failed)?.is_file() {
-            return Err(ReadError::NoFile { path: path.into() });
+        total = total.saturating_add(entry.size());
+        entries.insert(entry.name()?.into_owned(), place);
+    }
+    if total > limit(length) {
+        let message = format!("it inflates to {total} bytes, out of proportion to the file");
+        return Err(Error::Damaged(message));
+    }
+    let pickles: Vec<&String> = entries.keys().filter(|name| is_pickle(name)).collect();
+    let [name] = pickles[..] else {
+        return Err(Error::Damaged(format!(
+            "the archive has {} entries `*/data.pkl`, not one",
+            pickles.len()
+        )));
+    };
+    let name = name.clone();
+    let root = name.trim_end_matches("data.pkl");
+    let mut read = |name: &str| match entries.get(name) {
+        Some(&Place::Entry { index, len, .. }) => {
+            let bytes = entry(&mut archive, index, len);
+            bytes
+                .map(Some)
+                .map_err(|error| Error::Damaged(format!("{name}: {error}")))
         }
-        let bytes = fs::read(path).map_err(failed)?;
-        Self::from_bytes(bytes).map_err(|source| ReadError::Content {
-            path: path.into(),
-            source: Box::new(source),
+        _ => Ok(None),
+    };
+    let big_endian = match read(&format!("{root}byteorder"))?.as_deref() {
+        None | Some(b"little") => false,
+        Some(b"big") => true,
+        Some(_) => {
+            return Err(Error::Damaged(
+                "byteorder is neither `little` nor `big`".into(),
+            ));
+        }
+    };
+    let pickle = read(&name)?.unwrap_or_default();
+    let mut heap = Heap::new(Budget::of(length));
+    let size = pickle.len() as u64;
+    let object = run(
+        &mut Input::new(Cursor::new(pickle), 0, size),
+        &mut heap,
+        &name,
+    )?;
+    let places: Vec<Place> = heap
+        .declared
+        .iter()
+        .map(|declared| {
+            let place = entries
+                .get(&format!("{root}data/{}", declared.key))
+                .cloned();
+            checked(declared, place)
         })
-    }
+        .collect::<Result<_, _>>()?;
+    let container = Container::archive(archive, length, big_endian);
+    assemble(&mut heap, object, container, &places)
+}
 
-    /// Reads the content of a file; otherwise as [`read`](Checkpoint::read).
-    ///
-    /// # Errors
-    ///
-    /// [`ContentError`] for anything that is no checkpoint, is damaged, or is out of proportion to its size.
-    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, ContentError> {
-        let mut budget = Budget::for_file(bytes.len());
-        let file = Arc::new(bytes);
-        match Kind::of(&file) {
-            Kind::Zip => zipped::read(&file, &mut budget),
-            Kind::Pickle => legacy::read(&file, &mut budget),
-            Kind::Other(found) => Err(ContentError::Refused { found }),
-        }
-    }
+/// The pickle of the objects stands in the one folder at the root.
+fn is_pickle(name: &str) -> bool {
+    let folder = name.strip_suffix("/data.pkl");
+    folder.is_some_and(|folder| !folder.is_empty() && !folder.contains('/'))
+}
 
-    /// All tensors with their paths, in the order of the file: keys of dictionaries, and places in lists and tuples,
-    /// joined by dots, such as `model.blocks.0.norm1.weight`. What objects of unknown classes hold as attributes
-    /// lies directly under them; what they were made of lies under `arguments`. A tensor that the file holds in
-    /// several places is told in each. Two tensors have one path where keys hold dots.
-    pub fn tensors(&self) -> Vec<(String, &Tensor)> {
-        paths::tensors(&self.root)
-    }
-
-    /// The first object under a path of [`tensors`](Checkpoint::tensors), or of any other object; the empty path is
-    /// the root's. `None` where there is none.
-    pub fn get(&self, path: &str) -> Option<&Value> {
-        paths::get(&self.root, path)
-    }
-
-    /// All objects, classes and functions that are known by name only, with their paths as for
-    /// [`tensors`](Checkpoint::tensors).
-    pub fn opaque(&self) -> Vec<(String, &Opaque)> {
-        paths::opaque(&self.root)
+/// A storage whose size is as declared.
+fn checked(declared: &Declared, place: Option<Place>) -> Result<Place, Error> {
+    let failed = |message: String| Error::Storage {
+        key: declared.key.clone(),
+        message,
+    };
+    let size = declared.dtype.map_or(Some(1), |dtype| dtype.size());
+    let expected = size.and_then(|size| declared.elements.checked_mul(size));
+    match (place, expected) {
+        (_, Some(0)) => Ok(Place::Nowhere),
+        (None, _) => Err(failed("is not in the file".into())),
+        // What is not read may be as it likes.
+        (Some(_), _) if declared.dtype.is_some_and(|dtype| !dtype.is_read()) => Ok(Place::Nowhere),
+        (Some(Place::Entry { len, .. }), Some(expected)) if len != expected as u64 => Err(failed(
+            format!("holds {len} bytes; its pickle says {expected}"),
+        )),
+        (Some(_), None) => Err(failed(format!(
+            "has {} elements, which no file holds",
+            declared.elements
+        ))),
+        (Some(place), Some(_)) => Ok(place),
     }
 }
 
-/// What kind of file some bytes are, by their first ones.
-enum Kind {
-    Zip,
-    /// A legacy file, or a pickle of another origin.
-    Pickle,
-    Other(&'static str),
-}
-
-impl Kind {
-    fn of(file: &[u8]) -> Self {
-        match file {
-            [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Self::Zip,
-            // Protocols 2 to 5, and the number that a legacy file of protocol 0 or 1 starts with.
-            [0x80, 0..=5, ..] | [b'L', b'1', ..] => Self::Pickle,
-            [] => Self::Other("an empty file"),
-            _ if file.get(257..262) == Some(b"ustar") => {
-                Self::Other("a tar archive, as torch.save wrote before version 0.1.10")
-            }
-            [b'(' | b'}' | b']' | b'c', .., b'.'] => Self::Other(BARE_PICKLE),
-            [_, _, _, _, _, _, _, _, b'{', ..] => Self::Other("a safetensors file"),
-            _ => Self::Other("no file of PyTorch"),
-        }
+/// The format before version 1.6: pickles of a number, the version, the system, the objects and the keys of storages,
+/// then these.
+fn legacy(source: Box<dyn Source>, length: u64) -> Result<Checkpoint, Error> {
+    let mut reader = BufReader::new(source);
+    let mut next = |part: &str| {
+        let at = reader.stream_position()?;
+        let mut heap = Heap::new(Budget::of(length));
+        let root = run(
+            &mut Input::new(&mut reader as &mut dyn BufRead, at, length),
+            &mut heap,
+            part,
+        )?;
+        Ok::<(Heap, Id), Error>((heap, root))
+    };
+    next("the pickle of the magic number")?;
+    let (heap, version) = next("the pickle of the version")?;
+    if !matches!(heap.node(version), Node::Int(LEGACY_VERSION)) {
+        return Err(Error::Damaged(
+            "the pickle of the version is not 1001".into(),
+        ));
     }
-}
-
-/// A pickle that no storages follow.
-pub(crate) const BARE_PICKLE: &str = "a pickle that torch.save did not write";
-
-/// The checkpoint of a pickle's objects and the storages that it declared, in order.
-pub(crate) fn assemble(
-    heap: Heap<'_>,
-    root: Item,
-    storages: &[Arc<Storage>],
-) -> Result<Checkpoint, ContentError> {
-    let limit = heap.budget.limit();
-    let root = freeze::freeze(heap, root, storages)?;
-    paths::check(&root, limit).map_err(|fault| ContentError::Structure {
-        path: String::new(),
-        fault,
+    // The byte order and sizes of the machine that wrote the file. The storages are little-endian whatever it says.
+    next("the pickle of the system")?;
+    let (mut heap, object) = next("the pickle of the objects")?;
+    let (list, keys) = next("the pickle of the storage keys")?;
+    let Node::List(keys) = list.node(keys) else {
+        return Err(Error::Damaged(
+            "the pickle of the storage keys is not a list of texts".into(),
+        ));
+    };
+    let keys: Option<Vec<String>> = keys.iter().map(|&key| list.as_key(key)).collect();
+    let keys = keys.ok_or_else(|| {
+        Error::Damaged("the pickle of the storage keys is not a list of texts".into())
     })?;
-    Ok(Checkpoint { root })
+    let mut places: Vec<Option<Place>> = vec![None; heap.declared.len()];
+    for key in keys {
+        let failed = |message: String| Error::Storage {
+            key: key.clone(),
+            message,
+        };
+        // Without its type the size of a storage is not known, nor where the next one starts.
+        let known = heap.find_declared(&key).and_then(|place| {
+            let size = heap.declared[place]
+                .dtype
+                .map_or(Some(1), |dtype| dtype.size())?;
+            Some((place, size))
+        });
+        let (place, size) =
+            known.ok_or_else(|| failed("has a type that is not read, or none".into()))?;
+        let declared = &heap.declared[place];
+        let at = reader.stream_position()?;
+        let mut count = [0; 8];
+        reader
+            .read_exact(&mut count)
+            .map_err(|_| failed("is beyond the end of the file".into()))?;
+        let count = u64::from_le_bytes(count);
+        if count != declared.elements as u64 {
+            return Err(failed(format!(
+                "holds {count} elements; its pickle says {}",
+                declared.elements
+            )));
+        }
+        let start = reader.stream_position()?;
+        let len = count.checked_mul(size as u64);
+        let end = len
+            .and_then(|len| start.checked_add(len))
+            .filter(|&end| end <= length);
+        let Some(end) = end else {
+            return Err(failed(format!(
+                "takes {count} elements from byte {at} on, beyond the end of the file"
+            )));
+        };
+        reader.seek(SeekFrom::Start(end))?;
+        places[place] = Some(Place::File { at: start });
+    }
+    let checked = heap
+        .declared
+        .iter()
+        .zip(places)
+        .map(|(declared, place)| checked(declared, place));
+    let places: Vec<Place> = checked.collect::<Result<_, _>>()?;
+    let container = Container::file(reader.into_inner(), length);
+    assemble(&mut heap, object, container, &places)
+}
+
+fn assemble(
+    heap: &mut Heap,
+    object: Id,
+    container: Container,
+    places: &[Place],
+) -> Result<Checkpoint, Error> {
+    let Found { tensors, classes } = walk(heap, object).map_err(Error::Damaged)?;
+    let container = Arc::new(container);
+    let tensors = tensors.into_iter().map(|(path, strided)| {
+        let place = places[strided.storage].clone();
+        (path, Tensor::new(Arc::clone(&container), place, strided))
+    });
+    Ok(Checkpoint {
+        tensors: tensors.collect(),
+        classes: classes.into_iter().collect(),
+    })
 }

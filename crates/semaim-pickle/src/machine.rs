@@ -1,338 +1,413 @@
-//! Carrying out the opcodes of one pickle.
-//!
-//! The machine moves objects between a stack, a memo and a heap, all of bounded size. It has no way to import, run or
-//! look up anything: what a pickle calls is either one of the few constructors in [`call`](crate::call), which are
-//! imitated, or is kept by name.
+//! The stack machine whose programs pickles are.
 
-use crate::budget::Budget;
-use crate::call::{build, call};
-use crate::cursor::Cursor;
-use crate::heap::{Heap, ITEM_COST, Item, Node, SHARED_TEXT_COST};
-use crate::instruction::{Instruction, decode};
-use crate::opcode::Opcode;
-use crate::persistent::persistent;
-use crate::pickle_error::{PickleError, PickleFault};
-use crate::stack::Stack;
+use std::collections::HashMap;
+use std::io::BufRead;
 
-/// A pickle that was carried out.
-#[derive(Debug)]
-pub(crate) struct Pickle<'b> {
-    /// Its objects.
-    pub(crate) heap: Heap<'b>,
-    /// The one it is about.
-    pub(crate) root: Item,
-    /// Where the bytes after it start.
-    pub(crate) end: usize,
+use crate::calls::{call, persistent};
+use crate::error::Error;
+use crate::heap::{EMPTY, FALSE, Heap, Id, NONE, Node, OTHER, TRUE};
+use crate::input::Input;
+
+/// Bytes of a slot on the stack, in the memo or in a container, with room to grow.
+const SLOT: usize = 8;
+
+struct Machine<'h> {
+    heap: &'h mut Heap,
+    stack: Vec<Id>,
+    /// Heights of the stack at which marks stand.
+    marks: Vec<usize>,
+    memo: HashMap<u32, Id>,
 }
 
-/// Carries out the pickle that starts at byte `at`.
-pub(crate) fn run<'b>(
-    bytes: &[u8],
-    at: usize,
-    budget: &'b mut Budget,
-) -> Result<Pickle<'b>, PickleError> {
-    let mut cursor = Cursor::new(bytes, at);
+/// Runs one pickle to its end; gives the object that it makes.
+pub(crate) fn run<R: BufRead>(
+    input: &mut Input<R>,
+    heap: &mut Heap,
+    part: &str,
+) -> Result<Id, Error> {
     let mut machine = Machine {
-        stack: Stack::default(),
-        memo: Vec::new(),
-        kept: 0,
-        heap: Heap::new(budget),
+        heap,
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
     };
     loop {
-        let offset = cursor.at();
-        let mut opcode = None;
-        let step = |opcode: &mut Option<Opcode>| {
-            let byte = cursor.u8().ok_or(PickleFault::Truncated)?;
-            let code = Opcode::of(byte).ok_or(PickleFault::UnknownOpcode { byte })?;
-            *opcode = Some(code);
-            let instruction = decode(code, &mut cursor)?;
-            machine.step(instruction)
+        let at = input.at;
+        let failed = |opcode, message| Error::Pickle {
+            part: part.into(),
+            opcode,
+            at,
+            message,
         };
-        match { step }(&mut opcode) {
-            Ok(None) => {}
-            Ok(Some(root)) => {
-                return Ok(Pickle {
-                    heap: machine.heap,
-                    root,
-                    end: cursor.at(),
-                });
-            }
-            Err(fault) => {
-                return Err(PickleError {
-                    offset,
-                    opcode: opcode.map_or("?", Opcode::name),
-                    fault,
-                });
-            }
+        let opcode = input.u8().map_err(|message| failed(b'?', message))?;
+        if opcode == b'.' {
+            return machine.pop().map_err(|message| failed(opcode, message));
         }
+        machine
+            .step(opcode, input)
+            .map_err(|message| failed(opcode, message))?;
     }
-}
-
-struct Machine<'b> {
-    stack: Stack,
-    /// What was kept, by number. Python numbers without gaps, so a number far beyond is not worth its room.
-    memo: Vec<Option<Item>>,
-    /// How many objects that is.
-    kept: u32,
-    heap: Heap<'b>,
 }
 
 impl Machine<'_> {
-    /// Carries out one instruction; gives the object of the pickle at its end.
-    fn step(&mut self, instruction: Instruction<'_>) -> Result<Option<Item>, PickleFault> {
-        match instruction {
-            Instruction::Nothing => {}
-            Instruction::Stop => return self.stack.pop().map(Some),
-            Instruction::Mark => self.stack.mark(self.heap.budget)?,
-            Instruction::Pop => self.stack.discard()?,
-            Instruction::PopMark => {
-                self.marked()?;
+    fn push(&mut self, id: Id) -> Result<(), String> {
+        self.heap.budget.charge(SLOT)?;
+        self.stack.push(id);
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Result<Id, String> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        match self.stack.len() > floor {
+            true => Ok(self.stack.pop().unwrap_or(NONE)),
+            false => Err("takes more than there is on the stack".into()),
+        }
+    }
+
+    fn top(&self) -> Result<Id, String> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        let top = self.stack.last().filter(|_| self.stack.len() > floor);
+        top.copied()
+            .ok_or_else(|| "takes more than there is on the stack".into())
+    }
+
+    fn to_mark(&mut self) -> Result<Vec<Id>, String> {
+        let mark = self
+            .marks
+            .pop()
+            .ok_or("takes what follows a mark, and there is none")?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    fn add(&mut self, node: Node, beside: usize) -> Result<(), String> {
+        let id = self.heap.add(node, beside)?;
+        self.push(id)
+    }
+
+    fn text(&mut self, bytes: Vec<u8>) -> Result<(), String> {
+        let text = String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        let id = self.heap.text(text)?;
+        self.push(id)
+    }
+
+    fn int(&mut self, value: i64) -> Result<(), String> {
+        let id = self.heap.int(value)?;
+        self.push(id)
+    }
+
+    fn tuple(&mut self, count: usize) -> Result<(), String> {
+        let mut items = Vec::with_capacity(count);
+        for _ in 0..count {
+            items.push(self.pop()?);
+        }
+        items.reverse();
+        let id = self.heap.tuple(items)?;
+        self.push(id)
+    }
+
+    fn remember(&mut self, key: u32) -> Result<(), String> {
+        self.heap.budget.charge(4 * SLOT)?;
+        self.memo.insert(key, self.top()?);
+        Ok(())
+    }
+
+    fn recall(&mut self, key: u32) -> Result<(), String> {
+        let id = self.memo.get(&key).copied();
+        self.push(id.ok_or_else(|| format!("recalls object {key}, which was not remembered"))?)
+    }
+
+    /// Adds to a list, or to an object that is one.
+    fn append(&mut self, new: &[Id]) -> Result<(), String> {
+        self.heap.budget.charge(SLOT * new.len())?;
+        let target = self.top()?;
+        match self.heap.node_mut(target) {
+            Node::List(items) => items.extend(new),
+            Node::Object(object) => object.list.extend(new),
+            _ => {
+                return Err(format!(
+                    "adds to {}, which is no list",
+                    self.heap.kind(target)
+                ));
             }
-            Instruction::Dup => {
-                let top = self.stack.top()?;
-                self.push(top)?;
+        }
+        Ok(())
+    }
+
+    /// Adds to a dictionary, or to an object that is one.
+    fn set(&mut self, new: &[Id]) -> Result<(), String> {
+        self.heap.budget.charge(SLOT * new.len())?;
+        let target = self.top()?;
+        let (pairs, rest) = new.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err("sets a key without a value".into());
+        }
+        let pairs = pairs.iter().map(|&[key, value]| (key, value));
+        match self.heap.node_mut(target) {
+            Node::Dict(items) => items.extend(pairs),
+            Node::Object(object) => object.items.extend(pairs),
+            _ => {
+                return Err(format!(
+                    "sets keys of {}, which is no dictionary",
+                    self.heap.kind(target)
+                ));
             }
-            Instruction::None => self.push(Item::None)?,
-            Instruction::Bool(value) => self.push(Item::Bool(value))?,
-            Instruction::Int(value) => self.push(Item::Int(value))?,
-            Instruction::Float(value) => self.push(Item::Float(value))?,
-            Instruction::BigInt(bytes) => {
-                self.heap.budget.charge(bytes.len())?;
-                self.add(Node::BigInt((&*bytes).into()))?;
-            }
-            Instruction::Text(text) => {
-                let item = self.heap.add_text(&text)?;
-                self.push(item)?;
-            }
-            Instruction::Bytes(bytes) => {
-                let item = self.heap.add_bytes(&bytes)?;
-                self.push(item)?;
-            }
-            Instruction::EmptyTuple => self.add(Node::Tuple(Box::default()))?,
-            Instruction::EmptyList => self.add(Node::List(Vec::new()))?,
-            Instruction::EmptyDict => self.add(Node::Dict(Vec::new()))?,
-            Instruction::EmptySet => self.add(Node::Set(Vec::new()))?,
-            Instruction::Tuple(count) => {
-                let mut items = [Item::None; 3];
-                let items = items.get_mut(..count).unwrap_or_default();
-                for item in items.iter_mut().rev() {
-                    *item = self.stack.pop()?;
-                }
-                let tuple = self.heap.add_tuple(items)?;
-                self.push(tuple)?;
-            }
-            Instruction::MarkedTuple => {
-                let items = self.marked()?;
-                self.add(Node::tuple(items))?;
-            }
-            Instruction::MarkedList => {
-                let items = self.growing()?;
-                self.add(Node::List(items))?;
-            }
-            Instruction::MarkedFrozenSet => {
-                let items = self.growing()?;
-                self.add(Node::Set(items))?;
-            }
-            Instruction::MarkedDict => {
-                let entries = pairs(&self.growing()?)?;
-                self.add(Node::Dict(entries))?;
-            }
-            Instruction::Append => {
-                let item = self.stack.pop()?;
-                self.heap.budget.charge(size_of::<Item>())?;
-                self.extend(vec![item], "a list to append to")?;
-            }
-            Instruction::Appends => {
-                let items = self.marked()?;
-                self.extend(items, "a list to append to")?;
-            }
-            Instruction::AddItems => {
-                let items = self.marked()?;
-                self.extend(items, "a set to add to")?;
-            }
-            Instruction::SetItem => {
-                let value = self.stack.pop()?;
-                let key = self.stack.pop()?;
-                self.set(vec![(key, value)])?;
-            }
-            Instruction::SetItems => {
-                let entries = pairs(&self.marked()?)?;
-                self.set(entries)?;
-            }
-            Instruction::Global(module, name) => {
-                let global = self.global(module, name)?;
-                self.push(global)?;
-            }
-            Instruction::StackGlobal => {
-                let name = self.stack.pop()?;
-                let module = self.stack.pop()?;
-                let text = |item| {
-                    let text = self.heap.text(item);
-                    text.cloned().ok_or_else(|| self.heap.not("text", item))
-                };
-                let (module, name) = (text(module)?, text(name)?);
-                let global = self.heap.add_global(module, name)?;
-                self.push(global)?;
-            }
-            Instruction::PersistentText => {
-                return Err(PickleFault::Operand {
-                    expected: "a tuple as persistent id",
-                    found: "text",
-                });
-            }
-            Instruction::Persistent => {
-                let id = self.stack.pop()?;
-                let item = persistent(&mut self.heap, id)?;
-                self.push(item)?;
-            }
-            Instruction::Reduce | Instruction::NewObj => {
-                let arguments = self.stack.pop()?;
-                let function = self.stack.pop()?;
-                let result = call(&mut self.heap, function, arguments)?;
-                self.push(result)?;
-            }
-            Instruction::NewObjEx => {
-                let keywords = self.stack.pop()?;
-                let arguments = self.stack.pop()?;
-                let class = self.stack.pop()?;
-                let mut all = match self.heap.tuple(arguments) {
-                    Some(items) => items.to_vec(),
-                    None => return Err(self.heap.not("a tuple of arguments", arguments)),
-                };
-                // The tuple may be shared, so its copy is paid for here.
-                self.heap.budget.charge_each(all.len(), ITEM_COST)?;
-                all.push(keywords);
-                let arguments = self.heap.add_tuple(&all)?;
-                let result = call(&mut self.heap, class, arguments)?;
-                self.push(result)?;
-            }
-            Instruction::Inst(module, name) => {
-                let items = self.marked()?;
-                let class = self.global(module, name)?;
-                self.construct(class, &items)?;
-            }
-            Instruction::Obj => {
-                let items = self.marked()?;
-                let (&class, arguments) = items.split_first().ok_or(PickleFault::StackEmpty)?;
-                self.construct(class, arguments)?;
-            }
-            Instruction::Build => {
-                let state = self.stack.pop()?;
-                let target = self.stack.top()?;
-                build(&mut self.heap, target, state)?;
-            }
-            Instruction::Get(index) => match self.memo.get(index as usize) {
-                Some(&Some(item)) => self.push(item)?,
-                _ => return Err(PickleFault::NoMemo { index }),
+        }
+        Ok(())
+    }
+
+    /// An object of a class, made by its constructor or not.
+    fn object(&mut self, class: Id, arguments: Id) -> Result<(), String> {
+        // What is called is what a call of the class gives: empty containers stay containers.
+        let id = call(self.heap, class, arguments)?;
+        self.push(id)
+    }
+
+    fn global(&mut self, module: String, name: String) -> Result<(), String> {
+        let beside = 64 + module.len() + name.len();
+        self.add(Node::Global(Box::new([module, name])), beside)
+    }
+
+    fn build(&mut self) -> Result<(), String> {
+        let state = self.pop()?;
+        let target = self.top()?;
+        // Attributes of a dictionary or of a tensor are nothing that is looked for.
+        if let Node::Object(object) = self.heap.node_mut(target) {
+            object.state = Some(state);
+        }
+        Ok(())
+    }
+
+    fn step<R: BufRead>(&mut self, opcode: u8, input: &mut Input<R>) -> Result<(), String> {
+        match opcode {
+            // Protocol and frame.
+            0x80 => input.u8().map(|_| ()),
+            0x95 => input.array::<8>().map(|_| ()),
+            // Constants and numbers.
+            b'N' => self.push(NONE),
+            0x88 => self.push(TRUE),
+            0x89 => self.push(FALSE),
+            b'I' => match input.line()?.trim() {
+                "00" => self.push(FALSE),
+                "01" => self.push(TRUE),
+                number => self.int(number.parse().map_err(|_| "has a number that is none")?),
             },
-            Instruction::Put(index) => self.keep(index)?,
-            Instruction::Memoize => self.keep(self.kept)?,
-        }
-        Ok(None)
-    }
-
-    fn push(&mut self, item: Item) -> Result<(), PickleFault> {
-        self.stack.push(item, self.heap.budget)
-    }
-
-    fn add(&mut self, node: Node) -> Result<(), PickleFault> {
-        let item = self.heap.add(node)?;
-        self.push(item)
-    }
-
-    fn marked(&mut self) -> Result<Vec<Item>, PickleFault> {
-        self.stack.marked(self.heap.budget)
-    }
-
-    fn growing(&mut self) -> Result<Vec<Item>, PickleFault> {
-        self.stack.growing(self.heap.budget)
-    }
-
-    fn keep(&mut self, index: u32) -> Result<(), PickleFault> {
-        let top = self.stack.top()?;
-        let index = index as usize;
-        if index >= self.memo.len() {
-            let new = index.saturating_add(1) - self.memo.len();
-            self.heap.budget.charge_each(new, ITEM_COST)?;
-            self.memo.resize(index.saturating_add(1), None);
-        }
-        if let Some(place) = self.memo.get_mut(index)
-            && place.replace(top).is_none()
-        {
-            self.kept = self.kept.saturating_add(1);
-        }
-        Ok(())
-    }
-
-    fn global(&mut self, module: &str, name: &str) -> Result<Item, PickleFault> {
-        let cost = module.len() + name.len() + 2 * SHARED_TEXT_COST;
-        self.heap.budget.charge(cost)?;
-        Ok(self.heap.add_global(module.into(), name.into())?)
-    }
-
-    fn construct(&mut self, class: Item, arguments: &[Item]) -> Result<(), PickleFault> {
-        let arguments = self.heap.add_tuple(arguments)?;
-        let result = call(&mut self.heap, class, arguments)?;
-        self.push(result)
-    }
-
-    /// Appends to what is on top of the stack.
-    fn extend(&mut self, items: Vec<Item>, expected: &'static str) -> Result<(), PickleFault> {
-        let target = self.stack.top()?;
-        let count = items.len();
-        let cost = match self.heap.node(target) {
-            Some(Node::List(list) | Node::Set(list)) => grown(list.len(), count),
-            Some(Node::Object(object)) => 2 * grown(object.entries.len(), count),
-            _ => 0,
-        };
-        self.heap.budget.charge_each(cost, ITEM_COST)?;
-        match self.heap.node_mut(target) {
-            Some(Node::List(list) | Node::Set(list)) => list.extend(items),
-            Some(Node::Object(object)) => {
-                let indices = (object.entries.len() as i64..).map(Item::Int);
-                object.entries.extend(indices.zip(items));
+            b'J' => {
+                let value = i32::from_le_bytes(input.array()?);
+                self.int(value.into())
             }
-            _ => return Err(self.heap.not(expected, target)),
+            b'K' => {
+                let value = input.u8()?;
+                self.int(value.into())
+            }
+            b'M' => {
+                let value = u16::from_le_bytes(input.array()?);
+                self.int(value.into())
+            }
+            b'L' => match input.line()?.trim_end_matches('L').parse() {
+                Ok(value) => self.int(value),
+                Err(_) => self.push(OTHER),
+            },
+            0x8a | 0x8b => {
+                let length = match opcode {
+                    0x8a => input.u8()?.into(),
+                    _ => input.u32()?,
+                };
+                let bytes = input.bytes(length.into())?;
+                match long(&bytes) {
+                    Some(value) => self.int(value),
+                    None => self.push(OTHER),
+                }
+            }
+            b'F' => input.line().and_then(|_| self.push(OTHER)),
+            b'G' => input.array::<8>().and_then(|_| self.push(OTHER)),
+            // Texts, and bytes, which are passed over.
+            b'X' | b'T' => {
+                let length = input.u32()?;
+                let bytes = input.bytes(length.into())?;
+                self.text(bytes)
+            }
+            0x8c | b'U' => {
+                let length = input.u8()?;
+                let bytes = input.bytes(length.into())?;
+                self.text(bytes)
+            }
+            0x8d => {
+                let length = u64::from_le_bytes(input.array()?);
+                let bytes = input.bytes(length)?;
+                self.text(bytes)
+            }
+            b'V' => input.line().and_then(|line| self.text(line.into_bytes())),
+            b'S' => {
+                let line = input.line()?;
+                self.text(line.trim_matches(['\'', '"']).as_bytes().to_vec())
+            }
+            b'C' => {
+                let length = input.u8()?;
+                input.skip(length.into())?;
+                self.push(OTHER)
+            }
+            b'B' => {
+                let length = input.u32()?;
+                input.skip(length.into())?;
+                self.push(OTHER)
+            }
+            0x8e | 0x96 => {
+                let length = u64::from_le_bytes(input.array()?);
+                input.skip(length)?;
+                self.push(OTHER)
+            }
+            // Containers.
+            b'(' => {
+                self.heap.budget.charge(2 * SLOT)?;
+                self.marks.push(self.stack.len());
+                Ok(())
+            }
+            b')' => self.push(EMPTY),
+            b']' | 0x8f => self.add(Node::List(Vec::new()), 0),
+            b'}' => self.add(Node::Dict(Vec::new()), 0),
+            b't' => {
+                let items = self.to_mark()?;
+                let id = self.heap.tuple(items)?;
+                self.push(id)
+            }
+            0x85 => self.tuple(1),
+            0x86 => self.tuple(2),
+            0x87 => self.tuple(3),
+            b'l' | 0x91 => {
+                let items = self.to_mark()?;
+                let beside = SLOT * items.len();
+                self.add(Node::List(items), beside)
+            }
+            b'd' => {
+                let items = self.to_mark()?;
+                self.add(Node::Dict(Vec::new()), 0)?;
+                self.set(&items)
+            }
+            b'a' => {
+                let item = self.pop()?;
+                self.append(&[item])
+            }
+            b'e' | 0x90 => {
+                let items = self.to_mark()?;
+                self.append(&items)
+            }
+            b's' => {
+                let (value, key) = (self.pop()?, self.pop()?);
+                self.set(&[key, value])
+            }
+            b'u' => {
+                let items = self.to_mark()?;
+                self.set(&items)
+            }
+            // The stack and the memo.
+            b'0' => match self.marks.last() == Some(&self.stack.len()) {
+                true => self.marks.pop().map(|_| ()).ok_or_else(String::new),
+                false => self.pop().map(|_| ()),
+            },
+            b'1' => self.to_mark().map(|_| ()),
+            b'2' => self.top().and_then(|top| self.push(top)),
+            b'p' => {
+                let key = input
+                    .line()?
+                    .trim()
+                    .parse()
+                    .map_err(|_| "has a number that is none")?;
+                self.remember(key)
+            }
+            b'q' => {
+                let key = input.u8()?;
+                self.remember(key.into())
+            }
+            b'r' => {
+                let key = input.u32()?;
+                self.remember(key)
+            }
+            0x94 => self.remember(self.memo.len() as u32),
+            b'g' => {
+                let key = input
+                    .line()?
+                    .trim()
+                    .parse()
+                    .map_err(|_| "has a number that is none")?;
+                self.recall(key)
+            }
+            b'h' => {
+                let key = input.u8()?;
+                self.recall(key.into())
+            }
+            b'j' => {
+                let key = input.u32()?;
+                self.recall(key)
+            }
+            // Classes, calls and objects.
+            b'c' => {
+                let (module, name) = (input.line()?, input.line()?);
+                self.global(module, name)
+            }
+            0x93 => {
+                let (name, module) = (self.pop()?, self.pop()?);
+                let text = |id| self.heap.as_text(id).map(str::to_string);
+                let (Some(module), Some(name)) = (text(module), text(name)) else {
+                    return Err("names a class by what is no text".into());
+                };
+                self.global(module, name)
+            }
+            b'R' | 0x81 => {
+                let (arguments, class) = (self.pop()?, self.pop()?);
+                self.object(class, arguments)
+            }
+            0x92 => {
+                let (_named, arguments, class) = (self.pop()?, self.pop()?, self.pop()?);
+                self.object(class, arguments)
+            }
+            b'o' => {
+                let items = self.to_mark()?;
+                let (class, rest) = items.split_first().ok_or("makes an object of no class")?;
+                let arguments = self.heap.tuple(rest.to_vec())?;
+                self.object(*class, arguments)
+            }
+            b'i' => {
+                let (module, name) = (input.line()?, input.line()?);
+                let items = self.to_mark()?;
+                self.global(module, name)?;
+                let class = self.pop()?;
+                let arguments = self.heap.tuple(items)?;
+                self.object(class, arguments)
+            }
+            b'b' => self.build(),
+            b'Q' => {
+                let id = self.pop()?;
+                let object = persistent(self.heap, id)?;
+                self.push(object)
+            }
+            // Extension codes, texts as persistent ids and buffers beside the file: nothing that PyTorch writes.
+            _ => Err("is none that checkpoints have".into()),
         }
-        self.heap.budget.release(count * size_of::<Item>());
-        Ok(())
-    }
-
-    /// Sets entries of what is on top of the stack.
-    fn set(&mut self, entries: Vec<(Item, Item)>) -> Result<(), PickleFault> {
-        let target = self.stack.top()?;
-        let count = entries.len();
-        let cost = match self.heap.node(target) {
-            Some(Node::Dict(all)) => grown(all.len(), count),
-            Some(Node::Object(object)) => grown(object.entries.len(), count),
-            _ => 0,
-        };
-        self.heap.budget.charge_each(cost, 2 * ITEM_COST)?;
-        match self.heap.node_mut(target) {
-            Some(Node::Dict(all)) => all.extend(entries),
-            Some(Node::Object(object)) => object.entries.extend(entries),
-            _ => return Err(self.heap.not("a dictionary to set items of", target)),
-        }
-        Ok(())
     }
 }
 
-/// For how many items room is paid when `new` ones join `old` ones: a vector of one has room for four, of which each
-/// item pays for two.
-fn grown(old: usize, new: usize) -> usize {
-    match old {
-        0 => new.max(2),
-        _ => new,
-    }
-}
-
-fn pairs(items: &[Item]) -> Result<Vec<(Item, Item)>, PickleFault> {
-    let (pairs, rest) = items.as_chunks::<2>();
-    if !rest.is_empty() {
-        return Err(PickleFault::OddItems);
-    }
-    Ok(pairs.iter().map(|&[key, value]| (key, value)).collect())
+/// An integer of Python; `None` if it has more than 64 bits.
+fn long(bytes: &[u8]) -> Option<i64> {
+    let fill = match bytes.last() {
+        Some(last) if last & 0x80 != 0 => 0xFF,
+        _ => 0,
+    };
+    let mut value = [fill; 8];
+    value.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(i64::from_le_bytes(value))
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::long;
+
+    #[test]
+    fn integers_of_python() {
+        assert_eq!(long(&[]), Some(0));
+        assert_eq!(long(&[0xff]), Some(-1));
+        assert_eq!(long(&[0xff, 0]), Some(255));
+        assert_eq!(long(&[0, 0, 0, 0, 0, 0, 0, 0x80]), Some(i64::MIN));
+        assert_eq!(long(&[0; 9]), None);
+    }
+}

@@ -1,200 +1,118 @@
-//! Tensors and their values.
+//! A tensor in a file.
 
-use std::fmt;
 use std::sync::Arc;
 
-use half::{bf16, f16};
-
+use crate::budget::limit;
+use crate::container::{Container, Place};
 use crate::dtype::Dtype;
-use crate::layout::Layout;
-use crate::storage::Storage;
+use crate::error::TensorError;
+use crate::heap::Strided;
 
-/// A tensor of a checkpoint: a view of bytes of the file, which stay in memory as long as any of its tensors.
-#[derive(Clone)]
+/// A tensor whose numbers lie in a file until they are [read](Self::read).
+#[derive(Clone, Debug)]
 pub struct Tensor {
-    storage: Arc<Storage>,
-    layout: Layout,
-}
-
-/// A tensor's values could not be had.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TensorError {
-    /// The tensor repeats its elements so often that its values would be out of proportion to the file.
-    #[error(
-        "a tensor of shape {shape:?} would take more than {limit} bytes as float32, out of proportion to its file"
-    )]
-    TooLarge {
-        /// Its shape.
-        shape: Vec<usize>,
-        /// The most bytes that the values of one tensor of this file may take.
-        limit: usize,
-    },
+    container: Arc<Container>,
+    place: Place,
+    dtype: Dtype,
+    /// First element in its storage.
+    offset: usize,
+    shape: Vec<usize>,
+    strides: Vec<usize>,
 }
 
 impl Tensor {
-    /// The view that `layout`, which was made for this storage, describes.
-    pub(crate) fn new(storage: Arc<Storage>, layout: Layout) -> Self {
-        Self { storage, layout }
+    pub(crate) fn new(container: Arc<Container>, place: Place, strided: Strided) -> Self {
+        let Strided {
+            storage: _,
+            dtype,
+            offset,
+            shape,
+            strides,
+        } = strided;
+        Self {
+            container,
+            place,
+            dtype,
+            offset,
+            shape,
+            strides,
+        }
     }
 
-    /// The type of the elements as they stand in the file.
+    /// The type of its elements.
     pub fn dtype(&self) -> Dtype {
-        self.storage.dtype
+        self.dtype
     }
 
-    /// The size of each axis; empty for a scalar. At most 64 axes, and sizes may be 0.
+    /// Sizes of its axes.
     pub fn shape(&self) -> &[usize] {
-        self.layout.shape()
+        &self.shape
     }
 
-    /// The number of elements: the product of the shape.
+    /// How many numbers it holds.
     pub fn elements(&self) -> usize {
-        self.layout.elements()
+        self.shape.iter().product()
     }
 
-    /// The values in order, the last axis fastest, whatever the strides. Numbers that `f32` does not have are
-    /// rounded to the nearest, beyond its range to infinity; truth values become 0 and 1.
-    ///
-    /// Tensors may share their bytes, so the values of all tensors together can be larger than the file; see
-    /// [`elements`](Tensor::elements).
+    /// Reads its numbers as `f32`, last axis fastest.
     ///
     /// # Errors
-    ///
-    /// [`TensorError::TooLarge`] when the values of this one tensor would take more than 16 bytes per byte of the
-    /// file and 1 MiB, as only an expanded tensor can.
-    pub fn to_f32(&self) -> Result<Vec<f32>, TensorError> {
-        let limit = self.storage.limit;
-        if self.elements().saturating_mul(size_of::<f32>()) > limit {
-            return Err(TensorError::TooLarge {
-                shape: self.shape().to_vec(),
-                limit,
-            });
+    /// A type that is not read, a storage that is damaged, or more numbers than are in proportion to the file.
+    pub fn read(&self) -> Result<Vec<f32>, TensorError> {
+        let size = self.dtype.size().filter(|_| self.dtype.is_read());
+        let size = size.ok_or(TensorError::Unread(self.dtype))?;
+        let elements = self.elements();
+        if elements == 0 {
+            return Ok(Vec::new());
         }
-        Ok(match self.storage.dtype {
-            Dtype::F64 => self.gather(|bytes| f64::from_le_bytes(bytes) as f32),
-            Dtype::F32 => self.gather(f32::from_le_bytes),
-            Dtype::F16 => self.gather(|bytes| f16::from_le_bytes(bytes).to_f32()),
-            Dtype::Bf16 => self.gather(|bytes| bf16::from_le_bytes(bytes).to_f32()),
-            Dtype::I64 => self.gather(|bytes| i64::from_le_bytes(bytes) as f32),
-            Dtype::I32 => self.gather(|bytes| i32::from_le_bytes(bytes) as f32),
-            Dtype::I16 => self.gather(|bytes| i16::from_le_bytes(bytes).into()),
-            Dtype::I8 => self.gather(|bytes| i8::from_le_bytes(bytes).into()),
-            Dtype::U8 => self.gather(|bytes| u8::from_le_bytes(bytes).into()),
-            Dtype::Bool => self.gather(|bytes: [u8; 1]| if bytes == [0] { 0.0 } else { 1.0 }),
+        if (elements as u64).saturating_mul(4) > limit(self.container.file_len()) {
+            return Err(TensorError::TooLarge { elements });
+        }
+        // The part of the storage that it touches; that it lies within was checked on opening.
+        let span = self.shape.iter().zip(&self.strides);
+        let span = 1 + span
+            .map(|(side, stride)| (side - 1) * stride)
+            .sum::<usize>();
+        let bytes = self
+            .container
+            .read(&self.place, self.offset * size, span * size)?;
+        let numbers = self.dtype.to_f32(&bytes, self.container.big_endian());
+        Ok(match self.is_contiguous() {
+            true => numbers,
+            false => self.gather(&numbers),
         })
     }
 
-    fn gather<const N: usize>(&self, value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-        let stored = self.storage.bytes.as_slice().as_chunks::<N>().0;
-        let big_endian = self.storage.big_endian;
-        let value = |mut bytes: [u8; N]| {
-            if big_endian {
-                bytes.reverse();
-            }
-            value(bytes)
-        };
-        let elements = self.elements();
-        if let Some(start) = self.layout.dense_start() {
-            let stored = stored.iter().skip(start).take(elements);
-            return stored.map(|bytes| value(*bytes)).collect();
-        }
-        let mut out = Vec::with_capacity(elements);
-        self.layout
-            .places(|place| out.extend(stored.get(place).map(|bytes| value(*bytes))));
-        out
-    }
-}
-
-impl fmt::Debug for Tensor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tensor({}, {:?})", self.dtype(), self.shape())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::storage::Bytes;
-
-    fn tensor(dtype: Dtype, bytes: &[u8], big_endian: bool, layout: Layout) -> Tensor {
-        let storage = Storage {
-            dtype,
-            big_endian,
-            bytes: Bytes::all(bytes.to_vec()),
-            limit: 1000,
-        };
-        Tensor::new(Arc::new(storage), layout)
-    }
-
-    fn dense(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
-        let count = bytes.len() / dtype.size();
-        let layout = || Layout::dense(vec![count], count).unwrap();
-        let little = tensor(dtype, bytes, false, layout()).to_f32().unwrap();
-        let mut swapped = bytes.to_vec();
-        swapped
-            .chunks_mut(dtype.size())
-            .for_each(|element| element.reverse());
-        assert_eq!(
-            tensor(dtype, &swapped, true, layout()).to_f32().unwrap(),
-            little
-        );
-        little
-    }
-
-    #[test]
-    fn every_type_is_converted_from_either_byte_order() {
-        let bytes = [1.5f32.to_le_bytes(), (-0.25f32).to_le_bytes()].concat();
-        assert_eq!(dense(Dtype::F32, &bytes), [1.5, -0.25]);
-        let bytes = [0.1f64.to_le_bytes(), 1e300f64.to_le_bytes()].concat();
-        assert_eq!(dense(Dtype::F64, &bytes), [0.1f32, f32::INFINITY]);
-        // 1, the largest and the smallest subnormal of half precision.
-        let bytes = [0x00, 0x3C, 0xFF, 0x7B, 0x01, 0x00];
-        assert_eq!(dense(Dtype::F16, &bytes), [1.0, 65504.0, 2f32.powi(-24)]);
-        assert_eq!(dense(Dtype::Bf16, &[0xC0, 0x3F]), [1.5]);
-        let bytes = [(-3i64).to_le_bytes(), ((1i64 << 24) + 1).to_le_bytes()].concat();
-        assert_eq!(dense(Dtype::I64, &bytes), [-3.0, 16_777_216.0]);
-        assert_eq!(dense(Dtype::I32, &(-7i32).to_le_bytes()), [-7.0]);
-        assert_eq!(dense(Dtype::I16, &(-300i16).to_le_bytes()), [-300.0]);
-        assert_eq!(dense(Dtype::I8, &[0x80, 0x7F]), [-128.0, 127.0]);
-        assert_eq!(dense(Dtype::U8, &[0x80, 0xFF]), [128.0, 255.0]);
-        assert_eq!(dense(Dtype::Bool, &[0, 1, 2]), [0.0, 1.0, 1.0]);
-    }
-
-    #[test]
-    fn strides_are_followed() {
-        let bytes: Vec<u8> = (0..6).collect();
-        let transposed = Layout::new(vec![3, 2], vec![1, 3], 0, 6).unwrap();
-        let values = tensor(Dtype::U8, &bytes, false, transposed)
-            .to_f32()
-            .unwrap();
-        assert_eq!(values, [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
-        let view = Layout::new(vec![2], vec![1], 3, 6).unwrap();
-        let values = tensor(Dtype::U8, &bytes, false, view).to_f32().unwrap();
-        assert_eq!(values, [3.0, 4.0]);
-    }
-
-    #[test]
-    fn an_expanded_tensor_is_read_up_to_its_limit() {
-        let expanded = |n| Layout::new(vec![n], vec![0], 1, 2).unwrap();
-        let small = tensor(Dtype::U8, &[8, 9], false, expanded(250));
-        assert_eq!(small.to_f32().unwrap(), [9.0; 250]);
-        let large = tensor(Dtype::U8, &[8, 9], false, expanded(251));
-        assert_eq!(
-            large.to_f32(),
-            Err(TensorError::TooLarge {
-                shape: vec![251],
-                limit: 1000
+    fn is_contiguous(&self) -> bool {
+        let mut expected = 1;
+        self.shape
+            .iter()
+            .zip(&self.strides)
+            .rev()
+            .all(|(&side, &stride)| {
+                let fits = side == 1 || stride == expected;
+                expected *= side;
+                fits
             })
-        );
-        let absurd = tensor(Dtype::U8, &[8, 9], false, expanded(usize::MAX));
-        assert!(absurd.to_f32().is_err());
     }
 
-    #[test]
-    fn printing_a_tensor_does_not_print_its_file() {
-        let layout = Layout::dense(vec![2, 1], 2).unwrap();
-        let tensor = tensor(Dtype::U8, &[8, 9], false, layout);
-        assert_eq!(format!("{tensor:?}"), "Tensor(uint8, [2, 1])");
+    fn gather(&self, numbers: &[f32]) -> Vec<f32> {
+        let mut index = vec![0; self.shape.len()];
+        let mut at = 0;
+        let elements = self.elements();
+        let mut gathered = Vec::with_capacity(elements);
+        for _ in 0..elements {
+            gathered.push(numbers.get(at).copied().unwrap_or_default());
+            for axis in (0..index.len()).rev() {
+                index[axis] += 1;
+                at += self.strides[axis];
+                if index[axis] < self.shape[axis] {
+                    break;
+                }
+                at -= self.strides[axis] * self.shape[axis];
+                index[axis] = 0;
+            }
+        }
+        gathered
     }
 }

@@ -14,7 +14,7 @@ use semaim::representation::Representation;
 use semaim::similarity::Similarity;
 use semaim::target::{Blur, PixelLoss, PixelTarget, Target};
 use semaim_checkpoint::checkpoint::ReadOptions;
-use semaim_checkpoint::format::UnknownFormat;
+use semaim_checkpoint::format::UnknownName;
 use semaim_data::{Augment, OpenOptions};
 use serde::{Deserialize, Serialize};
 
@@ -171,8 +171,11 @@ pub struct TeacherConfig {
     pub weights: String,
     /// The layout of that file; empty: told from its names.
     pub layout: String,
-    /// Its attention heads; 0: as the file or one beside it says, or as is usual for its width.
+    /// Its attention heads; 0: as the file or one beside it says, or as all of its layout have.
     pub num_heads: usize,
+    /// What stands between the layers of its MLPs, `gelu`, `quick-gelu` or `swiglu`; empty: as a file beside it says, or as
+    /// all of its layout have.
+    pub activation: String,
     /// Whether a teacher with missing tensors is taken all the same.
     pub allow_partial: bool,
     /// A folder in which what the teacher says of each view is kept, so that each is shown to it once; empty: none. Needs
@@ -187,11 +190,12 @@ impl TeacherConfig {
     /// How its file is read.
     ///
     /// # Errors
-    /// An unknown layout.
-    pub fn read_options(&self) -> Result<ReadOptions, UnknownFormat> {
+    /// An unknown layout or activation.
+    pub fn read_options(&self) -> Result<ReadOptions, UnknownName> {
         ReadOptions::told(
             &self.layout,
             self.num_heads,
+            &self.activation,
             &self.image_size,
             self.allow_partial,
         )

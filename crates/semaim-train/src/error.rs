@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use semaim::config::SizeError;
 use semaim::parameters::WeightError;
 use semaim_checkpoint::error::EncoderError;
-use semaim_checkpoint::tensors::TensorFileError;
+use semaim_checkpoint::error::TensorFileError;
 use semaim_config::ConfigErrors;
 use semaim_data::error::{DataError, LoaderError};
 use semaim_tensorboard::EventError;

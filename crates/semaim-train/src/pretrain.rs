@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use semaim::config::Normalisation;
 use semaim::drop_path::DropPath;
 use semaim::mae::Mae;
 use semaim::model::Semaim;
@@ -169,9 +170,12 @@ fn export<M: Pretrained>(
     state: &TrainState<M>,
 ) -> Result<(), TrainError> {
     let augment = config.augment();
+    let normalisation = Normalisation {
+        mean: augment.mean,
+        std: augment.std,
+    };
     let write = |path: &Path, model: &M| {
-        let (mean, std) = (&augment.mean, &augment.std);
-        write_encoder(path, model.encoder(), &config.model, mean, std)
+        write_encoder(path, model.encoder(), &config.model, &normalisation)
     };
     write(&run.encoder(), &state.model)?;
     if let Some(ema) = &state.ema {

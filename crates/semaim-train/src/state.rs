@@ -7,7 +7,8 @@ use std::path::Path;
 
 use burn::module::Module;
 use semaim::parameters::{Weights, device_of, weights, with_weights};
-use semaim_checkpoint::tensors::{TensorFile, TensorFileError};
+use semaim_checkpoint::error::TensorFileError;
+use semaim_checkpoint::tensors::TensorFile;
 
 use crate::error::TrainError;
 use crate::optimiser::Optimiser;

@@ -13,7 +13,7 @@ use crate::drop_path::DropPath;
 use crate::grid::Grid;
 use crate::layers::{LayerNorm, Linear, Mlp};
 use crate::parameters::{WeightError, to_host};
-use crate::position::{resize, sin_cos};
+use crate::position::{Interpolation, resize, sin_cos};
 
 /// How a forward pass is made; the default is for evaluation.
 #[derive(Clone, Copy, Debug, Default)]
@@ -267,14 +267,14 @@ impl Vit {
         tokens.narrow(1, before, count - before)
     }
 
-    /// The same encoder on another grid of patches, its position table resized.
+    /// The same encoder on another grid of patches, its position table resized in a library's way.
     ///
     /// # Errors
     /// [`WeightError::Device`] when the backend does not give the table.
-    pub fn resized(mut self, to: Grid) -> Result<Self, WeightError> {
+    pub fn resized(mut self, to: Grid, by: Interpolation) -> Result<Self, WeightError> {
         let [_, _, d] = self.pos_embed.val().dims();
         let table = to_host("pos_embed", self.pos_embed.val())?.values;
-        let table = resize(&table, d, self.grid(), to);
+        let table = resize(&table, d, self.grid(), to, by);
         let shape = [1, 1 + to.patches(), d];
         self.pos_embed = self
             .pos_embed

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use semaim_checkpoint::checkpoint::ReadOptions;
+use semaim::config::Activation;
+use semaim_checkpoint::checkpoint::{ReadOptions, parse_activation};
 use semaim_checkpoint::export::ExportFormat;
 use semaim_checkpoint::format::CheckpointFormat;
 use semaim_checkpoint::tensors::Precision;
@@ -11,13 +12,17 @@ use semaim_checkpoint::tensors::Precision;
 /// How other people's checkpoints are read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LayoutArgs {
-    /// The checkpoint's layout [default: told from its names]: semaim, semaim-authors, timm, dino, dinov2, mae, clip,
+    /// The checkpoint's layout [default: told from its names]: semaim, semaim-authors, timm, moco-v3, dino, dinov2, mae, clip,
     /// open-clip, hf-vit, hf-dinov2 or hf-clip
     #[arg(long, value_parser = |name: &str| name.parse::<CheckpointFormat>())]
     pub(crate) layout: Option<CheckpointFormat>,
-    /// Attention heads of a block [default: as the checkpoint or a config.json beside it says, or as is usual for its width]
+    /// Attention heads of a block [default: as the checkpoint or a config.json beside it says, or as all of its layout have]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) heads: Option<u32>,
+    /// What stands between the layers of an MLP [default: as a config.json beside it says, or as all of its layout have]:
+    /// gelu, quick-gelu or swiglu
+    #[arg(long, value_parser = parse_activation)]
+    pub(crate) activation: Option<Activation>,
     /// Read an encoder with missing tensors all the same, which get first weights, and leave out those inside it that are
     /// not understood
     #[arg(long)]
@@ -28,8 +33,9 @@ impl LayoutArgs {
     /// `image_size`: of the images that the position table is for, where that is told.
     pub(crate) fn options(&self, image_size: Option<[usize; 2]>) -> ReadOptions {
         ReadOptions {
-            layout: self.layout,
+            format: self.layout,
             num_heads: self.heads.map(|heads| heads as usize),
+            activation: self.activation,
             image_size,
             allow_partial: self.allow_partial,
         }
@@ -96,6 +102,9 @@ pub(crate) struct ExportArgs {
     /// Attention heads of a block, as for `inspect`
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) heads: Option<u32>,
+    /// What stands between the layers of an MLP, as for `inspect`
+    #[arg(long, value_parser = parse_activation)]
+    pub(crate) activation: Option<Activation>,
     /// Read an encoder with missing tensors all the same, as for `inspect`
     #[arg(long)]
     pub(crate) allow_partial: bool,
@@ -107,8 +116,9 @@ pub(crate) struct ExportArgs {
 impl ExportArgs {
     pub(crate) fn options(&self) -> ReadOptions {
         ReadOptions {
-            layout: self.from,
+            format: self.from,
             num_heads: self.heads.map(|heads| heads as usize),
+            activation: self.activation,
             image_size: self.image_size,
             allow_partial: self.allow_partial,
         }

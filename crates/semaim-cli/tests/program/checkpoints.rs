@@ -140,3 +140,102 @@ fn checkpoints_that_cannot_be_used_are_named() {
     );
     assert!(!file.exists());
 }
+
+/// The encoder of a fine-tuned run, and of a checkpoint of a run, in every command that takes one.
+#[test]
+fn runs_and_their_checkpoints_are_encoders() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let data = folder.path().join("data");
+    coloured(&data, "train", COLOURS, 8);
+    coloured(&data, "val", COLOURS, 3);
+    let tuned = folder.path().join("tuned");
+    let finetune = |weights: &Path, out: &Path| {
+        let mut command = semaim(&[
+            "finetune",
+            "--weights",
+            path(weights),
+            "--data",
+            path(&data),
+        ]);
+        command.args([
+            "--out",
+            path(out),
+            "--set",
+            "train.epochs=2",
+            "--set",
+            "train.batch_size=8",
+        ]);
+        command.args(["--set", "optimiser.warmup_epochs=1"]);
+        command
+    };
+    succeed(finetune(&run, &tuned));
+    let step = std::fs::read_dir(run.join("checkpoints"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "safetensors")
+        })
+        .unwrap();
+    let classifier = tuned.join("classifier.safetensors");
+    for (i, weights) in [&tuned, &classifier, &step].into_iter().enumerate() {
+        let out = folder.path().join(format!("new-{i}/further"));
+        let file = |name: &str| out.join(name);
+        let with = |command: &str, more: &[&str]| {
+            let fixed = [command, "--weights", path(weights)];
+            semaim(&[&fixed[..], more].concat())
+        };
+        let said = succeed(with("knn", &["--data", path(&data), "--k", "1"]));
+        // What is taken for the final norm of a classifier of averaged tokens is said.
+        assert_eq!(said.stderr.contains("fc_norm"), i < 2, "{}", said.stderr);
+        succeed(with("export", &["--to", path(&file("x.safetensors"))]));
+        assert!(file("x.safetensors").is_file());
+        succeed(with(
+            "embed",
+            &["--data", path(&data), "--out", path(&file("v.npy"))],
+        ));
+        let (picture, image) = (file("p.png"), data.join("val/red/0.bmp"));
+        let show = ["show", path(&image), "--weights", path(weights)];
+        succeed(semaim(&[&show[..], &["--out", path(&picture)]].concat()));
+    }
+    succeed(finetune(&tuned, &folder.path().join("again")));
+}
+
+/// One number that is not finite makes every vector so: said, and nothing is computed.
+#[test]
+fn weights_that_are_not_finite_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let data = folder.path().join("data");
+    coloured(&data, "train", COLOURS, 3);
+    let encoder = run.join("encoder.safetensors");
+    let mut bytes = std::fs::read(&encoder).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    // A checksum of another name is none.
+    let header = String::from_utf8(bytes[8..8 + length].to_vec()).unwrap();
+    bytes.splice(
+        8..8 + length,
+        header.replace("crc32c", "crc32d").into_bytes(),
+    );
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    let broken = folder.path().join("broken.safetensors");
+    std::fs::write(&broken, bytes).unwrap();
+    let (weights, images) = (path(&broken), path(&data));
+    let out = folder.path().join("out.safetensors");
+    for command in [
+        &["knn", "--k", "1"][..],
+        &["probe"],
+        &["embed", "--out", path(&out)],
+    ] {
+        let fixed = ["--weights", weights, "--data", images];
+        refuse(
+            semaim(&[command, &fixed].concat()),
+            &["broken.safetensors", "NaN"],
+        );
+    }
+    let found = json(&succeed(semaim(&["inspect", weights, "--json"])));
+    assert_eq!(found["not_finite"].as_array().map(Vec::len), Some(1));
+    assert!(!out.exists());
+}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::Device;
+use semaim::config::Normalisation;
 use semaim::init::initialise;
 use semaim::vit::Vit;
 use semaim_checkpoint::atomic;
@@ -257,7 +258,8 @@ impl Trial {
             // Weights depend on seed and name alone: these are what every variant begins with.
             let encoder = initialise(Vit::zeros(&config.model, device), config.seed);
             let Augment { mean, std, .. } = config.augment();
-            write_encoder(&self.encoder(), &encoder, &config.model, &mean, &std)?;
+            let normalisation = Normalisation { mean, std };
+            write_encoder(&self.encoder(), &encoder, &config.model, &normalisation)?;
             return Ok(RunOutcome::Finished);
         }
         let source = open(&config.data.path, Split::Train, &config.open_options())?;
@@ -277,7 +279,7 @@ impl Trial {
         let encoder = Encoder::read(&self.encoder(), device)?;
         let (data, options) = (&self.pretrain.data, self.pretrain.open_options());
         let sets = LabelledSplits::for_training(data, &options, self.seed)?;
-        let augment = views(&encoder.config, &encoder.mean, &encoder.std);
+        let augment = views(&encoder.config, &encoder.normalisation);
         let options = EmbedOptions {
             representation: config.feature,
             batches: BatchOptions {

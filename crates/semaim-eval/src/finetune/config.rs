@@ -2,7 +2,7 @@
 
 use semaim::classifier::Pool;
 use semaim_checkpoint::checkpoint::ReadOptions;
-use semaim_checkpoint::format::UnknownFormat;
+use semaim_checkpoint::format::UnknownName;
 use semaim_config::{Problems, RenamedKey, Validate};
 use semaim_data::{MixupCutmix, RandAugment, RandomErasing};
 use semaim_train::config::{
@@ -79,8 +79,11 @@ pub struct EncoderConfig {
     pub weights: String,
     /// The layout of that file; empty: told from its names.
     pub layout: String,
-    /// Its attention heads; 0: as the file or one beside it says, or as is usual for its width.
+    /// Its attention heads; 0: as the file or one beside it says, or as all of its layout have.
     pub num_heads: usize,
+    /// What stands between the layers of its MLPs, `gelu`, `quick-gelu` or `swiglu`; empty: as a file beside it says, or as
+    /// all of its layout have.
+    pub activation: String,
     /// Whether an encoder with missing tensors is taken all the same.
     pub allow_partial: bool,
     /// Whether only the encoder's sizes are used and its weights drawn anew: what pre-training is compared with.
@@ -95,11 +98,12 @@ impl EncoderConfig {
     /// How its file is read.
     ///
     /// # Errors
-    /// An unknown layout.
-    pub fn read_options(&self) -> Result<ReadOptions, UnknownFormat> {
+    /// An unknown layout or activation.
+    pub fn read_options(&self) -> Result<ReadOptions, UnknownName> {
         ReadOptions::told(
             &self.layout,
             self.num_heads,
+            &self.activation,
             &self.image_size,
             self.allow_partial,
         )
@@ -241,7 +245,11 @@ impl Validate for FinetuneConfig {
             "must name an encoder (--weights)",
         );
         if let Err(error) = self.encoder.read_options() {
-            problems.require(false, "encoder.layout", error.to_string());
+            problems.require(
+                false,
+                format!("encoder.{}", error.setting()),
+                error.to_string(),
+            );
         }
         problems.require(
             matches!(self.encoder.image_size.len(), 0 | 2),

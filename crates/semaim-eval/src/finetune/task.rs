@@ -79,8 +79,7 @@ pub(super) fn file(encoder: &Encoder, classes: &[String], model: &Classifier) ->
     ClassifierFile {
         model: model.clone(),
         config: encoder.config.clone(),
-        mean: encoder.mean.clone(),
-        std: encoder.std.clone(),
+        normalisation: encoder.normalisation.clone(),
         classes: classes.to_vec(),
     }
 }

@@ -158,7 +158,7 @@ impl Tables {
 impl OnlineProbe {
     /// How training images are shown.
     fn views(&self, encoder: &Encoder) -> Augment {
-        let usual = views(&encoder.config, &encoder.mean, &encoder.std);
+        let usual = views(&encoder.config, &encoder.normalisation);
         if self.augment {
             Augment {
                 crop_scale: [0.08, 1.0],
@@ -339,10 +339,7 @@ impl Frozen<'_> {
         batches: BatchOptions,
         mut visit: impl FnMut(Tensor<3>, &[Option<u32>]) -> Result<(), WeightError>,
     ) -> Result<(), OnlineError> {
-        let Encoder {
-            config, mean, std, ..
-        } = self.encoder;
-        let augment = views(config, mean, std);
+        let augment = views(&self.encoder.config, &self.encoder.normalisation);
         let items = part.items.iter().copied();
         for batch in ImageBatches::start(&part.source, items, &augment, batches, &self.device) {
             let batch = batch?;

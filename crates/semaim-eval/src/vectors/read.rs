@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use serde_json::Value;
+use semaim_checkpoint::archive::{Header, TensorType, read_header};
 
 use super::VectorError;
 use crate::knn::Labelled;
@@ -46,19 +46,10 @@ pub fn read_labelled(path: &Path) -> Result<LabelledVectors, VectorError> {
     let file = File::open(path).map_err(reading)?;
     let total = file.metadata().map_err(reading)?.len();
     let mut file = BufReader::with_capacity(1 << 20, file);
-    let mut length = [0; 8];
-    file.read_exact(&mut length).map_err(reading)?;
-    let header = u64::from_le_bytes(length);
-    if header > total.saturating_sub(8) || header > 100_000_000 {
-        return Err(content("no safetensors file".into()));
-    }
-    let mut text = vec![0; header as usize];
-    file.read_exact(&mut text).map_err(reading)?;
-    let entries: Value =
-        serde_json::from_slice(&text).map_err(|_| content("no safetensors file".into()))?;
-    let data = 8 + header;
-    let features = entry(&entries, "features", "F32", 4, total - data).map_err(content)?;
-    let labels = entry(&entries, "labels", "I64", 8, total - data).map_err(content)?;
+    let header = read_header(&mut file, total).map_err(content)?;
+    let data = header.end;
+    let features = entry(&header, "features", TensorType::F32).map_err(content)?;
+    let labels = entry(&header, "labels", TensorType::I64).map_err(content)?;
     if features.rows != labels.numbers {
         return Err(content(format!(
             "{} vectors and {} labels",
@@ -104,40 +95,20 @@ struct Entry {
     rows: usize,
 }
 
-fn entry(
-    entries: &Value,
-    name: &str,
-    dtype: &str,
-    size: u64,
-    available: u64,
-) -> Result<Entry, String> {
-    let entry = entries
-        .get(name)
+fn entry(header: &Header, name: &str, dtype: TensorType) -> Result<Entry, String> {
+    let info = header
+        .metadata
+        .info(name)
         .ok_or_else(|| format!("no tensor `{name}`, as semaim embed writes it"))?;
-    if entry["dtype"] != dtype {
+    if info.dtype != dtype {
         return Err(format!(
-            "`{name}` has type {}, expected {dtype}",
-            entry["dtype"]
+            "`{name}` has type {:?}, expected {dtype:?}",
+            info.dtype
         ));
     }
-    let list = |value: &Value| -> Option<Vec<u64>> {
-        value.as_array()?.iter().map(Value::as_u64).collect()
-    };
-    let shape = list(&entry["shape"]);
-    let offsets = list(&entry["data_offsets"]);
-    let (Some(shape), Some([start, end])) = (shape, offsets.as_deref()) else {
-        return Err(format!("`{name}` is damaged"));
-    };
-    let numbers = shape
-        .iter()
-        .try_fold(1_u64, |all, &size| all.checked_mul(size));
-    let bytes = numbers.and_then(|numbers| numbers.checked_mul(size));
-    if bytes != end.checked_sub(*start) || *end > available {
-        return Err(format!("`{name}` does not fit in the file"));
-    }
     Ok(Entry {
-        start: *start,
-        numbers: numbers.unwrap_or(0) as usize,
-        rows: shape.first().copied().unwrap_or(0) as usize,
+        start: info.data_offsets.0 as u64,
+        numbers: info.shape.iter().product(),
+        rows: info.shape.first().copied().unwrap_or(0),
     })
 }

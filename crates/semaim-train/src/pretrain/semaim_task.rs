@@ -238,10 +238,7 @@ fn cache(
 /// A teacher that sees a run's images.
 fn prepared(config: &PretrainConfig, teacher: Encoder, device: &Device) -> Teacher {
     let augment = config.augment();
-    let own = Normalisation {
-        mean: teacher.mean,
-        std: teacher.std,
-    };
+    let own = teacher.normalisation;
     let student = Normalisation {
         mean: augment.mean,
         std: augment.std,
