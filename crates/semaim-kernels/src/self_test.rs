@@ -96,11 +96,14 @@ const OTHER: f32 = 1e-4;
 /// Of whole numbers.
 const EXACT: f32 = 0.0;
 
+/// What a device computes, or why it does not.
+type Run = Box<dyn Fn(&Device) -> Result<TensorData, String>>;
+
 /// An operation on fixed numbers.
 struct Check {
     operation: String,
     tolerance: f32,
-    run: Box<dyn Fn(&Device) -> Result<TensorData, String>>,
+    run: Run,
 }
 
 impl Check {

@@ -112,7 +112,7 @@ enum PrefixLens {
     /// For fused operations, which run on the CPU.
     Host(Arc<Vec<u32>>),
     /// For composed ones; nobody waits for them.
-    Device(Tensor<2, Int>),
+    Device(Box<Tensor<2, Int>>),
 }
 
 impl PrefixMask {
@@ -139,7 +139,7 @@ impl PrefixMask {
     pub fn on_device(prefix_lens: Tensor<2, Int>, key_len: usize) -> Self {
         let [samples, query_len] = prefix_lens.dims();
         Self {
-            prefix_lens: PrefixLens::Device(prefix_lens),
+            prefix_lens: PrefixLens::Device(Box::new(prefix_lens)),
             samples,
             query_len,
             key_len,
@@ -150,7 +150,7 @@ impl PrefixMask {
     /// To how many keys each query attends, `[samples, query_len]`.
     pub fn prefix_lens(&self) -> Tensor<2, Int> {
         match &self.prefix_lens {
-            PrefixLens::Device(lens) => lens.clone(),
+            PrefixLens::Device(lens) => lens.as_ref().clone(),
             PrefixLens::Host(lens) => {
                 let lens: Vec<i64> = lens.iter().map(|&len| i64::from(len)).collect();
                 let data = TensorData::new(lens, [self.samples, self.query_len]);
