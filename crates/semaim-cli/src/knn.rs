@@ -20,7 +20,7 @@ use crate::{evaluation_log, report};
 
 pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     let start = Instant::now();
-    let (bank, queries, device) = match (&args.bank, &args.queries, &args.encoder) {
+    let (bank, queries, device) = match (&args.bank, &args.queries, &args.encoder.0) {
         (Some(bank), Some(queries), _) => {
             let (bank, queries) = vectors(bank, queries)?;
             (bank, queries, Device::flex())
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     )
     .map_err(Exit::user)?;
     let searched = start.elapsed().as_secs_f64();
-    if let (Some(encoder), Some(data)) = (&args.encoder, &args.data) {
+    if let (Some(encoder), Some(data)) = (&args.encoder.0, &args.data) {
         let classes = bank.labels.iter().collect::<BTreeSet<_>>().len();
         for (k, accuracy) in args.k.iter().zip(&accuracies) {
             // The usual temperature is not told.

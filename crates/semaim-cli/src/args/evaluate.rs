@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::{Args, FromArgMatches};
 use semaim::representation::Representation;
 use semaim_data::Split;
 use semaim_eval::probe::ProbeOptions;
@@ -72,10 +73,37 @@ impl EmbedArgs {
 /// The usual temperature of kNN.
 pub(crate) const KNN_TEMPERATURE: f64 = 0.07;
 
+/// An encoder where `--weights` is given. (An optional group of clap's own forgets those flattened into it.)
+#[derive(Debug)]
+pub(crate) struct OptionalEncoder(pub(crate) Option<EncoderArgs>);
+
+impl clap::Args for OptionalEncoder {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        EncoderArgs::augment_args(command).mut_arg("weights", |weights| weights.required(false))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for OptionalEncoder {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let given = matches.contains_id("weights");
+        let encoder = given.then(|| EncoderArgs::from_arg_matches(matches));
+        Ok(Self(encoder.transpose()?))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct KnnArgs {
     #[command(flatten)]
-    pub(crate) encoder: Option<EncoderArgs>,
+    pub(crate) encoder: OptionalEncoder,
     /// Labelled images with a training and an evaluation split; without splits one image in five is classified
     #[arg(long, value_name = "PATH", requires = "weights")]
     pub(crate) data: Option<String>,
