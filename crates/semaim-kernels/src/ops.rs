@@ -39,7 +39,7 @@ pub fn chosen() -> Kernels {
 }
 
 /// What a fused operation gives, where it has been chosen and takes these tensors.
-fn fused<T>(operation: impl FnOnce() -> Option<T>) -> Option<T> {
+pub(crate) fn fused<T>(operation: impl FnOnce() -> Option<T>) -> Option<T> {
     match chosen() {
         Kernels::Fused => operation(),
         Kernels::Composed => None,

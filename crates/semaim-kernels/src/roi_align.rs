@@ -2,6 +2,9 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 
+use crate::fused;
+use crate::ops::fused;
+
 /// A region of one image's map.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Region {
@@ -38,7 +41,9 @@ pub(crate) struct Taps {
 /// # Panics
 /// If there is no region, or a region's image is not in the batch.
 pub fn roi_align(features: Tensor<3>, regions: &[Region], form: &RoiAlign) -> Tensor<3> {
-    composed(features, regions, form)
+    form.check(regions, features.dims());
+    fused(|| fused::roi_align::roi_align(&features, regions, form))
+        .unwrap_or_else(|| composed(features, regions, form))
 }
 
 /// Numbers gathered at a time.
@@ -47,7 +52,6 @@ const GATHERED: usize = 1 << 24;
 /// Every bin as a weighted sum of gathered positions.
 pub(crate) fn composed(features: Tensor<3>, regions: &[Region], form: &RoiAlign) -> Tensor<3> {
     let [batch, positions, channels] = features.dims();
-    form.check(regions, features.dims());
     let device = features.device();
     let bins = form.bins * form.bins;
     let flat = features.reshape([batch * positions, channels]);
@@ -150,6 +154,11 @@ fn axis(start: f32, length: f32, bins: usize, size: usize) -> Vec<Taps> {
 }
 
 impl Taps {
+    /// One past the last position.
+    pub(crate) fn end(&self) -> usize {
+        self.start + self.weights.len()
+    }
+
     /// Places come in ascending order, but for the one after the last.
     fn add(&mut self, place: usize, weight: f32) {
         if self.weights.is_empty() {

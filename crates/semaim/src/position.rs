@@ -81,6 +81,20 @@ pub fn resize(
     resized
 }
 
+/// Bicubic [`resize`] along one axis as a matrix `[to, from]`, for a table that is trained while it is resized.
+pub fn bicubic(from: usize, to: usize) -> Vec<f32> {
+    let mut matrix = vec![0.0; to * from];
+    for (row, taps) in matrix
+        .chunks_mut(from)
+        .zip(taps(from, to, Interpolation::Bicubic))
+    {
+        for (place, weight) in taps {
+            row[place] += weight as f32;
+        }
+    }
+    matrix
+}
+
 /// Cubic convolution at distance `t` from a place.
 fn cubic(t: f64, a: f64) -> f64 {
     let t = t.abs();
@@ -229,6 +243,21 @@ mod tests {
                     (found - expected).abs() < 1e-4,
                     "{interpolation:?}: {found} {expected}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn the_matrix_of_an_axis_does_what_resizing_does() {
+        let grid = |rows| Grid { rows, columns: 1 };
+        let column = [1.0_f32, -2.0, 0.5, 4.0, 3.0];
+        for to in [3, 5, 8] {
+            let mut table = vec![0.0];
+            table.extend(column);
+            let resized = resize(&table, 1, grid(5), grid(to), Interpolation::Bicubic);
+            for (row, expected) in bicubic(5, to).chunks(5).zip(&resized[1..]) {
+                let found: f32 = row.iter().zip(column).map(|(w, v)| w * v).sum();
+                assert!((found - expected).abs() < 1e-6, "{found} {expected}");
             }
         }
     }

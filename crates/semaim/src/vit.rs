@@ -26,7 +26,7 @@ pub struct ForwardOptions<'a> {
 
 impl ForwardOptions<'_> {
     /// The factors of one block's residual branches.
-    pub(crate) fn drop_path(&self, block: usize) -> Option<&DropPathScales> {
+    pub fn drop_path(&self, block: usize) -> Option<&DropPathScales> {
         self.drop_path.and_then(|drawn| drawn.block(block))
     }
 }
@@ -125,6 +125,16 @@ impl Block {
             num_heads: config.num_heads,
             activation: arch.activation,
         }
+    }
+
+    /// Heads of the attention.
+    pub fn num_heads(&self) -> usize {
+        self.num_heads
+    }
+
+    /// What stands between the layers of the MLP.
+    pub fn activation(&self) -> Activation {
+        self.activation
     }
 
     /// The weights as operations take them.

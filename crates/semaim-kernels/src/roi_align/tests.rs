@@ -151,6 +151,20 @@ fn gradient_by_finite_differences(operation: Operation) {
     }
 }
 
+fn fused_form(features: Tensor<3>, regions: &[Region], form: &RoiAlign) -> Tensor<3> {
+    fused::roi_align::roi_align(&features, regions, form).unwrap()
+}
+
+#[test]
+fn fused_agrees_with_brute_force() {
+    agrees_with_brute_force(fused_form);
+}
+
+#[test]
+fn fused_gradient_agrees_with_finite_differences() {
+    gradient_by_finite_differences(fused_form);
+}
+
 #[test]
 fn composed_agrees_with_brute_force() {
     agrees_with_brute_force(composed);
