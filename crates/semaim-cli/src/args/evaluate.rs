@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, FromArgMatches};
 use semaim::representation::Representation;
 use semaim_data::Split;
 use semaim_eval::probe::ProbeOptions;
