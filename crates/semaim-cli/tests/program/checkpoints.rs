@@ -196,7 +196,7 @@ fn runs_and_their_checkpoints_are_encoders() {
             &["--data", path(&data), "--out", path(&file("v.npy"))],
         ));
         let (picture, image) = (file("p.png"), data.join("val/red/0.bmp"));
-        let show = ["show", path(&image), "--weights", path(weights)];
+        let show = ["show", "--images", path(&image), "--weights", path(weights)];
         succeed(semaim(&[&show[..], &["--out", path(&picture)]].concat()));
     }
     succeed(finetune(&tuned, &folder.path().join("again")));
