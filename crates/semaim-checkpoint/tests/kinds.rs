@@ -4,7 +4,6 @@
 // A test says what is wrong by panicking, in its helpers too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[allow(dead_code)]
 #[path = "../../semaim-pickle/tests/support/mod.rs"]
 mod support;
 

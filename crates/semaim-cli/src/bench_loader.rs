@@ -18,7 +18,6 @@ pub(crate) fn run(args: &BenchLoaderArgs) -> Result<ExitCode, Exit> {
             image_size: [side, side],
             ..ShapesOptions::default()
         },
-        ..OpenOptions::default()
     };
     let source = open(&args.data, Split::Train, &options)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -71,7 +71,7 @@ impl Machine<'_> {
             .ok_or_else(|| "takes more than there is on the stack".into())
     }
 
-    fn to_mark(&mut self) -> Result<Vec<Id>, String> {
+    fn pop_mark(&mut self) -> Result<Vec<Id>, String> {
         let mark = self
             .marks
             .pop()
@@ -267,7 +267,7 @@ impl Machine<'_> {
             b']' | 0x8f => self.add(Node::List(Vec::new()), 0),
             b'}' => self.add(Node::Dict(Vec::new()), 0),
             b't' => {
-                let items = self.to_mark()?;
+                let items = self.pop_mark()?;
                 let id = self.heap.tuple(items)?;
                 self.push(id)
             }
@@ -275,12 +275,12 @@ impl Machine<'_> {
             0x86 => self.tuple(2),
             0x87 => self.tuple(3),
             b'l' | 0x91 => {
-                let items = self.to_mark()?;
+                let items = self.pop_mark()?;
                 let beside = SLOT * items.len();
                 self.add(Node::List(items), beside)
             }
             b'd' => {
-                let items = self.to_mark()?;
+                let items = self.pop_mark()?;
                 self.add(Node::Dict(Vec::new()), 0)?;
                 self.set(&items)
             }
@@ -289,7 +289,7 @@ impl Machine<'_> {
                 self.append(&[item])
             }
             b'e' | 0x90 => {
-                let items = self.to_mark()?;
+                let items = self.pop_mark()?;
                 self.append(&items)
             }
             b's' => {
@@ -297,7 +297,7 @@ impl Machine<'_> {
                 self.set(&[key, value])
             }
             b'u' => {
-                let items = self.to_mark()?;
+                let items = self.pop_mark()?;
                 self.set(&items)
             }
             // The stack and the memo.
@@ -305,7 +305,7 @@ impl Machine<'_> {
                 true => self.marks.pop().map(|_| ()).ok_or_else(String::new),
                 false => self.pop().map(|_| ()),
             },
-            b'1' => self.to_mark().map(|_| ()),
+            b'1' => self.pop_mark().map(|_| ()),
             b'2' => self.top().and_then(|top| self.push(top)),
             b'p' => {
                 let key = input
@@ -362,14 +362,14 @@ impl Machine<'_> {
                 self.object(class, arguments)
             }
             b'o' => {
-                let items = self.to_mark()?;
+                let items = self.pop_mark()?;
                 let (class, rest) = items.split_first().ok_or("makes an object of no class")?;
                 let arguments = self.heap.tuple(rest.to_vec())?;
                 self.object(*class, arguments)
             }
             b'i' => {
                 let (module, name) = (input.line()?, input.line()?);
-                let items = self.to_mark()?;
+                let items = self.pop_mark()?;
                 self.global(module, name)?;
                 let class = self.pop()?;
                 let arguments = self.heap.tuple(items)?;
