@@ -3,7 +3,7 @@
 //! * [`atomic`]: write to a temporary name, flush to the disk, rename.
 //! * [`archive`]: named tensors out of safetensors and PyTorch files.
 //! * [`tensors`]: a file of named tensors with metadata and a checksum, as we write it.
-//! * [`format`]: who names what how, as tables.
+//! * [`mod@format`]: who names what how, as tables.
 //! * [`checkpoint`]: a file of any layout, read; [`error`]: what can be wrong with it.
 //! * [`encoder`]: an encoder ready to run, and ours under timm's names.
 //! * [`classifier`]: an encoder with a head, likewise.

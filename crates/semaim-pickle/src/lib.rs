@@ -19,7 +19,7 @@
 //! is not read (complex, quantised, 8-bit floats) are listed with it, and the rest of the file is read all the same.
 //!
 //! Files come from anywhere, so a damaged or malicious one is an error that says where it stands: it can neither crash
-//! the program nor make it take memory out of proportion to the file (see [`budget`]).
+//! the program nor make it take memory out of proportion to the file (see `budget`).
 
 mod budget;
 mod calls;
