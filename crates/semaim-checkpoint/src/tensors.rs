@@ -148,7 +148,14 @@ impl TensorFile {
     /// # Errors
     /// [`TensorFileError`], each with the path.
     pub fn read(path: &Path) -> Result<Self, TensorFileError> {
-        let mut archive = Archive::open(path)?;
+        let mut archive = Archive::open(path).map_err(|error| match error {
+            // A file of ours is safetensors: one that does not even begin so is a damaged one.
+            TensorFileError::Pickle { path, source } => TensorFileError::Damaged {
+                path,
+                message: source.to_string(),
+            },
+            other => other,
+        })?;
         let expected = archive.metadata.remove(CHECKSUM);
         let mut checksum = Checksum::default();
         let mut weights = Weights::new();

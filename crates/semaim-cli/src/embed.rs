@@ -16,6 +16,8 @@ use crate::exit::{Exit, STOPPED};
 use crate::signals;
 
 pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
+    // Before anything is written: what is unfinished is removed however early the signal comes.
+    let stop = signals::stop_flag("stopping")?;
     let loaded = Loaded::of(&args.encoder)?;
     let source = loaded.open(&args.data, args.split)?;
     let config = &loaded.encoder.config;
@@ -27,7 +29,6 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
         ..loaded.options
     };
     let classes = source.classes();
-    let stop = signals::stop_flag("stopping")?;
     let bar = CountingBar::new(source.len() as u64);
     let start = Instant::now();
     let mut unreadable = 0;

@@ -46,6 +46,8 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
     let augment = views(config, &classifier.normalisation);
     // There are no more predictions than classes.
     let top = args.top.min(classifier.classes.len());
+    // Before anything is written: what is unfinished is removed however early the signal comes.
+    let stop = signals::stop_flag("stopping")?;
     let mut target = Target::create(args.out.as_deref())?;
     let failed = |error: io::Error| match &args.out {
         Some(path) => Exit::user(format!("writing {}: {error}", path.display())),
@@ -54,7 +56,6 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
             Exit::user(format!("writing predictions: {error}"))
         }
     };
-    let stop = signals::stop_flag("stopping")?;
     if let Form::Csv = form {
         let columns: Vec<String> = (1..=top)
             .map(|i| match i {

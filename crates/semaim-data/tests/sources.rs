@@ -485,8 +485,8 @@ fn of_members_of_one_name_the_last_counts() {
     ]);
     write(root.path(), "a.tar", &tar);
     let source = train(&root.path().join("a.tar"));
-    assert_eq!(reds(&source), [2, 9]);
-    assert_eq!(labels(&source), [Some(1), Some(2)]);
+    assert_eq!(reds(&source), [9, 2]);
+    assert_eq!(labels(&source), [Some(2), Some(1)]);
 }
 
 #[test]

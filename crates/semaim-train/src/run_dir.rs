@@ -172,11 +172,7 @@ impl RunDir {
         for (_, path) in self.steps()?.iter().rev() {
             match initial_state.clone().load(path) {
                 Ok(state) => return Ok(Some(state)),
-                Err(
-                    error @ TrainError::Checkpoint(
-                        TensorFileError::Damaged { .. } | TensorFileError::Pickle { .. },
-                    ),
-                ) => {
+                Err(error @ TrainError::Checkpoint(TensorFileError::Damaged { .. })) => {
                     tracing::warn!("{error}; going back to the checkpoint before it");
                     let aside = path.with_extension("safetensors.damaged");
                     fs::rename(path, &aside).map_err(io("renaming", path))?;
@@ -185,11 +181,16 @@ impl RunDir {
                 Err(error) => return Err(error),
             }
         }
-        if reasons.is_empty() && !self.was_saved()? {
-            return Ok(None);
-        }
         if reasons.is_empty() {
-            reasons.push("it saved some, and none is left".to_string());
+            // Starting again from the first step would throw away what was trained.
+            let damaged = self.damaged_checkpoints()?;
+            if damaged > 0 {
+                reasons.push(format!("{damaged} set aside as damaged, no other is left"));
+            } else if self.path.join(LATEST).exists() || self.encoder().exists() {
+                reasons.push("it saved some, and none is left".to_string());
+            } else {
+                return Ok(None);
+            }
         }
         Err(TrainError::NoGoodCheckpoint {
             path: self.checkpoints(),
@@ -200,16 +201,15 @@ impl RunDir {
         })
     }
 
-    /// Whether a checkpoint was ever written here: starting again from the first step would throw its training away.
-    fn was_saved(&self) -> Result<bool, TrainError> {
+    /// How many checkpoints were set aside as damaged.
+    fn damaged_checkpoints(&self) -> Result<usize, TrainError> {
         let folder = self.checkpoints();
+        let mut damaged = 0;
         for entry in fs::read_dir(&folder).map_err(io("reading", &folder))? {
             let name = entry.map_err(io("reading", &folder))?.file_name();
-            if name.to_string_lossy().ends_with(".damaged") {
-                return Ok(true);
-            }
+            damaged += usize::from(name.to_string_lossy().ends_with(".damaged"));
         }
-        Ok(self.path.join(LATEST).exists() || self.encoder().exists())
+        Ok(damaged)
     }
 
     /// The checkpoints there are, by step.

@@ -310,7 +310,7 @@ fn a_probe_whose_heads_all_diverge_stops_and_has_saved_what_it_says() {
     coloured(&data, "val", COLOURS, 6);
     let out = folder.path().join("probe");
     let fixed = ["probe", "--weights", path(&run), "--data", path(&data)];
-    let hot = ["--lr", "1e30", "--weight-decay", "0", "--epochs", "5"];
+    let hot = ["--lr", "1e300", "--weight-decay", "0", "--epochs", "5"];
     let more = ["--augment", "--probe-batch-size", "8", "--out", path(&out)];
     let command = || semaim(&[&fixed[..], &hot, &more].concat());
     let ran = refuse(command(), &["the loss is NaN", "saved in"]);

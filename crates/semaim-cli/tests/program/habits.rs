@@ -144,6 +144,6 @@ fn images_above_the_limit_can_be_let_in_by_every_command() {
     let embed = ["embed", "--weights", path(&run), "--data", path(&data)];
     let embed =
         |limit: &str| semaim(&[&embed[..], &["--out", path(&out), "--max-pixels", limit]].concat());
-    refuse(embed("575"), &["576", "max_pixels"]);
+    refuse(embed("575"), &["575", "max_pixels"]);
     succeed(embed("576"));
 }

@@ -213,7 +213,7 @@ fn the_same_images_are_the_same_experiment_however_they_are_named() {
     let (out, data) = (folder.path().join("run"), folder.path().join("val"));
     coloured(&data, "train", COLOURS, 16);
     let with = |data: &str, more: &[&str]| {
-        let few = ["--data", data, "--set", "train.epochs=1"];
+        let few = ["--data", data, "--set", "train.epochs=2"];
         let mut command = pretrain(&out, &[&few[..], more].concat());
         command.current_dir(folder.path());
         command

@@ -118,20 +118,24 @@ impl Index {
         Ok(())
     }
 
-    /// Takes out the images after which there is another of the same name.
+    /// Of images of the same name keeps the last, at the place of the first: mending one does not move the others.
     fn keep_last(&mut self, path: &Path) {
-        let mut last: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
-        for member in &self.images {
-            last.insert(member.name.clone(), member.offset);
-        }
-        let repeated = &mut self.repeated;
-        self.images.retain(|member| {
-            let kept = last.get(&member.name) == Some(&member.offset);
-            if !kept {
-                repeated.push(String::from_utf8_lossy(&member.name).into_owned());
+        let mut places: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+        let mut kept: Vec<Member> = Vec::with_capacity(self.images.len());
+        for member in self.images.drain(..) {
+            match places.get(&member.name) {
+                Some(&place) => {
+                    let name = String::from_utf8_lossy(&member.name);
+                    self.repeated.push(name.into_owned());
+                    kept[place] = member;
+                }
+                None => {
+                    places.insert(member.name.clone(), kept.len());
+                    kept.push(member);
+                }
             }
-            kept
-        });
+        }
+        self.images = kept;
         if !self.repeated.is_empty() {
             notices::warn(format!(
                 "{}: there is more than one member of the same name, of which the last counts: {}",

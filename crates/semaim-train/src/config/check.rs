@@ -21,6 +21,7 @@ impl Validate for PretrainConfig {
                     };
                     problems.add(format!("{table}.{}", error.key), error.message);
                 }
+                problems.in_range("mae.mask_ratio", self.mae.mask_ratio, 0.0..=1.0);
             }
             Method::Mae => {
                 if let Err(error) = self.mae.validate(&self.model) {
