@@ -52,9 +52,44 @@ pub(crate) fn last_position(size: usize) -> u32 {
     }
 }
 
+/// Writes the samples of a block, `size` x `size`, where `target` starts.
+#[inline]
+pub(crate) fn write_block(
+    block: &mut Block,
+    last: u32,
+    size: usize,
+    target: &mut [u8],
+    stride: usize,
+) {
+    match size {
+        8 => {
+            let mut out = [[0; 8]; 8];
+            eight(block, last, &mut out);
+            store(&out, target, stride);
+        }
+        4 => {
+            let mut out = [[0; 4]; 4];
+            four(block, &mut out);
+            store(&out, target, stride);
+        }
+        2 => store(&two(block), target, stride),
+        _ => store(&[[one(block)]], target, stride),
+    }
+}
+
+/// Writes the rows of a block where `target` starts.
+#[inline(always)]
+fn store<const N: usize>(rows: &[[u8; N]; N], target: &mut [u8], stride: usize) {
+    for (row, target) in rows.iter().zip(target.chunks_mut(stride)) {
+        if let Some(target) = target.first_chunk_mut::<N>() {
+            *target = *row;
+        }
+    }
+}
+
 /// The samples of a block at full size. No coefficient after position `last` of the zigzag order may be set.
 #[inline]
-pub(crate) fn eight(block: &mut Block, last: u32, out: &mut [[u8; 8]; 8]) {
+fn eight(block: &mut Block, last: u32, out: &mut [[u8; 8]; 8]) {
     block[0] = block[0].saturating_add(CENTRE);
     if last == 0 {
         *out = [[sample(block[0].into()); 8]; 8];
@@ -75,7 +110,7 @@ pub(crate) fn eight(block: &mut Block, last: u32, out: &mut [[u8; 8]; 8]) {
 }
 
 /// The samples of a block at half the size.
-pub(crate) fn four(block: &Block, out: &mut [[u8; 4]; 4]) {
+fn four(block: &Block, out: &mut [[u8; 4]; 4]) {
     // By column, the values of its four rows.
     let mut columns = [[0; 4]; 4];
     for (u, column) in columns.iter_mut().enumerate() {
@@ -88,7 +123,7 @@ pub(crate) fn four(block: &Block, out: &mut [[u8; 4]; 4]) {
 }
 
 /// The samples of a block at a quarter of the size.
-pub(crate) fn two(block: &Block) -> [[u8; 2]; 2] {
+fn two(block: &Block) -> [[u8; 2]; 2] {
     let [a, b, c, d] = [0, 8, 1, 9].map(|place: usize| i32::from(block[place]));
     let centre = i32::from(CENTRE);
     [
@@ -104,7 +139,7 @@ pub(crate) fn two(block: &Block) -> [[u8; 2]; 2] {
 }
 
 /// The only sample of a block at an eighth of the size.
-pub(crate) fn one(block: &Block) -> u8 {
+fn one(block: &Block) -> u8 {
     sample(i32::from(block[0]) + i32::from(CENTRE))
 }
 

@@ -277,7 +277,7 @@ fn progressive_planes(
                 let filled = blocks::multiply(stored, &multipliers, last, &mut block);
                 let start = y * extent.block * stride + x * extent.block;
                 if let Some(target) = samples.get_mut(start..) {
-                    transform(&mut block, filled, extent.block, target, stride);
+                    idct::write_block(&mut block, filled, extent.block, target, stride);
                 }
             }
         }
@@ -451,37 +451,8 @@ impl Channel<'_> {
         let size = self.extent.block;
         let start = y * size * self.stride + x * size;
         let target = self.samples.get_mut(start..)?;
-        transform(&mut block, last, size, target, self.stride);
+        idct::write_block(&mut block, last, size, target, self.stride);
         Some(())
-    }
-}
-
-/// Writes the samples of a block, `size` x `size`, where `target` starts.
-#[inline]
-fn transform(block: &mut Block, last: u32, size: usize, target: &mut [u8], stride: usize) {
-    match size {
-        8 => {
-            let mut out = [[0; 8]; 8];
-            idct::eight(block, last, &mut out);
-            store(&out, target, stride);
-        }
-        4 => {
-            let mut out = [[0; 4]; 4];
-            idct::four(block, &mut out);
-            store(&out, target, stride);
-        }
-        2 => store(&idct::two(block), target, stride),
-        _ => store(&[[idct::one(block)]], target, stride),
-    }
-}
-
-/// Writes the rows of a block where `target` starts.
-#[inline(always)]
-fn store<const N: usize>(rows: &[[u8; N]; N], target: &mut [u8], stride: usize) {
-    for (row, target) in rows.iter().zip(target.chunks_mut(stride)) {
-        if let Some(target) = target.first_chunk_mut::<N>() {
-            *target = *row;
-        }
     }
 }
 
