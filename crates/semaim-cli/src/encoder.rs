@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
+use semaim::position::Interpolation;
 use semaim::representation::Representation;
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::encoder::Encoder;
@@ -30,8 +31,20 @@ impl Loaded {
         let checkpoint =
             Checkpoint::read(&args.weights, &args.read_options()).map_err(Exit::user)?;
         tell(&checkpoint);
+        // Files under timm's bare names are written by others too, which resize in another way: the choice is said.
+        let unsaid = checkpoint.loading.format == CheckpointFormat::Timm
+            && args.read_options().format.is_none();
         let mut encoder = checkpoint.encoder(&device).map_err(Exit::user)?;
         if let Some(image_size) = args.image_size {
+            if unsaid && image_size != encoder.config.image_size {
+                eprintln!(
+                    "  taken for granted: the position table is resized as {}; --layout timm, mae or dino says whose way is meant",
+                    match encoder.interpolation {
+                        Interpolation::Antialiased => "timm does it (bicubic, antialiased)",
+                        _ => "MAE does it (bicubic)",
+                    }
+                );
+            }
             encoder = encoder.resized(image_size).map_err(Exit::user)?;
         }
         Ok(Self {

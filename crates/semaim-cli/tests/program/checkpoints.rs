@@ -3,11 +3,33 @@
 use std::path::Path;
 
 use crate::evaluate::{COLOURS, coloured, json, path, trained};
-use crate::runner::{refuse, semaim, succeed};
+use crate::runner::{pretrain, refuse, semaim, succeed};
 
 fn exported(weights: &Path, to: &Path, more: &[&str]) {
     let fixed = ["export", "--weights", path(weights), "--to", path(to)];
     succeed(semaim(&[&fixed[..], more].concat()));
+}
+
+/// timm and MAE give their tensors the same names and resize positions in different ways.
+#[test]
+fn how_positions_are_resized_is_said_where_nothing_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let square = ["--set", "train.epochs=2", "--set", "model.image_size=16"];
+    succeed(pretrain(&run, &square));
+    let data = folder.path().join("data");
+    coloured(&data, "train", COLOURS, 2);
+    let timm = folder.path().join("timm.safetensors");
+    exported(&run, &timm, &["--layout", "timm"]);
+    let out = folder.path().join("v.npy");
+    let embed = |more: &[&str]| {
+        let fixed = ["embed", "--weights", path(&timm), "--data", path(&data)];
+        let sized = ["--image-size", "48", "--heads", "2", "--out", path(&out)];
+        succeed(semaim(&[&fixed[..], &sized, more].concat()))
+    };
+    let said = "position table is resized as timm does it";
+    assert!(embed(&[]).stderr.contains(said));
+    assert!(!embed(&["--layout", "mae"]).stderr.contains(said));
 }
 
 #[test]
