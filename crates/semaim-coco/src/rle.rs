@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     /// The rows of a mask, `#` inside.
-    fn rows(mask: &Rle) -> Vec<String> {
+    pub(super) fn rows(mask: &Rle) -> Vec<String> {
         let show = |inside: &bool| if *inside { '#' } else { '.' };
         mask.to_bits()
             .chunks(mask.width() as usize)

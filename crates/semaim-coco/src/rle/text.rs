@@ -106,15 +106,7 @@ impl Numbers<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The rows of a mask, `#` inside.
-    fn rows(mask: &Rle) -> Vec<String> {
-        let show = |inside: &bool| if *inside { '#' } else { '.' };
-        mask.to_bits()
-            .chunks(mask.width() as usize)
-            .map(|row| row.iter().map(show).collect())
-            .collect()
-    }
+    use crate::rle::tests::rows;
 
     #[test]
     fn texts_are_those_of_the_coco_api() {

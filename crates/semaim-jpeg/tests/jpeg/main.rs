@@ -7,10 +7,11 @@
 )]
 
 mod encoder;
+mod inputs;
 
 use encoder::{Options, Scans, encode};
+use inputs::{boxes, draw, picture};
 use semaim_jpeg::{Buffers, Decoded, Jpeg, JpegError, Region};
-use semaim_random::{Key, KeyedRng, Stream};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -38,17 +39,6 @@ const SIZES: [[usize; 2]; 9] = [
     [100, 70],
     [131, 97],
 ];
-
-/// Waves of luma and colour with some grain, in YCbCr.
-fn picture(x: usize, y: usize) -> [f64; 3] {
-    let (fx, fy) = (x as f64, y as f64);
-    let grain = ((x * 7919 + y * 104_729) % 31) as f64 - 15.0;
-    [
-        128.0 + 70.0 * (fx / 9.0).sin() + 40.0 * (fy / 5.0).cos() + grain,
-        128.0 + 40.0 * (fx / 23.0 + fy / 31.0).sin(),
-        128.0 + 40.0 * (fx / 37.0 - fy / 19.0).cos(),
-    ]
-}
 
 /// A picture in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,35 +102,6 @@ fn cut(pixels: &Picture, [left, top, width, height]: [u32; 4]) -> Picture {
         channels,
         data,
     }
-}
-
-/// Boxes inside an image: all of it, its corners, single pixels and random ones.
-fn boxes(width: u32, height: u32, rng: &mut KeyedRng) -> Vec<[u32; 4]> {
-    let mut boxes = vec![
-        [0, 0, width, height],
-        [0, 0, 1, 1],
-        [width - 1, height - 1, 1, 1],
-        [
-            width / 2,
-            height / 2,
-            width - width / 2,
-            height - height / 2,
-        ],
-    ];
-    for _ in 0..8 {
-        let side = |rng: &mut KeyedRng, whole: u32| {
-            let len = 1 + rng.below(u64::from(whole)) as u32;
-            (rng.below(u64::from(whole - len) + 1) as u32, len)
-        };
-        let (left, box_width) = side(rng, width);
-        let (top, box_height) = side(rng, height);
-        boxes.push([left, top, box_width, box_height]);
-    }
-    boxes
-}
-
-fn draw() -> KeyedRng {
-    KeyedRng::new(Key::new(1, 2, 3), Stream::Crop)
 }
 
 fn by_another(bytes: &[u8], channels: usize) -> Vec<u8> {
