@@ -8,8 +8,8 @@ use semaim::position::bicubic;
 use semaim::vit::{ForwardOptions, PatchEmbed, Vit};
 
 use crate::config::AttentionConfig;
-use crate::layers::FeatureMap;
 use crate::window_block::WindowBlock;
+use semaim::feature_map::FeatureMap;
 
 /// An encoder without its class token, registers and final norm.
 #[derive(Module, Debug)]

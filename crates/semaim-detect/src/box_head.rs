@@ -6,7 +6,7 @@ use semaim::grid::Grid;
 use semaim::layers::Linear;
 
 use crate::box_coding::BoxCoder;
-use crate::layers::{Conv, FeatureMap};
+use semaim::feature_map::{Conv, FeatureMap};
 
 /// How deltas of regions are coded.
 pub const REGION_CODER: BoxCoder = BoxCoder {

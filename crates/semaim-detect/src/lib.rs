@@ -14,8 +14,8 @@
 //!
 //! [`config`] holds every setting, [`init`] the first weights, [`names`] the names of weights in detectron2's checkpoints.
 //!
-//! Maps have their channels last ([`layers`]), so that all but the 3×3 convolutions are linear layers. Matching,
-//! sampling and suppression run on the host.
+//! Maps have their channels last ([`semaim::feature_map`]), so that all but the 3×3 convolutions are linear layers.
+//! Matching, sampling and suppression run on the host.
 
 pub mod anchors;
 pub mod backbone;
@@ -29,7 +29,6 @@ pub mod detections;
 pub mod error;
 pub mod init;
 pub mod instances;
-pub mod layers;
 pub mod losses;
 pub mod mask_head;
 pub mod matcher;

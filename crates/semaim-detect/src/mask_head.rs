@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::box_head::through;
-use crate::layers::{Conv, Deconv};
+use semaim::feature_map::{Conv, Deconv};
 
 /// Convolutions, one step finer, and a map of logits per class.
 #[derive(Module, Debug)]

@@ -16,7 +16,6 @@ use crate::detections::{Detection, select};
 use crate::error::DetectError;
 use crate::init::initialise;
 use crate::instances::Instances;
-use crate::layers::FeatureMap;
 use crate::losses::{Losses, binary_cross_entropy, cross_entropy, l1};
 use crate::mask_head::{MaskHead, of_class};
 use crate::proposals::{Proposal, ProposalSelection};
@@ -25,6 +24,7 @@ use crate::region_pooling::pool;
 use crate::region_sampling::{SampledRegion, sample_regions};
 use crate::rpn_head::{RpnHead, RpnOutput};
 use crate::rpn_loss::rpn_losses;
+use semaim::feature_map::FeatureMap;
 
 /// The detector.
 #[derive(Module, Debug)]

@@ -5,7 +5,7 @@ use burn::tensor::{Device, activation};
 use semaim::grid::Grid;
 use semaim::layers::LayerNorm;
 
-use crate::layers::{Conv, Deconv, FeatureMap};
+use semaim::feature_map::{Conv, Deconv, FeatureMap};
 
 /// Maps p2 (four times as fine as the patches) to p6 (four times as coarse).
 pub const LEVELS: usize = 5;

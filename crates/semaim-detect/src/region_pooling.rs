@@ -4,7 +4,7 @@ use burn::tensor::{Int, Tensor};
 use semaim_kernels::{Region, RoiAlign, roi_align};
 
 use crate::boxes::BoundingBox;
-use crate::layers::FeatureMap;
+use semaim::feature_map::FeatureMap;
 
 /// A region of this side, in pixels, belongs on [`CANONICAL_LEVEL`].
 const CANONICAL_SIDE: f32 = 224.0;

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use crate::layers::{Conv, FeatureMap};
+use semaim::feature_map::{Conv, FeatureMap};
 
 /// Convolutions, and for each anchor at a position whether an object is there and how to move it onto the object.
 #[derive(Module, Debug)]

@@ -51,6 +51,7 @@
 pub mod classifier;
 pub mod config;
 pub mod drop_path;
+pub mod feature_map;
 pub mod grid;
 pub mod init;
 pub mod layers;

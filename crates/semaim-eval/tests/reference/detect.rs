@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use semaim::feature_map::FeatureMap;
 use semaim::parameters::with_weights;
 use semaim::vit::ForwardOptions;
 use semaim_detect::boxes::BoundingBox;
 use semaim_detect::detections::{Detection, resized};
 use semaim_detect::instances::Instances;
-use semaim_detect::layers::FeatureMap;
 use semaim_detect::losses::Losses;
 use semaim_detect::matcher::Label;
 use semaim_detect::model::{MaskRcnn, Mode};

@@ -1,9 +1,9 @@
-//! Maps with their channels last, and the layers on them.
+//! Maps with their channels last, and the layers of dense heads on them.
 
+use crate::grid::Grid;
+use crate::layers::LayerNorm;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, activation};
-use semaim::grid::Grid;
-use semaim::layers::LayerNorm;
 use semaim_kernels::{LinearWeights, conv3x3, linear};
 
 /// One vector per position of a grid: `values [batch, rows · columns, channels]`.
