@@ -9,10 +9,10 @@ use semaim::position::Interpolation;
 use semaim_pickle::Dtype;
 
 use crate::canonical::Canonical;
-use crate::checkpoint::ReadOptions;
 use crate::error::EncoderError;
 use crate::format::CheckpointFormat;
 use crate::sidecar::Sidecar;
+use crate::weights_source::WeightsSource;
 
 /// A network may need at most so many numbers for each one in its file: what is missing is filled in.
 const MOST_FILLED: usize = 16;
@@ -37,7 +37,7 @@ pub(crate) fn architecture(
     path: &Path,
     canonical: &mut Canonical,
     sidecar: &Sidecar,
-    explicit: &ReadOptions,
+    explicit: &WeightsSource,
 ) -> Result<Architecture, EncoderError> {
     let format = canonical.loading.format;
     let is_half = canonical.loading.dtypes.first() == Some(&Dtype::F16);
@@ -59,7 +59,7 @@ pub(crate) fn architecture(
     let norm_pre = weights.contains_key("norm_pre.weight");
     let told_activation = explicit.activation.or(sidecar.activation);
     // Told to be OpenAI's, it is OpenAI's; they published half precision alone.
-    let is_openais = explicit.format == Some(CheckpointFormat::Clip) || is_half;
+    let is_openais = explicit.layout == Some(CheckpointFormat::Clip) || is_half;
     let activation = activation(path, format, weights, is_openais, told_activation)?;
     let num_heads = match explicit.num_heads.or(sidecar.num_heads) {
         Some(heads) => heads,
@@ -117,7 +117,7 @@ pub(crate) fn architecture(
     // Under timm's names, research code saves pickles, whose published fine-tuning resizes as MAE's does; timm itself
     // writes safetensors.
     let by_others = format == CheckpointFormat::Timm
-        && explicit.format.is_none()
+        && explicit.layout.is_none()
         && canonical.is_pickle
         && !sidecar.timm;
     let interpolation = match by_others {

@@ -18,54 +18,10 @@ use crate::error::EncoderError;
 use crate::format::{CheckpointFormat, UnknownName};
 use crate::metadata::{SIZES, check_sizes, described};
 use crate::sidecar::{LIBRARIES_NAMES, Sidecar};
+use crate::weights_source::WeightsSource;
 
 /// What runs call their encoder and their classifier.
 const OURS: [&str; 2] = ["encoder.safetensors", "classifier.safetensors"];
-
-/// How a checkpoint is read.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ReadOptions {
-    /// Its format; `None`: told from its names.
-    pub format: Option<CheckpointFormat>,
-    /// Attention heads of a block; `None`: as the file or one beside it says, or as all networks of the format have.
-    pub num_heads: Option<usize>,
-    /// Between the layers of an MLP; `None`: as a file beside it says, or as all networks of the format have.
-    pub activation: Option<Activation>,
-    /// Height and width in pixels of the images that it will see. If the position table has as many places as they have
-    /// patches, and no file beside it says otherwise, it is the table's own size.
-    pub image_size: Option<[usize; 2]>,
-    /// Whether an encoder with missing tensors, or with some that are not understood, is read all the same: what is
-    /// missing gets first weights, what is not understood is left out.
-    pub allow_partial: bool,
-}
-
-impl ReadOptions {
-    /// From settings, in which an empty format or activation, no heads and no sides of images mean that they are not told.
-    ///
-    /// # Errors
-    /// An unknown format or activation.
-    pub fn told(
-        format: &str,
-        num_heads: usize,
-        activation: &str,
-        image_size: &[usize],
-        allow_partial: bool,
-    ) -> Result<Self, UnknownName> {
-        Ok(Self {
-            format: match format {
-                "" => None,
-                name => Some(name.parse()?),
-            },
-            num_heads: (num_heads > 0).then_some(num_heads),
-            activation: match activation {
-                "" => None,
-                name => Some(parse_activation(name)?),
-            },
-            image_size: image_size.try_into().ok(),
-            allow_partial,
-        })
-    }
-}
 
 /// The activation of a name.
 ///
@@ -118,11 +74,11 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`EncoderError`], each with the path.
-    pub fn read(path: &Path, options: &ReadOptions) -> Result<Self, EncoderError> {
-        let path = file_of(path)?;
+    pub fn read(source: &WeightsSource) -> Result<Self, EncoderError> {
+        let path = file_of(&source.weights)?;
         let mut archive = Archive::read(&path)?;
         let of_a_classifier = with_a_final_norm(&mut archive);
-        let mut found = canonical(&path, &archive, options.format, options.allow_partial)?;
+        let mut found = canonical(&path, &archive, source.layout, source.allow_partial)?;
         // What a file of ours says of itself is true whatever stands beside it.
         if archive.metadata.contains_key(SIZES) {
             let mut said = described(&path, &archive.metadata)?;
@@ -132,7 +88,7 @@ impl Checkpoint {
                     source,
                 }
             })?;
-            if let Some(num_heads) = options.num_heads {
+            if let Some(num_heads) = source.num_heads {
                 said.config.num_heads = num_heads;
                 said.config
                     .validate()
@@ -145,7 +101,7 @@ impl Checkpoint {
             return Self::of(path, found, said, Vec::new());
         }
         let sidecar = Sidecar::beside(&path)?;
-        if options.format.is_none() {
+        if source.layout.is_none() {
             let format = &mut found.loading.format;
             match *format {
                 CheckpointFormat::Clip if sidecar.open_clip => *format = CheckpointFormat::OpenClip,
@@ -159,7 +115,7 @@ impl Checkpoint {
                 _ => {}
             }
         }
-        let architecture = architecture(&path, &mut found, &sidecar, options)?;
+        let architecture = architecture(&path, &mut found, &sidecar, source)?;
         Self::of(path, found, architecture, sidecar.files)
     }
 

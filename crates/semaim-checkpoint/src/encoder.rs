@@ -12,11 +12,11 @@ use semaim::parameters::{weights, with_weights};
 use semaim::position::Interpolation;
 use semaim::vit::Vit;
 
-use crate::checkpoint::{Checkpoint, ReadOptions};
 use crate::checksum::checksum;
 use crate::error::EncoderError;
 use crate::metadata::{SIZES, metadata};
 use crate::tensors::TensorFile;
+use crate::weights_source::WeightsSource;
 
 /// An encoder from a file.
 #[derive(Clone, Debug)]
@@ -61,19 +61,7 @@ impl Encoder {
     /// # Errors
     /// [`EncoderError`], each with the path; the first weight that is missing or has another shape is named.
     pub fn read(path: &Path, device: &Device) -> Result<Self, EncoderError> {
-        Self::read_with(path, &ReadOptions::default(), device)
-    }
-
-    /// The same with options.
-    ///
-    /// # Errors
-    /// As [`Encoder::read`].
-    pub fn read_with(
-        path: &Path,
-        options: &ReadOptions,
-        device: &Device,
-    ) -> Result<Self, EncoderError> {
-        Checkpoint::read(path, options)?.encoder(device)
+        WeightsSource::new(path).encoder(device)
     }
 
     /// A checksum over everything that its tokens depend on: the names, shapes and values of all weights, the sizes, where

@@ -227,16 +227,6 @@ pub enum UnknownName {
     },
 }
 
-impl UnknownName {
-    /// The setting that has the value.
-    pub fn setting(&self) -> &'static str {
-        match self {
-            Self::Format { .. } => "layout",
-            Self::Activation { .. } => "activation",
-        }
-    }
-}
-
 impl FromStr for CheckpointFormat {
     type Err = UnknownName;
 

@@ -7,6 +7,7 @@
 //! * [`checkpoint`]: a file of any layout, read; [`error`]: what can be wrong with it.
 //! * [`encoder`]: an encoder ready to run, and ours under timm's names.
 //! * [`classifier`]: an encoder with a head, likewise.
+//! * [`weights_source`]: which file it is, and what is told about it.
 //! * [`export`]: encoders for other programs.
 //!
 //! From a file to an encoder: `archive` gives tensors, `canonical` finds the encoder among them and gives it our names,
@@ -26,6 +27,7 @@ pub mod format;
 mod metadata;
 mod sidecar;
 pub mod tensors;
+pub mod weights_source;
 
 pub use canonical::Loading;
 pub use semaim_pickle::{Dtype, Error as PickleError};

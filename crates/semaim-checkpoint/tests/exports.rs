@@ -12,11 +12,12 @@ use semaim::parameters::{Weight, to_host, weights};
 use semaim::position::Interpolation;
 use semaim::vit::Vit;
 use semaim_checkpoint::Loading;
-use semaim_checkpoint::checkpoint::{Checkpoint, ReadOptions};
+use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::error::EncoderError;
 use semaim_checkpoint::export::{ExportError, ExportFormat};
 use semaim_checkpoint::format::CheckpointFormat;
 use semaim_checkpoint::tensors::{Precision, TensorFile};
+use semaim_checkpoint::weights_source::WeightsSource;
 
 const FORMATS: [ExportFormat; 4] = [
     ExportFormat::Timm,
@@ -144,11 +145,11 @@ fn write(checkpoint: &Checkpoint, format: ExportFormat, precision: Precision, pa
 }
 
 fn read(path: &Path) -> Checkpoint {
-    let options = ReadOptions {
+    let options = WeightsSource {
         num_heads: Some(3),
-        ..ReadOptions::default()
+        ..WeightsSource::default()
     };
-    Checkpoint::read(path, &options).unwrap()
+    Checkpoint::read(&options.at(path)).unwrap()
 }
 
 #[test]
@@ -163,12 +164,12 @@ fn what_is_exported_gives_the_same_tokens() {
                 continue;
             }
             // What stands between layers and how many heads there are is not in files of these names.
-            let told = ReadOptions {
+            let told = WeightsSource {
                 num_heads: Some(3),
                 activation: (format == ExportFormat::Timm).then_some(made.arch.activation),
-                ..ReadOptions::default()
+                ..WeightsSource::default()
             };
-            let found = Checkpoint::read(&path, &told).unwrap();
+            let found = Checkpoint::read(&told.at(&path)).unwrap();
             assert!(found.loading.missing.is_empty() && found.loading.unknown.is_empty());
             // timm keeps CLIP's projection where other networks have a head for classes, and no activation at all.
             if !(kind == "clip" && format == ExportFormat::Timm) {
@@ -246,11 +247,11 @@ fn another_image_size_resizes_the_position_table_alone() {
     assert_eq!(found.config.image_size, [24, 32]);
     assert_eq!(tokens(&found), tokens(&resized));
     // Beside a file that says what its table is for, a size to resize to is no hindrance.
-    let other = ReadOptions {
+    let other = WeightsSource {
         image_size: Some([16, 16]),
-        ..ReadOptions::default()
+        ..WeightsSource::default()
     };
-    let found = Checkpoint::read(&path, &other).unwrap();
+    let found = Checkpoint::read(&other.at(&path)).unwrap();
     assert_eq!(found.config.image_size, [24, 32]);
     assert!(made.resized([24, 33]).is_err());
 }
@@ -266,22 +267,22 @@ fn what_is_missing_or_not_understood_is_named() {
         change(&mut file);
         file.write(&path).unwrap();
     };
-    let options = |allow_partial| ReadOptions {
+    let options = |allow_partial| WeightsSource {
         num_heads: Some(3),
         allow_partial,
-        ..ReadOptions::default()
+        ..WeightsSource::default()
     };
     with(&|file| {
         file.weights.remove("blocks.1.mlp.fc1.bias");
         file.weights.remove("norm.weight");
     });
-    match Checkpoint::read(&path, &options(false)).unwrap_err() {
+    match Checkpoint::read(&options(false).at(&path)).unwrap_err() {
         EncoderError::Incomplete { names, .. } => {
             assert_eq!(names, ["blocks.1.mlp.fc1.bias", "norm.weight"]);
         }
         other => panic!("{other}"),
     }
-    let partial = Checkpoint::read(&path, &options(true)).unwrap();
+    let partial = Checkpoint::read(&options(true).at(&path)).unwrap();
     assert_eq!(partial.loading.missing.len(), 2);
     // What was filled in is exported, too.
     let again = folder.path().join("again.safetensors");
@@ -291,7 +292,7 @@ fn what_is_missing_or_not_understood_is_named() {
         Precision::F32,
         &again
     ));
-    let again = Checkpoint::read(&again, &ReadOptions::default()).unwrap();
+    let again = Checkpoint::read(&WeightsSource::new(again)).unwrap();
     assert_eq!(tokens(&again), tokens(&partial));
     assert!(tokens(&partial).iter().all(|v| v.is_finite()));
 
@@ -301,7 +302,7 @@ fn what_is_missing_or_not_understood_is_named() {
             .insert("blocks.0.attn.q_norm.weight".into(), weight.clone());
         file.weights.insert("head.weight".into(), weight);
     });
-    match Checkpoint::read(&path, &options(false)).unwrap_err() {
+    match Checkpoint::read(&options(false).at(&path)).unwrap_err() {
         EncoderError::Unknown { names, .. } => assert_eq!(names, ["blocks.0.attn.q_norm.weight"]),
         other => panic!("{other}"),
     }
@@ -311,37 +312,37 @@ fn what_is_missing_or_not_understood_is_named() {
         file.weights.remove("blocks.0.attn.qkv.bias");
     });
     assert!(matches!(
-        Checkpoint::read(&path, &options(false)),
+        Checkpoint::read(&options(false).at(&path)),
         Err(EncoderError::Incomplete { .. })
     ));
     with(&|file| {
         file.weights.remove("blocks.0.attn.qkv.bias");
         file.weights.remove("blocks.1.attn.qkv.bias");
     });
-    assert!(Checkpoint::read(&path, &options(false)).is_ok());
+    assert!(Checkpoint::read(&options(false).at(&path)).is_ok());
 
     // A size with as many patches as the table has places is the table's, though it could be square.
     with(&|_| {});
-    let told = ReadOptions {
+    let told = WeightsSource {
         image_size: Some([8, 32]),
         ..options(false)
     };
     assert_eq!(
-        Checkpoint::read(&path, &told).unwrap().config.image_size,
+        Checkpoint::read(&told.at(&path)).unwrap().config.image_size,
         [8, 32]
     );
 
-    let unknown_heads = Checkpoint::read(&path, &ReadOptions::default());
+    let unknown_heads = Checkpoint::read(&WeightsSource::new(path));
     assert!(matches!(
         unknown_heads,
         Err(EncoderError::Heads { embed_dim: 24, .. })
     ));
-    let other = ReadOptions {
-        format: Some(CheckpointFormat::HfVit),
+    let other = WeightsSource {
+        layout: Some(CheckpointFormat::HfVit),
         ..options(false)
     };
     assert!(matches!(
-        Checkpoint::read(&path, &other),
+        Checkpoint::read(&other.at(&path)),
         Err(EncoderError::Unrecognised { .. })
     ));
 }

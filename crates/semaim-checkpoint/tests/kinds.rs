@@ -16,9 +16,10 @@ use semaim::init::initialise;
 use semaim::parameters::{Weight, Weights, to_host, weights};
 use semaim::position::Interpolation;
 use semaim::vit::Vit;
-use semaim_checkpoint::checkpoint::{Checkpoint, ReadOptions};
+use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::format::CheckpointFormat;
 use semaim_checkpoint::tensors::TensorFile;
+use semaim_checkpoint::weights_source::WeightsSource;
 use serde_json::json;
 use support::pickle::{Storage, dict, zipped};
 use tempfile::TempDir;
@@ -99,10 +100,10 @@ fn pickled(folder: &TempDir, name: &str, weights: &Weights, class: &'static str)
     path
 }
 
-fn heads(num_heads: usize) -> ReadOptions {
-    ReadOptions {
+fn heads(num_heads: usize) -> WeightsSource {
+    WeightsSource {
         num_heads: Some(num_heads),
-        ..ReadOptions::default()
+        ..WeightsSource::default()
     }
 }
 
@@ -120,16 +121,16 @@ fn tokens(vit: &Vit, image_size: [usize; 2]) -> Vec<f32> {
 
 /// Reads a file; gives what was read and its tokens.
 #[track_caller]
-fn read(path: &Path, options: &ReadOptions) -> (Checkpoint, Vec<f32>) {
-    let found = Checkpoint::read(path, options).unwrap_or_else(|error| panic!("{error}"));
+fn read(path: &Path, options: &WeightsSource) -> (Checkpoint, Vec<f32>) {
+    let found = Checkpoint::read(&options.at(path)).unwrap_or_else(|error| panic!("{error}"));
     let encoder = found.clone().encoder(&Device::flex()).unwrap();
     let tokens = tokens(&encoder.vit, found.config.image_size);
     (found, tokens)
 }
 
 #[track_caller]
-fn refused(path: &Path, options: &ReadOptions, parts: &[&str]) {
-    let read = Checkpoint::read(path, options).and_then(|found| found.encoder(&Device::flex()));
+fn refused(path: &Path, options: &WeightsSource, parts: &[&str]) {
+    let read = Checkpoint::read(&options.at(path)).and_then(|found| found.encoder(&Device::flex()));
     let error = read.unwrap_err().to_string();
     for part in parts {
         assert!(error.contains(part), "{part} in: {error}");
@@ -213,7 +214,7 @@ fn gates_are_not_guessed() {
         &heads(3),
         &["blocks.0.mlp.fc1.weight", "GEGLU", "--activation swiglu"],
     );
-    let told = ReadOptions {
+    let told = WeightsSource {
         activation: Some(Activation::SwiGlu),
         ..heads(3)
     };
@@ -244,14 +245,14 @@ fn heads_are_told_or_those_of_the_project() {
         format!("state_dict.module.base_encoder.{name}")
     });
     let moco = pickled(&folder, "moco.pth", &moco, "FloatStorage");
-    let (found, tokens) = read(&moco, &ReadOptions::default());
+    let (found, tokens) = read(&moco, &WeightsSource::default());
     assert_eq!(
         (found.config.num_heads, found.loading.format),
         (12, CheckpointFormat::MocoV3)
     );
     let dino = renamed(weights.clone(), |name| format!("teacher.backbone.{name}"));
     let dino = pickled(&folder, "dino.pth", &dino, "FloatStorage");
-    let (found, others) = read(&dino, &ReadOptions::default());
+    let (found, others) = read(&dino, &WeightsSource::default());
     assert_eq!(
         (found.config.num_heads, found.loading.format),
         (6, CheckpointFormat::Dino)
@@ -259,10 +260,10 @@ fn heads_are_told_or_those_of_the_project() {
     assert_ne!(tokens, others);
     // Under timm's names there are both.
     let timm = write(&folder, "timm.safetensors", weights);
-    refused(&timm, &ReadOptions::default(), &["384", "--heads"]);
+    refused(&timm, &WeightsSource::default(), &["384", "--heads"]);
     let config = json!({"architecture": "vit_small_patch16_224", "model_args": {"num_heads": 12}});
     std::fs::write(folder.path().join("timm.config.json"), config.to_string()).unwrap();
-    assert_eq!(read(&timm, &ReadOptions::default()).1, tokens);
+    assert_eq!(read(&timm, &WeightsSource::default()).1, tokens);
 }
 
 #[test]
@@ -272,7 +273,7 @@ fn numbers_that_are_not_finite_are_told_and_refused() {
         let mut broken = plain();
         broken.get_mut("blocks.1.mlp.fc2.weight").unwrap().values[7] = value;
         let path = write(&folder, "broken.safetensors", broken);
-        let found = Checkpoint::read(&path, &heads(3)).unwrap();
+        let found = Checkpoint::read(&heads(3).at(&path)).unwrap();
         assert_eq!(
             found.loading.not_finite,
             [("blocks.1.mlp.fc2.weight".to_string(), 1)]
@@ -294,7 +295,7 @@ fn a_size_that_fits_the_table_is_the_tables() {
         "wide.safetensors",
         made(&wide, &ArchOptions::default()),
     );
-    let told = ReadOptions {
+    let told = WeightsSource {
         image_size: Some([16, 64]),
         ..heads(3)
     };
@@ -309,7 +310,7 @@ fn a_size_that_fits_the_table_is_the_tables() {
     // Any other size is one to resize to.
     let (found, _) = read(
         &path,
-        &ReadOptions {
+        &WeightsSource {
             image_size: Some([16, 32]),
             ..heads(3)
         },
@@ -350,7 +351,7 @@ fn registers_in_the_table_are_no_places_of_the_grid() {
     refused(&path, &heads(3), &["pos_embed", "2 or 3", "--image-size"]);
     let (found, _) = read(
         &path,
-        &ReadOptions {
+        &WeightsSource {
             image_size: Some([8, 8]),
             ..heads(3)
         },
@@ -399,7 +400,7 @@ fn what_is_not_computed_is_named() {
         "attn_pool.latent",
     ] {
         refused(&more(name), &heads(3), &[name]);
-        let partial = ReadOptions {
+        let partial = WeightsSource {
             allow_partial: true,
             ..heads(3)
         };
@@ -449,7 +450,7 @@ fn towers_are_known_by_who_trained_them() {
     tower.get_mut("positional_embedding").unwrap().shape = vec![17, 64];
     let under = |prefix: &str| renamed(tower.clone(), |name| format!("{prefix}{name}"));
     let read_as = |path: &Path| {
-        let found = Checkpoint::read(path, &ReadOptions::default()).unwrap();
+        let found = Checkpoint::read(&WeightsSource::new(path)).unwrap();
         (found.loading.format, found.arch.activation)
     };
     let trained = pickled(
@@ -469,10 +470,14 @@ fn towers_are_known_by_who_trained_them() {
     );
     // Nobody knows who trained this one.
     let bare = write(&folder, "bare.safetensors", under("visual."));
-    refused(&bare, &ReadOptions::default(), &["OpenAI", "--activation"]);
-    let told = |format| ReadOptions {
+    refused(
+        &bare,
+        &WeightsSource::default(),
+        &["OpenAI", "--activation"],
+    );
+    let told = |format| WeightsSource {
         format: Some(format),
-        ..ReadOptions::default()
+        ..WeightsSource::default()
     };
     for (format, expected) in [
         (CheckpointFormat::OpenClip, Activation::Gelu),
@@ -481,12 +486,12 @@ fn towers_are_known_by_who_trained_them() {
         let found = Checkpoint::read(&bare, &told(format)).unwrap();
         assert_eq!(found.arch.activation, expected, "{format}");
     }
-    let quick = ReadOptions {
+    let quick = WeightsSource {
         activation: Some(Activation::QuickGelu),
-        ..ReadOptions::default()
+        ..WeightsSource::default()
     };
     assert_eq!(
-        Checkpoint::read(&bare, &quick).unwrap().arch.activation,
+        Checkpoint::read(&quick.at(&bare)).unwrap().arch.activation,
         Activation::QuickGelu
     );
 }
@@ -568,7 +573,7 @@ fn shards_are_read_by_their_index() {
     let shard = model.path().join("model-00002-of-00003.safetensors");
     for path in [model.path(), &index, &shard] {
         assert_eq!(
-            read(path, &ReadOptions::default()).1,
+            read(path, &WeightsSource::default()).1,
             expected,
             "{}",
             path.display()
@@ -578,13 +583,13 @@ fn shards_are_read_by_their_index() {
     std::fs::remove_file(&shard).unwrap();
     refused(
         model.path(),
-        &ReadOptions::default(),
+        &WeightsSource::default(),
         &["model-00002-of-00003.safetensors"],
     );
     std::fs::write(&index, r#"{"weight_map": {"a": "../other.safetensors"}}"#).unwrap();
     refused(
         model.path(),
-        &ReadOptions::default(),
+        &WeightsSource::default(),
         &["../other.safetensors"],
     );
 }
@@ -608,17 +613,17 @@ fn checkpoints_of_runs_find_their_configuration() {
         metadata: metadata.into_iter().collect(),
     };
     file.write(&path).unwrap();
-    refused(&path, &ReadOptions::default(), &["--heads"]);
+    refused(&path, &WeightsSource::default(), &["--heads"]);
     let settings = "[model]\nnum_heads = 3\nimage_size = [8, 32]\n[data]\nmean = [0.1, 0.2, 0.3]\nstd = [1.0, 2.0, 3.0]\n";
     std::fs::write(run.path().join("config.toml"), settings).unwrap();
-    let (found, _) = read(&path, &ReadOptions::default());
+    let (found, _) = read(&path, &WeightsSource::default());
     assert_eq!(found.config, wide);
     assert_eq!(found.normalisation.mean, [0.1, 0.2, 0.3]);
     assert_eq!(found.loading.prefix, "model.");
     // What the settings leave open is as in training.
     let settings = "[model]\nnum_heads = 3\nimage_size = [8, 32]\n[data]\nmean = []\nstd = []\n";
     std::fs::write(run.path().join("config.toml"), settings).unwrap();
-    let (found, _) = read(&path, &ReadOptions::default());
+    let (found, _) = read(&path, &WeightsSource::default());
     assert_eq!(found.normalisation.mean, [0.485, 0.456, 0.406]);
     assert!(found.defaults_used.is_empty());
     assert_eq!(found.loading.format, CheckpointFormat::Semaim);
@@ -627,7 +632,7 @@ fn checkpoints_of_runs_find_their_configuration() {
 #[test]
 fn position_tables_are_resized_as_their_libraries_do() {
     let folder = tempfile::tempdir().unwrap();
-    let interpolation = |path: &Path, options: &ReadOptions| read(path, options).0.interpolation;
+    let interpolation = |path: &Path, options: &WeightsSource| read(path, options).0.interpolation;
     let timm = write(&folder, "timm.safetensors", plain());
     assert_eq!(interpolation(&timm, &heads(3)), Interpolation::Antialiased);
     let code = pickled(&folder, "code.pth", &plain(), "FloatStorage");
@@ -638,7 +643,7 @@ fn position_tables_are_resized_as_their_libraries_do() {
         (CheckpointFormat::Dino, Interpolation::Offset),
         (CheckpointFormat::Dinov2, Interpolation::Offset),
     ] {
-        let told = ReadOptions {
+        let told = WeightsSource {
             format: Some(format),
             ..heads(3)
         };

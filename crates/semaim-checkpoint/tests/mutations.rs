@@ -12,10 +12,11 @@ use burn::tensor::Device;
 use semaim::config::{Normalisation, VitConfig};
 use semaim::init::initialise;
 use semaim::vit::Vit;
-use semaim_checkpoint::checkpoint::{Checkpoint, ReadOptions};
+use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::encoder::write_encoder;
 use semaim_checkpoint::export::ExportFormat;
 use semaim_checkpoint::tensors::Precision;
+use semaim_checkpoint::weights_source::WeightsSource;
 
 use counting::peak_of;
 
@@ -59,7 +60,7 @@ fn originals(folder: &Path) -> Vec<PathBuf> {
         std: vec![0.5; 3],
     };
     write_encoder(&ours, &vit, &config, &normalisation).unwrap();
-    let read = Checkpoint::read(&ours, &ReadOptions::default()).unwrap();
+    let read = Checkpoint::read(&WeightsSource::new(ours)).unwrap();
     let timm = folder.join("timm.safetensors");
     let exported = read.export(ExportFormat::Timm).unwrap();
     exported.write(&timm, Precision::F16).unwrap();
@@ -117,13 +118,13 @@ fn a_thousand_damaged_files_are_refused_or_read() {
         for round in 0..200 {
             let bad = mutated(&good, &mut numbers);
             std::fs::write(&path, &bad).unwrap();
-            let options = ReadOptions {
+            let options = WeightsSource {
                 num_heads: Some(3),
                 allow_partial: round % 2 == 0,
-                ..ReadOptions::default()
+                ..WeightsSource::default()
             };
             let (found, peak) = peak_of(|| {
-                let found = Checkpoint::read(&path, &options);
+                let found = Checkpoint::read(&options.at(&path));
                 found.and_then(|found| found.encoder(&Device::flex()))
             });
             let length = bad.len();

@@ -13,7 +13,6 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
-use semaim_checkpoint::checkpoint::ReadOptions;
 use semaim_data::OpenOptions;
 use semaim_kernels::Kernels;
 use semaim_train::run_dir::DataPlace;
@@ -193,8 +192,8 @@ pub(crate) struct EncoderArgs {
 }
 
 impl EncoderArgs {
-    pub(crate) fn read_options(&self) -> ReadOptions {
-        self.layout.options(self.image_size)
+    pub(crate) fn source(&self) -> WeightsSource {
+        self.layout.source(&self.weights, self.image_size)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use semaim::similarity::Similarity;
+use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_coco::Annotations;
 use semaim_data::{Shapes, ShapesOptions, Source, Split, decode, masked_images};
@@ -25,8 +26,10 @@ pub(crate) fn run(args: &BenchPointingArgs) -> Result<ExitCode, Exit> {
             ));
         }
         // As it was trained: a checkpoint's position table is of that size.
-        let (weights, options) = (&args.encoder.weights, args.encoder.read_options());
-        let trained = Encoder::read_with(weights, &options, &loaded.device).map_err(Exit::user)?;
+        let weights = &args.encoder.weights;
+        let trained = Checkpoint::read(&args.encoder.source())
+            .and_then(|found| found.encoder(&loaded.device))
+            .map_err(Exit::user)?;
         for (step, path) in checkpoints(weights)? {
             let mut encoder = trained.at(&path, MODEL).map_err(Exit::user)?;
             if let Some(size) = args.encoder.image_size {

@@ -28,12 +28,11 @@ pub(crate) struct Loaded {
 impl Loaded {
     pub(crate) fn of(args: &EncoderArgs) -> Result<Self, Exit> {
         let device = args.device.open()?;
-        let checkpoint =
-            Checkpoint::read(&args.weights, &args.read_options()).map_err(Exit::user)?;
+        let source = args.source();
+        let checkpoint = Checkpoint::read(&source).map_err(Exit::user)?;
         tell(&checkpoint);
         // Files under timm's bare names are written by others too, which resize in another way: the choice is said.
-        let unsaid = checkpoint.loading.format == CheckpointFormat::Timm
-            && args.read_options().format.is_none();
+        let unsaid = checkpoint.loading.format == CheckpointFormat::Timm && source.layout.is_none();
         let mut encoder = checkpoint.encoder(&device).map_err(Exit::user)?;
         if let Some(image_size) = args.image_size {
             if unsaid && image_size != encoder.config.image_size {

@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::output;
 
 pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
-    let mut found = Checkpoint::read(&args.weights, &args.options()).map_err(Exit::user)?;
+    let mut found = Checkpoint::read(&args.source()).map_err(Exit::user)?;
     let format = args.format.format();
     let decoder = match args.whole {
         true => Some(whole(args, format, &mut found)?),

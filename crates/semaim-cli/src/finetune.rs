@@ -70,8 +70,8 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
         report::write(run.path(), None)?;
     }
     // Trained from scratch, a network says nothing of the encoder whose sizes it has.
-    if outcome == RunOutcome::Finished && !config.encoder.from_scratch {
-        report::record(Path::new(&config.encoder.weights), &evaluation);
+    if outcome == RunOutcome::Finished && !config.from_scratch {
+        report::record(&config.encoder.weights, &evaluation);
     }
     if args.run.json {
         println!("{}", as_json(&results, &run, outcome, seconds));
@@ -96,20 +96,17 @@ fn load_config(args: &FinetuneArgs) -> Result<FinetuneConfig, Exit> {
         ),
         (
             "encoder.num_heads",
-            args.layout.heads.map(|heads| heads.to_string()),
+            args.layout.told.heads.map(|heads| heads.to_string()),
         ),
         (
             "encoder.activation",
-            settings::quoted(args.layout.activation.map(activation_name)),
+            settings::quoted(args.layout.told.activation.map(activation_name)),
         ),
         (
             "encoder.allow_partial",
-            args.layout.allow_partial.then(|| "true".into()),
+            args.layout.told.allow_partial.then(|| "true".into()),
         ),
-        (
-            "encoder.from_scratch",
-            args.from_scratch.then(|| "true".into()),
-        ),
+        ("from_scratch", args.from_scratch.then(|| "true".into())),
         ("data.path", settings::quoted(args.data.as_deref())),
         ("data.eval", settings::quoted(args.eval_data.as_deref())),
         ("seed", args.run.seed.map(|seed| seed.to_string())),

@@ -75,11 +75,11 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Exit> {
 
 /// A checkpoint and its number of heads, if anything tells it: all else can be said without.
 fn read(args: &InspectArgs) -> Result<(Checkpoint, Option<usize>), Exit> {
-    let mut options = args.layout.options(args.image_size);
-    match Checkpoint::read(&args.path, &options) {
+    let mut source = args.layout.source(&args.path, args.image_size);
+    match Checkpoint::read(&source) {
         Err(EncoderError::Heads { .. }) => {
-            options.num_heads = Some(1);
-            let found = Checkpoint::read(&args.path, &options).map_err(Exit::user)?;
+            source.num_heads = Some(1);
+            let found = Checkpoint::read(&source).map_err(Exit::user)?;
             Ok((found, None))
         }
         read => {

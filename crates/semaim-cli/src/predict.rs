@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
-use semaim_checkpoint::checkpoint::{Checkpoint, ReadOptions};
+use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::classifier::ClassifierFile;
 use semaim_checkpoint::error::EncoderError;
 use semaim_data::{OpenOptions, Source, counted, open};
@@ -169,7 +169,7 @@ fn classifier_file(weights: &Path) -> Result<PathBuf, Exit> {
 
 /// Why a file is no classifier.
 fn refused(path: &Path, error: EncoderError) -> Exit {
-    match Checkpoint::read(path, &ReadOptions::default()) {
+    match Checkpoint::read(&WeightsSource::new(path)) {
         Ok(_) => Exit::user(format!(
             "{0} is an encoder without a classifier; `semaim finetune --weights {0} --data DIR` trains one ({error})",
             path.display()

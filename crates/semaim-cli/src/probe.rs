@@ -172,7 +172,7 @@ fn probe_on_images(
     options: ProbeOptions,
 ) -> Result<Probe, Exit> {
     let config = OnlineProbe {
-        weights: args.encoder.weights.display().to_string(),
+        weights: args.encoder.weights.clone(),
         data: args.data.clone(),
         head: args.head,
         representation: args.feature,

@@ -110,13 +110,8 @@ impl Prepared {
 /// # Errors
 /// [`FinetuneError`].
 pub fn prepare(config: &FinetuneConfig, device: &Device) -> Result<Prepared, FinetuneError> {
-    let path = PathBuf::from(&config.encoder.weights);
-    let options = config.encoder.read_options().map_err(EncoderError::from)?;
-    let mut encoder = Encoder::read_with(&path, &options, device)?;
-    if let &[height, width] = config.encoder.image_size.as_slice() {
-        encoder = encoder.resized([height, width])?;
-    }
-    if config.encoder.from_scratch {
+    let mut encoder = config.encoder.encoder(device)?;
+    if config.from_scratch {
         encoder.vit = initialise(
             Vit::zeros_as(&encoder.config, &encoder.vit.arch_options(), device),
             config.seed,
@@ -153,7 +148,7 @@ pub fn finetune(
     };
     let model = Classifier::new(
         encoder.vit.clone(),
-        config.encoder.pool,
+        config.pool,
         classes.len(),
         config.seed,
         device,

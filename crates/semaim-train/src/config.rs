@@ -6,6 +6,8 @@ mod check;
 mod data;
 mod run;
 
+use std::path::PathBuf;
+
 use semaim::config::{Decoder, DecoderWeights, Head, SemaimConfig, VitConfig};
 use semaim::mae::MaeConfig;
 use semaim::order::Order;
@@ -13,8 +15,7 @@ use semaim::param_count::ParamCount;
 use semaim::representation::Representation;
 use semaim::similarity::Similarity;
 use semaim::target::{Blur, PixelLoss, PixelTarget, Target};
-use semaim_checkpoint::checkpoint::ReadOptions;
-use semaim_checkpoint::format::UnknownName;
+use semaim_checkpoint::weights_source::WeightsSource;
 use semaim_data::{Augment, OpenOptions};
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +49,10 @@ pub struct PretrainConfig {
     /// What is predicted.
     pub target: TargetConfig,
     /// A frozen network that gives order, target or both.
-    pub teacher: TeacherConfig,
+    pub teacher: WeightsSource,
+    /// A folder in which what the teacher says of each view is kept, so that each is shown to it once; empty: none. Needs
+    /// views that are fixed but for mirroring: `data.crop_scale = [1.0, 1.0]`.
+    pub teacher_cache: PathBuf,
     /// The run.
     pub train: TrainConfig,
     /// The update.
@@ -84,7 +88,8 @@ impl Default for PretrainConfig {
             mae: MaeConfig::default(),
             order: OrderConfig::default(),
             target: TargetConfig::default(),
-            teacher: TeacherConfig::default(),
+            teacher: WeightsSource::default(),
+            teacher_cache: PathBuf::new(),
             train: TrainConfig::default(),
             optimiser: OptimiserConfig::default(),
             eval: EvalConfig::default(),
@@ -163,45 +168,6 @@ impl Default for TargetConfig {
     }
 }
 
-/// A frozen network.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TeacherConfig {
-    /// A run directory, or the file of an encoder in any layout that `semaim inspect` knows.
-    pub weights: String,
-    /// The layout of that file; empty: told from its names.
-    pub layout: String,
-    /// Its attention heads; 0: as the file or one beside it says, or as all of its layout have.
-    pub num_heads: usize,
-    /// What stands between the layers of its MLPs, `gelu`, `quick-gelu` or `swiglu`; empty: as a file beside it says, or as
-    /// all of its layout have.
-    pub activation: String,
-    /// Whether a teacher with missing tensors is taken all the same.
-    pub allow_partial: bool,
-    /// A folder in which what the teacher says of each view is kept, so that each is shown to it once; empty: none. Needs
-    /// views that are fixed but for mirroring: `data.crop_scale = [1.0, 1.0]`.
-    pub cache: String,
-    /// Height and width of the images that it is shown, in pixels; empty: as in its own training. The position table is
-    /// resized.
-    pub image_size: Vec<usize>,
-}
-
-impl TeacherConfig {
-    /// How its file is read.
-    ///
-    /// # Errors
-    /// An unknown layout or activation.
-    pub fn read_options(&self) -> Result<ReadOptions, UnknownName> {
-        ReadOptions::told(
-            &self.layout,
-            self.num_heads,
-            &self.activation,
-            &self.image_size,
-            self.allow_partial,
-        )
-    }
-}
-
 /// The kinds of target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -260,8 +226,8 @@ impl RunConfig for PretrainConfig {
         vec![&mut self.data.path, &mut self.data.eval]
     }
 
-    fn files(&mut self) -> Vec<&mut String> {
-        vec![&mut self.teacher.weights, &mut self.teacher.cache]
+    fn files(&mut self) -> Vec<&mut PathBuf> {
+        vec![&mut self.teacher.weights, &mut self.teacher_cache]
     }
 }
 

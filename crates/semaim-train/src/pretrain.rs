@@ -16,7 +16,6 @@ use semaim::pretrained::Pretrained;
 use semaim::target::Target;
 use semaim::vit::ForwardOptions;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
-use semaim_checkpoint::error::EncoderError;
 use semaim_data::{Batch, ClassTarget, Source};
 
 use crate::callbacks::{Callbacks, Evaluator, Observer};
@@ -87,15 +86,10 @@ pub fn teacher(config: &PretrainConfig, device: &Device) -> Result<Option<Encode
     if !config.needs_teacher() {
         return Ok(None);
     }
-    let path = Path::new(&config.teacher.weights);
-    let options = config.teacher.read_options().map_err(EncoderError::from)?;
-    let mut teacher = Encoder::read_with(path, &options, device)?;
-    if let &[height, width] = config.teacher.image_size.as_slice() {
-        teacher = teacher.resized([height, width])?;
-    }
+    let teacher = config.teacher.encoder(device)?;
     if teacher.config.channels != config.model.channels {
         return Err(TrainError::TeacherChannels {
-            path: path.to_path_buf(),
+            path: config.teacher.weights.clone(),
             teacher: teacher.config.channels,
             student: config.model.channels,
         });

@@ -35,7 +35,7 @@ pub trait RunConfig: Serialize + Validate + Clone {
     fn data_sets(&mut self) -> Vec<&mut String>;
 
     /// The settings that name other files and folders; empty ones name none.
-    fn files(&mut self) -> Vec<&mut String>;
+    fn files(&mut self) -> Vec<&mut PathBuf>;
 }
 
 /// Where a run's data sets are when it goes on.
@@ -86,7 +86,7 @@ impl RunDir {
             *data_set = DataSpec::absolute(data_set);
         }
         for file in config.files() {
-            if !file.is_empty() {
+            if !file.as_os_str().is_empty() {
                 *file = absolute(file);
             }
         }
@@ -242,10 +242,10 @@ fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TrainError
     }
 }
 
-fn absolute(path: &str) -> String {
+fn absolute(path: &Path) -> PathBuf {
     fs::canonicalize(path)
         .or_else(|_| std::path::absolute(path))
-        .map_or_else(|_| path.to_string(), |path| path.display().to_string())
+        .unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// The checkpoints in a run directory, by step; the directory need not be ours alone.

@@ -19,7 +19,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use libfuzzer_sys::fuzz_target;
 use semaim_checkpoint::archive::Archive;
-use semaim_checkpoint::checkpoint::{Checkpoint, ReadOptions};
+use semaim_checkpoint::checkpoint::Checkpoint;
 use zip::{Entry, Form, archive};
 
 /// Reads some tensors of a file, and the encoder in it if there is one.
@@ -34,8 +34,8 @@ fn exercise(path: &Path, bytes: &[u8]) {
             }
         }
     }
-    let options = ReadOptions { num_heads: Some(1), allow_partial: true, ..ReadOptions::default() };
-    if let Ok(found) = Checkpoint::read(path, &options) {
+    let options = WeightsSource { num_heads: Some(1), allow_partial: true, ..WeightsSource::default() };
+    if let Ok(found) = Checkpoint::read(&options.at(path)) {
         let _ = found.encoder(&Device::flex());
     }
 }

@@ -1,13 +1,14 @@
 //! The command line of `semaim inspect` and `semaim export`, and how checkpoints are read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use semaim::config::Activation;
-use semaim_checkpoint::checkpoint::{ReadOptions, parse_activation};
+use semaim_checkpoint::checkpoint::parse_activation;
 use semaim_checkpoint::export::ExportFormat;
 use semaim_checkpoint::format::CheckpointFormat;
 use semaim_checkpoint::tensors::Precision;
+use semaim_checkpoint::weights_source::WeightsSource;
 
 /// How other people's checkpoints are read.
 #[derive(Debug, clap::Args)]
@@ -16,6 +17,13 @@ pub(crate) struct LayoutArgs {
     /// open-clip, hf-vit, hf-dinov2 or hf-clip
     #[arg(long, value_parser = |name: &str| name.parse::<CheckpointFormat>())]
     pub(crate) layout: Option<CheckpointFormat>,
+    #[command(flatten)]
+    pub(crate) told: ToldArgs,
+}
+
+/// What a checkpoint does not always say of its network.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ToldArgs {
     /// Attention heads of a block [default: as the checkpoint or a config.json beside it says, or as all of its layout have]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) heads: Option<u32>,
@@ -30,10 +38,22 @@ pub(crate) struct LayoutArgs {
 }
 
 impl LayoutArgs {
-    /// `image_size`: of the images that the position table is for, where that is told.
-    pub(crate) fn options(&self, image_size: Option<[usize; 2]>) -> ReadOptions {
-        ReadOptions {
-            format: self.layout,
+    /// The encoder at a path, read as told.
+    pub(crate) fn source(&self, weights: &Path, image_size: Option<[usize; 2]>) -> WeightsSource {
+        self.told.source(weights, self.layout, image_size)
+    }
+}
+
+impl ToldArgs {
+    fn source(
+        &self,
+        weights: &Path,
+        layout: Option<CheckpointFormat>,
+        image_size: Option<[usize; 2]>,
+    ) -> WeightsSource {
+        WeightsSource {
+            weights: weights.to_path_buf(),
+            layout,
             num_heads: self.heads.map(|heads| heads as usize),
             activation: self.activation,
             image_size,
@@ -99,29 +119,16 @@ pub(crate) struct ExportArgs {
     /// The layout of --weights [default: told from its names]
     #[arg(long = "from-layout", value_parser = |name: &str| name.parse::<CheckpointFormat>())]
     pub(crate) from: Option<CheckpointFormat>,
-    /// Attention heads of a block, as for `inspect`
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub(crate) heads: Option<u32>,
-    /// What stands between the layers of an MLP, as for `inspect`
-    #[arg(long, value_parser = parse_activation)]
-    pub(crate) activation: Option<Activation>,
-    /// Read an encoder with missing tensors all the same, as for `inspect`
-    #[arg(long)]
-    pub(crate) allow_partial: bool,
+    #[command(flatten)]
+    pub(crate) told: ToldArgs,
     /// Print the result as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 impl ExportArgs {
-    pub(crate) fn options(&self) -> ReadOptions {
-        ReadOptions {
-            format: self.from,
-            num_heads: self.heads.map(|heads| heads as usize),
-            activation: self.activation,
-            image_size: self.image_size,
-            allow_partial: self.allow_partial,
-        }
+    pub(crate) fn source(&self) -> WeightsSource {
+        self.told.source(&self.weights, self.from, self.image_size)
     }
 }
 

@@ -36,8 +36,8 @@ pub(crate) struct EncoderFeatures {
 
 /// Reads an encoder.
 pub(super) fn read(args: &ShowArgs, path: &Path, device: &Device) -> Result<Encoder, Exit> {
-    let checkpoint =
-        Checkpoint::read(path, &args.layout.options(args.image_size)).map_err(Exit::user)?;
+    let source = args.layout.source(path, args.image_size);
+    let checkpoint = Checkpoint::read(&source).map_err(Exit::user)?;
     tell(&checkpoint);
     let encoder = checkpoint.encoder(device).map_err(Exit::user)?;
     match args.image_size {

@@ -322,7 +322,7 @@ fn a_teacher_of_another_grid_and_width_gives_order_and_target() {
     // What a teacher said is kept where views are fixed, and changes no byte.
     let fixed = [both[0], both[1], "data.crop_scale=[1.0,1.0]"];
     let kept = folder.path().join("kept");
-    let cache = format!("teacher.cache={}", kept.display());
+    let cache = format!("teacher_cache={}", kept.display());
     let encoders = [
         ("asked", None),
         ("first", Some(&cache)),
@@ -337,7 +337,7 @@ fn a_teacher_of_another_grid_and_width_gives_order_and_target() {
     assert!(encoders[0] == encoders[1] && encoders[1] == encoders[2]);
     assert_eq!(std::fs::read_dir(&kept).unwrap().count(), 1);
     let (_, command) = student("cropped", &[both[0], &cache]);
-    refuse(command, &["teacher.cache", "crop_scale"]);
+    refuse(command, &["teacher_cache", "crop_scale"]);
     let (_, command) = student("grey", &[both[0], "model.channels=1"]);
     refuse(command, &["3 channels", "1"]);
     let nowhere = ["target.kind=teacher", "teacher.weights=nowhere"];

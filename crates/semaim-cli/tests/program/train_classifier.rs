@@ -151,7 +151,7 @@ fn a_killed_fine_tuning_with_the_whole_recipe_ends_with_the_same_bytes() {
     // Other seeds, weights drawn anew and another head are other runs.
     succeed(command("scratch", &["--from-scratch"]));
     assert_ne!(files("scratch")[0], files("whole")[0]);
-    succeed(command("class-token", &["--set", "encoder.pool=cls"]));
+    succeed(command("class-token", &["--set", "pool=cls"]));
     assert_ne!(files("class-token")[0], files("whole")[0]);
     refuse(
         command("whole", &["--seed", "1"]),

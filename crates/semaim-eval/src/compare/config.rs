@@ -143,7 +143,7 @@ impl CompareConfig {
         config.seed = seed;
         config.data.path.clone_from(&self.data);
         config.data.eval = String::new();
-        config.encoder.weights = encoder.display().to_string();
+        config.encoder.weights = encoder.to_path_buf();
         config
     }
 

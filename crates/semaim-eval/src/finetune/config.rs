@@ -1,8 +1,9 @@
 //! Everything that can be set of fine-tuning, with its default; `check` says what is allowed.
 
+use std::path::PathBuf;
+
 use semaim::classifier::Pool;
-use semaim_checkpoint::checkpoint::ReadOptions;
-use semaim_checkpoint::format::UnknownName;
+use semaim_checkpoint::weights_source::WeightsSource;
 use semaim_config::{Problems, RenamedKey, Validate};
 use semaim_data::{MixupCutmix, RandAugment, RandomErasing};
 use semaim_train::config::{
@@ -19,8 +20,12 @@ pub struct FinetuneConfig {
     pub seed: u64,
     /// Learning rate of a layer over that of the layer above it, in (0, 1].
     pub layer_decay: f64,
+    /// Whether only the encoder's sizes are used and its weights drawn anew: what pre-training is compared with.
+    pub from_scratch: bool,
+    /// What of the encoder the head sees.
+    pub pool: Pool,
     /// Where the network comes from.
-    pub encoder: EncoderConfig,
+    pub encoder: WeightsSource,
     /// The labelled images; `eval` where the evaluation images are not in `path`.
     pub data: DataConfig,
     /// What is done to images besides cropping and mirroring.
@@ -42,7 +47,9 @@ impl Default for FinetuneConfig {
         Self {
             seed: 0,
             layer_decay: 0.65,
-            encoder: EncoderConfig::default(),
+            from_scratch: false,
+            pool: Pool::default(),
+            encoder: WeightsSource::default(),
             data: DataConfig {
                 // Whoever trains on generated images says so.
                 path: String::new(),
@@ -68,45 +75,6 @@ impl Default for FinetuneConfig {
             checkpoint: CheckpointConfig::default(),
             log: LogConfig::default(),
         }
-    }
-}
-
-/// Where the network comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EncoderConfig {
-    /// A run directory, or the file of an encoder in any layout that `semaim inspect` knows.
-    pub weights: String,
-    /// The layout of that file; empty: told from its names.
-    pub layout: String,
-    /// Its attention heads; 0: as the file or one beside it says, or as all of its layout have.
-    pub num_heads: usize,
-    /// What stands between the layers of its MLPs, `gelu`, `quick-gelu` or `swiglu`; empty: as a file beside it says, or as
-    /// all of its layout have.
-    pub activation: String,
-    /// Whether an encoder with missing tensors is taken all the same.
-    pub allow_partial: bool,
-    /// Whether only the encoder's sizes are used and its weights drawn anew: what pre-training is compared with.
-    pub from_scratch: bool,
-    /// Height and width of the images in pixels; empty: as in pre-training. The position table is resized.
-    pub image_size: Vec<usize>,
-    /// What of the encoder the head sees.
-    pub pool: Pool,
-}
-
-impl EncoderConfig {
-    /// How its file is read.
-    ///
-    /// # Errors
-    /// An unknown layout or activation.
-    pub fn read_options(&self) -> Result<ReadOptions, UnknownName> {
-        ReadOptions::told(
-            &self.layout,
-            self.num_heads,
-            &self.activation,
-            &self.image_size,
-            self.allow_partial,
-        )
     }
 }
 
@@ -211,7 +179,7 @@ impl RunConfig for FinetuneConfig {
         vec![&mut self.data.path, &mut self.data.eval]
     }
 
-    fn files(&mut self) -> Vec<&mut String> {
+    fn files(&mut self) -> Vec<&mut PathBuf> {
         vec![&mut self.encoder.weights]
     }
 }
@@ -240,21 +208,9 @@ impl Validate for FinetuneConfig {
             format!("must be in (0, 1], is {}", self.layer_decay),
         );
         problems.require(
-            !self.encoder.weights.is_empty(),
+            self.encoder.is_named(),
             "encoder.weights",
             "must name an encoder (--weights)",
-        );
-        if let Err(error) = self.encoder.read_options() {
-            problems.require(
-                false,
-                format!("encoder.{}", error.setting()),
-                error.to_string(),
-            );
-        }
-        problems.require(
-            matches!(self.encoder.image_size.len(), 0 | 2),
-            "encoder.image_size",
-            "must be empty, or height and width",
         );
         problems.require(
             !self.train.ema,
@@ -271,7 +227,9 @@ impl Validate for FinetuneConfig {
     }
 
     fn renamed_keys() -> Vec<RenamedKey> {
-        RunSettings::renamed_keys()
+        let at_the_top =
+            ["from_scratch", "pool"].map(|key| RenamedKey::new(format!("encoder.{key}"), key));
+        [RunSettings::renamed_keys(), at_the_top.into()].concat()
     }
 }
 
@@ -319,7 +277,7 @@ mod tests {
             ("augment.mix=2", "augment.mix"),
             ("train.batch_size=0", "train.batch_size"),
             ("encoder.image_size=[1]", "encoder.image_size"),
-            ("encoder.pool=gap", "mean"),
+            ("pool=gap", "mean"),
             ("train.ema=true", "train.ema"),
         ] {
             let wrong = layers.clone().set(setting).unwrap();

@@ -5,6 +5,7 @@
 //! does; for evaluation, by the statistics of all training images, each seen once without augmentation (where the
 //! published code keeps a running mean).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
@@ -47,7 +48,7 @@ const DIVERGED: f32 = 1e4;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OnlineProbe {
     /// The encoder's file.
-    pub weights: String,
+    pub weights: PathBuf,
     /// The labelled images.
     pub data: String,
     /// What is trained.
@@ -100,7 +101,7 @@ impl RunConfig for OnlineProbe {
         vec![&mut self.data]
     }
 
-    fn files(&mut self) -> Vec<&mut String> {
+    fn files(&mut self) -> Vec<&mut PathBuf> {
         vec![&mut self.weights]
     }
 }

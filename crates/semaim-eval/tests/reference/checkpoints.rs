@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use semaim::parameters::to_host;
-use semaim_checkpoint::checkpoint::{Checkpoint, ReadOptions};
+use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::encoder::Encoder;
+use semaim_checkpoint::weights_source::WeightsSource;
 use semaim_kernels::Kernels;
 use serde_json::Value;
 
@@ -110,11 +111,12 @@ fn check(folder: &Path, name: &str, entry: &Value, expected: &Recorded) -> Resul
         digits.parse::<u64>().ok()
     };
     let heads = entry["heads"].as_u64().or_else(in_words);
-    let options = ReadOptions {
+    let options = WeightsSource {
         num_heads: heads.map(|heads| heads as usize),
-        ..ReadOptions::default()
+        ..WeightsSource::default()
     };
-    let checkpoint = Checkpoint::read(&folder.join(name), &options).map_err(|e| e.to_string())?;
+    let checkpoint =
+        Checkpoint::read(&options.at(&folder.join(name))).map_err(|e| e.to_string())?;
     if !checkpoint.loading.missing.is_empty() {
         return Err(format!("{:?} is missing", checkpoint.loading.missing));
     }

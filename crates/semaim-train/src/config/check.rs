@@ -74,26 +74,14 @@ impl Validate for PretrainConfig {
             "must be `pixels` for method = \"mae\"",
         );
         problems.require(
-            !self.needs_teacher() || !self.teacher.weights.is_empty(),
+            !self.needs_teacher() || self.teacher.is_named(),
             "teacher.weights",
             "must name an encoder, as order.source or target.kind is `teacher`",
         );
-        if let Err(error) = self.teacher.read_options() {
-            problems.require(
-                false,
-                format!("teacher.{}", error.setting()),
-                error.to_string(),
-            );
-        }
         problems.require(
-            self.teacher.cache.is_empty() || self.data.crop_scale == [1.0, 1.0],
-            "teacher.cache",
+            self.teacher_cache.as_os_str().is_empty() || self.data.crop_scale == [1.0, 1.0],
+            "teacher_cache",
             "is of use only where views are fixed but for mirroring: data.crop_scale = [1.0, 1.0]",
-        );
-        problems.require(
-            matches!(self.teacher.image_size.len(), 0 | 2),
-            "teacher.image_size",
-            "must be empty, or height and width",
         );
         self.run().check(problems);
         problems.within("eval", |problems| {
@@ -116,7 +104,8 @@ impl Validate for PretrainConfig {
     }
 
     fn renamed_keys() -> Vec<RenamedKey> {
-        RunSettings::renamed_keys()
+        let cache = RenamedKey::new("teacher.cache", "teacher_cache");
+        [RunSettings::renamed_keys(), vec![cache]].concat()
     }
 }
 

@@ -155,7 +155,7 @@ pub const RESUMABLE_KEYS: &[&str] = &[
     "data.queue",
     "data.max_bad_fraction",
     "eval",
-    "teacher.cache",
+    "teacher_cache",
     "checkpoint",
     "log",
     "train.on_nan",

@@ -1,6 +1,5 @@
 //! SemAIM: every patch from those before it, in an order that a network gives.
 
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use burn::module::Module;
@@ -208,7 +207,7 @@ fn cache(
     teacher: &Encoder,
     device: &Device,
 ) -> Result<Option<Mutex<TeacherCache>>, TrainError> {
-    if config.teacher.cache.is_empty() {
+    if config.teacher_cache.as_os_str().is_empty() {
         return Ok(None);
     }
     let (grid, augment) = (config.model.grid(), config.augment());
@@ -231,7 +230,7 @@ fn cache(
         grid.columns,
         size.width
     );
-    let folder = Path::new(&config.teacher.cache);
+    let folder = &config.teacher_cache;
     Ok(Some(Mutex::new(TeacherCache::open(folder, &name, size)?)))
 }
 
