@@ -12,11 +12,11 @@ use semaim::vit::Vit;
 use crate::architecture::{Architecture, architecture};
 use crate::archive::Archive;
 use crate::canonical::{Canonical, Loading, canonical};
-use crate::classifier::CLASSES;
 use crate::encoder::Encoder;
 use crate::error::EncoderError;
 use crate::format::{CheckpointFormat, UnknownName};
 use crate::metadata::{SIZES, check_sizes, described};
+use crate::model_file::{CLASSES, ModelKind, kind_of};
 use crate::sidecar::{LIBRARIES_NAMES, Sidecar};
 use crate::weights_source::WeightsSource;
 
@@ -77,6 +77,17 @@ impl Checkpoint {
     pub fn read(source: &WeightsSource) -> Result<Self, EncoderError> {
         let path = file_of(&source.weights)?;
         let mut archive = Archive::read(&path)?;
+        match kind_of(&archive.metadata) {
+            Ok(None | Some(ModelKind::Classifier)) => {}
+            Ok(Some(kind)) => {
+                return Err(EncoderError::OtherKind {
+                    path,
+                    kind,
+                    wanted: "encoder on its own",
+                });
+            }
+            Err(message) => return Err(EncoderError::Damaged { path, message }),
+        }
         let of_a_classifier = with_a_final_norm(&mut archive);
         let mut found = canonical(&path, &archive, source.layout, source.allow_partial)?;
         // What a file of ours says of itself is true whatever stands beside it.

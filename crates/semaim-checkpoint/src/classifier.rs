@@ -1,92 +1,56 @@
-//! A fine-tuned classifier on its own, under timm's names.
+//! A fine-tuned classifier as a [model file](ModelFile), under timm's names.
 //!
 //! Beside the encoder's weights: `head.*`, and `fc_norm.*` where patch tokens are averaged (timm's
 //! `global_pool="avg"`), in place of the encoder's final norm, which is not used then and not written.
 
-use std::path::Path;
-
 use burn::module::Module;
 use burn::tensor::Device;
 use semaim::classifier::{Classifier, Pool};
-use semaim::config::{Normalisation, VitConfig};
 use semaim::parameters::{WeightError, Weights, weights, with_weights};
 use semaim::position::Interpolation;
 use semaim::vit::Vit;
+use serde_json::Value;
 
-use crate::architecture::Architecture;
+use crate::encoder::Encoder;
 use crate::error::EncoderError;
-use crate::metadata::{check_sizes, described, metadata};
-use crate::tensors::TensorFile;
+use crate::metadata::check_sizes;
+use crate::model_file::{ModelFile, ModelKind};
 
-/// The metadata key under which the names of the classes stand, as a JSON list.
-pub(crate) const CLASSES: &str = "semaim.classes";
-
-/// A classifier from a file.
-#[derive(Clone, Debug)]
-pub struct ClassifierFile {
-    /// The network.
-    pub model: Classifier,
-    /// The encoder's sizes.
-    pub config: VitConfig,
-    /// How its input is normalised.
-    pub normalisation: Normalisation,
-    /// The names of the classes.
-    pub classes: Vec<String>,
-}
-
-impl ClassifierFile {
-    /// Writes the classifier. Equal ones give equal bytes.
+impl ModelFile {
+    /// A classifier on an encoder, of which sizes and normalisation are taken.
     ///
     /// # Errors
-    /// [`EncoderError`].
-    pub fn write(&self, path: &Path) -> Result<(), EncoderError> {
-        let mut weights = weights(&self.model.clone().no_grad())?;
-        if self.model.pool() == Pool::Mean {
+    /// [`EncoderError::Weights`] when the backend fails.
+    pub fn of_classifier(
+        encoder: &Encoder,
+        classes: &[String],
+        model: &Classifier,
+    ) -> Result<Self, EncoderError> {
+        let mut weights = weights(&model.clone().no_grad())?;
+        if model.pool() == Pool::Mean {
             weights.retain(|name, _| !name.starts_with("norm."));
         }
-        let mut metadata = metadata(
-            &self.config,
-            &self.model.encoder.arch_options(),
-            &self.normalisation,
-            Interpolation::default(),
-        );
-        let classes = serde_json::json!(self.classes).to_string();
-        metadata.insert(CLASSES.into(), classes);
-        TensorFile { weights, metadata }.write(path)?;
-        Ok(())
+        Ok(Self {
+            kind: ModelKind::Classifier,
+            config: encoder.config.clone(),
+            arch: model.encoder.arch_options(),
+            normalisation: encoder.normalisation.clone(),
+            interpolation: Interpolation::default(),
+            classes: classes.to_vec(),
+            settings: Value::Null,
+            weights,
+        })
     }
 
-    /// Reads what [`ClassifierFile::write`] wrote.
+    /// The network of a classifier.
     ///
     /// # Errors
-    /// [`EncoderError`], each with the path; the first weight that is missing or has another shape is named.
-    pub fn read(path: &Path, device: &Device) -> Result<Self, EncoderError> {
-        let file = TensorFile::read(path)?;
-        let Architecture {
-            config,
-            arch,
-            normalisation,
-            ..
-        } = described(path, &file.metadata)?;
-        let text = file
-            .metadata
-            .get(CLASSES)
-            .ok_or_else(|| EncoderError::NoClasses {
-                path: path.to_path_buf(),
-            })?;
-        let classes: Vec<String> =
-            serde_json::from_str(text).map_err(|error| EncoderError::Damaged {
-                path: path.to_path_buf(),
-                message: error.to_string(),
-            })?;
-        let mismatch = |source| EncoderError::Mismatch {
-            path: path.to_path_buf(),
-            source,
-        };
-        check_sizes(&config, &arch, &file.weights).map_err(mismatch)?;
-        check_head(&file.weights, classes.len(), config.embed_dim).map_err(mismatch)?;
-        let encoder = Vit::zeros_as(&config, &arch, device);
-        let mut found = file.weights;
+    /// The first weight that is missing or has another shape.
+    pub fn classifier(&self, device: &Device) -> Result<Classifier, WeightError> {
+        check_sizes(&self.config, &self.arch, &self.weights)?;
+        check_head(&self.weights, self.classes.len(), self.config.embed_dim)?;
+        let encoder = Vit::zeros_as(&self.config, &self.arch, device);
+        let mut found = self.weights.clone();
         let pool = if found.contains_key("fc_norm.weight") {
             let unused = weights(&encoder.norm)?;
             let named = |(name, weight)| (format!("norm.{name}"), weight);
@@ -95,13 +59,8 @@ impl ClassifierFile {
         } else {
             Pool::Cls
         };
-        let model = Classifier::new(encoder, pool, classes.len(), 0, device);
-        Ok(Self {
-            model: with_weights(model, &found).map_err(mismatch)?.no_grad(),
-            config,
-            normalisation,
-            classes,
-        })
+        let model = Classifier::new(encoder, pool, self.classes.len(), 0, device);
+        Ok(with_weights(model, &found)?.no_grad())
     }
 }
 
@@ -122,7 +81,9 @@ fn check_head(weights: &Weights, classes: usize, embed_dim: usize) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensors::TensorFile;
     use burn::tensor::Tensor;
+    use semaim::config::{Normalisation, VitConfig};
     use semaim::parameters::to_host;
     use semaim::vit::ForwardOptions;
 
@@ -137,30 +98,37 @@ mod tests {
             ..VitConfig::tiny()
         };
         let folder = tempfile::tempdir().unwrap();
+        let encoder = Encoder {
+            vit: semaim::init::initialise(Vit::zeros(&config, &device), 3),
+            config,
+            normalisation: Normalisation {
+                mean: vec![0.5, 0.25],
+                std: vec![1.0, 2.0],
+            },
+            interpolation: Interpolation::default(),
+        };
+        let classes = ["a".to_string(), "b".into(), "ü".into()];
         for pool in [Pool::Mean, Pool::Cls] {
-            let encoder = semaim::init::initialise(Vit::zeros(&config, &device), 3);
-            let file = ClassifierFile {
-                model: Classifier::new(encoder, pool, 3, 5, &device),
-                config: config.clone(),
-                normalisation: Normalisation {
-                    mean: vec![0.5, 0.25],
-                    std: vec![1.0, 2.0],
-                },
-                classes: vec!["a".into(), "b".into(), "ü".into()],
-            };
+            let model = Classifier::new(encoder.vit.clone(), pool, 3, 5, &device);
+            let file = ModelFile::of_classifier(&encoder, &classes, &model).unwrap();
             let path = folder.path().join("classifier.safetensors");
-            file.write(&path).unwrap();
-            let read = ClassifierFile::read(&path, &device).unwrap();
-            assert_eq!(read.classes, file.classes);
-            assert_eq!(read.model.pool(), pool);
+            file.clone().write(&path).unwrap();
+            for named in [path.as_path(), folder.path()] {
+                assert_eq!(ModelFile::read(named).unwrap(), file);
+            }
+            let read = file.classifier(&device).unwrap();
+            assert_eq!(read.pool(), pool);
             let images = Tensor::<4>::ones([2, 2, 8, 16], &device) * 0.3;
             let logits = |model: &Classifier| {
                 let logits = model.forward(images.clone(), ForwardOptions::default());
                 to_host("logits", logits).unwrap().values
             };
-            assert_eq!(logits(&read.model), logits(&file.model.clone().no_grad()));
+            assert_eq!(logits(&read), logits(&model.clone().no_grad()));
             let names = TensorFile::read(&path).unwrap().weights;
             assert_eq!(names.contains_key("norm.weight"), pool == Pool::Cls);
+            let mut smaller = file;
+            smaller.classes.pop();
+            assert!(smaller.classifier(&device).is_err());
         }
     }
 }

@@ -7,6 +7,7 @@ use semaim::config::SizeError;
 use semaim::parameters::WeightError;
 
 use crate::format::{CheckpointFormat, UnknownName};
+use crate::model_file::ModelKind;
 use crate::sidecar::SidecarError;
 
 /// Why a weight file could not be read or written.
@@ -75,13 +76,26 @@ pub enum EncoderError {
         /// The file.
         path: PathBuf,
     },
-    /// The file says nothing of classes.
+    /// A file or folder that holds no model with the heads of a task.
+    #[error("{path} is {what}")]
+    NotAModel {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+    },
+    /// A model of another kind than is needed.
     #[error(
-        "{path} does not name its classes (metadata `semaim.classes`): it is no classifier written by semaim"
+        "{path} is a {kind}, as `semaim {}` trains them, and no {wanted}; `semaim predict` and `semaim evaluate` take it",
+        kind.command()
     )]
-    NoClasses {
+    OtherKind {
         /// The file.
         path: PathBuf,
+        /// What it is.
+        kind: ModelKind,
+        /// What is needed.
+        wanted: &'static str,
     },
     /// What the file says of itself, or its shapes, make no sense.
     #[error("{path} is damaged: {message}")]

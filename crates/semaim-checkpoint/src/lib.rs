@@ -6,7 +6,7 @@
 //! * [`mod@format`]: who names what how, as tables.
 //! * [`checkpoint`]: a file of any layout, read; [`error`]: what can be wrong with it.
 //! * [`encoder`]: an encoder ready to run, and ours under timm's names.
-//! * [`classifier`]: an encoder with a head, likewise.
+//! * [`model_file`]: an encoder with the heads of a task; `classifier` with those of classification.
 //! * [`weights_source`]: which file it is, and what is told about it.
 //! * [`export`]: encoders for other programs.
 //!
@@ -19,12 +19,13 @@ pub mod atomic;
 mod canonical;
 pub mod checkpoint;
 mod checksum;
-pub mod classifier;
+mod classifier;
 pub mod encoder;
 pub mod error;
 pub mod export;
 pub mod format;
 mod metadata;
+pub mod model_file;
 mod sidecar;
 pub mod tensors;
 pub mod weights_source;

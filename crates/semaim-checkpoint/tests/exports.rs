@@ -292,7 +292,7 @@ fn what_is_missing_or_not_understood_is_named() {
         Precision::F32,
         &again
     ));
-    let again = Checkpoint::read(&WeightsSource::new(again)).unwrap();
+    let again = Checkpoint::read(&WeightsSource::new(&again)).unwrap();
     assert_eq!(tokens(&again), tokens(&partial));
     assert!(tokens(&partial).iter().all(|v| v.is_finite()));
 
@@ -332,7 +332,7 @@ fn what_is_missing_or_not_understood_is_named() {
         [8, 32]
     );
 
-    let unknown_heads = Checkpoint::read(&WeightsSource::new(path));
+    let unknown_heads = Checkpoint::read(&WeightsSource::new(&path));
     assert!(matches!(
         unknown_heads,
         Err(EncoderError::Heads { embed_dim: 24, .. })

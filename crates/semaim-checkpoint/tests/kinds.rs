@@ -476,14 +476,14 @@ fn towers_are_known_by_who_trained_them() {
         &["OpenAI", "--activation"],
     );
     let told = |format| WeightsSource {
-        format: Some(format),
+        layout: Some(format),
         ..WeightsSource::default()
     };
     for (format, expected) in [
         (CheckpointFormat::OpenClip, Activation::Gelu),
         (CheckpointFormat::Clip, Activation::QuickGelu),
     ] {
-        let found = Checkpoint::read(&bare, &told(format)).unwrap();
+        let found = Checkpoint::read(&told(format).at(&bare)).unwrap();
         assert_eq!(found.arch.activation, expected, "{format}");
     }
     let quick = WeightsSource {
@@ -644,7 +644,7 @@ fn position_tables_are_resized_as_their_libraries_do() {
         (CheckpointFormat::Dinov2, Interpolation::Offset),
     ] {
         let told = WeightsSource {
-            format: Some(format),
+            layout: Some(format),
             ..heads(3)
         };
         assert_eq!(interpolation(&code, &told), expected, "{format}");

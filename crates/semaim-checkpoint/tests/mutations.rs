@@ -60,7 +60,7 @@ fn originals(folder: &Path) -> Vec<PathBuf> {
         std: vec![0.5; 3],
     };
     write_encoder(&ours, &vit, &config, &normalisation).unwrap();
-    let read = Checkpoint::read(&WeightsSource::new(ours)).unwrap();
+    let read = Checkpoint::read(&WeightsSource::new(&ours)).unwrap();
     let timm = folder.join("timm.safetensors");
     let exported = read.export(ExportFormat::Timm).unwrap();
     exported.write(&timm, Precision::F16).unwrap();

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
+use semaim_checkpoint::weights_source::WeightsSource;
 use semaim_data::OpenOptions;
 use semaim_kernels::Kernels;
 use semaim_train::run_dir::DataPlace;

@@ -1,15 +1,16 @@
 //! `semaim finetune`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use semaim_checkpoint::checkpoint::activation_name;
+use semaim_checkpoint::model_file::ModelKind;
 use semaim_config::Layers;
 use semaim_data::counted;
 use semaim_eval::classify::Classification;
 use semaim_eval::finetune::config::FinetuneConfig;
-use semaim_eval::finetune::{BEST, FinetuneError, LAST, Results, finetune, prepare};
+use semaim_eval::finetune::{BEST, FinetuneError, Results, finetune, prepare};
 use semaim_train::callbacks::Observer;
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
@@ -131,7 +132,10 @@ fn write_confusion(found: &Classification, run: &RunDir) -> Result<PathBuf, Exit
 
 fn print(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) {
     outcome::print(outcome, seconds);
-    for (name, at, file) in [("last", &results.last, LAST), ("best", &results.best, BEST)] {
+    for (name, at, file) in [
+        ("last", &results.last, ModelKind::Classifier.file_name()),
+        ("best", &results.best, BEST),
+    ] {
         println!(
             "{name}       epoch {:.1}: top-1 {:.2} %, top-5 {:.2} %, {}",
             at.epoch,

@@ -6,12 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
-use semaim_checkpoint::checkpoint::Checkpoint;
-use semaim_checkpoint::classifier::ClassifierFile;
-use semaim_checkpoint::error::EncoderError;
+use semaim_checkpoint::model_file::ModelFile;
 use semaim_data::{OpenOptions, Source, counted, open};
 use semaim_eval::classify::{PredictIter, Predictions};
-use semaim_eval::finetune::LAST;
 use semaim_eval::image_batches::BatchOptions;
 use semaim_eval::splits::ImageSubset;
 use semaim_eval::vectors::csv_field;
@@ -34,18 +31,18 @@ enum Form {
 pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
     let device = args.device.open()?;
     let form = form(args)?;
-    let path = classifier_file(&args.weights)?;
-    let classifier = ClassifierFile::read(&path, &device).map_err(|error| refused(&path, error))?;
-    let config = &classifier.config;
+    let file = ModelFile::read(&args.weights).map_err(Exit::user)?;
+    let model = file.classifier(&device).map_err(Exit::user)?;
+    let config = &file.config;
     let options = OpenOptions {
         max_pixels: args.loader.limit.max_pixels,
         ..open_options(config)
     };
     let source = open(&args.data, args.split, &options)?;
     let part = ImageSubset::whole(source);
-    let augment = views(config, &classifier.normalisation);
+    let augment = views(config, &file.normalisation);
     // There are no more predictions than classes.
-    let top = args.top.min(classifier.classes.len());
+    let top = args.top.min(file.classes.len());
     // Before anything is written: what is unfinished is removed however early the signal comes.
     let stop = signals::stop_flag("stopping")?;
     let mut target = Target::create(args.out.as_deref())?;
@@ -71,7 +68,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
         batch_size: args.loader.batch_size,
         workers: args.loader.workers,
     };
-    for predictions in PredictIter::start(&classifier.model, &part, &augment, options) {
+    for predictions in PredictIter::start(&model, &part, &augment, options) {
         let predictions = predictions?;
         if stop.load(Ordering::Relaxed) {
             return Ok(ExitCode::from(STOPPED));
@@ -81,7 +78,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
             form,
             &predictions,
             &*part.source,
-            &classifier.classes,
+            &file.classes,
             top,
         )
         .map_err(failed)?;
@@ -142,39 +139,6 @@ impl Target {
             return Ok(());
         };
         temporary.persist(out).map_err(|error| error.error)
-    }
-}
-
-/// The file of a classifier that `--weights` names, or why there is none.
-fn classifier_file(weights: &Path) -> Result<PathBuf, Exit> {
-    if !weights.is_dir() {
-        return Ok(weights.to_path_buf());
-    }
-    let file = weights.join(LAST);
-    if file.is_file() {
-        return Ok(file);
-    }
-    let shown = weights.display();
-    let what = if weights.join("encoder.safetensors").is_file() {
-        format!(
-            "a run of pre-training: an encoder without a classifier; `semaim finetune --weights {shown} --data DIR` trains one"
-        )
-    } else if weights.join("config.toml").is_file() {
-        format!("a run without {LAST}: `semaim finetune` writes it at its first evaluation")
-    } else {
-        format!("a folder without {LAST}; predict takes the run directory of `semaim finetune`")
-    };
-    Err(Exit::user(format!("{shown} is {what}")))
-}
-
-/// Why a file is no classifier.
-fn refused(path: &Path, error: EncoderError) -> Exit {
-    match Checkpoint::read(&WeightsSource::new(path)) {
-        Ok(_) => Exit::user(format!(
-            "{0} is an encoder without a classifier; `semaim finetune --weights {0} --data DIR` trains one ({error})",
-            path.display()
-        )),
-        Err(_) => Exit::user(error),
     }
 }
 

@@ -29,8 +29,6 @@ use config::FinetuneConfig;
 use evaluator::FinetuneEvaluator;
 use task::FinetuneTask;
 
-/// The fine-tuned classifier as it is now, in the run directory.
-pub const LAST: &str = "classifier.safetensors";
 /// The one that was best on the evaluation images.
 pub const BEST: &str = "best.safetensors";
 /// Accuracies, per-class accuracies and the confusion matrix of both.
@@ -48,9 +46,6 @@ pub enum FinetuneError {
     /// The run.
     #[error(transparent)]
     Train(#[from] TrainError),
-    /// An image size that the patches do not fit.
-    #[error("encoder.image_size: {0}")]
-    Size(#[from] semaim::config::SizeError),
     /// The images cannot be augmented as asked.
     #[error(transparent)]
     Augment(#[from] AugmentError),

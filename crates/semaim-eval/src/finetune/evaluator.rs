@@ -3,6 +3,7 @@
 use semaim::classifier::Classifier;
 use semaim_checkpoint::atomic;
 use semaim_checkpoint::encoder::Encoder;
+use semaim_checkpoint::model_file::ModelFile;
 use semaim_data::Augment;
 use semaim_train::callbacks::{Evaluator, Observer, Progress};
 use semaim_train::error::TrainError;
@@ -10,7 +11,6 @@ use semaim_train::log::RunLog;
 use semaim_train::run_dir::RunDir;
 
 use super::config::FinetuneConfig;
-use super::task::file;
 use super::{BEST, Evaluated, RESULTS, Results, read_results};
 use crate::classify::classify;
 use crate::image_batches::BatchOptions;
@@ -77,7 +77,7 @@ impl Evaluator<Classifier> for FinetuneEvaluator<'_> {
             Some(best) if best.classification.accuracy.top1 >= accuracy.top1 => best,
             _ => {
                 let path = self.run.path().join(BEST);
-                file(self.encoder, self.classes, model).write(&path)?;
+                ModelFile::of_classifier(self.encoder, self.classes, model)?.write(&path)?;
                 now.clone()
             }
         };

@@ -4,8 +4,8 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 use semaim::classifier::Classifier;
 use semaim::drop_path::DropPath;
 use semaim::vit::ForwardOptions;
-use semaim_checkpoint::classifier::ClassifierFile;
 use semaim_checkpoint::encoder::Encoder;
+use semaim_checkpoint::model_file::{ModelFile, ModelKind};
 use semaim_data::{Batch, ClassTarget};
 use semaim_random::Key;
 use semaim_train::error::TrainError;
@@ -13,7 +13,6 @@ use semaim_train::run_dir::RunDir;
 use semaim_train::state::TrainState;
 use semaim_train::task::{MicroBatch, Task};
 
-use super::LAST;
 use super::config::FinetuneConfig;
 
 pub(super) struct FinetuneTask<'a> {
@@ -68,18 +67,8 @@ impl Task for FinetuneTask<'_> {
     }
 
     fn export(&self, run: &RunDir, state: &TrainState<Classifier>) -> Result<(), TrainError> {
-        let path = run.path().join(LAST);
-        file(self.encoder, self.classes, &state.model).write(&path)?;
+        let path = run.path().join(ModelKind::Classifier.file_name());
+        ModelFile::of_classifier(self.encoder, self.classes, &state.model)?.write(&path)?;
         Ok(())
-    }
-}
-
-/// A classifier as it is written.
-pub(super) fn file(encoder: &Encoder, classes: &[String], model: &Classifier) -> ClassifierFile {
-    ClassifierFile {
-        model: model.clone(),
-        config: encoder.config.clone(),
-        normalisation: encoder.normalisation.clone(),
-        classes: classes.to_vec(),
     }
 }
