@@ -32,6 +32,8 @@ pub struct StepReport {
     pub progress: Progress,
     /// Mean loss of the batch.
     pub loss: f64,
+    /// The parts of it by name, where it has any.
+    pub loss_parts: Vec<(&'static str, f64)>,
     /// Learning rate used.
     pub lr: f64,
     /// Gradient norm before clipping.

@@ -23,7 +23,7 @@ use crate::optimiser::Optimiser;
 use crate::param_groups::ParamGroups;
 use crate::run_dir::RunConfig;
 
-pub use data::DataConfig;
+pub use data::{DataConfig, Loading};
 pub use run::{
     CheckpointConfig, LogConfig, OnNan, OptimiserConfig, RESUMABLE_KEYS, RunSettings, TrainConfig,
 };
@@ -305,7 +305,7 @@ impl PretrainConfig {
     pub fn run(&self) -> RunSettings<'_> {
         RunSettings {
             seed: self.seed,
-            data: &self.data,
+            loading: self.data.loading(),
             train: &self.train,
             optimiser: &self.optimiser,
             evaluate_every_epochs: self.eval.every_epochs,

@@ -23,7 +23,7 @@ use crate::config::{Method, PretrainConfig};
 use crate::error::TrainError;
 use crate::run_dir::RunDir;
 use crate::state::{TrainCounters, TrainState};
-use crate::task::{MicroBatch, Task, images};
+use crate::task::{Loss, MicroBatch, Task, images};
 use crate::trainer::{Images, RunOutcome, train};
 use semaim_task::SemaimTask;
 
@@ -130,7 +130,7 @@ impl Task for MaeTask<'_> {
     type Model = Mae;
     type Target = ClassTarget;
 
-    fn loss(&self, micro_batch: MicroBatch<'_, Mae>) -> Result<Tensor<1>, TrainError> {
+    fn loss(&self, micro_batch: MicroBatch<'_, Mae>) -> Result<Loss, TrainError> {
         let (config, batch) = (self.config, micro_batch.batch);
         let grid = config.model.grid();
         let noise = OrderNoise::draw(config.seed, batch.epoch, &batch.items, grid, self.device);
@@ -149,7 +149,7 @@ impl Task for MaeTask<'_> {
             micro_batch
                 .model
                 .forward(images, noise.patches, targets, &self.target, options)?;
-        Ok(output.loss)
+        Ok(output.loss.into())
     }
 
     fn export(&self, run: &RunDir, state: &TrainState<Mae>) -> Result<(), TrainError> {

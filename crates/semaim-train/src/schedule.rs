@@ -43,6 +43,8 @@ pub struct LrSchedule {
     pub min: f64,
     /// Length of the warm-up in epochs.
     pub warmup_epochs: f64,
+    /// Share of the highest rate that the warm-up begins at.
+    pub warmup_start: f64,
     /// Length of the run in epochs.
     pub epochs: f64,
     /// What comes after the warm-up.
@@ -53,7 +55,8 @@ impl LrSchedule {
     /// The rate at a time in epochs; whole steps are fractions of an epoch.
     pub fn at(&self, epoch: f64) -> f64 {
         if epoch < self.warmup_epochs {
-            return self.peak * epoch / self.warmup_epochs;
+            let risen = self.peak * epoch / self.warmup_epochs;
+            return self.warmup_start * self.peak + (1.0 - self.warmup_start) * risen;
         }
         let progress = (epoch - self.warmup_epochs) / (self.epochs - self.warmup_epochs);
         match self.decay {
@@ -119,10 +122,26 @@ mod tests {
             peak: 0.02,
             min: 0.0,
             warmup_epochs: 2.0,
+            warmup_start: 0.0,
             epochs: 12.0,
             decay,
         };
         epochs.map(|epoch| schedule.at(epoch))
+    }
+
+    #[test]
+    fn a_warm_up_begins_where_it_is_told() {
+        let schedule = LrSchedule {
+            peak: 1e-4,
+            min: 0.0,
+            warmup_epochs: 250.0,
+            warmup_start: 0.001,
+            epochs: 1000.0,
+            decay: Decay::Cosine,
+        };
+        for (at, share) in [(0.0, 0.001), (125.0, 0.5005), (250.0, 1.0)] {
+            assert!((schedule.at(at) / 1e-4 - share).abs() < 1e-12, "{at}");
+        }
     }
 
     fn near(found: [f64; 5], expected: [f64; 5]) {

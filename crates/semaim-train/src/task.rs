@@ -18,20 +18,39 @@ pub trait Task {
     /// without labels too.
     type Target;
 
-    /// The mean loss of the images of a micro-batch, `[1]`.
+    /// The mean loss of the images of a micro-batch.
     ///
     /// # Errors
     /// A device that fails, or images that cannot be used.
     fn loss(
         &self,
         micro_batch: MicroBatch<'_, Self::Model, Self::Target>,
-    ) -> Result<Tensor<1>, TrainError>;
+    ) -> Result<Loss, TrainError>;
 
     /// Writes what others read of the model; called after every checkpoint.
     ///
     /// # Errors
     /// A device or the file system.
     fn export(&self, run: &RunDir, state: &TrainState<Self::Model>) -> Result<(), TrainError>;
+}
+
+/// What is descended, and the parts that it is the sum of.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    /// The loss itself, `[1]`.
+    pub total: Tensor<1>,
+    /// Its parts by the names that the log has for them, `[1]` each, always the same; none where it has only one.
+    pub parts: Vec<(&'static str, Tensor<1>)>,
+}
+
+impl From<Tensor<1>> for Loss {
+    /// A loss without parts.
+    fn from(total: Tensor<1>) -> Self {
+        Self {
+            total,
+            parts: Vec::new(),
+        }
+    }
 }
 
 /// Images that are computed together: a step's batch, or a part of it.

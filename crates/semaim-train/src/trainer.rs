@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
+use burn::tensor::Tensor;
 use semaim::parameters::to_host;
 use semaim_data::{
     Augment, Batch, Dataset, LoaderError, LoaderOptions, Position, Source, TrainingLoader,
@@ -20,7 +21,7 @@ use crate::log::RunLog;
 use crate::run_dir::RunDir;
 use crate::schedule::LrSchedule;
 use crate::state::TrainState;
-use crate::task::{MicroBatch, Task};
+use crate::task::{Loss, MicroBatch, Task};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,9 +85,41 @@ struct Trainer<'a, T: Task, D: ?Sized> {
 #[derive(Default)]
 struct Window {
     steps: u32,
-    loss: f64,
+    loss: LossValues,
     images: usize,
     time: Duration,
+}
+
+/// A loss as numbers.
+#[derive(Clone, Debug, Default)]
+struct LossValues {
+    total: f64,
+    parts: Vec<(&'static str, f64)>,
+}
+
+impl LossValues {
+    /// Reads a loss off its device, all of it at once.
+    fn of(loss: Loss) -> Result<Self, TrainError> {
+        let (names, parts): (Vec<_>, Vec<_>) = loss.parts.into_iter().unzip();
+        let all = std::iter::once(loss.total).chain(parts).map(Tensor::inner);
+        let values = to_host("loss", Tensor::cat(all.collect(), 0))?.values;
+        let mut values = values.into_iter().map(f64::from);
+        Ok(Self {
+            total: values.next().unwrap_or(f64::NAN),
+            parts: names.into_iter().zip(values).collect(),
+        })
+    }
+
+    /// Adds another loss `times` over.
+    fn add(&mut self, other: &Self, times: f64) {
+        self.total += times * other.total;
+        if self.parts.is_empty() {
+            self.parts = other.parts.iter().map(|(name, _)| (*name, 0.0)).collect();
+        }
+        for ((_, sum), (_, value)) in self.parts.iter_mut().zip(&other.parts) {
+            *sum += times * value;
+        }
+    }
 }
 
 impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
@@ -142,8 +175,8 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
             batch_size: self.settings.train.micro_batch(),
             batches_per_epoch: self.steps_per_epoch * grad_accum_steps,
             epochs: self.settings.train.epochs,
-            workers: self.settings.data.workers,
-            queue: self.settings.data.queue,
+            workers: self.settings.loading.workers,
+            queue: self.settings.loading.queue,
             seed: self.settings.seed,
         };
         let from = Position {
@@ -221,17 +254,18 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         let step = self.state.counts.step;
         let epoch = step / self.steps_per_epoch;
         let mut gradients = Gradients::default();
-        let mut loss = 0.0;
+        let mut loss = LossValues::default();
         for batch in batches {
-            let (part, part_gradients) = self.loss_and_gradients(batch)?;
-            loss += part;
+            let share = batch.items.len() as f64 / self.settings.train.batch_size as f64;
+            let (of_batch, part_gradients) = self.loss_and_gradients(batch, share)?;
+            loss.add(&of_batch, share);
             gradients.add(part_gradients);
         }
         let grad_norm = gradients.norm()?;
         let lr = self
             .lr_schedule
             .at(step as f64 / self.steps_per_epoch as f64);
-        let not_finite = [("loss", loss), ("gradient norm", grad_norm)]
+        let not_finite = [("loss", loss.total), ("gradient norm", grad_norm)]
             .into_iter()
             .find(|(_, value)| !value.is_finite());
         match (not_finite, self.settings.train.on_nan) {
@@ -258,7 +292,8 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         self.state.counts.step += 1;
         Ok(StepReport {
             progress: self.progress(),
-            loss,
+            loss: loss.total,
+            loss_parts: loss.parts,
             lr,
             grad_norm,
             images: batches.iter().map(|batch| batch.items.len()).sum(),
@@ -268,19 +303,21 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         })
     }
 
-    /// Loss and gradients of a part of the step's batch, weighted by its share of the step's images.
-    fn loss_and_gradients(&self, batch: &Batch<T::Target>) -> Result<(f64, Gradients), TrainError> {
+    /// The loss of a part of the step's batch, and its gradients times `share`.
+    fn loss_and_gradients(
+        &self,
+        batch: &Batch<T::Target>,
+        share: f64,
+    ) -> Result<(LossValues, Gradients), TrainError> {
         let model = self.state.model.clone().train();
         let loss = self.task.loss(MicroBatch {
             model: &model,
             state: &self.state,
             batch,
         })?;
-        let share = batch.items.len() as f64 / self.settings.train.batch_size as f64;
-        let loss = loss * share;
-        let gradients = Gradients::of(&model, loss.backward());
-        let loss = to_host("loss", loss.inner())?.values.first().copied();
-        Ok((f64::from(loss.unwrap_or(f32::NAN)), gradients))
+        let gradients = (loss.total.clone() * share).backward();
+        let gradients = Gradients::of(&model, gradients);
+        Ok((LossValues::of(loss)?, gradients))
     }
 
     fn update(&mut self, gradients: Gradients, grad_norm: f64, lr: f64, epoch: u64) {
@@ -314,7 +351,7 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
             self.state.counts.step * self.settings.train.batch_size as u64,
         );
         let seen = bad + good;
-        let allowed = self.settings.data.max_bad_fraction;
+        let allowed = self.settings.loading.max_bad_fraction;
         // One bad image among the first few is no trend: judge by an epoch's worth at the least.
         let base = seen.max(self.state.counts.data_len);
         match report.bad.last() {
@@ -332,7 +369,11 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
 
     fn note(&mut self, report: &StepReport, window: &mut Window) -> Result<(), TrainError> {
         window.steps += 1;
-        window.loss += report.loss;
+        let loss = LossValues {
+            total: report.loss,
+            parts: report.loss_parts.clone(),
+        };
+        window.loss.add(&loss, 1.0);
         window.images += report.images;
         window.time += report.time;
         let step = report.progress.step;
@@ -341,8 +382,12 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         {
             return Ok(());
         }
-        let scalars = [
-            ("train/loss", window.loss / f64::from(window.steps)),
+        let steps = f64::from(window.steps);
+        let part = |(name, sum): &(&str, f64)| (format!("train/{name}"), sum / steps);
+        let parts: Vec<(String, f64)> = window.loss.parts.iter().map(part).collect();
+        let mut scalars = vec![("train/loss", window.loss.total / steps)];
+        scalars.extend(parts.iter().map(|(name, mean)| (name.as_str(), *mean)));
+        scalars.extend([
             ("train/lr", report.lr),
             ("train/grad_norm", report.grad_norm),
             (
@@ -351,7 +396,7 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
             ),
             ("train/skipped_steps", self.state.counts.skipped as f64),
             ("train/bad_images", self.state.counts.bad_images as f64),
-        ];
+        ]);
         *window = Window::default();
         self.log.scalars(step, report.progress.epoch(), &scalars)
     }

@@ -189,7 +189,7 @@ impl FinetuneConfig {
     pub fn run(&self) -> RunSettings<'_> {
         RunSettings {
             seed: self.seed,
-            data: &self.data,
+            loading: self.data.loading(),
             train: &self.train,
             optimiser: &self.optimiser,
             evaluate_every_epochs: self.eval.every_epochs,
@@ -202,6 +202,7 @@ impl FinetuneConfig {
 impl Validate for FinetuneConfig {
     fn check(&self, problems: &mut Problems) {
         self.run().check(problems);
+        problems.within("data", |problems| self.data.check(problems));
         problems.require(
             self.layer_decay > 0.0 && self.layer_decay <= 1.0,
             "layer_decay",

@@ -11,7 +11,7 @@ use semaim_random::Key;
 use semaim_train::error::TrainError;
 use semaim_train::run_dir::RunDir;
 use semaim_train::state::TrainState;
-use semaim_train::task::{MicroBatch, Task};
+use semaim_train::task::{Loss, MicroBatch, Task};
 
 use super::config::FinetuneConfig;
 
@@ -47,7 +47,7 @@ impl Task for FinetuneTask<'_> {
     type Model = Classifier;
     type Target = ClassTarget;
 
-    fn loss(&self, micro_batch: MicroBatch<'_, Classifier>) -> Result<Tensor<1>, TrainError> {
+    fn loss(&self, micro_batch: MicroBatch<'_, Classifier>) -> Result<Loss, TrainError> {
         let (config, batch) = (self.config, micro_batch.batch);
         let (images, targets) = self.mixed(batch)?;
         let (rate, depth) = (config.train.drop_path, self.encoder.config.depth);
@@ -60,10 +60,11 @@ impl Task for FinetuneTask<'_> {
             .model
             .forward(Tensor::from_inner(images), options);
         let likelihood = activation::log_softmax(logits, 1);
-        Ok((likelihood * Tensor::from_inner(targets))
+        let loss = (likelihood * Tensor::from_inner(targets))
             .sum_dim(1)
             .mean()
-            .neg())
+            .neg();
+        Ok(loss.into())
     }
 
     fn export(&self, run: &RunDir, state: &TrainState<Classifier>) -> Result<(), TrainError> {

@@ -25,7 +25,7 @@ use semaim_train::optimiser::{Optimiser, UpdateRule};
 use semaim_train::param_groups::{ParamGroup, ParamGroups};
 use semaim_train::run_dir::{RunConfig, RunDir};
 use semaim_train::state::{TrainCounters, TrainState};
-use semaim_train::task::{MicroBatch, Task, images};
+use semaim_train::task::{Loss, MicroBatch, Task, images};
 use semaim_train::trainer::{Images, RunOutcome, train};
 use serde::{Deserialize, Serialize};
 
@@ -146,7 +146,7 @@ impl Tables {
     fn run(&self, seed: u64) -> RunSettings<'_> {
         RunSettings {
             seed,
-            data: &self.data,
+            loading: self.data.loading(),
             train: &self.train,
             optimiser: &self.optimiser,
             evaluate_every_epochs: 0,
@@ -420,7 +420,7 @@ impl Task for ProbeTask<'_> {
     type Model = Heads;
     type Target = ClassTarget;
 
-    fn loss(&self, micro_batch: MicroBatch<'_, Heads>) -> Result<Tensor<1>, TrainError> {
+    fn loss(&self, micro_batch: MicroBatch<'_, Heads>) -> Result<Loss, TrainError> {
         let (frozen, batch) = (self.frozen, micro_batch.batch);
         let tokens = frozen.tokens(images(batch, frozen.shape(), &frozen.device));
         let [count, per_image, width] = tokens.dims();
@@ -466,7 +466,8 @@ impl Task for ProbeTask<'_> {
         }
         // Where every head has diverged there is nothing to learn: the trainer does what it does about losses that are no
         // number.
-        Ok(sum.unwrap_or_else(|| Tensor::cat(losses, 0).sum() * f32::NAN))
+        let sum = sum.unwrap_or_else(|| Tensor::cat(losses, 0).sum() * f32::NAN);
+        Ok(sum.into())
     }
 
     fn export(&self, _: &RunDir, _: &TrainState<Heads>) -> Result<(), TrainError> {

@@ -111,6 +111,7 @@ fn schedule(compare: &mut Comparisons, name: &str, array: &Array) -> Result<(), 
         peak,
         min,
         warmup_epochs,
+        warmup_start: 0.0,
         epochs,
     };
     let ours: Vec<f64> = (0..array.values.len())

@@ -55,6 +55,7 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
         peak: file.number("lr")?,
         min: file.number("min_lr")?,
         warmup_epochs: file.number("warmup_epochs")?,
+        warmup_start: 0.0,
         epochs: file.number("epochs")?,
     };
     let betas = file.metadata("betas")?;

@@ -6,8 +6,8 @@ use semaim_config::{Problems, RenamedKey, Validate};
 use crate::schedule::ScheduleKind;
 
 use super::{
-    CheckpointConfig, DataConfig, LogConfig, Method, OptimiserConfig, OrderSource, PretrainConfig,
-    RunSettings, TargetKind, TrainConfig,
+    CheckpointConfig, DataConfig, Loading, LogConfig, Method, OptimiserConfig, OrderSource,
+    PretrainConfig, RunSettings, TargetKind, TrainConfig,
 };
 
 impl Validate for PretrainConfig {
@@ -41,7 +41,8 @@ impl Validate for PretrainConfig {
             problems.in_range(format!("model.image_size[{axis}]"), side, ..=8_192);
         }
         problems.within("data", |problems| {
-            self.data.check_normalisation(self.model.channels, problems)
+            self.data.check(problems);
+            self.data.check_normalisation(self.model.channels, problems);
         });
         problems.within("target", |problems| {
             problems.in_range("blur_size", self.target.blur_size, ..=255);
@@ -112,7 +113,7 @@ impl Validate for PretrainConfig {
 impl RunSettings<'_> {
     /// Reports every value of these tables that is not allowed.
     pub fn check(&self, problems: &mut Problems) {
-        problems.within("data", |problems| self.data.check(problems));
+        problems.within("data", |problems| self.loading.check(problems));
         problems.within("train", |problems| self.train.check(problems));
         problems.within("optimiser", |problems| {
             self.optimiser.check(self.train.epochs, problems)
@@ -152,7 +153,8 @@ impl DataConfig {
         problems.require(self.std.iter().all(|&v| v > 0.0), "std", "must be above 0");
     }
 
-    fn check(&self, problems: &mut Problems) {
+    /// Reports every value that is not allowed, but for those of [`Loading`].
+    pub fn check(&self, problems: &mut Problems) {
         problems.require(
             !self.path.is_empty(),
             "path",
@@ -176,6 +178,11 @@ impl DataConfig {
         );
         problems.in_range("flip", self.flip, 0.0..=1.0);
         problems.in_range("max_pixels", self.max_pixels, 1..);
+    }
+}
+
+impl Loading {
+    fn check(&self, problems: &mut Problems) {
         problems.in_range("max_bad_fraction", self.max_bad_fraction, 0.0..=1.0);
         problems.in_range("workers", self.workers, ..=1_024);
         problems.in_range("queue", self.queue, 1..=1_024);
@@ -234,6 +241,7 @@ impl OptimiserConfig {
                 epochs as f64 / 10.0
             ),
         );
+        problems.in_range("warmup_start", self.warmup_start, 0.0..=1.0);
         let rising = self.milestones.is_sorted_by(|a, b| a < b);
         let within = |at: &f64| *at > 0.0 && *at < epochs as f64;
         problems.require(

@@ -57,7 +57,27 @@ impl Default for DataConfig {
     }
 }
 
+/// What a [trainer](crate::trainer) reads of the data of a run, whatever they are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Loading {
+    /// Share of unreadable images that stops the run, in [0, 1].
+    pub max_bad_fraction: f64,
+    /// Threads that prepare images; 0: one per core.
+    pub workers: usize,
+    /// Batches prepared ahead.
+    pub queue: usize,
+}
+
 impl DataConfig {
+    /// What the trainer reads.
+    pub fn loading(&self) -> Loading {
+        Loading {
+            max_bad_fraction: self.max_bad_fraction,
+            workers: self.workers,
+            queue: self.queue,
+        }
+    }
+
     /// How images of `channels` are shown, in views of `image_size` (height and width in pixels).
     pub fn augment(&self, image_size: [usize; 2], channels: usize) -> Augment {
         let usual = Augment::new(image_size, channels);

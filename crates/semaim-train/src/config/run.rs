@@ -5,7 +5,7 @@ use semaim_data::counted;
 use semaim_kernels::Recompute;
 use serde::{Deserialize, Serialize};
 
-use super::data::DataConfig;
+use super::data::Loading;
 use crate::optimiser::{Optimiser, UpdateRule};
 use crate::param_groups::ParamGroups;
 use crate::schedule::{Decay, EmaDecay, LrSchedule, ScheduleKind, scaled_to_batch};
@@ -75,6 +75,8 @@ pub struct OptimiserConfig {
     pub min_lr: f64,
     /// Length of the linear warm-up in epochs.
     pub warmup_epochs: f64,
+    /// Share of the peak rate that the warm-up begins at, in [0, 1].
+    pub warmup_start: f64,
     /// How the rate falls after that: `cosine`, `steps` or `polynomial`.
     pub schedule: ScheduleKind,
     /// Epochs at which the rate falls, rising, for `schedule = "steps"`.
@@ -97,6 +99,7 @@ impl Default for OptimiserConfig {
             base_lr: 4e-3,
             min_lr: 0.0,
             warmup_epochs: 2.0,
+            warmup_start: 0.0,
             schedule: ScheduleKind::Cosine,
             milestones: Vec::new(),
             gamma: 0.1,
@@ -207,8 +210,8 @@ const FEW_STEPS: u64 = 8;
 pub struct RunSettings<'a> {
     /// Seed of every random draw.
     pub seed: u64,
-    /// The images.
-    pub data: &'a DataConfig,
+    /// The table `data`.
+    pub loading: Loading,
     /// The run.
     pub train: &'a TrainConfig,
     /// The update.
@@ -228,6 +231,7 @@ impl RunSettings<'_> {
             peak: scaled_to_batch(self.optimiser.base_lr, self.train.batch_size),
             min: self.optimiser.min_lr,
             warmup_epochs: self.optimiser.warmup_epochs,
+            warmup_start: self.optimiser.warmup_start,
             epochs: self.train.epochs as f64,
             decay: self.optimiser.decay(),
         }

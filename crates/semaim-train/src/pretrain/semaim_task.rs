@@ -18,7 +18,7 @@ use crate::config::{OrderSource, PretrainConfig, TargetKind};
 use crate::error::TrainError;
 use crate::run_dir::RunDir;
 use crate::state::TrainState;
-use crate::task::{MicroBatch, Task, images};
+use crate::task::{Loss, MicroBatch, Task, images};
 use crate::teacher_cache::{AnswerSize, TeacherCache};
 
 /// SemAIM as a task.
@@ -149,7 +149,7 @@ impl Task for SemaimTask<'_> {
     type Model = Semaim;
     type Target = ClassTarget;
 
-    fn loss(&self, micro_batch: MicroBatch<'_, Semaim>) -> Result<Tensor<1>, TrainError> {
+    fn loss(&self, micro_batch: MicroBatch<'_, Semaim>) -> Result<Loss, TrainError> {
         let images = images(micro_batch.batch, image_shape(self.config), self.device);
         let features = self.features(&images, &micro_batch)?;
         let (epoch, items) = (micro_batch.batch.epoch, &micro_batch.batch.items);
@@ -171,7 +171,7 @@ impl Task for SemaimTask<'_> {
             micro_batch
                 .model
                 .forward(images, rank_keys, targets, &self.target, options)?;
-        Ok(output.loss)
+        Ok(output.loss.into())
     }
 
     fn export(&self, run: &RunDir, state: &TrainState<Semaim>) -> Result<(), TrainError> {
