@@ -325,26 +325,15 @@ fn activation(
 
 /// How images of so many channels are usually normalised.
 fn usual_normalisation(format: CheckpointFormat, channels: usize) -> Normalisation {
-    let [mean, std] = format.normalisation();
-    let [mean, std]: [&[f32]; 2] = match (format, channels) {
-        (_, 3) => [&mean, &std],
-        // Our runs': luma, and colours with alpha.
-        (CheckpointFormat::Semaim, 1) => [&[0.459], &[0.225]],
-        (CheckpointFormat::Semaim, 4) => [&mean, &std],
-        _ => [&[], &[]],
-    };
-    let other = match format {
-        CheckpointFormat::Semaim => 0.25,
-        _ => 0.5,
-    };
-    let filled = |known: &[f32], other: f32| {
-        let rest = std::iter::repeat(other);
-        known.iter().copied().chain(rest).take(channels).collect()
-    };
-    Normalisation {
-        mean: filled(mean, 0.5),
-        std: filled(std, other),
+    if format == CheckpointFormat::Semaim {
+        return Normalisation::usual(channels);
     }
+    let [mean, std] = format.normalisation();
+    let (mean, std): (&[f32], &[f32]) = match channels {
+        3 => (&mean, &std),
+        _ => (&[], &[]),
+    };
+    Normalisation::filled(mean, std, [0.5; 2], channels)
 }
 
 /// What is usual for a width, for people to read.

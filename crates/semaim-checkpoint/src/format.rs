@@ -11,6 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use rule::Rule;
+use semaim::config::{IMAGENET_MEAN, IMAGENET_STD};
 use semaim::position::Interpolation;
 
 /// Who wrote a checkpoint, as far as it can be told from its names.
@@ -135,8 +136,7 @@ impl CheckpointFormat {
                 [0.268_629_54, 0.261_302_6, 0.275_777_1],
             ],
             Self::HfVit => [[0.5; 3]; 2],
-            // ImageNet's.
-            _ => [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]],
+            _ => [IMAGENET_MEAN, IMAGENET_STD],
         }
     }
 

@@ -1,5 +1,6 @@
 //! How views are cut out of images: the settings, and the plan of one view by them.
 
+use semaim_normalisation::Normalisation;
 use semaim_random::{Key, KeyedRng, Stream};
 
 use crate::augment_error::AugmentError;
@@ -8,12 +9,6 @@ use crate::erase::RandomErasing;
 use crate::rand_augment::RandAugment;
 use crate::resample::Region;
 use crate::view::ViewPlan;
-
-/// Mean of the ImageNet training images per RGB channel, of values in [0, 1].
-pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-
-/// Standard deviation of the ImageNet training images per RGB channel, of values in [0, 1].
-pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// An evaluation view is 224 of the 256 pixels to which the short side of an image is resized, or as much at other sizes.
 const VIEW_OF_SIDE: [usize; 2] = [224, 256];
@@ -29,10 +24,8 @@ pub struct Augment {
     pub crop_ratio: [f64; 2],
     /// Probability that a training view is mirrored left to right, in [0, 1].
     pub flip: f64,
-    /// What is subtracted from every channel, of values in [0, 1]. Its length is the number of channels.
-    pub mean: Vec<f32>,
-    /// What every channel is divided by after that.
-    pub std: Vec<f32>,
+    /// How channels are normalised, and how many there are.
+    pub normalisation: Normalisation,
     /// Random operations on the cut of a training view, before it is normalised.
     pub rand_augment: Option<RandAugment>,
     /// A box of a training view overwritten, after it is normalised.
@@ -41,38 +34,14 @@ pub struct Augment {
 
 impl Augment {
     /// The usual settings for views of `image_size` (height, width) pixels: crops of 20% to 100% of the area, ratios of
-    /// 3/4 to 4/3, every second view mirrored.
-    ///
-    /// RGB is normalised with [`IMAGENET_MEAN`] and [`IMAGENET_STD`], luma with their weighted averages, alpha and any
-    /// other channels with mean 0.5 and standard deviation 0.25.
+    /// 3/4 to 4/3, every second view mirrored, channels normalised as in [`Normalisation::usual`].
     pub fn new(image_size: [usize; 2], channels: usize) -> Self {
-        let (mean, std) = match channels {
-            1 => (vec![0.459], vec![0.225]),
-            _ => {
-                let fill = |known: [f32; 3], other: f32| -> Vec<f32> {
-                    let known = if channels == 3 || channels == 4 {
-                        &known[..]
-                    } else {
-                        &[]
-                    };
-                    let padding = std::iter::repeat(other);
-                    known
-                        .iter()
-                        .copied()
-                        .chain(padding)
-                        .take(channels)
-                        .collect()
-                };
-                (fill(IMAGENET_MEAN, 0.5), fill(IMAGENET_STD, 0.25))
-            }
-        };
         Self {
             image_size,
             crop_scale: [0.2, 1.0],
             crop_ratio: [3.0 / 4.0, 4.0 / 3.0],
             flip: 0.5,
-            mean,
-            std,
+            normalisation: Normalisation::usual(channels),
             rand_augment: None,
             erase: None,
         }
@@ -90,7 +59,7 @@ impl Augment {
 
     /// Channels of a view.
     pub fn channels(&self) -> usize {
-        self.mean.len()
+        self.normalisation.channels()
     }
 
     /// Numbers in a view: channels x height x width.

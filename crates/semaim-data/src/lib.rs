@@ -44,7 +44,7 @@ mod tar;
 mod throughput;
 mod view;
 
-pub use augment::{Augment, IMAGENET_MEAN, IMAGENET_STD};
+pub use augment::Augment;
 pub use augment_error::AugmentError;
 pub use batch::{BadImage, Batch};
 pub use coco::{MaskedImage, MaskedImageError, masked_images};
@@ -70,3 +70,5 @@ pub use spec::DataSpec;
 pub use subset::Subset;
 pub use throughput::{Throughput, measure};
 pub use view::{ViewGeometry, ViewPlan};
+
+pub use semaim_normalisation::Normalisation;

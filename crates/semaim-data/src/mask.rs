@@ -205,6 +205,8 @@ fn spans(start: f64, length: f64, count: usize, side: u32) -> Vec<Span> {
 
 #[cfg(test)]
 mod tests {
+    use semaim_normalisation::Normalisation;
+
     use super::*;
     use crate::{Augment, Pixels, Scratch};
 
@@ -280,7 +282,10 @@ mod tests {
             .collect();
         let pixels = Pixels::new(width, height, 1, data).unwrap();
         let mut augment = Augment::new([112, 112], 1);
-        (augment.mean, augment.std) = (vec![0.0], vec![1.0]);
+        augment.normalisation = Normalisation {
+            mean: vec![0.0],
+            std: vec![1.0],
+        };
         let mut view = vec![0.0; augment.view_len()];
         augment
             .evaluation_view(pixels.size())

@@ -49,7 +49,7 @@ impl Default for RandAugment {
 
 /// The colour that takes the place of pixels from outside an image: the mean of the data set in bytes, one per channel.
 ///
-/// `mean` holds values in [0, 1] per channel, as [`crate::Augment::mean`] does.
+/// `mean` holds values in [0, 1] per channel, as those of [`crate::Augment::normalisation`] does.
 pub fn fill_colour(mean: &[f32]) -> Vec<u8> {
     mean.iter()
         .map(|&value| (255.0 * f64::from(value)).round_ties_even() as u8)

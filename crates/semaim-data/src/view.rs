@@ -1,5 +1,6 @@
 //! One view of one image: which part of it is shown and how, decided once, and the numbers made of it.
 
+use semaim_normalisation::Normalisation;
 use semaim_random::Key;
 
 use crate::augment::Augment;
@@ -114,7 +115,7 @@ impl ViewPlan<'_> {
         let resized = scratch.resampler.resample(pixels, region, width, height)?;
         if let (Some(policy), Some(key)) = (&augment.rand_augment, self.key) {
             // Every operation is as likely as its mirror image, so it makes no difference that mirroring comes after.
-            let fill = fill_colour(&augment.mean);
+            let fill = fill_colour(&augment.normalisation.mean);
             let buffer = &mut scratch.augmentation;
             policy.apply(resized, augment.image_size, &fill, buffer, key)?;
         }
@@ -128,11 +129,12 @@ impl ViewPlan<'_> {
 
 impl Augment {
     fn check_shapes(&self, pixels: &Pixels, len: usize) -> Result<(), ViewError> {
-        if pixels.channels != self.mean.len() || self.std.len() != self.mean.len() {
+        let Normalisation { mean, std } = &self.normalisation;
+        if pixels.channels != mean.len() || std.len() != mean.len() {
             return Err(ViewError::Channels {
                 image: pixels.channels,
-                mean: self.mean.len(),
-                std: self.std.len(),
+                mean: mean.len(),
+                std: std.len(),
             });
         }
         if len != self.view_len() {
@@ -152,8 +154,10 @@ impl Augment {
             return;
         }
         // A byte has 256 values: looking them up spares a division per sample.
-        let tables = self.mean.iter().zip(&self.std);
-        let tables: Vec<[f32; 256]> = tables
+        let Normalisation { mean, std } = &self.normalisation;
+        let tables: Vec<[f32; 256]> = mean
+            .iter()
+            .zip(std)
             .map(|(mean, std)| std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std))
             .collect();
         let rows = resized.chunks_exact(width * channels);
@@ -228,7 +232,10 @@ mod tests {
         let data = (0..64u32 * 48).flat_map(|at| [(at % 64 * 4) as u8, (at / 64 * 5) as u8, 0]);
         let image = Pixels::new(64, 48, 3, data.collect()).unwrap();
         let mut augment = Augment::new([8, 8], 3);
-        (augment.mean, augment.std) = (vec![0.0; 3], vec![1.0 / 255.0; 3]);
+        augment.normalisation = Normalisation {
+            mean: vec![0.0; 3],
+            std: vec![1.0 / 255.0; 3],
+        };
         let mut flips = 0;
         for item in 0..50 {
             let plan = augment.training_view([64, 48], Key::new(1, 2, item));

@@ -185,8 +185,7 @@ fn augment(config: &FinetuneConfig, encoder: &Encoder) -> Augment {
     let vit = &encoder.config;
     Augment {
         // An encoder sees images as it learned to see them.
-        mean: encoder.normalisation.mean.clone(),
-        std: encoder.normalisation.std.clone(),
+        normalisation: encoder.normalisation.clone(),
         rand_augment: config.augment.rand_augment(),
         erase: config.augment.random_erasing(),
         ..config.data.augment(vit.image_size, vit.channels)

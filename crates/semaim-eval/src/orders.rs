@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use semaim::config::Normalisation;
 use semaim::order::{Order, OrderNoise, PredictionOrder};
 use semaim::parameters::{WeightError, to_host};
 use semaim::pretrained::Pretrained;
@@ -152,8 +153,9 @@ fn unpatched(predicted: &[f32], image: &[f32], config: &PretrainConfig) -> Vec<f
 pub(crate) fn to_rgb(image: &[f32], augment: &Augment) -> Vec<u8> {
     let channels = augment.channels();
     let pixels = image.len() / channels;
+    let Normalisation { mean, std } = &augment.normalisation;
     let byte = |channel: usize, pixel: usize| {
-        let value = image[channel * pixels + pixel] * augment.std[channel] + augment.mean[channel];
+        let value = image[channel * pixels + pixel] * std[channel] + mean[channel];
         (value * 255.0).round().clamp(0.0, 255.0) as u8
     };
     let shown = if channels < 3 { [0, 0, 0] } else { [0, 1, 2] };

@@ -6,8 +6,7 @@ use semaim_data::{Augment, OpenOptions, ShapesOptions};
 /// Views of the size and in the normalisation that a network was trained for.
 pub fn views(config: &VitConfig, normalisation: &Normalisation) -> Augment {
     Augment {
-        mean: normalisation.mean.clone(),
-        std: normalisation.std.clone(),
+        normalisation: normalisation.clone(),
         ..Augment::new(config.image_size, config.channels)
     }
 }

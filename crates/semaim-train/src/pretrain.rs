@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use semaim::config::Normalisation;
 use semaim::drop_path::DropPath;
 use semaim::mae::Mae;
 use semaim::model::Semaim;
@@ -163,11 +162,7 @@ fn export<M: Pretrained>(
     run: &RunDir,
     state: &TrainState<M>,
 ) -> Result<(), TrainError> {
-    let augment = config.augment();
-    let normalisation = Normalisation {
-        mean: augment.mean,
-        std: augment.std,
-    };
+    let normalisation = config.augment().normalisation;
     let write = |path: &Path, model: &M| {
         write_encoder(path, model.encoder(), &config.model, &normalisation)
     };

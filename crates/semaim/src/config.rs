@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::grid::Grid;
 
 pub use semaim_kernels::Activation;
+pub use semaim_normalisation::{IMAGENET_MEAN, IMAGENET_STD, Normalisation};
 
 /// The standard encoder sizes (width / depth / heads).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,15 +225,6 @@ impl Default for ArchOptions {
             projection: None,
         }
     }
-}
-
-/// How pixels are normalised before a network sees them: `(x - mean) / std` for values in [0, 1].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Normalisation {
-    /// Mean of each channel.
-    pub mean: Vec<f32>,
-    /// Standard deviation of each channel, as many as `mean`, above zero.
-    pub std: Vec<f32>,
 }
 
 /// Where the query blocks get their weights.

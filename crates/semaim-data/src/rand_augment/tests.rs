@@ -1,3 +1,5 @@
+use semaim_normalisation::IMAGENET_MEAN;
+
 use super::pillow::{CHECKSUMS, checksum, dull, noisy};
 use super::*;
 
@@ -159,7 +161,7 @@ fn small_and_flat_images_and_odd_arguments_do_no_harm() {
 
 #[test]
 fn the_fill_is_the_mean_in_bytes() {
-    assert_eq!(fill_colour(&crate::IMAGENET_MEAN), IMAGENET_FILL);
+    assert_eq!(fill_colour(&IMAGENET_MEAN), IMAGENET_FILL);
     // Python rounds halves to the even number.
     assert_eq!(fill_colour(&[0.0, 0.5, 1.0, 2.0]), [0, 128, 255, 255]);
     // All of the image has left: what is seen is the fill.

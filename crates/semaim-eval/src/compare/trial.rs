@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::Device;
-use semaim::config::Normalisation;
 use semaim::init::initialise;
 use semaim::vit::Vit;
 use semaim_checkpoint::atomic;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
-use semaim_data::{Augment, DataSpec, Split, open};
+use semaim_data::{DataSpec, Split, open};
 use semaim_kernels::Kernels;
 use semaim_train::callbacks::{NoEvaluation, Observer};
 use semaim_train::config::PretrainConfig;
@@ -257,8 +256,7 @@ impl Trial {
             })?;
             // Weights depend on seed and name alone: these are what every variant begins with.
             let encoder = initialise(Vit::zeros(&config.model, device), config.seed);
-            let Augment { mean, std, .. } = config.augment();
-            let normalisation = Normalisation { mean, std };
+            let normalisation = config.augment().normalisation;
             write_encoder(&self.encoder(), &encoder, &config.model, &normalisation)?;
             return Ok(RunOutcome::Finished);
         }

@@ -1,6 +1,6 @@
 //! The images and how they are shown.
 
-use semaim_data::{Augment, OpenOptions, ShapesOptions};
+use semaim_data::{Augment, Normalisation, OpenOptions, ShapesOptions};
 use serde::{Deserialize, Serialize};
 
 /// The images and how they are shown.
@@ -81,16 +81,18 @@ impl DataConfig {
     /// How images of `channels` are shown, in views of `image_size` (height and width in pixels).
     pub fn augment(&self, image_size: [usize; 2], channels: usize) -> Augment {
         let usual = Augment::new(image_size, channels);
-        let or_usual = |given: &[f32], usual: Vec<f32>| match given {
-            [] => usual,
+        let or_usual = |given: &[f32], usual: &[f32]| match given {
+            [] => usual.to_vec(),
             given => given.to_vec(),
         };
         Augment {
             crop_scale: self.crop_scale,
             crop_ratio: self.crop_ratio,
             flip: self.flip,
-            mean: or_usual(&self.mean, usual.mean.clone()),
-            std: or_usual(&self.std, usual.std.clone()),
+            normalisation: Normalisation {
+                mean: or_usual(&self.mean, &usual.normalisation.mean),
+                std: or_usual(&self.std, &usual.normalisation.std),
+            },
             ..usual
         }
     }

@@ -4,7 +4,6 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use semaim::config::Normalisation;
 use semaim::model::Semaim;
 use semaim::order::{OrderNoise, PredictionOrder};
 use semaim::target::Target;
@@ -210,7 +209,7 @@ fn cache(
     if config.teacher_cache.as_os_str().is_empty() {
         return Ok(None);
     }
-    let (grid, augment) = (config.model.grid(), config.augment());
+    let (grid, normalisation) = (config.model.grid(), config.augment().normalisation);
     let [height, width] = teacher.config.image_size;
     let size = AnswerSize {
         patches: grid.patches(),
@@ -218,8 +217,8 @@ fn cache(
     };
     let seen = format!(
         "{:?} {:?} {device:?} {:?}",
-        augment.mean,
-        augment.std,
+        normalisation.mean,
+        normalisation.std,
         semaim_kernels::chosen()
     );
     let name = format!(
@@ -236,12 +235,7 @@ fn cache(
 
 /// A teacher that sees a run's images.
 fn prepared(config: &PretrainConfig, teacher: Encoder, device: &Device) -> Teacher {
-    let augment = config.augment();
-    let own = teacher.normalisation;
-    let student = Normalisation {
-        mean: augment.mean,
-        std: augment.std,
-    };
+    let (own, student) = (teacher.normalisation, config.augment().normalisation);
     let (size, grid) = (teacher.config.image_size, config.model.grid());
     Teacher::new(teacher.vit.no_grad(), size, &own, &student, grid, device)
 }

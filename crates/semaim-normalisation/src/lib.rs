@@ -1,0 +1,72 @@
+//! How pixels are normalised before a network sees them: what images, networks and checkpoints all have to agree on.
+
+use serde::{Deserialize, Serialize};
+
+/// Mean of the ImageNet training images per RGB channel, of values in [0, 1].
+pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+
+/// Standard deviation of the ImageNet training images per RGB channel, of values in [0, 1].
+pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// Mean and standard deviation per channel: a network sees `(x - mean) / std` of values `x` in [0, 1].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Normalisation {
+    /// Mean of each channel, within [0, 1].
+    pub mean: Vec<f32>,
+    /// Standard deviation of each channel, as many as `mean`, above zero.
+    pub std: Vec<f32>,
+}
+
+impl Normalisation {
+    /// What runs do unless told otherwise.
+    ///
+    /// RGB is normalised with [`IMAGENET_MEAN`] and [`IMAGENET_STD`], luma with their weighted averages, alpha and any
+    /// other channels with mean 0.5 and standard deviation 0.25.
+    pub fn usual(channels: usize) -> Self {
+        match channels {
+            1 => Self::filled(&[0.459], &[0.225], [0.5, 0.25], 1),
+            3 | 4 => Self::filled(&IMAGENET_MEAN, &IMAGENET_STD, [0.5, 0.25], channels),
+            _ => Self::filled(&[], &[], [0.5, 0.25], channels),
+        }
+    }
+
+    /// `channels` channels: first those of which `mean` and `std` tell, as many, the rest with the mean and the standard
+    /// deviation of `others`.
+    pub fn filled(mean: &[f32], std: &[f32], others: [f32; 2], channels: usize) -> Self {
+        let [mean, std] = [(mean, others[0]), (std, others[1])].map(|(known, other)| {
+            let rest = std::iter::repeat(other);
+            known.iter().copied().chain(rest).take(channels).collect()
+        });
+        Self { mean, std }
+    }
+
+    /// Channels that are normalised.
+    pub fn channels(&self) -> usize {
+        self.mean.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_usual_depends_on_the_channels() {
+        let usual = |channels| {
+            let Normalisation { mean, std } = Normalisation::usual(channels);
+            (mean, std)
+        };
+        assert_eq!(usual(0), (vec![], vec![]));
+        assert_eq!(usual(1), (vec![0.459], vec![0.225]));
+        assert_eq!(usual(2), (vec![0.5; 2], vec![0.25; 2]));
+        assert_eq!(usual(3), (IMAGENET_MEAN.into(), IMAGENET_STD.into()));
+        assert_eq!(
+            usual(4),
+            (
+                vec![0.485, 0.456, 0.406, 0.5],
+                vec![0.229, 0.224, 0.225, 0.25]
+            )
+        );
+        assert_eq!(usual(5), (vec![0.5; 5], vec![0.25; 5]));
+    }
+}
