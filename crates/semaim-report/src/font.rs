@@ -88,6 +88,11 @@ pub(crate) const SMALL: Style = Style {
 };
 
 impl Style {
+    /// Bold text of `em` pixels.
+    pub(crate) fn bold(em: f32) -> Style {
+        Style { em, bold: true }
+    }
+
     /// Pixels from one line to the next.
     pub(crate) fn line_height(self) -> u32 {
         (1.4 * self.em).round() as u32
