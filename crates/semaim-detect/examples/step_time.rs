@@ -38,7 +38,7 @@ fn truth(image: u64) -> Instances {
         let corners = [x, y, x + width, y + height].map(|v| v as f32);
         truth.boxes.push(BoundingBox::from_corners(corners));
         truth.classes.push(rng.below(80) as usize);
-        truth.masks.push(mask);
+        truth.masks.push(Some(mask));
     }
     truth
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DetectorConfig {
-    /// Kinds of objects, background not counted.
+    /// Kinds of objects, background not counted. Not a setting: as many as the data have.
+    #[serde(skip)]
     pub classes: usize,
     /// Side in pixels of the square that images are padded to; a multiple of the encoder's patch size.
     pub canvas: usize,
@@ -199,6 +200,34 @@ impl DetectorConfig {
     /// # Errors
     /// The first setting that cannot be used.
     pub fn validate(&self, patch_size: usize, depth: usize) -> Result<(), ConfigError> {
+        self.validate_alone()?;
+        let refuse = |key, message: String| Err(ConfigError { key, message });
+        if patch_size == 0 || !self.canvas.is_multiple_of(patch_size) {
+            let message = format!(
+                "{} is not a multiple of the patch size {patch_size}",
+                self.canvas
+            );
+            return refuse("canvas", message);
+        }
+        if self.canvas < 2 * patch_size {
+            let message = format!("{} is less than two patches of {patch_size}", self.canvas);
+            return refuse("canvas", message);
+        }
+        let mut blocks = self.attention.global_blocks.iter().flatten();
+        match blocks.find(|&&block| block >= depth) {
+            None => Ok(()),
+            Some(block) => {
+                let message = format!("names block {block}, the encoder's last is {}", depth - 1);
+                refuse("attention.global_blocks", message)
+            }
+        }
+    }
+
+    /// Checks what can be checked without an encoder.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn validate_alone(&self) -> Result<(), ConfigError> {
         let refuse = |key, message: String| Err(ConfigError { key, message });
         let (proposals, regions) = (&self.proposals, &self.regions);
         for (key, count) in [
@@ -229,27 +258,6 @@ impl DetectorConfig {
             if count == 0 {
                 return refuse(key, "must be at least 1".into());
             }
-        }
-        if patch_size == 0 || !self.canvas.is_multiple_of(patch_size) {
-            let message = format!(
-                "{} is not a multiple of the patch size {patch_size}",
-                self.canvas
-            );
-            return refuse("canvas", message);
-        }
-        if self.canvas < 2 * patch_size {
-            let message = format!("{} is less than two patches of {patch_size}", self.canvas);
-            return refuse("canvas", message);
-        }
-        if let Some(block) = self
-            .attention
-            .global_blocks
-            .iter()
-            .flatten()
-            .find(|&&block| block >= depth)
-        {
-            let message = format!("names block {block}, the encoder's last is {}", depth - 1);
-            return refuse("attention.global_blocks", message);
         }
         for (key, share) in [
             ("proposals.negative_iou", f64::from(proposals.negative_iou)),

@@ -11,8 +11,8 @@ pub struct Instances {
     pub boxes: Vec<BoundingBox>,
     /// Numbers of classes, one per box.
     pub classes: Vec<usize>,
-    /// Pixels, one mask per box, of the size of the image.
-    pub masks: Vec<BitMask>,
+    /// Pixels, one mask of the size of the image per box; `None` where only the box is known, which teaches no mask.
+    pub masks: Vec<Option<BitMask>>,
 }
 
 impl Instances {
@@ -41,7 +41,7 @@ impl Instances {
         if let Some(bounds) = self.boxes.iter().find(|b| !b.has_area() || !b.is_finite()) {
             return refuse(format!("a box without an area: {:?}", bounds.corners()));
         }
-        for mask in &self.masks {
+        for mask in self.masks.iter().flatten() {
             if (mask.height, mask.width) != (height, width) || mask.pixels.len() != height * width {
                 return refuse(format!(
                     "a mask of {} × {} ({} pixels) in an image of {height} × {width}",
@@ -64,7 +64,7 @@ mod tests {
         let good = Instances {
             boxes: vec![BoundingBox::new(0.0, 0.0, 3.0, 2.0)],
             classes: vec![1],
-            masks: vec![BitMask::empty([4, 5])],
+            masks: vec![Some(BitMask::empty([4, 5]))],
         };
         assert!(good.check(0, [4, 5], 2).is_ok());
         assert!(Instances::default().check(0, [4, 5], 2).is_ok());
@@ -73,6 +73,9 @@ mod tests {
         let mut flat = good.clone();
         flat.boxes[0].y1 = 0.0;
         assert!(flat.check(0, [4, 5], 2).is_err());
+        let mut boxes = good.clone();
+        boxes.masks[0] = None;
+        assert!(boxes.check(0, [7, 8], 2).is_ok());
         let mut fewer = good;
         fewer.masks.clear();
         assert!(fewer.check(0, [4, 5], 2).is_err());

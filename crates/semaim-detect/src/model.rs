@@ -301,7 +301,8 @@ impl MaskRcnn {
         [cross_entropy(scores, &class_of), bounds]
     }
 
-    /// Binary cross-entropy of the mask of each foreground region's class, averaged over cells and regions.
+    /// Binary cross-entropy of the mask of each foreground region's class, averaged over cells and regions. Regions of objects
+    /// whose mask is not known are left out.
     fn mask_loss(
         &self,
         maps: &[FeatureMap; LEVELS],
@@ -313,11 +314,14 @@ impl MaskRcnn {
         let mut targets = Vec::new();
         let side = 2 * self.config.regions.mask_bins;
         for region in regions {
-            if let Some(object) = region.object {
-                let truth = &truths[region.image];
+            let truth = &truths[region.image];
+            let mask = region
+                .object
+                .and_then(|object| Some((object, truth.masks[object].as_ref()?)));
+            if let Some((object, mask)) = mask {
                 places.push((region.image, region.bounds));
                 classes.push(truth.classes[object]);
-                let cells = truth.masks[object].cropped(region.bounds, side);
+                let cells = mask.cropped(region.bounds, side);
                 targets.extend(cells.into_iter().map(|on| f32::from(u8::from(on))));
             }
         }

@@ -208,7 +208,9 @@ impl Case<'_> {
                         .rev()
                         .max_by(|a, b| iou(a).total_cmp(&iou(b)))
                         .ok_or("foreground without objects")?;
-                    let cells = truth.masks[best].cropped(bounds, side);
+                    let mask = truth.masks[best].as_ref();
+                    let mask = mask.ok_or("a truth without a mask")?;
+                    let cells = mask.cropped(bounds, side);
                     targets.extend(cells.into_iter().map(f64::from));
                 }
             }

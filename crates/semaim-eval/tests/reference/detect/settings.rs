@@ -199,7 +199,7 @@ impl Settings {
                 pixels: masks.row(object).values.iter().map(|&v| v != 0.0).collect(),
             };
             Ok(Instances {
-                masks: (0..boxes.len()).map(mask).collect(),
+                masks: (0..boxes.len()).map(mask).map(Some).collect(),
                 boxes,
                 classes: classes.values.iter().map(|&class| class as usize).collect(),
             })
