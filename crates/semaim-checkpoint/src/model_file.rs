@@ -28,7 +28,14 @@ pub(crate) const CLASSES: &str = "semaim.classes";
 /// The metadata key under which the settings of the heads stand, as JSON.
 const SETTINGS: &str = "semaim.settings";
 
-const WITHOUT_A_HEAD: &str = "an encoder without a head; `semaim finetune`, `semaim detect` and `semaim segment` train one on it";
+/// What to do with an encoder where a model is needed.
+fn without_a_head(path: &Path) -> String {
+    format!(
+        "an encoder without a head; `semaim finetune --weights {} --data DIR` trains a classifier on it, `semaim detect` a \
+         detector",
+        path.display()
+    )
+}
 
 /// What a model is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -140,13 +147,10 @@ impl ModelFile {
         };
         let Some(kind) = kind_of(&archive.metadata).map_err(&damaged)? else {
             let what = match Checkpoint::read(&WeightsSource::new(&path)) {
-                Ok(_) => WITHOUT_A_HEAD,
-                Err(_) => "no model that semaim has trained for a task",
+                Ok(_) => without_a_head(&path),
+                Err(_) => "no model that semaim has trained for a task".into(),
             };
-            return Err(EncoderError::NotAModel {
-                path: path.clone(),
-                what: what.into(),
-            });
+            return Err(EncoderError::NotAModel { path, what });
         };
         let Architecture {
             config,
@@ -204,14 +208,14 @@ fn find(path: &Path) -> Result<PathBuf, EncoderError> {
         return Ok(file);
     }
     let what = if path.join("encoder.safetensors").is_file() {
-        WITHOUT_A_HEAD
+        format!("a run of pre-training: {}", without_a_head(path))
     } else if path.join("config.toml").is_file() {
-        "a run without a model yet: it is written with the first checkpoint"
+        "a run without a model yet: it is written with the first checkpoint".into()
     } else {
-        "a folder without a model; the run directories of `semaim finetune`, `semaim detect` and `semaim segment` have one"
+        "a folder without a model; the run directories of `semaim finetune` and `semaim detect` have one".into()
     };
     Err(EncoderError::NotAModel {
         path: path.to_path_buf(),
-        what: what.into(),
+        what,
     })
 }

@@ -89,30 +89,6 @@ impl Layers {
         Ok(self)
     }
 
-    /// Whether a layer uses a key that has another name in `T` today, and nothing else: for configurations that were
-    /// written by an earlier version and are compared, not loaded.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::RenamedKey`] for each.
-    pub fn refuse_renamed<T: Validate>(&self) -> Result<(), ConfigErrors> {
-        let sources = Sources::new(self.layers.clone());
-        let renamed = T::renamed_keys();
-        let mut errors = Vec::new();
-        for layer in sources.parse()? {
-            for key in &renamed {
-                if let Some(value) = tree::find(layer.get_ref(), &key.old) {
-                    errors.push(ConfigError::RenamedKey {
-                        key: key.old.clone(),
-                        origin: sources.origin(value.span().start),
-                        new: key.new.clone(),
-                    });
-                }
-            }
-        }
-        ConfigErrors::unless_empty(errors)
-    }
-
     /// Merges the layers over `T::default()`, reads the result as a `T` and checks it.
     ///
     /// # Errors

@@ -59,6 +59,7 @@ mod layers;
 mod nearest;
 mod overrides;
 mod parse;
+mod recorded;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -68,6 +69,7 @@ mod write;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use layers::Layers;
+pub use recorded::recorded;
 pub use source::Origin;
 pub use validate::{Problem, Problems, RenamedKey, Validate};
 pub use write::to_toml;

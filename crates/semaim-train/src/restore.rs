@@ -11,7 +11,7 @@ use semaim_config::Layers;
 
 use crate::config::{Method, PretrainConfig};
 use crate::error::TrainError;
-use crate::run_dir::checkpoints;
+use crate::run_dir::{checkpoints, table};
 use crate::state::MODEL;
 
 /// A pre-trained model, by whatever method.
@@ -33,7 +33,14 @@ pub fn run_config(run: &Path) -> Result<Option<PretrainConfig>, TrainError> {
     if !path.is_file() || !run.join("encoder.safetensors").is_file() {
         return Ok(None);
     }
-    Ok(Some(Layers::new().file(&path)?.load()?))
+    let text = std::fs::read_to_string(&path).map_err(|source| TrainError::Io {
+        action: "reading",
+        path: path.clone(),
+        source,
+    })?;
+    let table = table::<PretrainConfig>(&path, &text)?;
+    let layers = Layers::new().text(path.display().to_string(), &table.to_string())?;
+    Ok(Some(layers.load()?))
 }
 
 /// The model of a run's latest checkpoint.

@@ -24,7 +24,8 @@ use serde::Serialize;
 
 use crate::error::TrainError;
 use crate::state::TrainState;
-use experiment::{check_same, table};
+use experiment::check_same;
+pub(crate) use experiment::table;
 
 /// The file that names the latest checkpoint: it stays where all of them are lost.
 const LATEST: &str = "latest_checkpoint";
@@ -61,8 +62,8 @@ impl RunDir {
     /// data named in another way is the same experiment.
     ///
     /// # Errors
-    /// A folder that cannot be written, is in use, holds something else, holds another experiment, or one whose
-    /// configuration uses names of settings that have been renamed since.
+    /// A folder that cannot be written, is in use, holds something else, holds another experiment, or a
+    /// configuration that is damaged.
     pub fn open<C: RunConfig>(
         path: &Path,
         config: &C,
@@ -93,10 +94,8 @@ impl RunDir {
         let text = to_toml(&config)?;
         if config_path.exists() {
             let before = fs::read_to_string(&config_path).map_err(io("reading", &config_path))?;
-            Layers::new()
-                .text(config_path.display().to_string(), &before)?
-                .refuse_renamed::<C>()?;
-            let (before, now) = (table(&config_path, &before)?, table(&config_path, &text)?);
+            let before = table::<C>(&config_path, &before)?;
+            let now = table::<C>(&config_path, &text)?;
             check_same(path, &before, &now, data)?;
         }
         let checkpoints = path.join("checkpoints");
@@ -399,6 +398,29 @@ mod tests {
         fs::remove_dir_all(run.checkpoints()).unwrap();
         fs::create_dir(run.checkpoints()).unwrap();
         assert!(matches!(latest(), Err(TrainError::NoGoodCheckpoint { .. })));
+    }
+
+    #[test]
+    fn a_run_of_an_earlier_version_goes_on_and_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let config = PretrainConfig {
+            teacher_cache: folder.path().join("kept"),
+            ..PretrainConfig::default()
+        };
+        drop(open(&path, &config).unwrap());
+        let file = path.join("config.toml");
+        let written = fs::read_to_string(&file).unwrap();
+        let then = written
+            .replace("grad_accum_steps = ", "accumulate = ")
+            .replace("teacher_cache = ", "teacher.cache = ");
+        assert!(then.contains("accumulate") && then.contains("teacher.cache"));
+        fs::write(&file, then).unwrap();
+        fs::write(path.join("encoder.safetensors"), "").unwrap();
+        let read = crate::restore::run_config(&path).unwrap().unwrap();
+        assert_eq!(read.teacher_cache, config.teacher_cache);
+        drop(open(&path, &config).unwrap());
+        assert_eq!(fs::read_to_string(&file).unwrap(), written);
     }
 
     #[test]

@@ -41,9 +41,12 @@ fn predict_says_what_it_was_given() {
     );
     refuse(
         predict(path(&run.join("encoder.safetensors"))),
-        &["an encoder without a classifier", "semaim finetune"],
+        &["an encoder without a head", "semaim finetune --weights"],
     );
-    refuse(predict(path(folder.path())), &["classifier.safetensors"]);
+    refuse(
+        predict(path(folder.path())),
+        &["without a model", "semaim finetune"],
+    );
 }
 
 #[test]

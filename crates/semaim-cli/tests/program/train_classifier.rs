@@ -102,7 +102,7 @@ fn fine_tuning_learns_colours_and_predicts_them() {
         path(&encoder.join("encoder.safetensors")),
     ]);
     wrong.args(["--data", path(&data)]);
-    refuse(wrong, &["classes"]);
+    refuse(wrong, &["without a head"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use semaim_config::{Validate, recorded};
 use toml::{Table, Value};
 
 use super::DataPlace;
@@ -12,16 +13,15 @@ use crate::error::TrainError;
 /// The settings that name data sets.
 const DATA_KEYS: [&str; 3] = ["data.path", "data.eval", "data"];
 
-/// A configuration file as a table.
+/// A configuration file as a table, under today's names.
 ///
 /// # Errors
 /// [`TrainError::Damaged`].
-pub(super) fn table(path: &Path, text: &str) -> Result<Table, TrainError> {
-    text.parse()
-        .map_err(|error: toml::de::Error| TrainError::Damaged {
-            path: path.to_path_buf(),
-            message: error.message().to_string(),
-        })
+pub(crate) fn table<C: Validate>(path: &Path, text: &str) -> Result<Table, TrainError> {
+    recorded::<C>(text).map_err(|error| TrainError::Damaged {
+        path: path.to_path_buf(),
+        message: error.message().to_string(),
+    })
 }
 
 /// A setting that differs.
