@@ -17,7 +17,7 @@ use crate::pixels::Pixels;
 use crate::region::{DecodeRequest, DecodedRegion};
 
 pub use format::Format;
-pub(crate) use samples::convert;
+pub(crate) use samples::{convert, luma};
 
 /// Decodes an image file.
 ///

@@ -12,7 +12,7 @@ mod raster;
 use semaim_random::{Key, KeyedRng, Stream};
 
 use crate::augment_error::AugmentError;
-use levels::{Kind, MAX_LEVEL};
+use levels::{MAX_LEVEL, OPERATIONS};
 pub use operation::Operation;
 use raster::Raster;
 
@@ -49,7 +49,7 @@ impl Default for RandAugment {
 
 /// The colour that takes the place of pixels from outside an image: the mean of the data set in bytes, one per channel.
 ///
-/// `mean` holds values in [0, 1] per channel, as those of [`crate::Augment::normalisation`] does.
+/// `mean` holds values in [0, 1] per channel, as that of [`crate::Augment::normalisation`] does.
 pub fn fill_colour(mean: &[f32]) -> Vec<u8> {
     mean.iter()
         .map(|&value| (255.0 * f64::from(value)).round_ties_even() as u8)
@@ -93,12 +93,12 @@ impl RandAugment {
         (0..self.layers)
             .filter_map(|_| {
                 // Everything is drawn for every layer, so what a layer does not need changes nothing for the next.
-                let kind = Kind::ALL[rng.below(Kind::ALL.len() as u64) as usize];
+                let place = rng.below(OPERATIONS as u64) as usize;
                 let applied = rng.bernoulli(self.probability);
                 let level = self.magnitude + self.magnitude_std * rng.normal();
                 let negated = rng.bernoulli(0.5);
                 let level = level.clamp(0.0, MAX_LEVEL);
-                applied.then(|| kind.operation(level, negated, self.increasing))
+                applied.then(|| Operation::at(level, negated, self.increasing)[place])
             })
             .collect()
     }

@@ -33,8 +33,8 @@ fn per_pixel<const FROM: usize, const TO: usize>(
     out
 }
 
-/// ITU-R 601 luma in the fixed-point arithmetic of Pillow.
-pub(super) fn luma(r: u8, g: u8, b: u8) -> u8 {
+/// The luma of RGB, ITU-R 601-2 in 16-bit fixed point as Pillow's conversion to `L`.
+pub(crate) fn luma(r: u8, g: u8, b: u8) -> u8 {
     let weighted = u32::from(r) * 19_595 + u32::from(g) * 38_470 + u32::from(b) * 7_471;
     ((weighted + 0x8000) >> 16) as u8
 }

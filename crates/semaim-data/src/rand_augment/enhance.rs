@@ -1,18 +1,13 @@
 //! Operations that blend an image with a duller one: those of Pillow's `ImageEnhance`.
 
 use super::raster::Raster;
+use crate::decode::luma;
 
 /// `factor` of the way from `dull` to `value` and beyond, in the single precision of `Image.blend`.
 fn blend(dull: u8, value: u8, factor: f32) -> u8 {
     let difference = f32::from(i16::from(value) - i16::from(dull));
     // The cast cuts the fraction off and clamps, in one.
     (f32::from(dull) + factor * difference) as u8
-}
-
-/// The luma of RGB, ITU-R 601-2 in 16-bit fixed point as Pillow's conversion to `L`.
-fn luma(red: u8, green: u8, blue: u8) -> u8 {
-    let sum = u32::from(red) * 19_595 + u32::from(green) * 38_470 + u32::from(blue) * 7_471;
-    ((sum + 0x8000) >> 16) as u8
 }
 
 /// Blends with the luma; only RGB has one that differs from the image.

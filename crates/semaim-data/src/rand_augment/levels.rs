@@ -5,48 +5,15 @@ use super::operation::Operation;
 /// The largest magnitude.
 pub(super) const MAX_LEVEL: f64 = 10.0;
 
-/// The operations that are drawn from, all with the same probability.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    AutoContrast,
-    Equalize,
-    Invert,
-    Rotate,
-    Posterize,
-    Solarize,
-    SolarizeAdd,
-    Color,
-    Contrast,
-    Brightness,
-    Sharpness,
-    ShearX,
-    ShearY,
-    TranslateX,
-    TranslateY,
-}
+/// How many operations are drawn from.
+pub(super) const OPERATIONS: usize = 15;
 
-impl Kind {
-    /// In timm's order. The order is part of the run format: it says which number is which operation.
-    pub(super) const ALL: [Self; 15] = [
-        Self::AutoContrast,
-        Self::Equalize,
-        Self::Invert,
-        Self::Rotate,
-        Self::Posterize,
-        Self::Solarize,
-        Self::SolarizeAdd,
-        Self::Color,
-        Self::Contrast,
-        Self::Brightness,
-        Self::Sharpness,
-        Self::ShearX,
-        Self::ShearY,
-        Self::TranslateX,
-        Self::TranslateY,
-    ];
-
-    /// The operation at a magnitude of `level`, in [0, 10]. Those with a direction take the other one when `negated`.
-    pub(super) fn operation(self, level: f64, negated: bool, increasing: bool) -> Operation {
+impl Operation {
+    /// Every operation at a magnitude of `level`, in [0, 10]; all are drawn with the same probability. Those with a direction
+    /// take the other one when `negated`.
+    ///
+    /// They stand in timm's order. The order is part of the run format: it says which number is which operation.
+    pub(super) fn at(level: f64, negated: bool, increasing: bool) -> [Self; OPERATIONS] {
         let part = level / MAX_LEVEL;
         let signed = |value: f64| if negated { -value } else { value };
         let factor = if increasing {
@@ -54,51 +21,44 @@ impl Kind {
         } else {
             part * 1.8 + 0.1
         };
-        match self {
-            Self::AutoContrast => Operation::AutoContrast,
-            Self::Equalize => Operation::Equalize,
-            Self::Invert => Operation::Invert,
-            Self::Rotate => Operation::Rotate {
+        let (bits, threshold) = ((part * 4.0) as u32, (part * 256.0) as u32);
+        let rising = |value: u32, most: u32| {
+            let value = value.min(most);
+            if increasing { most - value } else { value }
+        };
+        [
+            Self::AutoContrast,
+            Self::Equalize,
+            Self::Invert,
+            Self::Rotate {
                 degrees: signed(part * 30.0),
             },
-            Self::Posterize => {
-                let bits = (part * 4.0) as u32;
-                let bits = if increasing {
-                    4u32.saturating_sub(bits)
-                } else {
-                    bits
-                };
-                Operation::Posterize { bits }
-            }
-            Self::Solarize => {
-                let threshold = ((part * 256.0) as u32).min(256);
-                let threshold = if increasing {
-                    256 - threshold
-                } else {
-                    threshold
-                };
-                Operation::Solarize { threshold }
-            }
-            Self::SolarizeAdd => Operation::SolarizeAdd {
+            Self::Posterize {
+                bits: rising(bits, 4),
+            },
+            Self::Solarize {
+                threshold: rising(threshold, 256),
+            },
+            Self::SolarizeAdd {
                 add: (part * 110.0) as u8,
             },
-            Self::Color => Operation::Color { factor },
-            Self::Contrast => Operation::Contrast { factor },
-            Self::Brightness => Operation::Brightness { factor },
-            Self::Sharpness => Operation::Sharpness { factor },
-            Self::ShearX => Operation::ShearX {
+            Self::Color { factor },
+            Self::Contrast { factor },
+            Self::Brightness { factor },
+            Self::Sharpness { factor },
+            Self::ShearX {
                 factor: signed(part * 0.3),
             },
-            Self::ShearY => Operation::ShearY {
+            Self::ShearY {
                 factor: signed(part * 0.3),
             },
-            Self::TranslateX => Operation::TranslateX {
+            Self::TranslateX {
                 fraction: signed(part * 0.45),
             },
-            Self::TranslateY => Operation::TranslateY {
+            Self::TranslateY {
                 fraction: signed(part * 0.45),
             },
-        }
+        ]
     }
 }
 
@@ -126,12 +86,20 @@ mod tests {
         }
     }
 
-    fn assert_arguments(kind: Kind, negated: bool, increasing: bool, timm: [f64; 6]) {
-        let got = LEVELS.map(|level| argument(kind.operation(level, negated, increasing)));
-        for (got, timm) in got.iter().zip(timm) {
+    /// Checks the operation that stands at a place of timm's order against what timm makes of [`LEVELS`].
+    fn assert_arguments(
+        (place, name): (usize, &str),
+        negated: bool,
+        increasing: bool,
+        timm: [f64; 6],
+    ) {
+        for (level, timm) in LEVELS.into_iter().zip(timm) {
+            let operation = Operation::at(level, negated, increasing)[place];
+            let shown = format!("{operation:?}");
+            assert_eq!(shown.split_once(' ').map(|(name, _)| name), Some(name));
             assert!(
-                (got - timm).abs() < 1e-12,
-                "{kind:?} {negated} {increasing}: {got}"
+                (argument(operation) - timm).abs() < 1e-12,
+                "{shown} {negated} {increasing}: {timm}"
             );
         }
     }
@@ -139,11 +107,17 @@ mod tests {
     #[test]
     fn directed_arguments_are_those_of_timm() {
         for (kind, timm) in [
-            (Kind::Rotate, [0.0, 9.9, 22.5, 25.8, 27.0, 30.0]),
-            (Kind::ShearX, [0.0, 0.099, 0.225, 0.258, 0.27, 0.3]),
-            (Kind::ShearY, [0.0, 0.099, 0.225, 0.258, 0.27, 0.3]),
-            (Kind::TranslateX, [0.0, 0.1485, 0.3375, 0.387, 0.405, 0.45]),
-            (Kind::TranslateY, [0.0, 0.1485, 0.3375, 0.387, 0.405, 0.45]),
+            ((3, "Rotate"), [0.0, 9.9, 22.5, 25.8, 27.0, 30.0]),
+            ((11, "ShearX"), [0.0, 0.099, 0.225, 0.258, 0.27, 0.3]),
+            ((12, "ShearY"), [0.0, 0.099, 0.225, 0.258, 0.27, 0.3]),
+            (
+                (13, "TranslateX"),
+                [0.0, 0.1485, 0.3375, 0.387, 0.405, 0.45],
+            ),
+            (
+                (14, "TranslateY"),
+                [0.0, 0.1485, 0.3375, 0.387, 0.405, 0.45],
+            ),
         ] {
             for increasing in [false, true] {
                 assert_arguments(kind, false, increasing, timm);
@@ -154,11 +128,11 @@ mod tests {
 
     #[test]
     fn undirected_arguments_are_those_of_timm() {
-        let (posterize, solarize) = (Kind::Posterize, Kind::Solarize);
+        let (posterize, solarize) = ((4, "Posterize"), (5, "Solarize"));
         for negated in [false, true] {
             let add = [0.0, 36.0, 82.0, 94.0, 99.0, 110.0];
-            assert_arguments(Kind::SolarizeAdd, negated, false, add);
-            assert_arguments(Kind::SolarizeAdd, negated, true, add);
+            assert_arguments((6, "SolarizeAdd"), negated, false, add);
+            assert_arguments((6, "SolarizeAdd"), negated, true, add);
             assert_arguments(posterize, negated, true, [4.0, 3.0, 1.0, 1.0, 1.0, 0.0]);
             assert_arguments(posterize, negated, false, [0.0, 1.0, 3.0, 3.0, 3.0, 4.0]);
             assert_arguments(
@@ -179,10 +153,10 @@ mod tests {
     #[test]
     fn factors_are_those_of_timm() {
         for kind in [
-            Kind::Color,
-            Kind::Contrast,
-            Kind::Brightness,
-            Kind::Sharpness,
+            (7, "Color"),
+            (8, "Contrast"),
+            (9, "Brightness"),
+            (10, "Sharpness"),
         ] {
             assert_arguments(kind, false, true, [1.0, 1.297, 1.675, 1.774, 1.81, 1.9]);
             assert_arguments(kind, true, true, [1.0, 0.703, 0.325, 0.226, 0.19, 0.1]);
