@@ -8,7 +8,7 @@
 //! * [`probe`]: a linear classifier on those vectors.
 //! * [`finetune`]: encoder and head trained as a whole; [`classify`] is what comes out at work.
 //! * [`compare`]: several variants with several seeds each, side by side.
-//! * [`pointing`]: whether the order starts on the object.
+//! * [`pointing`]: whether the order starts on the object; [`main_object`]: which object that is, in a COCO file.
 //! * [`orders`]: the orders a model gives, for pictures.
 //! * [`features`]: an encoder's attention, similarity and patch tokens, for pictures; [`pca`]: the tokens as colours.
 //! * [`vectors`]: files of vectors.
@@ -23,6 +23,7 @@ pub mod features;
 pub mod finetune;
 pub mod image_batches;
 pub mod knn;
+pub mod main_object;
 pub mod orders;
 pub mod pca;
 pub mod pointing;

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use semaim::config::Normalisation;
 use semaim::order::{Order, OrderNoise, PredictionOrder};
 use semaim::parameters::{WeightError, to_host};
 use semaim::pretrained::Pretrained;
-use semaim_data::{Augment, EvaluationLoader, Source};
+use semaim_data::{Augment, Source};
 use semaim_train::config::{Method, PretrainConfig, TargetKind};
 
 use crate::embed::EmbedError;
+use crate::image_batches::{BatchOptions, ImageBatches};
 
 /// What a model computes of one image.
 #[derive(Clone, Debug)]
@@ -39,25 +40,16 @@ pub fn learned_orders<M: Pretrained>(
     items: &[u64],
     device: &Device,
 ) -> Result<Vec<LearnedOrder>, EmbedError> {
-    let loader = EvaluationLoader::start(
-        Arc::clone(source),
-        config.augment(),
-        items.iter().copied(),
-        config.eval.batch_size,
-        config.data.workers,
-        1,
-    );
+    let options = BatchOptions {
+        batch_size: config.eval.batch_size,
+        workers: config.data.workers,
+    };
+    let items = items.iter().copied();
     let mut seen = Vec::new();
-    for batch in loader {
+    for batch in ImageBatches::start(source, items, &config.augment(), options, device) {
         let batch = batch?;
-        if !batch.items.is_empty() {
-            seen.extend(orders_of_views(
-                model,
-                config,
-                &batch.items,
-                batch.images,
-                device,
-            )?);
+        if let Some(images) = batch.images {
+            seen.extend(orders_of_views(model, config, &batch.items, images)?);
         }
     }
     Ok(seen)
@@ -72,20 +64,15 @@ pub fn orders_of_views<M: Pretrained>(
     model: &M,
     config: &PretrainConfig,
     items: &[u64],
-    views: Vec<f32>,
-    device: &Device,
+    images: Tensor<4>,
 ) -> Result<Vec<LearnedOrder>, WeightError> {
-    let augment = config.augment();
-    let [height, width] = augment.image_size;
-    let (channels, grid) = (augment.channels(), config.model.grid());
+    let (augment, grid, device) = (config.augment(), config.model.grid(), &images.device());
     // A masked autoencoder keeps patches at random.
     let order = match config.method {
         Method::Semaim => config.order.kind,
         Method::Mae => Order::Stochastic,
     };
-    let count = items.len();
-    let shape = [count, channels, height, width];
-    let images = Tensor::<4>::from_data(TensorData::new(views.clone(), shape), device);
+    let views = to_host("images", images.clone())?.values;
     let similarity = config.order.similarity.of(model.encoder(), images.clone());
     let noise = OrderNoise::draw(config.seed, 0, items, grid, device);
     let prediction_order = PredictionOrder::new(order, grid, device);
@@ -105,12 +92,12 @@ pub fn orders_of_views<M: Pretrained>(
         .map(|(i, view)| {
             let part = |values: &[f32]| values[i * patches..(i + 1) * patches].to_vec();
             let prediction = predictions.as_ref().map(|all| {
-                let length = all.len() / count;
+                let length = all.len() / items.len();
                 let predicted = &all[i * length..(i + 1) * length];
                 to_rgb(&unpatched(predicted, view, config), &augment)
             });
             LearnedOrder {
-                size: [height, width],
+                size: augment.image_size,
                 image: to_rgb(view, &augment),
                 similarity: part(&similarity),
                 rank_keys: part(&rank_keys),

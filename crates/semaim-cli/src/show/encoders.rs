@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 use semaim::order::Order;
 use semaim::similarity::Similarity;
 use semaim_checkpoint::checkpoint::Checkpoint;
@@ -141,9 +141,12 @@ fn predictions(
 ) -> Result<Vec<Vec<u8>>, Exit> {
     let items: Vec<u64> = (0..images.len() as u64).collect();
     let views: Vec<f32> = images.iter().flat_map(|image| image.view.clone()).collect();
+    let [height, width] = config.model.image_size;
+    let shape = [images.len(), config.model.channels, height, width];
+    let views = Tensor::from_data(TensorData::new(views, shape), device);
     let found = match restore(path, config, device)? {
-        Restored::Semaim(model) => orders_of_views(&*model, config, &items, views, device),
-        Restored::Mae(model) => orders_of_views(&*model, config, &items, views, device),
+        Restored::Semaim(model) => orders_of_views(&*model, config, &items, views),
+        Restored::Mae(model) => orders_of_views(&*model, config, &items, views),
     };
     let found = found.map_err(Exit::ours)?;
     Ok(found

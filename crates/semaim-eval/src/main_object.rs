@@ -1,10 +1,9 @@
-//! What stands out in an image: its largest object.
+//! What stands out in an image of a COCO file: its largest object.
 
 use std::path::{Path, PathBuf};
 
 use semaim_coco::{Annotations, CocoError, Image, Rle};
-
-use crate::mask::Mask;
+use semaim_data::Mask;
 
 /// An image with the masks that pointing is judged by.
 #[derive(Clone, Debug, PartialEq, Eq)]
