@@ -235,17 +235,8 @@ impl MaskRcnn {
             truth.check(number, *size, self.config.classes)?;
         }
         let maps = self.features(images, options);
-        let anchors = self.anchors();
         let output = self.rpn_head.forward(&maps);
-        let proposals = self.proposals(&output, &anchors, sizes, Mode::Training)?;
-        let objects: Vec<&[BoundingBox]> = truths.iter().map(|t| t.boxes.as_slice()).collect();
-        let [rpn_objectness, rpn_box] = rpn_losses(
-            &self.config.proposals,
-            &anchors.concat(),
-            &output,
-            &objects,
-            keys,
-        );
+        let proposals = self.proposals(&output, &self.anchors(), sizes, Mode::Training)?;
         let regions: Vec<SampledRegion> = proposals
             .into_iter()
             .zip(truths)
@@ -256,14 +247,34 @@ impl MaskRcnn {
                 sample_regions(&self.config.regions, image, proposals, truth, *key)
             })
             .collect();
-        let [class, bounds] = self.box_losses(&maps, &regions, truths);
-        Ok(Losses {
+        Ok(self.losses_on(&maps, &output, &regions, truths, keys))
+    }
+
+    /// The losses of what the proposal head says of the maps, and of these regions of them.
+    pub fn losses_on(
+        &self,
+        maps: &[FeatureMap; LEVELS],
+        output: &RpnOutput,
+        regions: &[SampledRegion],
+        truths: &[Instances],
+        keys: &[Key],
+    ) -> Losses {
+        let objects: Vec<&[BoundingBox]> = truths.iter().map(|t| t.boxes.as_slice()).collect();
+        let [rpn_objectness, rpn_box] = rpn_losses(
+            &self.config.proposals,
+            &self.anchors().concat(),
+            output,
+            &objects,
+            keys,
+        );
+        let [class, bounds] = self.box_losses(maps, regions, truths);
+        Losses {
             rpn_objectness,
             rpn_box,
             class,
             bounds,
-            mask: self.mask_loss(&maps, &regions, truths),
-        })
+            mask: self.mask_loss(maps, regions, truths),
+        }
     }
 
     /// Cross-entropy averaged over all regions, and L1 over the foreground's own class divided by all regions.
