@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
-use crate::error::{CocoError, Entry, SegmentationProblem};
+use crate::corners::Corners;
+use crate::error::{BoxProblem, CocoError, Entry, SegmentationProblem};
 use crate::integer::Integer;
 use crate::json;
+use crate::polygon::MAX_COORDINATE;
 use crate::repairs::{Repair, Repaired, Repairs};
 use crate::rle::Rle;
 use crate::segmentation::Segmentation;
@@ -158,6 +160,10 @@ impl Annotations {
             if annotation.iscrowd.is_none() {
                 repairs.count(Repaired::Crowd, Entry::Annotation(id));
             }
+            let mut segmentation = annotation.segmentation.filter(|mask| !mask.is_empty());
+            if segmentation.as_mut().is_some_and(Segmentation::drop_lines) {
+                repairs.count(Repaired::Line, Entry::Annotation(id));
+            }
             image.annotations.push(Annotation {
                 id,
                 category,
@@ -168,7 +174,7 @@ impl Annotations {
                 },
                 bbox: annotation.bbox,
                 area: annotation.area,
-                segmentation: annotation.segmentation.filter(|mask| !mask.is_empty()),
+                segmentation,
             });
         }
         Ok(Self {
@@ -199,6 +205,94 @@ impl Annotations {
         &self.repairs.0
     }
 
+    /// Its images alone.
+    pub fn into_images(self) -> Vec<Image> {
+        self.images
+    }
+
+    /// Looks at every box, area and segmentation, so that using them later cannot fail where images are of the sizes that
+    /// the file says. Gives what was put right, while reading included.
+    ///
+    /// Segmentations are not turned into masks, which would take long.
+    ///
+    /// # Errors
+    ///
+    /// The first that cannot be used; [`CocoError::Corners`] when boxes can only be meant as corners.
+    pub fn check(&self) -> Result<Vec<Repair>, CocoError> {
+        let mut repairs = self.repairs.clone();
+        let mut corners = Corners::default();
+        for image in &self.images {
+            for annotation in &image.annotations {
+                let entry = Entry::Annotation(annotation.id);
+                let broken = |problem| CocoError::Segmentation {
+                    path: self.path.clone(),
+                    entry,
+                    problem,
+                };
+                if let Some(segmentation) = &annotation.segmentation {
+                    segmentation.check(image.size).map_err(broken)?;
+                }
+                let mask = match (&annotation.bbox, &annotation.segmentation) {
+                    (None, Some(_)) => Some(self.mask(image, annotation)?),
+                    _ => None,
+                };
+                let bbox = self.checked_box(annotation, mask.as_ref(), &mut repairs)?;
+                corners.look(entry, bbox, image.size);
+                self.check_area(annotation, &mut repairs)?;
+                if annotation.id == 0 {
+                    repairs.count(Repaired::IdZero, entry);
+                }
+            }
+        }
+        corners.judge(&self.path, &mut repairs)?;
+        Ok(repairs.0)
+    }
+
+    /// The box of an annotation, [`Annotation::bbox_or_around`] its mask, counting what is put right.
+    pub(crate) fn checked_box(
+        &self,
+        annotation: &Annotation,
+        mask: Option<&Rle>,
+        repairs: &mut Repairs,
+    ) -> Result<[f64; 4], CocoError> {
+        let entry = Entry::Annotation(annotation.id);
+        let bbox = annotation.bbox_or_around(mask);
+        let bbox = bbox.map_err(|problem| CocoError::Box {
+            path: self.path.clone(),
+            entry,
+            problem,
+        })?;
+        if annotation.bbox.is_none() {
+            repairs.count(Repaired::BoxOfMask, entry);
+        }
+        if bbox[2] * bbox[3] == 0.0 {
+            repairs.count(Repaired::EmptyBox, entry);
+        }
+        Ok(bbox)
+    }
+
+    /// Refuses an area below 0, and counts a missing one.
+    pub(crate) fn check_area(
+        &self,
+        annotation: &Annotation,
+        repairs: &mut Repairs,
+    ) -> Result<(), CocoError> {
+        let entry = Entry::Annotation(annotation.id);
+        match (annotation.area, &annotation.segmentation) {
+            (Some(area), _) if area < 0.0 => {
+                return Err(CocoError::Area {
+                    path: self.path.clone(),
+                    entry,
+                    area,
+                });
+            }
+            (Some(_), _) => {}
+            (None, Some(_)) => repairs.count(Repaired::AreaOfMask, entry),
+            (None, None) => repairs.count(Repaired::AreaOfBox, entry),
+        }
+        Ok(())
+    }
+
     /// The mask of one of an image's annotations, of the image's size.
     ///
     /// # Errors
@@ -212,6 +306,24 @@ impl Annotations {
                 entry: Entry::Annotation(annotation.id),
                 problem,
             })
+    }
+}
+
+impl Annotation {
+    /// The box that it states, or that around its mask, `[x, y, width, height]` in pixels.
+    ///
+    /// # Errors
+    ///
+    /// When there is neither, a side is below 0, or a coordinate is not near any image.
+    pub fn bbox_or_around(&self, mask: Option<&Rle>) -> Result<[f64; 4], BoxProblem> {
+        let bbox = self.bbox.or_else(|| mask.map(Rle::bounding_box));
+        bbox.ok_or(BoxProblem::Absent).and_then(checked)
+    }
+
+    /// The area that it states, or that of its mask, or that of its box, in pixels.
+    pub fn area_or_of(&self, mask: Option<&Rle>, bbox: [f64; 4]) -> f64 {
+        let of_mask = || mask.map(|mask| mask.area() as f64);
+        self.area.or_else(of_mask).unwrap_or(bbox[2] * bbox[3])
     }
 }
 
@@ -273,6 +385,21 @@ fn numbered(
         }
     }
     Ok(places)
+}
+
+/// Refuses a box of negative sides or far from any image.
+pub(crate) fn checked(bbox: [f64; 4]) -> Result<[f64; 4], BoxProblem> {
+    let [_, _, width, height] = bbox;
+    if width < 0.0 || height < 0.0 {
+        return Err(BoxProblem::Negative { width, height });
+    }
+    match bbox.iter().find(|value| value.abs() > MAX_COORDINATE) {
+        None => Ok(bbox),
+        Some(&value) => Err(BoxProblem::Coordinate {
+            value,
+            limit: MAX_COORDINATE,
+        }),
+    }
 }
 
 /// A box; `null` and `[]` are none.

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::annotations::{Annotation, Annotations, Image};
+use crate::annotations::{Annotation, Annotations, checked};
 use crate::corners::Corners;
 use crate::error::{BoxProblem, CocoError, Entry};
 use crate::evaluator::{Evaluation, Evaluator};
 use crate::matching::{Detection, Truth};
-use crate::polygon::MAX_COORDINATE;
 use crate::repairs::{Repair, Repaired, Repairs};
 use crate::results::{Results, ScoredResult};
 use crate::rle::Rle;
@@ -166,9 +165,14 @@ fn add_truths(
                 true => Some(annotations.mask(image, annotation)?),
                 false => None,
             };
-            let bbox = truth_box(annotations, annotation, mask.as_ref(), repairs)?;
+            let bbox = annotations.checked_box(annotation, mask.as_ref(), repairs)?;
             corners.look(entry, bbox, image.size);
-            let area = truth_area(annotations, image, annotation, mask.as_ref(), bbox, repairs)?;
+            annotations.check_area(annotation, repairs)?;
+            let area = match (annotation.area, &mask, &annotation.segmentation) {
+                // The same whether masks are scored or not.
+                (None, None, Some(_)) => annotations.mask(image, annotation)?.area() as f64,
+                _ => annotation.area_or_of(mask.as_ref(), bbox),
+            };
             if annotation.id == 0 {
                 repairs.count(Repaired::IdZero, entry);
             }
@@ -191,83 +195,6 @@ fn truth<R>(annotation: &Annotation, area: f64, region: R) -> Truth<R> {
         area,
         region,
     }
-}
-
-fn truth_box(
-    annotations: &Annotations,
-    annotation: &Annotation,
-    mask: Option<&Rle>,
-    repairs: &mut Repairs,
-) -> Result<[f64; 4], CocoError> {
-    let entry = Entry::Annotation(annotation.id);
-    let bbox = match (annotation.bbox, mask) {
-        (Some(bbox), _) => Ok(bbox),
-        (None, Some(mask)) => {
-            repairs.count(Repaired::BoxOfMask, entry);
-            Ok(mask.bounding_box())
-        }
-        (None, None) => Err(BoxProblem::Absent),
-    };
-    let bbox = bbox.and_then(checked).map_err(|problem| CocoError::Box {
-        path: annotations.path().to_owned(),
-        entry,
-        problem,
-    })?;
-    if bbox[2] * bbox[3] == 0.0 {
-        repairs.count(Repaired::EmptyBox, entry);
-    }
-    Ok(bbox)
-}
-
-fn truth_area(
-    annotations: &Annotations,
-    image: &Image,
-    annotation: &Annotation,
-    mask: Option<&Rle>,
-    bbox: [f64; 4],
-    repairs: &mut Repairs,
-) -> Result<f64, CocoError> {
-    let entry = Entry::Annotation(annotation.id);
-    if let Some(area) = annotation.area {
-        return match area < 0.0 {
-            false => Ok(area),
-            true => Err(CocoError::Area {
-                path: annotations.path().to_owned(),
-                entry,
-                area,
-            }),
-        };
-    }
-    // The same whether masks are scored or not.
-    let area = match (mask, &annotation.segmentation) {
-        (Some(mask), _) => Some(mask.area()),
-        (None, Some(_)) => Some(annotations.mask(image, annotation)?.area()),
-        (None, None) => None,
-    };
-    Ok(match area {
-        Some(area) => {
-            repairs.count(Repaired::AreaOfMask, entry);
-            area as f64
-        }
-        None => {
-            repairs.count(Repaired::AreaOfBox, entry);
-            bbox[2] * bbox[3]
-        }
-    })
-}
-
-fn checked(bbox: [f64; 4]) -> Result<[f64; 4], BoxProblem> {
-    let [_, _, width, height] = bbox;
-    if width < 0.0 || height < 0.0 {
-        return Err(BoxProblem::Negative { width, height });
-    }
-    if let Some(&value) = bbox.iter().find(|value| value.abs() > MAX_COORDINATE) {
-        return Err(BoxProblem::Coordinate {
-            value,
-            limit: MAX_COORDINATE,
-        });
-    }
-    Ok(bbox)
 }
 
 fn add_results(

@@ -47,7 +47,8 @@ pub(crate) fn of_polygons(
     union.ok_or(SegmentationProblem::Absent)
 }
 
-fn check(polygon: usize, numbers: &[f64]) -> Result<(), SegmentationProblem> {
+/// Refuses what is no polygon.
+pub(crate) fn check(polygon: usize, numbers: &[f64]) -> Result<(), SegmentationProblem> {
     if numbers.len() < 6 || !numbers.len().is_multiple_of(2) {
         return Err(SegmentationProblem::PolygonLength {
             polygon,

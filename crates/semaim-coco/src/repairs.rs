@@ -21,6 +21,8 @@ pub enum Repaired {
     IdZero,
     /// A box without area, which nothing can match. Kept, as the COCO API does.
     EmptyBox,
+    /// Polygons of fewer than three points beside others: left out, as they have no area.
+    Line,
     /// Boxes that reach out of their images and would not as corners, too few to be sure. Kept.
     MaybeCorners,
 }
@@ -56,6 +58,9 @@ impl fmt::Display for Repair {
                 "with the id 0: a detection that matches it counts as a false positive, as in the COCO API"
             }
             Repaired::EmptyBox => "with a box without area: nothing overlaps it",
+            Repaired::Line => {
+                "with polygons of fewer than three points beside others: those are left out, having no area"
+            }
             Repaired::MaybeCorners => {
                 "with a box that reaches out of its image and would not as corners [x0, y0, x1, y1], as which all \
                  boxes of the file would do: `bbox` must be [x, y, width, height]"

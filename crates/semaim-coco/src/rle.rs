@@ -156,6 +156,37 @@ impl Rle {
         runs.into_rle(self.width, self.height)
     }
 
+    /// The mask whose pixel in column `c` and row `r` is this one's in column `columns[c]` and row `rows[r]`; `rows` is in
+    /// ascending order, columns and rows that this one does not have are outside. There are at most 65,535 of each.
+    pub fn sampled(&self, columns: &[u32], rows: &[u32]) -> Self {
+        // From column to column in turn, as runs have it: the rows from the first to before the second are inside.
+        let mut parts: Vec<(u32, u32, u32)> = Vec::new();
+        for (from, to) in self.inside() {
+            let (first, last) = (from / self.height, (to - 1) / self.height);
+            for column in first..=last {
+                let top = column * self.height;
+                let bottom = top + self.height;
+                parts.push((column, from.max(top) - top, to.min(bottom) - top));
+            }
+        }
+        let height = rows.len() as u32;
+        let mut runs = Runs::default();
+        for column in columns {
+            let from = parts.partition_point(|part| part.0 < *column);
+            let inside = parts.iter().skip(from).take_while(|p| p.0 == *column);
+            let mut filled = 0;
+            for &(_, top, bottom) in inside {
+                let row = |edge: u32| rows.partition_point(|row| *row < edge) as u32;
+                let (top, bottom) = (row(top), row(bottom));
+                runs.push(false, top - filled);
+                runs.push(true, bottom - top);
+                filled = bottom;
+            }
+            runs.push(false, height - filled);
+        }
+        runs.into_rle(columns.len() as u32, height)
+    }
+
     /// The runs inside: where each begins and where the pixels behind it begin.
     fn inside(&self) -> impl Iterator<Item = (u32, u32)> {
         let mut end = 0;
@@ -349,6 +380,18 @@ mod tests {
                 _ => [0.0; 4],
             };
             assert_eq!(a.1.bounding_box(), bounds);
+            let columns: Vec<u32> = (0..5).map(|_| rng.below(11) as u32).collect();
+            let mut rows: Vec<u32> = (0..6).map(|_| rng.below(11) as u32).collect();
+            rows.sort_unstable();
+            let bit = |(x, y): (u32, u32)| x < width && y < height && a.0[(y * width + x) as usize];
+            let sampled = rows
+                .iter()
+                .flat_map(|y| columns.iter().map(move |x| (*x, *y)));
+            let sampled: Vec<bool> = sampled.map(bit).collect();
+            assert_eq!(
+                a.1.sampled(&columns, &rows),
+                Rle::from_bits(&sampled, 5, 6).unwrap()
+            );
         }
     }
 }

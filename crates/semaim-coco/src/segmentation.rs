@@ -49,6 +49,36 @@ impl Segmentation {
         matches!(self, Self::Polygons(polygons) if polygons.is_empty())
     }
 
+    /// Drops polygons of fewer than three points where others stand beside them, and says whether there were such.
+    pub(crate) fn drop_lines(&mut self) -> bool {
+        let is_line = |polygon: &Vec<f64>| polygon.len() < 6 && polygon.len().is_multiple_of(2);
+        let Self::Polygons(polygons) = self else {
+            return false;
+        };
+        let some = polygons.iter().any(is_line) && !polygons.iter().all(is_line);
+        if some {
+            polygons.retain(|polygon| !is_line(polygon));
+        }
+        some
+    }
+
+    /// Whether [`Segmentation::rle`] gives a mask in an image of the given size (columns and rows; `None` where it is not
+    /// known), without drawing it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn check(&self, image_size: Option<[u32; 2]>) -> Result<(), SegmentationProblem> {
+        match (self, image_size) {
+            (Self::Polygons(polygons), _) => {
+                let mut polygons = polygons.iter().enumerate();
+                polygons.try_for_each(|(polygon, numbers)| polygon::check(polygon, numbers))
+            }
+            (_, Some([width, height])) => self.rle(width, height).map(drop),
+            (Self::Counts { .. } | Self::Text { .. }, None) => Ok(()),
+        }
+    }
+
     /// The mask in an image of the given size, whose sides are at most 65,535.
     ///
     /// # Errors

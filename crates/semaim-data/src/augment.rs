@@ -6,6 +6,7 @@ use semaim_random::{Key, KeyedRng, Stream};
 use crate::augment_error::AugmentError;
 use crate::crop::random_crop;
 use crate::erase::RandomErasing;
+use crate::framing::{self, Frame, Framing, LARGE_SCALE_JITTER};
 use crate::rand_augment::RandAugment;
 use crate::resample::Region;
 use crate::view::ViewPlan;
@@ -18,9 +19,11 @@ const VIEW_OF_SIDE: [usize; 2] = [224, 256];
 pub struct Augment {
     /// Height and width of a view in pixels.
     pub image_size: [usize; 2],
-    /// Smallest and largest fraction of the image's area that a training view shows, within (0, 1].
+    /// Which part of an image a view shows.
+    pub framing: Framing,
+    /// Smallest and largest fraction of the image's area that a training view shows, within (0, 1]; of [`Framing::Crop`].
     pub crop_scale: [f64; 2],
-    /// Smallest and largest width-to-height ratio of the part that a training view shows, above 0.
+    /// Smallest and largest width-to-height ratio of the part that a training view shows, above 0; of [`Framing::Crop`].
     pub crop_ratio: [f64; 2],
     /// Probability that a training view is mirrored left to right, in [0, 1].
     pub flip: f64,
@@ -38,6 +41,7 @@ impl Augment {
     pub fn new(image_size: [usize; 2], channels: usize) -> Self {
         Self {
             image_size,
+            framing: Framing::Crop,
             crop_scale: [0.2, 1.0],
             crop_ratio: [3.0 / 4.0, 4.0 / 3.0],
             flip: 0.5,
@@ -47,12 +51,24 @@ impl Augment {
         }
     }
 
-    /// Checks the settings of what is done besides cutting and mirroring.
+    /// The settings of detection: whole images on a canvas of `image_size` (height, width) pixels, for training with
+    /// large-scale jitter and every second view mirrored. Normalised as by [`Augment::new`].
+    pub fn on_canvas(image_size: [usize; 2], channels: usize) -> Self {
+        Self {
+            framing: Framing::Canvas {
+                scale: LARGE_SCALE_JITTER,
+            },
+            ..Self::new(image_size, channels)
+        }
+    }
+
+    /// Checks the settings of what is done besides random resized crops and mirroring.
     ///
     /// # Errors
     ///
     /// [`AugmentError::Setting`] with the first that is out of range.
     pub fn check(&self) -> Result<(), AugmentError> {
+        self.framing.check()?;
         self.rand_augment.iter().try_for_each(RandAugment::check)?;
         self.erase.iter().try_for_each(RandomErasing::check)
     }
@@ -67,35 +83,52 @@ impl Augment {
         self.channels() * self.image_size[0] * self.image_size[1]
     }
 
-    /// How a training view of an image of `size` (columns, rows, both at least 1) is made: a random resized crop,
+    /// How a training view of an image of `size` (columns, rows, both at least 1) is made: as [`Augment::framing`] says,
     /// perhaps mirrored.
     ///
-    /// The same `key` always gives the same view. The crop is torchvision's `RandomResizedCrop` with antialiased bicubic
-    /// resampling of 8-bit values, as Pillow does.
+    /// The same `key` always gives the same view. A [`Framing::Crop`] is torchvision's `RandomResizedCrop`. Resampling is
+    /// antialiased bicubic of 8-bit values, as Pillow does it.
     pub fn training_view(&self, size: [u32; 2], key: Key) -> ViewPlan<'_> {
         let mut rng = KeyedRng::new(key, Stream::Crop);
-        let [width, height] = size.map(|side| side.max(1));
-        let (scale, ratio) = (self.crop_scale, self.crop_ratio);
+        let frame = match self.framing {
+            Framing::Crop => {
+                let [width, height] = size.map(|side| side.max(1));
+                let (scale, ratio) = (self.crop_scale, self.crop_ratio);
+                Frame {
+                    region: Region::Cut(random_crop(width, height, scale, ratio, &mut rng)),
+                    valid_size: self.image_size,
+                }
+            }
+            Framing::Canvas { scale } => framing::jittered(size, self.image_size, scale, &mut rng),
+        };
         ViewPlan {
             augment: self,
             image_size: size,
-            region: Region::Cut(random_crop(width, height, scale, ratio, &mut rng)),
+            frame,
             flip: KeyedRng::new(key, Stream::Flip).bernoulli(self.flip),
             key: Some(key),
         }
     }
 
-    /// How the evaluation view of an image of `size` (columns, rows, both at least 1) is made: its centre.
+    /// How the evaluation view of an image of `size` (columns, rows, both at least 1) is made: its centre, or on a canvas all
+    /// of it.
     ///
-    /// For views of 224 x 224 pixels it is torchvision's `Resize(256)` and `CenterCrop(224)` with antialiased bicubic
-    /// resampling, rounding to whole pixels included; for other sizes 256 is `floor(size * 256 / 224)`, as timm and MAE
-    /// have it. It is resampled in one step, so that nothing is computed that the view does not show.
+    /// The centre is, for views of 224 x 224 pixels, torchvision's `Resize(256)` and `CenterCrop(224)` with antialiased
+    /// bicubic resampling, rounding to whole pixels included; for other sizes 256 is `floor(size * 256 / 224)`, as timm and
+    /// MAE have it. It is resampled in one step, so that nothing is computed that the view does not show.
     pub fn evaluation_view(&self, size: [u32; 2]) -> ViewPlan<'_> {
         let [height, width] = self.image_size;
+        let frame = match self.framing {
+            Framing::Crop => Frame {
+                region: Region::Window(central_window(size, [width, height])),
+                valid_size: self.image_size,
+            },
+            Framing::Canvas { .. } => framing::whole(size, self.image_size),
+        };
         ViewPlan {
             augment: self,
             image_size: size,
-            region: Region::Window(central_window(size, [width, height])),
+            frame,
             flip: false,
             key: None,
         }

@@ -108,6 +108,30 @@ pub enum ImageProblem {
         /// Channels asked for.
         wanted: usize,
     },
+    /// An annotation cannot be used in its image.
+    #[error("annotation {annotation}: {reason}")]
+    Annotation {
+        /// Its number.
+        annotation: i64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The image is not of the size that its annotations are for.
+    #[error(
+        "the image is {}x{} pixels, its annotations are for {}x{}{}",
+        .image[0], .image[1], .stated[0], .stated[1],
+        if .image[0] == .stated[1] && .image[1] == .stated[0] {
+            ": they are for the image as it is stored, without the orientation that its EXIF data say"
+        } else {
+            ""
+        }
+    )]
+    OtherSize {
+        /// Columns and rows of the image.
+        image: [u32; 2],
+        /// Columns and rows that the annotations state.
+        stated: [u32; 2],
+    },
     /// The decoder has a bug that these data met; it was contained.
     #[error("the {format} decoder failed unexpectedly: {message}")]
     DecoderPanic {
@@ -196,13 +220,24 @@ pub enum DataError {
         /// What is wrong.
         reason: String,
     },
-    /// A broken line of a list.
+    /// A broken line of a list or of a label file.
     #[error("{path}, line {line}: {reason}")]
     List {
         /// The list.
         path: PathBuf,
         /// The line, from 1.
         line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Annotations of a COCO file that cannot be used.
+    #[error(transparent)]
+    Coco(#[from] semaim_coco::CocoError),
+    /// Annotations that cannot be found or used.
+    #[error("{path}: {reason}")]
+    Annotations {
+        /// The file, the folder, or the set's description.
+        path: PathBuf,
         /// What is wrong.
         reason: String,
     },

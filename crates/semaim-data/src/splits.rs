@@ -40,7 +40,7 @@ fn plain(name: &str) -> String {
 }
 
 /// The split that a folder's name says, and its place among the names of that split.
-fn of_folder_name(name: &str) -> Option<(Split, usize)> {
+pub(crate) fn of_folder_name(name: &str) -> Option<(Split, usize)> {
     let plain = plain(name);
     [Split::Train, Split::Eval].into_iter().find_map(|split| {
         let place = names(split).iter().position(|known| *known == plain)?;
@@ -142,6 +142,13 @@ pub(crate) fn of_file_name(name: &str) -> Option<Split> {
             "t10k" => Some(Split::Eval),
             word => of_folder_name(word).map(|(split, _)| split),
         })
+}
+
+/// The split that a file name says in one of its words, such as `instances_train2017.json`, and its place among the names of
+/// that split.
+pub(crate) fn place_of_file_name(name: &str) -> Option<(Split, usize)> {
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    words.find_map(of_folder_name)
 }
 
 /// Keeps the files whose names say that they belong to `split`. All of them when any name says nothing; those for

@@ -5,6 +5,7 @@ use semaim_random::Key;
 
 use crate::augment::Augment;
 use crate::error::ViewError;
+use crate::framing::Frame;
 use crate::pixels::Pixels;
 use crate::rand_augment::fill_colour;
 use crate::region::{DecodeRequest, DecodedRegion};
@@ -14,6 +15,8 @@ use crate::scratch::Scratch;
 /// Where a view shows what of an image: what boxes and masks need to follow it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ViewGeometry {
+    /// Columns and rows of the image.
+    pub image_size: [u32; 2],
     /// `[left, top, width, height]` of the part of the image that is shown, in its pixels.
     pub source: [f64; 4],
     /// Whether it is mirrored left to right.
@@ -41,7 +44,7 @@ pub struct ViewPlan<'a> {
     pub(crate) augment: &'a Augment,
     /// Columns and rows of the image.
     pub(crate) image_size: [u32; 2],
-    pub(crate) region: Region,
+    pub(crate) frame: Frame,
     pub(crate) flip: bool,
     /// What random augmentations are drawn by; `None` for no such.
     pub(crate) key: Option<Key>,
@@ -56,17 +59,18 @@ impl ViewPlan<'_> {
     /// What is shown where.
     pub fn geometry(&self) -> ViewGeometry {
         ViewGeometry {
-            source: self.region.bounds(),
+            image_size: self.image_size,
+            source: self.frame.region.bounds(),
             flip: self.flip,
             size: self.augment.image_size,
-            valid_size: self.augment.image_size,
+            valid_size: self.frame.valid_size,
         }
     }
 
     /// What has to be decoded for it.
     pub fn request(&self) -> DecodeRequest {
-        let [height, width] = self.augment.image_size;
-        self.region.request(self.image_size, width, height)
+        let [height, width] = self.frame.valid_size;
+        self.frame.region.request(self.image_size, width, height)
     }
 
     /// Writes the view to `out`, `[channels, height, width]`, normalised. `decoded` holds what [`ViewPlan::request`] asked
@@ -84,7 +88,12 @@ impl ViewPlan<'_> {
         scratch: &mut Scratch,
         out: &mut [f32],
     ) -> Result<(), ViewError> {
-        self.write(&decoded.pixels, self.region.within(decoded), scratch, out)
+        self.write(
+            &decoded.pixels,
+            self.frame.region.within(decoded),
+            scratch,
+            out,
+        )
     }
 
     /// [`ViewPlan::render`] of an image that is there as a whole.
@@ -98,7 +107,7 @@ impl ViewPlan<'_> {
         scratch: &mut Scratch,
         out: &mut [f32],
     ) -> Result<(), ViewError> {
-        self.write(image, self.region, scratch, out)
+        self.write(image, self.frame.region, scratch, out)
     }
 
     /// Writes the view that shows `region` of `pixels`.
@@ -111,16 +120,17 @@ impl ViewPlan<'_> {
     ) -> Result<(), ViewError> {
         let augment = self.augment;
         augment.check_shapes(pixels, out.len())?;
-        let [height, width] = augment.image_size;
-        let resized = scratch.resampler.resample(pixels, region, width, height)?;
+        let [rows, columns] = self.frame.valid_size;
+        let resized = scratch.resampler.resample(pixels, region, columns, rows)?;
         if let (Some(policy), Some(key)) = (&augment.rand_augment, self.key) {
             // Every operation is as likely as its mirror image, so it makes no difference that mirroring comes after.
             let fill = fill_colour(&augment.normalisation.mean);
             let buffer = &mut scratch.augmentation;
-            policy.apply(resized, augment.image_size, &fill, buffer, key)?;
+            policy.apply(resized, [rows, columns], &fill, buffer, key)?;
         }
-        augment.normalise(resized, self.flip, out);
+        augment.normalise(resized, [rows, columns], self.flip, out);
         if let (Some(erase), Some(key)) = (&augment.erase, self.key) {
+            let [height, width] = augment.image_size;
             erase.apply(out, [augment.channels(), height, width], key)?;
         }
         Ok(())
@@ -146,12 +156,21 @@ impl Augment {
         Ok(())
     }
 
-    /// Interleaved bytes to normalised planes.
-    fn normalise(&self, resized: &[u8], mirror: bool, out: &mut [f32]) {
+    /// Interleaved bytes of some rows and columns to the top left of normalised planes, which are 0 elsewhere.
+    fn normalise(
+        &self,
+        resized: &[u8],
+        [valid_rows, valid_columns]: [usize; 2],
+        mirror: bool,
+        out: &mut [f32],
+    ) {
         let [height, width] = self.image_size;
         let channels = self.channels();
         if height * width == 0 {
             return;
+        }
+        if [valid_rows, valid_columns] != self.image_size {
+            out.fill(0.0);
         }
         // A byte has 256 values: looking them up spares a division per sample.
         let Normalisation { mean, std } = &self.normalisation;
@@ -160,17 +179,15 @@ impl Augment {
             .zip(std)
             .map(|(mean, std)| std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std))
             .collect();
-        let rows = resized.chunks_exact(width * channels);
+        let rows = resized.chunks_exact(valid_columns * channels);
         let mut planes = out.chunks_exact_mut(height * width);
+        let shown = |plane| shown_rows(plane, width, valid_columns);
         if let [red, green, blue] = tables.as_slice()
             && let (Some(reds), Some(greens), Some(blues)) =
                 (planes.next(), planes.next(), planes.next())
         {
             // Photographs: one pass over the bytes for all planes.
-            let targets = reds
-                .chunks_exact_mut(width)
-                .zip(greens.chunks_exact_mut(width))
-                .zip(blues.chunks_exact_mut(width));
+            let targets = shown(reds).zip(shown(greens)).zip(shown(blues));
             for (((r, g), b), row) in targets.zip(rows) {
                 let write = |((r, g), b): ((&mut f32, &mut f32), &mut f32), pixel: &[u8; 3]| {
                     *r = red[usize::from(pixel[0])];
@@ -190,7 +207,7 @@ impl Augment {
             return;
         }
         for (channel, (plane, table)) in planes.zip(&tables).enumerate() {
-            for (target, source) in plane.chunks_exact_mut(width).zip(rows.clone()) {
+            for (target, source) in shown(plane).zip(rows.clone()) {
                 let samples = source.iter().skip(channel).step_by(channels);
                 if mirror {
                     for (number, &sample) in target.iter_mut().rev().zip(samples) {
@@ -204,6 +221,13 @@ impl Augment {
             }
         }
     }
+}
+
+/// The first columns of the rows of a plane.
+fn shown_rows(plane: &mut [f32], width: usize, columns: usize) -> impl Iterator<Item = &mut [f32]> {
+    plane
+        .chunks_exact_mut(width)
+        .map(move |row| row.split_at_mut(columns.min(width)).0)
 }
 
 #[cfg(test)]

@@ -1,0 +1,292 @@
+//! Images and objects of COCO files: where they lie and what they say.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use semaim_coco::Annotations;
+
+use super::open::Found;
+use super::{Entry, Units};
+use crate::counted::counted;
+use crate::error::DataError;
+use crate::notices::some_of;
+use crate::source::Split;
+use crate::splits;
+
+/// Files beside those of instances that COCO has for other tasks, by how their names start.
+const OTHER_TASKS: [&str; 5] = [
+    "captions",
+    "person_keypoints",
+    "panoptic",
+    "stuff",
+    "image_info",
+];
+
+/// How many images are looked for in each folder that may hold them.
+const LOOKED_FOR: usize = 64;
+
+/// How far a box may reach out of its image before it is said, in pixels: annotators round.
+const SLACK: f64 = 1.0;
+
+/// A COCO file, and its folder of images where the user named one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CocoFiles {
+    pub(super) path: PathBuf,
+    pub(super) images: Option<PathBuf>,
+}
+
+/// The COCO files of a folder to train and to evaluate on; the only one of a folder is to train on.
+pub(super) fn find(folder: &Path) -> Result<[Option<CocoFiles>; 2], DataError> {
+    let in_annotations = folder.join("annotations");
+    for place in [&*in_annotations, folder] {
+        let files = json_files(place)?;
+        if !files.is_empty() {
+            return by_split(place, files);
+        }
+    }
+    // Roboflow's form: a folder for each split, with the images and one file.
+    let mut folders = BTreeMap::new();
+    for path in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
+        if let (Some(name), [file]) = (name_of(&path), &json_files(&path)?[..]) {
+            folders.insert(name, file.clone());
+        }
+    }
+    let names: Vec<String> = folders.keys().cloned().collect();
+    let chosen = [Split::Train, Split::Eval].map(|split| splits::choose(split, &names).folder);
+    let [train, eval] = chosen;
+    let eval = eval.filter(|eval| train.as_ref() != Some(eval));
+    Ok([train, eval].map(|name| {
+        let path = folders.get(&name?)?.clone();
+        let images = path.parent().map(Path::to_owned);
+        Some(CocoFiles { path, images })
+    }))
+}
+
+/// The files of each split, by their names.
+fn by_split(place: &Path, files: Vec<PathBuf>) -> Result<[Option<CocoFiles>; 2], DataError> {
+    let starts = |path: &PathBuf, start: &str| {
+        name_of(path).is_some_and(|name| name.to_ascii_lowercase().starts_with(start))
+    };
+    let instances: Vec<PathBuf> = match files.iter().any(|path| starts(path, "instances")) {
+        true => files
+            .into_iter()
+            .filter(|path| starts(path, "instances"))
+            .collect(),
+        false => {
+            let other = |path: &PathBuf| OTHER_TASKS.iter().any(|start| starts(path, start));
+            files.into_iter().filter(|path| !other(path)).collect()
+        }
+    };
+    let mut of_split: [Vec<(usize, PathBuf)>; 2] = Default::default();
+    let mut unnamed = Vec::new();
+    for path in instances {
+        match name_of(&path).and_then(|name| splits::place_of_file_name(&name)) {
+            Some((split, place)) => of_split[usize::from(split == Split::Eval)].push((place, path)),
+            None => unnamed.push((0, path)),
+        }
+    }
+    let [train, eval] = &mut of_split;
+    if train.is_empty() {
+        train.append(&mut unnamed);
+    }
+    let best = eval.iter().map(|(place, _)| *place).min();
+    eval.retain(|(place, _)| Some(*place) == best);
+    for (files, what) in of_split.iter().zip(["to train on", "to evaluate on"]) {
+        if files.len() > 1 {
+            let names: Vec<String> = files.iter().filter_map(|(_, path)| name_of(path)).collect();
+            return Err(DataError::Annotations {
+                path: place.to_owned(),
+                reason: format!(
+                    "{} could be the annotations {what}; name the one to use",
+                    some_of(&names)
+                ),
+            });
+        }
+    }
+    Ok(of_split.map(|files| {
+        let (_, path) = files.into_iter().next()?;
+        Some(CocoFiles { path, images: None })
+    }))
+}
+
+fn name_of(path: &Path) -> Option<String> {
+    Some(path.file_name()?.to_string_lossy().into_owned())
+}
+
+/// What is in a folder, sorted, without what is hidden; nothing where there is no such folder.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let failed = |error| DataError::unreadable(folder, error);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if name_of(&path).is_some_and(|name| !name.starts_with('.')) {
+            found.push(path);
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn json_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let is_json = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("json"))
+            && path.is_file()
+    };
+    Ok(entries(folder)?.into_iter().filter(is_json).collect())
+}
+
+/// Reads a file and finds its images.
+pub(super) fn read(files: &CocoFiles) -> Result<Found, DataError> {
+    let annotations = Annotations::read(&files.path)?;
+    let repairs = annotations.check()?;
+    let refused = |reason: String| DataError::Annotations {
+        path: files.path.clone(),
+        reason,
+    };
+    let positive = |what: &str, id: i64| {
+        u64::try_from(id).map_err(|_| refused(format!("the {what} {id} has a number below 0")))
+    };
+    // From a category's place in the file to its place by number.
+    let categories = annotations.categories();
+    let mut order: Vec<usize> = (0..categories.len()).collect();
+    order.sort_by_key(|at| categories[*at].id);
+    let mut class_of = vec![0; order.len()];
+    for (class, at) in order.iter().enumerate() {
+        class_of[*at] = class;
+    }
+    let ids = order
+        .iter()
+        .map(|at| positive("category", categories[*at].id));
+    let category_ids = ids.collect::<Result<Vec<u64>, _>>()?;
+    let classes = order
+        .iter()
+        .map(|at| categories[*at].name.clone())
+        .collect();
+    let mut notices: Vec<String> = repairs.iter().map(ToString::to_string).collect();
+    notices.extend(outside(&annotations));
+    let mut names = Vec::with_capacity(annotations.images().len());
+    for image in annotations.images() {
+        let name = image.file_name.clone();
+        names.push(name.ok_or_else(|| refused(format!("image {} has no `file_name`", image.id)))?);
+    }
+    let folder = image_folder(files, &names)?;
+    let mut images = Vec::with_capacity(names.len());
+    for (mut image, name) in annotations.into_images().into_iter().zip(names) {
+        for annotation in &mut image.annotations {
+            annotation.category = class_of[annotation.category];
+        }
+        let entry = Entry {
+            path: folder.join(&name),
+            id: positive("image", image.id)?,
+            size: image.size,
+            annotations: image.annotations,
+        };
+        images.push((name, entry));
+    }
+    Ok(Found {
+        what: files.path.display().to_string(),
+        classes,
+        category_ids,
+        images,
+        units: Units::Pixels,
+        notices,
+    })
+}
+
+/// What is to be said of boxes that reach out of their images.
+fn outside(annotations: &Annotations) -> Option<String> {
+    let mut found = annotations.images().iter().flat_map(|image| {
+        image.annotations.iter().filter_map(|annotation| {
+            let [columns, rows] = image.size?.map(f64::from);
+            let [x, y, width, height] = annotation.bbox?;
+            let out = x < -SLACK
+                || y < -SLACK
+                || x + width > columns + SLACK
+                || y + height > rows + SLACK;
+            out.then_some(annotation.id)
+        })
+    });
+    let first = found.next()?;
+    Some(format!(
+        "{} with a box that reaches out of its image: trained on as far as it is inside, scored as it is (the first: annotation \
+         {first})",
+        counted(1 + found.count(), "annotation")
+    ))
+}
+
+/// The folder that most of the images are in, of those where they usually are.
+fn image_folder(files: &CocoFiles, names: &[String]) -> Result<PathBuf, DataError> {
+    let candidates = match &files.images {
+        Some(folder) => vec![folder.clone()],
+        None => candidates(&files.path)?,
+    };
+    let step = names.len().div_ceil(LOOKED_FOR).max(1);
+    let hits = |folder: &PathBuf| {
+        let looked_for = names.iter().step_by(step);
+        looked_for
+            .filter(|name| folder.join(name).is_file())
+            .count()
+    };
+    let mut best: Option<(usize, &PathBuf)> = None;
+    for folder in &candidates {
+        let hits = hits(folder);
+        if hits > best.map_or(0, |(most, _)| most) {
+            best = Some((hits, folder));
+        }
+    }
+    match (best, names.first()) {
+        (Some((_, folder)), _) => Ok(folder.clone()),
+        (None, None) => Ok(PathBuf::new()),
+        (None, Some(first)) => Err(DataError::Annotations {
+            path: files.path.clone(),
+            reason: format!(
+                "its images, such as {first}, are not in {}; name their folder",
+                some_of(
+                    &candidates
+                        .iter()
+                        .map(|c| c.display().to_string())
+                        .collect::<Vec<_>>()
+                )
+            ),
+        }),
+    }
+}
+
+/// Where the images of a COCO file usually are.
+fn candidates(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let beside = path.parent().unwrap_or(Path::new(""));
+    let beside = if beside.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        beside
+    };
+    let base = match (beside.file_name(), beside.parent()) {
+        (Some(name), Some(parent)) if name == "annotations" => parent,
+        _ => beside,
+    };
+    let base = if base.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        base
+    };
+    let split = name_of(path).and_then(|name| splits::place_of_file_name(&name));
+    let images = base.join("images");
+    let mut found = vec![beside.to_owned()];
+    for place in [base, &images] {
+        for folder in entries(place)?.into_iter().filter(|folder| folder.is_dir()) {
+            let of = name_of(&folder).and_then(|name| splits::of_folder_name(&name));
+            if of.is_some() && of == split {
+                found.push(folder);
+            }
+        }
+    }
+    found.push(base.to_owned());
+    found.push(images);
+    found.dedup();
+    Ok(found)
+}

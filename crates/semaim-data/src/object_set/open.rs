@@ -1,0 +1,267 @@
+//! From what the user names to images with their objects.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::coco::{self, CocoFiles};
+use super::yolo::DataYaml;
+use super::{Entry, Images, ObjectSet, Units};
+use crate::counted::counted;
+use crate::decode::DecodeOptions;
+use crate::error::DataError;
+use crate::held_out;
+use crate::notices::some_of;
+use crate::open::OpenOptions;
+use crate::shapes::{Shapes, ShapesOptions};
+use crate::source::{Source, Split};
+
+/// What the user names as images with objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectSpec {
+    /// A folder in COCO's or in YOLO's format, a `data.yaml`, a COCO file (`.json`), or `shapes`. Not looked at where
+    /// annotations are given.
+    pub data: String,
+    /// The COCO file to train on.
+    pub annotations: Option<PathBuf>,
+    /// Its folder of images; looked for near the file when not given.
+    pub images: Option<PathBuf>,
+    /// The COCO file to evaluate on. When not given, a part of what is trained on is held out.
+    pub eval_annotations: Option<PathBuf>,
+    /// Its folder of images; that of training when not given.
+    pub eval_images: Option<PathBuf>,
+}
+
+impl ObjectSpec {
+    /// A folder, a file, or `shapes`.
+    pub fn of(data: impl Into<String>) -> Self {
+        Self {
+            data: data.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Opens the split of what `spec` names:
+///
+/// - COCO: `annotations/instances_train2017.json` and such with the images in `train2017/` and such; Roboflow's
+///   `train/_annotations.coco.json` with the images beside it; any one `.json`, or one whose name says `train` and one that says
+///   `val`, with the images beside it, in `images/` or in a folder of the split's name; or the files that `spec` names.
+/// - YOLO: `data.yaml` with `train`, `val`, `names` and perhaps `path`; a label file for each image, `images` in its path being
+///   `labels`, with lines of `class x y width height` or `class x y x y x y ...` in fractions of the image. An image without a
+///   label file has no objects.
+/// - `shapes`: the generated set, of the size and number that `options` say.
+///
+/// Where there is nothing to evaluate on, one image in five is held out of training, the same for every seed. What is put right
+/// or left out is said; see [`ObjectSet::notices`].
+///
+/// # Errors
+///
+/// When nothing of these is there, annotations cannot be used (with file, annotation and reason), or all images are missing.
+pub fn open_objects(
+    spec: &ObjectSpec,
+    split: Split,
+    options: &OpenOptions,
+) -> Result<ObjectSet, DataError> {
+    let decoding = DecodeOptions {
+        channels: options.channels,
+        max_pixels: options.max_pixels,
+    };
+    if spec.annotations.is_some() || spec.eval_annotations.is_some() {
+        let of = |path: &Option<PathBuf>, images: &Option<PathBuf>| {
+            path.clone().map(|path| CocoFiles {
+                path,
+                images: images.clone(),
+            })
+        };
+        let eval_images = spec.eval_images.clone().or_else(|| spec.images.clone());
+        let files = [
+            of(&spec.annotations, &spec.images),
+            of(&spec.eval_annotations, &eval_images),
+        ];
+        return open_coco(files, split, decoding);
+    }
+    if spec.data == "shapes" {
+        return open_shapes(split, options);
+    }
+    let path = Path::new(&spec.data);
+    let kind = fs::metadata(path).map_err(|e| DataError::unreadable(path, e))?;
+    let has_extension = |extensions: &[&str]| {
+        path.extension()
+            .is_some_and(|e| extensions.iter().any(|known| e.eq_ignore_ascii_case(known)))
+    };
+    if kind.is_dir() {
+        let yaml = DataYaml::find(path)?;
+        let files = match yaml {
+            None => coco::find(path)?,
+            Some(_) => Default::default(),
+        };
+        match (yaml, files) {
+            (Some(yaml), _) => open_yolo(&yaml, split, decoding),
+            (None, [None, None]) => Err(DataError::Annotations {
+                path: path.to_owned(),
+                reason: "no annotations found; looked for data.yaml (YOLO), annotations/*.json, \
+                         train/_annotations.coco.json and *.json (COCO)"
+                    .to_owned(),
+            }),
+            (None, files) => open_coco(files, split, decoding),
+        }
+    } else if has_extension(&["json"]) {
+        let path = path.to_owned();
+        open_coco(
+            [Some(CocoFiles { path, images: None }), None],
+            split,
+            decoding,
+        )
+    } else if has_extension(&["yaml", "yml"]) {
+        open_yolo(path, split, decoding)
+    } else {
+        Err(DataError::Annotations {
+            path: path.to_owned(),
+            reason: "not a folder, a data.yaml (YOLO) or a .json (COCO)".to_owned(),
+        })
+    }
+}
+
+/// Images with their objects before anything was left out or said.
+pub(super) struct Found {
+    pub(super) what: String,
+    pub(super) classes: Vec<String>,
+    pub(super) category_ids: Vec<u64>,
+    /// Names are relative to the folder of images.
+    pub(super) images: Vec<(String, Entry)>,
+    pub(super) units: Units,
+    pub(super) notices: Vec<String>,
+}
+
+fn open_shapes(split: Split, options: &OpenOptions) -> Result<ObjectSet, DataError> {
+    let shapes = Shapes::new(ShapesOptions {
+        split,
+        channels: options.channels,
+        ..options.shapes
+    })?;
+    Ok(ObjectSet {
+        what: "shapes".to_owned(),
+        classes: shapes.classes().to_vec(),
+        category_ids: (1..=shapes.classes().len() as u64).collect(),
+        images: Images::Shapes {
+            masks: (0..shapes.len()).map(|_| OnceLock::new()).collect(),
+            shapes,
+        },
+        notices: Vec::new(),
+    })
+}
+
+fn open_coco(
+    [train, eval]: [Option<CocoFiles>; 2],
+    split: Split,
+    decoding: DecodeOptions,
+) -> Result<ObjectSet, DataError> {
+    let hold_out = eval.is_none();
+    let files = match (split, train, eval) {
+        (Split::Train, Some(train), _) | (Split::Eval, Some(train), None) => train,
+        (Split::Eval, _, Some(eval)) => eval,
+        (Split::Train, None, Some(eval)) => {
+            return Err(DataError::Annotations {
+                path: eval.path,
+                reason: "these are annotations to evaluate on; there are none to train on"
+                    .to_owned(),
+            });
+        }
+        (_, None, None) => {
+            return Err(DataError::Missing {
+                path: PathBuf::new(),
+            });
+        }
+    };
+    finish(coco::read(&files)?, hold_out.then_some(split), decoding)
+}
+
+fn open_yolo(path: &Path, split: Split, decoding: DecodeOptions) -> Result<ObjectSet, DataError> {
+    let yaml = DataYaml::read(path)?;
+    let hold_out = !yaml.has_eval();
+    finish(yaml.read_split(split)?, hold_out.then_some(split), decoding)
+}
+
+/// Leaves out the images that are missing and those of the other split, where one is held out, and says what there is to say.
+fn finish(
+    found: Found,
+    held_out: Option<Split>,
+    decoding: DecodeOptions,
+) -> Result<ObjectSet, DataError> {
+    let Found {
+        what,
+        classes,
+        category_ids,
+        mut images,
+        units,
+        notices,
+    } = found;
+    let of_set = |reason: String| DataError::Annotations {
+        path: PathBuf::from(&what),
+        reason,
+    };
+    if classes.is_empty() {
+        return Err(of_set("there are no classes".to_owned()));
+    }
+    DataError::check_count(Path::new(&what), images.len())?;
+    let mut notices: Vec<String> = notices
+        .into_iter()
+        .map(|notice| format!("{what}: {notice}"))
+        .collect();
+    let all = images.len();
+    let mut missing = Vec::new();
+    images.retain(|(name, entry)| {
+        let there = entry.path.is_file();
+        if !there {
+            missing.push(name.clone());
+        }
+        there
+    });
+    if images.is_empty() {
+        return Err(of_set(match missing.is_empty() {
+            true => "there are no images".to_owned(),
+            false => format!("none of the {all} images is there: {}", some_of(&missing)),
+        }));
+    }
+    if !missing.is_empty() {
+        notices.push(format!(
+            "{what}: {} of {} missing and left out: {}",
+            missing.len(),
+            counted(all, "image"),
+            some_of(&missing)
+        ));
+    }
+    if let Some(split) = held_out {
+        let names = images.iter().map(|(name, _)| name.as_str());
+        let part = held_out::part(names, split);
+        let all = images.len();
+        let mut kept = part.iter();
+        images.retain(|_| kept.next() == Some(&true));
+        let held_out = match split {
+            Split::Train => all - images.len(),
+            Split::Eval => images.len(),
+        };
+        notices.push(match all {
+            1 => format!("{what}: its only image is trained on and evaluated"),
+            _ => format!(
+                "{what}: nothing is said to be for evaluation, so one image in five is held out ({held_out} of {all})"
+            ),
+        });
+    }
+    let mut set = ObjectSet {
+        what,
+        classes,
+        category_ids,
+        images: Images::Files {
+            entries: images.into_iter().map(|(_, entry)| entry).collect(),
+            units,
+            decoding,
+        },
+        notices: Vec::new(),
+    };
+    for notice in notices {
+        set.notice(notice);
+    }
+    Ok(set)
+}
