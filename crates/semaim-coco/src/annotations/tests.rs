@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::Annotations;
 use crate::error::{CocoError, Entry, SegmentationProblem};
+use crate::repairs::Repaired;
 
 /// Writes `json` to a file and reads that.
 fn read(json: &str) -> Result<Annotations, CocoError> {
@@ -237,4 +238,52 @@ fn a_file_cut_anywhere_is_an_error() {
         assert!(read(&whole[..end]).is_err(), "{end}");
     }
     assert!(read(&whole).is_ok());
+}
+
+#[test]
+fn a_check_finds_what_using_an_annotation_would() {
+    let object = |fields: &str| {
+        format!(r#"{{"id": 5, "image_id": 7, "category_id": 1, "iscrowd": 0, {fields}}}"#)
+    };
+    let check = |fields: &str| read(&file(&object(fields))).unwrap().check();
+    let area = r#""bbox": [0, 0, 2, 2], "area": 4"#;
+    assert_eq!(
+        check(&format!(r#"{area}, "segmentation": {SQUARE}"#)).unwrap(),
+        []
+    );
+    for broken in [
+        r#""segmentation": []"#,
+        r#""bbox": [0, 0, 2, -2]"#,
+        r#""bbox": [0, 0, 2, 1e7]"#,
+        r#""bbox": [0, 0, 2, 2], "area": -1"#,
+        r#""bbox": [0, 0, 2, 2], "segmentation": [[0, 0, 1, 1]]"#,
+        r#""bbox": [0, 0, 2, 2], "segmentation": {"size": [3, 4], "counts": [9, 2]}"#,
+        r#""bbox": [0, 0, 2, 2], "segmentation": {"size": [4, 3], "counts": "093"}"#,
+    ] {
+        let error = check(broken).unwrap_err();
+        assert!(error.to_string().contains("annotation 5"), "{error}");
+    }
+    let repaired = check(&format!(r#""segmentation": {COLUMN}"#)).unwrap();
+    let said: Vec<Repaired> = repaired.iter().map(|repair| repair.what).collect();
+    assert_eq!(said, [Repaired::BoxOfMask, Repaired::AreaOfMask]);
+}
+
+#[test]
+fn lines_beside_polygons_are_left_out() {
+    let two = annotation(5, 7, "[[3, 3], [0, 0, 2, 0, 2, 2, 0, 2], [1, 1, 2, 2]]");
+    let set = read(&file(&two)).unwrap();
+    assert!(
+        set.repairs()
+            .iter()
+            .any(|repair| repair.what == Repaired::Line)
+    );
+    let image = &set.images()[0];
+    assert_eq!(set.mask(image, &image.annotations[0]).unwrap().area(), 4);
+    assert!(matches!(
+        problem("[[3, 3], [1, 1, 2, 2]]"),
+        SegmentationProblem::PolygonLength {
+            polygon: 0,
+            numbers: 2
+        }
+    ));
 }

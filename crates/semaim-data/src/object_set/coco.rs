@@ -171,6 +171,7 @@ pub(super) fn read(files: &CocoFiles) -> Result<Found, DataError> {
     notices.extend(outside(&annotations));
     let mut names = Vec::with_capacity(annotations.images().len());
     for image in annotations.images() {
+        positive("image", image.id)?;
         let name = image.file_name.clone();
         names.push(name.ok_or_else(|| refused(format!("image {} has no `file_name`", image.id)))?);
     }
@@ -182,7 +183,7 @@ pub(super) fn read(files: &CocoFiles) -> Result<Found, DataError> {
         }
         let entry = Entry {
             path: folder.join(&name),
-            id: positive("image", image.id)?,
+            id: image.id.unsigned_abs(),
             size: image.size,
             annotations: image.annotations,
         };

@@ -1,0 +1,420 @@
+//! COCO's format.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use semaim_data::{
+    Augment, Dataset, ImageProblem, ObjectSpec, OpenOptions, Source, Split, open_objects,
+};
+
+use super::{image, open, refusal, text};
+
+/// A COCO file of images of 40 x 30 pixels with the given annotations.
+fn json(images: &[(u64, &str)], annotations: &str) -> String {
+    let images: Vec<String> = images
+        .iter()
+        .map(|(id, name)| {
+            format!(r#"{{"id": {id}, "file_name": "{name}", "width": 40, "height": 30}}"#)
+        })
+        .collect();
+    format!(
+        r#"{{"images": [{}], "categories": [{{"id": 7, "name": "cup"}}, {{"id": 3, "name": "dog"}}],
+        "annotations": [{annotations}]}}"#,
+        images.join(",")
+    )
+}
+
+/// An annotation of image 1; `fields` come last, so that they replace those before.
+fn object(id: u64, fields: &str) -> String {
+    format!(r#"{{"id": {id}, "image_id": 1, "category_id": 3, "iscrowd": 0{fields}}}"#)
+}
+
+const BOX: &str = r#", "bbox": [10, 5, 20, 10], "area": 200"#;
+const POLYGON: &str = r#", "segmentation": [[10, 5, 30, 5, 30, 15, 10, 15]]"#;
+
+/// A folder of an image and a file with the given annotations.
+fn folder(annotations: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    image(&folder.path().join("a.png"), [40, 30]);
+    text(
+        &folder.path().join("instances.json"),
+        &json(&[(1, "a.png")], annotations),
+    );
+    folder
+}
+
+fn names(path: &Path, split: Split) -> Vec<String> {
+    let set = open(path, split).unwrap();
+    let name = |index| {
+        PathBuf::from(set.name(index))
+            .file_name()
+            .unwrap()
+            .to_owned()
+    };
+    (0..set.len())
+        .map(|index| name(index).into_string().unwrap())
+        .collect()
+}
+
+#[test]
+fn the_layouts_that_people_have() {
+    for (train_json, train_image, val_json, val_image) in [
+        (
+            "annotations/instances_train2017.json",
+            "train2017/a.png",
+            "annotations/instances_val2017.json",
+            "val2017/b.png",
+        ),
+        (
+            "annotations/instances_train.json",
+            "images/train/a.png",
+            "annotations/instances_val.json",
+            "images/val/b.png",
+        ),
+        (
+            "train/_annotations.coco.json",
+            "train/a.png",
+            "valid/_annotations.coco.json",
+            "valid/b.png",
+        ),
+        ("train.json", "images/a.png", "val.json", "images/b.png"),
+        (
+            "annotations/train.json",
+            "a.png",
+            "annotations/test.json",
+            "b.png",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        image(&path(train_image), [40, 30]);
+        image(&path(val_image), [40, 30]);
+        text(&path(train_json), &json(&[(1, "a.png")], &object(1, BOX)));
+        text(&path(val_json), &json(&[(2, "b.png")], ""));
+        // What COCO has besides.
+        if train_json.contains("instances") {
+            text(&path("annotations/captions_train2017.json"), "{}");
+            text(&path("annotations/person_keypoints_val2017.json"), "{}");
+        }
+        assert_eq!(
+            names(folder.path(), Split::Train),
+            ["a.png"],
+            "{train_json}"
+        );
+        assert_eq!(names(folder.path(), Split::Eval), ["b.png"], "{train_json}");
+        let [train, eval] = [Split::Train, Split::Eval].map(|s| open(folder.path(), s).unwrap());
+        assert!(train.notices().is_empty() && eval.notices().is_empty());
+        train.check_same_classes(&eval).unwrap();
+        // Without annotations, a negative.
+        assert!(eval.truth(0).unwrap().boxes.is_empty());
+        assert_eq!((train.image_id(0), eval.image_id(0)), (1, 2));
+        assert_eq!(train.classes(), ["dog", "cup"]);
+        assert_eq!(train.category_ids(), [3, 7]);
+    }
+}
+
+#[test]
+fn files_and_folders_can_be_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    image(&path("pictures/a.png"), [40, 30]);
+    text(
+        &path("made/one.json"),
+        &json(&[(1, "a.png")], &object(1, BOX)),
+    );
+    text(&path("made/two.json"), &json(&[(9, "a.png")], ""));
+    let spec = ObjectSpec {
+        annotations: Some(path("made/one.json")),
+        images: Some(path("pictures")),
+        eval_annotations: Some(path("made/two.json")),
+        ..ObjectSpec::default()
+    };
+    let ids = [Split::Train, Split::Eval].map(|split| {
+        let set = open_objects(&spec, split, &OpenOptions::default()).unwrap();
+        assert!(set.notices().is_empty());
+        set.image_id(0)
+    });
+    assert_eq!(ids, [1, 9]);
+    let alone = ObjectSpec {
+        annotations: None,
+        ..spec.clone()
+    };
+    let error = open_objects(&alone, Split::Train, &OpenOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("none to train on"), "{error}");
+    let nowhere = ObjectSpec {
+        images: None,
+        ..spec
+    };
+    let error = open_objects(&nowhere, Split::Train, &OpenOptions::default()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("its images, such as a.png, are not in"),
+        "{error}"
+    );
+    // Two files, neither of which says what it is for.
+    let reason = refusal(&path("made"));
+    assert!(
+        reason.contains("one.json, two.json could be the annotations to train on"),
+        "{reason}"
+    );
+    assert!(refusal(&path("pictures")).contains("no annotations found"));
+    assert!(refusal(&path("nothing")).contains("no such file"));
+}
+
+#[test]
+fn one_in_five_is_held_out_where_there_is_no_split() {
+    let folder = tempfile::tempdir().unwrap();
+    let files: Vec<String> = (1..=40).map(|n| format!("{n}.png")).collect();
+    for file in &files {
+        image(&folder.path().join("images").join(file), [40, 30]);
+    }
+    let images: Vec<(u64, &str)> = (1..).zip(files.iter().map(String::as_str)).collect();
+    text(&folder.path().join("annotations.json"), &json(&images, ""));
+    let [mut train, eval] = [Split::Train, Split::Eval].map(|split| names(folder.path(), split));
+    assert!((2..=16).contains(&eval.len()), "{eval:?}");
+    train.extend(eval.clone());
+    train.sort();
+    let mut all = files.clone();
+    all.sort();
+    assert_eq!(train, all);
+    let notices = open(folder.path(), Split::Eval).unwrap().notices().to_vec();
+    let expected = format!("one image in five is held out ({} of 40)", eval.len());
+    assert!(notices[0].contains(&expected), "{notices:?}");
+}
+
+#[test]
+fn missing_images_are_counted_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    image(&path("train2017/a.png"), [40, 30]);
+    image(&path("val2017/v.png"), [40, 30]);
+    let listed = [(1, "a.png"), (2, "gone.png"), (3, "away.png")];
+    text(
+        &path("annotations/instances_train2017.json"),
+        &json(&listed, ""),
+    );
+    text(
+        &path("annotations/instances_val2017.json"),
+        &json(&[(1, "v.png")], ""),
+    );
+    let set = open(folder.path(), Split::Train).unwrap();
+    assert_eq!(set.len(), 1);
+    let [notice] = set.notices() else {
+        panic!("{:?}", set.notices())
+    };
+    assert!(
+        notice.ends_with("2 of 3 images missing and left out: gone.png, away.png"),
+        "{notice}"
+    );
+    fs::remove_file(path("train2017/a.png")).unwrap();
+    assert!(refusal(folder.path()).contains("its images, such as a.png, are not in"));
+}
+
+#[test]
+fn what_is_put_right_is_said() {
+    let crowd = r#", "iscrowd": 1, "segmentation": {"size": [30, 40], "counts": [0, 1200]}, "bbox": [0, 0, 40, 30], "area": 1200"#;
+    for (annotation, notice) in [
+        (
+            object(5, &format!("{BOX}{POLYGON}")).replace(r#", "iscrowd": 0"#, ""),
+            "1 annotation without `iscrowd`: taken as 0 (the first: annotation 5)",
+        ),
+        (
+            object(5, r#", "bbox": [10, 5, 20, 10]"#),
+            "1 annotation without `area`: that of the box is taken",
+        ),
+        (
+            object(5, &format!(r#", "bbox": [10, 5, 20, 10]{POLYGON}"#)),
+            "1 annotation without `area`: that of the mask is taken",
+        ),
+        (
+            object(5, &format!(r#", "area": 200{POLYGON}"#)),
+            "1 annotation without `bbox`: that of the mask is taken",
+        ),
+        (
+            object(5, r#", "bbox": [10, 5, 0, 10], "area": 0"#),
+            "1 annotation with a box without area",
+        ),
+        (
+            object(5, r#", "bbox": [30, 5, 50, 10], "area": 500"#),
+            "1 annotation with a box that reaches out of its image",
+        ),
+        (
+            object(
+                5,
+                &format!("{BOX}{}", POLYGON.replace("]]", "], [1, 1, 2, 2]]")),
+            ),
+            "1 annotation with polygons of fewer than three points beside others",
+        ),
+        (object(0, BOX), "1 annotation with the id 0"),
+        (object(5, &crowd.replace(r#""iscrowd": 1, "#, "")), ""),
+    ] {
+        let folder = folder(&annotation);
+        let set = open(folder.path(), Split::Train).unwrap();
+        let said: Vec<&String> = set
+            .notices()
+            .iter()
+            .filter(|n| !n.contains("only image"))
+            .collect();
+        match (said[..].first(), notice) {
+            (None, "") => {}
+            (Some(said), notice) => assert!(said.contains(notice), "{said}"),
+            (None, notice) => panic!("{notice} is not said"),
+        }
+        let truth = set.truth(0).unwrap();
+        assert_eq!((truth.boxes.len(), truth.annotation_ids.len()), (1, 1));
+    }
+    // The truth has what was made.
+    let folder = folder(&object(5, POLYGON));
+    let truth = open(folder.path(), Split::Train).unwrap().truth(0).unwrap();
+    assert_eq!(
+        (truth.boxes[0], truth.areas[0]),
+        ([10.0, 5.0, 20.0, 10.0], 200.0)
+    );
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_file_annotation_and_reason() {
+    let rle =
+        |size: &str| format!(r#"{BOX}, "segmentation": {{"size": {size}, "counts": [0, 1200]}}"#);
+    for (annotations, reason) in [
+        (
+            object(5, BOX).replace(r#""image_id": 1"#, r#""image_id": 8"#),
+            "annotation 5 names the image 8, which the file does not have",
+        ),
+        (
+            object(5, BOX).replace(r#""category_id": 3"#, r#""category_id": 8"#),
+            "annotation 5 names the category 8, which the file does not have",
+        ),
+        (
+            object(5, &format!(r#"{BOX}, "segmentation": [[1, 1, 9, 9]]"#)),
+            "annotation 5: polygon 0 has 4 numbers",
+        ),
+        (
+            object(
+                5,
+                &format!(r#"{BOX}, "segmentation": [[1, 1, 9, 9, 3, 3, 4]]"#),
+            ),
+            "annotation 5: polygon 0 has 7 numbers",
+        ),
+        (
+            object(
+                5,
+                &format!(r#"{BOX}, "segmentation": [[1, 1, 9, 1e9, 3, 3]]"#),
+            ),
+            "annotation 5: polygon 0 has a corner at 1000000000",
+        ),
+        (
+            object(5, &rle("[40, 30]")),
+            "annotation 5: the segmentation is of 40x30 pixels, the image of 30x40",
+        ),
+        (
+            object(5, &rle("[30, 40]").replace("1200", "1199")),
+            "annotation 5: the runs up to 2 have 1199 pixels",
+        ),
+        (object(5, ""), "annotation 5: there is no `bbox`"),
+        (
+            object(5, r#", "bbox": [10, 5, -20, 10]"#),
+            "annotation 5: the box is -20 wide",
+        ),
+        (
+            object(5, r#", "bbox": [10, 5, 20, 10], "area": -1"#),
+            "annotation 5 has the area -1",
+        ),
+        (
+            format!("{}, {}", object(5, BOX), object(5, BOX)),
+            "there are several annotations with the id 5",
+        ),
+        (
+            object(5, BOX).replace(r#""id": 5"#, r#""id": "5""#),
+            "annotations[0].id: invalid type: string \"5\", expected an integer",
+        ),
+        (
+            object(5, BOX).replace(r#""image_id": 1"#, r#""image_id": "1""#),
+            "annotations[0].image_id: invalid type: string \"1\", expected an integer",
+        ),
+        (
+            object(5, r#", "bbox": [10, 5, 20]"#),
+            "annotations[0].bbox: invalid length 3",
+        ),
+        (
+            (5..10)
+                .map(|id| object(id, r#", "bbox": [25, 20, 38, 28]"#))
+                .collect::<Vec<_>>()
+                .join(","),
+            "boxes must be [x, y, width, height], but 5 of 5 reach out",
+        ),
+    ] {
+        let folder = folder(&annotations);
+        let refused = refusal(folder.path());
+        assert!(refused.contains(reason), "{refused}");
+        assert!(refused.contains("instances.json"), "{refused}");
+    }
+    let refused = |json: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        text(&folder.path().join("instances.json"), json);
+        refusal(folder.path())
+    };
+    let whole = json(&[(1, "a.png")], "");
+    let without = whole.replace(r#""file_name": "a.png", "#, "");
+    assert!(refused(&without).contains("image 1 has no `file_name`"));
+    assert!(
+        refused(&whole.replace(r#""id": 1"#, r#""id": -1"#))
+            .contains("image -1 has a number below 0")
+    );
+    assert!(refused("[]").contains("not a COCO file"));
+}
+
+#[test]
+fn an_image_of_another_size_is_refused_when_it_is_shown() {
+    let folder = folder(&object(5, BOX));
+    let set = open(folder.path(), Split::Train).unwrap();
+    let augment = Augment::on_canvas([32, 32], 3);
+    for (size, turned) in [([30, 40], true), ([41, 30], false)] {
+        let view = augment.evaluation_view(size).geometry();
+        let error = set.target(0, &view).unwrap_err();
+        assert!(matches!(
+            error.problem,
+            ImageProblem::OtherSize {
+                stated: [40, 30],
+                ..
+            }
+        ));
+        assert_eq!(error.to_string().contains("orientation"), turned, "{error}");
+    }
+    assert!(
+        set.target(0, &augment.evaluation_view([40, 30]).geometry())
+            .is_ok()
+    );
+}
+
+#[test]
+fn files_may_leave_out_the_sizes_of_images() {
+    let folder = tempfile::tempdir().unwrap();
+    image(&folder.path().join("a.png"), [40, 30]);
+    let without = json(&[(1, "a.png")], &object(5, &format!("{BOX}{POLYGON}")));
+    let without = without.replace(r#", "width": 40, "height": 30"#, "");
+    text(&folder.path().join("instances.json"), &without);
+    let truth = open(folder.path(), Split::Train).unwrap().truth(0).unwrap();
+    assert_eq!(truth.size, [30, 40]);
+    assert_eq!(truth.masks[0].as_ref().unwrap().area(), 200);
+}
+
+#[test]
+fn classes_of_both_splits_must_be_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    image(&path("a.png"), [40, 30]);
+    text(&path("train.json"), &json(&[(1, "a.png")], ""));
+    text(
+        &path("val.json"),
+        &json(&[(1, "a.png")], "").replace("cup", "mug"),
+    );
+    let [train, eval] =
+        [Split::Train, Split::Eval].map(|split| open(folder.path(), split).unwrap());
+    let error = train.check_same_classes(&eval).unwrap_err().to_string();
+    assert!(
+        error.contains("class 1 is 7 `cup` here and 7 `mug` in"),
+        "{error}"
+    );
+}
