@@ -3,38 +3,19 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use semaim::grid::Grid;
-use semaim::layers::{LayerNorm, Linear, Mlp};
 use semaim::vit::Block;
-use semaim_kernels::{Activation, BlockWeights, DropPathScales, Projections, Recompute, block};
+use semaim_kernels::{DropPathScales, Recompute};
 
 use crate::relative_position::{RelativePositions, attend};
 use crate::windows;
 
-/// The weights of the attention.
-#[derive(Module, Debug)]
-pub struct WindowAttention {
-    /// Query, key and value at once, `[3 · embed_dim, embed_dim]`.
-    pub qkv: Linear,
-    /// The projection of the mixed values.
-    pub proj: Linear,
-}
-
 /// The encoder's block, with a window and perhaps with relative positions.
 #[derive(Module, Debug)]
 pub struct WindowBlock {
-    /// Before attention.
-    pub norm1: LayerNorm,
-    /// Self-attention.
-    pub attn: WindowAttention,
+    /// The encoder's block; its weights keep their names.
+    pub inner: Block,
     /// What is added to the scores.
     pub positions: Option<RelativePositions>,
-    /// Before the MLP.
-    pub norm2: LayerNorm,
-    /// The MLP.
-    pub mlp: Mlp,
-    num_heads: usize,
-    #[module(skip)]
-    activation: Activation,
     #[module(skip)]
     window: Option<usize>,
 }
@@ -48,14 +29,6 @@ impl WindowBlock {
         grid: Grid,
         device: &Device,
     ) -> Self {
-        let (num_heads, activation) = (block.num_heads(), block.activation());
-        let Block {
-            norm1,
-            attn,
-            norm2,
-            mlp,
-            ..
-        } = block;
         let sides = match window {
             Some(side) => Grid {
                 rows: side,
@@ -63,19 +36,11 @@ impl WindowBlock {
             },
             None => grid,
         };
-        let head_dim = attn.proj.weight.dims()[1] / num_heads;
+        let head_dim = block.attn.proj.weight.dims()[1] / block.num_heads();
+        let positions = || RelativePositions::zeros(sides, head_dim, device);
         Self {
-            norm1,
-            attn: WindowAttention {
-                qkv: attn.qkv,
-                proj: attn.proj,
-            },
-            positions: relative_positions
-                .then(|| RelativePositions::zeros(sides, head_dim, device)),
-            norm2,
-            mlp,
-            num_heads,
-            activation,
+            inner: block,
+            positions: relative_positions.then(positions),
             window,
         }
     }
@@ -89,7 +54,7 @@ impl WindowBlock {
         recompute: Recompute,
     ) -> Tensor<3> {
         match (&self.positions, self.window) {
-            (None, None) => block(h, None, None, self.weights(), drop_path, recompute),
+            (None, None) => self.inner.forward(h, None, drop_path, recompute),
             (None, Some(side))
                 if grid.rows.is_multiple_of(side) && grid.columns.is_multiple_of(side) =>
             {
@@ -97,29 +62,17 @@ impl WindowBlock {
                 let (down, across) = windows::counts(grid, side);
                 let drop_path = drop_path.map(|scales| repeated(scales, down * across));
                 let h = windows::partition(h, grid, side);
-                let h = block(h, None, None, self.weights(), drop_path.as_ref(), recompute);
+                let h = self.inner.forward(h, None, drop_path.as_ref(), recompute);
                 windows::join(h, grid, side)
             }
             _ => self.composed(h, grid, drop_path),
         }
     }
 
-    fn weights(&self) -> BlockWeights {
-        BlockWeights {
-            norm1: self.norm1.weights(),
-            projections: Projections::Joint(Box::new(self.attn.qkv.weights())),
-            proj: self.attn.proj.weights(),
-            norm2: self.norm2.weights(),
-            fc1: self.mlp.fc1.weights(),
-            activation: self.activation,
-            fc2: self.mlp.fc2.weights(),
-            num_heads: self.num_heads,
-        }
-    }
-
     fn composed(&self, h: Tensor<3>, grid: Grid, drop_path: Option<&DropPathScales>) -> Tensor<3> {
         // Padding comes after the norm: what is padded has the biases as query, key and value, and is seen.
-        let x = self.norm1.forward(h.clone());
+        let block = &self.inner;
+        let x = block.norm1.forward(h.clone());
         let x = match self.window {
             Some(side) => {
                 let windows = windows::partition(x, grid, side);
@@ -132,15 +85,16 @@ impl WindowBlock {
             None => self.attention(x, grid),
         };
         let h = residual(h, x, drop_path.map(|scales| &scales.attention));
-        let hidden = self.mlp.fc1.forward(self.norm2.forward(h.clone()));
-        let x = self.mlp.fc2.forward(self.activation.of(hidden));
+        let hidden = block.mlp.fc1.forward(block.norm2.forward(h.clone()));
+        let x = block.mlp.fc2.forward(block.activation().of(hidden));
         residual(h, x, drop_path.map(|scales| &scales.mlp))
     }
 
     fn attention(&self, x: Tensor<3>, grid: Grid) -> Tensor<3> {
-        let qkv = self.attn.qkv.forward(x);
-        let mixed = attend(qkv, self.num_heads, grid, self.positions.as_ref());
-        self.attn.proj.forward(mixed)
+        let attn = &self.inner.attn;
+        let heads = self.inner.num_heads();
+        let mixed = attend(attn.qkv.forward(x), heads, grid, self.positions.as_ref());
+        attn.proj.forward(mixed)
     }
 }
 
@@ -174,7 +128,25 @@ mod tests {
     use super::*;
     use semaim::config::VitConfig;
     use semaim::init::initialise;
+    use semaim::parameters::weights;
     use semaim::vit::Vit;
+
+    #[test]
+    fn weights_are_named_as_in_the_encoder() {
+        let device = Device::flex();
+        let grid = Grid {
+            rows: 4,
+            columns: 6,
+        };
+        let block = Vit::zeros(&VitConfig::tiny(), &device).blocks.remove(0);
+        let mut expected: Vec<String> = weights(&block).unwrap().into_keys().collect();
+        expected.extend(["h", "w"].map(|axis| format!("positions.rel_pos_{axis}")));
+        expected.sort();
+        let block = WindowBlock::new(block, Some(2), true, grid, &device);
+        let found: Vec<String> = weights(&block).unwrap().into_keys().collect();
+        assert_eq!(found, expected);
+        assert!(found.contains(&"attn.qkv.weight".to_string()));
+    }
 
     /// Without padding and relative positions both ways of computing a block give the same.
     #[test]

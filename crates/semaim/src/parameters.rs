@@ -1,7 +1,8 @@
 //! Every weight under its checkpoint name.
 //!
 //! Modules are built so that a weight's path is its name in checkpoints; the encoder's own prefix is left out
-//! (`encoder.blocks.0.norm1.weight` is `blocks.0.norm1.weight`), as published.
+//! (`encoder.blocks.0.norm1.weight` is `blocks.0.norm1.weight`), as published, and so is `inner`, under which a module holds
+//! the one that it extends.
 
 use std::collections::BTreeMap;
 
@@ -50,8 +51,9 @@ struct Named<'a, T> {
 impl<T> Named<'_, T> {
     fn enter(&mut self, name: &str, container_type: &str) {
         // The variant of an enum (which prediction head) is no part of a checkpoint name.
-        let silent =
-            container_type.starts_with("Enum") || (self.path.is_empty() && name == "encoder");
+        let silent = container_type.starts_with("Enum")
+            || (self.path.is_empty() && name == "encoder")
+            || name == "inner";
         self.path.push(if silent {
             String::new()
         } else {
