@@ -1,5 +1,5 @@
-//! Named tensors out of any file that people have: safetensors, and what `torch.save` wrote (`.pth`, `.pt`, `.bin`), whole
-//! or in shards.
+//! Named tensors out of any file that people have: safetensors, what `torch.save` wrote (`.pth`, `.pt`, `.bin`), and pickles of
+//! arrays (`.pkl`), whole or in shards.
 //!
 //! The kind is told by the content, not by the name. Nothing of a pickle is executed (see [`semaim_pickle`]), and the
 //! numbers of a tensor are read only when they are asked for.

@@ -1,6 +1,7 @@
 //! The functions of Python that are imitated: those that make tensors and containers. Any other call gives an object of
 //! which only the class is known.
 
+use crate::arrays;
 use crate::dtype::Dtype;
 use crate::heap::{Declared, Heap, Id, Node, StorageView, Strided};
 
@@ -15,6 +16,11 @@ pub(crate) fn call(heap: &mut Heap, function: Id, arguments: Id) -> Result<Id, S
     let [module, name] = &**global;
     let class = format!("{module}.{name}");
     let arguments = heap.as_sequence(arguments).unwrap_or_default().to_vec();
+    if heap.arrays
+        && let Some(array) = arrays::call(heap, &class, &arguments)?
+    {
+        return Ok(array);
+    }
     match class.as_str() {
         "collections.OrderedDict"
         | "collections.defaultdict"
@@ -169,6 +175,7 @@ pub(crate) fn persistent(heap: &mut Heap, id: Id) -> Result<Id, String> {
         key,
         dtype,
         elements,
+        at: None,
     })?;
     let (offset, length) = match view.and_then(|view| heap.as_sequence(view)) {
         None => (0, elements),
@@ -197,7 +204,7 @@ fn size(heap: &Heap, id: Id) -> Result<usize, String> {
     }
 }
 
-fn sizes(heap: &Heap, id: Id) -> Result<Vec<usize>, String> {
+pub(crate) fn sizes(heap: &Heap, id: Id) -> Result<Vec<usize>, String> {
     let items = heap.as_sequence(id).ok_or("has sizes that are no tuple")?;
     if items.len() > 64 {
         return Err(format!("has a tensor of {} axes", items.len()));

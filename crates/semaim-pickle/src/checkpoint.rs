@@ -1,4 +1,4 @@
-//! A file that `torch.save` wrote.
+//! A file that `torch.save` wrote, or a pickle of arrays.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -64,6 +64,8 @@ impl Checkpoint {
             .any(|part| part == LEGACY_MAGIC)
         {
             legacy(source, length)
+        } else if head.first() == Some(&0x80) && head.get(8) != Some(&b'{') {
+            plain(source, length)
         } else {
             Err(Error::NotPytorch {
                 found: other(&head),
@@ -71,6 +73,9 @@ impl Checkpoint {
         }
     }
 }
+
+/// What a pickle is that holds nothing to read.
+const NO_ARRAYS: &str = "a pickle that torch.save did not write, and without arrays";
 
 /// What a file is that starts like this.
 fn other(head: &[u8]) -> &'static str {
@@ -80,7 +85,7 @@ fn other(head: &[u8]) -> &'static str {
             "a tar archive, as torch.save wrote before version 0.1.10"
         }
         _ if head.get(8) == Some(&b'{') => "a safetensors file",
-        [0x80 | b'(' | b'}' | b']' | b'c', ..] => "a pickle that torch.save did not write",
+        [b'(' | b'}' | b']' | b'c', ..] => NO_ARRAYS,
         _ => "another kind of file",
     }
 }
@@ -267,6 +272,29 @@ fn legacy(source: Box<dyn Source>, length: u64) -> Result<Checkpoint, Error> {
     let places: Vec<Place> = checked.collect::<Result<_, _>>()?;
     let container = Container::file(reader.into_inner(), length);
     assemble(&mut heap, object, container, &places)
+}
+
+/// One pickle, as `pickle.dump` writes it, in which arrays of NumPy's stand.
+fn plain(source: Box<dyn Source>, length: u64) -> Result<Checkpoint, Error> {
+    let mut reader = BufReader::new(source);
+    let mut heap = Heap::new(Budget::of(length));
+    heap.arrays = true;
+    let input = &mut Input::new(&mut reader, 0, length);
+    let object = run(input, &mut heap, "the pickle")?;
+    let places: Vec<Place> = heap
+        .declared
+        .iter()
+        .map(|declared| match declared.at {
+            Some(at) => Place::File { at },
+            None => Place::Nowhere,
+        })
+        .collect();
+    let container = Container::file(reader.into_inner(), length);
+    let checkpoint = assemble(&mut heap, object, container, &places)?;
+    match checkpoint.tensors.is_empty() {
+        true => Err(Error::NotPytorch { found: NO_ARRAYS }),
+        false => Ok(checkpoint),
+    }
 }
 
 fn assemble(

@@ -15,8 +15,10 @@ pub(crate) enum Node {
     Bool,
     Int(i64),
     Text(Box<str>),
-    /// Bytes, floats and integers of more than 64 bits, which nothing here looks at.
+    /// Floats and integers of more than 64 bits, which nothing here looks at; and bytes where there are no arrays.
     Other,
+    /// Bytes of a pickle with arrays.
+    Bytes(Box<Span>),
     Tuple(Box<[Id]>),
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
@@ -24,7 +26,18 @@ pub(crate) enum Node {
     Global(Box<[String; 2]>),
     Storage(Box<StorageView>),
     Tensor(Box<Strided>),
+    /// A type of NumPy's.
+    ArrayType(Dtype),
+    /// An array of NumPy's whose content is not told yet.
+    Array,
     Object(Box<Object>),
+}
+
+/// Where bytes lie in the file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Span {
+    pub(crate) at: u64,
+    pub(crate) len: u64,
 }
 
 /// An object of a class that is not made.
@@ -47,6 +60,8 @@ pub(crate) struct Declared {
     pub(crate) dtype: Option<Dtype>,
     /// Numbers of that type, or bytes.
     pub(crate) elements: usize,
+    /// Where they begin in the file, for an array, whose bytes stand in the pickle itself.
+    pub(crate) at: Option<u64>,
 }
 
 /// A part of a storage.
@@ -77,6 +92,8 @@ pub(crate) struct Heap {
     pub(crate) declared: Vec<Declared>,
     by_key: HashMap<String, usize>,
     pub(crate) budget: Budget,
+    /// Whether arrays of NumPy's are looked for.
+    pub(crate) arrays: bool,
 }
 
 pub(crate) const NONE: Id = 0;
@@ -100,6 +117,7 @@ impl Heap {
             declared: Vec::new(),
             by_key: HashMap::new(),
             budget,
+            arrays: false,
         }
     }
 
@@ -218,12 +236,15 @@ impl Heap {
             Node::Int(_) => "an integer",
             Node::Text(_) => "a text",
             Node::Other => "bytes or a float",
+            Node::Bytes(_) => "bytes",
             Node::Tuple(_) => "a tuple",
             Node::List(_) => "a list",
             Node::Dict(_) => "a dictionary",
             Node::Global(_) => "a class",
             Node::Storage(_) => "a storage",
             Node::Tensor(_) => "a tensor",
+            Node::ArrayType(_) => "a type of numbers",
+            Node::Array => "an array without content",
             Node::Object(_) => "an object",
         }
     }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::io::BufRead;
 
+use crate::arrays;
 use crate::calls::{call, persistent};
 use crate::error::Error;
-use crate::heap::{EMPTY, FALSE, Heap, Id, NONE, Node, OTHER, TRUE};
+use crate::heap::{EMPTY, FALSE, Heap, Id, NONE, Node, OTHER, Span, TRUE};
 use crate::input::Input;
 
 /// Bytes of a slot on the stack, in the memo or in a container, with room to grow.
@@ -163,6 +164,16 @@ impl Machine<'_> {
         self.push(id)
     }
 
+    /// Passes over bytes, whose place alone is kept, if at all.
+    fn bytes<R: BufRead>(&mut self, len: u64, input: &mut Input<R>) -> Result<(), String> {
+        let at = input.at;
+        input.skip(len)?;
+        match self.heap.arrays {
+            true => self.add(Node::Bytes(Box::new(Span { at, len })), size_of::<Span>()),
+            false => self.push(OTHER),
+        }
+    }
+
     fn global(&mut self, module: String, name: String) -> Result<(), String> {
         let beside = 64 + module.len() + name.len();
         self.add(Node::Global(Box::new([module, name])), beside)
@@ -171,9 +182,15 @@ impl Machine<'_> {
     fn build(&mut self) -> Result<(), String> {
         let state = self.pop()?;
         let target = self.top()?;
-        // Attributes of a dictionary or of a tensor are nothing that is looked for.
-        if let Node::Object(object) = self.heap.node_mut(target) {
-            object.state = Some(state);
+        match self.heap.node_mut(target) {
+            Node::Object(object) => object.state = Some(state),
+            Node::Array => *self.heap.node_mut(target) = arrays::content(self.heap, state)?,
+            Node::ArrayType(dtype) => {
+                let dtype = *dtype;
+                *self.heap.node_mut(target) = arrays::byte_order(self.heap, dtype, state);
+            }
+            // Attributes of a dictionary or of a tensor are nothing that is looked for.
+            _ => {}
         }
         Ok(())
     }
@@ -244,18 +261,15 @@ impl Machine<'_> {
             }
             b'C' => {
                 let length = input.u8()?;
-                input.skip(length.into())?;
-                self.push(OTHER)
+                self.bytes(length.into(), input)
             }
             b'B' => {
                 let length = input.u32()?;
-                input.skip(length.into())?;
-                self.push(OTHER)
+                self.bytes(length.into(), input)
             }
             0x8e | 0x96 => {
                 let length = u64::from_le_bytes(input.array()?);
-                input.skip(length)?;
-                self.push(OTHER)
+                self.bytes(length, input)
             }
             // Containers.
             b'(' => {

@@ -77,7 +77,12 @@ impl Walk<'_> {
             // Most of what is in a training checkpoint is no tensor: it is not worth a path.
             if matches!(
                 self.heap.node(child),
-                Node::None | Node::Bool | Node::Int(_) | Node::Text(_) | Node::Other
+                Node::None
+                    | Node::Bool
+                    | Node::Int(_)
+                    | Node::Text(_)
+                    | Node::Other
+                    | Node::Bytes(_)
             ) {
                 continue;
             }

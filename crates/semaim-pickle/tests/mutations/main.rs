@@ -190,6 +190,25 @@ fn ten_thousand_damaged_pickles_do_no_harm() {
     assert!((1..10_000).contains(&read), "{read}");
 }
 
+/// Damaged pickles of arrays, whose numbers stand in them.
+#[test]
+fn damaged_pickles_of_arrays_do_no_harm() {
+    let mut read = 0;
+    for case in 0..8000 {
+        let name = format!("tests/data/arrays.protocol{}.pkl", 2 + case % 4);
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let mut file = std::fs::read(path).unwrap();
+        let mut draw = KeyedRng::new(Key::new(3, 0, case), Stream::Shapes);
+        let mut done = Vec::new();
+        for _ in 0..1 + draw.below(3) {
+            done.push(damage(&mut file, &mut draw));
+        }
+        read += usize::from(exercise(&file, &format!("case {case}, {done:?}")));
+    }
+    println!("{read} of 8000 could still be read");
+    assert!((1..8000).contains(&read), "{read}");
+}
+
 /// Pickles that ask for as much memory as they can with each of their bytes: one piece, repeated to a megabyte. Some
 /// are within what their size warrants and some are not; none takes more.
 #[test]
@@ -232,6 +251,15 @@ fn floods_stay_within_the_bound() {
         (&text, b"(h\x00h\x00h\x00h\x00l", b"."),
         (&text, b"}h\x00h\x00s", b"."),
     ];
+    let array =
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01btR(K\x01K\x01\x85\
+                  cnumpy\ndtype\nU\x02f4\x89\x88\x87R\x89C\x04abcdtb";
+    for size in [1 << 14, 1 << 17, 1 << 20] {
+        for piece in [&array[..], b"C\x00"] {
+            let file = [b"\x80\x03](", &piece.repeat(size / piece.len())[..], b"e."].concat();
+            exercise(&file, &format!("{size} bytes of {}", piece.escape_ascii()));
+        }
+    }
     for (head, piece, tail) in cases {
         let mut read = 0;
         for size in [1 << 14, 1 << 17, 1 << 20] {

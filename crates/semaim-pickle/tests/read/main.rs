@@ -3,6 +3,7 @@
 // A test says what is wrong by panicking, in its helpers too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod arrays;
 mod bad;
 mod good;
 mod recorded;
