@@ -1,13 +1,15 @@
 //! Files that are either whole or not there.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes a file under a temporary name beside `path`, flushes it to the disk and renames it to `path`.
 ///
-/// Whatever stood at `path` stays until the new file is complete.
+/// Whatever stood at `path` stays until the new file is complete. Processes may write the same file at once: the last to
+/// finish wins.
 ///
 /// # Errors
 /// Any error of `write` or of the file system; the temporary file is removed then.
@@ -15,20 +17,11 @@ pub fn write(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let temporary = temporary_name(path);
-    let result = (|| {
-        let mut file = BufWriter::with_capacity(1 << 20, File::create(&temporary)?);
-        write(&mut file)?;
-        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        sync_folder(path)
-    })();
-    if result.is_err() {
-        // The error that matters is already in hand.
-        let _ = fs::remove_file(&temporary);
-    }
-    result
+    let unfinished = Unfinished::create(path)?;
+    let mut file = BufWriter::with_capacity(1 << 20, unfinished.file()?);
+    write(&mut file)?;
+    drop(file.into_inner().map_err(io::IntoInnerError::into_error)?);
+    unfinished.finish()
 }
 
 /// [`write()`] for bytes that are already in memory.
@@ -39,10 +32,101 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write(path, |file| file.write_all(bytes))
 }
 
-fn temporary_name(path: &Path) -> PathBuf {
-    let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
-    name.push(".tmp");
-    path.with_file_name(name)
+/// A file that is being written, under a temporary name of its own beside the final one. Dropped unfinished it is removed.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// Locked: what is not locked was left by a process that was killed, and the next to write the same file removes it.
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Unfinished {
+    /// Starts a file that is to stand at `path`.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        remove_abandoned(path);
+        loop {
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let mut name = path.file_name().unwrap_or_default().to_os_string();
+            name.push(format!(".{}-{count}.tmp", std::process::id()));
+            let temporary = path.with_file_name(name);
+            let file = match File::create_new(&temporary) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                created => created?,
+            };
+            // Another process may have seen it before it was locked, and removed it. Where there are no locks, nobody
+            // removes anything.
+            let taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+            if !taken && temporary.exists() {
+                return Ok(Self {
+                    file,
+                    temporary,
+                    path: path.to_path_buf(),
+                });
+            }
+        }
+    }
+
+    /// The file to write to.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub fn file(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// Flushes what was written to the disk and gives it its name.
+    ///
+    /// # Errors
+    /// Any error of the file system; the temporary file is removed then.
+    pub fn finish(self) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.temporary, &self.path)?;
+        sync_folder(&self.path)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // There is nothing to remove once it has its name; otherwise the error that matters is already in hand.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Removes what killed processes left of earlier attempts at this file. What cannot be removed does no harm.
+fn remove_abandoned(path: &Path) {
+    let Some(name) = path.file_name() else { return };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if !is_temporary(&entry.file_name(), name) {
+            continue;
+        }
+        let found = entry.path();
+        if let Ok(file) = File::options().write(true).open(&found)
+            && file.try_lock().is_ok()
+        {
+            let _ = fs::remove_file(&found);
+        }
+    }
+}
+
+/// Whether `found` is a temporary name of the file `name`: `name.PROCESS-COUNT.tmp`.
+fn is_temporary(found: &OsStr, name: &OsStr) -> bool {
+    let of_process = |found: &[u8]| -> Option<bool> {
+        let rest = found.strip_prefix(name.as_encoded_bytes())?;
+        let rest = rest.strip_prefix(b".")?.strip_suffix(b".tmp")?;
+        let dash = rest.iter().position(|&b| b == b'-')?;
+        let digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+        Some(digits(&rest[..dash]) && digits(&rest[dash + 1..]))
+    };
+    of_process(found.as_encoded_bytes()).unwrap_or(false)
 }
 
 /// A rename is only durable once its folder is.
@@ -77,5 +161,42 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         write_bytes(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn two_writers_of_one_file_do_not_meet() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights");
+        let first = Unfinished::create(&path).unwrap();
+        first.file().unwrap().write_all(b"first").unwrap();
+        let second = Unfinished::create(&path).unwrap();
+        second.file().unwrap().write_all(b"the second").unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        second.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"the second");
+        first.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights");
+        let others = [
+            "weights.tmp",
+            "weights.old.tmp",
+            "weights.1-.tmp",
+            "weights2.1-0.tmp",
+            "weights.1-0.tmp.bak",
+        ];
+        for name in others.iter().chain(&["weights.1-0.tmp"]) {
+            fs::write(folder.path().join(name), b"half").unwrap();
+        }
+        write_bytes(&path, b"whole").unwrap();
+        assert!(!folder.path().join("weights.1-0.tmp").exists());
+        for name in others {
+            assert!(folder.path().join(name).exists(), "{name}");
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! `semaim predict`.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
+use semaim_checkpoint::atomic::Unfinished;
 use semaim_checkpoint::model_file::ModelFile;
 use semaim_data::{OpenOptions, Source, counted, open};
 use semaim_eval::classify::{PredictIter, Predictions};
@@ -14,7 +14,6 @@ use semaim_eval::splits::ImageSubset;
 use semaim_eval::vectors::csv_field;
 use semaim_eval::views::{open_options, views};
 use serde_json::json;
-use tempfile::TempPath;
 
 use crate::args::PredictArgs;
 use crate::bar::CountingBar;
@@ -108,7 +107,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
 /// Where predictions go: standard output, or a file that has its name once all of them are in it.
 struct Target {
     writer: BufWriter<Box<dyn Write>>,
-    file: Option<(TempPath, PathBuf)>,
+    file: Option<Unfinished>,
 }
 
 impl Target {
@@ -121,24 +120,20 @@ impl Target {
         };
         let create = || {
             output::create_folder_of(out)?;
-            let temporary = out.with_added_extension("tmp");
-            let file = File::create(&temporary)?;
-            Ok((file, TempPath::try_from_path(temporary)?))
+            let unfinished = Unfinished::create(out)?;
+            Ok((unfinished.file()?, unfinished))
         };
-        let (file, temporary) = create().map_err(|error: io::Error| {
+        let (file, unfinished) = create().map_err(|error: io::Error| {
             Exit::user(format!("writing {}: {error}", out.display()))
         })?;
         Ok(Self {
             writer: BufWriter::new(Box::new(file)),
-            file: Some((temporary, out.to_path_buf())),
+            file: Some(unfinished),
         })
     }
 
     fn keep(self) -> io::Result<()> {
-        let Some((temporary, out)) = self.file else {
-            return Ok(());
-        };
-        temporary.persist(out).map_err(|error| error.error)
+        self.file.map_or(Ok(()), Unfinished::finish)
     }
 }
 

@@ -15,6 +15,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use semaim_checkpoint::atomic::Unfinished;
+
 use parquet::Parquet;
 use plain::{Form, Plain};
 
@@ -65,10 +67,11 @@ pub struct VectorWriter {
     path: PathBuf,
     /// Numbers of one image's vector.
     width: usize,
-    body: Option<Body>,
+    body: Body,
     names: BufWriter<File>,
+    /// Both files, until they have their names.
+    unfinished: [Unfinished; 2],
     count: usize,
-    finished: bool,
 }
 
 /// The file of vectors in its form.
@@ -90,12 +93,17 @@ impl VectorWriter {
                 path: path.to_path_buf(),
             });
         }
-        let create = |path: PathBuf| File::create(&path).map_err(writing(&path));
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             fs::create_dir_all(folder).map_err(writing(folder))?;
         }
-        let vectors = create(temporary(path))?;
-        let mut names = BufWriter::with_capacity(1 << 20, create(temporary(&names_of(path)))?);
+        let start = |path: &Path| {
+            let unfinished = Unfinished::create(path)?;
+            Ok((unfinished.file()?, unfinished))
+        };
+        let (vectors, unfinished_vectors) = start(path).map_err(writing(path))?;
+        let names = names_of(path);
+        let (names, unfinished_names) = start(&names).map_err(writing(&names))?;
+        let mut names = BufWriter::with_capacity(1 << 20, names);
         let started = match extension {
             Some("parquet") => Parquet::start(&shape, vectors).map(|p| Body::Parquet(Box::new(p))),
             Some("npy") => Plain::start(Form::Npy, &shape, vectors).map(Body::Plain),
@@ -108,10 +116,10 @@ impl VectorWriter {
         Ok(Self {
             path: path.to_path_buf(),
             width: shape.iter().product(),
-            body: Some(body),
+            body,
             names,
+            unfinished: [unfinished_vectors, unfinished_names],
             count: 0,
-            finished: false,
         })
     }
 
@@ -137,9 +145,8 @@ impl VectorWriter {
             None => (String::new(), ""),
         };
         let added = match &mut self.body {
-            Some(Body::Plain(plain)) => plain.add(vector, label.map(|(number, _)| number)),
-            Some(Body::Parquet(parquet)) => parquet.add(vector, name, label),
-            None => Ok(()),
+            Body::Plain(plain) => plain.add(vector, label.map(|(number, _)| number)),
+            Body::Parquet(parquet) => parquet.add(vector, name, label),
         };
         added
             .and_then(|()| {
@@ -155,38 +162,22 @@ impl VectorWriter {
     ///
     /// # Errors
     /// [`VectorError::Io`].
-    pub fn finish(mut self) -> Result<usize, VectorError> {
-        let path = self.path.clone();
-        let complete = |writer: &mut Self| {
-            let file = match writer.body.take() {
-                Some(Body::Plain(plain)) => plain.finish()?,
-                Some(Body::Parquet(parquet)) => parquet.finish()?,
-                None => return Ok(()),
+    pub fn finish(self) -> Result<usize, VectorError> {
+        let complete = |body: Body, mut names: BufWriter<File>, unfinished: [Unfinished; 2]| {
+            match body {
+                Body::Plain(plain) => plain.finish()?,
+                Body::Parquet(parquet) => parquet.finish()?,
             };
-            file.sync_all()?;
-            writer.names.flush()?;
-            writer.names.get_ref().sync_all()?;
-            fs::rename(temporary(&writer.path), &writer.path)?;
-            fs::rename(temporary(&names_of(&writer.path)), names_of(&writer.path))
+            names.flush()?;
+            unfinished.into_iter().try_for_each(Unfinished::finish)
         };
-        complete(&mut self).map_err(writing(&path))?;
-        self.finished = true;
+        complete(self.body, self.names, self.unfinished).map_err(writing(&self.path))?;
         Ok(self.count)
     }
 
     /// The file of names beside the vectors.
     pub fn names_path(&self) -> PathBuf {
         names_of(&self.path)
-    }
-}
-
-impl Drop for VectorWriter {
-    fn drop(&mut self) {
-        if !self.finished {
-            // The error that matters is already in hand.
-            let _ = fs::remove_file(temporary(&self.path));
-            let _ = fs::remove_file(temporary(&names_of(&self.path)));
-        }
     }
 }
 
@@ -197,12 +188,6 @@ fn writing(path: &Path) -> impl Fn(io::Error) -> VectorError {
         path: path.clone(),
         source,
     }
-}
-
-fn temporary(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".tmp");
-    path.with_file_name(name)
 }
 
 fn names_of(path: &Path) -> PathBuf {

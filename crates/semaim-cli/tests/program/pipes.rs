@@ -167,9 +167,9 @@ fn a_stopped_embed_leaves_nothing_behind() {
     command.args(["--out", path(&out), "--batch-size", "1", "--workers", "1"]);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
-    let unfinished = out.with_file_name("vectors.npy.tmp");
-    until(&mut child, || unfinished.exists());
-    assert!(unfinished.exists(), "it was started");
+    let started = || fs::read_dir(out.parent().unwrap()).is_ok_and(|files| files.count() > 0);
+    until(&mut child, started);
+    assert!(started(), "nothing was started");
     send("-TERM", &child);
     let code = child.wait().unwrap().code();
     let left: Vec<_> = fs::read_dir(out.parent().unwrap())
