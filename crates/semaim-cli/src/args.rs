@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Build the report.html of a run directory anew.
     Report(ReportArgs),
+    /// The devices that --device can name, each but the CPU compared with the CPU.
+    Devices(DevicesArgs),
     /// The experiments that come with the program.
     Recipes {
         #[command(subcommand)]
@@ -89,7 +91,8 @@ pub(crate) enum Command {
 /// Where and how tensors are computed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DeviceArgs {
-    /// Where to compute: cpu, or cuda, rocm, metal, vulkan, wgpu (each with :INDEX) in a build with that feature
+    /// Where to compute: cpu, or cuda, rocm, metal, vulkan, wgpu (each with :INDEX) in a build with that feature;
+    /// `semaim devices` lists those that are there
     #[arg(long = "device", value_name = "DEVICE", default_value = "cpu")]
     pub(crate) name: String,
     /// Go on with a device that does not compute what the CPU computes. Every device but the CPU is tested before a
@@ -100,6 +103,16 @@ pub(crate) struct DeviceArgs {
     /// own everywhere, which is slower and for finding faults
     #[arg(long, value_parser = one_of(KERNELS), default_value = "fused")]
     pub(crate) kernels: Kernels,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DevicesArgs {
+    /// List the devices only
+    #[arg(long)]
+    pub(crate) untested: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 const KERNELS: &[Choice<Kernels>] = &[

@@ -11,6 +11,7 @@ mod bench_step;
 mod coco_eval;
 mod compare;
 mod device;
+mod devices;
 mod dry_run;
 mod embed;
 mod embed_splits;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Devices(args) => devices::run(&args),
         Command::Recipes { command, json } => match command.unwrap_or(Recipes::List) {
             Recipes::List => recipes::list(json),
             Recipes::Show { name } => recipes::show(&name, json),

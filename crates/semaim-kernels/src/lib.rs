@@ -39,6 +39,7 @@
 mod allocator;
 pub mod composed;
 mod conv3x3;
+pub mod device;
 mod fused;
 mod ops;
 mod roi_align;

@@ -352,3 +352,17 @@ fn a_teacher_of_another_grid_and_width_gives_order_and_target() {
     );
     refuse(student("ema", &["target.kind=ema"]).1, &["train.ema"]);
 }
+
+#[test]
+fn devices_are_listed_with_what_they_are() {
+    let listed = succeed(semaim(&["devices", "--untested"])).stdout;
+    let first: Vec<&str> = listed.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(first[..2], ["cpu", "CPU"], "{listed}");
+    let json = succeed(semaim(&["devices", "--untested", "--json"])).stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["devices"][0]["device"], "cpu");
+    assert_eq!(
+        json["devices"].as_array().unwrap().len(),
+        listed.lines().count()
+    );
+}

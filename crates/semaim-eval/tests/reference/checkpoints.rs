@@ -102,7 +102,7 @@ fn compare(
 }
 
 fn check(folder: &Path, name: &str, entry: &Value, expected: &Recorded) -> Result<usize, Failure> {
-    let device = Device::flex();
+    let device = crate::device();
     let layout = entry["layout"].as_str().unwrap_or_default();
     // Where a checkpoint does not say how many heads it has, the file beside it does, in a key or in words.
     let in_words = || {
@@ -191,7 +191,7 @@ fn trained_teachers_give_their_tokens() {
             name.starts_with(stem) && name.ends_with(".safetensors") && *name != expects
         });
         for name in teachers {
-            let device = Device::flex();
+            let device = crate::device();
             let encoder = Encoder::read(&folder.join(name), &device).unwrap();
             let (images, tokens) = (&recorded.tensors["images"], &recorded.tensors["tokens"]);
             compare(encoder, images, tokens, Near::Cosine(0.9999), &device)

@@ -3,7 +3,7 @@
 mod settings;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use semaim::feature_map::FeatureMap;
 use semaim::parameters::with_weights;
 use semaim::vit::ForwardOptions;
@@ -32,7 +32,7 @@ const CLOSE: f64 = 1e-3;
 const CORNERS: f64 = 1e-2;
 
 pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
-    let device = Device::flex();
+    let device = crate::device();
     let settings = Settings::read(file)?;
     let weights = settings.weights(file)?;
     let model = with_weights(settings.model(&device)?, &weights).map_err(text)?;

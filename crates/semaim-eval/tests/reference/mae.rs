@@ -1,7 +1,7 @@
 //! Kind `mae_step`: one forward and backward pass of the masked autoencoder.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use semaim::config::VitConfig;
 use semaim::mae::MaeConfig;
 use semaim::parameters::{weights, with_weights};
@@ -36,7 +36,7 @@ pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
             return Err(format!("a setting `{key}` that is not handled"));
         }
     }
-    let device = Device::flex();
+    let device = crate::device();
     let images = file.array("images")?;
     let &[_, channels, height, width] = images.shape.as_slice() else {
         return Err(format!("images of shape {:?}", images.shape));

@@ -1,6 +1,6 @@
 //! Kind `orders`: rank keys and visibility of every order.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use semaim::grid::Grid;
 use semaim::order::PredictionOrder;
 use semaim::sequence::Sequence;
@@ -12,7 +12,7 @@ use crate::step::noise_of;
 use crate::{Failure, Outcome};
 
 pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
-    let device = Device::flex();
+    let device = crate::device();
     let side: usize = file.number("grid")?;
     let grid = Grid {
         rows: side,

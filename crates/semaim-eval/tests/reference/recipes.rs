@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
 use semaim::grid::Grid;
 use semaim::position::{Interpolation, resize, sin_cos};
 use semaim_eval::knn::{Labelled, knn};
@@ -194,7 +193,7 @@ fn neighbours(compare: &mut Comparisons, file: &Recorded, value: &Value) -> Resu
             },
             &[k],
             temperature,
-            &Device::flex(),
+            &crate::device(),
         )
         .map_err(|e| e.to_string())?[0];
         let recorded: Vec<f64> = recorded

@@ -19,7 +19,7 @@ use crate::{Failure, Outcome};
 const COMPUTED: &str = "gaussian_blur.weight";
 
 pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
-    let device = Device::flex();
+    let device = crate::device();
     let settings = Settings::read(file, &[])?;
     let model = model(file, "model.", &settings, &device)?;
     let images: Tensor<4> = file.array("images")?.tensor(&device)?;

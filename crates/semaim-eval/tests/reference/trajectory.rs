@@ -1,7 +1,7 @@
 //! Kind `trajectory`: several optimiser steps.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use semaim::order::PredictionOrder;
 use semaim::parameters::weights;
 use semaim::vit::ForwardOptions;
@@ -32,7 +32,7 @@ const KEYS: &[&str] = &[
 ];
 
 pub(crate) fn check(file: &Recorded) -> Result<Outcome, Failure> {
-    let device = Device::flex();
+    let device = crate::device();
     let settings = Settings::read(file, KEYS)?;
     let by_copy = match feature_target(file)?.as_deref() {
         None => false,
