@@ -1,7 +1,8 @@
 //! What is measured of a pre-training run: kNN and pictures.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use semaim::pretrained::Pretrained;
+use semaim::teacher::Teacher;
 use semaim_data::counted;
 use semaim_eval::accuracy::Accuracy;
 use semaim_eval::embed::{EmbedError, EmbedOptions, Embeddings, embed};
@@ -10,10 +11,11 @@ use semaim_eval::knn::knn;
 use semaim_eval::orders::learned_orders;
 use semaim_eval::splits::{ImageSubset, LabelledSplits};
 use semaim_train::callbacks::{Evaluator, Observer, Progress};
-use semaim_train::config::PretrainConfig;
+use semaim_train::config::{OrderSource, PretrainConfig};
 use semaim_train::error::TrainError;
 use semaim_train::log::RunLog;
 use semaim_train::run_dir::RunDir;
+use semaim_train::state::TrainState;
 
 use crate::pictures;
 use crate::report;
@@ -33,6 +35,8 @@ pub(crate) struct Evaluations<'a> {
     pub(crate) labelled: Option<LabelledSplits>,
     /// Images for the picture.
     pub(crate) pictures: ImageSubset,
+    /// The teacher, where the order is its own.
+    pub(crate) teacher: Option<Teacher>,
 }
 
 impl Evaluations<'_> {
@@ -81,14 +85,32 @@ impl Evaluations<'_> {
 
     fn picture<M: Pretrained>(
         &self,
-        model: &M,
+        state: &TrainState<M>,
         progress: Progress,
         log: &mut RunLog,
     ) -> Result<(), TrainError> {
         let failed = failed_at(progress);
-        let part = &self.pictures;
-        let seen = learned_orders(model, self.config, &part.source, &part.items, self.device)
-            .map_err(|error| failed(error.into()))?;
+        // Of the network that training asks.
+        let similarity = |images: Tensor<4>| {
+            let model = match (self.config.order_source(), &self.teacher, &state.ema) {
+                (Some(OrderSource::Teacher), Some(teacher), _) => {
+                    return teacher.forward(images).similarity;
+                }
+                (Some(OrderSource::Ema), _, Some(ema)) => ema,
+                _ => &state.model,
+            };
+            self.config.order.similarity.of(model.encoder(), images)
+        };
+        let ImageSubset { source, items } = &self.pictures;
+        let seen = learned_orders(
+            &state.model,
+            &similarity,
+            self.config,
+            source,
+            items,
+            self.device,
+        )
+        .map_err(|error| failed(error.into()))?;
         if seen.is_empty() {
             return Ok(());
         }
@@ -124,7 +146,7 @@ fn is_not_finite(error: &(dyn std::error::Error + 'static)) -> bool {
 impl<M: Pretrained> Evaluator<M> for Evaluations<'_> {
     fn evaluate(
         &mut self,
-        model: &M,
+        state: &TrainState<M>,
         progress: Progress,
         log: &mut RunLog,
         observer: &mut dyn Observer,
@@ -132,7 +154,7 @@ impl<M: Pretrained> Evaluator<M> for Evaluations<'_> {
         let failed = failed_at(progress);
         if let Some(sets) = &self.labelled {
             observer.doing("kNN");
-            let accuracy = match self.knn(model, sets) {
+            let accuracy = match self.knn(&state.model, sets) {
                 Ok(accuracy) => accuracy,
                 // Whether the run goes on is its own affair (train.on_nan).
                 Err(error) if is_not_finite(&*error) => {
@@ -157,7 +179,7 @@ impl<M: Pretrained> Evaluator<M> for Evaluations<'_> {
         }
         if !self.pictures.items.is_empty() {
             observer.doing("picture");
-            self.picture(model, progress, log)?;
+            self.picture(state, progress, log)?;
         }
         // A page that cannot be written is no reason to stop training.
         if let Err(error) = report::write(self.run.path(), None) {

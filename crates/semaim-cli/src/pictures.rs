@@ -52,14 +52,10 @@ pub(crate) fn orders(
 }
 
 fn caption(config: &PretrainConfig) -> String {
-    let source = match config.order.source {
-        OrderSource::Model => "",
-        OrderSource::Ema => {
-            "similarity and order: by the model's own features; training takes them from its EMA copy. "
-        }
-        OrderSource::Teacher => {
-            "similarity and order: by the model's own features; training takes them from the teacher. "
-        }
+    let source = match config.order_source() {
+        None | Some(OrderSource::Model) => "",
+        Some(OrderSource::Ema) => "similarity and order: the EMA copy's, as in training. ",
+        Some(OrderSource::Teacher) => "similarity and order: the teacher's, as in training. ",
     };
     let rest = if config.target.kind != TargetKind::Pixels {
         "order: warm patches are predicted first"

@@ -11,7 +11,7 @@ use semaim_eval::splits::{ImageSubset, LabelledSplits};
 use semaim_train::callbacks::Observer;
 use semaim_train::config::PretrainConfig;
 use semaim_train::log::read_metrics;
-use semaim_train::pretrain::{pretrain, teacher};
+use semaim_train::pretrain::{pretrain, teacher, teacher_of_images};
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
 use serde_json::{Value, json};
@@ -66,12 +66,17 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         count => pictures.at_most(count),
     };
     let has_labels = labelled.is_some();
+    let teacher = teacher(&config, &device)?;
     let mut evaluations = Evaluations {
         config: &config,
         run: &run,
         device: &device,
         labelled,
         pictures,
+        // The same weights, not a second copy of them.
+        teacher: teacher
+            .clone()
+            .map(|teacher| teacher_of_images(&config, teacher, &device)),
     };
     let mut bar = TrainingBar::new(args.run.json)?;
     bar.say(&format!("{}; into {}", source.describe(), out.display()));
@@ -79,7 +84,15 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         bar.say("no labels, so no kNN; --eval-data names labelled images");
     }
     let start = Instant::now();
-    let outcome = pretrain(&config, source, &run, &device, &mut bar, &mut evaluations)?;
+    let outcome = pretrain(
+        &config,
+        source,
+        &run,
+        teacher,
+        &device,
+        &mut bar,
+        &mut evaluations,
+    )?;
     report::write(run.path(), None)?;
     let summary = Summary::of(&run, start.elapsed().as_secs_f64())?;
     if args.run.json {

@@ -20,7 +20,7 @@ use crate::args::ShowArgs;
 use crate::exit::Exit;
 use crate::output;
 use columns::{ColumnArg, Shown};
-use encoders::EncoderFeatures;
+use encoders::{EncoderFeatures, Wanted};
 use images::NamedImage;
 
 /// Frames of an animation, and how long each is shown, in milliseconds; the last is shown longer.
@@ -47,11 +47,20 @@ pub(crate) fn run(args: &ShowArgs) -> Result<ExitCode, Exit> {
     let mut features = Vec::new();
     let names = encoders::names(&args.weights);
     for (i, ((path, name), encoder)) in args.weights.iter().zip(names).zip(&encoders).enumerate() {
-        let predicted = wanted.iter().any(|column| {
-            column.shown == Shown::Reconstruction && column.encoder.is_none_or(|n| n == i)
-        });
+        let of_encoder = wanted
+            .iter()
+            .filter(|column| column.encoder.is_none_or(|n| n == i));
+        let wanted = Wanted {
+            predictions: of_encoder
+                .clone()
+                .any(|column| column.shown == Shown::Reconstruction),
+            order: args.animate
+                || of_encoder
+                    .clone()
+                    .any(|column| column.shown.follows_order()),
+        };
         features.push(EncoderFeatures::compute(
-            args, path, name, encoder, &images, predicted, &device,
+            args, path, name, encoder, &images, wanted, &device,
         )?);
     }
     let png = match args.animate {
@@ -202,7 +211,7 @@ fn panel(
     Ok(match shown {
         Shown::Image => Panel::Image(rgb(image, None)?),
         Shown::Attention => heat(&image.attention),
-        Shown::Similarity(kind) => heat(image.similarity(kind.unwrap_or(encoder.similarity))),
+        Shown::Similarity(kind) => heat(encoder.similarity(kind, index)),
         Shown::Order(order) => Panel::Order {
             grid,
             rank_keys: encoder.rank_keys(order, index, device)?,

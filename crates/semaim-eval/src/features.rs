@@ -56,7 +56,7 @@ impl ImageFeatures {
         }
     }
 
-    /// Rank keys of an order that follows a kind of similarity, `[patches]`; smaller is earlier. `seed` and the number of
+    /// Rank keys of an order that follows a map of similarity, both `[patches]`; smaller is earlier. `seed` and the number of
     /// the image, `item`, are what orders with chance in them are drawn for.
     ///
     /// # Errors
@@ -64,12 +64,12 @@ impl ImageFeatures {
     pub fn order(
         &self,
         order: Order,
-        kind: Similarity,
+        similarity: &[f32],
         [seed, item]: [u64; 2],
         device: &Device,
     ) -> Result<Vec<f32>, WeightError> {
-        let map = self.similarity(kind).to_vec();
-        let similarity = Tensor::from_data(TensorData::new(map, [1, self.grid.patches()]), device);
+        let shape = [1, self.grid.patches()];
+        let similarity = Tensor::from_data(TensorData::new(similarity.to_vec(), shape), device);
         let noise = OrderNoise::draw(seed, 0, &[item], self.grid, device);
         let keys =
             PredictionOrder::new(order, self.grid, device).rank_keys(Some(similarity), &noise);
@@ -165,7 +165,7 @@ mod tests {
                 assert_eq!(map.len(), 6);
                 let most = (0..6).max_by(|&a, &b| map[a].total_cmp(&map[b]));
                 let keys = features
-                    .order(Order::Semantic, kind, [0, 0], &device)
+                    .order(Order::Semantic, map, [0, 0], &device)
                     .unwrap();
                 let first = (0..6).min_by(|&a, &b| keys[a].total_cmp(&keys[b]));
                 assert_eq!(first, most);

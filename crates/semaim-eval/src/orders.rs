@@ -29,12 +29,14 @@ pub struct LearnedOrder {
     pub prediction: Option<Vec<u8>>,
 }
 
-/// Runs a model on the central views of the images `items` of a source.
+/// Runs a model on the central views of the images `items` of a source. `similarity` gives what the order follows, as in
+/// training, of images `[batch, channels, height, width]` as `[batch, patches]`.
 ///
 /// # Errors
 /// [`EmbedError`]. Images that cannot be read are left out.
 pub fn learned_orders<M: Pretrained>(
     model: &M,
+    similarity: &dyn Fn(Tensor<4>) -> Tensor<2>,
     config: &PretrainConfig,
     source: &Arc<dyn Source>,
     items: &[u64],
@@ -49,19 +51,21 @@ pub fn learned_orders<M: Pretrained>(
     for batch in ImageBatches::start(source, items, &config.augment(), options, device) {
         let batch = batch?;
         if let Some(images) = batch.images {
-            seen.extend(orders_of_views(model, config, &batch.items, images)?);
+            let items = &batch.items;
+            seen.extend(orders_of_views(model, similarity, config, items, images)?);
         }
     }
     Ok(seen)
 }
 
 /// Runs a model on normalised views, `[items, channels, height, width]`. `items` are the images' numbers, which orders with
-/// chance in them are drawn for.
+/// chance in them are drawn for; `similarity` is as in [`learned_orders`].
 ///
 /// # Errors
 /// [`WeightError`] when the backend fails.
 pub fn orders_of_views<M: Pretrained>(
     model: &M,
+    similarity: &dyn Fn(Tensor<4>) -> Tensor<2>,
     config: &PretrainConfig,
     items: &[u64],
     images: Tensor<4>,
@@ -73,7 +77,7 @@ pub fn orders_of_views<M: Pretrained>(
         Method::Mae => Order::Stochastic,
     };
     let views = to_host("images", images.clone())?.values;
-    let similarity = config.order.similarity.of(model.encoder(), images.clone());
+    let similarity = similarity(images.clone());
     let noise = OrderNoise::draw(config.seed, 0, items, grid, device);
     let prediction_order = PredictionOrder::new(order, grid, device);
     let rank_keys = prediction_order.rank_keys(Some(similarity.clone()), &noise);

@@ -6,6 +6,7 @@ use semaim_data::BadImage;
 
 use crate::error::TrainError;
 use crate::log::RunLog;
+use crate::state::TrainState;
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,13 +65,13 @@ pub trait Observer {
 
 /// What is measured of a model while it is trained.
 pub trait Evaluator<M> {
-    /// Evaluates the model: before the first step, every so many epochs, and after the last step.
+    /// Evaluates the model, with its EMA copy beside it: before the first step, every so many epochs, and after the last step.
     ///
     /// # Errors
     /// What the evaluation met; it ends the run.
     fn evaluate(
         &mut self,
-        model: &M,
+        state: &TrainState<M>,
         progress: Progress,
         log: &mut RunLog,
         observer: &mut dyn Observer,
@@ -84,7 +85,7 @@ pub struct NoEvaluation;
 impl<M> Evaluator<M> for NoEvaluation {
     fn evaluate(
         &mut self,
-        _: &M,
+        _: &TrainState<M>,
         _: Progress,
         _: &mut RunLog,
         _: &mut dyn Observer,

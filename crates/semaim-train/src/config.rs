@@ -279,10 +279,16 @@ impl PretrainConfig {
         Target::Features { width }
     }
 
+    /// Whose similarity gives the order of prediction, where the order follows one.
+    pub fn order_source(&self) -> Option<OrderSource> {
+        let follows = self.method == Method::Semaim && self.order.kind.needs_similarity();
+        follows.then_some(self.order.source)
+    }
+
     /// Whether training needs the teacher.
     pub fn needs_teacher(&self) -> bool {
-        let order = self.order.source == OrderSource::Teacher && self.order.kind.needs_similarity();
-        self.method == Method::Semaim && (order || self.target.kind == TargetKind::Teacher)
+        let predicted = self.method == Method::Semaim && self.target.kind == TargetKind::Teacher;
+        predicted || self.order_source() == Some(OrderSource::Teacher)
     }
 
     /// How images are shown to the model.

@@ -13,6 +13,7 @@ use semaim::model::Semaim;
 use semaim::order::OrderNoise;
 use semaim::pretrained::Pretrained;
 use semaim::target::Target;
+use semaim::teacher::Teacher;
 use semaim::vit::ForwardOptions;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
 use semaim_data::{Batch, ClassTarget, Source};
@@ -26,7 +27,10 @@ use crate::task::{Loss, MicroBatch, Task, images};
 use crate::trainer::{Images, RunOutcome, train};
 use semaim_task::SemaimTask;
 
-/// Pre-trains in a run directory, from its latest checkpoint if it has one.
+/// The file of the EMA copy's encoder in the directory of a run that keeps one.
+pub const EMA_ENCODER: &str = "encoder_ema.safetensors";
+
+/// Pre-trains in a run directory, from its latest checkpoint if it has one. `teacher` is what [`teacher`] gives.
 ///
 /// # Errors
 /// [`TrainError`]; whatever was saved before stays.
@@ -34,6 +38,7 @@ pub fn pretrain<E>(
     config: &PretrainConfig,
     source: Arc<dyn Source>,
     run: &RunDir,
+    teacher: Option<Encoder>,
     device: &Device,
     observer: &mut dyn Observer,
     evaluator: &mut E,
@@ -45,7 +50,6 @@ where
         source,
         augment: config.augment(),
     };
-    let teacher = teacher(config, device)?;
     let target = config.target(teacher.as_ref().map(|teacher| teacher.vit.width()));
     match config.method {
         Method::Semaim => {
@@ -94,6 +98,13 @@ pub fn teacher(config: &PretrainConfig, device: &Device) -> Result<Option<Encode
         });
     }
     Ok(Some(teacher))
+}
+
+/// A teacher that sees images as a run's model does, and answers on its grid.
+pub fn teacher_of_images(config: &PretrainConfig, teacher: Encoder, device: &Device) -> Teacher {
+    let (own, student) = (teacher.normalisation, config.augment().normalisation);
+    let (size, grid) = (teacher.config.image_size, config.model.grid());
+    Teacher::new(teacher.vit.no_grad(), size, &own, &student, grid, device)
 }
 
 /// The state that a run begins with.
@@ -168,7 +179,7 @@ fn export<M: Pretrained>(
     };
     write(&run.encoder(), &state.model)?;
     if let Some(ema) = &state.ema {
-        write(&run.path().join("encoder_ema.safetensors"), ema)?;
+        write(&run.path().join(EMA_ENCODER), ema)?;
     }
     Ok(())
 }

@@ -203,7 +203,7 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         }
         if !self.resumed {
             let progress = self.progress();
-            evaluator.evaluate(&self.state.model, progress, &mut self.log, observer)?;
+            evaluator.evaluate(&self.state, progress, &mut self.log, observer)?;
         }
         let mut loader = self.loader();
         let mut window = Window::default();
@@ -222,7 +222,7 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
             let finished = progress.step == progress.total_steps;
             // Before saving: what is saved has been evaluated, also when a kill comes in between.
             if finished || self.is_time_to_evaluate() {
-                evaluator.evaluate(&self.state.model, progress, &mut self.log, observer)?;
+                evaluator.evaluate(&self.state, progress, &mut self.log, observer)?;
                 last_step = Instant::now();
             }
             if stop || self.is_time_to_save(last_save) {

@@ -86,6 +86,16 @@ impl ColumnArg {
 }
 
 impl Shown {
+    /// Whether it needs what the run's order follows.
+    pub(super) fn follows_order(self) -> bool {
+        match self {
+            Shown::Similarity(kind) => kind.is_none(),
+            Shown::Order(order) => order.is_none_or(Order::needs_similarity),
+            Shown::Reconstruction => true,
+            Shown::Image | Shown::Attention | Shown::Components => false,
+        }
+    }
+
     /// What stands above the column.
     pub(super) fn title(self) -> &'static str {
         match self {
@@ -101,11 +111,11 @@ impl Shown {
     /// What stands below the title: the encoder, if there are several, and the kind.
     pub(super) fn subtitle(self, encoder: &EncoderFeatures, several: bool) -> String {
         let kind = match self {
-            Shown::Similarity(kind) => name(kind.unwrap_or(encoder.similarity)),
+            Shown::Similarity(kind) => kind.map_or_else(|| encoder.similarity_name(), name),
             Shown::Order(order) => {
                 let order = order.unwrap_or(encoder.order);
                 match order.needs_similarity() {
-                    true => format!("{} by {}", name(order), name(encoder.similarity)),
+                    true => format!("{} by {}", name(order), encoder.similarity_name()),
                     false => name(order),
                 }
             }
@@ -157,7 +167,7 @@ pub(super) fn caption(shown: &[Shown]) -> String {
 }
 
 /// A value's name in configurations.
-fn name(value: impl Serialize) -> String {
+pub(super) fn name(value: impl Serialize) -> String {
     json!(value).as_str().unwrap_or_default().to_string()
 }
 

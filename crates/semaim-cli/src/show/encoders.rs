@@ -4,16 +4,20 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::order::Order;
+use semaim::parameters::to_host;
 use semaim::similarity::Similarity;
+use semaim::teacher::Teacher;
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_data::Pixels;
 use semaim_eval::features::{FeatureError, ImageFeatures, extract_features};
 use semaim_eval::orders::orders_of_views;
 use semaim_eval::pca::colours;
-use semaim_train::config::{Method, PretrainConfig, TargetKind};
+use semaim_train::config::{Method, OrderSource, PretrainConfig, TargetKind};
+use semaim_train::pretrain::{EMA_ENCODER, teacher};
 use semaim_train::restore::{Restored, restore, run_config};
 
+use super::columns::name;
 use super::images::NamedImage;
 use crate::args::ShowArgs;
 use crate::encoder::tell;
@@ -24,14 +28,26 @@ pub(crate) struct EncoderFeatures {
     /// What it is called in the picture.
     pub(crate) name: String,
     /// The similarity and the order of its run; by the class token and semantic where there is none.
-    pub(crate) similarity: Similarity,
+    similarity: Similarity,
     pub(crate) order: Order,
+    /// Whose similarity the order follows, and that of each image where it is another network's.
+    source: OrderSource,
+    source_maps: Option<Vec<Vec<f32>>>,
     seed: u64,
     pub(crate) images: Vec<ImageFeatures>,
     /// Predicted images, where a run predicts pixels.
     pub(crate) predictions: Option<Vec<Vec<u8>>>,
     /// Colours of the patch tokens of all images.
     pub(crate) colours: Vec<[f32; 3]>,
+}
+
+/// What is to be computed of an encoder beside its own features.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    /// Predictions, if its run makes any.
+    pub(super) predictions: bool,
+    /// What the order of its run follows.
+    pub(super) order: bool,
 }
 
 /// Reads an encoder.
@@ -47,14 +63,14 @@ pub(super) fn read(args: &ShowArgs, path: &Path, device: &Device) -> Result<Enco
 }
 
 impl EncoderFeatures {
-    /// Computes the features of `images`, and predictions of them if they are `wanted` and the run at `path` makes any.
+    /// Computes the features of `images`, and what is `wanted` of the run at `path`, if it is one.
     pub(super) fn compute(
         args: &ShowArgs,
         path: &Path,
         name: String,
         encoder: &Encoder,
         images: &[NamedImage],
-        wanted: bool,
+        wanted: Wanted,
         device: &Device,
     ) -> Result<Self, Exit> {
         let pixels: Vec<Pixels> = images.iter().map(|image| image.pixels.clone()).collect();
@@ -73,11 +89,22 @@ impl EncoderFeatures {
             FeatureError::Weights(_) => Exit::ours(error),
         })?;
         let config = run_config(path)?;
+        let order_source = config.as_ref().and_then(PretrainConfig::order_source);
+        let source = order_source.unwrap_or(OrderSource::Model);
+        let source_maps = match &config {
+            Some(config) if wanted.order => {
+                source_maps(args, path, config, encoder, &pixels, &images, device)?
+            }
+            _ => None,
+        };
         let predictions = match config
             .as_ref()
             .filter(|config| predicts_pixels(args, config))
         {
-            Some(config) if wanted => Some(predictions(path, config, &images, device)?),
+            Some(config) if wanted.predictions => {
+                let maps = source_maps.as_deref();
+                Some(predictions(path, config, &images, maps, device)?)
+            }
             _ => None,
         };
         let tokens: Vec<f32> = images
@@ -98,11 +125,31 @@ impl EncoderFeatures {
             name,
             similarity,
             order,
+            source,
+            source_maps,
             seed: config.as_ref().map_or(0, |config| config.seed),
             colours: colours(&tokens, encoder.vit.width()),
             images,
             predictions,
         })
+    }
+
+    /// A map of an image's similarity; `None`: the one that the run's order follows.
+    pub(super) fn similarity(&self, kind: Option<Similarity>, image: usize) -> &[f32] {
+        match (kind, &self.source_maps) {
+            (None, Some(maps)) => &maps[image],
+            (kind, _) => self.images[image].similarity(kind.unwrap_or(self.similarity)),
+        }
+    }
+
+    /// What the run's order follows, in a few words.
+    pub(super) fn similarity_name(&self) -> String {
+        let kind = name(self.similarity);
+        match self.source {
+            OrderSource::Model => kind,
+            OrderSource::Ema => format!("{kind}, EMA"),
+            OrderSource::Teacher => "teacher".into(),
+        }
     }
 
     /// Rank keys of an image's patches in an order; `None`: the run's own.
@@ -115,7 +162,7 @@ impl EncoderFeatures {
         let order = order.unwrap_or(self.order);
         let key = [self.seed, image as u64];
         self.images[image]
-            .order(order, self.similarity, key, device)
+            .order(order, self.similarity(None, image), key, device)
             .map_err(Exit::ours)
     }
 }
@@ -132,11 +179,61 @@ fn predicts_pixels(args: &ShowArgs, config: &PretrainConfig) -> bool {
     config.target.kind == TargetKind::Pixels && args.image_size.is_none_or(same_size)
 }
 
-/// What a run predicts of the views that its encoder got.
+/// The similarity of each image, `[patches]`, that training took from another network than the model.
+fn source_maps(
+    args: &ShowArgs,
+    path: &Path,
+    config: &PretrainConfig,
+    encoder: &Encoder,
+    pixels: &[Pixels],
+    images: &[ImageFeatures],
+    device: &Device,
+) -> Result<Option<Vec<Vec<f32>>>, Exit> {
+    match config.order_source() {
+        None | Some(OrderSource::Model) => Ok(None),
+        Some(OrderSource::Ema) => {
+            let ema = read(args, &path.join(EMA_ENCODER), device)?;
+            let found = extract_features(&ema, pixels, device).map_err(Exit::ours)?;
+            let kind = config.order.similarity;
+            let map = |image: &ImageFeatures| image.similarity(kind).to_vec();
+            Ok(Some(found.iter().map(map).collect()))
+        }
+        Some(OrderSource::Teacher) => {
+            let read = teacher(config, device).map_err(|error| {
+                Exit::user(format!(
+                    "the order of {} is its teacher's: {error}. --columns image,attention,similarity:cls,pca shows what \
+                     needs none",
+                    path.display()
+                ))
+            })?;
+            let Some(teacher) = read else { return Ok(None) };
+            let teacher = Teacher::new(
+                teacher.vit,
+                teacher.config.image_size,
+                &teacher.normalisation,
+                &encoder.normalisation,
+                encoder.config.grid(),
+                device,
+            );
+            let map = |image: &ImageFeatures| {
+                let [height, width] = image.size;
+                let shape = [1, encoder.config.channels, height, width];
+                let view = Tensor::from_data(TensorData::new(image.view.clone(), shape), device);
+                let similarity = teacher.forward(view).similarity;
+                let map = to_host("similarity", similarity).map_err(Exit::ours)?;
+                Ok(map.values)
+            };
+            Ok(Some(images.iter().map(map).collect::<Result<_, Exit>>()?))
+        }
+    }
+}
+
+/// What a run predicts of the views that its encoder got, in the order that follows `maps`, or the model's own similarity.
 fn predictions(
     path: &Path,
     config: &PretrainConfig,
     images: &[ImageFeatures],
+    maps: Option<&[Vec<f32>]>,
     device: &Device,
 ) -> Result<Vec<Vec<u8>>, Exit> {
     let items: Vec<u64> = (0..images.len() as u64).collect();
@@ -145,8 +242,20 @@ fn predictions(
     let shape = [images.len(), config.model.channels, height, width];
     let views = Tensor::from_data(TensorData::new(views, shape), device);
     let found = match restore(path, config, device)? {
-        Restored::Semaim(model) => orders_of_views(&*model, config, &items, views),
-        Restored::Mae(model) => orders_of_views(&*model, config, &items, views),
+        Restored::Semaim(model) => {
+            let similarity = |shown| match maps {
+                Some(maps) => Tensor::from_data(
+                    TensorData::new(maps.concat(), [maps.len(), config.model.grid().patches()]),
+                    device,
+                ),
+                None => config.order.similarity.of(&model.encoder, shown),
+            };
+            orders_of_views(&*model, &similarity, config, &items, views)
+        }
+        Restored::Mae(model) => {
+            let similarity = |shown| config.order.similarity.of(&model.encoder, shown);
+            orders_of_views(&*model, &similarity, config, &items, views)
+        }
     };
     let found = found.map_err(Exit::ours)?;
     Ok(found

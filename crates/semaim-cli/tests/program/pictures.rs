@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::bitmap::bitmap;
 use crate::evaluate::{COLOURS, coloured, path, trained};
-use crate::runner::{refuse, semaim, succeed};
+use crate::runner::{pretrain, refuse, semaim, succeed};
 
 /// Columns and rows of a PNG file.
 fn size(file: &Path) -> [u32; 2] {
@@ -194,4 +194,48 @@ fn single_images_are_shown_whatever_their_names() {
     std::fs::copy(image("good.bmp"), several.join("good.bmp")).unwrap();
     let ran = succeed(show(&several, &[]));
     assert!(ran.stderr.contains("1 HEIC"), "{}", ran.stderr);
+}
+
+/// The order's picture is of the network that training asks: the EMA copy and the teacher, not the encoder that is shown.
+#[test]
+fn orders_are_those_that_training_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let teacher = trained(folder.path());
+    let data = folder.path().join("data");
+    coloured(&data, "train", COLOURS, 3);
+    let out = folder.path().join("out.png");
+    let order = |run: &Path| {
+        let fixed = ["show", "--weights", path(run), "--images", path(&data)];
+        succeed(semaim(
+            &[&fixed[..], &["--animate", "--out", path(&out)]].concat(),
+        ));
+        std::fs::read(&out).unwrap()
+    };
+    let weights = format!("teacher.weights={}", path(&teacher));
+    let by_teacher = ["--set", "order.source=teacher", "--set", &weights];
+    let by_ema = ["--set", "order.source=ema", "--set", "train.ema=true"];
+    for (name, settings) in [("teacher", by_teacher), ("ema", by_ema)] {
+        let run = folder.path().join(name);
+        succeed(pretrain(&run, &settings));
+        let drawn = order(&run);
+        // By the model's own features, of the same weights.
+        let config = run.join("config.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        let own = text.replace(&format!("source = \"{name}\""), "source = \"model\"");
+        assert_ne!(own, text);
+        std::fs::write(&config, own).unwrap();
+        assert!(drawn != order(&run), "{name}");
+    }
+    let run = folder.path().join("teacher");
+    let config = run.join("config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let moved = text.replace("source = \"model\"", "source = \"teacher\"");
+    std::fs::write(&config, moved).unwrap();
+    std::fs::rename(&teacher, folder.path().join("moved")).unwrap();
+    let show = |columns| {
+        let fixed = ["show", "--weights", path(&run), "--images", path(&data)];
+        semaim(&[&fixed[..], &["--out", path(&out), "--columns", columns]].concat())
+    };
+    refuse(show("order"), &["teacher", "similarity:cls"]);
+    succeed(show("image,attention,similarity:cls,pca,order:raster"));
 }

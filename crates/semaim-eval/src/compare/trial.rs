@@ -264,7 +264,8 @@ impl Trial {
         record.steps =
             steps_per_epoch(config.train.batch_size, source.len())? * config.train.epochs;
         let run = RunDir::open(&folder, config, DataPlace::Recorded)?;
-        let outcome = pretrain(config, source, &run, device, observer, &mut NoEvaluation)?;
+        let (teacher, nothing) = (teacher(config, device)?, &mut NoEvaluation);
+        let outcome = pretrain(config, source, &run, teacher, device, observer, nothing)?;
         Ok(outcome)
     }
 

@@ -9,6 +9,7 @@ use semaim_train::callbacks::{Evaluator, Observer, Progress};
 use semaim_train::error::TrainError;
 use semaim_train::log::RunLog;
 use semaim_train::run_dir::RunDir;
+use semaim_train::state::TrainState;
 
 use super::config::FinetuneConfig;
 use super::{BEST, Evaluated, RESULTS, Results, read_results};
@@ -29,7 +30,7 @@ pub(super) struct FinetuneEvaluator<'a> {
 impl Evaluator<Classifier> for FinetuneEvaluator<'_> {
     fn evaluate(
         &mut self,
-        model: &Classifier,
+        state: &TrainState<Classifier>,
         progress: Progress,
         log: &mut RunLog,
         observer: &mut dyn Observer,
@@ -46,7 +47,7 @@ impl Evaluator<Classifier> for FinetuneEvaluator<'_> {
             batch_size: self.config.eval.batch_size,
             workers: self.config.data.workers,
         };
-        let found = classify(model, self.images, self.augment, options)
+        let found = classify(&state.model, self.images, self.augment, options)
             .and_then(|predictions| predictions.against(self.classes))
             .map_err(|error| failed(error.into()))?;
         let now = Evaluated {
@@ -77,7 +78,7 @@ impl Evaluator<Classifier> for FinetuneEvaluator<'_> {
             Some(best) if best.classification.accuracy.top1 >= accuracy.top1 => best,
             _ => {
                 let path = self.run.path().join(BEST);
-                ModelFile::of_classifier(self.encoder, self.classes, model)?.write(&path)?;
+                ModelFile::of_classifier(self.encoder, self.classes, &state.model)?.write(&path)?;
                 now.clone()
             }
         };

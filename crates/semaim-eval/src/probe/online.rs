@@ -484,13 +484,13 @@ struct Collecting {
 impl Evaluator<Heads> for Collecting {
     fn evaluate(
         &mut self,
-        model: &Heads,
+        state: &TrainState<Heads>,
         progress: Progress,
         _: &mut RunLog,
         _: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         if progress.step == progress.total_steps {
-            self.last = Some(model.clone());
+            self.last = Some(state.model.clone());
         }
         Ok(())
     }

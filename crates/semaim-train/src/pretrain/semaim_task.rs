@@ -2,7 +2,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use semaim::model::Semaim;
 use semaim::order::{OrderNoise, PredictionOrder};
@@ -12,7 +11,7 @@ use semaim::vit::ForwardOptions;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_data::ClassTarget;
 
-use super::{drop_path, export, image_shape};
+use super::{drop_path, export, image_shape, teacher_of_images};
 use crate::config::{OrderSource, PretrainConfig, TargetKind};
 use crate::error::TrainError;
 use crate::run_dir::RunDir;
@@ -65,7 +64,7 @@ impl<'a> SemaimTask<'a> {
         let teacher = match teacher {
             Some(teacher) => Some(FrozenTeacher {
                 cache: cache(config, &teacher, device)?,
-                model: prepared(config, teacher, device),
+                model: teacher_of_images(config, teacher, device),
             }),
             None => None,
         };
@@ -180,8 +179,7 @@ impl Task for SemaimTask<'_> {
 
 /// The networks that give order or target of a run.
 fn networks(config: &PretrainConfig) -> Vec<Network> {
-    let order = config.order;
-    let order_source = order.kind.needs_similarity().then_some(order.source);
+    let order_source = config.order_source();
     let target_source = match config.target.kind {
         TargetKind::Pixels => None,
         TargetKind::Ema => Some(OrderSource::Ema),
@@ -231,11 +229,4 @@ fn cache(
     );
     let folder = &config.teacher_cache;
     Ok(Some(Mutex::new(TeacherCache::open(folder, &name, size)?)))
-}
-
-/// A teacher that sees a run's images.
-fn prepared(config: &PretrainConfig, teacher: Encoder, device: &Device) -> Teacher {
-    let (own, student) = (teacher.normalisation, config.augment().normalisation);
-    let (size, grid) = (teacher.config.image_size, config.model.grid());
-    Teacher::new(teacher.vit.no_grad(), size, &own, &student, grid, device)
 }
