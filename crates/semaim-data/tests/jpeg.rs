@@ -11,11 +11,14 @@
 mod encoder;
 #[path = "../../semaim-jpeg/tests/jpeg/inputs.rs"]
 mod inputs;
+#[path = "../../semaim-jpeg/tests/jpeg/parts.rs"]
+mod parts;
 
 use std::sync::Arc;
 
 use encoder::{Options, encode};
-use inputs::{boxes, draw, picture};
+use inputs::{boxes, damage, draw, picture, without_markers};
+use parts::Part;
 use semaim_data::{
     Augment, CropBox, DecodeRequest, DecodedRegion, ImageError, ImageProblem, OpenOptions, Pixels,
     Scratch, Source, Split, decode, open,
@@ -52,14 +55,22 @@ fn part(
     source.decode(index, &mut request, &mut Scratch::new())
 }
 
-fn cut(pixels: &Pixels, [left, top, width, height]: [u32; 4]) -> Pixels {
-    let channels = pixels.channels;
-    let mut data = Vec::new();
-    for y in top..top + height {
-        let start = (y * pixels.width + left) as usize * channels;
-        data.extend(&pixels.data[start..start + width as usize * channels]);
+fn whole_of(pixels: &Pixels) -> Part<'_> {
+    Part {
+        size: pixels.size(),
+        channels: pixels.channels,
+        samples: &pixels.data,
+        origin: [0; 2],
+        shrink: 1,
     }
-    Pixels::new(width, height, channels, data).unwrap()
+}
+
+fn seen(part: &DecodedRegion) -> Part<'_> {
+    Part {
+        origin: part.origin,
+        shrink: part.shrink,
+        ..whole_of(&part.pixels)
+    }
 }
 
 #[test]
@@ -84,72 +95,19 @@ fn orientations_are_applied_to_regions() {
         assert_eq!([whole.width, whole.height], size);
         for region in boxes(whole.width, whole.height, &mut rng) {
             let part = part(&*source, index, region, 1).unwrap();
-            assert_eq!(part.pixels, cut(&whole, region), "{} {region:?}", index + 1);
-            assert_eq!(part.origin, [region[0], region[1]].map(i64::from));
+            let [left, top, width, height] = region;
+            let cut = Pixels::new(width, height, 3, whole_of(&whole).cut(region)).unwrap();
+            assert_eq!(part.pixels, cut, "{} {region:?}", index + 1);
+            assert_eq!(part.origin, [left, top].map(i64::from));
         }
         for shrink in [2, 4, 8] {
             for region in boxes(whole.width, whole.height, &mut rng) {
                 let part = part(&*source, index, region, shrink).unwrap();
-                assert_covers(&part, region, shrink);
-                assert_averages(&part, &whole, &format!("{} {region:?} {shrink}", index + 1));
+                let what = format!("{} {region:?} {shrink}", index + 1);
+                seen(&part).assert_covers(region, shrink);
+                seen(&part).assert_averages(whole_of(&whole), &what);
             }
         }
-    }
-}
-
-/// Checks that a shrunk part covers a region, and no more than it must.
-fn assert_covers(part: &DecodedRegion, [left, top, width, height]: [u32; 4], shrink: u32) {
-    assert_eq!(part.shrink, shrink);
-    let shrink = i64::from(shrink);
-    let sides = [
-        (part.origin[0], part.pixels.width, left, width),
-        (part.origin[1], part.pixels.height, top, height),
-    ];
-    for (origin, pixels, start, len) in sides {
-        let (start, end) = (i64::from(start), i64::from(start + len));
-        let reached = origin + i64::from(pixels) * shrink;
-        assert!(origin <= start && origin > start - shrink);
-        assert!(reached >= end && reached < end + shrink);
-    }
-}
-
-/// Checks that the pixels of a part are about the means of what they stand for, as far as that is inside the image.
-fn assert_averages(part: &DecodedRegion, whole: &Pixels, what: &str) {
-    let shrink = part.shrink as usize;
-    let (mut sum, mut count) = (0.0, 0.0);
-    for y in 0..part.pixels.height as usize {
-        for x in 0..part.pixels.width as usize {
-            let left = part.origin[0] + (x * shrink) as i64;
-            let top = part.origin[1] + (y * shrink) as i64;
-            let inside = left >= 0
-                && top >= 0
-                && left as usize + shrink <= whole.width as usize
-                && top as usize + shrink <= whole.height as usize;
-            if !inside {
-                continue;
-            }
-            for channel in 0..3 {
-                let mut mean = 0.0;
-                for dy in 0..shrink {
-                    for dx in 0..shrink {
-                        let place = (top as usize + dy) * whole.width as usize + left as usize + dx;
-                        mean += f64::from(whole.data[place * 3 + channel]);
-                    }
-                }
-                mean /= (shrink * shrink) as f64;
-                let place = (y * part.pixels.width as usize + x) * 3 + channel;
-                let difference = f64::from(part.pixels.data[place]) - mean;
-                assert!(difference.abs() < 40.0, "{what}: off by {difference}");
-                sum += difference * difference;
-                count += 1.0;
-            }
-        }
-    }
-    // A few pixels have no average to speak of; the bound on each holds for them too.
-    if count >= 48.0 {
-        let error = f64::sqrt(sum / count);
-        // Colours that are kept at a quarter of the width are mixed across edges.
-        assert!(error < 14.0, "{what}: {error}");
     }
 }
 
@@ -222,17 +180,7 @@ fn damage_is_told_where_it_is_met() {
     };
     let whole = encode(&options, picture);
     // The markers of the last rows are lost.
-    let mut bytes = whole.clone();
-    let markers: Vec<usize> = bytes
-        .windows(2)
-        .enumerate()
-        .filter(|(_, pair)| pair[0] == 0xFF && (0xD0..=0xD7).contains(&pair[1]))
-        .map(|(place, _)| place)
-        .collect();
-    assert_eq!(markers.len(), 31);
-    for &marker in &markers[28..] {
-        bytes[marker] = 0x55;
-    }
+    let bytes = without_markers(whole.clone(), 28);
     let (_folder, source) = source_of(&[bytes, whole[..whole.len() - 2].to_vec()]);
     // Above the damage only the part is decoded; with it, nothing is given.
     let above = part(&*source, 0, [0, 0, 64, 40], 1).unwrap();
@@ -262,15 +210,7 @@ fn mutated_files_never_panic() {
             ..Options::default()
         };
         let mut bytes = encode(&options, picture);
-        for _ in 0..=rng.below(4) {
-            let place = rng.below(bytes.len() as u64) as usize;
-            match rng.below(4) {
-                0 => bytes[place] = rng.below(256) as u8,
-                1 => bytes[place] ^= 1 << rng.below(8),
-                2 => drop(bytes.drain(place..(place + 1 + rng.below(8) as usize).min(bytes.len()))),
-                _ => bytes.insert(place, [0xFF, 0, 0xD9, 0xD0][rng.below(4) as usize]),
-            }
-        }
+        damage(&mut bytes, &mut rng);
         files.push(bytes);
     }
     let (_folder, source) = source_of(&files);

@@ -42,3 +42,31 @@ pub(crate) fn boxes(width: u32, height: u32, rng: &mut KeyedRng) -> Vec<[u32; 4]
 pub(crate) fn draw() -> KeyedRng {
     KeyedRng::new(Key::new(1, 2, 3), Stream::Crop)
 }
+
+/// Changes a few places of a file: bytes, bits, lengths, markers.
+pub(crate) fn damage(bytes: &mut Vec<u8>, rng: &mut KeyedRng) {
+    for _ in 0..=rng.below(4) {
+        let place = rng.below(bytes.len() as u64) as usize;
+        match rng.below(4) {
+            0 => bytes[place] = rng.below(256) as u8,
+            1 => bytes[place] ^= 1 << rng.below(8),
+            2 => drop(bytes.drain(place..(place + 1 + rng.below(8) as usize).min(bytes.len()))),
+            _ => bytes.insert(place, [0xFF, 0, 0xD9, 0xD0][rng.below(4) as usize]),
+        }
+    }
+}
+
+/// A file without its restart markers from that number on, of the 31 that it must have.
+pub(crate) fn without_markers(mut bytes: Vec<u8>, from: usize) -> Vec<u8> {
+    let markers: Vec<usize> = bytes
+        .windows(2)
+        .enumerate()
+        .filter(|(_, pair)| pair[0] == 0xFF && (0xD0..=0xD7).contains(&pair[1]))
+        .map(|(place, _)| place)
+        .collect();
+    assert_eq!(markers.len(), 31);
+    for &marker in &markers[from..] {
+        bytes[marker] = 0x55;
+    }
+    bytes
+}

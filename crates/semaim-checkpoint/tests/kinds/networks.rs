@@ -1,0 +1,269 @@
+//! How networks are named, and what they compute beside the plain encoder.
+
+use super::*;
+
+#[test]
+fn wrappers_around_networks_and_blocks_are_seen_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, expected) = read(&write(&folder, "plain.safetensors", plain()), &heads(3));
+    for wrapper in [
+        "_orig_mod",
+        "_checkpoint_wrapped_module",
+        "_fsdp_wrapped_module",
+        "module",
+    ] {
+        let inside = renamed(plain(), |name| {
+            match name.split('.').collect::<Vec<_>>()[..] {
+                ["blocks", block, ref rest @ ..] => {
+                    format!("module.blocks.{block}.{wrapper}.{}", rest.join("."))
+                }
+                _ => format!("module.{name}"),
+            }
+        });
+        let path = pickled(&folder, "wrapped.pth", &inside, "FloatStorage");
+        assert_eq!(read(&path, &heads(3)).1, expected, "{wrapper}");
+        let outside = renamed(plain(), |name| format!("{wrapper}.{name}"));
+        let path = write(&folder, "wrapped.safetensors", outside);
+        assert_eq!(read(&path, &heads(3)).1, expected, "{wrapper}");
+    }
+}
+
+/// LayerScale by the names of DeiT III, whose position table has no place for the class token.
+#[test]
+fn gammas_of_deit_3_scale_layers() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut scaled = plain();
+    for block in 0..2 {
+        for scale in ["gamma_1", "gamma_2"] {
+            let values = (0..24).map(|i| 0.1 + 0.02 * i as f32).collect();
+            let name = format!("blocks.{block}.{scale}");
+            scaled.insert(
+                name,
+                Weight {
+                    shape: vec![24],
+                    values,
+                },
+            );
+        }
+    }
+    let table = scaled.get_mut("pos_embed").unwrap();
+    table.values.drain(..24);
+    table.shape[1] = 16;
+    let theirs = pickled(
+        &folder,
+        "deit3.pth",
+        &renamed(scaled.clone(), |name| format!("model.{name}")),
+        "FloatStorage",
+    );
+    let ours = renamed(scaled, |name| {
+        name.replace("gamma_1", "ls1.gamma")
+            .replace("gamma_2", "ls2.gamma")
+    });
+    let ours = write(&folder, "timm.safetensors", ours);
+    let (found, tokens) = read(&theirs, &heads(3));
+    assert_eq!(tokens, read(&ours, &heads(3)).1);
+    assert_eq!(found.loading.format, CheckpointFormat::Timm);
+}
+
+/// GEGLU has the tensors of SwiGLU: a gated MLP is one or the other only where something says so.
+#[test]
+fn gates_are_not_guessed() {
+    let folder = tempfile::tempdir().unwrap();
+    let gated = ArchOptions {
+        activation: Activation::SwiGlu,
+        ..ArchOptions::default()
+    };
+    let path = write(&folder, "gated.safetensors", made(&config(), &gated));
+    refused(
+        &path,
+        &heads(3),
+        &["blocks.0.mlp.fc1.weight", "GEGLU", "--activation swiglu"],
+    );
+    let told = WeightsSource {
+        activation: Some(Activation::SwiGlu),
+        ..heads(3)
+    };
+    let (_, tokens) = read(&path, &told);
+    // DINOv2 has no other.
+    let dinov2 = renamed(made(&config(), &gated), |name| {
+        name.replace("mlp.fc1", "mlp.w12")
+            .replace("mlp.fc2", "mlp.w3")
+    });
+    let dinov2 = pickled(&folder, "dinov2.pth", &dinov2, "FloatStorage");
+    assert_eq!(read(&dinov2, &heads(3)).1, tokens);
+    let path = write(&folder, "plain.safetensors", plain());
+    refused(&path, &told, &["gives no gate"]);
+}
+
+#[test]
+fn heads_are_told_or_those_of_the_project() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = VitConfig {
+        embed_dim: 384,
+        depth: 1,
+        num_heads: 12,
+        mlp_ratio: 0.25,
+        ..config()
+    };
+    let weights = made(&small, &ArchOptions::default());
+    let moco = renamed(weights.clone(), |name| {
+        format!("state_dict.module.base_encoder.{name}")
+    });
+    let moco = pickled(&folder, "moco.pth", &moco, "FloatStorage");
+    let (found, tokens) = read(&moco, &WeightsSource::default());
+    assert_eq!(
+        (found.config.num_heads, found.loading.format),
+        (12, CheckpointFormat::MocoV3)
+    );
+    let dino = renamed(weights.clone(), |name| format!("teacher.backbone.{name}"));
+    let dino = pickled(&folder, "dino.pth", &dino, "FloatStorage");
+    let (found, others) = read(&dino, &WeightsSource::default());
+    assert_eq!(
+        (found.config.num_heads, found.loading.format),
+        (6, CheckpointFormat::Dino)
+    );
+    assert_ne!(tokens, others);
+    // Under timm's names there are both.
+    let timm = write(&folder, "timm.safetensors", weights);
+    refused(&timm, &WeightsSource::default(), &["384", "--heads"]);
+    let config = json!({"architecture": "vit_small_patch16_224", "model_args": {"num_heads": 12}});
+    std::fs::write(folder.path().join("timm.config.json"), config.to_string()).unwrap();
+    assert_eq!(read(&timm, &WeightsSource::default()).1, tokens);
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_told_and_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for value in [f32::NAN, f32::INFINITY] {
+        let mut broken = plain();
+        broken.get_mut("blocks.1.mlp.fc2.weight").unwrap().values[7] = value;
+        let path = write(&folder, "broken.safetensors", broken);
+        let found = Checkpoint::read(&heads(3).at(&path)).unwrap();
+        assert_eq!(
+            found.loading.not_finite,
+            [("blocks.1.mlp.fc2.weight".to_string(), 1)]
+        );
+        refused(&path, &heads(3), &["blocks.1.mlp.fc2.weight", "NaN"]);
+    }
+}
+
+#[test]
+fn what_is_not_computed_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, expected) = read(&write(&folder, "plain.safetensors", plain()), &heads(3));
+    let more = |name: &str| {
+        let mut weights = plain();
+        weights.insert(
+            name.into(),
+            Weight {
+                shape: vec![24],
+                values: vec![2.0; 24],
+            },
+        );
+        write(&folder, "more.safetensors", weights)
+    };
+    for name in [
+        "patch_embed.norm.weight",
+        "patch_embed.backbone.stem.conv.weight",
+        "dist_token",
+        "blocks.0.attn.q_norm.weight",
+        "blocks.1.attn.rel_pos_bias.table",
+        "rope.freqs",
+        "attn_pool.latent",
+    ] {
+        refused(&more(name), &heads(3), &[name]);
+        let partial = WeightsSource {
+            allow_partial: true,
+            ..heads(3)
+        };
+        assert_eq!(read(&more(name), &partial).1, expected, "{name}");
+    }
+    for name in [
+        "head.weight",
+        "fc_norm.weight",
+        "mask_token",
+        "decoder_embed.weight",
+        "projector.0.weight",
+    ] {
+        assert_eq!(read(&more(name), &heads(3)).1, expected, "{name}");
+    }
+}
+
+/// CLIP's tower, by OpenAI with QuickGELU, by `open_clip` with GELU.
+#[test]
+fn towers_are_known_by_who_trained_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = VitConfig {
+        embed_dim: 64,
+        num_heads: 1,
+        ..config()
+    };
+    let arch = ArchOptions {
+        norm_pre: true,
+        epsilon: 1e-5,
+        ..ArchOptions::default()
+    };
+    let mut tower = renamed(made(&config, &arch), |name| {
+        name.replace("patch_embed.proj.", "conv1.")
+            .replace("cls_token", "class_embedding")
+            .replace("pos_embed", "positional_embedding")
+            .replace("norm_pre", "ln_pre")
+            .replace("blocks.", "transformer.resblocks.")
+            .replace("norm1", "ln_1")
+            .replace("norm2", "ln_2")
+            .replace("attn.qkv.", "attn.in_proj_")
+            .replace("attn.proj", "attn.out_proj")
+            .replace("mlp.fc1", "mlp.c_fc")
+            .replace("mlp.fc2", "mlp.c_proj")
+            .replace("norm.", "ln_post.")
+    });
+    tower.remove("conv1.bias");
+    tower.get_mut("class_embedding").unwrap().shape = vec![64];
+    tower.get_mut("positional_embedding").unwrap().shape = vec![17, 64];
+    let under = |prefix: &str| renamed(tower.clone(), |name| format!("{prefix}{name}"));
+    let read_as = |path: &Path| {
+        let found = Checkpoint::read(&WeightsSource::new(path)).unwrap();
+        (found.loading.format, found.arch.activation)
+    };
+    let trained = pickled(
+        &folder,
+        "epoch_1.pt",
+        &under("state_dict.module.visual."),
+        "FloatStorage",
+    );
+    assert_eq!(
+        read_as(&trained),
+        (CheckpointFormat::OpenClip, Activation::Gelu)
+    );
+    let published = pickled(&folder, "openai.pt", &under("visual."), "HalfStorage");
+    assert_eq!(
+        read_as(&published),
+        (CheckpointFormat::Clip, Activation::QuickGelu)
+    );
+    // Nobody knows who trained this one.
+    let bare = write(&folder, "bare.safetensors", under("visual."));
+    refused(
+        &bare,
+        &WeightsSource::default(),
+        &["OpenAI", "--activation"],
+    );
+    let told = |format| WeightsSource {
+        layout: Some(format),
+        ..WeightsSource::default()
+    };
+    for (format, expected) in [
+        (CheckpointFormat::OpenClip, Activation::Gelu),
+        (CheckpointFormat::Clip, Activation::QuickGelu),
+    ] {
+        let found = Checkpoint::read(&told(format).at(&bare)).unwrap();
+        assert_eq!(found.arch.activation, expected, "{format}");
+    }
+    let quick = WeightsSource {
+        activation: Some(Activation::QuickGelu),
+        ..WeightsSource::default()
+    };
+    assert_eq!(
+        Checkpoint::read(&quick.at(&bare)).unwrap().arch.activation,
+        Activation::QuickGelu
+    );
+}

@@ -1,0 +1,165 @@
+//! Folders of images.
+
+use super::*;
+
+#[test]
+fn folders_are_sorted_and_labelled() {
+    let root = folder(&["dog/2.PNG", "cat/x/1.jpg", "cat-b/9.tiff", "cat/0.webp"]);
+    write(root.path(), "cat/.hidden.png", b"");
+    write(root.path(), "notes.txt", b"");
+    let source = train(root.path());
+    // Bytewise by path: `cat-b/` comes before `cat/`. The content is what counts, all are PNGs.
+    assert_eq!(reds(&source), [2, 3, 1, 0]);
+    assert_eq!(source.classes(), ["cat", "cat-b", "dog"]);
+    assert_eq!(labels(&source), [Some(1), Some(0), Some(0), Some(2)]);
+    assert!(source.name(3).ends_with("2.PNG"), "{}", source.name(3));
+    assert!(source.describe().ends_with(": 4 images, 3 classes"));
+    assert_eq!(source.label(4), None);
+    let error = source.image(4).unwrap_err();
+    assert!(matches!(
+        error.problem,
+        ImageProblem::OutOfRange { index: 4, len: 4 }
+    ));
+}
+
+#[test]
+fn an_image_in_the_root_means_no_labels() {
+    let root = folder(&["dog/1.png", "2.png"]);
+    let source = train(root.path());
+    assert!(source.classes().is_empty());
+    assert_eq!(labels(&source), [None, None]);
+}
+
+#[test]
+fn splits_of_folders() {
+    let root = folder(&[
+        "train/a/1.png",
+        "test/a/2.png",
+        "valid/b/3.png",
+        "train/b/4.png",
+    ]);
+    assert_eq!(reds(&train(root.path())), [0, 3]);
+    let eval = opened(root.path(), Split::Eval).unwrap();
+    assert_eq!(reds(&eval), [2]);
+    assert_eq!(eval.classes(), ["b"]);
+    let only = folder(&["train/a/1.png"]);
+    assert_eq!(opened(only.path(), Split::Eval).unwrap().classes(), ["a"]);
+    let none = folder(&["a/1.png", "b/2.png"]);
+    assert_eq!(opened(none.path(), Split::Eval).unwrap().len(), 2);
+}
+
+#[test]
+fn errors_of_folders_name_the_path() {
+    let root = tempfile::tempdir().unwrap();
+    let missing = root.path().join("nowhere");
+    let error = opened(&missing, Split::Train).unwrap_err();
+    assert!(
+        matches!(&error, DataError::Missing { path } if *path == missing),
+        "{error}"
+    );
+    write(root.path(), "a/notes.md", b"");
+    write(root.path(), "b.doc", b"");
+    let error = opened(root.path(), Split::Train).unwrap_err();
+    assert!(
+        matches!(error, DataError::NoImages { others: 2, .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains("jpg, jpeg, png"), "{error}");
+    let error = opened(&root.path().join("b.doc"), Split::Train).unwrap_err();
+    assert!(matches!(error, DataError::UnknownKind { .. }), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_followed_but_not_in_circles() {
+    use std::os::unix::fs::symlink;
+    let root = folder(&["a/1.png", "b/2.png"]);
+    let outside = folder(&["3.png"]);
+    symlink(root.path(), root.path().join("a/up")).unwrap();
+    symlink(root.path().join("a"), root.path().join("b/cross")).unwrap();
+    symlink(root.path().join("b"), root.path().join("a/back")).unwrap();
+    symlink(outside.path(), root.path().join("c")).unwrap();
+    symlink(outside.path().join("3.png"), root.path().join("a/0.png")).unwrap();
+    symlink("nowhere", root.path().join("a/dangling.png")).unwrap();
+    let source = train(root.path());
+    let names: Vec<String> = (0..source.len())
+        .map(|index| source.name(index)[root.path().display().to_string().len() + 1..].to_owned())
+        .collect();
+    // a and b are reached from each other once, then the circle is noticed.
+    assert_eq!(
+        names,
+        [
+            "a/0.png",
+            "a/1.png",
+            "a/back/2.png",
+            "b/2.png",
+            "b/cross/0.png",
+            "b/cross/1.png",
+            "c/3.png"
+        ]
+    );
+}
+
+#[test]
+fn unreadable_images_are_named() {
+    let root = folder(&["1.png"]);
+    write(root.path(), "0.png", b"");
+    let source = train(root.path());
+    let error = source.image(0).unwrap_err();
+    assert!(matches!(error.problem, ImageProblem::Empty));
+    assert!(error.to_string().contains("0.png"), "{error}");
+    fs::remove_file(root.path().join("1.png")).unwrap();
+    assert!(matches!(
+        source.image(1).unwrap_err().problem,
+        ImageProblem::Read(_)
+    ));
+}
+
+/// Set in a copy of this program that runs without the rights of root, who may read everything.
+#[cfg(unix)]
+const UNPRIVILEGED: &str = "SEMAIM_TEST_UNPRIVILEGED";
+
+#[cfg(unix)]
+#[test]
+fn folders_that_cannot_be_read_are_left_out() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let root = folder(&["a/1.png", "b/2.png", "lost+found/3.png", "c/@eaDir/4.png"]);
+    let lock = |name: &str, mode: u32| {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(root.path().join(name), mode).unwrap();
+    };
+    for name in ["lost+found", "c/@eaDir"] {
+        lock(name, 0);
+    }
+    let is_root = fs::read_dir(root.path().join("lost+found")).is_ok();
+    if is_root && std::env::var_os(UNPRIVILEGED).is_none() {
+        let again = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "folders::folders_that_cannot_be_read_are_left_out",
+            ])
+            .env(UNPRIVILEGED, "1")
+            .env("TMPDIR", "/tmp")
+            .current_dir("/")
+            .gid(65534)
+            .uid(65534)
+            .status()
+            .unwrap();
+        assert!(again.success());
+        return;
+    }
+    assert!(!is_root);
+    for _ in 0..50 {
+        let source = train(root.path());
+        assert_eq!(reds(&source), [0, 1]);
+        assert_eq!(source.classes(), ["a", "b"]);
+    }
+    lock("lost+found", 0o700);
+    lock("c/@eaDir", 0o700);
+    // The folder itself must be readable.
+    lock("a", 0);
+    let error = opened(&root.path().join("a"), Split::Train).unwrap_err();
+    assert!(matches!(error, DataError::Read { .. }), "{error}");
+    lock("a", 0o700);
+}

@@ -1,0 +1,164 @@
+//! Tar files: WebDataset and folders in a tar.
+
+use super::*;
+
+/// A tar header block.
+fn header(name: &[u8], size: usize, kind: u8, prefix: &[u8]) -> Vec<u8> {
+    let mut block = vec![0; 512];
+    block[..name.len()].copy_from_slice(name);
+    block[124..135].copy_from_slice(format!("{size:011o}").as_bytes());
+    block[156] = kind;
+    block[257..265].copy_from_slice(b"ustar\x0000");
+    block[345..345 + prefix.len()].copy_from_slice(prefix);
+    block[148..156].fill(b' ');
+    let sum: u32 = block.iter().map(|&b| u32::from(b)).sum();
+    block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    block
+}
+
+fn member(tar: &mut Vec<u8>, name: &[u8], data: &[u8], kind: u8) {
+    tar.extend(header(name, data.len(), kind, b""));
+    tar.extend(data);
+    tar.resize(tar.len().next_multiple_of(512), 0);
+}
+
+pub(super) fn tar_of(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut tar = Vec::new();
+    for (name, data) in members {
+        member(&mut tar, name.as_bytes(), data, b'0');
+    }
+    tar.extend([0; 1024]);
+    tar
+}
+
+#[test]
+fn tars_in_webdataset_form() {
+    let root = tempfile::tempdir().unwrap();
+    let first = tar_of(&[
+        ("000.cls", b"2\n".to_vec()),
+        ("000.png", png(10)),
+        ("000.seg.png", png(99)),
+        ("001.jpg", png(11)),
+        ("001.json", b"{}".to_vec()),
+    ]);
+    let second = tar_of(&[("000.png", png(12)), ("000.cls", b"0".to_vec())]);
+    write(root.path(), "part-1.tar", &second);
+    write(root.path(), "part-0.tar", &first);
+    let spec = root.path().join("part-{0..1}.tar").display().to_string();
+    let by_range = open(&spec, Split::Train, &OpenOptions::default()).unwrap();
+    for source in [by_range, train(root.path())] {
+        assert_eq!(reds(&source), [10, 11, 12]);
+        assert_eq!(labels(&source), [Some(2), None, Some(0)]);
+        assert_eq!(source.classes(), ["0", "1", "2"]);
+        assert!(source.name(0).ends_with("part-0.tar:000.png"));
+    }
+}
+
+#[test]
+fn tars_of_folders_follow_the_split_rule() {
+    let root = tempfile::tempdir().unwrap();
+    let tar = tar_of(&[
+        ("./set/train/dog/1.png", png(1)),
+        ("./set/train/cat/2.png", png(2)),
+        ("./set/val/cat/3.png", png(3)),
+        ("./set/README", b"x".to_vec()),
+    ]);
+    write(root.path(), "set.tar", &tar);
+    let path = root.path().join("set.tar");
+    let source = train(&path);
+    assert_eq!(reds(&source), [1, 2]);
+    assert_eq!(labels(&source), [Some(1), Some(0)]);
+    assert_eq!(reds(&opened(&path, Split::Eval).unwrap()), [3]);
+    let tar = tar_of(&[("photos/cat/1.png", png(1)), ("photos/dog/2.png", png(2))]);
+    write(root.path(), "set.tar", &tar);
+    assert_eq!(train(&path).classes(), ["cat", "dog"]);
+}
+
+#[test]
+fn long_names_in_all_three_ways() {
+    let root = tempfile::tempdir().unwrap();
+    let long = |name: &str| format!("{}/{name}.png", "d".repeat(120));
+    let mut tar = Vec::new();
+    member(&mut tar, b"././@LongLink", long("gnu").as_bytes(), b'L');
+    member(&mut tar, b"short.png", &png(1), b'0');
+    let record = format!("path={}\n", long("pax"));
+    let record = format!("{} {record}", record.len() + 4);
+    member(&mut tar, b"PaxHeader", record.as_bytes(), b'x');
+    member(&mut tar, b"short.png", &png(2), b'0');
+    let data = png(3);
+    tar.extend(header(
+        b"x.png",
+        data.len(),
+        b'0',
+        "p".repeat(130).as_bytes(),
+    ));
+    tar.extend(data);
+    tar.resize(tar.len().next_multiple_of(512), 0);
+    member(&mut tar, b"link.png", b"", b'2');
+    member(&mut tar, b"plain.png", &png(4), b'0');
+    tar.extend([0; 1024]);
+    write(root.path(), "a.tar", &tar);
+    let source = train(&root.path().join("a.tar"));
+    assert_eq!(reds(&source), [1, 2, 3, 4]);
+    let ends = [
+        &long("gnu"),
+        &long("pax"),
+        &format!("{}/x.png", "p".repeat(130)),
+        "plain.png",
+    ];
+    for (index, end) in ends.into_iter().enumerate() {
+        assert!(
+            source.name(index).ends_with(&format!(":{end}")),
+            "{}",
+            source.name(index)
+        );
+    }
+}
+
+#[test]
+fn broken_tars_are_explained() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("a.tar");
+    let whole = tar_of(&[("a/1.png", png(1)), ("a/2.png", vec![7; 1000])]);
+    let reason = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let error = opened(&path, Split::Train).unwrap_err();
+        assert!(matches!(error, DataError::Tar { .. }), "{error}");
+        assert!(error.to_string().contains("a.tar"), "{error}");
+        error.to_string()
+    };
+    assert!(reason(&whole[..1024 + 512 + 300]).contains("member a/2.png"));
+    assert!(reason(&whole[..1024]).contains("cut off"));
+    assert!(reason(&whole[..1024 + 100]).contains("cut off"));
+    assert!(reason(&[]).contains("cut off"));
+    let mut damaged = whole.clone();
+    damaged[1024 + 3] ^= 1;
+    let damaged = reason(&damaged);
+    assert!(
+        damaged.contains("byte 1024") && damaged.contains("checksum"),
+        "{damaged}"
+    );
+    let mut gzip = vec![0x1F, 0x8B];
+    gzip.resize(2048, 5);
+    assert!(reason(&gzip).contains("gzip"));
+    fs::write(&path, tar_of(&[("a.txt", b"x".to_vec())])).unwrap();
+    let error = opened(&path, Split::Train).unwrap_err();
+    assert!(matches!(error, DataError::NoImages { others: 1, .. }));
+}
+
+#[test]
+fn of_members_of_one_name_the_last_counts() {
+    let root = tempfile::tempdir().unwrap();
+    let tar = tar_of(&[
+        ("a.png", png(1)),
+        ("a.cls", b"3".to_vec()),
+        ("b.png", png(2)),
+        ("b.CLS", b"1".to_vec()),
+        ("a.png", png(9)),
+        ("a.cls", b"2".to_vec()),
+    ]);
+    write(root.path(), "a.tar", &tar);
+    let source = train(&root.path().join("a.tar"));
+    assert_eq!(reds(&source), [9, 2]);
+    assert_eq!(labels(&source), [Some(2), Some(1)]);
+}
