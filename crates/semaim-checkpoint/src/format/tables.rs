@@ -118,114 +118,101 @@ pub(crate) const CLIP: &[Rule] = table! {
     qkv: [],
 };
 
-/// `ViTModel`, as written until version 4 of transformers (and read by all).
-pub(crate) const HF_VIT_4: &[Rule] = table! {
-    single: [
-        required("patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"),
-        required("patch_embed.proj.bias", "embeddings.patch_embeddings.projection.bias"),
-        required("cls_token", "embeddings.cls_token"),
-        required("pos_embed", "embeddings.position_embeddings"),
-    ],
-    layers: [
-        "blocks.{n}.norm1": "encoder.layer.{n}.layernorm_before",
-        "blocks.{n}.attn.proj": "encoder.layer.{n}.attention.output.dense",
-        "blocks.{n}.norm2": "encoder.layer.{n}.layernorm_after",
-        "blocks.{n}.mlp.fc1": "encoder.layer.{n}.intermediate.dense",
-        "blocks.{n}.mlp.fc2": "encoder.layer.{n}.output.dense",
-        "norm": "layernorm",
-    ],
-    qkv: [
-        "encoder.layer.{n}.attention.attention.query",
-        "encoder.layer.{n}.attention.attention.key",
-        "encoder.layer.{n}.attention.attention.value",
-        Need::Optional
-    ],
-};
-
-/// `ViTModel`, as written since version 5 of transformers.
-pub(crate) const HF_VIT_5: &[Rule] = table! {
-    single: [
-        required("patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"),
-        required("patch_embed.proj.bias", "embeddings.patch_embeddings.projection.bias"),
-        required("cls_token", "embeddings.cls_token"),
-        required("pos_embed", "embeddings.position_embeddings"),
-    ],
-    layers: [
-        "blocks.{n}.norm1": "layers.{n}.layernorm_before",
-        "blocks.{n}.attn.proj": "layers.{n}.attention.o_proj",
-        "blocks.{n}.norm2": "layers.{n}.layernorm_after",
-        "blocks.{n}.mlp.fc1": "layers.{n}.mlp.fc1",
-        "blocks.{n}.mlp.fc2": "layers.{n}.mlp.fc2",
-        "norm": "layernorm",
-    ],
-    qkv: [
-        "layers.{n}.attention.q_proj",
-        "layers.{n}.attention.k_proj",
-        "layers.{n}.attention.v_proj",
-        Need::Optional
-    ],
-};
-
-/// `Dinov2Model` and `Dinov2WithRegistersModel`, as written until version 4 of transformers (and read by all).
-pub(crate) const HF_DINOV2_4: &[Rule] = table! {
-    single: [
-        required("patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"),
-        required("patch_embed.proj.bias", "embeddings.patch_embeddings.projection.bias"),
-        required("cls_token", "embeddings.cls_token"),
-        MASK_TOKEN,
-        optional("reg_token", "embeddings.register_tokens"),
-        required("pos_embed", "embeddings.position_embeddings"),
-        required("blocks.{n}.ls1.gamma", "encoder.layer.{n}.layer_scale1.lambda1"),
-        required("blocks.{n}.ls2.gamma", "encoder.layer.{n}.layer_scale2.lambda1"),
-    ],
-    layers: [
-        "blocks.{n}.norm1": "encoder.layer.{n}.norm1",
-        "blocks.{n}.attn.proj": "encoder.layer.{n}.attention.output.dense",
-        "blocks.{n}.norm2": "encoder.layer.{n}.norm2",
-        "blocks.{n}.mlp.fc1": "encoder.layer.{n}.mlp.fc1",
-        "blocks.{n}.mlp.fc2": "encoder.layer.{n}.mlp.fc2",
-        "norm": "layernorm",
-    ],
-    qkv: [
-        "encoder.layer.{n}.attention.attention.query",
-        "encoder.layer.{n}.attention.attention.key",
-        "encoder.layer.{n}.attention.attention.value",
-        Need::Optional
-    ],
-};
-
-/// The same, as written since version 5 of transformers.
-pub(crate) const HF_DINOV2_5: &[Rule] = table! {
-    single: [
-        required("patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"),
-        required("patch_embed.proj.bias", "embeddings.patch_embeddings.projection.bias"),
-        required("cls_token", "embeddings.cls_token"),
-        MASK_TOKEN,
-        optional("reg_token", "embeddings.register_tokens"),
-        required("pos_embed", "embeddings.position_embeddings"),
-        required("blocks.{n}.ls1.gamma", "encoder.layer.{n}.layer_scale1.lambda1"),
-        required("blocks.{n}.ls2.gamma", "encoder.layer.{n}.layer_scale2.lambda1"),
-    ],
-    layers: [
-        "blocks.{n}.norm1": "encoder.layer.{n}.norm1",
-        "blocks.{n}.attn.proj": "encoder.layer.{n}.attention.o_proj",
-        "blocks.{n}.norm2": "encoder.layer.{n}.norm2",
-        "blocks.{n}.mlp.fc1": "encoder.layer.{n}.mlp.fc1",
-        "blocks.{n}.mlp.fc2": "encoder.layer.{n}.mlp.fc2",
-        "norm": "layernorm",
-    ],
-    qkv: [
-        "encoder.layer.{n}.attention.q_proj",
-        "encoder.layer.{n}.attention.k_proj",
-        "encoder.layer.{n}.attention.v_proj",
-        Need::Optional
-    ],
-};
-
-/// What stands for a masked patch in training.
+/// What DINOv2 has more than a plain encoder: what stands for a masked patch in training, registers, scales of branches.
 const MASK_TOKEN: Rule = Rule {
     need: Need::Optional,
     ..shaped("mask_token", "embeddings.mask_token", 2)
+};
+const REGISTERS: Rule = optional("reg_token", "embeddings.register_tokens");
+const LAYER_SCALE_1: Rule = required(
+    "blocks.{n}.ls1.gamma",
+    "encoder.layer.{n}.layer_scale1.lambda1",
+);
+const LAYER_SCALE_2: Rule = required(
+    "blocks.{n}.ls2.gamma",
+    "encoder.layer.{n}.layer_scale2.lambda1",
+);
+
+/// A table of the transformers library: what `ViTModel` and `Dinov2Model` have in common, and how the rest is called.
+macro_rules! transformers {
+    (
+        single: [$($single:expr),* $(,)?],
+        norms: [$norm1:literal, $norm2:literal],
+        qkv: [$q:literal, $k:literal, $v:literal],
+        proj: $proj:literal,
+        mlp: [$fc1:literal, $fc2:literal] $(,)?
+    ) => {
+        table! {
+            single: [
+                required("patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"),
+                required("patch_embed.proj.bias", "embeddings.patch_embeddings.projection.bias"),
+                required("cls_token", "embeddings.cls_token"),
+                required("pos_embed", "embeddings.position_embeddings"),
+                $($single,)*
+            ],
+            layers: [
+                "blocks.{n}.norm1": $norm1,
+                "blocks.{n}.attn.proj": $proj,
+                "blocks.{n}.norm2": $norm2,
+                "blocks.{n}.mlp.fc1": $fc1,
+                "blocks.{n}.mlp.fc2": $fc2,
+                "norm": "layernorm",
+            ],
+            qkv: [$q, $k, $v, Need::Optional],
+        }
+    };
+}
+
+/// `ViTModel`, as written until version 4 of transformers (and read by all).
+pub(crate) const HF_VIT_4: &[Rule] = transformers! {
+    single: [],
+    norms: ["encoder.layer.{n}.layernorm_before", "encoder.layer.{n}.layernorm_after"],
+    qkv: [
+        "encoder.layer.{n}.attention.attention.query",
+        "encoder.layer.{n}.attention.attention.key",
+        "encoder.layer.{n}.attention.attention.value"
+    ],
+    proj: "encoder.layer.{n}.attention.output.dense",
+    mlp: ["encoder.layer.{n}.intermediate.dense", "encoder.layer.{n}.output.dense"],
+};
+
+/// `ViTModel`, as written since version 5 of transformers.
+pub(crate) const HF_VIT_5: &[Rule] = transformers! {
+    single: [],
+    norms: ["layers.{n}.layernorm_before", "layers.{n}.layernorm_after"],
+    qkv: [
+        "layers.{n}.attention.q_proj",
+        "layers.{n}.attention.k_proj",
+        "layers.{n}.attention.v_proj"
+    ],
+    proj: "layers.{n}.attention.o_proj",
+    mlp: ["layers.{n}.mlp.fc1", "layers.{n}.mlp.fc2"],
+};
+
+/// `Dinov2Model` and `Dinov2WithRegistersModel`, as written until version 4 of transformers (and read by all).
+pub(crate) const HF_DINOV2_4: &[Rule] = transformers! {
+    single: [MASK_TOKEN, REGISTERS, LAYER_SCALE_1, LAYER_SCALE_2],
+    norms: ["encoder.layer.{n}.norm1", "encoder.layer.{n}.norm2"],
+    qkv: [
+        "encoder.layer.{n}.attention.attention.query",
+        "encoder.layer.{n}.attention.attention.key",
+        "encoder.layer.{n}.attention.attention.value"
+    ],
+    proj: "encoder.layer.{n}.attention.output.dense",
+    mlp: ["encoder.layer.{n}.mlp.fc1", "encoder.layer.{n}.mlp.fc2"],
+};
+
+/// The same, as written since version 5 of transformers.
+pub(crate) const HF_DINOV2_5: &[Rule] = transformers! {
+    single: [MASK_TOKEN, REGISTERS, LAYER_SCALE_1, LAYER_SCALE_2],
+    norms: ["encoder.layer.{n}.norm1", "encoder.layer.{n}.norm2"],
+    qkv: [
+        "encoder.layer.{n}.attention.q_proj",
+        "encoder.layer.{n}.attention.k_proj",
+        "encoder.layer.{n}.attention.v_proj"
+    ],
+    proj: "encoder.layer.{n}.attention.o_proj",
+    mlp: ["encoder.layer.{n}.mlp.fc1", "encoder.layer.{n}.mlp.fc2"],
 };
 
 /// The vision tower of `CLIPModel`, without its own name in front; the norm before the blocks in the library's spelling.
