@@ -6,6 +6,7 @@ use std::path::Path;
 
 use half::{bf16, f16};
 use semaim::parameters::Weights;
+use semaim_pickle::{Array, write_arrays};
 use serde_json::{Map, Value, json};
 
 use crate::archive::Archive;
@@ -128,6 +129,25 @@ impl TensorFile {
             Ok(())
         })
         .map_err(failed)
+    }
+
+    /// Writes the tensors as a pickle of NumPy arrays, in the form of the models that detectron2 publishes, which its
+    /// checkpointer reads. Metadata have no place in it but the author's name.
+    ///
+    /// # Errors
+    /// [`TensorFileError::Io`].
+    pub fn write_pickle(&self, path: &Path, author: &str) -> Result<(), TensorFileError> {
+        let arrays = self.weights.iter().map(|(name, weight)| Array {
+            name,
+            shape: &weight.shape,
+            values: &weight.values,
+        });
+        let written = atomic::write(path, |file| write_arrays(file, arrays, author));
+        written.map_err(|source| TensorFileError::Io {
+            action: "writing",
+            path: path.to_path_buf(),
+            source,
+        })
     }
 
     /// Over the numbers as they are read again.

@@ -12,7 +12,7 @@
 //! 7. [`detections`] and [`paste`]: from scores to objects of the original image.
 //! 8. [`model`]: all of it, from images on their [`canvas`] to losses and to detections.
 //!
-//! [`config`] holds every setting, [`init`] the first weights, [`names`] the names of weights in detectron2's checkpoints.
+//! [`config`] holds every setting, [`init`] the first weights, [`detectron2`] reads and writes its checkpoints, by [`names`].
 //!
 //! Maps have their channels last ([`semaim::feature_map`]), so that all but the 3×3 convolutions are linear layers.
 //! Matching, sampling and suppression run on the host.
@@ -26,6 +26,7 @@ pub mod boxes;
 pub mod canvas;
 pub mod config;
 pub mod detections;
+pub mod detectron2;
 pub mod error;
 pub mod init;
 pub mod instances;

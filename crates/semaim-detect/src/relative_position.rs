@@ -4,6 +4,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, activation};
 use semaim::grid::Grid;
+use semaim::parameters::Weight;
 
 /// One vector per distance in rows and one per distance in columns.
 #[derive(Module, Debug)]
@@ -66,6 +67,29 @@ fn between(table: &Param<Tensor<2>>, side: usize) -> Tensor<3> {
         .swap_dims(1, 2)
 }
 
+/// A table for another number of distances, `[length, head_dim]`: linear between its vectors, as detectron2 does it when a map
+/// is not of the size that the table was trained for.
+pub fn resized(table: &Weight, length: usize) -> Weight {
+    let head_dim = table.shape.last().copied().unwrap_or(0);
+    let from = table.values.len() / head_dim.max(1);
+    let scale = from as f64 / length as f64;
+    let mut values = Vec::with_capacity(length * head_dim);
+    for place in 0..length {
+        let centre = ((place as f64 + 0.5) * scale - 0.5).max(0.0);
+        let low = (centre as usize).min(from.saturating_sub(1));
+        let high = (low + 1).min(from.saturating_sub(1));
+        let share = centre - low as f64;
+        for channel in 0..head_dim {
+            let at = |row: usize| f64::from(table.values[row * head_dim + channel]);
+            values.push((at(low) * (1.0 - share) + at(high) * share) as f32);
+        }
+    }
+    Weight {
+        shape: vec![length, head_dim],
+        values,
+    }
+}
+
 /// Softmax(q kᵀ / √head_dim + q·R) v of `qkv [samples, tokens, 3 · embed_dim]`: `[samples, tokens, embed_dim]`.
 pub fn attend(
     qkv: Tensor<3>,
@@ -99,6 +123,32 @@ pub fn attend(
 mod tests {
     use super::*;
     use burn::tensor::TensorData;
+
+    /// By PyTorch's `interpolate(mode="linear")`.
+    #[test]
+    fn tables_are_resized_as_by_pytorch() {
+        let table = Weight {
+            shape: vec![5, 2],
+            values: vec![0.0, 1.0, 1.0, 0.0, 4.0, -1.0, 9.0, 2.0, 16.0, 8.0],
+        };
+        for (length, expected) in [
+            (5, vec![0.0, 1.0, 4.0, 9.0, 16.0]),
+            (3, vec![0.333_333, 4.0, 13.666_667]),
+            (
+                7,
+                vec![0.0, 0.571_429, 1.857_143, 4.0, 7.571_429, 12.0, 16.0],
+            ),
+        ] {
+            let found = resized(&table, length);
+            assert_eq!(found.shape, [length, 2]);
+            if length == 5 {
+                assert_eq!(found, table);
+            }
+            for (row, expected) in found.values.chunks(2).zip(expected) {
+                assert!((row[0] - expected).abs() < 1e-5, "{length} {row:?}");
+            }
+        }
+    }
 
     #[test]
     fn scores_move_by_row_and_column_distance() {
