@@ -6,10 +6,17 @@ use semaim_random::{Key, KeyedRng, Stream};
 use crate::augment_error::AugmentError;
 use crate::crop::random_crop;
 use crate::erase::RandomErasing;
-use crate::framing::{self, Frame, Framing, LARGE_SCALE_JITTER};
+use crate::error::ViewError;
+use crate::framing::{self, Frame, Framing, LARGE_SCALE_JITTER, SEGMENTATION_SCALE};
+use crate::photometric::PhotometricDistortion;
+use crate::pixels::Pixels;
 use crate::rand_augment::RandAugment;
 use crate::resample::Region;
+use crate::scratch::Scratch;
 use crate::view::ViewPlan;
+
+/// How many views are tried where one is chosen by what it shows.
+const TRIES: usize = 10;
 
 /// An evaluation view is 224 of the 256 pixels to which the short side of an image is resized, or as much at other sizes.
 const VIEW_OF_SIDE: [usize; 2] = [224, 256];
@@ -31,6 +38,8 @@ pub struct Augment {
     pub normalisation: Normalisation,
     /// Random operations on the cut of a training view, before it is normalised.
     pub rand_augment: Option<RandAugment>,
+    /// Random brightness, contrast, saturation and hue of a training view, before it is normalised.
+    pub photometric: Option<PhotometricDistortion>,
     /// A box of a training view overwritten, after it is normalised.
     pub erase: Option<RandomErasing>,
 }
@@ -47,6 +56,7 @@ impl Augment {
             flip: 0.5,
             normalisation: Normalisation::usual(channels),
             rand_augment: None,
+            photometric: None,
             erase: None,
         }
     }
@@ -62,6 +72,20 @@ impl Augment {
         }
     }
 
+    /// The settings of semantic segmentation: cuts of `image_size` (height, width) pixels of images whose short side is resized
+    /// to `short_side` pixels times 0.5 to 2, every second view mirrored, photometric distortion. Normalised as by
+    /// [`Augment::new`].
+    pub fn scaled_crop(image_size: [usize; 2], short_side: usize, channels: usize) -> Self {
+        Self {
+            framing: Framing::ScaledCrop {
+                short_side,
+                scale: SEGMENTATION_SCALE,
+            },
+            photometric: Some(PhotometricDistortion::default()),
+            ..Self::new(image_size, channels)
+        }
+    }
+
     /// Checks the settings of what is done besides random resized crops and mirroring.
     ///
     /// # Errors
@@ -70,6 +94,10 @@ impl Augment {
     pub fn check(&self) -> Result<(), AugmentError> {
         self.framing.check()?;
         self.rand_augment.iter().try_for_each(RandAugment::check)?;
+        let photometric = &self.photometric;
+        photometric
+            .iter()
+            .try_for_each(PhotometricDistortion::check)?;
         self.erase.iter().try_for_each(RandomErasing::check)
     }
 
@@ -89,18 +117,47 @@ impl Augment {
     /// The same `key` always gives the same view. A [`Framing::Crop`] is torchvision's `RandomResizedCrop`. Resampling is
     /// antialiased bicubic of 8-bit values, as Pillow does it.
     pub fn training_view(&self, size: [u32; 2], key: Key) -> ViewPlan<'_> {
+        let frame = self.training_frame(size, &mut KeyedRng::new(key, Stream::Crop));
+        self.training_plan(size, frame, key)
+    }
+
+    /// The views of which one is chosen by what it shows, in the order in which they are tried: of [`Framing::ScaledCrop`] ten cuts
+    /// at one scale, of the others [`Augment::training_view`], which is always the first.
+    pub fn training_views(&self, size: [u32; 2], key: Key) -> Vec<ViewPlan<'_>> {
         let mut rng = KeyedRng::new(key, Stream::Crop);
-        let frame = match self.framing {
+        let frames = match self.framing {
+            Framing::ScaledCrop { short_side, scale } => {
+                let scale = framing::scaled(size, short_side, scale, &mut rng);
+                let cuts = (0..TRIES).map(|_| framing::cut(size, self.image_size, scale, &mut rng));
+                cuts.collect()
+            }
+            Framing::Crop | Framing::Canvas { .. } => vec![self.training_frame(size, &mut rng)],
+        };
+        let plans = frames.into_iter();
+        plans
+            .map(|frame| self.training_plan(size, frame, key))
+            .collect()
+    }
+
+    fn training_frame(&self, size: [u32; 2], rng: &mut KeyedRng) -> Frame {
+        match self.framing {
             Framing::Crop => {
                 let [width, height] = size.map(|side| side.max(1));
                 let (scale, ratio) = (self.crop_scale, self.crop_ratio);
                 Frame {
-                    region: Region::Cut(random_crop(width, height, scale, ratio, &mut rng)),
+                    region: Region::Cut(random_crop(width, height, scale, ratio, rng)),
                     valid_size: self.image_size,
                 }
             }
-            Framing::Canvas { scale } => framing::jittered(size, self.image_size, scale, &mut rng),
-        };
+            Framing::Canvas { scale } => framing::jittered(size, self.image_size, scale, rng),
+            Framing::ScaledCrop { short_side, scale } => {
+                let scale = framing::scaled(size, short_side, scale, rng);
+                framing::cut(size, self.image_size, scale, rng)
+            }
+        }
+    }
+
+    fn training_plan(&self, size: [u32; 2], frame: Frame, key: Key) -> ViewPlan<'_> {
         ViewPlan {
             augment: self,
             image_size: size,
@@ -123,7 +180,9 @@ impl Augment {
                 region: Region::Window(central_window(size, [width, height])),
                 valid_size: self.image_size,
             },
-            Framing::Canvas { .. } => framing::whole(size, self.image_size),
+            Framing::Canvas { .. } | Framing::ScaledCrop { .. } => {
+                framing::whole(size, self.image_size)
+            }
         };
         ViewPlan {
             augment: self,
@@ -132,6 +191,41 @@ impl Augment {
             flip: false,
             key: None,
         }
+    }
+}
+
+impl Augment {
+    /// A whole image resized to `size` (rows, columns), `[channels, rows, columns]`, normalised, perhaps mirrored: for evaluation
+    /// at sizes that differ from image to image, whole or window by window.
+    ///
+    /// # Errors
+    ///
+    /// When the image has another number of channels than the normalisation, or is inconsistent.
+    pub fn resized(
+        &self,
+        image: &Pixels,
+        size: [usize; 2],
+        flip: bool,
+        scratch: &mut Scratch,
+    ) -> Result<Vec<f32>, ViewError> {
+        let augment = Self {
+            image_size: size,
+            ..self.clone()
+        };
+        let [width, height] = image.size().map(f64::from);
+        let plan = ViewPlan {
+            augment: &augment,
+            image_size: image.size(),
+            frame: Frame {
+                region: Region::Window([0.0, 0.0, width, height]),
+                valid_size: size,
+            },
+            flip,
+            key: None,
+        };
+        let mut out = vec![0.0; augment.view_len()];
+        plan.render_image(image, scratch, &mut out)?;
+        Ok(out)
     }
 }
 
@@ -160,9 +254,6 @@ fn central_window(image: [u32; 2], view: [usize; 2]) -> [f64; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ViewError;
-    use crate::pixels::Pixels;
-    use crate::scratch::Scratch;
 
     fn gradient(width: u32, height: u32) -> Pixels {
         let mut data = Vec::new();

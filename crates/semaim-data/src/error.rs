@@ -116,6 +116,14 @@ pub enum ImageProblem {
         /// What is wrong with it.
         reason: String,
     },
+    /// The label image of an image cannot be used.
+    #[error("{}: {reason}", .path.display())]
+    Labels {
+        /// The label image.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The image is not of the size that its annotations are for.
     #[error(
         "the image is {}x{} pixels, its annotations are for {}x{}{}",

@@ -11,6 +11,12 @@ pub const LARGE_SCALE_JITTER: [f64; 2] = [0.1, 2.0];
 /// The largest scale that can be asked for.
 const MAX_SCALE: f64 = 100.0;
 
+/// The scales of training for semantic segmentation, as MMSegmentation has them.
+pub const SEGMENTATION_SCALE: [f64; 2] = [0.5, 2.0];
+
+/// The long side of an image is resized to at most so many times what the short side is.
+const MAX_ASPECT: f64 = 4.0;
+
 /// Which part of an image a view shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Framing {
@@ -24,6 +30,14 @@ pub enum Framing {
         /// The smallest and the largest size for training, where 1 is the size for evaluation; above 0.
         scale: [f64; 2],
     },
+    /// For training a cut at the view's own scale: the image is resized by a number that is drawn, and cut at a place that is
+    /// drawn as well, padded at the bottom and right where it is smaller. For evaluation as [`Framing::Canvas`].
+    ScaledCrop {
+        /// What the short side of the image is resized to at the scale 1, in pixels; the long side to at most four times that.
+        short_side: usize,
+        /// The smallest and the largest scale; above 0.
+        scale: [f64; 2],
+    },
 }
 
 impl Framing {
@@ -31,7 +45,10 @@ impl Framing {
     pub(crate) fn check(&self) -> Result<(), AugmentError> {
         match *self {
             Self::Crop => Ok(()),
-            Self::Canvas { scale: [low, high] } => {
+            Self::Canvas { scale: [low, high] }
+            | Self::ScaledCrop {
+                scale: [low, high], ..
+            } => {
                 let wanted = "above 0, the first no larger than the second, and at most 100";
                 AugmentError::check_range("scale", low, [f64::MIN_POSITIVE, MAX_SCALE], wanted)?;
                 AugmentError::check_range("scale", high, [low, MAX_SCALE], wanted)
@@ -72,8 +89,32 @@ pub(crate) fn jittered(
     cut(image, canvas, scale, rng)
 }
 
+/// Rows and columns of an image of `image` columns and rows whose short side is resized to `short_side` pixels, unless the long
+/// one would be more than four times that: MMSegmentation's `Resize` to `(4 * short_side, short_side)`.
+pub fn short_side_size(image: [u32; 2], short_side: usize) -> [usize; 2] {
+    let factor = short_side_factor(image, short_side);
+    let [width, height] = sides(image).map(|side| ((side * factor + 0.5) as usize).max(1));
+    [height, width]
+}
+
+/// What an image is resized by for a [`Framing::ScaledCrop`].
+pub(crate) fn scaled(
+    image: [u32; 2],
+    short_side: usize,
+    scale: [f64; 2],
+    rng: &mut KeyedRng,
+) -> f64 {
+    short_side_factor(image, short_side) * rng.between(scale[0], scale[1])
+}
+
+fn short_side_factor(image: [u32; 2], short_side: usize) -> f64 {
+    let [width, height] = sides(image);
+    let side = short_side.max(1) as f64;
+    (side / width.min(height)).min(MAX_ASPECT * side / width.max(height))
+}
+
 /// A cut, at a drawn place, of an image that is resized by `scale`; all of it along an axis on which it is no larger than the view.
-fn cut(image: [u32; 2], view: [usize; 2], scale: f64, rng: &mut KeyedRng) -> Frame {
+pub(crate) fn cut(image: [u32; 2], view: [usize; 2], scale: f64, rng: &mut KeyedRng) -> Frame {
     let [width, height] = sides(image);
     let mut axis = |side: f64, view: usize| {
         let resized = (side * scale).round_ties_even().max(1.0);
@@ -144,6 +185,19 @@ mod tests {
             places.map(|places| places.last().copied()),
             [Some(64), Some(32)]
         );
+    }
+
+    #[test]
+    fn short_sides_are_those_of_mmsegmentation() {
+        for (image, side, expected) in [
+            ([640, 480], 512, [512, 683]),
+            ([683, 512], 512, [512, 683]),
+            // The long side would be 5120.
+            ([2000, 200], 512, [205, 2048]),
+            ([1, 1], 512, [512, 512]),
+        ] {
+            assert_eq!(short_side_size(image, side), expected);
+        }
     }
 
     #[test]

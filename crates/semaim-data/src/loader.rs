@@ -9,9 +9,10 @@ use crate::batch::{BadImage, Batch};
 use crate::error::{ImageError, LoaderError};
 use crate::permutation::Permutations;
 use crate::prefetch::{BatchPlan, Delivery, Prepared, Used};
+use crate::region::DecodeRequest;
 use crate::scratch::Scratch;
 use crate::source::{Dataset, Source};
-use crate::view::ViewPlan;
+use crate::view::{ViewGeometry, ViewPlan};
 
 /// How many images are tried for one place in a training batch.
 const TRIES: u64 = 20;
@@ -192,8 +193,8 @@ impl<D: Dataset + ?Sized> BatchPlan for TrainingPlan<D> {
             };
             let item = u64::from(item);
             let key = Key::new(self.seed, epoch, item);
-            let plan = |size| self.augment.training_view(size, key);
-            match self::view(&*self.dataset, item, plan, scratch, view) {
+            let plans = |size| self.augment.training_views(size, key);
+            match self::view(&*self.dataset, item, plans, scratch, view) {
                 Ok(used) => {
                     let used = Some(used);
                     return Ok(Prepared { used, bad });
@@ -213,32 +214,74 @@ impl<D: Dataset + ?Sized> BatchPlan for TrainingPlan<D> {
     }
 }
 
-/// Reads an image and writes the view of it that `plan` says, given the image's columns and rows.
+/// The view of an image that was chosen, with its target.
+struct Chosen<'a, T> {
+    plan: ViewPlan<'a>,
+    target: T,
+}
+
+impl<'a, T> Chosen<'a, T> {
+    fn new<D: Dataset<Target = T> + ?Sized>(
+        dataset: &D,
+        index: usize,
+        mut plans: Vec<ViewPlan<'a>>,
+    ) -> Result<Self, ImageError> {
+        let geometries: Vec<ViewGeometry> = plans.iter().map(ViewPlan::geometry).collect();
+        let (at, target) = dataset.choose_view(index, &geometries)?;
+        if at >= plans.len() {
+            return Err(ImageError::out_of_range(
+                dataset.name(index),
+                at,
+                plans.len(),
+            ));
+        }
+        let plan = plans.swap_remove(at);
+        Ok(Self { plan, target })
+    }
+}
+
+/// Reads an image and writes a view of it, of those that `plans` says, given the image's columns and rows.
 fn view<'a, D: Dataset + ?Sized>(
     dataset: &D,
     item: u64,
-    plan: impl Fn([u32; 2]) -> ViewPlan<'a>,
+    plans: impl Fn([u32; 2]) -> Vec<ViewPlan<'a>>,
     scratch: &mut Scratch,
     out: &mut [f32],
 ) -> Result<Used<D::Target>, String> {
     let index = item as usize;
-    let mut made = None;
-    let mut request = |size| made.insert(plan(size)).request();
+    let mut chosen = None;
+    let mut request = |size| {
+        let of_size = chosen.take().filter(|chosen| is_of(chosen, size));
+        let choice = of_size.unwrap_or_else(|| Chosen::new(dataset, index, plans(size)));
+        let request = match &choice {
+            Ok(choice) => choice.plan.request(),
+            Err(_) => DecodeRequest::corner(),
+        };
+        chosen = Some(choice);
+        request
+    };
     // The name is kept beside the error in `BadImage`, so only the problem is told here.
     let told = |error: ImageError| error.problem.to_string();
     let decoded = dataset.decode(index, &mut request, scratch).map_err(told)?;
-    let plan = made
-        .filter(|made| made.image_size() == decoded.image_size)
-        .unwrap_or_else(|| plan(decoded.image_size));
+    let chosen = chosen.filter(|chosen| is_of(chosen, decoded.image_size));
+    let chosen = chosen.unwrap_or_else(|| Chosen::new(dataset, index, plans(decoded.image_size)));
+    let Chosen { plan, target } = chosen.map_err(told)?;
     let rendered = plan.render(&decoded, scratch, out);
     scratch.decoding.reuse(decoded.pixels);
     rendered.map_err(|error| error.to_string())?;
-    let geometry = plan.geometry();
     Ok(Used {
         item,
-        target: dataset.target(index, &geometry).map_err(told)?,
-        valid_size: geometry.valid_size,
+        target,
+        valid_size: plan.geometry().valid_size,
     })
+}
+
+/// Whether a choice was made, or failed, for an image of the given columns and rows.
+fn is_of<T>(chosen: &Result<Chosen<'_, T>, ImageError>, size: [u32; 2]) -> bool {
+    match chosen {
+        Ok(chosen) => chosen.plan.image_size() == size,
+        Err(_) => true,
+    }
 }
 
 fn unusable<D: Dataset + ?Sized>(dataset: &D, item: u64, error: String) -> BadImage {
@@ -336,8 +379,8 @@ impl<D: Dataset + ?Sized> BatchPlan for EvaluationPlan<D> {
             bad: Vec::new(),
         };
         if let Some(&item) = self.items.get(place) {
-            let plan = |size| self.augment.evaluation_view(size);
-            match self::view(&*self.dataset, item, plan, scratch, view) {
+            let plans = |size| vec![self.augment.evaluation_view(size)];
+            match self::view(&*self.dataset, item, plans, scratch, view) {
                 Ok(used) => prepared.used = Some(used),
                 Err(error) => prepared.bad.push(unusable(&*self.dataset, item, error)),
             }

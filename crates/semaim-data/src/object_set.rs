@@ -14,7 +14,6 @@ use std::sync::OnceLock;
 use semaim_coco::{Annotation, Rle, Segmentation};
 
 use crate::counted::counted;
-use crate::crop::CropBox;
 use crate::decode::DecodeOptions;
 use crate::error::{DataError, ImageError, ImageProblem};
 use crate::notices;
@@ -225,18 +224,8 @@ impl ObjectSet {
 
     /// Columns and rows of an image, from its file.
     fn read_image_size(&self, index: usize) -> Result<[u32; 2], ImageError> {
-        // What is decoded does not matter, so as little as possible.
-        let corner = CropBox {
-            left: 0,
-            top: 0,
-            width: 1,
-            height: 1,
-        };
-        let request = |_| DecodeRequest {
-            region: corner,
-            shrink: 1,
-        };
-        let decoded = self.decode(index, &mut { request }, &mut Scratch::new())?;
+        let mut request = |_| DecodeRequest::corner();
+        let decoded = self.decode(index, &mut request, &mut Scratch::new())?;
         Ok(decoded.image_size)
     }
 

@@ -24,6 +24,11 @@ impl DecodeRequest {
         };
         Self { region, shrink: 1 }
     }
+
+    /// As little as possible, where only the image's size is of interest.
+    pub(crate) fn corner() -> Self {
+        Self::whole([1, 1])
+    }
 }
 
 /// A region of an image in memory, perhaps shrunk.

@@ -74,6 +74,23 @@ pub trait Dataset: Source {
     ///
     /// An [`ImageError`] that names the image when its target cannot be read.
     fn target(&self, index: usize, view: &ViewGeometry) -> Result<Self::Target, ImageError>;
+
+    /// Chooses a view of an image to train on, from at least one, by what it shows: its place among `views`, and the target in it.
+    /// The first, unless the kind of target has a rule.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Dataset::target`].
+    fn choose_view(
+        &self,
+        index: usize,
+        views: &[ViewGeometry],
+    ) -> Result<(usize, Self::Target), ImageError> {
+        match views {
+            [first, ..] => Ok((0, self.target(index, first)?)),
+            [] => Err(ImageError::out_of_range(self.name(index), 0, 0)),
+        }
+    }
 }
 
 /// The class of an image as an index into [`Source::classes`], where it has one.

@@ -36,6 +36,24 @@ impl ViewGeometry {
         let across = if self.flip { columns - across } else { across };
         [across, (y - top) / height * rows]
     }
+
+    /// For each column, and for each row, of the part of the view that shows the image, the column and the row of the image in
+    /// which its middle lies.
+    pub(crate) fn nearest_pixels(&self) -> [Vec<u32>; 2] {
+        let [left, top, width, height] = self.source;
+        let nearest = |start: f64, length: f64, count: usize, side: u32| -> Vec<u32> {
+            let pixel = length / count as f64;
+            let place = |at: usize| (start + (at as f64 + 0.5) * pixel) as u32;
+            let last = side.saturating_sub(1);
+            (0..count).map(|at| place(at).min(last)).collect()
+        };
+        let [rows, columns] = self.valid_size;
+        let mut across = nearest(left, width, columns, self.image_size[0]);
+        if self.flip {
+            across.reverse();
+        }
+        [across, nearest(top, height, rows, self.image_size[1])]
+    }
 }
 
 /// How one view of one image is made. Made by [`Augment::training_view`] and [`Augment::evaluation_view`].
@@ -127,6 +145,9 @@ impl ViewPlan<'_> {
             let fill = fill_colour(&augment.normalisation.mean);
             let buffer = &mut scratch.augmentation;
             policy.apply(resized, [rows, columns], &fill, buffer, key)?;
+        }
+        if let (Some(distortion), Some(key)) = (&augment.photometric, self.key) {
+            distortion.apply(resized, augment.channels(), key);
         }
         augment.normalise(resized, [rows, columns], self.flip, out);
         if let (Some(erase), Some(key)) = (&augment.erase, self.key) {

@@ -27,7 +27,7 @@
 pub enum Stream {
     /// The permutation of the images of an epoch.
     Shuffle = 1,
-    /// The box of a random resized crop.
+    /// The box of a random crop, and how large it is shown.
     Crop = 2,
     /// Whether an image is mirrored.
     Flip = 3,
@@ -55,6 +55,8 @@ pub enum Stream {
     AnchorSample = 14,
     /// Which regions of an image enter a detector's losses.
     RegionSample = 15,
+    /// Brightness, contrast, saturation and hue of an image.
+    PhotometricDistortion = 16,
 }
 
 /// What random numbers belong to.

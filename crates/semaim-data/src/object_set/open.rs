@@ -7,11 +7,9 @@ use std::sync::OnceLock;
 use super::coco::{self, CocoFiles};
 use super::yolo::DataYaml;
 use super::{Entry, Images, ObjectSet, Units};
-use crate::counted::counted;
 use crate::decode::DecodeOptions;
 use crate::error::DataError;
-use crate::held_out;
-use crate::notices::some_of;
+use crate::kept;
 use crate::open::OpenOptions;
 use crate::shapes::{Shapes, ShapesOptions};
 use crate::source::{Source, Split};
@@ -209,46 +207,8 @@ fn finish(
         .into_iter()
         .map(|notice| format!("{what}: {notice}"))
         .collect();
-    let all = images.len();
-    let mut missing = Vec::new();
-    images.retain(|(name, entry)| {
-        let there = entry.path.is_file();
-        if !there {
-            missing.push(name.clone());
-        }
-        there
-    });
-    if images.is_empty() {
-        return Err(of_set(match missing.is_empty() {
-            true => "there are no images".to_owned(),
-            false => format!("none of the {all} images is there: {}", some_of(&missing)),
-        }));
-    }
-    if !missing.is_empty() {
-        notices.push(format!(
-            "{what}: {} of {} missing and left out: {}",
-            missing.len(),
-            counted(all, "image"),
-            some_of(&missing)
-        ));
-    }
-    if let Some(split) = held_out {
-        let names = images.iter().map(|(name, _)| name.as_str());
-        let part = held_out::part(names, split);
-        let all = images.len();
-        let mut kept = part.iter();
-        images.retain(|_| kept.next() == Some(&true));
-        let held_out = match split {
-            Split::Train => all - images.len(),
-            Split::Eval => images.len(),
-        };
-        notices.push(match all {
-            1 => format!("{what}: its only image is trained on and evaluated"),
-            _ => format!(
-                "{what}: nothing is said to be for evaluation, so one image in five is held out ({held_out} of {all})"
-            ),
-        });
-    }
+    notices.extend(kept::existing(&what, &mut images, |entry| &entry.path)?);
+    notices.extend(held_out.map(|split| kept::of_split(&what, &mut images, split)));
     let mut set = ObjectSet {
         what,
         classes,

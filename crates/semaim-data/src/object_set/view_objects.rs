@@ -67,18 +67,6 @@ pub(super) fn segmentation_in_view(
 /// A mask of the image as one of the part of the view that shows the image, each pixel being that of the image in which its
 /// middle lies.
 pub(super) fn mask_in_view(mask: &Rle, view: &ViewGeometry) -> Rle {
-    let [left, top, width, height] = view.source;
-    let places = |start: f64, length: f64, pixels: usize, side: u32| -> Vec<u32> {
-        let pixel = length / pixels as f64;
-        let last = side.saturating_sub(1);
-        (0..pixels)
-            .map(|at| ((start + (at as f64 + 0.5) * pixel) as u32).min(last))
-            .collect()
-    };
-    let [rows, columns] = view.valid_size;
-    let mut across = places(left, width, columns, mask.width());
-    if view.flip {
-        across.reverse();
-    }
-    mask.sampled(&across, &places(top, height, rows, mask.height()))
+    let [columns, rows] = view.nearest_pixels();
+    mask.sampled(&columns, &rows)
 }

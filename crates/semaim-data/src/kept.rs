@@ -1,18 +1,72 @@
-//! Holding images out for evaluation where a set has no split of its own.
+//! Which of the images that are listed are kept: those that are there, and those of a split where a set has none of its own.
+
+use std::path::{Path, PathBuf};
 
 use semaim_random::{KeyedRng, Stream};
 
+use crate::counted::counted;
+use crate::error::DataError;
+use crate::notices::some_of;
 use crate::source::Split;
 
 /// One in this many images is held out.
 const HELD_OUT: u64 = 5;
+
+/// Drops what has no image file, and tells of it. `what` is what the set is called.
+pub(crate) fn existing<T>(
+    what: &str,
+    images: &mut Vec<(String, T)>,
+    path: impl Fn(&T) -> &Path,
+) -> Result<Option<String>, DataError> {
+    let all = images.len();
+    let mut missing = Vec::new();
+    images.retain(|(name, image)| {
+        let there = path(image).is_file();
+        if !there {
+            missing.push(name.clone());
+        }
+        there
+    });
+    let some = some_of(&missing);
+    match (images.is_empty(), missing.len()) {
+        (false, 0) => Ok(None),
+        (false, count) => Ok(Some(format!(
+            "{what}: {count} of {} missing and left out: {some}",
+            counted(all, "image")
+        ))),
+        (true, count) => Err(DataError::Annotations {
+            path: PathBuf::from(what),
+            reason: match count {
+                0 => "there are no images".to_owned(),
+                _ => format!("none of the {} is there: {some}", counted(all, "image")),
+            },
+        }),
+    }
+}
+
+/// Drops the images that belong to the other split, and tells of it.
+pub(crate) fn of_split<T>(what: &str, images: &mut Vec<(String, T)>, split: Split) -> String {
+    let all = images.len();
+    let mut part = part(images.iter().map(|(name, _)| name.as_str()), split).into_iter();
+    images.retain(|_| part.next() == Some(true));
+    let held_out = match split {
+        Split::Train => all - images.len(),
+        Split::Eval => images.len(),
+    };
+    match all {
+        1 => format!("{what}: its only image is trained on and evaluated"),
+        _ => format!(
+            "{what}: nothing is said to be for evaluation, so one image in five is held out ({held_out} of {all})"
+        ),
+    }
+}
 
 /// Which of the images of the given names, relative to their folder, belong to `split` where one in five is held out for
 /// evaluation.
 ///
 /// It is drawn by the name alone: runs of any seed hold out the same images, and adding images moves no other. Both splits have
 /// an image at least, a single one belonging to both.
-pub(crate) fn part<'a>(names: impl Iterator<Item = &'a str>, split: Split) -> Vec<bool> {
+fn part<'a>(names: impl Iterator<Item = &'a str>, split: Split) -> Vec<bool> {
     let draws = names.map(|name| {
         let mut rng = KeyedRng::named(0, &name.replace('\\', "/"), Stream::Split);
         (rng.below(HELD_OUT) == 0, rng.bits())

@@ -1,0 +1,296 @@
+//! From what the user names to images with label maps.
+
+use std::collections::BTreeSet;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::layout::{self, Folders, Pair};
+use super::{BACKGROUND, ClassList, LabelMapSet, Labels, MAX_CLASS_SHARE, Values};
+use crate::decode::DecodeOptions;
+use crate::error::{DataError, ImageProblem};
+use crate::kept;
+use crate::label_map::IGNORED;
+use crate::object_set::{ObjectSpec, open_objects};
+use crate::open::OpenOptions;
+use crate::source::{Source, Split};
+
+/// How many label images are looked at when a set is opened.
+const LOOKED_AT: usize = 8;
+
+/// The most classes beside the background.
+const MAX_OBJECT_CLASSES: usize = 254;
+
+/// What the user names as images with label maps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelMapSpec {
+    /// A folder of images and label images, anything that [`open_objects`] reads, or `shapes`. Not looked at where `images` and
+    /// `labels` or `objects` are given.
+    pub data: String,
+    /// The images to train on, with `labels`.
+    pub images: Option<PathBuf>,
+    /// The label images to train on.
+    pub labels: Option<PathBuf>,
+    /// The images to evaluate on, with `eval_labels`. When not given, a part of what is trained on is held out.
+    pub eval_images: Option<PathBuf>,
+    /// The label images to evaluate on.
+    pub eval_labels: Option<PathBuf>,
+    /// COCO files whose objects are the label maps.
+    pub objects: Option<ObjectSpec>,
+    /// The names of the classes, and perhaps their values; looked for beside the images when not given.
+    pub classes: Option<PathBuf>,
+    /// The value 0 says nothing, and classes begin at 1, as in ADE20K.
+    pub ignore_zero: bool,
+}
+
+impl LabelMapSpec {
+    /// A folder, a file, or `shapes`.
+    pub fn of(data: impl Into<String>) -> Self {
+        Self {
+            data: data.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Opens the split of what `spec` names:
+///
+/// - Images and PNGs of the same names whose values, or places in the palette, are classes: `images/train` and `annotations/train`
+///   (or `labels`, `masks`, `semantic`; `training`, `val`, `validation` and such), `train2017` and `semantic/train2017`,
+///   `train/images` and `train/labels`, either without splits; ADE20K's `ADEChallengeData2016` (with
+///   [`LabelMapSpec::ignore_zero`]); Pascal VOC with its lists; or the folders that `spec` names. 255 (of 16 bits 65,535 too) says
+///   nothing.
+/// - Objects with masks, in any form that [`open_objects`] reads: class 0 is called `background`, later objects lie over earlier
+///   ones, crowds are ignored. `shapes` is the generated set.
+///
+/// Names of classes are those of [`LabelMapSpec::classes`], or of a file beside the images such as `classes.txt`; otherwise the classes
+/// are the values that occur in the label images of both splits, called by their numbers.
+///
+/// Where there is nothing to evaluate on, one image in five is held out of training, the same for every seed. What is left out is said;
+/// see [`LabelMapSet::notices`].
+///
+/// # Errors
+///
+/// When nothing of these is there, no image has a label image, or the first label images cannot be used. Later ones are looked at when
+/// they are needed.
+pub fn open_label_maps(
+    spec: &LabelMapSpec,
+    split: Split,
+    options: &OpenOptions,
+) -> Result<LabelMapSet, DataError> {
+    if let Some(objects) = &spec.objects {
+        return of_objects(objects, spec, split, options);
+    }
+    let named = [
+        spec.images.clone().zip(spec.labels.clone()),
+        spec.eval_images.clone().zip(spec.eval_labels.clone()),
+    ];
+    let folder = Path::new(&spec.data);
+    let folders = match named {
+        [None, None] if spec.data == "shapes" || !folder.is_dir() => Default::default(),
+        [None, None] => layout::find(folder)?,
+        named => named.map(|named| {
+            named.map(|(images, labels)| Folders {
+                images,
+                labels,
+                list: None,
+            })
+        }),
+    };
+    if folders == [None, None] {
+        return of_objects(&ObjectSpec::of(spec.data.as_str()), spec, split, options);
+    }
+    of_label_images(folders, spec, split, options)
+}
+
+fn of_objects(
+    objects: &ObjectSpec,
+    spec: &LabelMapSpec,
+    split: Split,
+    options: &OpenOptions,
+) -> Result<LabelMapSet, DataError> {
+    let refused = |reason: &str| DataError::Annotations {
+        path: PathBuf::from(&spec.data),
+        reason: reason.to_owned(),
+    };
+    if spec.ignore_zero {
+        return Err(refused(
+            "label maps made of objects have no value 0 to ignore",
+        ));
+    }
+    if spec.classes.is_some() {
+        return Err(refused("objects have names of classes of their own"));
+    }
+    let set = open_objects(objects, split, options).map_err(|error| match error {
+        DataError::Annotations { path, reason } if reason.starts_with("no annotations found") => {
+            DataError::Annotations {
+                path,
+                reason: format!(
+                    "no label images found, which would be PNGs in annotations/, labels/, masks/ or such beside images/ or the \
+                     images of a split; {reason}"
+                ),
+            }
+        }
+        other => other,
+    })?;
+    if set.classes().len() > MAX_OBJECT_CLASSES {
+        return Err(refused("there are more than 254 classes of objects"));
+    }
+    if set.classes().iter().any(|class| class == BACKGROUND) {
+        return Err(refused(
+            "a class of objects is called `background`, as are the pixels of no object",
+        ));
+    }
+    if !set.masks().0 {
+        return Err(refused(
+            "there are objects without a mask, known by their boxes alone",
+        ));
+    }
+    Ok(LabelMapSet::of_objects(set))
+}
+
+fn of_label_images(
+    folders: [Option<Folders>; 2],
+    spec: &LabelMapSpec,
+    split: Split,
+    options: &OpenOptions,
+) -> Result<LabelMapSet, DataError> {
+    let decoding = DecodeOptions {
+        channels: options.channels,
+        max_pixels: options.max_pixels,
+    };
+    let hold_out = folders[1].is_none();
+    let [train, eval] = &folders;
+    let chosen = match (split, train, eval) {
+        (Split::Train, Some(train), _) | (Split::Eval, Some(train), None) => train,
+        (Split::Eval, _, Some(eval)) => eval,
+        (_, None, eval) => {
+            return Err(DataError::Annotations {
+                path: eval
+                    .as_ref()
+                    .map_or(PathBuf::new(), |eval| eval.images.clone()),
+                reason: "there are label images to evaluate on, but none to train on".to_owned(),
+            });
+        }
+    };
+    let labels_of = |folders: &Option<Folders>| folders.as_ref().map(|f| f.labels.clone());
+    let shared = labels_of(train) == labels_of(eval);
+    let (mut pairs, mut notices) = layout::pairs(chosen, shared)?;
+    let what = format!("label images {}", chosen.labels.display());
+    let mask = look_at_some(&pairs, decoding.max_pixels)?;
+    notices.extend(mask.map(|mask| format!("{what}: {mask}")));
+    let beside = || match spec.data.as_str() {
+        "" => None,
+        data => ClassList::find(Path::new(data)),
+    };
+    let classes = match spec.classes.clone().or_else(beside) {
+        Some(path) => ClassList::read(&path, spec.ignore_zero)?,
+        None => {
+            let mut all = BTreeSet::new();
+            for folders in folders.iter().flatten() {
+                let (pairs, _) = layout::pairs(folders, shared)?;
+                all.append(&mut values_of(&pairs, decoding.max_pixels));
+            }
+            if spec.ignore_zero {
+                all.remove(&0);
+            }
+            ClassList::of_values(&all).map_err(|reason| DataError::Annotations {
+                path: chosen.labels.clone(),
+                reason: format!("{reason} (a value is a class, but for 255, which says nothing)"),
+            })?
+        }
+    };
+    if hold_out {
+        notices.push(kept::of_split(&what, &mut pairs, split));
+    }
+    DataError::check_count(&chosen.images, pairs.len())?;
+    let mut set = LabelMapSet {
+        what,
+        labels: Labels::Images {
+            pairs: pairs.into_iter().map(|(_, pair)| pair).collect(),
+            table: Box::new(classes.table(spec.ignore_zero)),
+            known: classes.describe_values(),
+            decoding,
+        },
+        classes: classes.names,
+        values: classes.values,
+        max_class_share: MAX_CLASS_SHARE,
+        notices: Vec::new(),
+    };
+    refuse_if_none_fits(&set)?;
+    for notice in notices {
+        set.notice(notice);
+    }
+    Ok(set)
+}
+
+/// Refuses a set of whose first label images all have values that are no classes.
+fn refuse_if_none_fits(set: &LabelMapSet) -> Result<(), DataError> {
+    let mut refused = None;
+    for index in 0..set.len().min(LOOKED_AT) {
+        match set.truth(index) {
+            Ok(_) => return Ok(()),
+            Err(error) => {
+                refused.get_or_insert(error.problem);
+            }
+        }
+    }
+    match refused {
+        Some(ImageProblem::Labels { path, reason }) => Err(DataError::Annotations { path, reason }),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a set of whose first label images none can be read, and tells of masks whose class may be 255.
+fn look_at_some(pairs: &[(String, Pair)], max_pixels: u64) -> Result<Option<String>, DataError> {
+    let mut refused = None;
+    let mut values = BTreeSet::new();
+    for (_, pair) in pairs.iter().take(LOOKED_AT) {
+        match Values::read(&pair.labels, max_pixels) {
+            Ok(read) => values.extend(read.values),
+            Err(problem) => {
+                refused.get_or_insert(problem);
+            }
+        }
+    }
+    if let Some(ImageProblem::Labels { path, reason }) = refused.filter(|_| values.is_empty()) {
+        return Err(DataError::Annotations { path, reason });
+    }
+    let is_mask = values == BTreeSet::from([0, IGNORED]);
+    Ok(is_mask.then(|| {
+        "the first label images have the values 0 and 255 alone, and 255 says nothing; if it is a class, write it as 1".to_owned()
+    }))
+}
+
+/// The values of label images but for 255; those that cannot be read have none.
+fn values_of(pairs: &[(String, Pair)], max_pixels: u64) -> BTreeSet<u8> {
+    let found = Mutex::new([false; 256]);
+    let next = AtomicUsize::new(0);
+    let read_some = || {
+        let mut mine = [false; 256];
+        while let Some((_, pair)) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Ok(values) = Values::read(&pair.labels, max_pixels) {
+                values
+                    .values
+                    .iter()
+                    .for_each(|value| mine[usize::from(*value)] = true);
+            }
+        }
+        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        found
+            .iter_mut()
+            .zip(mine)
+            .for_each(|(found, mine)| *found |= mine);
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(read_some);
+        }
+    });
+    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let values = (0..IGNORED).filter(|value| found[usize::from(*value)]);
+    values.collect()
+}
