@@ -1,7 +1,8 @@
 //! Text on pictures, in the embedded outline fonts.
 //!
 //! A character is drawn from the first font that has it: DejaVu Sans, then Droid Sans Fallback (Chinese, Japanese,
-//! Korean); `fonts/README.md` tells their licences. A character that neither has is drawn as a box.
+//! Korean); `fonts/README.md` tells their licences. A character that neither has (Devanagari, Thai and other scripts of
+//! India and south-east Asia) is drawn as a box.
 
 use std::io::Read;
 use std::sync::OnceLock;
@@ -11,6 +12,7 @@ use image::{GrayImage, Luma, Rgb, RgbImage};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::paint::blend;
+use crate::visual_order::visual_order;
 
 static REGULAR: OnceLock<Option<FontVec>> = OnceLock::new();
 static BOLD: OnceLock<Option<FontVec>> = OnceLock::new();
@@ -100,7 +102,7 @@ impl Style {
 
     /// The width of a text on one line, in pixels.
     pub(crate) fn width(self, text: &str) -> u32 {
-        let advances = characters(text).map(|character| self.advance(character));
+        let advances = characters(text).into_iter().map(|c| self.advance(c));
         advances.sum::<f32>().ceil() as u32
     }
 
@@ -235,12 +237,15 @@ fn units(font: &FontVec) -> f32 {
     font.units_per_em().unwrap_or(2048.0)
 }
 
-/// The characters that are drawn: composed (macOS has file names with marks and syllables taken apart), without those that
-/// only direct how others look.
-fn characters(text: &str) -> impl Iterator<Item = char> {
-    text.nfc()
+/// The characters that are drawn, from left to right: composed (macOS has file names with marks and syllables taken apart),
+/// without those that only direct how others look.
+fn characters(text: &str) -> Vec<char> {
+    let composed: String = text.nfc().collect();
+    visual_order(&composed)
+        .chars()
         .filter(|c| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'))
         .map(|character| if character.is_control() { ' ' } else { character })
+        .collect()
 }
 
 #[cfg(test)]

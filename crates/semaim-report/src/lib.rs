@@ -30,6 +30,7 @@ mod overlay;
 mod paint;
 mod png;
 mod themed;
+mod visual_order;
 
 pub use ::image::RgbImage;
 pub use chart::{LineChart, Scale, Series};
