@@ -183,7 +183,7 @@ pub enum EncoderError {
         usual: Option<usize>,
     },
     /// Numbers that are not finite.
-    #[error("{path}: {name} has {count} numbers that are not finite (NaN or infinite)")]
+    #[error("{path}: {name} is not finite: {count} of its numbers NaN or infinite")]
     NotFinite {
         /// The file.
         path: PathBuf,

@@ -8,6 +8,7 @@ use semaim::representation::Representation;
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::format::CheckpointFormat;
+use semaim_checkpoint::weights_source::WeightsSource;
 use semaim_data::{Augment, OpenOptions, Source, Split, open};
 use semaim_eval::embed::EmbedOptions;
 use semaim_eval::image_batches::BatchOptions;
@@ -31,19 +32,9 @@ impl Loaded {
         let source = args.source();
         let checkpoint = Checkpoint::read(&source).map_err(Exit::user)?;
         tell(&checkpoint);
-        // Files under timm's bare names are written by others too, which resize in another way: the choice is said.
-        let unsaid = checkpoint.loading.format == CheckpointFormat::Timm && source.layout.is_none();
+        tell_resizing(&checkpoint, &source, args.image_size);
         let mut encoder = checkpoint.encoder(&device).map_err(Exit::user)?;
         if let Some(image_size) = args.image_size {
-            if unsaid && image_size != encoder.config.image_size {
-                eprintln!(
-                    "  taken for granted: the position table is resized as {}; --layout timm, mae or dino says whose way is meant",
-                    match encoder.interpolation {
-                        Interpolation::Antialiased => "timm does it (bicubic, antialiased)",
-                        _ => "MAE does it (bicubic)",
-                    }
-                );
-            }
             encoder = encoder.resized(image_size).map_err(Exit::user)?;
         }
         Ok(Self {
@@ -72,6 +63,26 @@ impl Loaded {
             ..open_options(&self.encoder.config)
         };
         Ok(open(data, split, &options)?)
+    }
+}
+
+/// Says how positions are resized for images of another size, where nothing tells. Files under timm's bare names are written
+/// by others too, which resize in another way.
+pub(crate) fn tell_resizing(
+    checkpoint: &Checkpoint,
+    source: &WeightsSource,
+    image_size: Option<[usize; 2]>,
+) {
+    let is_resized = image_size.is_some_and(|size| size != checkpoint.config.image_size);
+    let is_unsaid = checkpoint.loading.format == CheckpointFormat::Timm && source.layout.is_none();
+    if is_resized && is_unsaid {
+        eprintln!(
+            "  taken for granted: the position table is resized as {}; --layout timm, mae or dino says whose way is meant",
+            match checkpoint.interpolation {
+                Interpolation::Antialiased => "timm does it (bicubic, antialiased)",
+                _ => "MAE does it (bicubic)",
+            }
+        );
     }
 }
 

@@ -7,16 +7,26 @@ use semaim::parameters::Weights;
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::export::ExportFormat;
 use semaim_checkpoint::tensors::TensorFile;
+use semaim_data::counted;
 use semaim_train::run_dir::checkpoints;
 use semaim_train::state::MODEL;
 use serde_json::json;
 
 use crate::args::ExportArgs;
+use crate::encoder::tell_resizing;
 use crate::exit::Exit;
 use crate::output;
 
 pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
-    let mut found = Checkpoint::read(&args.source()).map_err(Exit::user)?;
+    let source = args.source();
+    let mut found = Checkpoint::read(&source).map_err(Exit::user)?;
+    for (name, count) in &found.loading.not_finite {
+        let numbers = counted(*count, "number");
+        eprintln!(
+            "warning: {name}: NaN or infinite in {numbers}; no command computes with such weights"
+        );
+    }
+    tell_resizing(&found, &source, args.image_size);
     let format = args.format.format();
     let decoder = match args.whole {
         true => Some(whole(args, format, &mut found)?),

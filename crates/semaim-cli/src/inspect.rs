@@ -176,7 +176,7 @@ fn print(found: &Checkpoint, heads: Option<usize>, numbers: usize, dtypes: &[&st
         println!("read too    {}", path.display());
     }
     for (name, count) in &loading.not_finite {
-        println!("not finite  {name}: {count} numbers are NaN or infinite");
+        println!("not finite  {name}: {count} of its numbers NaN or infinite");
     }
     for assumed in &found.defaults_used {
         println!("assumed     {assumed}");

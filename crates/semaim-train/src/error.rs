@@ -28,7 +28,7 @@ pub enum TrainError {
     Loader(#[from] LoaderError),
     /// Fewer images than one step needs.
     #[error(
-        "{images} images do not fill one batch of {batch_size}; use more images or `--set train.batch_size={images}`"
+        "a batch of {batch_size} needs more images than the {images} there are; use more or `--set train.batch_size={images}`"
     )]
     TooFewImages {
         /// Images in the data set.

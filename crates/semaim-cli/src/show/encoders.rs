@@ -20,7 +20,7 @@ use semaim_train::restore::{Restored, restore, run_config};
 use super::columns::name;
 use super::images::NamedImage;
 use crate::args::ShowArgs;
-use crate::encoder::tell;
+use crate::encoder::{tell, tell_resizing};
 use crate::exit::Exit;
 
 /// An encoder's features of all images.
@@ -55,6 +55,7 @@ pub(super) fn read(args: &ShowArgs, path: &Path, device: &Device) -> Result<Enco
     let source = args.layout.source(path, args.image_size);
     let checkpoint = Checkpoint::read(&source).map_err(Exit::user)?;
     tell(&checkpoint);
+    tell_resizing(&checkpoint, &source, args.image_size);
     let encoder = checkpoint.encoder(device).map_err(Exit::user)?;
     match args.image_size {
         Some(size) => encoder.resized(size).map_err(Exit::user),

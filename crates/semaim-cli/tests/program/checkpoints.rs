@@ -30,6 +30,22 @@ fn how_positions_are_resized_is_said_where_nothing_tells() {
     let said = "position table is resized as timm does it";
     assert!(embed(&[]).stderr.contains(said));
     assert!(!embed(&["--layout", "mae"]).stderr.contains(said));
+    let sized = [
+        "--image-size",
+        "48",
+        "--heads",
+        "2",
+        "--weights",
+        path(&timm),
+    ];
+    let picture = folder.path().join("p.png");
+    let show = ["show", "--images", path(&data), "--out", path(&picture)];
+    let larger = folder.path().join("larger.safetensors");
+    let export = ["export", "--to", path(&larger)];
+    for command in [&show[..], &export] {
+        let ran = succeed(semaim(&[command, &sized].concat()));
+        assert!(ran.stderr.contains(said), "{command:?}: {}", ran.stderr);
+    }
 }
 
 #[test]
@@ -260,4 +276,16 @@ fn weights_that_are_not_finite_are_refused() {
     let found = json(&succeed(semaim(&["inspect", weights, "--json"])));
     assert_eq!(found["not_finite"].as_array().map(Vec::len), Some(1));
     assert!(!out.exists());
+    let converted = succeed(semaim(&[
+        "export",
+        "--weights",
+        weights,
+        "--to",
+        path(&out),
+    ]));
+    assert!(
+        converted.stderr.contains("NaN or infinite in 1 number;"),
+        "{}",
+        converted.stderr
+    );
 }

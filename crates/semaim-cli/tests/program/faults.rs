@@ -69,7 +69,7 @@ fn data_that_is_not_there_is_named() {
     fs::write(empty.join("a.jpg"), "").unwrap();
     refuse(
         pretrain(&out, &["--data", text(&empty)]),
-        &["1 images", "batch"],
+        &["than the 1 there are", "batch"],
     );
     refuse(
         pretrain(
