@@ -8,6 +8,9 @@ use crate::resample::Region;
 /// The scales of large-scale jitter as ViTDet has them (Ghiasi et al., 2021).
 pub const LARGE_SCALE_JITTER: [f64; 2] = [0.1, 2.0];
 
+/// The longest short side that can be asked for.
+const MAX_SIDE: f64 = 65_535.0;
+
 /// The largest scale that can be asked for.
 const MAX_SCALE: f64 = 100.0;
 
@@ -43,15 +46,18 @@ pub enum Framing {
 impl Framing {
     /// Checks the scales.
     pub(crate) fn check(&self) -> Result<(), AugmentError> {
+        let check_scale = |[low, high]: [f64; 2]| {
+            let wanted = "above 0, the first no larger than the second, and at most 100";
+            AugmentError::check_range("scale", low, [f64::MIN_POSITIVE, MAX_SCALE], wanted)?;
+            AugmentError::check_range("scale", high, [low, MAX_SCALE], wanted)
+        };
         match *self {
             Self::Crop => Ok(()),
-            Self::Canvas { scale: [low, high] }
-            | Self::ScaledCrop {
-                scale: [low, high], ..
-            } => {
-                let wanted = "above 0, the first no larger than the second, and at most 100";
-                AugmentError::check_range("scale", low, [f64::MIN_POSITIVE, MAX_SCALE], wanted)?;
-                AugmentError::check_range("scale", high, [low, MAX_SCALE], wanted)
+            Self::Canvas { scale } => check_scale(scale),
+            Self::ScaledCrop { short_side, scale } => {
+                let (side, range) = (short_side as f64, [1.0, MAX_SIDE]);
+                AugmentError::check_range("short_side", side, range, "1 to 65535")?;
+                check_scale(scale)
             }
         }
     }
@@ -241,5 +247,7 @@ mod tests {
         }
         let scale = LARGE_SCALE_JITTER;
         assert!(Framing::Canvas { scale }.check().is_ok());
+        let scaled_crop = |short_side| Framing::ScaledCrop { short_side, scale };
+        assert!(scaled_crop(512).check().is_ok() && scaled_crop(0).check().is_err());
     }
 }
