@@ -89,7 +89,7 @@ impl Evaluations<'_> {
         progress: Progress,
         log: &mut RunLog,
     ) -> Result<(), TrainError> {
-        let failed = failed_at(progress);
+        let failed = TrainError::evaluation(progress.step);
         // Of the network that training asks.
         let similarity = |images: Tensor<4>| {
             let model = match (self.config.order_source(), &self.teacher, &state.ema) {
@@ -128,16 +128,6 @@ impl Evaluations<'_> {
     }
 }
 
-/// Makes an error of what an evaluation met.
-fn failed_at(
-    progress: Progress,
-) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> TrainError {
-    move |source| TrainError::Evaluation {
-        step: progress.step,
-        source,
-    }
-}
-
 fn is_not_finite(error: &(dyn std::error::Error + 'static)) -> bool {
     let error = error.downcast_ref::<EmbedError>();
     matches!(error, Some(EmbedError::NotFinite { .. }))
@@ -151,7 +141,7 @@ impl<M: Pretrained> Evaluator<M> for Evaluations<'_> {
         log: &mut RunLog,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
-        let failed = failed_at(progress);
+        let failed = TrainError::evaluation(progress.step);
         if let Some(sets) = &self.labelled {
             observer.doing("kNN");
             let accuracy = match self.knn(&state.model, sets) {

@@ -13,6 +13,15 @@ use semaim_data::{ImageProblem, Pixels, decode};
 
 const LIMIT: u64 = 1_000_000;
 
+/// Formats that the tests can write.
+const FORMATS: [ImageFormat; 5] = [
+    ImageFormat::Png,
+    ImageFormat::Jpeg,
+    ImageFormat::Bmp,
+    ImageFormat::Tiff,
+    ImageFormat::WebP,
+];
+
 /// Red grows to the right, green downwards.
 fn picture(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
@@ -356,13 +365,7 @@ fn nothing_and_nonsense_are_refused() {
 #[test]
 fn cut_off_files_are_refused() {
     let image = DynamicImage::from(picture(60, 40));
-    for format in [
-        ImageFormat::Png,
-        ImageFormat::Jpeg,
-        ImageFormat::Bmp,
-        ImageFormat::Tiff,
-        ImageFormat::WebP,
-    ] {
+    for format in FORMATS {
         let bytes = encode(&image, format);
         for part in [1, 2, 8, 20, bytes.len() / 2, bytes.len() * 9 / 10] {
             let result = decode(&bytes[..part], 3, LIMIT);
@@ -390,13 +393,7 @@ fn a_thumbnail_does_not_hide_that_a_jpeg_is_cut_off() {
 #[test]
 fn damaged_files_never_panic() {
     let image = DynamicImage::from(picture(16, 16));
-    for format in [
-        ImageFormat::Png,
-        ImageFormat::Jpeg,
-        ImageFormat::Bmp,
-        ImageFormat::Tiff,
-        ImageFormat::WebP,
-    ] {
+    for format in FORMATS {
         let bytes = encode(&image, format);
         for place in 0..bytes.len().min(700) {
             let mut damaged = bytes.clone();

@@ -23,14 +23,37 @@ pub struct Labelled<'a> {
 }
 
 impl Labelled<'_> {
-    /// How many vectors hold a number that is not finite, and the first of them; `None` if there is none.
-    pub fn not_finite(&self) -> Option<(usize, usize)> {
+    /// Whether all numbers are finite. `which` says which vectors these are, for people.
+    ///
+    /// # Errors
+    /// [`NotFinite`].
+    pub fn check_finite(&self, which: &'static str) -> Result<(), NotFinite> {
         let width = self.features.len() / self.labels.len().max(1);
         let rows = self.features.chunks(width.max(1)).enumerate();
         let mut bad = rows.filter(|(_, row)| !row.iter().all(|value| value.is_finite()));
-        let (first, _) = bad.next()?;
-        Some((1 + bad.count(), first))
+        match bad.next() {
+            None => Ok(()),
+            Some((first, _)) => Err(NotFinite {
+                which,
+                count: 1 + bad.count(),
+                first,
+            }),
+        }
     }
+}
+
+/// Vectors with a number that is not finite: they can be neither ranked nor learned from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{count} of the {which} vectors hold a NaN or an infinity, the first of them number {first}; they cannot be used"
+)]
+pub struct NotFinite {
+    /// Which vectors: `bank`, `query`, `training` or `test`.
+    pub which: &'static str,
+    /// How many.
+    pub count: usize,
+    /// The first, from 0.
+    pub first: usize,
 }
 
 /// Why there is no accuracy.
@@ -68,18 +91,9 @@ pub enum KnnError {
         /// The temperature.
         temperature: f64,
     },
-    /// A vector with a number that is not finite cannot be ranked.
-    #[error(
-        "{count} of the {which} vectors hold a NaN or an infinity, the first of them number {first}; they cannot be ranked"
-    )]
-    NotFinite {
-        /// `bank` or `query`.
-        which: &'static str,
-        /// How many.
-        count: usize,
-        /// The first, from 0.
-        first: usize,
-    },
+    /// A vector with a number that is not finite.
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
     /// The device failed.
     #[error(transparent)]
     Device(#[from] WeightError),
@@ -126,15 +140,8 @@ pub fn knn(
     if !(temperature.is_finite() && temperature > 0.0) {
         return Err(KnnError::Temperature { temperature });
     }
-    for (which, set) in [("bank", bank), ("query", queries)] {
-        if let Some((count, first)) = set.not_finite() {
-            return Err(KnnError::NotFinite {
-                which,
-                count,
-                first,
-            });
-        }
-    }
+    bank.check_finite("bank")?;
+    queries.check_finite("query")?;
     // Labels may be any numbers; votes are counted by their place among those there are.
     let mut classes: Vec<u32> = bank.labels.iter().chain(queries.labels).copied().collect();
     classes.sort_unstable();
@@ -341,11 +348,11 @@ mod tests {
         };
         for (bank, queries, named) in [(broken, two, "bank"), (two, broken, "query")] {
             match knn(bank, queries, &[1], 0.07, &device) {
-                Err(KnnError::NotFinite {
+                Err(KnnError::NotFinite(NotFinite {
                     which,
                     count: 1,
                     first: 1,
-                }) => assert_eq!(which, named),
+                })) => assert_eq!(which, named),
                 other => panic!("{other:?}"),
             }
         }

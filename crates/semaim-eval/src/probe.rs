@@ -16,7 +16,7 @@ use semaim_random::{Key, KeyedRng, Stream};
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::Accuracy;
-use crate::knn::Labelled;
+use crate::knn::{Labelled, NotFinite};
 use grid::{Grid, Set};
 
 /// How a probe is trained.
@@ -105,18 +105,9 @@ pub enum ProbeError {
         /// Values per test image.
         test: usize,
     },
-    /// Vectors with numbers that are not finite.
-    #[error(
-        "{count} of the {which} vectors hold a NaN or an infinity, the first of them number {first}"
-    )]
-    NotFinite {
-        /// `training` or `test`.
-        which: &'static str,
-        /// How many.
-        count: usize,
-        /// The first, from 0.
-        first: usize,
-    },
+    /// A vector with a number that is not finite.
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
     /// The device failed.
     #[error(transparent)]
     Device(#[from] WeightError),
@@ -153,15 +144,8 @@ pub fn probe(
             test: test_width,
         });
     }
-    for (which, set) in [("training", train), ("test", test)] {
-        if let Some((count, first)) = set.not_finite() {
-            return Err(ProbeError::NotFinite {
-                which,
-                count,
-                first,
-            });
-        }
-    }
+    train.check_finite("training")?;
+    test.check_finite("test")?;
     let mut classes: Vec<u32> = train.labels.iter().chain(test.labels).copied().collect();
     classes.sort_unstable();
     classes.dedup();
@@ -269,6 +253,10 @@ mod tests {
         (features, labels)
     }
 
+    fn set<'a>(features: &'a [f32], labels: &'a [u32]) -> Labelled<'a> {
+        Labelled { features, labels }
+    }
+
     fn options() -> ProbeOptions {
         ProbeOptions {
             epochs: 30,
@@ -281,19 +269,8 @@ mod tests {
     fn separable_classes_are_separated_whatever_their_scale() {
         let (train, train_labels) = clusters(600, 1);
         let (test, test_labels) = clusters(300, 2);
-        let result = probe(
-            Labelled {
-                features: &train,
-                labels: &train_labels,
-            },
-            Labelled {
-                features: &test,
-                labels: &test_labels,
-            },
-            &options(),
-            &Device::flex(),
-        )
-        .unwrap();
+        let (train, test) = (set(&train, &train_labels), set(&test, &test_labels));
+        let result = probe(train, test, &options(), &Device::flex()).unwrap();
         assert!(result.test.top1 > 0.97, "{result:?}");
         assert_eq!(result.grid.len(), 24);
         assert!(result.trained_on < 600);
@@ -313,19 +290,8 @@ mod tests {
             .iter_mut()
             .for_each(|label| *label = 10 * draw.below(3) as u32);
         let (test, test_labels) = clusters(600, 2);
-        let result = probe(
-            Labelled {
-                features: &train,
-                labels: &labels,
-            },
-            Labelled {
-                features: &test,
-                labels: &test_labels,
-            },
-            &options(),
-            &Device::flex(),
-        )
-        .unwrap();
+        let (train, test) = (set(&train, &labels), set(&test, &test_labels));
+        let result = probe(train, test, &options(), &Device::flex()).unwrap();
         assert!(result.test.top1 < 0.6, "{result:?}");
     }
 
@@ -374,11 +340,11 @@ mod tests {
         };
         assert!(matches!(
             probe(set, broken, &options(), &device),
-            Err(ProbeError::NotFinite {
+            Err(ProbeError::NotFinite(NotFinite {
                 which: "test",
                 count: 1,
                 first: 1
-            })
+            }))
         ));
         let bad = ProbeOptions {
             epochs: 0,

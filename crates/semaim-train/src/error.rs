@@ -158,6 +158,11 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// Makes an error of what an evaluation met after `step` steps.
+    pub fn evaluation(step: u64) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> Self {
+        move |source| Self::Evaluation { step, source }
+    }
+
     /// Whether the cause lies outside the program: settings, data, disk. Otherwise the fault is ours.
     pub fn is_the_users(&self) -> bool {
         !matches!(

@@ -216,22 +216,17 @@ pub fn step_products(config: &SemaimConfig, batch: usize) -> Vec<(GemmWorkload, 
     products.push((weights_by_rows(&[[d, vit.patch_values()]]), 1));
     for (tokens, count) in [(tokens, vit.depth), (patches, config.decoder.query_depth)] {
         products.push((forward(vit, batch, tokens, true), count));
-        let layers = block_layers(vit);
+        let layers = block_layers(vit).into_iter();
+        let layers: Vec<_> = layers.map(|[depth, columns]| [columns, depth]).collect();
         let gradients = GemmWorkload::WeightGradients {
             rows: batch * tokens,
             sample: tokens,
-            layers: layers
-                .iter()
-                .map(|&[depth, columns]| [columns, depth])
-                .collect(),
+            layers: layers.clone(),
         };
         let inputs = GemmWorkload::Chain {
             rows: batch * tokens,
             sample: tokens,
-            layers: layers
-                .iter()
-                .map(|&[depth, columns]| [columns, depth])
-                .collect(),
+            layers,
             attention: Some(attention(vit, tokens, true, true)),
         };
         products.extend([(gradients, count), (inputs, count)]);

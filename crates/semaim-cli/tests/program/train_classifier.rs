@@ -31,22 +31,18 @@ fn data(folder: &Path) -> std::path::PathBuf {
     data
 }
 
+fn finetune<'a>(encoder: &'a Path, data: &'a Path) -> [&'a str; 5] {
+    ["finetune", "--weights", path(encoder), "--data", path(data)]
+}
+
 #[test]
 fn fine_tuning_learns_colours_and_predicts_them() {
     let folder = tempfile::tempdir().unwrap();
     let encoder = trained(folder.path());
     let data = data(folder.path());
     let out = folder.path().join("tuned");
-    let fixed = [
-        "finetune",
-        "--weights",
-        path(&encoder),
-        "--data",
-        path(&data),
-        "--out",
-        path(&out),
-        "--json",
-    ];
+    let out_and_json = ["--out", path(&out), "--json"];
+    let fixed = [&finetune(&encoder, &data)[..], &out_and_json].concat();
     // Mixed images of two flat colours say little: the recipe's augmentation is tested below.
     let plain = [
         "augment.mixup=0",
@@ -112,13 +108,7 @@ fn a_killed_fine_tuning_with_the_whole_recipe_ends_with_the_same_bytes() {
     let data = data(folder.path());
     let command = |name: &str, more: &[&str]| {
         let out = folder.path().join(name);
-        let fixed = [
-            "finetune",
-            "--weights",
-            path(&encoder),
-            "--data",
-            path(&data),
-        ];
+        let fixed = finetune(&encoder, &data);
         let larger = ["encoder.image_size=[24,24]", "checkpoint.every_steps=1"];
         let out = ["--out", path(&out)];
         semaim(&[&fixed[..], &out, &sets(QUICK), &sets(&larger), more].concat())
@@ -165,13 +155,7 @@ fn what_cannot_be_fine_tuned_is_refused_before_any_work() {
     let encoder = trained(folder.path());
     let on = |data: &Path, more: &[&str]| {
         let out = folder.path().join("out");
-        let fixed = [
-            "finetune",
-            "--weights",
-            path(&encoder),
-            "--data",
-            path(data),
-        ];
+        let fixed = finetune(&encoder, data);
         semaim(&[&fixed[..], &["--out", path(&out)], more].concat())
     };
     let folder_of = |name: &str| folder.path().join(name);
@@ -467,13 +451,7 @@ fn a_dry_run_of_fine_tuning_tells_memory_and_steps() {
     let encoder = trained(folder.path());
     let data = data(folder.path());
     let out = folder.path().join("tuned");
-    let fixed = [
-        "finetune",
-        "--weights",
-        path(&encoder),
-        "--data",
-        path(&data),
-    ];
+    let fixed = finetune(&encoder, &data);
     let more = ["--out", path(&out), "--dry-run"];
     let arguments = [&fixed[..], &more, &sets(QUICK)].concat();
     let said = succeed(semaim(&arguments)).stdout;

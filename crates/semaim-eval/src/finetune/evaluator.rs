@@ -39,10 +39,7 @@ impl Evaluator<Classifier> for FinetuneEvaluator<'_> {
             // A head of zeros has nothing to show.
             return Ok(());
         }
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| TrainError::Evaluation {
-            step: progress.step,
-            source,
-        };
+        let failed = TrainError::evaluation(progress.step);
         let options = BatchOptions {
             batch_size: self.config.eval.batch_size,
             workers: self.config.data.workers,
