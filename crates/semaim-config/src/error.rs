@@ -93,25 +93,6 @@ pub enum ConfigError {
     Unreadable(String),
 }
 
-impl ConfigError {
-    /// The place the error names, where it names one in a layer.
-    #[must_use]
-    pub fn origin(&self) -> Option<&Origin> {
-        match self {
-            ConfigError::Syntax { origin, .. }
-            | ConfigError::Override { origin, .. }
-            | ConfigError::UnknownKey { origin, .. }
-            | ConfigError::RenamedKey { origin, .. }
-            | ConfigError::NotATable { origin, .. }
-            | ConfigError::Refused { origin, .. }
-            | ConfigError::OutOfRange { origin, .. } => Some(origin),
-            ConfigError::Io { .. } | ConfigError::Unwritable(_) | ConfigError::Unreadable(_) => {
-                None
-            }
-        }
-    }
-}
-
 /// Everything found wrong, in the order of the layers and of the lines in them; never empty.
 /// Displays one problem a line.
 #[derive(Debug)]

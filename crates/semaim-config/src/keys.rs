@@ -43,7 +43,7 @@ impl<'a> KnownKeys<'a> {
         &self,
         layer: &mut DeTable<'_>,
         sources: &Sources,
-        errors: &mut Vec<ConfigError>,
+        errors: &mut Vec<(usize, ConfigError)>,
     ) {
         self.strip(layer, "", sources, errors);
     }
@@ -53,21 +53,21 @@ impl<'a> KnownKeys<'a> {
         table: &mut DeTable<'_>,
         path: &str,
         sources: &Sources,
-        errors: &mut Vec<ConfigError>,
+        errors: &mut Vec<(usize, ConfigError)>,
     ) {
         for (name, mut value) in mem::take(table) {
             let key = join(path, name.get_ref());
-            let origin = sources.origin(value.span().start);
+            let (place, origin) = sources.origin(value.span().start);
             let is_table = self.tables.contains(&key);
             match value.get_mut() {
                 DeValue::Table(table) if is_table => self.strip(table, &key, sources, errors),
                 _ if is_table => {
-                    errors.push(ConfigError::NotATable { key, origin });
+                    errors.push((place, ConfigError::NotATable { key, origin }));
                     continue;
                 }
                 _ if self.all.contains(&key) => {}
                 _ => {
-                    errors.push(self.unknown(key, origin));
+                    errors.push((place, self.unknown(key, origin)));
                     continue;
                 }
             }

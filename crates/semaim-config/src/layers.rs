@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, Deserializer};
+use toml::de::{DeTable, Deserializer};
 
 use crate::error::{ConfigError, ConfigErrors};
 use crate::keys::KnownKeys;
@@ -14,7 +14,7 @@ use crate::overrides::parse_set;
 use crate::parse::check_syntax;
 use crate::source::{Layer, Origin, Sources};
 use crate::tree;
-use crate::validate::{Problems, Validate};
+use crate::validate::{Problem, Problems, Validate};
 use crate::write::to_toml;
 
 /// Layers of settings over a type's defaults, from the lowest up.
@@ -109,7 +109,8 @@ impl Layers {
             .unwrap_or_else(|| Spanned::new(0..0, DeTable::new()));
         let renamed = T::renamed_keys();
         let known = KnownKeys::new(merged.get_ref(), T::optional_keys(), &renamed);
-        let mut errors = Vec::new();
+        // Each with its place among all.
+        let mut errors: Vec<(usize, ConfigError)> = Vec::new();
         for mut table in tables {
             known.strip_unknown(table.get_mut(), &sources, &mut errors);
             tree::merge(merged.get_mut(), table.into_inner());
@@ -126,15 +127,19 @@ impl Layers {
             Err(error) => {
                 let key = error.path().to_string();
                 let error = error.into_inner();
-                errors.push(ConfigError::Refused {
-                    origin: sources.origin(error.span().map_or(0, |span| span.start)),
+                let (place, origin) = sources.origin(error.span().map_or(0, |span| span.start));
+                let refused = ConfigError::Refused {
                     key,
+                    origin,
                     message: in_words(error.message()),
-                });
+                };
+                errors.push((place, refused));
             }
         }
-        errors.sort_by_key(|error| sources.rank(error));
-        Err(ConfigErrors(errors))
+        errors.sort_by_key(|(place, _)| *place);
+        Err(ConfigErrors(
+            errors.into_iter().map(|(_, error)| error).collect(),
+        ))
     }
 }
 
@@ -154,25 +159,30 @@ fn in_words(message: &str) -> String {
     message.to_owned()
 }
 
-/// What the configuration finds wrong with itself. Where keys have been left out as unknown (`is_partial`), defaults
-/// that nobody set may be blamed for nothing, and are not.
+/// What the configuration finds wrong with itself, each with its place among all errors. Where keys have been left out as
+/// unknown (`is_partial`), defaults that nobody set may be blamed for nothing, and are not.
 fn out_of_range<T: Validate>(
     config: &T,
     tree: &DeTable<'_>,
     sources: &Sources,
     is_partial: bool,
-) -> Vec<ConfigError> {
+) -> Vec<(usize, ConfigError)> {
     let mut problems = Problems::new();
     config.check(&mut problems);
     let errors = problems.into_found().into_iter().map(|problem| {
-        let value: Option<&Spanned<DeValue<'_>>> = tree::find(tree, &problem.key);
-        ConfigError::OutOfRange {
-            origin: value.map_or(Origin::Default, |value| sources.origin(value.span().start)),
-            key: problem.key,
-            message: problem.message,
-        }
+        let Problem { key, message } = problem;
+        let (place, origin) = match tree::find(tree, &key) {
+            Some(value) => sources.origin(value.span().start),
+            None => (usize::MAX, Origin::Default),
+        };
+        let error = ConfigError::OutOfRange {
+            key,
+            origin,
+            message,
+        };
+        (place, error)
     });
     errors
-        .filter(|error| !is_partial || error.origin() != Some(&Origin::Default))
+        .filter(|(place, _)| !is_partial || *place < usize::MAX)
         .collect()
 }

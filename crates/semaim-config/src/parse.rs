@@ -12,16 +12,16 @@ use crate::source::Layer;
 /// [`ConfigError::Syntax`], at most one a line.
 pub(crate) fn check_syntax(layer: &Layer) -> Result<(), ConfigErrors> {
     let (_, found) = DeTable::parse_recoverable(&layer.toml);
-    let mut errors: Vec<ConfigError> = Vec::new();
+    let (mut errors, mut last_line) = (Vec::new(), None);
     for error in found {
         let start = error.span().map_or(layer.toml.len(), |span| span.start);
         let origin = layer.origin(start);
-        if errors.last().and_then(ConfigError::origin) == Some(&origin) {
-            continue;
-        }
         let line_start = layer.toml[..start]
             .rfind('\n')
             .map_or(0, |newline| newline + 1);
+        if last_line.replace(line_start) == Some(line_start) {
+            continue;
+        }
         let line = layer.toml[line_start..].lines().next().unwrap_or("");
         errors.push(ConfigError::Syntax {
             origin,

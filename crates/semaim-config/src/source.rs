@@ -123,35 +123,16 @@ impl Sources {
         Ok(tables)
     }
 
-    /// The place of a byte.
-    pub(crate) fn origin(&self, byte: usize) -> Origin {
+    /// What decided the value that begins at a byte, and where that stands among all: by layer, then by line; what no layer
+    /// wrote comes last.
+    pub(crate) fn origin(&self, byte: usize) -> (usize, Origin) {
         let after = self.starts.partition_point(|start| *start <= byte);
-        match (
-            self.layers.get(after.wrapping_sub(1)),
-            self.starts.get(after.wrapping_sub(1)),
-        ) {
-            (Some(layer), Some(start)) => layer.origin(byte - start),
-            _ => Origin::Default,
+        let index = after.wrapping_sub(1);
+        match (self.layers.get(index), self.starts.get(index)) {
+            (Some(layer), Some(start)) if layer.place != Origin::Default => {
+                (byte, layer.origin(byte - start))
+            }
+            _ => (usize::MAX, Origin::Default),
         }
-    }
-
-    /// Sorts by layer, then by line; what no layer wrote comes last.
-    pub(crate) fn rank(&self, error: &ConfigError) -> (usize, usize) {
-        let Some(origin) = error.origin() else {
-            return (usize::MAX, 0);
-        };
-        let layer = self
-            .layers
-            .iter()
-            .position(|layer| match (&layer.place, origin) {
-                (Origin::Text { layer: a, .. }, Origin::Text { layer: b, .. }) => a == b,
-                (Origin::Set(a), Origin::Set(b)) => a == b,
-                _ => false,
-            });
-        let line = match origin {
-            Origin::Text { line, .. } => *line,
-            _ => 0,
-        };
-        (layer.unwrap_or(usize::MAX), line)
     }
 }
