@@ -56,7 +56,7 @@ fn at(gradient: &impl Gradient, position: f32) -> Rgb<u8> {
     Rgb([r, g, b])
 }
 
-/// A bar that explains a colour map, or tells how far an animation is.
+/// A bar that explains a colour map.
 pub(crate) struct Legend<'a> {
     /// What is shown.
     pub(crate) name: &'a str,
@@ -78,12 +78,7 @@ impl Legend<'_> {
         LABEL.draw(on, x, area.y, self.ends[0], theme.muted());
         let x = x + low + SPACE;
         let width = (area.x + area.width).saturating_sub(x + SPACE + high);
-        let bar = Area {
-            x,
-            y: area.y + 3,
-            width,
-            height: area.height.saturating_sub(6),
-        };
+        let bar = Area::new([x, area.y + 3], [width, area.height.saturating_sub(6)]);
         fill(on, bar, Rgb([128; 3]), 1.0);
         let last = width.saturating_sub(1).max(1) as f32;
         let colours = self
@@ -146,16 +141,7 @@ mod tests {
             opacity: 1.0,
         };
         let mut on = RgbImage::from_pixel(300, 18, Rgb([255; 3]));
-        legend.draw(
-            &mut on,
-            Area {
-                x: 0,
-                y: 0,
-                width: 300,
-                height: 18,
-            },
-            Theme::Light,
-        );
+        legend.draw(&mut on, Area::new([0, 0], [300, 18]), Theme::Light);
         let find = |colour: Rgb<u8>| (0..300).find(|&x| *on.get_pixel(x, 9) == colour);
         let middle = [0.1, 0.5, 0.9].map(|position| find(ColourMap::Order.at(position)));
         assert!(
@@ -163,15 +149,7 @@ mod tests {
             "{middle:?}"
         );
         // Too little room is no crash.
-        legend.draw(
-            &mut RgbImage::new(10, 5),
-            Area {
-                x: 0,
-                y: 0,
-                width: 10,
-                height: 5,
-            },
-            Theme::Dark,
-        );
+        let area = Area::new([0, 0], [10, 5]);
+        legend.draw(&mut RgbImage::new(10, 5), area, Theme::Dark);
     }
 }

@@ -5,7 +5,7 @@ use image::{Rgb, RgbImage};
 use crate::colour_map::{ColourMap, Legend};
 use crate::error::FigureError;
 use crate::font::{HEADER, LABEL, Style, TITLE};
-use crate::paint::{Area, Strips, Theme, fill, outline};
+use crate::paint::{Area, Strips, Theme, fill, ink_on, outline};
 
 /// The most classes that are shown with numbers and every name.
 const READABLE: usize = 50;
@@ -97,12 +97,7 @@ impl ConfusionMatrix {
         let strip = strips.add(u64::from(top) + side + 1)?;
         // It is as wide as the side, so the side is within the limit.
         let side = side as u32;
-        let matrix = Area {
-            x: left,
-            y: top,
-            width: side,
-            height: side,
-        };
+        let matrix = Area::new([left, top], [side; 2]);
         let middle = |length: u32, text: &str| length.saturating_sub(HEADER.width(text)) / 2;
         HEADER.draw(
             strip,
@@ -153,16 +148,8 @@ impl ConfusionMatrix {
         };
         strips.space(2 * GAP)?;
         let width = strips.width().min(560);
-        legend.draw(
-            strips.add(height.into())?,
-            Area {
-                x: 0,
-                y: 0,
-                width,
-                height,
-            },
-            theme,
-        );
+        let area = Area::new([0, 0], [width, height]);
+        legend.draw(strips.add(height.into())?, area, theme);
         Ok(strips.stacked())
     }
 
@@ -228,55 +215,24 @@ impl ConfusionMatrix {
             let colours = ColourMap::Share(theme).colours(shares.map(|share| share as f32));
             for ((count, colour), column) in self.row(class).iter().zip(colours).zip(0u32..) {
                 let [x, y] = [matrix.x + cell * column, matrix.y + cell * class as u32];
-                fill(
-                    on,
-                    Area {
-                        x,
-                        y,
-                        width: cell,
-                        height: cell,
-                    },
-                    colour,
-                    1.0,
-                );
+                fill(on, Area::new([x, y], [cell; 2]), colour, 1.0);
                 let text = count.to_string();
                 let width = LABEL.width(&text);
                 if readable && *count > 0 && width + 2 <= cell {
                     let y = (y + cell / 2).saturating_sub(LABEL.line_height() / 2);
-                    LABEL.draw(on, x + (cell - width) / 2, y, &text, readable_on(colour));
+                    LABEL.draw(on, x + (cell - width) / 2, y, &text, ink_on(colour));
                 }
             }
         }
         for line in (1..classes as u32).take_while(|_| readable) {
-            let (x, y) = (matrix.x + cell * line, matrix.y + cell * line);
-            fill(
-                on,
-                Area {
-                    x,
-                    width: 1,
-                    ..matrix
-                },
-                theme.muted(),
-                0.2,
-            );
-            fill(
-                on,
-                Area {
-                    y,
-                    height: 1,
-                    ..matrix
-                },
-                theme.muted(),
-                0.2,
-            );
+            let [x, y] = [matrix.x + cell * line, matrix.y + cell * line];
+            let down = Area::new([x, matrix.y], [1, matrix.height]);
+            let across = Area::new([matrix.x, y], [matrix.width, 1]);
+            fill(on, down, theme.muted(), 0.2);
+            fill(on, across, theme.muted(), 0.2);
         }
-        let [x, y] = [matrix.x - 1, matrix.y - 1];
-        let around = Area {
-            x,
-            y,
-            width: matrix.width + 2,
-            height: matrix.height + 2,
-        };
+        let corner = [matrix.x - 1, matrix.y - 1];
+        let around = Area::new(corner, [matrix.width + 2, matrix.height + 2]);
         outline(on, around, theme.muted(), 0.7);
     }
 
@@ -303,16 +259,6 @@ impl ConfusionMatrix {
             right(0, y, LABEL, &accuracy, theme.muted());
             right(1, y, LABEL, &self.samples(class).to_string(), theme.muted());
         }
-    }
-}
-
-/// Black or white, whichever can be read better.
-fn readable_on(Rgb([r, g, b]): Rgb<u8>) -> Rgb<u8> {
-    let luma = 0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b);
-    if luma < 140.0 {
-        Rgb([255; 3])
-    } else {
-        Rgb([27, 35, 48])
     }
 }
 
@@ -366,12 +312,7 @@ mod tests {
         let matrix = matrix(3, vec![1, 3, 0, 0, 0, 0, 1000, 0, 1000]);
         let mut on = RgbImage::new(300, 300);
         let cell = matrix.cell();
-        let area = Area {
-            x: 1,
-            y: 1,
-            width: 3 * cell,
-            height: 3 * cell,
-        };
+        let area = Area::new([1, 1], [3 * cell; 2]);
         for theme in [Theme::Light, Theme::Dark] {
             matrix.draw_cells(&mut on, theme, area, cell);
             // The upper left corner of a cell, where no number and no line is.

@@ -118,15 +118,8 @@ impl ContactSheet {
     ///
     /// As for [`ContactSheet::draw`], and [`FigureError::TooManyPixels`] when all frames together would have more than 2²⁸.
     pub fn frames(&self, frames: usize) -> Result<Vec<RgbImage>, FigureError> {
-        let frame = |part| {
-            self.draw_at(
-                Theme::Light,
-                Progress {
-                    part,
-                    whole: frames,
-                },
-            )
-        };
+        let whole = frames;
+        let frame = |part| self.draw_at(Theme::Light, Progress { part, whole });
         let first = frame(1)?;
         let (width, height) = first.dimensions();
         let pixels = u64::from(width) * u64::from(height);
@@ -315,25 +308,19 @@ impl ContactSheet {
         progress: Progress,
     ) -> Result<(), FigureError> {
         let any = |kind: fn(&Panel) -> bool| self.rows.iter().flat_map(|row| &row.panels).any(kind);
-        let mut legends = Vec::new();
-        if any(|panel| matches!(panel, Panel::Heat { .. })) {
-            let (map, opacity) = (ColourMap::Value, VALUE_OPACITY);
-            legends.push(Legend {
-                name: &self.heat_name,
-                ends: ["low", "high"],
-                map,
-                opacity,
-            });
-        }
-        if any(|panel| matches!(panel, Panel::Order { .. })) {
-            let (map, opacity) = (ColourMap::Order, ORDER_OPACITY);
-            legends.push(Legend {
-                name: "order",
-                ends: ["first", "last"],
-                map,
-                opacity,
-            });
-        }
+        let heat = any(|panel| matches!(panel, Panel::Heat { .. })).then(|| Legend {
+            name: &self.heat_name,
+            ends: ["low", "high"],
+            map: ColourMap::Value,
+            opacity: VALUE_OPACITY,
+        });
+        let order = any(|panel| matches!(panel, Panel::Order { .. })).then(|| Legend {
+            name: "order",
+            ends: ["first", "last"],
+            map: ColourMap::Order,
+            opacity: ORDER_OPACITY,
+        });
+        let legends: Vec<Legend<'_>> = heat.into_iter().chain(order).collect();
         let width = strips.width();
         let abreast = if width >= LEGENDS_ABREAST { 2 } else { 1 };
         let each = (width - (abreast - 1) * GROUP_GAP) / abreast;
@@ -343,16 +330,7 @@ impl ContactSheet {
             let strip = strips.add(height.into())?;
             for (legend, number) in legends.iter().zip(0u32..) {
                 let x = (each + GROUP_GAP) * number;
-                legend.draw(
-                    strip,
-                    Area {
-                        x,
-                        y: 0,
-                        width: each,
-                        height,
-                    },
-                    theme,
-                );
+                legend.draw(strip, Area::new([x, 0], [each, height]), theme);
             }
         }
         if any(|panel| matches!(panel, Panel::Unfolding { .. })) {
@@ -399,12 +377,7 @@ fn draw_progress(on: &mut RgbImage, theme: Theme, Progress { part, whole }: Prog
     HEADER.draw(on, 0, 0, name, theme.ink());
     let x = HEADER.width(name) + SPACE;
     let width = on.width().saturating_sub(x + LABEL.width("100 %") + SPACE);
-    let bar = Area {
-        x,
-        y: 3,
-        width,
-        height: on.height().saturating_sub(6),
-    };
+    let bar = Area::new([x, 3], [width, on.height().saturating_sub(6)]);
     let done = Area {
         width: (f64::from(width) * share).round() as u32,
         ..bar

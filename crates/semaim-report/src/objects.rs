@@ -4,7 +4,7 @@ use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
 use crate::font::Style;
-use crate::paint::{Area, blend, fill, outline};
+use crate::paint::{Area, blend, fill, ink_on, outline};
 
 /// How much of its colour lies over an object's pixels.
 const MASK_OPACITY: f32 = 0.42;
@@ -69,18 +69,6 @@ fn object_colour(number: usize) -> Rgb<u8> {
         let share = 1.0 - saturation * f64::clamp(f64::min(at, 4.0 - at), 0.0, 1.0);
         (255.0 * value * share).round() as u8
     }))
-}
-
-/// Black or white, whichever is told better from the colour behind it.
-fn ink_on(colour: Rgb<u8>) -> Rgb<u8> {
-    // Where the contrast with black, (light + 0.05) / 0.05, is that with white, 1.05 / (light + 0.05).
-    Rgb([if luminance(colour) > 0.179 { 0 } else { 255 }; 3])
-}
-
-/// How light a colour is, 0 to 1 (the relative luminance of WCAG 2).
-fn luminance(Rgb(colour): Rgb<u8>) -> f32 {
-    let [red, green, blue] = colour.map(|channel| (f32::from(channel) / 255.0).powf(2.2));
-    0.2126 * red + 0.7152 * green + 0.0722 * blue
 }
 
 /// The pixels of a box in a picture of `[width, height]`, at least one.
@@ -176,6 +164,7 @@ fn overlap(a: &Area, b: &Area) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paint::luminance;
 
     fn object(bounds: [f32; 4], label: &str) -> DrawnObject {
         DrawnObject {

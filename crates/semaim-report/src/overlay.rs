@@ -201,12 +201,7 @@ fn patch_area([width, height]: [u32; 2], [down, across]: [usize; 2], index: usiz
     let (row, column) = (index / across.max(1), index % across.max(1));
     let [x, right] = [column, column + 1].map(|column| border(column, across, width));
     let [y, bottom] = [row, row + 1].map(|row| border(row, down, height));
-    Area {
-        x,
-        y,
-        width: right - x,
-        height: bottom - y,
-    }
+    Area::new([x, y], [right - x, bottom - y])
 }
 
 /// Scales values so that the smallest finite one is 0 and the largest 1; when all are alike they are 0.5. Minus infinity

@@ -55,6 +55,30 @@ pub(crate) struct Area {
     pub(crate) height: u32,
 }
 
+impl Area {
+    /// The rectangle of `[width, height]` whose upper left corner is at `[x, y]`.
+    pub(crate) fn new([x, y]: [u32; 2], [width, height]: [u32; 2]) -> Area {
+        Area {
+            x,
+            y,
+            width,
+            height,
+        }
+    }
+}
+
+/// Black or white, whichever is told better from the colour behind it.
+pub(crate) fn ink_on(colour: Rgb<u8>) -> Rgb<u8> {
+    // Where the contrast with black, (light + 0.05) / 0.05, is that with white, 1.05 / (light + 0.05).
+    Rgb([if luminance(colour) > 0.179 { 0 } else { 255 }; 3])
+}
+
+/// How light a colour is, 0 to 1 (the relative luminance of WCAG 2).
+pub(crate) fn luminance(Rgb(colour): Rgb<u8>) -> f32 {
+    let [red, green, blue] = colour.map(|channel| (f32::from(channel) / 255.0).powf(2.2));
+    0.2126 * red + 0.7152 * green + 0.0722 * blue
+}
+
 /// Lays `colour` over one pixel, if it is there; `opacity` from 0 to 1.
 pub(crate) fn blend(on: &mut RgbImage, x: u32, y: u32, colour: Rgb<u8>, opacity: f32) {
     if let Some(pixel) = on.get_pixel_mut_checked(x, y) {

@@ -14,24 +14,25 @@ const MILLISECONDS: u16 = 1000;
 ///
 /// [`FigureError::Png`] when the encoder refuses, as it does for a picture without pixels.
 pub fn encode_png(picture: &RgbImage) -> Result<Vec<u8>, FigureError> {
-    let mut out = Vec::new();
-    let mut encoder = Encoder::new(&mut out, picture.width(), picture.height());
-    encoder.set_color(ColorType::Rgb);
-    encoder.set_depth(BitDepth::Eight);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(picture)?;
-    writer.finish()?;
-    Ok(out)
+    encode_still(picture.dimensions(), ColorType::Rgb, picture)
 }
 
 /// What of `to` differs from `from`, a picture of the same size, as a PNG file: RGBA, transparent where they are alike.
 pub(crate) fn encode_changes(from: &RgbImage, to: &RgbImage) -> Result<Vec<u8>, FigureError> {
+    encode_still(to.dimensions(), ColorType::Rgba, &changed(to, Some(from)))
+}
+
+fn encode_still(
+    (width, height): (u32, u32),
+    colour: ColorType,
+    samples: &[u8],
+) -> Result<Vec<u8>, FigureError> {
     let mut out = Vec::new();
-    let mut encoder = Encoder::new(&mut out, to.width(), to.height());
-    encoder.set_color(ColorType::Rgba);
+    let mut encoder = Encoder::new(&mut out, width, height);
+    encoder.set_color(colour);
     encoder.set_depth(BitDepth::Eight);
     let mut writer = encoder.write_header()?;
-    writer.write_image_data(&changed(to, Some(from)))?;
+    writer.write_image_data(samples)?;
     writer.finish()?;
     Ok(out)
 }
