@@ -1,10 +1,10 @@
 //! The encoder as backbone: its blocks on one map of patches, the class token left out (Li et al., ECCV 2022).
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use semaim::grid::Grid;
 use semaim::layers::LayerNorm;
-use semaim::position::bicubic;
+use semaim::resample::Resampling;
 use semaim::vit::{ForwardOptions, PatchEmbed, Vit};
 
 use crate::config::AttentionConfig;
@@ -78,26 +78,10 @@ impl Backbone {
 
     /// The positions of a grid's patches, `[1, patches, embed_dim]`.
     fn positions(&self, grid: Grid) -> Tensor<3> {
-        let table = self.pos_embed.val();
-        let [_, _, d] = table.dims();
-        let from = self.trained_on;
-        let table = table.narrow(1, 1, from.patches());
-        if from == grid {
-            return table;
-        }
-        let device = table.device();
-        let matrix = |from: usize, to: usize| {
-            Tensor::<2>::from_data(TensorData::new(bicubic(from, to), [to, from]), &device)
+        let own = FeatureMap {
+            values: self.pos_embed.val().narrow(1, 1, self.trained_on.patches()),
+            grid: self.trained_on,
         };
-        let table = matrix(from.rows, grid.rows)
-            .matmul(table.reshape([from.rows, from.columns * d]))
-            .reshape([grid.rows, from.columns, d])
-            .swap_dims(0, 1)
-            .reshape([from.columns, grid.rows * d]);
-        matrix(from.columns, grid.columns)
-            .matmul(table)
-            .reshape([grid.columns, grid.rows, d])
-            .swap_dims(0, 1)
-            .reshape([1, grid.patches(), d])
+        Resampling::Bicubic.apply(&own, grid).values
     }
 }

@@ -37,23 +37,29 @@
 //! memory; `graph`, `block_op` and `ops` put it all into the framework's graph.
 
 mod allocator;
+mod batch_norm;
+mod bilinear;
 pub mod composed;
 mod conv3x3;
 pub mod device;
 mod fused;
 mod ops;
+mod pixel_loss;
 mod roi_align;
 pub mod roofline;
 pub mod self_test;
 mod types;
 
 pub use allocator::keep_memory;
+pub use batch_norm::{BatchNormed, batch_norm};
+pub use bilinear::{Neighbours, bilinear, neighbours};
 pub use conv3x3::conv3x3;
 pub use fused::simd::Cpu;
 pub use ops::{
     Kernels, adamw, block, choose, chosen, layer_norm, linear, loss, mlp, moving_average, patches,
     pixel_patches, sum_of_squares,
 };
+pub use pixel_loss::{PixelLabels, pixel_cross_entropy};
 pub use roi_align::{Region, RoiAlign, roi_align};
 pub use types::{
     Activation, AdamWStep, BlockWeights, Channels, DropPathScales, LAYER_NORM_EPSILON,

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use semaim::batch_norm::BatchStatistics;
 use semaim_data::{Batch, ClassTarget};
 
 use crate::error::TrainError;
@@ -41,6 +42,8 @@ pub struct Loss {
     pub total: Tensor<1>,
     /// Its parts by the names that the log has for them, `[1]` each, always the same; none where it has only one.
     pub parts: Vec<(&'static str, Tensor<1>)>,
+    /// What batch norms measured, which the model's running statistics follow; nothing for models without batch norm.
+    pub statistics: BatchStatistics,
 }
 
 impl From<Tensor<1>> for Loss {
@@ -49,6 +52,7 @@ impl From<Tensor<1>> for Loss {
         Self {
             total,
             parts: Vec::new(),
+            statistics: BatchStatistics::default(),
         }
     }
 }

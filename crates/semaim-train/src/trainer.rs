@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use semaim::batch_norm::BatchStatistics;
 use semaim::parameters::to_host;
 use semaim_data::{
     Augment, Batch, Dataset, LoaderError, LoaderOptions, Position, Source, TrainingLoader,
@@ -254,12 +255,14 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         let step = self.state.counts.step;
         let epoch = step / self.steps_per_epoch;
         let mut gradients = Gradients::default();
+        let mut statistics = BatchStatistics::default();
         let mut loss = LossValues::default();
         for batch in batches {
             let share = batch.items.len() as f64 / self.settings.train.batch_size as f64;
-            let (of_batch, part_gradients) = self.loss_and_gradients(batch, share)?;
+            let (of_batch, part_gradients, measured) = self.loss_and_gradients(batch, share)?;
             loss.add(&of_batch, share);
             gradients.add(part_gradients);
+            statistics.add(measured, share);
         }
         let grad_norm = gradients.norm()?;
         let lr = self
@@ -287,7 +290,7 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
                     step + 1
                 );
             }
-            (None, _) => self.update(gradients, grad_norm, lr, epoch),
+            (None, _) => self.update(gradients, statistics, grad_norm, lr, epoch),
         }
         self.state.counts.step += 1;
         Ok(StepReport {
@@ -303,24 +306,32 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         })
     }
 
-    /// The loss of a part of the step's batch, and its gradients times `share`.
+    /// The loss of a part of the step's batch, its gradients times `share`, and what batch norms measured.
     fn loss_and_gradients(
         &self,
         batch: &Batch<T::Target>,
         share: f64,
-    ) -> Result<(LossValues, Gradients), TrainError> {
+    ) -> Result<(LossValues, Gradients, BatchStatistics), TrainError> {
         let model = self.state.model.clone().train();
-        let loss = self.task.loss(MicroBatch {
+        let mut loss = self.task.loss(MicroBatch {
             model: &model,
             state: &self.state,
             batch,
         })?;
         let gradients = (loss.total.clone() * share).backward();
         let gradients = Gradients::of(&model, gradients);
-        Ok((LossValues::of(loss)?, gradients))
+        let statistics = std::mem::take(&mut loss.statistics);
+        Ok((LossValues::of(loss)?, gradients, statistics))
     }
 
-    fn update(&mut self, gradients: Gradients, grad_norm: f64, lr: f64, epoch: u64) {
+    fn update(
+        &mut self,
+        gradients: Gradients,
+        statistics: BatchStatistics,
+        grad_norm: f64,
+        lr: f64,
+        epoch: u64,
+    ) {
         let clip_norm = self.settings.train.clip_norm;
         let factor = if clip_norm > 0.0 {
             clip_factor(grad_norm, clip_norm)
@@ -334,6 +345,7 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
             ..
         } = &mut self.state;
         optimiser.step(model, gradients, factor, lr);
+        statistics.update(model);
         if let Some(ema) = ema {
             ema::update(ema, model, self.settings.train.ema_decay().at(epoch));
         }

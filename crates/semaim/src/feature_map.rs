@@ -23,6 +23,32 @@ impl FeatureMap {
         }
     }
 
+    /// Maps of the same positions with their channels one after the other. There must be at least one.
+    pub fn side_by_side(maps: Vec<Self>) -> Self {
+        let grid = maps[0].grid;
+        let values = maps.into_iter().map(|map| map.values).collect();
+        Self {
+            values: Tensor::cat(values, 2),
+            grid,
+        }
+    }
+
+    /// The part of `grid` at the top left.
+    pub fn top_left(&self, grid: Grid) -> Self {
+        if grid == self.grid {
+            return self.clone();
+        }
+        let [batch, _, channels] = self.values.dims();
+        let values = self
+            .values
+            .clone()
+            .reshape([batch, self.grid.rows, self.grid.columns, channels])
+            .narrow(1, 0, grid.rows)
+            .narrow(2, 0, grid.columns)
+            .reshape([batch, grid.patches(), channels]);
+        Self { values, grid }
+    }
+
     /// The positive part.
     pub fn relu(&self) -> Self {
         self.with(activation::relu(self.values.clone()))
@@ -45,12 +71,13 @@ impl FeatureMap {
             rows: self.grid.rows / 2,
             columns: self.grid.columns / 2,
         };
+        let whole = Grid {
+            rows: 2 * grid.rows,
+            columns: 2 * grid.columns,
+        };
         let values = self
+            .top_left(whole)
             .values
-            .clone()
-            .reshape([batch, self.grid.rows, self.grid.columns, channels])
-            .narrow(1, 0, 2 * grid.rows)
-            .narrow(2, 0, 2 * grid.columns)
             .reshape([batch, grid.rows, 2, grid.columns, 2, channels])
             .max_dim(2)
             .max_dim(4)

@@ -15,7 +15,8 @@
 //! Beside it stands [`mae`], the baseline: only what differs. [`classifier`] is an encoder with a head, for fine-tuning.
 //!
 //! What a block computes is written in `semaim_kernels`, once composed of the framework's operations and once fused.
-//! Beneath the method: [`layers`], [`drop_path`], [`position`], [`grid`]; [`parameters`] gives every
+//! Beneath the method: [`layers`], [`drop_path`], [`position`], [`grid`]; for dense heads [`feature_map`], [`resample`] and
+//! [`batch_norm`]; [`parameters`] gives every
 //! weight its checkpoint name, [`init`] its first value, [`config`] all sizes and where other people's encoders differ, and [`param_count`] counts weights.
 //!
 //! This crate knows nothing of files, data sets, optimisers or loops.
@@ -48,6 +49,7 @@
 //! # }
 //! ```
 
+pub mod batch_norm;
 pub mod classifier;
 pub mod config;
 pub mod drop_path;
@@ -64,6 +66,7 @@ pub mod position;
 pub mod pretrained;
 pub mod query;
 pub mod representation;
+pub mod resample;
 pub mod sequence;
 pub mod similarity;
 pub mod target;

@@ -158,7 +158,10 @@ pub fn to_host<const D: usize>(name: &str, tensor: Tensor<D>) -> Result<Weight, 
 }
 
 /// Copies whole numbers to the host.
-pub(crate) fn int_to_host<const D: usize>(
+///
+/// # Errors
+/// [`WeightError::Device`] when the backend fails.
+pub fn int_to_host<const D: usize>(
     name: &str,
     tensor: Tensor<D, Int>,
 ) -> Result<Vec<i64>, WeightError> {

@@ -82,7 +82,7 @@ pub fn resize(
 }
 
 /// Bicubic [`resize`] along one axis as a matrix `[to, from]`, for a table that is trained while it is resized.
-pub fn bicubic(from: usize, to: usize) -> Vec<f32> {
+pub(crate) fn bicubic(from: usize, to: usize) -> Vec<f32> {
     let mut matrix = vec![0.0; to * from];
     for (row, taps) in matrix
         .chunks_mut(from)

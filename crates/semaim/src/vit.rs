@@ -10,10 +10,12 @@ use semaim_kernels::{
 
 use crate::config::{ArchOptions, VitConfig};
 use crate::drop_path::DropPath;
+use crate::feature_map::FeatureMap;
 use crate::grid::Grid;
 use crate::layers::{LayerNorm, Linear, Mlp};
 use crate::parameters::{WeightError, to_host};
 use crate::position::{Interpolation, resize, sin_cos};
+use crate::resample::Resampling;
 
 /// How a forward pass is made; the default is for evaluation.
 #[derive(Clone, Copy, Debug, Default)]
@@ -272,7 +274,7 @@ impl Vit {
     }
 
     /// The patches among tokens `[batch, tokens, width]` of which they are the last.
-    pub(crate) fn patches_of(&self, tokens: Tensor<3>) -> Tensor<3> {
+    pub fn patches_of(&self, tokens: Tensor<3>) -> Tensor<3> {
         let (count, before) = (tokens.dims()[1], 1 + self.registers());
         tokens.narrow(1, before, count - before)
     }
@@ -296,6 +298,16 @@ impl Vit {
     /// The positions of the patches, `[1, patches, embed_dim]`: what the query stream starts from.
     pub fn patch_positions(&self) -> Tensor<3> {
         self.pos_embed.val().narrow(1, 1, self.grid().patches())
+    }
+
+    /// The same on any grid, `[1, grid.patches(), embed_dim]`: resized bicubically where it is not the encoder's own, and
+    /// trained through that.
+    pub fn positions_on(&self, grid: Grid) -> Tensor<3> {
+        let own = FeatureMap {
+            values: self.patch_positions(),
+            grid: self.grid(),
+        };
+        Resampling::Bicubic.apply(&own, grid).values
     }
 
     /// The patches before the first block, positions added, `[batch, patches, embed_dim]`.

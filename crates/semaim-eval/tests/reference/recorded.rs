@@ -113,6 +113,15 @@ impl Recorded {
         text.parse().map_err(|_| format!("`{key}` is `{text}`"))
     }
 
+    /// A list in Python's notation; pairs are written in parentheses.
+    pub(crate) fn list<T: serde::de::DeserializeOwned>(
+        &self,
+        key: &str,
+    ) -> Result<Vec<T>, Failure> {
+        let written = self.metadata(key)?.replace('(', "[").replace(')', "]");
+        serde_json::from_str(&written).map_err(|error| format!("`{key}` is `{written}`: {error}"))
+    }
+
     pub(crate) fn keys(&self) -> BTreeSet<&str> {
         self.metadata.keys().map(String::as_str).collect()
     }

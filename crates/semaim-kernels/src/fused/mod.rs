@@ -3,6 +3,7 @@
 
 pub(crate) mod affine;
 pub(crate) mod attention;
+pub(crate) mod batch_norm;
 pub(crate) mod block;
 pub(crate) mod block_backward;
 pub(crate) mod block_op;
@@ -14,6 +15,7 @@ pub(crate) mod matmul;
 pub(crate) mod ops;
 pub(crate) mod parallel;
 pub(crate) mod patches;
+pub(crate) mod pixel_loss;
 pub(crate) mod pool;
 pub(crate) mod roi_align;
 pub(crate) mod rows;

@@ -269,7 +269,10 @@ multiversion! {
 }
 
 #[inline(always)]
-fn softmax_numerators_body<A: Arithmetic>(row: &mut [f32], prefix_len: usize) -> (f32, f32) {
+pub(crate) fn softmax_numerators_body<A: Arithmetic>(
+    row: &mut [f32],
+    prefix_len: usize,
+) -> (f32, f32) {
     let (scores, hidden) = row.split_at_mut(prefix_len);
     hidden.fill(0.0);
     let (lanes, rest) = scores.as_chunks::<LANES>();

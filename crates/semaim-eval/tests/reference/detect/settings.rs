@@ -80,7 +80,7 @@ impl Settings {
             num_heads: file.number("heads")?,
             mlp_ratio: hidden as f64 / embed_dim as f64,
         };
-        let windowed: Vec<usize> = list(file, "window_blocks")?;
+        let windowed: Vec<usize> = file.list("window_blocks")?;
         let attention = AttentionConfig {
             window: file.number("window")?,
             global_blocks: Some(
@@ -94,7 +94,7 @@ impl Settings {
                 other => return Err(format!("rel_pos `{other}`")),
             },
         };
-        let anchor_sizes: Vec<f64> = list(file, "anchor_sizes")?;
+        let anchor_sizes: Vec<f64> = file.list("anchor_sizes")?;
         let anchor_sizes = anchor_sizes
             .try_into()
             .map_err(|sizes| format!("anchor_sizes {sizes:?}"))?;
@@ -127,8 +127,8 @@ impl Settings {
                 ..DetectorConfig::default()
             },
             depth,
-            images: list(file, "images")?,
-            output: list(file, "output")?,
+            images: file.list("images")?,
+            output: file.list("output")?,
             lr_factors: serde_json::from_str(factors).map_err(text)?,
         })
     }
@@ -206,12 +206,6 @@ impl Settings {
         };
         self.images.iter().enumerate().map(of).collect()
     }
-}
-
-/// A list in Python's notation; pairs are written in parentheses.
-fn list<T: serde::de::DeserializeOwned>(file: &Recorded, key: &str) -> Result<Vec<T>, Failure> {
-    let written = file.metadata(key)?.replace('(', "[").replace(')', "]");
-    serde_json::from_str(&written).map_err(|error| format!("`{key}` is `{written}`: {error}"))
 }
 
 impl Recorded {
