@@ -18,7 +18,7 @@ use semaim_kernels::Kernels;
 use semaim_random::{Key, KeyedRng, Stream};
 use semaim_segment::config::{HeadKind, SegmenterConfig};
 use semaim_segment::losses::cross_entropy;
-use semaim_segment::model::{Segmenter, recorded};
+use semaim_segment::model::Segmenter;
 
 fn timed<T>(what: &str, run: impl FnOnce() -> T) -> T {
     let start = Instant::now();
@@ -66,8 +66,9 @@ fn main() {
         ..SegmenterConfig::default()
     };
     let classes = config.classes as u64;
-    let plain = Segmenter::new(encoder, config, 0, &device).unwrap();
-    let model = plain.clone().train();
+    let model = Segmenter::new(encoder, config, 0, &device).unwrap();
+    let model = if is("frozen") { model.frozen() } else { model };
+    let model = model.train();
     let mut rng = KeyedRng::new(Key::default(), Stream::Init);
     let shape = [batch, 3, crop, crop];
     let pixels: Vec<f32> = (0..shape.iter().product())
@@ -82,14 +83,8 @@ fn main() {
         columns: crop,
     };
     let encode = || {
-        let options = ForwardOptions::default();
-        if is("frozen") {
-            recorded(plain.encode(images.clone(), options).unwrap())
-        } else {
-            model
-                .encode(Tensor::from_inner(images.clone()), options)
-                .unwrap()
-        }
+        let images = Tensor::from_inner(images.clone());
+        model.encode(images, ForwardOptions::default()).unwrap()
     };
     for round in 0..number("rounds", 3) {
         println!("round {round}");

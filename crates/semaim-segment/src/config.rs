@@ -131,19 +131,27 @@ impl SegmenterConfig {
     /// # Errors
     /// The first setting that cannot be used.
     pub fn validate(&self, depth: usize) -> Result<(), ConfigError> {
+        self.validate_alone()?;
+        let taps = self.upernet.taps(depth);
+        match taps.into_iter().find(|tap| !(1..=depth).contains(tap)) {
+            None => Ok(()),
+            Some(tap) => Err(ConfigError {
+                key: "upernet.taps",
+                message: format!("names block {tap}, the encoder's are 1..={depth}"),
+            }),
+        }
+    }
+
+    /// Checks what does not depend on the encoder.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn validate_alone(&self) -> Result<(), ConfigError> {
         let refuse = |key, message: String| Err(ConfigError { key, message });
         if !(2..=255).contains(&self.classes) {
             return refuse("classes", format!("{} is not in 2..=255", self.classes));
         }
         let upernet = &self.upernet;
-        if let Some(tap) = upernet
-            .taps(depth)
-            .into_iter()
-            .find(|tap| !(1..=depth).contains(tap))
-        {
-            let message = format!("names block {tap}, the encoder's are 1..={depth}");
-            return refuse("upernet.taps", message);
-        }
         if upernet.pool_scales.contains(&0) {
             return refuse("upernet.pool_scales", "must all be at least 1".into());
         }

@@ -1,5 +1,7 @@
 //! How often each class is taken for each: one matrix over a whole set, and the numbers that are reported of it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::IGNORED;
 
 /// Pixels of each class, by what they were taken for.
@@ -11,7 +13,7 @@ pub struct ConfusionMatrix {
 }
 
 /// What a confusion matrix says, all in 0..=1.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SegmentationMetrics {
     /// Mean IoU over the classes that have one.
     pub mean_iou: f64,

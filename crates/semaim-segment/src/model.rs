@@ -89,8 +89,15 @@ impl Segmenter {
         }
     }
 
-    /// What the head sees of images `[batch, channels, height, width]`, normalised. For a frozen encoder call this on a
-    /// model without a graph and [record](recorded) the maps.
+    /// The same model, whose head alone learns: of the encoder no graph is kept.
+    pub fn frozen(self) -> Self {
+        Self {
+            encoder: self.encoder.no_grad(),
+            ..self
+        }
+    }
+
+    /// What the head sees of images `[batch, channels, height, width]`, normalised.
     ///
     /// # Errors
     /// [`SegmentError::Images`] when they are not made of whole patches, or of too few.
@@ -200,16 +207,6 @@ impl Segmenter {
     }
 }
 
-/// Maps of a frozen encoder, to which no gradient goes back, for a head that is trained.
-pub fn recorded(maps: Vec<FeatureMap>) -> Vec<FeatureMap> {
-    maps.into_iter()
-        .map(|map| FeatureMap {
-            values: Tensor::from_inner(map.values),
-            grid: map.grid,
-        })
-        .collect()
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -305,9 +302,10 @@ pub(crate) mod tests {
     #[test]
     fn a_frozen_encoder_does_not_learn() {
         for head in [HeadKind::Linear, HeadKind::Upernet] {
-            let plain = tiny(head, |_| ());
-            let maps = recorded(encode(&plain, random_images([2, 3, 24, 32])));
-            let model = plain.train();
+            let model = tiny(head, |_| ()).frozen().train();
+            let maps = encode(&model, Tensor::from_inner(random_images([2, 3, 24, 32])));
+            // Nothing of the encoder is kept for a backward pass.
+            assert!(maps.iter().all(|map| !map.values.is_tracked()));
             let (losses, _) = model.losses(&maps, &labels(2), PIXELS).unwrap();
             let [learn, _] = by_gradient(&model, &losses.total());
             assert!(!learn.is_empty());
