@@ -20,8 +20,13 @@ use crate::model_file::{CLASSES, ModelKind, kind_of};
 use crate::sidecar::{LIBRARIES_NAMES, Sidecar};
 use crate::weights_source::WeightsSource;
 
-/// What runs call their encoder and their classifier.
-const OURS: [&str; 2] = ["encoder.safetensors", "classifier.safetensors"];
+/// What runs call their encoder, or the model on it.
+const OURS: [&str; 4] = [
+    "encoder.safetensors",
+    "classifier.safetensors",
+    "detector.safetensors",
+    "segmenter.safetensors",
+];
 
 /// The activation of a name.
 ///

@@ -2,6 +2,7 @@
 
 mod bench;
 mod coco_eval;
+mod detect;
 mod evaluate;
 mod layout;
 mod numbers;
@@ -20,7 +21,10 @@ use semaim_train::run_dir::DataPlace;
 
 pub(crate) use bench::{Bench, BenchLoaderArgs, BenchPointingArgs, BenchStepArgs};
 pub(crate) use coco_eval::{CocoEvalArgs, IouTypeArg};
-pub(crate) use evaluate::{EmbedArgs, KNN_TEMPERATURE, KnnArgs, PredictArgs, ProbeArgs};
+pub(crate) use detect::DetectArgs;
+pub(crate) use evaluate::{
+    EmbedArgs, EvaluateArgs, KNN_TEMPERATURE, KnnArgs, PredictArgs, ProbeArgs,
+};
 pub(crate) use layout::{ExportArgs, InspectArgs, LayoutArgs, parse_image_size};
 pub(crate) use numbers::count;
 pub(crate) use pictures::{ReportArgs, ShowArgs};
@@ -55,7 +59,13 @@ pub(crate) enum Command {
     ///
     /// The same command in the same --out goes on where it stopped, whatever stopped it.
     Finetune(FinetuneArgs),
-    /// Classify images with a fine-tuned network.
+    /// Train an encoder as a detector (ViTDet's Mask R-CNN) on images with boxes and masks.
+    ///
+    /// The same command in the same --out goes on where it stopped, whatever stopped it.
+    Detect(DetectArgs),
+    /// What a trained model is worth: accuracy of a classifier, COCO's 12 numbers of a detector, each by class too.
+    Evaluate(EvaluateArgs),
+    /// What a trained model sees in images: classes, or objects with boxes and masks.
     Predict(PredictArgs),
     /// Pre-train and evaluate several variants with several seeds each, and make a table of it.
     ///

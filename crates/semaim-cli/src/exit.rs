@@ -6,6 +6,8 @@ use semaim_config::ConfigErrors;
 use semaim_data::DataError;
 use semaim_eval::classify::ClassifyError;
 use semaim_eval::compare::CompareError;
+use semaim_eval::detect::DetectRunError;
+use semaim_eval::detect::find::FindError;
 use semaim_eval::embed::EmbedError;
 use semaim_eval::finetune::FinetuneError;
 use semaim_train::error::TrainError;
@@ -54,6 +56,27 @@ impl From<FinetuneError> for Exit {
             FinetuneError::Train(error) => error.into(),
             FinetuneError::Classify(error) => error.into(),
             FinetuneError::Results { .. } => Self::ours(error),
+            error => Self::user(error),
+        }
+    }
+}
+
+impl From<DetectRunError> for Exit {
+    fn from(error: DetectRunError) -> Self {
+        match error {
+            DetectRunError::Train(error) => error.into(),
+            error @ (DetectRunError::Results { .. } | DetectRunError::Detect(_)) => {
+                Self::ours(error)
+            }
+            error => Self::user(error),
+        }
+    }
+}
+
+impl From<FindError> for Exit {
+    fn from(error: FindError) -> Self {
+        match error {
+            FindError::Loader(_) | FindError::Detect(_) => Self::ours(error),
             error => Self::user(error),
         }
     }

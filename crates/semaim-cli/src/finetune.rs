@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use semaim_checkpoint::checkpoint::activation_name;
 use semaim_checkpoint::model_file::ModelKind;
 use semaim_config::Layers;
 use semaim_data::counted;
@@ -20,7 +19,7 @@ use crate::args::{FinetuneArgs, data_place};
 use crate::bar::TrainingBar;
 use crate::evaluation_log::Evaluation;
 use crate::exit::{Exit, STOPPED};
-use crate::{device, dry_run, outcome, pictures, report, settings};
+use crate::{device, dry_run, outcome, pictures, report, scores, settings};
 
 pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;
@@ -88,31 +87,14 @@ fn load_config(args: &FinetuneArgs) -> Result<FinetuneConfig, Exit> {
     if let Some(path) = &args.run.config {
         layers = layers.file(path)?;
     }
-    let weights = args.weights.as_ref().map(|path| path.to_string_lossy());
-    let options = [
-        ("encoder.weights", settings::quoted(weights.as_deref())),
-        (
-            "encoder.layout",
-            settings::quoted(args.layout.layout.map(|layout| layout.name())),
-        ),
-        (
-            "encoder.num_heads",
-            args.layout.told.heads.map(|heads| heads.to_string()),
-        ),
-        (
-            "encoder.activation",
-            settings::quoted(args.layout.told.activation.map(activation_name)),
-        ),
-        (
-            "encoder.allow_partial",
-            args.layout.told.allow_partial.then(|| "true".into()),
-        ),
+    let mut options = settings::encoder(args.weights.as_deref(), &args.layout);
+    options.extend([
         ("from_scratch", args.from_scratch.then(|| "true".into())),
         ("data.path", settings::quoted(args.data.as_deref())),
         ("data.eval", settings::quoted(args.eval_data.as_deref())),
         ("seed", args.run.seed.map(|seed| seed.to_string())),
         ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
-    ];
+    ]);
     settings::load(layers.sets(&args.run.set)?, &options)
 }
 
@@ -144,33 +126,16 @@ fn print(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) {
             run.path().join(file).display()
         );
     }
-    let last = &results.last.classification;
-    for (class, share) in last.classes.iter().zip(last.per_class()) {
-        match share {
-            Some(share) => println!("  {class:<24} {:>6.2} %", 100.0 * share),
-            None => println!("  {class:<24} no image"),
-        }
-    }
+    scores::print_per_class(&results.last.classification);
 }
 
 fn as_json(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) -> Value {
-    let last = &results.last.classification;
-    let per_class: serde_json::Map<String, Value> = last
-        .classes
-        .iter()
-        .cloned()
-        .zip(last.per_class().into_iter().map(|share| json!(share)))
-        .collect();
-    json!({
-        "ending": outcome::name(outcome),
-        "run": run.path(),
-        "seconds": seconds,
-        "top1": last.accuracy.top1,
-        "top5": last.accuracy.top5,
-        "epoch": results.last.epoch,
-        "best_top1": results.best.classification.accuracy.top1,
-        "best_epoch": results.best.epoch,
-        "per_class_top1": per_class,
-        "confusion": last.confusion,
-    })
+    let mut value = scores::classification_json(&results.last.classification);
+    value["ending"] = json!(outcome::name(outcome));
+    value["run"] = json!(run.path());
+    value["seconds"] = json!(seconds);
+    value["epoch"] = json!(results.last.epoch);
+    value["best_top1"] = json!(results.best.classification.accuracy.top1);
+    value["best_epoch"] = json!(results.best.epoch);
+    value
 }

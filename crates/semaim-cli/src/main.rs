@@ -10,12 +10,14 @@ mod bench_pointing;
 mod bench_step;
 mod coco_eval;
 mod compare;
+mod detect;
 mod device;
 mod devices;
 mod dry_run;
 mod embed;
 mod embed_splits;
 mod encoder;
+mod evaluate;
 mod evaluation_log;
 mod evaluations;
 mod exit;
@@ -23,6 +25,7 @@ mod export;
 mod finetune;
 mod inspect;
 mod knn;
+mod object_pictures;
 mod outcome;
 mod pictures;
 mod predict;
@@ -30,6 +33,7 @@ mod pretrain;
 mod probe;
 mod recipes;
 mod report;
+mod scores;
 mod settings;
 mod show;
 mod signals;
@@ -53,6 +57,8 @@ fn main() -> ExitCode {
         Command::Knn(args) => knn::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Finetune(args) => finetune::run(&args),
+        Command::Detect(args) => detect::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::CocoEval(args) => coco_eval::run(&args),

@@ -113,8 +113,7 @@ fn load_config(args: &PretrainArgs) -> Result<PretrainConfig, Exit> {
         .as_deref()
         .or(nothing_named.then_some(QUICKSTART));
     if let Some(name) = recipe {
-        let recipe = recipes::find(name)?;
-        layers = layers.text(format!("recipe {}", recipe.name), recipe.text)?;
+        layers = recipes::find(name, "pretrain")?.lay(layers)?;
     }
     if let Some(path) = &args.run.config {
         layers = layers.file(path)?;

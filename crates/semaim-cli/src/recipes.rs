@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use semaim_config::{ConfigErrors, Layers};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -10,44 +11,66 @@ use crate::exit::Exit;
 #[derive(Debug)]
 pub(crate) struct Recipe {
     pub(crate) name: &'static str,
+    /// The command that it is for.
+    pub(crate) command: &'static str,
     pub(crate) text: &'static str,
 }
 
 macro_rules! recipes {
-    ($($name:literal),* $(,)?) => {
-        &[$(Recipe {
+    ($($command:literal: $($name:literal),*;)*) => {
+        &[$($(Recipe {
             name: $name,
+            command: $command,
             text: include_str!(concat!("../../../recipes/", $name, ".toml")),
-        }),*]
+        }),*),*]
     };
 }
 
-/// All of them, smallest first.
+/// All of them, for each command smallest first.
 pub(crate) const RECIPES: &[Recipe] = recipes![
-    "quickstart",
-    "clothing-112",
-    "vit-s16-100e",
-    "vit-b16-400e",
-    "vit-b16-800e",
-    "vit-l16-400e",
-    "vit-l16-800e",
+    "pretrain": "quickstart", "clothing-112", "vit-s16-100e", "vit-b16-400e", "vit-b16-800e", "vit-l16-400e",
+        "vit-l16-800e";
+    "detect": "detect-small", "vitdet-b-coco";
 ];
 
+/// The recipe of a name for a command.
+pub(crate) fn find(name: &str, command: &str) -> Result<&'static Recipe, Exit> {
+    let recipe = known(name)?;
+    if recipe.command != command {
+        return Err(Exit::user(format!(
+            "the recipe `{name}` is for `semaim {}`; for `semaim {command}` there are: {}",
+            recipe.command,
+            names(|recipe| recipe.command == command)
+        )));
+    }
+    Ok(recipe)
+}
+
 /// The recipe of a name.
-pub(crate) fn find(name: &str) -> Result<&'static Recipe, Exit> {
-    RECIPES
-        .iter()
-        .find(|recipe| recipe.name == name)
-        .ok_or_else(|| {
-            let names: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
-            Exit::user(format!(
-                "there is no recipe `{name}`; there are: {}",
-                names.join(", ")
-            ))
-        })
+fn known(name: &str) -> Result<&'static Recipe, Exit> {
+    let found = RECIPES.iter().find(|recipe| recipe.name == name);
+    found.ok_or_else(|| {
+        Exit::user(format!(
+            "there is no recipe `{name}`; there are: {}",
+            names(|_| true)
+        ))
+    })
+}
+
+fn names(chosen: impl Fn(&Recipe) -> bool) -> String {
+    let names = RECIPES.iter().filter(|recipe| chosen(recipe));
+    names
+        .map(|recipe| recipe.name)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl Recipe {
+    /// Lays it on top of other settings.
+    pub(crate) fn lay(&self, layers: Layers) -> Result<Layers, ConfigErrors> {
+        layers.text(format!("recipe {}", self.name), self.text)
+    }
+
     /// What it is, in a line.
     fn about(&self) -> &'static str {
         let first = self.text.lines().next().unwrap_or_default();
@@ -58,7 +81,7 @@ impl Recipe {
 /// `semaim recipes`.
 pub(crate) fn list(as_json: bool) -> Result<ExitCode, Exit> {
     if as_json {
-        let recipe = |recipe: &Recipe| json!({"name": recipe.name, "about": recipe.about()});
+        let recipe = |recipe: &Recipe| json!({"name": recipe.name, "command": recipe.command, "about": recipe.about()});
         println!("{}", RECIPES.iter().map(recipe).collect::<Value>());
         return Ok(ExitCode::SUCCESS);
     }
@@ -70,7 +93,7 @@ pub(crate) fn list(as_json: bool) -> Result<ExitCode, Exit> {
 
 /// `semaim recipes show`.
 pub(crate) fn show(name: &str, as_json: bool) -> Result<ExitCode, Exit> {
-    let recipe = find(name)?;
+    let recipe = known(name)?;
     match as_json {
         true => println!("{}", json!({"name": recipe.name, "toml": recipe.text})),
         false => print!("{}", recipe.text),
@@ -81,17 +104,20 @@ pub(crate) fn show(name: &str, as_json: bool) -> Result<ExitCode, Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use semaim_config::Layers;
+    use semaim_eval::detect::config::DetectConfig;
     use semaim_train::config::PretrainConfig;
 
     #[test]
     fn every_recipe_is_valid_and_says_command_and_result_first() {
         for recipe in RECIPES {
-            let loaded = Layers::new()
-                .text(recipe.name, recipe.text)
-                .unwrap()
-                .load::<PretrainConfig>();
-            if let Err(error) = loaded {
+            let layers = recipe.lay(Layers::new()).unwrap();
+            let given = layers.clone().sets(["encoder.weights=x", "data.path=y"]);
+            let refused = match recipe.command {
+                "pretrain" => layers.load::<PretrainConfig>().err(),
+                "detect" => given.unwrap().load::<DetectConfig>().err(),
+                other => panic!("{other}"),
+            };
+            if let Some(error) = refused {
                 panic!("{error}");
             }
             let head: Vec<&str> = recipe
@@ -100,7 +126,8 @@ mod tests {
                 .take_while(|line| line.starts_with('#'))
                 .collect();
             let head = head.join("\n");
-            assert!(head.contains("semaim pretrain"), "{}", recipe.name);
+            let command = format!("semaim {}", recipe.command);
+            assert!(head.contains(&command), "{}", recipe.name);
             assert!(head.contains("Result"), "{}", recipe.name);
         }
     }

@@ -1,6 +1,7 @@
 //! The report of a run directory: `report.html`, and `semaim report`.
 
 mod curves;
+mod detection;
 
 use std::fs;
 use std::io;
@@ -58,6 +59,16 @@ pub(crate) fn write_confusion(run: &Path, picture: &ThemedPng) -> io::Result<Pat
     let path = run.join(CONFUSION);
     write_picture(&path, picture)?;
     Ok(path)
+}
+
+/// Writes the picture of truth beside prediction.
+pub(crate) fn write_objects(run: &Path, picture: &ThemedPng) -> io::Result<()> {
+    write_picture(&run.join(detection::PICTURE), picture)
+}
+
+/// Whether there is that picture.
+pub(crate) fn has_objects(run: &Path) -> bool {
+    run.join(detection::PICTURE).exists()
 }
 
 /// A picture is a file; what lies over it in the dark is beside it.
@@ -202,6 +213,7 @@ fn page(run: &Path) -> Result<Page, Exit> {
             }])],
         });
     }
+    sections.extend(detection::sections(run));
     sections.push(Section {
         title: "Evaluations".into(),
         parts: vec![evaluations_part(&evaluations)],

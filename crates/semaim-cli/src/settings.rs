@@ -1,11 +1,40 @@
 //! Options of the command line as the uppermost layer of a configuration.
 
+use std::path::Path;
+
+use semaim_checkpoint::checkpoint::activation_name;
 use semaim_config::{Layers, Validate};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::args::LayoutArgs;
 use crate::exit::Exit;
+
+/// The options that say which encoder is meant and how it is read.
+pub(crate) fn encoder(
+    weights: Option<&Path>,
+    layout: &LayoutArgs,
+) -> Vec<(&'static str, Option<String>)> {
+    let weights = weights.map(|path| path.to_string_lossy());
+    let (layout, told) = (layout.layout, &layout.told);
+    vec![
+        ("encoder.weights", quoted(weights.as_deref())),
+        ("encoder.layout", quoted(layout.map(|layout| layout.name()))),
+        (
+            "encoder.num_heads",
+            told.heads.map(|heads| heads.to_string()),
+        ),
+        (
+            "encoder.activation",
+            quoted(told.activation.map(activation_name)),
+        ),
+        (
+            "encoder.allow_partial",
+            told.allow_partial.then(|| "true".into()),
+        ),
+    ]
+}
 
 /// A text as TOML writes it.
 pub(crate) fn quoted(text: Option<&str>) -> Option<String> {
@@ -29,6 +58,7 @@ where
 mod tests {
     use semaim_config::{Layers, Validate, to_toml};
     use semaim_eval::compare::config::CompareConfig;
+    use semaim_eval::detect::config::DetectConfig;
     use semaim_eval::finetune::config::FinetuneConfig;
     use semaim_train::config::PretrainConfig;
     use serde::Serialize;
@@ -85,6 +115,7 @@ mod tests {
     fn every_number_of_a_configuration_has_its_range() {
         each_is_checked::<PretrainConfig>(&[]);
         each_is_checked::<FinetuneConfig>(&["encoder.weights=x", "data.path=y"]);
+        each_is_checked::<DetectConfig>(&["encoder.weights=x", "data.path=y"]);
         each_is_checked::<CompareConfig>(&[]);
     }
 }

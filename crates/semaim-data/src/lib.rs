@@ -62,7 +62,9 @@ pub use label_map_set::{LabelMapSet, LabelMapSpec, open_label_maps};
 pub use loader::{EvaluationLoader, LoaderOptions, Position, TrainingLoader};
 pub use mask::{Mask, MaskError};
 pub use mixup_cutmix::{MixOp, MixupCutmix};
-pub use object_set::{ImageObjects, ObjectSet, ObjectSpec, open_objects};
+pub use object_set::{
+    ImageObjects, ObjectCount, ObjectSet, ObjectSpec, is_annotated, open_objects,
+};
 pub use objects::Objects;
 pub use open::{OpenOptions, open};
 pub use panic::panic_is_caught;

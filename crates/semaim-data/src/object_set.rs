@@ -24,7 +24,7 @@ use crate::shapes::Shapes;
 use crate::source::{Dataset, Source};
 use crate::view::ViewGeometry;
 
-pub use open::{ObjectSpec, open_objects};
+pub use open::{ObjectSpec, is_annotated, open_objects};
 
 /// Images with their objects, as [`open_objects`] finds them.
 ///
@@ -57,6 +57,15 @@ pub struct ImageObjects {
     pub masks: Vec<Option<Rle>>,
     /// The numbers that the annotations have; made up, from 1 on, where they have none.
     pub annotation_ids: Vec<i64>,
+}
+
+/// Objects of a set that are no crowds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectCount {
+    /// All of them.
+    pub all: usize,
+    /// Those whose masks are known.
+    pub with_masks: usize,
 }
 
 /// Where the images come from.
@@ -177,15 +186,21 @@ impl ObjectSet {
         &self.notices
     }
 
-    /// Whether every object that is no crowd has a mask, and how many such objects there are.
-    pub fn masks(&self) -> (bool, usize) {
+    /// How many objects there are, crowds left out, and how many of them have masks.
+    pub fn count_objects(&self) -> ObjectCount {
         match &self.images {
-            Images::Shapes { .. } => (true, self.len()),
+            Images::Shapes { .. } => ObjectCount {
+                all: self.len(),
+                with_masks: self.len(),
+            },
             Images::Files { entries, .. } => {
                 let objects = entries.iter().flat_map(|entry| &entry.annotations);
                 let objects = objects.filter(|object| !object.is_crowd);
-                let all = objects.clone().all(|object| object.segmentation.is_some());
-                (all, objects.count())
+                let with_mask = |object: &&Annotation| object.segmentation.is_some();
+                ObjectCount {
+                    all: objects.clone().count(),
+                    with_masks: objects.filter(with_mask).count(),
+                }
             }
         }
     }

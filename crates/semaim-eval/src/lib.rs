@@ -7,6 +7,8 @@
 //! * [`class_names`]: labels of two files of vectors, compared by name.
 //! * [`probe`]: a linear classifier on those vectors.
 //! * [`finetune`]: encoder and head trained as a whole; [`classify`] is what comes out at work.
+//! * [`detect`]: encoder, pyramid and heads trained to find objects, and detectors at work.
+//! * [`known_classes`]: the classes of a set as a trained model numbers them.
 //! * [`compare`]: several variants with several seeds each, side by side.
 //! * [`pointing`]: whether the order starts on the object; [`main_object`]: which object that is, in a COCO file.
 //! * [`orders`]: the orders a model gives, for pictures.
@@ -18,11 +20,13 @@ pub mod accuracy;
 pub mod class_names;
 pub mod classify;
 pub mod compare;
+pub mod detect;
 pub mod embed;
 pub mod features;
 pub mod finetune;
 pub mod image_batches;
 pub mod knn;
+pub mod known_classes;
 pub mod main_object;
 pub mod orders;
 pub mod pca;

@@ -6,7 +6,7 @@
 //! * [`pretrain`]: pre-training as such tasks, by SemAIM and by masking.
 //! * [`gradients`], [`param_groups`], [`optimiser`], [`schedule`], [`ema`]: the parts of an update.
 //! * [`run_dir`], [`state`], [`log`]: what is on the disk, and going on from it bit for bit.
-//! * [`memory`]: what a run needs, told beforehand.
+//! * [`memory`] and [`step_time`](mod@step_time): what a run needs, told beforehand.
 //! * [`callbacks`]: how a program follows, evaluates and stops a run.
 
 pub mod callbacks;
@@ -24,6 +24,7 @@ pub mod restore;
 pub mod run_dir;
 pub mod schedule;
 pub mod state;
+pub mod step_time;
 pub mod task;
 mod teacher_cache;
 pub mod trainer;

@@ -114,6 +114,31 @@ impl Memory {
         }
     }
 
+    /// An estimate of what an encoder without class token keeps of an image of `tokens` tokens, and of what its way back needs on
+    /// top, in bytes. A block's attention sees `seen[block]` tokens; one that is not `fused` is composed.
+    pub fn encoder_activations(
+        vit: &VitConfig,
+        tokens: usize,
+        seen: &[usize],
+        fused: impl Fn(usize) -> bool,
+        recompute: Recompute,
+    ) -> u64 {
+        let block = |(number, &seen): (usize, &usize)| {
+            let one = Stack {
+                vit: vit.clone(),
+                blocks: 1,
+                tokens,
+            };
+            match fused(number) {
+                true => one.numbers(Kernels::Fused, recompute),
+                false => (tokens as u64 * composed(vit, seen as u64), 0),
+            }
+        };
+        let blocks: Vec<(u64, u64)> = seen.iter().enumerate().map(block).collect();
+        let kept: u64 = blocks.iter().map(|(kept, _)| kept).sum();
+        4 * (kept + blocks.iter().map(|(_, back)| *back).max().unwrap_or(0))
+    }
+
     /// All of it.
     pub fn total(&self) -> u64 {
         self.state + self.activations

@@ -1,5 +1,7 @@
 //! Which weights decay, and how fast each layer learns.
 
+use std::collections::BTreeMap;
+
 /// How a weight is updated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ParamGroup {
@@ -7,6 +9,14 @@ pub struct ParamGroup {
     pub lr_scale: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
+}
+
+impl ParamGroup {
+    /// Of weights in no group.
+    const UNGROUPED: Self = Self {
+        lr_scale: 1.0,
+        weight_decay: 0.0,
+    };
 }
 
 /// The published rules.
@@ -24,6 +34,8 @@ pub enum ParamGroups {
     },
     /// Members of a list (`heads.3.weight`) learn and decay each in its own way; other weights as they are.
     PerModule(Vec<ParamGroup>),
+    /// Each weight by its name; weights without one as they are.
+    PerWeight(BTreeMap<String, ParamGroup>),
     /// Fine-tuning: layer-wise learning-rate decay (Clark et al., 2020; Bao et al., 2022). A layer learns `decay`
     /// times as fast as the one above it; class token, position table and 1-D weights do not decay.
     LayerDecay {
@@ -46,13 +58,11 @@ impl ParamGroups {
             },
             Self::PerModule(ref groups) => {
                 let member = name.split('.').find_map(|part| part.parse::<usize>().ok());
-                member
-                    .and_then(|member| groups.get(member))
-                    .copied()
-                    .unwrap_or(ParamGroup {
-                        lr_scale: 1.0,
-                        weight_decay: 0.0,
-                    })
+                let group = member.and_then(|member| groups.get(member));
+                group.copied().unwrap_or(ParamGroup::UNGROUPED)
+            }
+            Self::PerWeight(ref groups) => {
+                groups.get(name).copied().unwrap_or(ParamGroup::UNGROUPED)
             }
             Self::Pretrain { weight_decay } => ParamGroup {
                 lr_scale: 1.0,

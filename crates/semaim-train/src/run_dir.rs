@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use semaim_checkpoint::atomic;
 use semaim_checkpoint::error::TensorFileError;
-use semaim_config::{Layers, Validate, to_toml};
+use semaim_config::{Validate, to_toml};
 use semaim_data::DataSpec;
 use serde::Serialize;
 

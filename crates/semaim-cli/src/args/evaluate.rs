@@ -7,7 +7,9 @@ use semaim_data::Split;
 use semaim_eval::probe::ProbeOptions;
 use semaim_eval::probe::head::HeadKind;
 
-use super::{Choice, DeviceArgs, EncoderArgs, LoaderArgs, count, numbers, one_of};
+use semaim_eval::image_batches::BatchOptions;
+
+use super::{Choice, DeviceArgs, EncoderArgs, PixelLimit, count, numbers, one_of};
 
 /// A part of a data set.
 const SPLITS: &[Choice<Split>] = &[
@@ -179,28 +181,101 @@ pub(crate) struct ProbeArgs {
     pub(crate) json: bool,
 }
 
+/// How images are prepared for a model of any kind.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct ModelLoaderArgs {
+    /// Images per forward pass [default: 64, of a detector 4]
+    #[arg(long, value_parser = count(1..=65_536))]
+    pub(crate) batch_size: Option<usize>,
+    /// Threads that prepare images; 0: one per core
+    #[arg(long, default_value_t = 0, value_parser = count(..=1024))]
+    pub(crate) workers: usize,
+    #[command(flatten)]
+    pub(crate) limit: PixelLimit,
+}
+
+impl ModelLoaderArgs {
+    /// `usual`: images per forward pass where none are given.
+    pub(crate) fn batches(&self, usual: usize) -> BatchOptions {
+        BatchOptions {
+            batch_size: self.batch_size.unwrap_or(usual),
+            workers: self.workers,
+        }
+    }
+}
+
 #[derive(Debug, clap::Args)]
-pub(crate) struct PredictArgs {
-    /// The classifier: the run directory of `finetune` (its last one), or a classifier's file
+pub(crate) struct EvaluateArgs {
+    /// The model: the run directory of `finetune` or `detect` (the model as it is now), or a model's file
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
-    /// The images, as for `pretrain`
-    #[arg(long, value_name = "PATH")]
-    pub(crate) data: String,
+    /// The images: for a classifier labelled ones, as for `finetune`; for a detector those with objects, as for `detect`
+    #[arg(long, value_name = "PATH", required_unless_present = "annotations")]
+    pub(crate) data: Option<String>,
     /// Which images of a data set that is divided
-    #[arg(long, value_parser = one_of(SPLITS), default_value = "eval")]
+    #[arg(long, value_parser = one_of(SPLITS), default_value = "eval", conflicts_with = "annotations")]
     pub(crate) split: Split,
-    /// The file to write: .csv or .jsonl (one JSON object per line) [default: CSV on standard output]
+    /// A COCO file, all of it, instead of --data
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub(crate) annotations: Option<PathBuf>,
+    /// The folder of its images [default: looked for near the file]
+    #[arg(long, value_name = "DIR", requires = "annotations")]
+    pub(crate) images: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) loader: ModelLoaderArgs,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PredictArgs {
+    /// The model: the run directory of `finetune` or `detect` (the model as it is now), or a model's file
+    #[arg(long, value_name = "PATH")]
+    pub(crate) weights: PathBuf,
+    /// The images, as for `pretrain`; for a detector those with objects, too, as for `detect`
+    #[arg(long, value_name = "PATH", required_unless_present = "annotations")]
+    pub(crate) data: Option<String>,
+    /// Which images of a data set that is divided
+    #[arg(long, value_parser = one_of(SPLITS), default_value = "eval", conflicts_with = "annotations")]
+    pub(crate) split: Split,
+    /// A COCO file whose images are meant, all of them, instead of --data: results have its numbers of images (detectors)
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub(crate) annotations: Option<PathBuf>,
+    /// The folder of its images [default: looked for near the file]
+    #[arg(long, value_name = "DIR", requires = "annotations")]
+    pub(crate) images: Option<PathBuf>,
+    /// The file to write: .csv or .jsonl (one JSON object per line), for a detector also .json (COCO's results, masks as run
+    /// lengths) [default: CSV on standard output]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Classes named for each image, the most probable first
+    /// A folder for a picture of each image with what was found in it: boxes, masks, classes and scores (detectors)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pictures: Option<PathBuf>,
+    /// The least score of what is drawn
+    #[arg(long, value_name = "SCORE", default_value_t = 0.5, value_parser = numbers::share)]
+    pub(crate) picture_score: f64,
+    /// Classes named for each image, the most probable first (classifiers)
     #[arg(long, default_value_t = 1, value_parser = count(1..=1000))]
     pub(crate) top: usize,
     #[command(flatten)]
-    pub(crate) loader: LoaderArgs,
+    pub(crate) loader: ModelLoaderArgs,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
     /// Print one JSON object per image on standard output instead of CSV; with --out, the counts as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl PredictArgs {
+    /// What names the images, for messages.
+    pub(crate) fn named(&self) -> String {
+        let annotations = self
+            .annotations
+            .as_ref()
+            .map(|path| path.display().to_string());
+        self.data.clone().or(annotations).unwrap_or_default()
+    }
 }

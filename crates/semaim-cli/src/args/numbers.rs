@@ -23,6 +23,13 @@ pub(crate) fn not_negative(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "not a number from 0 on".into())
 }
 
+/// A number from 0 to 1.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    finite(text)
+        .filter(|number| (0.0..=1.0).contains(number))
+        .ok_or_else(|| "not a number from 0 to 1".into())
+}
+
 fn finite(text: &str) -> Option<f64> {
     text.trim()
         .parse()
@@ -40,7 +47,7 @@ mod tests {
     use crate::args::Args;
 
     /// Options whose zero means something.
-    const FROM_ZERO: &[&str] = &["workers", "seed", "weight-decay"];
+    const FROM_ZERO: &[&str] = &["workers", "seed", "weight-decay", "picture-score"];
     /// Options whose largest value is that of the type.
     const UNBOUNDED: &[&str] = &["seed", "max-pixels"];
 

@@ -14,7 +14,7 @@ struct Chart {
     curves: &'static [(&'static str, &'static str)],
 }
 
-const CHARTS: [Chart; 6] = [
+const CHARTS: [Chart; 8] = [
     Chart {
         title: "Loss",
         y_label: "loss",
@@ -42,6 +42,31 @@ const CHARTS: [Chart; 6] = [
             ("top-1", "eval/top1"),
             ("top-5", "eval/top5"),
             ("chance (top-1)", "eval/chance"),
+        ],
+    },
+    Chart {
+        title: "Losses by part",
+        y_label: "loss",
+        scale: Scale::Linear,
+        factor: 1.0,
+        curves: &[
+            ("objectness of anchors", "train/loss_rpn_cls"),
+            ("boxes of anchors", "train/loss_rpn_loc"),
+            ("classes of regions", "train/loss_cls"),
+            ("boxes of regions", "train/loss_box_reg"),
+            ("masks of regions", "train/loss_mask"),
+        ],
+    },
+    Chart {
+        title: "Average precision",
+        y_label: "%",
+        scale: Scale::Linear,
+        factor: 100.0,
+        curves: &[
+            ("box AP", "eval/bbox_ap"),
+            ("box AP50", "eval/bbox_ap50"),
+            ("mask AP", "eval/segm_ap"),
+            ("mask AP50", "eval/segm_ap50"),
         ],
     },
     Chart {
@@ -139,6 +164,10 @@ pub(super) fn facts(entries: &[Value]) -> Vec<Fact> {
             &format!("{name}{}", chance.unwrap_or_default()),
             last(key).map(percent),
         );
+        fact(&format!("best {name}"), best(key).map(percent));
+    }
+    for (name, key) in [("box AP", "eval/bbox_ap"), ("mask AP", "eval/segm_ap")] {
+        fact(name, last(key).map(percent));
         fact(&format!("best {name}"), best(key).map(percent));
     }
     let mut speeds = values("train/images_per_second");

@@ -8,6 +8,7 @@ mod checkpoints;
 mod cli;
 mod coco_eval;
 mod data;
+mod detect;
 mod evaluate;
 mod faults;
 mod habits;

@@ -143,7 +143,8 @@ fn of_objects(
             "a class of objects is called `background`, as are the pixels of no object",
         ));
     }
-    if !set.masks().0 {
+    let objects = set.count_objects();
+    if objects.with_masks < objects.all {
         return Err(refused(
             "there are objects without a mask, known by their boxes alone",
         ));

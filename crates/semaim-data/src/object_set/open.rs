@@ -121,6 +121,29 @@ pub fn open_objects(
     }
 }
 
+/// Whether what the user names as images has annotations of objects that [`open_objects`] looks for; images alone have none.
+///
+/// # Errors
+///
+/// A folder that cannot be read, or whose annotations are not told apart.
+pub fn is_annotated(data: &str) -> Result<bool, DataError> {
+    let path = Path::new(data);
+    if data == "shapes" || is_annotation_file(path) {
+        return Ok(true);
+    }
+    if !path.is_dir() {
+        return Ok(false);
+    }
+    Ok(DataYaml::find(path)?.is_some() || coco::find(path)?.iter().any(Option::is_some))
+}
+
+/// Whether a file is a COCO file or a `data.yaml`, by its name.
+fn is_annotation_file(path: &Path) -> bool {
+    let extensions = ["json", "yaml", "yml"];
+    path.extension()
+        .is_some_and(|e| extensions.iter().any(|known| e.eq_ignore_ascii_case(known)))
+}
+
 /// Images with their objects before anything was left out or said.
 pub(super) struct Found {
     pub(super) what: String,

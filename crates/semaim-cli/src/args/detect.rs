@@ -1,0 +1,57 @@
+//! The command line of `semaim detect`.
+
+use std::path::PathBuf;
+
+use super::{DeviceArgs, LayoutArgs, RunArgs};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DetectArgs {
+    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows [default: the
+    /// configuration's encoder.weights]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) weights: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) layout: LayoutArgs,
+    /// Use only the encoder's sizes and draw its weights anew: what pre-training is to be compared with
+    #[arg(long)]
+    pub(crate) from_scratch: bool,
+    /// Leave the encoder as it is and train pyramid and heads alone
+    #[arg(long, conflicts_with = "from_scratch")]
+    pub(crate) freeze: bool,
+    /// The images and their objects: a folder in COCO's format (`annotations/instances_train….json`, or one with
+    /// `_annotations.coco.json` in train/ and valid/), in YOLO's (`data.yaml`, `images/`, `labels/`), a COCO file, a
+    /// `data.yaml`, or `shapes` (generated). Without a part to evaluate on, one image in five is held out
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<String>,
+    /// A COCO file to train on, instead of --data
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub(crate) annotations: Option<PathBuf>,
+    /// The folder of its images [default: looked for near the file]
+    #[arg(long, value_name = "DIR", requires = "annotations")]
+    pub(crate) images: Option<PathBuf>,
+    /// Images to evaluate on, where they are not in --data; in any of its forms
+    #[arg(long, value_name = "PATH")]
+    pub(crate) eval_data: Option<String>,
+    /// A COCO file to evaluate on, instead of --eval-data
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "annotations",
+        conflicts_with = "eval_data"
+    )]
+    pub(crate) eval_annotations: Option<PathBuf>,
+    /// The folder of its images [default: that of --images]
+    #[arg(long, value_name = "DIR", requires = "eval_annotations")]
+    pub(crate) eval_images: Option<PathBuf>,
+    /// The run directory [default: runs/NAME, after the recipe or the configuration file; runs/detect without one]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Start from a recipe that comes with the program: detect-small for CPUs, vitdet-b-coco as published
+    /// [default: the published settings]
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    pub(crate) recipe: Option<String>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}

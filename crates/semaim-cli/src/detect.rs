@@ -1,0 +1,185 @@
+//! `semaim detect`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use burn::tensor::Device;
+use semaim_checkpoint::model_file::{ModelFile, ModelKind};
+use semaim_config::Layers;
+use semaim_data::{ObjectSet, Source, counted};
+use semaim_eval::detect::config::DetectConfig;
+use semaim_eval::detect::data::at_most;
+use semaim_eval::detect::detector::Detector;
+use semaim_eval::detect::{BEST, DetectRunError, Results, detect, prepare};
+use semaim_eval::image_batches::BatchOptions;
+use semaim_train::callbacks::Observer;
+use semaim_train::run_dir::RunDir;
+use semaim_train::trainer::{RunOutcome, steps_per_epoch};
+use serde_json::{Value, json};
+
+use crate::args::{DetectArgs, data_place};
+use crate::bar::TrainingBar;
+use crate::exit::{Exit, STOPPED};
+use crate::{device, dry_run, object_pictures, outcome, recipes, report, scores, settings};
+
+pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
+    let config = load_config(args)?;
+    let device = args.device.open()?;
+    let prepared = prepare(&config, &device)?;
+    let (train, eval) = (prepared.train(), prepared.eval());
+    let steps_per_epoch = steps_per_epoch(config.train.batch_size, train.len())?;
+    if args.run.dry_run {
+        let kernels = device::kernels(&args.device.name);
+        let json = args.run.json;
+        dry_run::detection(&config, &prepared, steps_per_epoch, &device, kernels, json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let out = out_dir(args);
+    let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
+    report::write_environment(run.path(), &args.device)?;
+    let mut bar = TrainingBar::new(args.run.json)?;
+    bar.say(&format!(
+        "{} to train on; {} to evaluate; into {}",
+        train.describe(),
+        eval.len(),
+        out.display()
+    ));
+    let objects = train.count_objects();
+    match objects.all - objects.with_masks {
+        0 => {}
+        _ if objects.with_masks == 0 => {
+            bar.say("no object has a mask: boxes alone are learned, evaluated and predicted");
+        }
+        without => bar.say(&format!(
+            "{without} of {} have no mask and teach none",
+            counted(objects.all, "object")
+        )),
+    }
+    let start = Instant::now();
+    let (outcome, results) = match detect(&config, &prepared, &run, &device, &mut bar) {
+        // A run that was stopped before its first evaluation has no results.
+        Err(DetectRunError::Results { .. }) if bar.stop_requested() => {
+            bar.say("stopped and saved; the same command goes on");
+            return Ok(ExitCode::from(STOPPED));
+        }
+        other => other?,
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    // Whoever stops a run does not wait for pictures.
+    let wanted = match outcome {
+        RunOutcome::Finished => true,
+        RunOutcome::Stopped => false,
+        RunOutcome::AlreadyFinished => !report::has_objects(run.path()),
+    };
+    if wanted {
+        bar.doing("pictures");
+        write_pictures(&config, eval, &run, &device)?;
+    }
+    report::write(run.path(), None)?;
+    if args.run.json {
+        println!("{}", as_json(&results, &run, outcome, seconds));
+    } else {
+        print(&results, &run, outcome, seconds);
+    }
+    Ok(outcome::code(outcome))
+}
+
+/// Writes truth beside prediction for some of the evaluation images.
+fn write_pictures(
+    config: &DetectConfig,
+    set: &Arc<ObjectSet>,
+    run: &RunDir,
+    device: &Device,
+) -> Result<(), Exit> {
+    let path = run.path().join(ModelKind::Detector.file_name());
+    if config.eval.pictures == 0 {
+        return Ok(());
+    }
+    let file = ModelFile::read(&path).map_err(Exit::ours)?;
+    let detector = Detector::of_file(file, &path, device).map_err(Exit::ours)?;
+    let options = BatchOptions {
+        batch_size: config.eval.batch_size,
+        workers: config.data.workers,
+    };
+    let items = at_most(set, config.eval.pictures);
+    let picture = object_pictures::truth_and_found(&detector, set, &items, options)?;
+    let Some(picture) = picture else {
+        return Ok(());
+    };
+    report::write_objects(run.path(), &picture)
+        .map_err(|error| Exit::user(format!("writing into {}: {error}", run.path().display())))
+}
+
+/// Defaults, recipe or file, `--set`, then the options that stand for a setting.
+fn load_config(args: &DetectArgs) -> Result<DetectConfig, Exit> {
+    let mut layers = Layers::new();
+    if let Some(name) = &args.recipe {
+        layers = recipes::find(name, "detect")?.lay(layers)?;
+    }
+    if let Some(path) = &args.run.config {
+        layers = layers.file(path)?;
+    }
+    let path = |path: &Option<PathBuf>| {
+        settings::quoted(path.as_ref().map(|path| path.to_string_lossy()).as_deref())
+    };
+    let mut options = settings::encoder(args.weights.as_deref(), &args.layout);
+    options.extend([
+        ("from_scratch", args.from_scratch.then(|| "true".into())),
+        ("freeze", args.freeze.then(|| "true".into())),
+        ("data.path", settings::quoted(args.data.as_deref())),
+        ("data.annotations", path(&args.annotations)),
+        ("data.images", path(&args.images)),
+        ("data.eval", settings::quoted(args.eval_data.as_deref())),
+        ("data.eval_annotations", path(&args.eval_annotations)),
+        ("data.eval_images", path(&args.eval_images)),
+        ("seed", args.run.seed.map(|seed| seed.to_string())),
+        ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
+    ]);
+    settings::load(layers.sets(&args.run.set)?, &options)
+}
+
+fn out_dir(args: &DetectArgs) -> PathBuf {
+    if let Some(out) = &args.out {
+        return out.clone();
+    }
+    let stem = args.run.config.as_ref().and_then(|path| path.file_stem());
+    let name = match (&args.recipe, stem) {
+        (Some(recipe), _) => Path::new(recipe),
+        (None, Some(stem)) => Path::new(stem),
+        (None, None) => Path::new("detect"),
+    };
+    PathBuf::from("runs").join(name)
+}
+
+fn print(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) {
+    outcome::print(outcome, seconds);
+    for (name, at, file) in [
+        ("last", &results.last, ModelKind::Detector.file_name()),
+        ("best", &results.best, BEST),
+    ] {
+        println!(
+            "{name}       epoch {:.1}: {}, {}",
+            at.epoch,
+            scores::objects_in_short(&at.scores),
+            run.path().join(file).display()
+        );
+    }
+    println!("best by    {}", results.best_by);
+    println!("report     {}", run.path().join(report::PAGE).display());
+}
+
+fn as_json(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) -> Value {
+    let best = &results.best;
+    json!({
+        "ending": outcome::name(outcome),
+        "run": run.path(),
+        "seconds": seconds,
+        "epoch": results.last.epoch,
+        "scores": scores::objects_json(&results.last.scores),
+        "best_epoch": best.epoch,
+        "best_by": results.best_by,
+        "best": scores::objects_json(&best.scores),
+    })
+}

@@ -1,0 +1,118 @@
+//! `semaim evaluate`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use semaim_checkpoint::model_file::{ModelFile, ModelKind};
+use semaim_data::{OpenOptions, Source, Split, counted, open, open_objects};
+use semaim_eval::classify::classify;
+use semaim_eval::detect::data::evaluated;
+use semaim_eval::detect::detector::Detector;
+use semaim_eval::detect::score::score;
+use semaim_eval::known_classes::numbers_of;
+use semaim_eval::splits::ImageSubset;
+use semaim_eval::views::{open_options, views};
+use serde_json::json;
+
+use crate::args::EvaluateArgs;
+use crate::bar::CountingBar;
+use crate::exit::Exit;
+use crate::scores;
+
+pub(crate) fn run(args: &EvaluateArgs) -> Result<ExitCode, Exit> {
+    let device = args.device.open()?;
+    let file = ModelFile::read(&args.weights).map_err(Exit::user)?;
+    match file.kind {
+        ModelKind::Classifier => classifier(args, &file, &device),
+        ModelKind::Detector => detector(args, file, &device),
+        ModelKind::Segmenter => Err(Exit::user(format!(
+            "{} is a segmenter; this version does not evaluate it",
+            args.weights.display()
+        ))),
+    }
+}
+
+fn classifier(args: &EvaluateArgs, file: &ModelFile, device: &Device) -> Result<ExitCode, Exit> {
+    if args.annotations.is_some() {
+        return Err(Exit::user(format!(
+            "--annotations are for detectors; {} is a classifier",
+            args.weights.display()
+        )));
+    }
+    let model = file.classifier(device).map_err(Exit::user)?;
+    let data = args.data.as_deref().unwrap_or_default();
+    let options = OpenOptions {
+        max_pixels: args.loader.limit.max_pixels,
+        ..open_options(&file.config)
+    };
+    let part = ImageSubset::whole(open(data, args.split, &options)?);
+    if part.source.classes().is_empty() {
+        return Err(Exit::user(format!(
+            "{data}: this needs labels (class folders, .cls members or a list with labels)"
+        )));
+    }
+    let numbers = numbers_of(&*part.source, &file.classes).map_err(Exit::user)?;
+    let augment = views(&file.config, &file.normalisation);
+    let mut found = classify(&model, &part, &augment, args.loader.batches(64))?;
+    for label in found.labels.iter_mut().flatten() {
+        *label = numbers[*label as usize] as u32;
+    }
+    for bad in &found.bad {
+        eprintln!("left out {}: {}", bad.name, bad.error);
+    }
+    let classification = found.against(&file.classes)?;
+    if args.json {
+        let mut value = scores::classification_json(&classification);
+        value["images"] = json!(found.items.len());
+        value["unreadable"] = json!(found.bad.len());
+        println!("{value}");
+    } else {
+        println!(
+            "{}, {} unreadable",
+            counted(found.items.len(), "image"),
+            found.bad.len()
+        );
+        scores::print_classification(&classification);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn detector(args: &EvaluateArgs, file: ModelFile, device: &Device) -> Result<ExitCode, Exit> {
+    let detector = Detector::of_file(file, &args.weights, device).map_err(Exit::user)?;
+    let info = &detector.info;
+    let options = OpenOptions {
+        max_pixels: args.loader.limit.max_pixels,
+        ..info.open_options()
+    };
+    let spec = evaluated(
+        args.data.as_deref(),
+        args.annotations.as_deref(),
+        args.images.as_deref(),
+    );
+    let split = match args.annotations {
+        Some(_) => Split::Eval,
+        None => args.split,
+    };
+    let set = Arc::new(open_objects(&spec, split, &options)?);
+    let items: Vec<u64> = (0..set.len() as u64).collect();
+    let bar = CountingBar::new(items.len() as u64);
+    let batches = args.loader.batches(4);
+    let seen = |done: usize, bad: &[_]| bar.add(done, bad);
+    let found = score(&detector, &set, &items, batches, seen);
+    bar.clear();
+    let found = found?;
+    if found.segm.is_none() {
+        let why = match info.settings.masks {
+            true => "not every object of the set has one",
+            false => "the detector was taught none",
+        };
+        tracing::warn!("masks are not scored: {why}");
+    }
+    if args.json {
+        println!("{}", scores::objects_json(&found));
+    } else {
+        scores::print_objects(&found);
+    }
+    Ok(ExitCode::SUCCESS)
+}

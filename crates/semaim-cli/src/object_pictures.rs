@@ -1,0 +1,176 @@
+//! Pictures of objects: what was found in images, and beside it what is there.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use semaim_checkpoint::atomic;
+use semaim_coco::Rle;
+use semaim_data::{ImageObjects, ObjectSet, Pixels, Source, counted};
+use semaim_eval::detect::detector::Detector;
+use semaim_eval::detect::find::{FindIter, FoundObject, ImageFinds};
+use semaim_eval::image_batches::BatchOptions;
+use semaim_report::{
+    Column, ContactSheet, DrawnObject, Panel, RgbImage, Row, ThemedPng, draw_objects, encode_png,
+    rgb_image,
+};
+
+use crate::exit::Exit;
+
+/// How long the longer side of a picture of an image is at least and at most, in pixels: names stay legible, files small.
+const SIDES: [u32; 2] = [640, 1600];
+/// The same of the cells of a sheet.
+const CELL: u32 = 360;
+/// The least score of what a sheet shows.
+const SHEET_SCORE: f32 = 0.5;
+
+/// A folder of pictures, one for each image.
+pub(crate) struct ObjectPictures {
+    folder: PathBuf,
+    /// Objects below this score are not drawn.
+    least: f32,
+    taken: HashSet<String>,
+}
+
+impl ObjectPictures {
+    pub(crate) fn create(folder: &Path, least: f32) -> Result<Self, Exit> {
+        fs::create_dir_all(folder)
+            .map_err(|error| Exit::user(format!("creating {}: {error}", folder.display())))?;
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            least,
+            taken: HashSet::new(),
+        })
+    }
+
+    /// Writes the picture of an image under its name.
+    pub(crate) fn draw(
+        &mut self,
+        source: &dyn Source,
+        found: &ImageFinds,
+        classes: &[String],
+    ) -> Result<(), Exit> {
+        let item = found.item as usize;
+        let image = rgb(&source.image(item).map_err(Exit::user)?)?;
+        let [least, most] = SIDES;
+        let side = image.width().max(image.height()).clamp(least, most);
+        let picture = draw_objects(&image, &found_objects(found, classes, self.least), side);
+        let name = self.file_name(&source.name(item));
+        let path = self.folder.join(name);
+        let png = encode_png(&picture).map_err(Exit::ours)?;
+        atomic::write_bytes(&path, &png)
+            .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))
+    }
+
+    /// The image's name, with a number where several images have it.
+    fn file_name(&mut self, name: &str) -> String {
+        let stem = Path::new(name).file_stem().unwrap_or_default();
+        let stem = stem.to_string_lossy().replace(['/', '\\', ':'], "_");
+        let names = std::iter::once(format!("{stem}.png"))
+            .chain((2..).map(|number| format!("{stem}-{number}.png")));
+        let mut free = names.filter(|name| !self.taken.contains(name));
+        let name = free.next().unwrap_or(stem);
+        self.taken.insert(name.clone());
+        name
+    }
+}
+
+/// Truth and prediction side by side for some images of a set; `None` where none could be read.
+pub(crate) fn truth_and_found(
+    detector: &Detector,
+    set: &Arc<ObjectSet>,
+    items: &[u64],
+    options: BatchOptions,
+) -> Result<Option<ThemedPng>, Exit> {
+    let mut rows = Vec::new();
+    let source = Arc::clone(set) as Arc<dyn Source>;
+    for finds in FindIter::start(detector, source, items.iter().copied(), options) {
+        for found in finds?.images {
+            let item = found.item as usize;
+            let (pixels, truth) = (set.image(item), set.truth(item));
+            let image = rgb(&pixels.map_err(Exit::user)?)?;
+            let truth = true_objects(&truth.map_err(Exit::user)?, set.classes());
+            let found = found_objects(&found, &detector.info.classes, SHEET_SCORE);
+            let sides = [truth, found].map(|objects| draw_objects(&image, &objects, CELL));
+            let name = set.name(item);
+            let name = Path::new(&name).file_name().unwrap_or_default();
+            rows.push(Row {
+                title: Some(name.to_string_lossy().into_owned()),
+                panels: sides.map(Panel::Image).into(),
+                image,
+            });
+        }
+    }
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let sheet = ContactSheet {
+        caption: format!(
+            "{} that are not trained on; found: scores of at least {SHEET_SCORE}",
+            counted(rows.len(), "image")
+        ),
+        columns: ["there", "found"].map(Column::titled).into(),
+        rows,
+        cell: CELL,
+        groups: 2,
+        ..ContactSheet::default()
+    };
+    ThemedPng::of_sheet(&sheet).map(Some).map_err(Exit::ours)
+}
+
+/// What was found with at least a score, best first.
+fn found_objects(found: &ImageFinds, classes: &[String], least: f32) -> Vec<DrawnObject> {
+    let object = |object: &FoundObject| DrawnObject {
+        bounds: object.bounds.corners(),
+        mask: object.mask.as_ref().map(Rle::to_bits),
+        label: format!("{} {:.0} %", classes[object.class], 100.0 * object.score),
+        colour: object.class,
+    };
+    let shown = found.objects.iter().filter(|object| object.score >= least);
+    shown.map(object).collect()
+}
+
+fn true_objects(truth: &ImageObjects, classes: &[String]) -> Vec<DrawnObject> {
+    let object = |object: usize| {
+        let [x, y, width, height] = truth.boxes[object];
+        let class = truth.classes[object] as usize;
+        let crowd = if truth.crowds[object] { " (crowd)" } else { "" };
+        DrawnObject {
+            bounds: [x, y, x + width, y + height].map(|corner| corner as f32),
+            mask: truth.masks[object].as_ref().map(Rle::to_bits),
+            label: format!("{}{crowd}", classes[class]),
+            colour: class,
+        }
+    };
+    (0..truth.boxes.len()).map(object).collect()
+}
+
+/// An image in colour; channels beyond three are left out, and a single one is grey.
+fn rgb(pixels: &Pixels) -> Result<RgbImage, Exit> {
+    let channels = pixels.channels.max(1);
+    let colour = |pixel: &[u8]| match *pixel {
+        [red, green, blue, ..] => [red, green, blue],
+        [grey, ..] => [grey; 3],
+        [] => [0; 3],
+    };
+    let data = pixels.data.chunks(channels).flat_map(colour).collect();
+    rgb_image(pixels.width, pixels.height, data).map_err(Exit::ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_of_one_name_have_pictures_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut pictures = ObjectPictures::create(folder.path(), 0.5).unwrap();
+        let names = ["a/1.jpg", "b/1.png", "shapes#5", "c/1.jpg", "1-2.jpg"];
+        let found = names.map(|name| pictures.file_name(name));
+        assert_eq!(
+            found,
+            ["1.png", "1-2.png", "shapes#5.png", "1-3.png", "1-2-2.png"]
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! What evaluations come to, for people and for programs.
+
+use semaim_coco::{METRICS, summary_line};
+use semaim_data::counted;
+use semaim_eval::classify::Classification;
+use semaim_eval::detect::score::{KindScores, ObjectScores};
+use serde_json::{Map, Value, json};
+
+/// Accuracy over all images and of each class.
+pub(crate) fn print_classification(found: &Classification) {
+    let accuracy = found.accuracy;
+    println!(
+        "top-1 {:.2} %, top-5 {:.2} %",
+        100.0 * accuracy.top1,
+        100.0 * accuracy.top5
+    );
+    print_per_class(found);
+}
+
+/// Accuracy of each class.
+pub(crate) fn print_per_class(found: &Classification) {
+    for (class, share) in found.classes.iter().zip(found.per_class()) {
+        match share {
+            Some(share) => println!("  {class:<24} {:>6.2} %", 100.0 * share),
+            None => println!("  {class:<24} no image"),
+        }
+    }
+}
+
+pub(crate) fn classification_json(found: &Classification) -> Value {
+    let shares = found.classes.iter().cloned().zip(found.per_class());
+    let per_class: Map<String, Value> =
+        shares.map(|(class, share)| (class, json!(share))).collect();
+    json!({
+        "top1": found.accuracy.top1,
+        "top5": found.accuracy.top5,
+        "per_class_top1": per_class,
+        "confusion": found.confusion,
+    })
+}
+
+/// Boxes, and masks where they were scored.
+fn kinds(scores: &ObjectScores) -> impl Iterator<Item = (&'static str, &KindScores)> {
+    let kinds = [("bbox", Some(&scores.bbox)), ("segm", scores.segm.as_ref())];
+    kinds
+        .into_iter()
+        .filter_map(|(kind, scores)| Some((kind, scores?)))
+}
+
+fn title(kind: &str) -> &'static str {
+    match kind {
+        "bbox" => "Boxes",
+        _ => "Masks",
+    }
+}
+
+/// COCO's 12 numbers as its tools print them, and AP of each class.
+pub(crate) fn print_objects(scores: &ObjectScores) {
+    println!(
+        "{}, {} unreadable",
+        counted(scores.images, "image"),
+        scores.unreadable
+    );
+    for (kind, scored) in kinds(scores) {
+        println!("{}", title(kind));
+        for (metric, value) in METRICS.into_iter().zip(scored.stats) {
+            println!("{}", summary_line(metric, value));
+        }
+    }
+    let names = scores.classes.iter().map(|name| name.chars().count());
+    let width = names.max().unwrap_or(0).max("class".len());
+    print!("{:<width$}", "class");
+    for (kind, _) in kinds(scores) {
+        print!("  {:>12}", format!("{kind} AP"));
+        print!("  {:>12}", format!("{kind} AP50"));
+    }
+    println!();
+    for (number, class) in scores.classes.iter().enumerate() {
+        print!("{class:<width$}");
+        for (_, scored) in kinds(scores) {
+            for value in scored.per_class[number] {
+                print!("  {value:>12.3}");
+            }
+        }
+        println!();
+    }
+}
+
+/// AP and AP50 in per cent of boxes, and of masks where they were scored.
+pub(crate) fn objects_in_short(scores: &ObjectScores) -> String {
+    let said = kinds(scores).map(|(kind, scored)| {
+        let kind = if kind == "bbox" { "box" } else { "mask" };
+        let [ap, ap50] = [scored.ap(), scored.ap50()].map(|share| 100.0 * share);
+        format!("{kind} AP {ap:.1}, AP50 {ap50:.1}")
+    });
+    said.collect::<Vec<_>>().join("; ")
+}
+
+/// COCO's numbers in COCO's order, and AP and AP50 of each class.
+pub(crate) fn objects_json(scores: &ObjectScores) -> Value {
+    let mut object = json!({
+        "images": scores.images,
+        "unreadable": scores.unreadable,
+        "metrics": METRICS.map(|metric| metric.name),
+    });
+    for (kind, scored) in kinds(scores) {
+        let classes = scores.classes.iter().zip(&scored.per_class);
+        let per_class: Map<String, Value> = classes
+            .map(|(class, [ap, ap50])| (class.clone(), json!({"ap": ap, "ap50": ap50})))
+            .collect();
+        object[kind] = json!({"stats": scored.stats, "per_class": per_class});
+    }
+    object
+}

@@ -1,0 +1,269 @@
+//! Training a detector: an encoder with pyramid and heads, on images with boxes and masks (ViTDet's Mask R-CNN).
+//!
+//! The losses of a batch are in `detect/task.rs`, everything that can be set in [`config`], and the loop is the one that
+//! pre-trains ([`semaim_train::trainer`]). [`find`] is a detector at work, [`score`](mod@score) what COCO's numbers say of it.
+
+pub mod config;
+pub mod data;
+pub mod detector;
+mod evaluator;
+pub mod find;
+pub mod memory;
+pub mod score;
+mod task;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use burn::tensor::Device;
+use semaim::init::initialise;
+use semaim::vit::Vit;
+use semaim_checkpoint::encoder::Encoder;
+use semaim_checkpoint::error::EncoderError;
+use semaim_data::{AugmentError, DataError, ObjectSet, Source};
+use semaim_detect::config::{ConfigError, DetectorConfig};
+use semaim_detect::error::DetectError;
+use semaim_detect::model::MaskRcnn;
+use semaim_train::callbacks::{Callbacks, Observer};
+use semaim_train::error::TrainError;
+use semaim_train::run_dir::RunDir;
+use semaim_train::state::{TrainCounters, TrainState};
+use semaim_train::step_time::step_time;
+use semaim_train::trainer::{Images, RunOutcome, train};
+use serde::{Deserialize, Serialize};
+
+use config::DetectConfig;
+use data::ObjectSplits;
+use detector::{DetectorInfo, DetectorSettings, untrained};
+use evaluator::DetectEvaluator;
+use score::ObjectScores;
+use task::{DetectTask, param_groups};
+
+/// The detector that was best on the evaluation images, in the run directory.
+pub const BEST: &str = "best.safetensors";
+/// COCO's numbers of the last and of the best.
+pub const RESULTS: &str = "results.json";
+
+/// Why training a detector could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DetectRunError {
+    /// The encoder cannot be used.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    /// The images or their objects cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Settings that this encoder does not fit.
+    #[error("detector.{key} {message}", key = .0.key, message = .0.message)]
+    Config(#[from] ConfigError),
+    /// The network.
+    #[error(transparent)]
+    Detect(DetectError),
+    /// The images cannot be shown as asked.
+    #[error(transparent)]
+    Augment(#[from] AugmentError),
+    /// Nothing to learn.
+    #[error("{set}: there is no object to learn from")]
+    NoObjects {
+        /// The training split.
+        set: String,
+    },
+    /// The run.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The results of a finished run cannot be read.
+    #[error("{path}: {message}")]
+    Results {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// An evaluation of the detector at some time of the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluated {
+    /// Epochs done.
+    pub epoch: f64,
+    /// What came out.
+    pub scores: ObjectScores,
+}
+
+/// What training came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// At the end of the schedule, or so far: the number to report.
+    pub last: Evaluated,
+    /// Where `best_by` on the evaluation images was highest, the first of equals. It is chosen on the images that it is
+    /// measured on, so it flatters.
+    pub best: Evaluated,
+    /// The number by which the best was chosen.
+    pub best_by: String,
+}
+
+/// An encoder ready to become a detector of the objects of some images.
+#[derive(Debug)]
+pub struct Prepared {
+    encoder: Encoder,
+    train: Arc<ObjectSet>,
+    eval: Arc<ObjectSet>,
+    info: DetectorInfo,
+    model: MaskRcnn,
+}
+
+impl Prepared {
+    /// The images that are trained on.
+    pub fn train(&self) -> &Arc<ObjectSet> {
+        &self.train
+    }
+
+    /// The images that are evaluated on.
+    pub fn eval(&self) -> &Arc<ObjectSet> {
+        &self.eval
+    }
+
+    /// The encoder.
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// The detector before its first step.
+    pub fn model(&self) -> &MaskRcnn {
+        &self.model
+    }
+
+    /// What the detector's file will say.
+    pub fn info(&self) -> &DetectorInfo {
+        &self.info
+    }
+
+    fn initial_state(&self, config: &DetectConfig) -> Result<TrainState<MaskRcnn>, TrainError> {
+        let groups = param_groups(&self.model, config, self.encoder.config.depth)?;
+        Ok(TrainState {
+            model: self.model.clone(),
+            ema: None,
+            optimiser: config.optimiser.adamw(groups),
+            counts: TrainCounters::default(),
+        })
+    }
+
+    fn images(&self, config: &DetectConfig) -> Result<Images<ObjectSet>, AugmentError> {
+        let augment = config.augment(&self.encoder.normalisation);
+        augment.check()?;
+        Ok(Images {
+            source: Arc::clone(&self.train),
+            augment,
+        })
+    }
+}
+
+/// Reads the encoder first, then opens the images in the form that it takes.
+///
+/// # Errors
+/// [`DetectRunError`].
+pub fn prepare(config: &DetectConfig, device: &Device) -> Result<Prepared, DetectRunError> {
+    let mut encoder = config.encoder.encoder(device)?;
+    if config.from_scratch {
+        encoder.vit = initialise(
+            Vit::zeros_as(&encoder.config, &encoder.vit.arch_options(), device),
+            config.seed,
+        );
+    }
+    let (vit, canvas) = (&encoder.config, config.detector.canvas);
+    // Before images are opened, which may take long.
+    config.detector.validate(vit.patch_size, vit.depth)?;
+    let ObjectSplits { train, eval } = config.data.open(vit.channels, canvas, config.seed)?;
+    let objects = train.count_objects();
+    if objects.all == 0 {
+        return Err(DetectRunError::NoObjects {
+            set: train.describe(),
+        });
+    }
+    let detector = DetectorConfig {
+        classes: train.classes().len(),
+        ..config.detector.clone()
+    };
+    let settings = DetectorSettings {
+        detector: detector.clone(),
+        category_ids: train.category_ids().to_vec(),
+        masks: objects.with_masks > 0,
+    };
+    let info = DetectorInfo::new(&encoder, train.classes().to_vec(), settings);
+    let model = untrained(&encoder, detector, config.freeze, config.seed, device);
+    let model = model.map_err(DetectRunError::Detect)?;
+    Ok(Prepared {
+        encoder,
+        train: Arc::new(train),
+        eval: Arc::new(eval),
+        info,
+        model,
+    })
+}
+
+/// How long an optimiser step takes, measured on one image.
+///
+/// # Errors
+/// [`DetectRunError`].
+pub fn time_of_step(
+    config: &DetectConfig,
+    prepared: &Prepared,
+    device: &Device,
+) -> Result<Duration, DetectRunError> {
+    let task = DetectTask {
+        config,
+        info: &prepared.info,
+        device,
+    };
+    let state = prepared.initial_state(config)?;
+    let images = prepared.images(config)?;
+    Ok(step_time(&task, state, config.run(), &images)?)
+}
+
+/// Trains in a run directory, from its latest checkpoint if it has one.
+///
+/// # Errors
+/// [`DetectRunError`]; whatever was saved before stays.
+pub fn detect(
+    config: &DetectConfig,
+    prepared: &Prepared,
+    run: &RunDir,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<(RunOutcome, Results), DetectRunError> {
+    let info = &prepared.info;
+    let initial_state = prepared.initial_state(config)?;
+    let images = prepared.images(config)?;
+    let task = DetectTask {
+        config,
+        info,
+        device,
+    };
+    let mut evaluator = DetectEvaluator {
+        config,
+        info,
+        set: &prepared.eval,
+        run,
+    };
+    let callbacks = Callbacks {
+        observer,
+        evaluator: &mut evaluator,
+    };
+    let outcome = train(&task, initial_state, config.run(), images, run, callbacks)?;
+    Ok((outcome, read_results(run)?))
+}
+
+/// What a run has come to so far.
+///
+/// # Errors
+/// [`DetectRunError::Results`].
+pub fn read_results(run: &RunDir) -> Result<Results, DetectRunError> {
+    let path = run.path().join(RESULTS);
+    let failed = |message: String| DetectRunError::Results {
+        path: path.clone(),
+        message,
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
+}

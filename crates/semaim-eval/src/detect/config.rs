@@ -1,0 +1,225 @@
+//! Everything that can be set of a detector's training, with its default; `check` says what is allowed.
+
+use std::path::PathBuf;
+
+use semaim_checkpoint::weights_source::WeightsSource;
+use semaim_config::{Problems, RenamedKey, Validate};
+use semaim_data::{Augment, Framing, LARGE_SCALE_JITTER, Normalisation};
+use semaim_detect::config::DetectorConfig;
+use semaim_train::config::{
+    CheckpointConfig, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
+};
+use semaim_train::run_dir::RunConfig;
+use semaim_train::schedule::ScheduleKind;
+use serde::{Deserialize, Serialize};
+
+use super::data::ObjectDataConfig;
+
+/// One training of a detector. The defaults are ViTDet's published recipe for ViT-B, but for the batch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DetectConfig {
+    /// Seed of every random draw.
+    pub seed: u64,
+    /// Learning rate of a layer over that of the layer above it, in (0, 1].
+    pub layer_decay: f64,
+    /// Whether only the encoder's sizes are used and its weights drawn anew: what pre-training is compared with.
+    pub from_scratch: bool,
+    /// Whether the encoder stays as it is, without drop path, and pyramid and heads alone learn.
+    pub freeze: bool,
+    /// Where the encoder comes from.
+    pub encoder: WeightsSource,
+    /// The images and their objects.
+    pub data: ObjectDataConfig,
+    /// How training images are shown.
+    pub jitter: JitterConfig,
+    /// The detector.
+    pub detector: DetectorConfig,
+    /// The run.
+    pub train: TrainConfig,
+    /// The update.
+    pub optimiser: OptimiserConfig,
+    /// Evaluation during the run.
+    pub eval: DetectEvalConfig,
+    /// What is kept on the disk.
+    pub checkpoint: CheckpointConfig,
+    /// What is logged.
+    pub log: LogConfig,
+}
+
+impl Default for DetectConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            layer_decay: 0.7,
+            from_scratch: false,
+            freeze: false,
+            encoder: WeightsSource::default(),
+            data: ObjectDataConfig::default(),
+            jitter: JitterConfig::default(),
+            detector: DetectorConfig::default(),
+            train: TrainConfig {
+                epochs: 100,
+                batch_size: 16,
+                clip_norm: 0.0,
+                drop_path: 0.1,
+                ..TrainConfig::default()
+            },
+            optimiser: OptimiserConfig {
+                // 1e-4 for 64 images.
+                base_lr: 4e-4,
+                min_lr: 0.0,
+                // 250 of 184,375 steps, and eight and 26/3 ninths of them.
+                warmup_epochs: 0.1356,
+                warmup_start: 0.001,
+                schedule: ScheduleKind::Steps,
+                milestones: vec![88.889, 96.296],
+                gamma: 0.1,
+                weight_decay: 0.1,
+                betas: [0.9, 0.999],
+                ..OptimiserConfig::default()
+            },
+            eval: DetectEvalConfig::default(),
+            checkpoint: CheckpointConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+/// Large-scale jitter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JitterConfig {
+    /// Smallest and largest size of a training image, where 1 fits it into the canvas; above 0.
+    pub scale: [f64; 2],
+    /// Probability of mirroring, in [0, 1].
+    pub flip: f64,
+}
+
+impl Default for JitterConfig {
+    fn default() -> Self {
+        Self {
+            scale: LARGE_SCALE_JITTER,
+            flip: 0.5,
+        }
+    }
+}
+
+/// Evaluation during the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DetectEvalConfig {
+    /// Epochs between evaluations; 0: only after the run.
+    pub every_epochs: u64,
+    /// Images per forward pass.
+    pub batch_size: usize,
+    /// The most images of an evaluation, spread evenly over the set; 0: all.
+    pub images: usize,
+    /// Images for the pictures of truth and prediction; 0: none.
+    pub pictures: usize,
+}
+
+impl Default for DetectEvalConfig {
+    fn default() -> Self {
+        Self {
+            every_epochs: 5,
+            batch_size: 4,
+            images: 0,
+            pictures: 8,
+        }
+    }
+}
+
+impl RunConfig for DetectConfig {
+    fn data_sets(&mut self) -> Vec<&mut String> {
+        vec![&mut self.data.path, &mut self.data.eval]
+    }
+
+    fn files(&mut self) -> Vec<&mut PathBuf> {
+        let data = &mut self.data;
+        vec![
+            &mut self.encoder.weights,
+            &mut data.annotations,
+            &mut data.images,
+            &mut data.eval_annotations,
+            &mut data.eval_images,
+        ]
+    }
+}
+
+impl DetectConfig {
+    /// What the trainer reads.
+    pub fn run(&self) -> RunSettings<'_> {
+        RunSettings {
+            seed: self.seed,
+            loading: self.data.loading(),
+            train: &self.train,
+            optimiser: &self.optimiser,
+            evaluate_every_epochs: self.eval.every_epochs,
+            checkpoint: &self.checkpoint,
+            log: &self.log,
+        }
+    }
+
+    /// How images are shown in training: as the encoder learned to see them, jittered.
+    pub(super) fn augment(&self, normalisation: &Normalisation) -> Augment {
+        Augment {
+            normalisation: normalisation.clone(),
+            flip: self.jitter.flip,
+            framing: Framing::Canvas {
+                scale: self.jitter.scale,
+            },
+            ..Augment::on_canvas([self.detector.canvas; 2], normalisation.mean.len())
+        }
+    }
+}
+
+impl Validate for DetectConfig {
+    fn check(&self, problems: &mut Problems) {
+        self.run().check(problems);
+        problems.require(
+            self.layer_decay > 0.0 && self.layer_decay <= 1.0,
+            "layer_decay",
+            format!("must be in (0, 1], is {}", self.layer_decay),
+        );
+        problems.require(
+            self.encoder.is_named(),
+            "encoder.weights",
+            "must name an encoder (--weights)",
+        );
+        problems.require(
+            !(self.freeze && self.from_scratch),
+            "freeze",
+            "and from_scratch: an encoder of random weights that never learns",
+        );
+        problems.require(
+            !self.train.ema,
+            "train.ema",
+            "is not used by detectors; leave it false",
+        );
+        problems.within("data", |problems| self.data.check(problems));
+        problems.within("jitter", |problems| {
+            problems.in_range("flip", self.jitter.flip, 0.0..=1.0);
+            let [low, high] = self.jitter.scale;
+            problems.require(
+                low > 0.0 && low <= high && high <= 100.0,
+                "scale",
+                format!("must be two rising numbers above 0, at most 100, is [{low}, {high}]"),
+            );
+        });
+        if let Err(refused) = self.detector.validate_alone() {
+            problems.add(format!("detector.{}", refused.key), refused.message);
+        }
+        problems.in_range("detector.canvas", self.detector.canvas, ..=8_192);
+        problems.in_range("eval.batch_size", self.eval.batch_size, 1..=65_536);
+        problems.in_range("eval.pictures", self.eval.pictures, ..=64);
+    }
+
+    fn optional_keys() -> &'static [&'static str] {
+        &["detector.attention.global_blocks"]
+    }
+
+    fn renamed_keys() -> Vec<RenamedKey> {
+        RunSettings::renamed_keys()
+    }
+}

@@ -1,0 +1,157 @@
+//! The images of a detector's training and their objects.
+
+use std::path::{Path, PathBuf};
+
+use semaim_config::Problems;
+use semaim_data::{
+    DataError, ObjectSet, ObjectSpec, OpenOptions, ShapesOptions, Source, Split, open_objects,
+};
+use semaim_train::config::Loading;
+use serde::{Deserialize, Serialize};
+
+/// The images and their objects.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ObjectDataConfig {
+    /// `shapes`, a folder in COCO's format or one in YOLO's; not looked at where `annotations` are given.
+    pub path: String,
+    /// A COCO file to train on, instead of `path`.
+    pub annotations: PathBuf,
+    /// Its folder of images; empty: looked for near the file.
+    pub images: PathBuf,
+    /// Images to evaluate on, in any of the forms of `path`; empty: the evaluation split of `path`.
+    pub eval: String,
+    /// A COCO file to evaluate on, instead of `eval`.
+    pub eval_annotations: PathBuf,
+    /// Its folder of images; empty: `images`.
+    pub eval_images: PathBuf,
+    /// Generated training images when `path` is `shapes`.
+    pub shapes_count: usize,
+    /// Generated evaluation images when `path` is `shapes`.
+    pub shapes_eval_count: usize,
+    /// Largest image that is decoded, in pixels.
+    pub max_pixels: u64,
+    /// Share of unreadable images that stops the run.
+    pub max_bad_fraction: f64,
+    /// Threads that prepare images; 0: one per core.
+    pub workers: usize,
+    /// Batches prepared ahead.
+    pub queue: usize,
+}
+
+impl Default for ObjectDataConfig {
+    fn default() -> Self {
+        Self {
+            path: String::new(),
+            annotations: PathBuf::new(),
+            images: PathBuf::new(),
+            eval: String::new(),
+            eval_annotations: PathBuf::new(),
+            eval_images: PathBuf::new(),
+            shapes_count: 6_000,
+            shapes_eval_count: SHAPES_TO_EVALUATE,
+            max_pixels: OpenOptions::default().max_pixels,
+            max_bad_fraction: 0.01,
+            workers: 0,
+            queue: 4,
+        }
+    }
+}
+
+/// Generated images to evaluate on, where nothing else is said.
+pub(super) const SHAPES_TO_EVALUATE: usize = 500;
+
+/// What is trained on and what is evaluated on; their classes are the same.
+#[derive(Debug)]
+pub struct ObjectSplits {
+    /// Trained on.
+    pub train: ObjectSet,
+    /// Evaluated on.
+    pub eval: ObjectSet,
+}
+
+impl ObjectDataConfig {
+    /// What the trainer reads.
+    pub(super) fn loading(&self) -> Loading {
+        Loading {
+            max_bad_fraction: self.max_bad_fraction,
+            workers: self.workers,
+            queue: self.queue,
+        }
+    }
+
+    pub(super) fn check(&self, problems: &mut Problems) {
+        problems.require(
+            !self.path.is_empty() || !self.annotations.as_os_str().is_empty(),
+            "path",
+            "must name the images (--data, or --annotations and --images; `shapes` for the generated ones)",
+        );
+        problems.in_range("shapes_count", self.shapes_count, 1..);
+        problems.in_range("shapes_eval_count", self.shapes_eval_count, 1..);
+        problems.in_range("max_pixels", self.max_pixels, 1..);
+    }
+
+    /// Opens both splits for a detector of images with `channels` on a canvas of so many pixels.
+    ///
+    /// # Errors
+    /// What cannot be opened, and splits with different classes.
+    pub fn open(
+        &self,
+        channels: usize,
+        canvas: usize,
+        seed: u64,
+    ) -> Result<ObjectSplits, DataError> {
+        let options = |count| OpenOptions {
+            channels,
+            max_pixels: self.max_pixels,
+            shapes: ShapesOptions {
+                count,
+                image_size: [u32::try_from(canvas).unwrap_or(u32::MAX); 2],
+                seed,
+                ..ShapesOptions::default()
+            },
+        };
+        let spec = self.spec();
+        let train = open_objects(&spec, Split::Train, &options(self.shapes_count))?;
+        let eval = match self.eval.as_str() {
+            "" => spec,
+            eval => ObjectSpec::of(eval),
+        };
+        let eval = open_objects(&eval, Split::Eval, &options(self.shapes_eval_count))?;
+        train.check_same_classes(&eval)?;
+        Ok(ObjectSplits { train, eval })
+    }
+
+    fn spec(&self) -> ObjectSpec {
+        let given = |path: &Path| (!path.as_os_str().is_empty()).then(|| path.to_path_buf());
+        ObjectSpec {
+            data: self.path.clone(),
+            annotations: given(&self.annotations),
+            images: given(&self.images),
+            eval_annotations: given(&self.eval_annotations),
+            eval_images: given(&self.eval_images),
+        }
+    }
+}
+
+/// What a trained detector is to be evaluated on or used for: COCO annotations, with their folder of images where it is not near
+/// the file, or else what `data` names.
+pub fn evaluated(
+    data: Option<&str>,
+    annotations: Option<&Path>,
+    images: Option<&Path>,
+) -> ObjectSpec {
+    ObjectSpec {
+        data: data.unwrap_or_default().to_string(),
+        eval_annotations: annotations.map(Path::to_path_buf),
+        eval_images: images.map(Path::to_path_buf),
+        ..ObjectSpec::default()
+    }
+}
+
+/// The places of at most `limit` images of a set, spread evenly; 0 is no limit.
+pub fn at_most(set: &ObjectSet, limit: usize) -> Vec<u64> {
+    let count = set.len();
+    let taken = if limit == 0 { count } else { limit.min(count) };
+    (0..taken).map(|i| (i * count / taken) as u64).collect()
+}

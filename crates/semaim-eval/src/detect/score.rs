@@ -1,0 +1,265 @@
+//! What is found against what is there, on COCO's terms.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use semaim_coco::{Detection, Evaluation, Evaluator, METRICS, Rle, Truth};
+use semaim_data::{BadImage, ImageObjects, ObjectSet, Source};
+use serde::{Deserialize, Serialize};
+
+use super::detector::Detector;
+use super::find::{FindError, FindIter, ImageFinds};
+use crate::image_batches::BatchOptions;
+use crate::known_classes::numbers_of;
+
+/// How well objects were found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObjectScores {
+    /// Images that were looked at.
+    pub images: usize,
+    /// Images that could not be read; their objects do not count.
+    pub unreadable: usize,
+    /// The names of the classes, by number.
+    pub classes: Vec<String>,
+    /// Boxes.
+    pub bbox: KindScores,
+    /// Masks, where the detector was taught them and every object has one.
+    pub segm: Option<KindScores>,
+}
+
+/// COCO's numbers of boxes or of masks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KindScores {
+    /// The numbers of [`METRICS`], 0 to 1; -1 where there is no truth.
+    pub stats: [f64; METRICS.len()],
+    /// AP and AP50 of each class; -1 where it has no truth.
+    pub per_class: Vec<[f64; 2]>,
+    /// Precision at the recalls 0, 0.01 ... 1, the mean over classes with truths, at the overlaps of [`CURVES`]; empty without
+    /// truths.
+    pub precision: Vec<Vec<f64>>,
+}
+
+/// The overlaps of which there are curves, with their places among COCO's ten.
+pub const CURVES: [(f64, usize); 3] = [(0.5, 0), (0.75, 5), (0.9, 8)];
+
+impl KindScores {
+    fn of(evaluation: &Evaluation, classes: usize) -> Self {
+        let mean = |threshold: usize| {
+            let curves: Vec<&[f64]> = (0..classes)
+                .filter_map(|class| evaluation.precision(class, threshold))
+                .collect();
+            let points = curves.first().map_or(0, |curve| curve.len());
+            let at = |point: usize| curves.iter().map(|curve| curve[point]).sum::<f64>();
+            (0..points)
+                .map(|point| at(point) / curves.len() as f64)
+                .collect()
+        };
+        Self {
+            stats: evaluation.stats(),
+            per_class: (0..classes).map(|c| evaluation.category_ap(c)).collect(),
+            precision: CURVES
+                .iter()
+                .map(|(_, threshold)| mean(*threshold))
+                .filter(|curve: &Vec<f64>| !curve.is_empty())
+                .collect(),
+        }
+    }
+
+    /// The first of [`METRICS`].
+    pub fn ap(&self) -> f64 {
+        self.stats[0]
+    }
+
+    /// The second of [`METRICS`].
+    pub fn ap50(&self) -> f64 {
+        self.stats[1]
+    }
+}
+
+/// Finds the objects of the images `items` of a set and scores them. `seen` is told of each batch's images and of those that
+/// could not be read.
+///
+/// # Errors
+/// [`FindError`].
+pub fn score(
+    detector: &Detector,
+    set: &Arc<ObjectSet>,
+    items: &[u64],
+    options: BatchOptions,
+    mut seen: impl FnMut(usize, &[BadImage]),
+) -> Result<ObjectScores, FindError> {
+    let info = &detector.info;
+    let numbers = numbers_of(&**set, &info.classes)?;
+    let mut tally = Tally::new(info.classes.len(), info.settings.masks);
+    let ranks = ranks(set, items);
+    let mut bad: Vec<BadImage> = Vec::new();
+    let source = Arc::clone(set) as Arc<dyn Source>;
+    for finds in FindIter::start(detector, source, items.iter().copied(), options) {
+        let finds = finds?;
+        for found in &finds.images {
+            let truth = set.truth(found.item as usize)?;
+            tally.add(ranks[&found.item], &truth, &numbers, found);
+        }
+        seen(finds.images.len(), &finds.bad);
+        bad.extend(finds.bad);
+    }
+    if tally.images == 0 {
+        return Err(FindError::Empty {
+            set: set.describe(),
+            first: bad.into_iter().next(),
+        });
+    }
+    Ok(tally.scores(&info.classes, bad.len()))
+}
+
+/// The places of images in ascending order of their numbers in files, which decides between detections of equal score.
+fn ranks(set: &ObjectSet, items: &[u64]) -> HashMap<u64, usize> {
+    let mut order: Vec<u64> = items.to_vec();
+    order.sort_by_key(|item| set.image_id(*item as usize));
+    order.into_iter().zip(0..).collect()
+}
+
+/// Truths and finds of the images so far.
+struct Tally {
+    images: usize,
+    boxes: Evaluator<[f64; 4]>,
+    /// `None` as soon as an object has no mask.
+    masks: Option<Evaluator<Rle>>,
+}
+
+impl Tally {
+    fn new(classes: usize, masks: bool) -> Self {
+        Self {
+            images: 0,
+            boxes: Evaluator::new(classes),
+            masks: masks.then(|| Evaluator::new(classes)),
+        }
+    }
+
+    /// Adds an image. `numbers` are the detector's for the classes of the truth.
+    fn add(&mut self, rank: usize, truth: &ImageObjects, numbers: &[usize], found: &ImageFinds) {
+        self.images += 1;
+        for (object, &class) in truth.classes.iter().enumerate() {
+            let class = numbers[class as usize];
+            let region = truth.boxes[object];
+            self.boxes
+                .add_truth(class, rank, counted(truth, object, region));
+            match (&truth.masks[object], &mut self.masks) {
+                (Some(mask), Some(masks)) => {
+                    masks.add_truth(class, rank, counted(truth, object, mask.clone()));
+                }
+                _ => self.masks = None,
+            }
+        }
+        for object in &found.objects {
+            let (score, bbox) = (f64::from(object.score), object.bbox());
+            // That of the box for masks as well, as pycocotools takes it from results that have boxes.
+            let area = bbox[2] * bbox[3];
+            let detection = Detection {
+                score,
+                area,
+                region: bbox,
+            };
+            self.boxes.add_detection(object.class, rank, detection);
+            if let (Some(mask), Some(masks)) = (&object.mask, &mut self.masks) {
+                let region = mask.clone();
+                let detection = Detection {
+                    score,
+                    area,
+                    region,
+                };
+                masks.add_detection(object.class, rank, detection);
+            }
+        }
+    }
+
+    fn scores(&self, classes: &[String], unreadable: usize) -> ObjectScores {
+        let count = classes.len();
+        let masks = self.masks.as_ref().map(Evaluator::evaluate);
+        ObjectScores {
+            images: self.images,
+            unreadable,
+            classes: classes.to_vec(),
+            bbox: KindScores::of(&self.boxes.evaluate(), count),
+            segm: masks.map(|masks| KindScores::of(&masks, count)),
+        }
+    }
+}
+
+/// An object of an image as it is counted, by its box or its mask.
+fn counted<R>(truth: &ImageObjects, object: usize, region: R) -> Truth<R> {
+    Truth {
+        id: truth.annotation_ids[object],
+        is_crowd: truth.crowds[object],
+        area: truth.areas[object],
+        region,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::find::FoundObject;
+    use semaim_detect::boxes::BoundingBox;
+
+    fn square(x: u32) -> Rle {
+        let inside = |i: usize| (x as usize..x as usize + 8).contains(&(i % 32)) && i / 32 < 8;
+        let bits: Vec<bool> = (0..32 * 16).map(inside).collect();
+        Rle::from_bits(&bits, 32, 16).unwrap()
+    }
+
+    fn truth(masks: bool) -> ImageObjects {
+        ImageObjects {
+            size: [16, 32],
+            boxes: vec![[0.0, 0.0, 8.0, 8.0], [20.0, 0.0, 8.0, 8.0]],
+            classes: vec![0, 1],
+            areas: vec![64.0; 2],
+            crowds: vec![false; 2],
+            masks: [0, 20].map(|x| masks.then(|| square(x))).into(),
+            annotation_ids: vec![1, 2],
+        }
+    }
+
+    fn found(class: usize, x: u32) -> FoundObject {
+        FoundObject {
+            class,
+            score: 0.9,
+            bounds: BoundingBox::new(x as f32, 0.0, x as f32 + 8.0, 8.0),
+            mask: Some(square(x)),
+        }
+    }
+
+    fn scores(masks: bool, objects: Vec<FoundObject>) -> ObjectScores {
+        let names = ["a", "b", "c"].map(str::to_string);
+        let mut tally = Tally::new(3, true);
+        let found = ImageFinds {
+            item: 5,
+            size: [16, 32],
+            objects,
+        };
+        // The set's first class is the detector's third.
+        tally.add(0, &truth(masks), &[2, 0], &found);
+        tally.scores(&names, 1)
+    }
+
+    #[test]
+    fn what_is_there_and_found_counts_under_the_detectors_numbers() {
+        let all = scores(true, vec![found(2, 0), found(0, 20)]);
+        assert!((all.bbox.ap() - 1.0).abs() < 1e-9 && (all.bbox.ap50() - 1.0).abs() < 1e-9);
+        assert!((all.segm.as_ref().unwrap().ap() - 1.0).abs() < 1e-9);
+        assert_eq!(all.bbox.per_class[1], [-1.0; 2]);
+        assert_eq!(all.bbox.precision.len(), CURVES.len());
+        assert!(all.bbox.precision.iter().all(|curve| curve.len() == 101));
+        assert_eq!((all.images, all.unreadable), (1, 1));
+        let half = scores(true, vec![found(2, 0), found(1, 20)]);
+        assert!((half.bbox.ap() - 0.5).abs() < 1e-9, "{half:?}");
+        assert_eq!(half.bbox.per_class[0], [0.0; 2]);
+    }
+
+    #[test]
+    fn masks_are_scored_where_every_object_has_one() {
+        let boxes = scores(false, vec![found(2, 0)]);
+        assert!(boxes.segm.is_none());
+        assert!((boxes.bbox.ap() - 0.5).abs() < 1e-9);
+    }
+}
