@@ -314,7 +314,7 @@ impl ContactSheet {
             map: ColourMap::Value,
             opacity: VALUE_OPACITY,
         });
-        let order = any(|panel| matches!(panel, Panel::Order { .. })).then(|| Legend {
+        let order = any(|panel| matches!(panel, Panel::Order { .. })).then_some(Legend {
             name: "order",
             ends: ["first", "last"],
             map: ColourMap::Order,

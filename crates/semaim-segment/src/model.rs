@@ -251,7 +251,7 @@ pub(crate) mod tests {
 
     fn labels(batch: usize) -> Vec<u8> {
         let of = |pixel: usize| {
-            if pixel % 5 == 0 {
+            if pixel.is_multiple_of(5) {
                 IGNORED
             } else {
                 (pixel / 7 % 3) as u8

@@ -404,17 +404,24 @@ mod tests {
     fn a_run_of_an_earlier_version_goes_on_and_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
-        let config = PretrainConfig {
+        let mut config = PretrainConfig {
             teacher_cache: folder.path().join("kept"),
             ..PretrainConfig::default()
         };
+        config.data.crop_scale = [1.0, 1.0];
         drop(open(&path, &config).unwrap());
         let file = path.join("config.toml");
         let written = fs::read_to_string(&file).unwrap();
+        let is_cache = |line: &&str| line.starts_with("teacher_cache = ");
+        let cache = written.lines().find(is_cache).unwrap();
         let then = written
             .replace("grad_accum_steps = ", "accumulate = ")
-            .replace("teacher_cache = ", "teacher.cache = ");
-        assert!(then.contains("accumulate") && then.contains("teacher.cache"));
+            .replace(&format!("{cache}\n"), "")
+            .replace(
+                "[teacher]\n",
+                &format!("[teacher]\n{}\n", &cache["teacher_".len()..]),
+            );
+        assert!(then.contains("\naccumulate") && then.contains("\ncache"));
         fs::write(&file, then).unwrap();
         fs::write(path.join("encoder.safetensors"), "").unwrap();
         let read = crate::restore::run_config(&path).unwrap().unwrap();
