@@ -56,7 +56,7 @@ pub fn write_encoder(
 }
 
 impl Encoder {
-    /// Reads an encoder of any layout, as it comes; see [`Checkpoint::read`].
+    /// Reads an encoder of any layout, as it comes; see [`Checkpoint::read`](crate::checkpoint::Checkpoint::read).
     ///
     /// # Errors
     /// [`EncoderError`], each with the path; the first weight that is missing or has another shape is named.

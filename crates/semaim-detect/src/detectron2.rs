@@ -1,7 +1,7 @@
 //! Detectors in detectron2's checkpoints (ViTDet's `model_final*.pkl`, and `.pth` of its training): read and written.
 //!
-//! Sizes are told from shapes ([`told`]); what no shape tells is asked for or, where it is the same in all that is published,
-//! taken for granted and said. A tensor of something that is not computed here is refused by its name.
+//! Sizes are told from shapes (`shapes.rs`); what no shape tells is asked for or, where it is the same in all that is
+//! published, taken for granted and said. A tensor of something that is not computed here is refused by its name.
 
 mod shapes;
 
