@@ -1,5 +1,6 @@
 //! Exit codes: 0 done, 2 the user's mistake, 1 ours, 130 stopped on request.
 
+use std::backtrace::Backtrace;
 use std::fmt::Display;
 
 use semaim_config::ConfigErrors;
@@ -128,10 +129,60 @@ impl From<DataError> for Exit {
 pub(crate) fn explain_panics() {
     let print_trace = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if semaim_data::panic_is_caught() {
+        if semaim_data::panic_is_caught() || is_probe_of_the_tuner() {
             return;
         }
         print_trace(panic);
-        eprintln!("error: this is a bug in semaim; what is in the run directory is not affected");
+        match is_thread_of_a_device() {
+            true => eprintln!(
+                "error: the device failed; where its memory is full, a smaller batch needs less"
+            ),
+            false => eprintln!(
+                "error: this is a bug in semaim; what is in the run directory is not affected"
+            ),
+        }
     }));
+}
+
+/// The framework serves each device by threads of such names.
+fn is_thread_of_a_device() -> bool {
+    std::thread::current()
+        .name()
+        .is_some_and(|name| name.starts_with("DS"))
+}
+
+/// Whether the framework's tuner measures a device: it asks for more memory than there is, panics on the device's thread,
+/// catches that and goes on without the measurement. Every other panic of a device is told.
+fn is_probe_of_the_tuner() -> bool {
+    is_thread_of_a_device()
+        && Backtrace::force_capture()
+            .to_string()
+            .contains("ThroughputBenchmarker::measure")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::Builder;
+
+    use super::*;
+
+    struct ThroughputBenchmarker;
+
+    impl ThroughputBenchmarker {
+        #[inline(never)]
+        fn measure() -> bool {
+            std::hint::black_box(is_probe_of_the_tuner())
+        }
+    }
+
+    #[test]
+    fn only_the_tuners_probes_are_passed_over() {
+        let on = |name: &str, f: fn() -> bool| {
+            let thread = Builder::new().name(name.into()).spawn(f).unwrap();
+            thread.join().unwrap()
+        };
+        assert!(on("DSD-3-0", ThroughputBenchmarker::measure));
+        assert!(!on("DSD-3-0", is_probe_of_the_tuner));
+        assert!(!on("main", ThroughputBenchmarker::measure));
+    }
 }
