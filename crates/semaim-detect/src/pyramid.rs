@@ -1,11 +1,11 @@
 //! The simple feature pyramid: maps of five scales from the last map of a plain transformer alone.
 
 use burn::module::Module;
-use burn::tensor::{Device, activation};
+use burn::tensor::Device;
+use semaim::feature_map::{Conv, Deconv, FeatureMap};
 use semaim::grid::Grid;
 use semaim::layers::LayerNorm;
-
-use semaim::feature_map::{Conv, Deconv, FeatureMap};
+use semaim_kernels::gelu;
 
 /// Maps p2 (four times as fine as the patches) to p6 (four times as coarse).
 pub const LEVELS: usize = 5;
@@ -106,7 +106,7 @@ impl Pyramid {
             second,
         } = &self.finer4;
         let mut finer = first.forward(x);
-        finer.values = activation::gelu(norm.forward(finer.values));
+        finer.values = gelu(norm.forward(finer.values));
         let p5 = self.p5.forward(&x.max_pool());
         let p6 = p5.every_second();
         [

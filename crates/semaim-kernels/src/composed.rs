@@ -3,6 +3,7 @@
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Tensor, TensorData, activation, module};
 
+use crate::gelu::gelu;
 use crate::types::{
     Activation, AdamWStep, BlockWeights, Channels, DropPathScales, LinearWeights, Loss, Moments,
     NormWeights, PixelPatches, PrefixMask, Projections,
@@ -27,7 +28,7 @@ impl Activation {
     /// Of the first layer's output, `[batch, tokens, hidden]`; for [`Activation::SwiGlu`] the result is half as wide.
     pub fn of(self, x: Tensor<3>) -> Tensor<3> {
         match self {
-            Self::Gelu => activation::gelu(x),
+            Self::Gelu => gelu(x),
             Self::QuickGelu => x.clone() * activation::sigmoid(x * 1.702),
             Self::SwiGlu => {
                 let half = x.dims()[2] / 2;

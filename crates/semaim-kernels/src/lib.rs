@@ -43,6 +43,7 @@ pub mod composed;
 mod conv3x3;
 pub mod device;
 mod fused;
+mod gelu;
 mod ops;
 mod pixel_loss;
 mod roi_align;
@@ -55,6 +56,7 @@ pub use batch_norm::{BatchNormed, batch_norm};
 pub use bilinear::{Neighbours, bilinear, neighbours};
 pub use conv3x3::conv3x3;
 pub use fused::simd::Cpu;
+pub use gelu::gelu;
 pub use ops::{
     Kernels, adamw, block, choose, chosen, layer_norm, linear, loss, mlp, moving_average, patches,
     pixel_patches, sum_of_squares,

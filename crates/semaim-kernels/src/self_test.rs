@@ -10,6 +10,7 @@ use std::fmt;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation, module};
 
 use crate::composed;
+use crate::gelu::gelu;
 use crate::types::{LinearWeights, Loss, NormWeights, PrefixMask};
 
 /// An operation that a device does differently.
@@ -141,6 +142,7 @@ fn checks() -> Vec<Check> {
     checks.extend(rows());
     checks.extend(places());
     checks.extend(layers());
+    checks.extend(gradients());
     checks
 }
 
@@ -278,9 +280,7 @@ fn layers() -> Vec<Check> {
                 },
             )
         }),
-        Check::new("GELU", OTHER, move |device| {
-            activation::gelu(x(device) * 4.0)
-        }),
+        Check::new("GELU", OTHER, move |device| gelu(x(device) * 4.0)),
         Check::new("convolution", PRODUCT, |device| {
             let weight = numbers([6, 4, 3, 3], 26, device);
             let options = burn::tensor::ops::ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
@@ -296,6 +296,48 @@ fn layers() -> Vec<Check> {
         Check::new("root, logarithm and exponential", OTHER, move |device| {
             let x = x(device);
             (x.clone().powi_scalar(2) + 1e-6).sqrt().log() + x.exp()
+        }),
+    ]
+}
+
+/// The gradient of the sum of an operation's results, each times another number.
+fn gradient<const D: usize>(
+    of: impl Fn(Tensor<D>) -> Tensor<D>,
+    x: Tensor<D>,
+    device: &Device,
+) -> Tensor<D> {
+    let x = Tensor::from_data(x.into_data(), &device.clone().autodiff()).require_grad();
+    let y = of(x.clone());
+    let factors = Tensor::from_inner(numbers(y.dims(), 29, device));
+    let gradients = (y * factors).sum().backward();
+    x.grad(&gradients).unwrap_or_else(|| x.inner().zeros_like())
+}
+
+/// What the framework differentiates by rules of its own.
+fn gradients() -> Vec<Check> {
+    let x = |device: &Device| numbers([2, 50, 96], 30, device);
+    vec![
+        Check::new("gradient of GELU", OTHER, move |device| {
+            gradient(gelu, x(device) * 4.0, device)
+        }),
+        Check::new("gradient of softmax", OTHER, move |device| {
+            gradient(|x| activation::softmax(x * 8.0, 2), x(device), device)
+        }),
+        Check::new("gradient of layer norm", OTHER, move |device| {
+            let weights = NormWeights {
+                weight: Tensor::from_inner(numbers([96], 31, device)),
+                bias: Tensor::from_inner(numbers([96], 32, device)),
+                epsilon: crate::LAYER_NORM_EPSILON,
+            };
+            let norm = |x| composed::layer_norm(x, weights.clone());
+            gradient(norm, x(device), device)
+        }),
+        Check::new("gradient of masked attention", PRODUCT, move |device| {
+            let lens: Vec<u32> = (0..2 * 50).map(|i| 1 + i * 13 % 50).collect();
+            let mask = PrefixMask::new(lens, 2, 50);
+            let attend =
+                |x: Tensor<3>| composed::attention(x.clone(), x.clone(), x, 4, Some(&mask));
+            gradient(attend, x(device), device)
         }),
     ]
 }

@@ -1,9 +1,10 @@
 //! From the maps of a plain transformer, which are all of one scale, to maps of four scales.
 
 use burn::module::Module;
-use burn::tensor::{Device, activation};
+use burn::tensor::Device;
 use semaim::batch_norm::{BatchNorm, NormMode};
 use semaim::feature_map::{Deconv, FeatureMap};
+use semaim_kernels::gelu;
 
 /// Twice finer, and twice again.
 #[derive(Module, Debug)]
@@ -47,7 +48,7 @@ impl Neck {
             second,
         } = &self.finer4;
         let mut finer = norm.forward(&first.forward(&maps[0]), mode);
-        finer.values = activation::gelu(finer.values);
+        finer.values = gelu(finer.values);
         [
             second.forward(&finer),
             self.finer2.forward(&maps[1]),
