@@ -133,6 +133,24 @@ impl ModelFile {
         Ok(())
     }
 
+    /// Refuses weights that are not finite.
+    ///
+    /// # Errors
+    /// [`EncoderError::NotFinite`], with the path.
+    pub fn check_finite(&self, path: &Path) -> Result<(), EncoderError> {
+        for (name, weight) in &self.weights {
+            let count = weight.values.iter().filter(|v| !v.is_finite()).count();
+            if count > 0 {
+                return Err(EncoderError::NotFinite {
+                    path: path.to_path_buf(),
+                    name: name.clone(),
+                    count,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Reads what [`ModelFile::write`] wrote: a file, or the model as it is now of a run directory.
     ///
     /// # Errors
@@ -185,7 +203,10 @@ impl ModelFile {
 }
 
 /// The kind that a file says it is; files that name classes and no kind are classifiers of an earlier version.
-pub(crate) fn kind_of(metadata: &BTreeMap<String, String>) -> Result<Option<ModelKind>, String> {
+///
+/// # Errors
+/// What it says, where that is not known.
+pub fn kind_of(metadata: &BTreeMap<String, String>) -> Result<Option<ModelKind>, String> {
     let Some(name) = metadata.get(KIND) else {
         let is_classifier = metadata.contains_key(CLASSES);
         return Ok(is_classifier.then_some(ModelKind::Classifier));

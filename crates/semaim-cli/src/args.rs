@@ -3,6 +3,7 @@
 mod bench;
 mod coco_eval;
 mod detect;
+mod detector_file;
 mod evaluate;
 mod layout;
 mod numbers;
@@ -22,10 +23,11 @@ use semaim_train::run_dir::DataPlace;
 pub(crate) use bench::{Bench, BenchLoaderArgs, BenchPointingArgs, BenchStepArgs};
 pub(crate) use coco_eval::{CocoEvalArgs, IouTypeArg};
 pub(crate) use detect::DetectArgs;
+pub(crate) use detector_file::DetectorFileArgs;
 pub(crate) use evaluate::{
     EmbedArgs, EvaluateArgs, KNN_TEMPERATURE, KnnArgs, PredictArgs, ProbeArgs,
 };
-pub(crate) use layout::{ExportArgs, InspectArgs, LayoutArgs, parse_image_size};
+pub(crate) use layout::{ExportArgs, FormatArg, InspectArgs, LayoutArgs, parse_image_size};
 pub(crate) use numbers::count;
 pub(crate) use pictures::{ReportArgs, ShowArgs};
 pub(crate) use train::{CompareArgs, FinetuneArgs, PretrainArgs};

@@ -12,6 +12,7 @@ use semaim_data::{ObjectSet, Source, counted};
 use semaim_eval::detect::config::DetectConfig;
 use semaim_eval::detect::data::at_most;
 use semaim_eval::detect::detector::Detector;
+use semaim_eval::detect::file::{DetectorFile, ToldDetector};
 use semaim_eval::detect::{BEST, DetectRunError, Results, detect, prepare};
 use semaim_eval::image_batches::BatchOptions;
 use semaim_train::callbacks::Observer;
@@ -21,8 +22,11 @@ use serde_json::{Value, json};
 
 use crate::args::{DetectArgs, data_place};
 use crate::bar::TrainingBar;
+use crate::evaluation_log::{Evaluation, Worth};
 use crate::exit::{Exit, STOPPED};
-use crate::{device, dry_run, object_pictures, outcome, recipes, report, scores, settings};
+use crate::{
+    detector_file, device, dry_run, object_pictures, outcome, recipes, report, scores, settings,
+};
 
 pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;
@@ -46,6 +50,9 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
         eval.len(),
         out.display()
     ));
+    for line in prepared.said() {
+        bar.say(line);
+    }
     let objects = train.count_objects();
     match objects.all - objects.with_masks {
         0 => {}
@@ -77,7 +84,34 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
         bar.doing("pictures");
         write_pictures(&config, eval, &run, &device)?;
     }
-    report::write(run.path(), None)?;
+    let last = &results.last;
+    let set = match config.data.annotations.as_os_str().is_empty() {
+        true => config.data.path.clone(),
+        false => config.data.annotations.display().to_string(),
+    };
+    let evaluation = Evaluation {
+        name: "detection",
+        data: &set,
+        setting: counted(last.epoch.round() as u64, "epoch"),
+        worth: Worth::Objects {
+            boxes: [last.scores.bbox.ap(), last.scores.bbox.ap50()],
+            masks: last
+                .scores
+                .segm
+                .as_ref()
+                .map(|masks| [masks.ap(), masks.ap50()]),
+        },
+    };
+    // One that was stopped is not what it was to be, and without truth there is nothing to tell.
+    if outcome != RunOutcome::Stopped && last.scores.bbox.ap() >= 0.0 {
+        report::record(run.path(), &evaluation);
+        // Trained from scratch, a network says nothing of the encoder whose sizes it has.
+        if outcome == RunOutcome::Finished && !config.from_scratch {
+            report::record(&config.encoder.weights, &evaluation);
+        }
+    } else {
+        report::write(run.path(), None)?;
+    }
     if args.run.json {
         println!("{}", as_json(&results, &run, outcome, seconds));
     } else {
@@ -104,7 +138,8 @@ fn write_pictures(
         workers: config.data.workers,
     };
     let items = at_most(set, config.eval.pictures);
-    let picture = object_pictures::truth_and_found(&detector, set, &items, options)?;
+    let least = config.eval.picture_score;
+    let picture = object_pictures::truth_and_found(&detector, set, &items, options, least)?;
     let Some(picture) = picture else {
         return Ok(());
     };
@@ -112,7 +147,7 @@ fn write_pictures(
         .map_err(|error| Exit::user(format!("writing into {}: {error}", run.path().display())))
 }
 
-/// Defaults, recipe or file, `--set`, then the options that stand for a setting.
+/// Defaults or the settings of the detector that is trained on, recipe or file, `--set`, then the options that stand for a setting.
 fn load_config(args: &DetectArgs) -> Result<DetectConfig, Exit> {
     let mut layers = Layers::new();
     if let Some(name) = &args.recipe {
@@ -128,6 +163,8 @@ fn load_config(args: &DetectArgs) -> Result<DetectConfig, Exit> {
     options.extend([
         ("from_scratch", args.from_scratch.then(|| "true".into())),
         ("freeze", args.freeze.then(|| "true".into())),
+        ("encoder_only", args.encoder_only.then(|| "true".into())),
+        ("detectron2.classes", path(&args.classes)),
         ("data.path", settings::quoted(args.data.as_deref())),
         ("data.annotations", path(&args.annotations)),
         ("data.images", path(&args.images)),
@@ -137,7 +174,20 @@ fn load_config(args: &DetectArgs) -> Result<DetectConfig, Exit> {
         ("seed", args.run.seed.map(|seed| seed.to_string())),
         ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
-    settings::load(layers.sets(&args.run.set)?, &options)
+    let layers = settings::with_options(layers.sets(&args.run.set)?, &options)?;
+    let config: DetectConfig = layers.load()?;
+    if config.encoder_only || config.from_scratch {
+        return Ok(config);
+    }
+    // What is trained on has settings of its own, over which those that are given lie.
+    let told = ToldDetector {
+        num_heads: config.encoder.num_heads,
+        ..detector_file::told(&layers, &config.detector, &config.detectron2)?
+    };
+    match DetectorFile::read(&config.encoder.weights, &told).map_err(Exit::user)? {
+        None => Ok(config),
+        Some(found) => Ok(detector_file::over(&found, &layers)?.load()?),
+    }
 }
 
 fn out_dir(args: &DetectArgs) -> PathBuf {

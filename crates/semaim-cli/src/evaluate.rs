@@ -9,6 +9,7 @@ use semaim_data::{OpenOptions, Source, Split, counted, open, open_objects};
 use semaim_eval::classify::classify;
 use semaim_eval::detect::data::evaluated;
 use semaim_eval::detect::detector::Detector;
+use semaim_eval::detect::file::DetectorFile;
 use semaim_eval::detect::score::score;
 use semaim_eval::known_classes::numbers_of;
 use semaim_eval::splits::ImageSubset;
@@ -17,15 +18,20 @@ use serde_json::json;
 
 use crate::args::EvaluateArgs;
 use crate::bar::CountingBar;
+use crate::detector_file;
 use crate::exit::Exit;
 use crate::scores;
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<ExitCode, Exit> {
     let device = args.device.open()?;
+    if let Some(file) = detector_file::open(&args.weights, &args.detector, args.heads)? {
+        return detector(args, file, &device);
+    }
     let file = ModelFile::read(&args.weights).map_err(Exit::user)?;
+    detector_file::refuse_options(&args.detector, args.heads, &args.weights, file.kind)?;
     match file.kind {
         ModelKind::Classifier => classifier(args, &file, &device),
-        ModelKind::Detector => detector(args, file, &device),
+        ModelKind::Detector => Err(Exit::ours("a detector was not read as one")),
         ModelKind::Segmenter => Err(Exit::user(format!(
             "{} is a segmenter; this version does not evaluate it",
             args.weights.display()
@@ -78,8 +84,8 @@ fn classifier(args: &EvaluateArgs, file: &ModelFile, device: &Device) -> Result<
     Ok(ExitCode::SUCCESS)
 }
 
-fn detector(args: &EvaluateArgs, file: ModelFile, device: &Device) -> Result<ExitCode, Exit> {
-    let detector = Detector::of_file(file, &args.weights, device).map_err(Exit::user)?;
+fn detector(args: &EvaluateArgs, file: DetectorFile, device: &Device) -> Result<ExitCode, Exit> {
+    let detector = Detector::of_file(file.model, &file.path, device).map_err(Exit::user)?;
     let info = &detector.info;
     let options = OpenOptions {
         max_pixels: args.loader.limit.max_pixels,

@@ -12,30 +12,65 @@ use crate::args::EncoderArgs;
 /// The file in a run directory.
 const FILE: &str = "evaluations.jsonl";
 
-/// An accuracy that was measured.
+/// What was measured of an encoder, or of a model on it.
 pub(crate) struct Evaluation<'a> {
     pub(crate) name: &'static str,
     /// The images, as named on the command line.
     pub(crate) data: &'a str,
     pub(crate) setting: String,
-    pub(crate) top1: f64,
-    pub(crate) top5: f64,
-    /// How many classes there are, of which chance takes the right one in one of so many cases.
-    pub(crate) classes: usize,
+    pub(crate) worth: Worth,
+}
+
+/// The numbers of an evaluation, each a share of 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Worth {
+    /// Of a classifier.
+    Accuracy {
+        top1: f64,
+        top5: f64,
+        /// How many classes there are, of which chance takes the right one in one of so many cases.
+        classes: usize,
+    },
+    /// Of a detector: AP and AP50 of boxes, and of masks where they were scored.
+    Objects {
+        boxes: [f64; 2],
+        masks: Option<[f64; 2]>,
+    },
 }
 
 impl Evaluation<'_> {
     fn line(&self) -> Value {
-        json!({
+        let mut line = json!({
             "evaluation": self.name,
             "data": self.data,
             "setting": self.setting,
-            "top1": self.top1,
-            "top5": self.top5,
-            "chance": 1.0 / self.classes.max(1) as f64,
-        })
+        });
+        match self.worth {
+            Worth::Accuracy {
+                top1,
+                top5,
+                classes,
+            } => {
+                line["top1"] = json!(top1);
+                line["top5"] = json!(top5);
+                line["chance"] = json!(1.0 / classes.max(1) as f64);
+            }
+            Worth::Objects { boxes, masks } => {
+                let kinds = [("box", Some(boxes)), ("mask", masks)];
+                for (kind, numbers) in kinds {
+                    if let Some([ap, ap50]) = numbers {
+                        line[format!("{kind}_ap")] = json!(ap);
+                        line[format!("{kind}_ap50")] = json!(ap50);
+                    }
+                }
+            }
+        }
+        line
     }
 }
+
+/// The numbers that a line of each kind has.
+const NUMBERS: [&[&str]; 2] = [&["top1", "top5"], &["box_ap", "box_ap50"]];
 
 /// What an evaluation depends on, for people to read.
 pub(crate) fn setting(first: &str, feature: Representation, encoder: &EncoderArgs) -> String {
@@ -91,7 +126,7 @@ pub(crate) fn read(run: &Path) -> io::Result<Vec<Value>> {
     }
 }
 
-/// The lines that are whole and hold an accuracy.
+/// The lines that are whole and hold the numbers of a kind.
 fn parse(text: &str) -> Vec<Value> {
     let is_share = |value: &Value| {
         value
@@ -100,7 +135,10 @@ fn parse(text: &str) -> Vec<Value> {
     };
     text.lines()
         .filter_map(|line| serde_json::from_str(line).ok())
-        .filter(|value: &Value| is_share(&value["top1"]) && is_share(&value["top5"]))
+        .filter(|value: &Value| {
+            let whole = |names: &&[&str]| names.iter().all(|name| is_share(&value[*name]));
+            NUMBERS.iter().any(whole)
+        })
         .collect()
 }
 
@@ -113,9 +151,11 @@ mod tests {
             name: "kNN",
             data: "a set of images",
             setting: "k = 5".into(),
-            top1,
-            top5: 1.0,
-            classes: 10,
+            worth: Worth::Accuracy {
+                top1,
+                top5: 1.0,
+                classes: 10,
+            },
         }
     }
 
@@ -155,5 +195,18 @@ mod tests {
         let all = read(folder.path()).unwrap();
         assert_eq!(all.len(), 1);
         assert_eq!(all[0]["top1"], 0.25);
+        let detector = |box_ap: f64| Evaluation {
+            worth: Worth::Objects {
+                boxes: [box_ap, 0.5],
+                masks: None,
+            },
+            ..evaluation(0.0)
+        };
+        // COCO says -1 where there is no truth.
+        add(folder.path(), &detector(-1.0)).unwrap();
+        add(folder.path(), &detector(0.25)).unwrap();
+        let all = read(folder.path()).unwrap();
+        assert_eq!((all.len(), &all[1]["box_ap"]), (2, &json!(0.25)));
+        assert!(all[1].get("mask_ap").is_none());
     }
 }

@@ -1,5 +1,7 @@
 //! `semaim export`.
 
+mod detector;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,11 +15,28 @@ use semaim_train::state::MODEL;
 use serde_json::json;
 
 use crate::args::ExportArgs;
+use crate::detector_file;
 use crate::encoder::tell_resizing;
 use crate::exit::Exit;
 use crate::output;
 
 pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
+    let heads = args.told.heads.map(|heads| heads as usize);
+    if let Some(file) = detector_file::open(&args.weights, &args.detector, heads)? {
+        return detector::run(args, file);
+    }
+    let format = args.format.format().ok_or_else(|| {
+        Exit::user(format!(
+            "--layout detectron2 is for detectors; {} holds none",
+            args.weights.display()
+        ))
+    })?;
+    if let Some(option) = args.detector.given() {
+        return Err(Exit::user(format!(
+            "{option} is for detectors; {} holds none",
+            args.weights.display()
+        )));
+    }
     let source = args.source();
     let mut found = Checkpoint::read(&source).map_err(Exit::user)?;
     for (name, count) in &found.loading.not_finite {
@@ -27,7 +46,6 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
         );
     }
     tell_resizing(&found, &source, args.image_size);
-    let format = args.format.format();
     let decoder = match args.whole {
         true => Some(whole(args, format, &mut found)?),
         false => None,

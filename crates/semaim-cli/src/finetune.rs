@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::args::{FinetuneArgs, data_place};
 use crate::bar::TrainingBar;
-use crate::evaluation_log::Evaluation;
+use crate::evaluation_log::{Evaluation, Worth};
 use crate::exit::{Exit, STOPPED};
 use crate::{device, dry_run, outcome, pictures, report, scores, settings};
 
@@ -59,9 +59,11 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
         name: "fine-tuning",
         data: &config.data.path,
         setting: counted(last.epoch.round() as u64, "epoch"),
-        top1: last.classification.accuracy.top1,
-        top5: last.classification.accuracy.top5,
-        classes: last.classification.classes.len(),
+        worth: Worth::Accuracy {
+            top1: last.classification.accuracy.top1,
+            top5: last.classification.accuracy.top5,
+            classes: last.classification.classes.len(),
+        },
     };
     // One that was stopped is not what it was to be.
     if outcome != RunOutcome::Stopped {

@@ -65,9 +65,11 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
                 name: "kNN",
                 data,
                 setting: evaluation_log::setting(&first, args.feature, encoder),
-                top1: accuracy.top1,
-                top5: accuracy.top5,
-                classes,
+                worth: evaluation_log::Worth::Accuracy {
+                    top1: accuracy.top1,
+                    top5: accuracy.top5,
+                    classes,
+                },
             };
             report::record(&encoder.weights, &evaluation);
         }

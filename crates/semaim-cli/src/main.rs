@@ -11,6 +11,7 @@ mod bench_step;
 mod coco_eval;
 mod compare;
 mod detect;
+mod detector_file;
 mod device;
 mod devices;
 mod dry_run;

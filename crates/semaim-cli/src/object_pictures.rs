@@ -22,8 +22,6 @@ use crate::exit::Exit;
 const SIDES: [u32; 2] = [640, 1600];
 /// The same of the cells of a sheet.
 const CELL: u32 = 360;
-/// The least score of what a sheet shows.
-const SHEET_SCORE: f32 = 0.5;
 
 /// A folder of pictures, one for each image.
 pub(crate) struct ObjectPictures {
@@ -76,12 +74,13 @@ impl ObjectPictures {
     }
 }
 
-/// Truth and prediction side by side for some images of a set; `None` where none could be read.
+/// Truth and prediction, of scores from `least` on, side by side for some images of a set; `None` where none could be read.
 pub(crate) fn truth_and_found(
     detector: &Detector,
     set: &Arc<ObjectSet>,
     items: &[u64],
     options: BatchOptions,
+    least: f64,
 ) -> Result<Option<ThemedPng>, Exit> {
     let mut rows = Vec::new();
     let source = Arc::clone(set) as Arc<dyn Source>;
@@ -91,7 +90,7 @@ pub(crate) fn truth_and_found(
             let (pixels, truth) = (set.image(item), set.truth(item));
             let image = rgb(&pixels.map_err(Exit::user)?)?;
             let truth = true_objects(&truth.map_err(Exit::user)?, set.classes());
-            let found = found_objects(&found, &detector.info.classes, SHEET_SCORE);
+            let found = found_objects(&found, &detector.info.classes, least as f32);
             let sides = [truth, found].map(|objects| draw_objects(&image, &objects, CELL));
             let name = set.name(item);
             let name = Path::new(&name).file_name().unwrap_or_default();
@@ -107,7 +106,7 @@ pub(crate) fn truth_and_found(
     }
     let sheet = ContactSheet {
         caption: format!(
-            "{} that are not trained on; found: scores of at least {SHEET_SCORE}",
+            "{} to evaluate on; found: scores of at least {least}",
             counted(rows.len(), "image")
         ),
         columns: ["there", "found"].map(Column::titled).into(),

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
 
 use crate::args::PredictArgs;
+use crate::detector_file;
 use crate::exit::Exit;
 use target::Target;
 
@@ -24,10 +25,14 @@ enum Form {
 pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
     let device = args.device.open()?;
     let form = form(args)?;
+    if let Some(file) = detector_file::open(&args.weights, &args.detector, args.heads)? {
+        return objects::run(args, file, form, &device);
+    }
     let file = ModelFile::read(&args.weights).map_err(Exit::user)?;
+    detector_file::refuse_options(&args.detector, args.heads, &args.weights, file.kind)?;
     match file.kind {
         ModelKind::Classifier => classes::run(args, &file, form, &device),
-        ModelKind::Detector => objects::run(args, file, form, &device),
+        ModelKind::Detector => Err(Exit::ours("a detector was not read as one")),
         ModelKind::Segmenter => Err(Exit::user(format!(
             "{} is a segmenter; this version does not predict with it",
             args.weights.display()

@@ -59,9 +59,11 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
             args.feature,
             &args.encoder,
         ),
-        top1: result.test.top1,
-        top5: result.test.top5,
-        classes: sets.train.source.classes().len(),
+        worth: evaluation_log::Worth::Accuracy {
+            top1: result.test.top1,
+            top5: result.test.top5,
+            classes: sets.train.source.classes().len(),
+        },
     };
     report::record(&args.encoder.weights, &evaluation);
     if args.json {

@@ -216,7 +216,7 @@ fn page(run: &Path) -> Result<Page, Exit> {
     sections.extend(detection::sections(run));
     sections.push(Section {
         title: "Evaluations".into(),
-        parts: vec![evaluations_part(&evaluations)],
+        parts: evaluations_parts(&evaluations),
     });
     sections.push(Section {
         title: "Environment".into(),
@@ -268,35 +268,55 @@ fn orders(run: &Path) -> Vec<Picture> {
         .collect()
 }
 
-fn evaluations_part(evaluations: &[Value]) -> Part {
+/// A table of accuracies and one of what detectors found.
+fn evaluations_parts(evaluations: &[Value]) -> Vec<Part> {
     if evaluations.is_empty() {
-        return Part::Text(
-            "None yet. semaim knn, probe and finetune with --weights naming this folder add what they measure.".into(),
-        );
+        return vec![Part::Text(
+            "None yet. semaim knn, probe, finetune and detect with --weights naming this folder add what they measure.".into(),
+        )];
     }
+    let accuracies = [
+        ("top-1", "top1"),
+        ("top-5", "top5"),
+        ("chance (top-1)", "chance"),
+    ];
+    let objects = [
+        ("box AP", "box_ap"),
+        ("box AP50", "box_ap50"),
+        ("mask AP", "mask_ap"),
+        ("mask AP50", "mask_ap50"),
+    ];
+    let tables = [&accuracies[..], &objects[..]];
+    tables
+        .into_iter()
+        .filter_map(|numbers| evaluations_part(evaluations, numbers))
+        .collect()
+}
+
+/// The evaluations that have the first of some numbers, given with their names; `None` where there are none.
+fn evaluations_part(evaluations: &[Value], numbers: &[(&str, &str)]) -> Option<Part> {
+    let (_, first) = numbers.first()?;
     let text =
         |value: &Value, key: &str| Cell::Text(value[key].as_str().unwrap_or_default().to_string());
     let share = |value: &Value, key: &str| {
         let share = value[key].as_f64();
         Cell::Number(share.map_or_else(String::new, |share| format!("{:.2} %", 100.0 * share)))
     };
-    let rows = evaluations.iter().map(|value| {
-        let texts = ["evaluation", "data", "setting"].map(|key| text(value, key));
-        let shares = ["top1", "top5", "chance"].map(|key| share(value, key));
-        texts.into_iter().chain(shares).collect()
-    });
-    let header = [
-        "evaluation",
-        "images",
-        "setting",
-        "top-1",
-        "top-5",
-        "chance (top-1)",
-    ];
-    Part::Table {
-        header: header.map(str::to_string).to_vec(),
-        rows: rows.collect(),
-    }
+    let rows: Vec<Vec<Cell>> = evaluations
+        .iter()
+        .filter(|value| value[*first].is_number())
+        .map(|value| {
+            let texts = ["evaluation", "data", "setting"].map(|key| text(value, key));
+            let shares = numbers.iter().map(|(_, key)| share(value, key));
+            texts.into_iter().chain(shares).collect()
+        })
+        .collect();
+    let header = ["evaluation", "images", "setting"].into_iter();
+    let header = header.chain(numbers.iter().map(|(name, _)| *name));
+    (!rows.is_empty()).then(|| Part::Table {
+        header: header.map(str::to_string).collect(),
+        rows,
+    })
 }
 
 /// When and how the run was started first, then what it computes on and with.
@@ -322,6 +342,7 @@ fn environment(run: &Path) -> Vec<Fact> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluation_log::Worth;
 
     #[test]
     fn a_command_can_be_typed_again() {
@@ -337,9 +358,11 @@ mod tests {
             name: "kNN",
             data: "set",
             setting: String::new(),
-            top1: 0.5,
-            top5: 1.0,
-            classes: 2,
+            worth: Worth::Accuracy {
+                top1: 0.5,
+                top5: 1.0,
+                classes: 2,
+            },
         };
         // A file of weights has no log.
         record(run.path(), &evaluation);
@@ -348,10 +371,21 @@ mod tests {
         record(run.path(), &evaluation);
         let page = fs::read_to_string(run.path().join(PAGE)).unwrap();
         assert!(page.contains("50.00 %") && page.contains("chance"));
+        assert!(!page.contains("box AP"));
+        let detector = Evaluation {
+            worth: Worth::Objects {
+                boxes: [0.125, 0.25],
+                masks: None,
+            },
+            ..evaluation
+        };
+        record(run.path(), &detector);
+        let page = fs::read_to_string(run.path().join(PAGE)).unwrap();
+        assert!(page.contains("50.00 %") && page.contains("12.50 %") && page.contains("box AP"));
         // A folder cannot be opened as a file, whoever tries.
         fs::remove_file(run.path().join("evaluations.jsonl")).unwrap();
         fs::create_dir(run.path().join("evaluations.jsonl")).unwrap();
-        record(run.path(), &evaluation);
+        record(run.path(), &detector);
         assert_eq!(fs::read_to_string(run.path().join(PAGE)).unwrap(), page);
     }
 }

@@ -42,16 +42,24 @@ pub(crate) fn quoted(text: Option<&str>) -> Option<String> {
 }
 
 /// Lays options that stand for settings on top, where they are given, and loads the configuration.
-pub(crate) fn load<T>(mut layers: Layers, options: &[(&str, Option<String>)]) -> Result<T, Exit>
+pub(crate) fn load<T>(layers: Layers, options: &[(&str, Option<String>)]) -> Result<T, Exit>
 where
     T: Serialize + DeserializeOwned + Default + Validate,
 {
+    Ok(with_options(layers, options)?.load()?)
+}
+
+/// Lays options that stand for settings on top, where they are given.
+pub(crate) fn with_options(
+    mut layers: Layers,
+    options: &[(&str, Option<String>)],
+) -> Result<Layers, Exit> {
     for (key, value) in options {
         if let Some(value) = value {
             layers = layers.set(&format!("{key}={value}"))?;
         }
     }
-    Ok(layers.load()?)
+    Ok(layers)
 }
 
 #[cfg(test)]

@@ -89,6 +89,26 @@ impl Layers {
         Ok(self)
     }
 
+    /// Lays all of `upper` on top.
+    #[must_use]
+    pub fn under(mut self, upper: &Self) -> Self {
+        self.layers.extend(upper.layers.iter().cloned());
+        self
+    }
+
+    /// Whether a layer names the dotted key, or a table that it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Unreadable`], of layers that were not checked when they were laid.
+    pub fn names(&self, key: &str) -> Result<bool, ConfigErrors> {
+        let sources = Sources::new(self.layers.clone());
+        let tables = sources.parse()?;
+        Ok(tables
+            .iter()
+            .any(|table| tree::find(table.get_ref(), key).is_some()))
+    }
+
     /// Merges the layers over `T::default()`, reads the result as a `T` and checks it.
     ///
     /// # Errors

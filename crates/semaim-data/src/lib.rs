@@ -19,6 +19,7 @@ mod file;
 mod files;
 mod framing;
 mod idx;
+mod image_numbers;
 mod kept;
 mod label_map;
 mod label_map_set;
@@ -57,13 +58,14 @@ pub use decode::{Format, decode};
 pub use erase::{EraseMode, RandomErasing};
 pub use error::{DataError, ImageError, ImageProblem, LoaderError, ViewError};
 pub use framing::{Framing, LARGE_SCALE_JITTER, SEGMENTATION_SCALE, short_side_size};
+pub use image_numbers::{NumberedBy, image_numbers};
 pub use label_map::{IGNORED, LabelMap};
 pub use label_map_set::{LabelMapSet, LabelMapSpec, open_label_maps};
 pub use loader::{EvaluationLoader, LoaderOptions, Position, TrainingLoader};
 pub use mask::{Mask, MaskError};
 pub use mixup_cutmix::{MixOp, MixupCutmix};
 pub use object_set::{
-    ImageObjects, ObjectCount, ObjectSet, ObjectSpec, is_annotated, open_objects,
+    ImageObjects, ObjectClasses, ObjectCount, ObjectSet, ObjectSpec, is_annotated, open_objects,
 };
 pub use objects::Objects;
 pub use open::{OpenOptions, open};

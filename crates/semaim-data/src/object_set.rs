@@ -1,6 +1,7 @@
 //! Images with their objects: boxes, classes and masks.
 
 mod coco;
+mod object_classes;
 mod open;
 mod view_objects;
 mod yolo;
@@ -16,6 +17,7 @@ use semaim_coco::{Annotation, Rle, Segmentation};
 use crate::counted::counted;
 use crate::decode::DecodeOptions;
 use crate::error::{DataError, ImageError, ImageProblem};
+use crate::image_numbers::NumberedBy;
 use crate::notices;
 use crate::objects::Objects;
 use crate::region::{DecodeRequest, DecodedRegion};
@@ -24,6 +26,7 @@ use crate::shapes::Shapes;
 use crate::source::{Dataset, Source};
 use crate::view::ViewGeometry;
 
+pub use object_classes::ObjectClasses;
 pub use open::{ObjectSpec, is_annotated, open_objects};
 
 /// Images with their objects, as [`open_objects`] finds them.
@@ -36,6 +39,7 @@ pub struct ObjectSet {
     what: String,
     classes: Vec<String>,
     category_ids: Vec<u64>,
+    numbered_by: NumberedBy,
     images: Images,
     notices: Vec<String>,
 }
@@ -173,6 +177,11 @@ impl ObjectSet {
             Images::Shapes { .. } if index < self.len() => index as u64 + 1,
             Images::Shapes { .. } => 0,
         }
+    }
+
+    /// Where [`image_id`](Self::image_id) comes from.
+    pub fn numbered_by(&self) -> NumberedBy {
+        self.numbered_by
     }
 
     /// The number of each class in the annotations and in files of results.

@@ -212,7 +212,7 @@ fn only_tars(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(tars)
 }
 
-fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+pub(crate) fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     path.extension()
         .is_some_and(|e| extensions.iter().any(|known| e.eq_ignore_ascii_case(known)))
 }

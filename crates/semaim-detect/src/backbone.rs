@@ -76,8 +76,13 @@ impl Backbone {
         FeatureMap { values, grid }
     }
 
+    /// The patches that the position table is for.
+    pub(crate) fn trained_on(&self) -> Grid {
+        self.trained_on
+    }
+
     /// The positions of a grid's patches, `[1, patches, embed_dim]`.
-    fn positions(&self, grid: Grid) -> Tensor<3> {
+    pub(crate) fn positions(&self, grid: Grid) -> Tensor<3> {
         let own = FeatureMap {
             values: self.pos_embed.val().narrow(1, 1, self.trained_on.patches()),
             grid: self.trained_on,

@@ -2,11 +2,11 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, activation};
-use semaim::grid::Grid;
+use semaim::feature_map::Conv;
 use semaim::layers::Linear;
 
 use crate::box_coding::BoxCoder;
-use semaim::feature_map::{Conv, FeatureMap};
+use crate::head_convs;
 
 /// How deltas of regions are coded.
 pub const REGION_CODER: BoxCoder = BoxCoder {
@@ -50,18 +50,16 @@ impl BoxHead {
         hidden: usize,
         device: &Device,
     ) -> Self {
-        let width = |number: usize| if number == 0 { inputs } else { channels };
+        let (convs, width) = head_convs::zeros(inputs, channels, convolutions, device);
         Self {
-            convs: (0..convolutions)
-                .map(|number| Conv::normed(3, width(number), channels, device))
-                .collect(),
-            fc1: Linear::zeros(width(convolutions) * bins * bins, hidden, device),
+            convs,
+            fc1: Linear::zeros(width * bins * bins, hidden, device),
         }
     }
 
     /// Pooled regions `[regions, bins · bins, channels]` to vectors `[1, regions, hidden]`.
     pub fn forward(&self, pooled: Tensor<3>) -> Tensor<3> {
-        let x = through(&self.convs, pooled).values;
+        let x = head_convs::through(&self.convs, pooled).values;
         let [regions, bins, channels] = x.dims();
         // The linear layer's inputs are laid out as published: channel by channel.
         let x = x.swap_dims(1, 2).reshape([1, regions, channels * bins]);
@@ -85,17 +83,4 @@ impl BoxPredictor {
             deltas: self.bbox_pred.forward(x).squeeze_dim(0),
         }
     }
-}
-
-/// Convolutions on pooled regions, each followed by ReLU.
-pub(crate) fn through(convs: &[Conv], pooled: Tensor<3>) -> FeatureMap {
-    let side = pooled.dims()[1].isqrt();
-    let x = FeatureMap {
-        values: pooled,
-        grid: Grid {
-            rows: side,
-            columns: side,
-        },
-    };
-    convs.iter().fold(x, |x, conv| conv.forward(&x).relu())
 }

@@ -195,6 +195,55 @@ pub struct ConfigError {
 }
 
 impl DetectorConfig {
+    /// Refuses settings that weights of another detector do not fit. Those of another canvas and other windows do: tables of
+    /// relative positions are resized.
+    ///
+    /// # Errors
+    /// The first setting that is another than `weights_of`, the settings that the weights were trained with.
+    pub fn check_fits(&self, weights_of: &Self) -> Result<(), ConfigError> {
+        let (ours, theirs) = (&self.regions, &weights_of.regions);
+        let settings = [
+            (
+                "pyramid_channels",
+                self.pyramid_channels,
+                weights_of.pyramid_channels,
+            ),
+            (
+                "proposals.convolutions",
+                self.proposals.convolutions,
+                weights_of.proposals.convolutions,
+            ),
+            ("regions.channels", ours.channels, theirs.channels),
+            ("regions.box_bins", ours.box_bins, theirs.box_bins),
+            (
+                "regions.box_convolutions",
+                ours.box_convolutions,
+                theirs.box_convolutions,
+            ),
+            ("regions.box_hidden", ours.box_hidden, theirs.box_hidden),
+            (
+                "regions.mask_convolutions",
+                ours.mask_convolutions,
+                theirs.mask_convolutions,
+            ),
+        ];
+        let other = |key, message| Err(ConfigError { key, message });
+        if let Some((key, ours, theirs)) = settings.into_iter().find(|(_, a, b)| a != b) {
+            return other(key, format!("is {ours}, the weights are of {theirs}"));
+        }
+        let [ours, theirs] = [self, weights_of].map(|config| config.proposals.aspect_ratios.len());
+        if ours != theirs {
+            let message = format!("has {ours} ratios, the weights are of {theirs}");
+            return other("proposals.aspect_ratios", message);
+        }
+        let [ours, theirs] = [self, weights_of].map(|config| config.attention.relative_positions);
+        if ours != theirs {
+            let message = format!("is {ours}, the weights are of {theirs}");
+            return other("attention.relative_positions", message);
+        }
+        Ok(())
+    }
+
     /// Checks the settings for an encoder of `depth` blocks on patches of `patch_size` pixels.
     ///
     /// # Errors

@@ -3,25 +3,29 @@
 //! Sizes are told from shapes (`shapes.rs`); what no shape tells is asked for or, where it is the same in all that is
 //! published, taken for granted and said. A tensor of something that is not computed here is refused by its name.
 
+mod pixels;
 mod shapes;
+mod write;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor};
-use semaim::config::{Activation, Normalisation, SizeError, VitConfig};
-use semaim::parameters::{NamedVisitor, WeightError, Weights, visit_named, weights, with_weights};
+use semaim::config::{Normalisation, SizeError, VitConfig};
+use semaim::parameters::{NamedVisitor, WeightError, Weights, visit_named, with_weights};
 use semaim::vit::Vit;
 use semaim_checkpoint::archive::{Archive, Stored};
-use semaim_kernels::LAYER_NORM_EPSILON;
 
 use crate::config::{ConfigError, DetectorConfig};
 use crate::error::DetectError;
 use crate::model::MaskRcnn;
 use crate::names::detectron2_name;
 use crate::relative_position;
+pub use pixels::ChannelOrder;
+use pixels::Pixels;
 use shapes::{Shapes, Sizes};
+pub use write::{Written, to_detectron2};
 
 /// The tensor by which a detector is found in a file.
 const PATCHES: &str = "backbone.net.patch_embed.proj.weight";
@@ -43,6 +47,12 @@ pub struct Told {
     pub global_blocks: Option<Vec<usize>>,
     /// Sides of the anchors and their ratios. Older files tell; ViTDet's are published.
     pub anchors: Option<Anchors>,
+    /// Bins in each direction of a region in the mask head. ViTDet has 14.
+    pub mask_bins: Option<usize>,
+    /// Which colour comes first. ViTDet's configurations take red.
+    pub channel_order: Option<ChannelOrder>,
+    /// Mean and deviation of pixels, in the network's order of channels. Older files tell; ViTDet's are ImageNet's.
+    pub normalisation: Option<Normalisation>,
     /// What stands before the names of the copy to take, such as `model.`; else an average of weights is taken where there is
     /// one.
     pub prefix: Option<String>,
@@ -64,9 +74,9 @@ pub struct Detectron2Model {
     pub vit: VitConfig,
     /// The detector's; its thresholds, and numbers of proposals and samples, are those published.
     pub config: DetectorConfig,
-    /// How images are normalised.
+    /// How images, red first, are normalised.
     pub normalisation: Normalisation,
-    /// Under our names.
+    /// Under our names, for images with red first.
     pub weights: Weights,
     /// What stands before the names of the copy that was taken.
     pub prefix: String,
@@ -118,12 +128,14 @@ pub enum Detectron2Error {
         message: String,
     },
     /// Something changes the numbers, and nothing says what it is.
-    #[error("{path}: nothing says {what}")]
+    #[error("{path}: nothing says {what}; tell it with {option}")]
     Untold {
         /// The file.
         path: PathBuf,
         /// What is not known.
         what: &'static str,
+        /// What tells it, on the command line.
+        option: &'static str,
     },
     /// The file says one thing and the caller another.
     #[error("{path} has {found} {what}, not {told}")]
@@ -152,6 +164,12 @@ pub enum Detectron2Error {
     /// Weights did not come off the device.
     #[error(transparent)]
     Weights(#[from] WeightError),
+}
+
+/// Whether a file holds a detector under detectron2's names, of whatever kind.
+pub fn is_detectron2(archive: &Archive) -> bool {
+    let mut names = archive.tensors.keys();
+    names.any(|name| name.contains("roi_heads.") || name.contains("proposal_generator."))
 }
 
 impl Detectron2Model {
@@ -183,7 +201,7 @@ impl Detectron2Model {
         let Sizes {
             vit,
             config,
-            defaults_used,
+            mut defaults_used,
         } = shapes.sizes(told)?;
         vit.validate()?;
         let expected = shapes_of(&MaskRcnn::new(
@@ -197,7 +215,7 @@ impl Detectron2Model {
             name: in_file(name),
             message,
         };
-        let normalisation = shapes.normalisation(vit.channels)?;
+        let pixels = Pixels::of(&shapes, vit.channels, told, &mut defaults_used)?;
         let mut weights = Weights::new();
         let mut missing = Vec::new();
         for (name, shape) in expected {
@@ -222,6 +240,7 @@ impl Detectron2Model {
             if wrong > 0 {
                 return Err(failed(format!("has {wrong} numbers that are not finite")));
             }
+            pixels.turn(&their_name, &mut weight);
             weights.insert(name, weight);
         }
         let is_known = |name: &str| shapes::BUFFERS.iter().any(|known| name.starts_with(known));
@@ -237,7 +256,7 @@ impl Detectron2Model {
         Ok(Self {
             vit,
             config,
-            normalisation,
+            normalisation: pixels.normalisation,
             weights,
             prefix,
             other_copies,
@@ -255,30 +274,6 @@ impl Detectron2Model {
         let model = MaskRcnn::new(encoder, self.config.clone(), 0, device)?;
         Ok(with_weights(model, &self.weights)?)
     }
-}
-
-/// A detector's weights under detectron2's names.
-///
-/// # Errors
-/// [`Detectron2Error::NotTheirs`] for an encoder that computes what theirs does not.
-pub fn to_detectron2(model: &MaskRcnn) -> Result<Weights, Detectron2Error> {
-    let refuse = |what| Err(Detectron2Error::NotTheirs(what));
-    let backbone = &model.backbone;
-    if backbone.norm_pre.is_some() {
-        return refuse("norm before the first block");
-    }
-    for block in &backbone.blocks {
-        if block.inner.activation() != Activation::Gelu {
-            return refuse("activation but GELU");
-        }
-        if block.inner.norm1.epsilon() != LAYER_NORM_EPSILON {
-            return refuse("other epsilon than 1e-6 in its norms");
-        }
-    }
-    let ours = weights(model)?.into_iter();
-    Ok(ours
-        .map(|(name, weight)| (their_name(&name, model.config()), weight))
-        .collect())
 }
 
 /// A head with one convolution does not number it.

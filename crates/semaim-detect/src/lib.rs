@@ -28,6 +28,7 @@ pub mod config;
 pub mod detections;
 pub mod detectron2;
 pub mod error;
+mod head_convs;
 pub mod init;
 pub mod instances;
 pub mod losses;

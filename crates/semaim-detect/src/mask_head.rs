@@ -2,9 +2,9 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
-
-use crate::box_head::through;
 use semaim::feature_map::{Conv, Deconv};
+
+use crate::head_convs;
 
 /// Convolutions, one step finer, and a map of logits per class.
 #[derive(Module, Debug)]
@@ -26,19 +26,20 @@ impl MaskHead {
         classes: usize,
         device: &Device,
     ) -> Self {
-        let width = |number: usize| if number == 0 { inputs } else { channels };
+        let (convs, width) = head_convs::zeros(inputs, channels, convolutions, device);
         Self {
-            convs: (0..convolutions)
-                .map(|number| Conv::normed(3, width(number), channels, device))
-                .collect(),
-            deconv: Deconv::zeros(width(convolutions), channels, device),
+            convs,
+            deconv: Deconv::zeros(width, channels, device),
             predictor: Conv::biased(1, channels, classes, device),
         }
     }
 
     /// Pooled regions `[regions, bins · bins, channels]` to logits `[regions, 4 · bins · bins, classes]`.
     pub fn forward(&self, pooled: Tensor<3>) -> Tensor<3> {
-        let x = self.deconv.forward(&through(&self.convs, pooled)).relu();
+        let x = self
+            .deconv
+            .forward(&head_convs::through(&self.convs, pooled))
+            .relu();
         self.predictor.forward(&x).values
     }
 }

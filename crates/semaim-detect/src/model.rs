@@ -112,13 +112,18 @@ impl MaskRcnn {
         &self.config
     }
 
-    /// The anchors of each level.
-    pub fn anchors(&self) -> Vec<Vec<BoundingBox>> {
+    /// The patches of the canvas.
+    pub(crate) fn grid(&self) -> Grid {
         let side = self.config.canvas / self.patch_size;
-        let patches = Grid {
+        Grid {
             rows: side,
             columns: side,
-        };
+        }
+    }
+
+    /// The anchors of each level.
+    pub fn anchors(&self) -> Vec<Vec<BoundingBox>> {
+        let patches = self.grid();
         let proposals = &self.config.proposals;
         grids(patches)
             .into_iter()

@@ -4,7 +4,9 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, activation};
 use semaim::grid::Grid;
-use semaim::parameters::Weight;
+use semaim::parameters::{Weight, Weights};
+
+use crate::config::DetectorConfig;
 
 /// One vector per distance in rows and one per distance in columns.
 #[derive(Module, Debug)]
@@ -87,6 +89,24 @@ pub fn resized(table: &Weight, length: usize) -> Weight {
     Weight {
         shape: vec![length, head_dim],
         values,
+    }
+}
+
+/// Resizes the tables of a detector's weights, under our names, to the windows and the canvas of a configuration.
+pub fn fit_tables(weights: &mut Weights, config: &DetectorConfig, patch_size: usize, depth: usize) {
+    for block in 0..depth {
+        let window = config.attention.window_of(block, depth);
+        let side = window.unwrap_or(config.canvas / patch_size.max(1));
+        let length = (2 * side).saturating_sub(1);
+        for axis in ["h", "w"] {
+            let name = format!("backbone.blocks.{block}.positions.rel_pos_{axis}");
+            if let Some(table) = weights.get_mut(&name)
+                && table.shape.len() == 2
+                && table.shape[0] != length
+            {
+                *table = resized(table, length);
+            }
+        }
     }
 }
 

@@ -10,14 +10,16 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
-use semaim::config::VitConfig;
+use semaim::config::{Normalisation, VitConfig};
 use semaim::init::initialise;
 use semaim::parameters::{Weight, Weights, weights};
 use semaim::vit::{ForwardOptions, Vit};
 use semaim_checkpoint::archive::Archive;
 use semaim_checkpoint::tensors::TensorFile;
 use semaim_detect::config::{DetectorConfig, RegionConfig};
-use semaim_detect::detectron2::{Anchors, Detectron2Error, Detectron2Model, Told, to_detectron2};
+use semaim_detect::detectron2::{
+    Anchors, ChannelOrder, Detectron2Error, Detectron2Model, Told, to_detectron2,
+};
 use semaim_detect::model::MaskRcnn;
 use semaim_detect::names::detectron2_name;
 
@@ -86,7 +88,7 @@ fn a_published_pickle() {
     config.attention.window = 2;
     config.attention.global_blocks = Some(vec![1, 3]);
     assert_eq!(model.config, config);
-    assert_eq!(model.defaults_used.len(), 2, "{:?}", model.defaults_used);
+    assert_eq!(model.defaults_used.len(), 5, "{:?}", model.defaults_used);
     assert_eq!(model.normalisation.mean, [0.485, 0.456, 0.406]);
     // It runs.
     let device = Device::flex();
@@ -112,7 +114,7 @@ fn a_training_checkpoint_with_buffers_and_an_average() {
     let sizes = [16.0, 32.0, 64.0, 128.0, 200.0];
     assert_eq!(model.config.proposals.anchor_sizes, sizes);
     assert_eq!(model.config.proposals.aspect_ratios, [0.5, 1.0, 2.0]);
-    assert_eq!(model.defaults_used.len(), 1, "{:?}", model.defaults_used);
+    assert_eq!(model.defaults_used.len(), 3, "{:?}", model.defaults_used);
     let near = |found: &[f32], expected: [f32; 3]| {
         let pairs = found.iter().zip(expected);
         assert!(
@@ -218,7 +220,7 @@ fn every_weight_comes_back_from_both_kinds_of_file() {
     ] {
         let model = detector(config.clone());
         let file = TensorFile {
-            weights: to_detectron2(&model).unwrap(),
+            weights: written(config.clone()),
             ..TensorFile::default()
         };
         let paths = ["a.pkl", "a.safetensors"].map(|name| folder.path().join(name));
@@ -235,11 +237,17 @@ fn every_weight_comes_back_from_both_kinds_of_file() {
     }
 }
 
+/// A detector's tensors under their names.
+fn written(config: DetectorConfig) -> Weights {
+    let usual = Normalisation::usual(3);
+    to_detectron2(&detector(config), &usual).unwrap().weights
+}
+
 /// Reads the small detector after a change of its tensors.
 fn changed(change: impl FnOnce(&mut Weights)) -> Result<Detectron2Model, Detectron2Error> {
     let folder = tempfile::tempdir().unwrap();
     let mut file = TensorFile {
-        weights: to_detectron2(&detector(small())).unwrap(),
+        weights: written(small()),
         ..TensorFile::default()
     };
     change(&mut file.weights);
@@ -333,7 +341,7 @@ fn what_does_not_fit_or_is_not_told_is_refused() {
             weights.insert(name.into(), Weight { shape, values });
         }
     });
-    is(blue_first, &["pixel_mean", "blue"]);
+    is(blue_first, &["blue", "detectron2.channel_order"]);
     let told = Told {
         num_heads: Some(4),
         ..Told::default()
@@ -347,4 +355,80 @@ fn what_does_not_fit_or_is_not_told_is_refused() {
         ..Told::default()
     };
     is(read(&file("vitdet.pkl"), &told), &["model."]);
+}
+
+/// A detector that was trained with blue first finds the same here, where red comes first.
+#[test]
+fn blue_first_is_turned_around() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    let theirs = written(small());
+    let file = TensorFile {
+        weights: theirs.clone(),
+        ..TensorFile::default()
+    };
+    file.write(&path).unwrap();
+    let told = Told {
+        channel_order: Some(ChannelOrder::Bgr),
+        normalisation: Some(Normalisation {
+            mean: vec![0.1, 0.2, 0.3],
+            std: vec![0.4, 0.5, 0.6],
+        }),
+        ..Told::default()
+    };
+    let model = read(&path, &told).unwrap();
+    assert_eq!(model.normalisation.mean, [0.3, 0.2, 0.1]);
+    assert_eq!(model.normalisation.std, [0.6, 0.5, 0.4]);
+    let ours = &model.weights["backbone.patch_embed.proj.weight"];
+    let theirs = &theirs["backbone.net.patch_embed.proj.weight"];
+    let plane = ours.shape[2] * ours.shape[3];
+    for (ours, theirs) in ours
+        .values
+        .chunks(3 * plane)
+        .zip(theirs.values.chunks(3 * plane))
+    {
+        for colour in 0..3 {
+            let [ours, theirs] = [(ours, colour), (theirs, 2 - colour)]
+                .map(|(values, colour)| &values[colour * plane..(colour + 1) * plane]);
+            assert_eq!(ours, theirs);
+        }
+    }
+    let one_channel = Told {
+        normalisation: Some(Normalisation::usual(1)),
+        ..Told::default()
+    };
+    assert!(read(&path, &one_channel).is_err());
+}
+
+/// Mean and deviation are written where they are not the usual ones, and a position table of no square as the canvas takes it.
+#[test]
+fn what_theirs_needs_otherwise_is_written_otherwise() {
+    let device = Device::flex();
+    let vit = VitConfig {
+        image_size: [8, 24],
+        ..VitConfig::tiny()
+    };
+    let encoder = initialise(Vit::zeros(&vit, &device), 3);
+    let model = MaskRcnn::new(encoder, small(), 3, &device).unwrap();
+    let normalisation = Normalisation {
+        mean: vec![0.5; 3],
+        std: vec![0.25; 3],
+    };
+    let written = to_detectron2(&model, &normalisation).unwrap();
+    assert_eq!(written.notes.len(), 2, "{:?}", written.notes);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pkl");
+    let file = TensorFile {
+        weights: written.weights,
+        ..TensorFile::default()
+    };
+    file.write_pickle(&path, "semaim").unwrap();
+    let found = read(&path, &Told::default()).unwrap();
+    assert_eq!(found.normalisation, normalisation);
+    let images = || Tensor::ones([1, 3, 32, 32], &device);
+    let maps = |model: &MaskRcnn| -> Vec<f32> {
+        let [map, ..] = model.features(images(), ForwardOptions::default());
+        map.values.into_data().try_to_vec().unwrap()
+    };
+    assert_eq!(maps(&found.detector(&device).unwrap()), maps(&model));
 }

@@ -7,15 +7,18 @@ pub mod config;
 pub mod data;
 pub mod detector;
 mod evaluator;
+pub mod file;
 pub mod find;
 pub mod memory;
 pub mod score;
+mod start;
 mod task;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use burn::module::Module;
 use burn::tensor::Device;
 use semaim::init::initialise;
 use semaim::vit::Vit;
@@ -35,9 +38,11 @@ use serde::{Deserialize, Serialize};
 
 use config::DetectConfig;
 use data::ObjectSplits;
-use detector::{DetectorInfo, DetectorSettings, untrained};
+use detector::{DetectorInfo, DetectorSettings};
 use evaluator::DetectEvaluator;
+use file::DetectorFileError;
 use score::ObjectScores;
+use start::{Started, started};
 use task::{DetectTask, param_groups};
 
 /// The detector that was best on the evaluation images, in the run directory.
@@ -51,6 +56,17 @@ pub enum DetectRunError {
     /// The encoder cannot be used.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
+    /// The detector that is to be trained on cannot be used.
+    #[error(transparent)]
+    File(#[from] DetectorFileError),
+    /// A way of reading encoders is told for a detector.
+    #[error("{path} is a detector, which encoder.{key} says nothing of; leave it out")]
+    NotOfADetector {
+        /// The file.
+        path: PathBuf,
+        /// The setting.
+        key: &'static str,
+    },
     /// The images or their objects cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -111,9 +127,15 @@ pub struct Prepared {
     eval: Arc<ObjectSet>,
     info: DetectorInfo,
     model: MaskRcnn,
+    said: Vec<String>,
 }
 
 impl Prepared {
+    /// What is to be said of the first weights, where they are those of another detector.
+    pub fn said(&self) -> &[String] {
+        &self.said
+    }
+
     /// The images that are trained on.
     pub fn train(&self) -> &Arc<ObjectSet> {
         &self.train
@@ -159,12 +181,16 @@ impl Prepared {
     }
 }
 
-/// Reads the encoder first, then opens the images in the form that it takes.
+/// Reads the encoder or the detector that training starts from first, then opens the images in the form that it takes.
 ///
 /// # Errors
 /// [`DetectRunError`].
 pub fn prepare(config: &DetectConfig, device: &Device) -> Result<Prepared, DetectRunError> {
-    let mut encoder = config.encoder.encoder(device)?;
+    let detector = config.starting_detector()?;
+    let mut encoder = match &detector {
+        Some(detector) => detector.encoder(device)?,
+        None => config.encoder.encoder(device)?,
+    };
     if config.from_scratch {
         encoder.vit = initialise(
             Vit::zeros_as(&encoder.config, &encoder.vit.arch_options(), device),
@@ -181,24 +207,37 @@ pub fn prepare(config: &DetectConfig, device: &Device) -> Result<Prepared, Detec
             set: train.describe(),
         });
     }
-    let detector = DetectorConfig {
+    let heads = DetectorConfig {
         classes: train.classes().len(),
         ..config.detector.clone()
     };
     let settings = DetectorSettings {
-        detector: detector.clone(),
+        detector: heads.clone(),
         category_ids: train.category_ids().to_vec(),
         masks: objects.with_masks > 0,
     };
     let info = DetectorInfo::new(&encoder, train.classes().to_vec(), settings);
-    let model = untrained(&encoder, detector, config.freeze, config.seed, device);
+    let model = MaskRcnn::new(encoder.vit.clone(), heads, config.seed, device);
     let model = model.map_err(DetectRunError::Detect)?;
+    let Started { mut model, said } = match &detector {
+        Some(from) if !config.from_scratch => {
+            started(model, from, train.classes(), config.encoder_only)?
+        }
+        _ => Started {
+            model,
+            said: Vec::new(),
+        },
+    };
+    if config.freeze {
+        model.backbone = model.backbone.no_grad();
+    }
     Ok(Prepared {
         encoder,
         train: Arc::new(train),
         eval: Arc::new(eval),
         info,
         model,
+        said,
     })
 }
 

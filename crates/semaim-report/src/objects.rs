@@ -28,7 +28,7 @@ pub struct DrawnObject {
 }
 
 /// The image with objects over it, enlarged or shrunk so that its longer side has `side` pixels. Names keep apart where there
-/// is room; of objects that hide each other the first is on top.
+/// is room; small objects lie over large ones, and of equal ones the first is on top.
 pub fn draw_objects(image: &RgbImage, objects: &[DrawnObject], side: u32) -> RgbImage {
     let longer = image.width().max(image.height()).max(1);
     let scale = f64::from(side.max(1)) / f64::from(longer);
@@ -37,12 +37,14 @@ pub fn draw_objects(image: &RgbImage, objects: &[DrawnObject], side: u32) -> Rgb
     let mut out = resize(image, width, height, FilterType::Triangle);
     let style = Style::bold((side as f32 / 42.0).clamp(11.0, 26.0));
     let thickness = (side / 320).clamp(2, 5);
-    for object in objects.iter().rev() {
+    let mut from_below: Vec<&DrawnObject> = objects.iter().rev().collect();
+    from_below.sort_by(|a, b| area_of(b).total_cmp(&area_of(a)));
+    for object in &from_below {
         if let Some(mask) = &object.mask {
             lay_mask(&mut out, mask, image, object_colour(object.colour));
         }
     }
-    for object in objects.iter().rev() {
+    for object in &from_below {
         let area = shown(object.bounds, scale, [width, height]);
         frame(&mut out, area, thickness, object_colour(object.colour));
     }
@@ -58,6 +60,13 @@ pub fn draw_objects(image: &RgbImage, objects: &[DrawnObject], side: u32) -> Rgb
         style.draw(&mut out, place.x + PADDING, place.y, &label, ink_on(colour));
     }
     out
+}
+
+/// How large an object's box is; 0 where it has no size.
+fn area_of(object: &DrawnObject) -> f32 {
+    let [x0, y0, x1, y1] = object.bounds;
+    let area = (x1 - x0) * (y1 - y0);
+    if area.is_nan() { 0.0 } else { area }
 }
 
 /// The colours of kinds of objects: neighbours in number are far apart in hue.
@@ -192,6 +201,24 @@ mod tests {
         for (x, y) in [(50, 25), (150, 80), (20, 10), (180, 95)] {
             assert_eq!(*out.get_pixel(x, y), Rgb([90; 3]), "{x}, {y}");
         }
+    }
+
+    #[test]
+    fn small_objects_lie_over_large_ones_in_any_order() {
+        let image = RgbImage::from_pixel(20, 20, Rgb([90; 3]));
+        let whole = DrawnObject {
+            mask: Some(vec![true; 400]),
+            ..object([0.0, 0.0, 20.0, 20.0], "")
+        };
+        let small = DrawnObject {
+            colour: 1,
+            ..object([5.0, 5.0, 10.0, 10.0], "")
+        };
+        let orders = [[&whole, &small], [&small, &whole]];
+        let [first, second] =
+            orders.map(|order| draw_objects(&image, &order.map(Clone::clone), 200));
+        assert_eq!(first, second);
+        assert_eq!(*first.get_pixel(50, 50), object_colour(1));
     }
 
     #[test]

@@ -6,8 +6,9 @@ use super::{DeviceArgs, LayoutArgs, RunArgs};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DetectArgs {
-    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows [default: the
-    /// configuration's encoder.weights]
+    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows; or a whole detector, which is
+    /// trained on with all its weights: a run of `semaim detect`, a detector's file, or one of detectron2's for ViTDet (.pkl, .pth)
+    /// [default: the configuration's encoder.weights]
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: Option<PathBuf>,
     #[command(flatten)]
@@ -18,6 +19,13 @@ pub(crate) struct DetectArgs {
     /// Leave the encoder as it is and train pyramid and heads alone
     #[arg(long, conflicts_with = "from_scratch")]
     pub(crate) freeze: bool,
+    /// Of a detector in --weights take the encoder alone; pyramid and heads begin anew
+    #[arg(long)]
+    pub(crate) encoder_only: bool,
+    /// What the classes of detectron2's detector in --weights are called: a COCO file, a data.yaml, or a name on each line
+    /// [default: COCO's, where they are 80]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) classes: Option<PathBuf>,
     /// The images and their objects: a folder in COCO's format (`annotations/instances_train….json`, or one with
     /// `_annotations.coco.json` in train/ and valid/), in YOLO's (`data.yaml`, `images/`, `labels/`), a COCO file, a
     /// `data.yaml`, or `shapes` (generated). Without a part to evaluate on, one image in five is held out
@@ -47,7 +55,7 @@ pub(crate) struct DetectArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Start from a recipe that comes with the program: detect-small for CPUs, vitdet-b-coco as published
-    /// [default: the published settings]
+    /// [default: the published settings, or those of the detector that is trained on]
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     pub(crate) recipe: Option<String>,
     #[command(flatten)]

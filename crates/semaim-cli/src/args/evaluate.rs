@@ -9,7 +9,9 @@ use semaim_eval::probe::head::HeadKind;
 
 use semaim_eval::image_batches::BatchOptions;
 
-use super::{Choice, DeviceArgs, EncoderArgs, PixelLimit, count, numbers, one_of};
+use super::{
+    Choice, DetectorFileArgs, DeviceArgs, EncoderArgs, PixelLimit, count, numbers, one_of,
+};
 
 /// A part of a data set.
 const SPLITS: &[Choice<Split>] = &[
@@ -206,7 +208,8 @@ impl ModelLoaderArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct EvaluateArgs {
-    /// The model: the run directory of `finetune` or `detect` (the model as it is now), or a model's file
+    /// The model: the run directory of `finetune` or `detect` (the model as it is now), or a model's file, for detectors also one
+    /// of detectron2's (ViTDet's .pkl or .pth)
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
     /// The images: for a classifier labelled ones, as for `finetune`; for a detector those with objects, as for `detect`
@@ -221,6 +224,11 @@ pub(crate) struct EvaluateArgs {
     /// The folder of its images [default: looked for near the file]
     #[arg(long, value_name = "DIR", requires = "annotations")]
     pub(crate) images: Option<PathBuf>,
+    /// Attention heads of a detector of detectron2's, where its tensors do not tell
+    #[arg(long, value_parser = count(1..=1024), help_heading = "Detectors")]
+    pub(crate) heads: Option<usize>,
+    #[command(flatten)]
+    pub(crate) detector: DetectorFileArgs,
     #[command(flatten)]
     pub(crate) loader: ModelLoaderArgs,
     #[command(flatten)]
@@ -232,7 +240,8 @@ pub(crate) struct EvaluateArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PredictArgs {
-    /// The model: the run directory of `finetune` or `detect` (the model as it is now), or a model's file
+    /// The model: the run directory of `finetune` or `detect` (the model as it is now), or a model's file, for detectors also one
+    /// of detectron2's (ViTDet's .pkl or .pth)
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
     /// The images, as for `pretrain`; for a detector those with objects, too, as for `detect`
@@ -260,6 +269,11 @@ pub(crate) struct PredictArgs {
     /// Classes named for each image, the most probable first (classifiers)
     #[arg(long, default_value_t = 1, value_parser = count(1..=1000))]
     pub(crate) top: usize,
+    /// Attention heads of a detector of detectron2's, where its tensors do not tell
+    #[arg(long, value_parser = count(1..=1024), help_heading = "Detectors")]
+    pub(crate) heads: Option<usize>,
+    #[command(flatten)]
+    pub(crate) detector: DetectorFileArgs,
     #[command(flatten)]
     pub(crate) loader: ModelLoaderArgs,
     #[command(flatten)]

@@ -10,6 +10,8 @@ use semaim_checkpoint::format::CheckpointFormat;
 use semaim_checkpoint::tensors::Precision;
 use semaim_checkpoint::weights_source::WeightsSource;
 
+use super::DetectorFileArgs;
+
 /// How other people's checkpoints are read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LayoutArgs {
@@ -97,14 +99,16 @@ pub(crate) struct InspectArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExportArgs {
-    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows
+    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows; for detectron2, and from it, a
+    /// detector: a run of `semaim detect`, a detector's file, or one of detectron2's (ViTDet's .pkl or .pth)
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
-    /// For whom it is written
+    /// For whom it is written; detectors: detectron2 or semaim
     #[arg(long = "layout", value_enum, default_value = "timm")]
     pub(crate) format: FormatArg,
     /// The file to write (.safetensors), or a folder for its model.safetensors; for huggingface a config.json and a
-    /// preprocessor_config.json are put into the folder, or NAME.config.json and so on beside the file
+    /// preprocessor_config.json are put into the folder, or NAME.config.json and so on beside the file; for detectron2 also .pkl,
+    /// as its models are published
     #[arg(long, value_name = "FILE")]
     pub(crate) to: PathBuf,
     /// How numbers are written
@@ -121,6 +125,8 @@ pub(crate) struct ExportArgs {
     pub(crate) from: Option<CheckpointFormat>,
     #[command(flatten)]
     pub(crate) told: ToldArgs,
+    #[command(flatten)]
+    pub(crate) detector: DetectorFileArgs,
     /// Print the result as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -132,8 +138,8 @@ impl ExportArgs {
     }
 }
 
-/// The choice of [`ExportFormat`].
-#[derive(Clone, Copy, Debug, ValueEnum)]
+/// For whom weights are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FormatArg {
     /// timm's vision transformers.
     Timm,
@@ -143,15 +149,19 @@ pub(crate) enum FormatArg {
     Mae,
     /// Ourselves.
     Semaim,
+    /// detectron2's ViTDet (detectors).
+    Detectron2,
 }
 
 impl FormatArg {
-    pub(crate) fn format(self) -> ExportFormat {
+    /// The format of an encoder; `None` of what is for detectors.
+    pub(crate) fn format(self) -> Option<ExportFormat> {
         match self {
-            Self::Timm => ExportFormat::Timm,
-            Self::Huggingface => ExportFormat::HuggingFace,
-            Self::Mae => ExportFormat::Mae,
-            Self::Semaim => ExportFormat::Semaim,
+            Self::Timm => Some(ExportFormat::Timm),
+            Self::Huggingface => Some(ExportFormat::HuggingFace),
+            Self::Mae => Some(ExportFormat::Mae),
+            Self::Semaim => Some(ExportFormat::Semaim),
+            Self::Detectron2 => None,
         }
     }
 }

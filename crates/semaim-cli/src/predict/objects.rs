@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use burn::tensor::Device;
-use semaim_checkpoint::model_file::ModelFile;
-use semaim_data::{OpenOptions, Source, Split, counted, is_annotated, open, open_objects};
+use semaim_data::{
+    NumberedBy, OpenOptions, Source, Split, counted, image_numbers, is_annotated, open,
+    open_objects,
+};
 use semaim_eval::detect::data::evaluated;
 use semaim_eval::detect::detector::{Detector, DetectorInfo};
+use semaim_eval::detect::file::DetectorFile;
 use semaim_eval::detect::find::{FindIter, FoundObject, ImageFinds};
 use semaim_eval::vectors::csv_field;
 use serde_json::{Value, json};
@@ -24,11 +27,11 @@ use crate::signals;
 
 pub(super) fn run(
     args: &PredictArgs,
-    file: ModelFile,
+    file: DetectorFile,
     form: Form,
     device: &Device,
 ) -> Result<ExitCode, Exit> {
-    let detector = Detector::of_file(file, &args.weights, device).map_err(Exit::user)?;
+    let detector = Detector::of_file(file.model, &file.path, device).map_err(Exit::user)?;
     let (images, info) = (Images::open(args, &detector.info)?, &detector.info);
     // Before anything is written: what is unfinished is removed however early the signal comes.
     let stop = signals::stop_flag("stopping")?;
@@ -42,6 +45,9 @@ pub(super) fn run(
         Form::JsonLines => Ok(()),
         Form::CocoResults => write!(out, "["),
     })?;
+    if let (Form::CocoResults, Some(numbering)) = (form, images.numbering()) {
+        eprintln!("{numbering}");
+    }
     let source = &images.source;
     let bar = CountingBar::new(source.len() as u64);
     let (mut count, mut unreadable, mut objects) = (0, 0, 0);
@@ -93,12 +99,14 @@ pub(super) fn run(
 /// The images, and how they are called in results.
 struct Images {
     source: Arc<dyn Source>,
-    /// Their numbers, where annotations give them.
-    ids: Option<Vec<u64>>,
+    /// Their numbers.
+    ids: Vec<u64>,
+    numbered_by: NumberedBy,
 }
 
 impl Images {
-    /// Opens images with their annotations, where they have any, for the numbers that these give.
+    /// Opens images with their annotations, where they have any, for the numbers that these give; others are numbered by their
+    /// names or by their order.
     fn open(args: &PredictArgs, info: &DetectorInfo) -> Result<Self, Exit> {
         let options = OpenOptions {
             max_pixels: args.loader.limit.max_pixels,
@@ -109,9 +117,13 @@ impl Images {
             Some(data) => is_annotated(data)?,
         };
         if !annotated {
+            let source = open(&args.named(), args.split, &options)?;
+            let names: Vec<String> = (0..source.len()).map(|item| source.name(item)).collect();
+            let (ids, numbered_by) = image_numbers(&names);
             return Ok(Self {
-                source: open(&args.named(), args.split, &options)?,
-                ids: None,
+                source,
+                ids,
+                numbered_by,
             });
         }
         let spec = evaluated(
@@ -125,13 +137,25 @@ impl Images {
         };
         let set = open_objects(&spec, split, &options)?;
         Ok(Self {
-            ids: Some((0..set.len()).map(|item| set.image_id(item)).collect()),
+            ids: (0..set.len()).map(|item| set.image_id(item)).collect(),
+            numbered_by: set.numbered_by(),
             source: Arc::new(set),
         })
     }
 
     fn name(&self, found: &ImageFinds) -> String {
         self.source.name(found.item as usize)
+    }
+
+    /// What the numbers in results are, where no annotations give them.
+    fn numbering(&self) -> Option<&'static str> {
+        match self.numbered_by {
+            NumberedBy::Annotations => None,
+            NumberedBy::Names => Some("image_id is the number that an image's name is"),
+            NumberedBy::Order => Some(
+                "image_id is an image's place from 1 on, as not all names are different numbers; file_name says which it is",
+            ),
+        }
     }
 }
 
@@ -175,15 +199,13 @@ fn coco(
 ) -> io::Result<()> {
     let item = found.item as usize;
     for (number, object) in found.objects.iter().enumerate() {
-        let image_id = images.ids.as_ref().and_then(|ids| ids.get(item).copied());
         let mut value = json!({
-            // Numbers that no file gives are places, from 1 on.
-            "image_id": image_id.unwrap_or(found.item + 1),
+            "image_id": images.ids[item],
             "category_id": info.settings.category_ids[object.class],
             "bbox": object.bbox(),
             "score": f64::from(object.score),
         });
-        if image_id.is_none() {
+        if images.numbered_by == NumberedBy::Order {
             value["file_name"] = json!(images.name(found));
         }
         with_mask(&mut value, object);

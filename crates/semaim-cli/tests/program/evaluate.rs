@@ -6,6 +6,7 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 
 use crate::bitmap::bitmap;
+use crate::detect::rectangles;
 use crate::runner::{Ran, pretrain, refuse, semaim, succeed};
 
 pub(crate) fn json(ran: &Ran) -> Value {
@@ -318,4 +319,59 @@ fn a_probe_whose_heads_all_diverge_stops_and_has_saved_what_it_says() {
     let saved = saved.split(". ").next().unwrap();
     assert!(Path::new(saved).is_file(), "{saved}");
     assert!(!run.join("evaluations.jsonl").exists());
+}
+
+#[test]
+fn a_classifier_is_evaluated_as_fine_tuning_evaluated_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = trained(folder.path());
+    let data = folder.path().join("data");
+    coloured(&data, "train", COLOURS, 12);
+    coloured(&data, "val", COLOURS, 5);
+    let out = folder.path().join("tuned");
+    let mut command = semaim(&[
+        "finetune",
+        "--weights",
+        path(&encoder),
+        "--data",
+        path(&data),
+    ]);
+    command.args(["--out", path(&out), "--json", "--set", "train.epochs=3"]);
+    command.args([
+        "--set",
+        "train.batch_size=8",
+        "--set",
+        "optimiser.warmup_epochs=1",
+    ]);
+    let tuned = json(&succeed(command));
+    let evaluate = |data: &Path, more: &[&str]| {
+        let fixed = ["evaluate", "--weights", path(&out), "--data", path(data)];
+        semaim(&[&fixed[..], more].concat())
+    };
+    let found = json(&succeed(evaluate(&data, &["--json"])));
+    for name in ["top1", "top5", "confusion", "per_class_top1"] {
+        assert_eq!(found[name], tuned[name], "{name}");
+    }
+    assert_eq!(found["images"], 10);
+    let said = succeed(evaluate(&data, &["--split", "train"])).stdout;
+    assert!(said.contains("top-1") && said.contains("blue"), "{said}");
+    // One of the classes in a set of its own keeps its number; one that is not known is refused.
+    let red = folder.path().join("red");
+    coloured(&red, "val", &COLOURS[1..], 4);
+    let of_red = json(&succeed(evaluate(&red, &["--json"])));
+    assert_eq!(of_red["per_class_top1"]["blue"], Value::Null);
+    assert!(of_red["per_class_top1"]["red"].is_number(), "{of_red}");
+    let green = folder.path().join("green");
+    coloured(&green, "val", &[("green", [0, 180, 0])], 4);
+    refuse(evaluate(&green, &[]), &["green", "blue, red"]);
+    refuse(evaluate(&data, &["--out", "x"]), &[]);
+    let truth = rectangles(folder.path(), 3, true);
+    let fixed = [
+        "evaluate",
+        "--weights",
+        path(&out),
+        "--annotations",
+        path(&truth),
+    ];
+    refuse(semaim(&fixed), &["classifier"]);
 }

@@ -113,3 +113,26 @@ fn a_file_is_named_by_its_path() {
     let place = format!("{}:2: `seed`: ", path.display());
     assert!(message.starts_with(&place), "{message}");
 }
+
+#[test]
+fn layers_tell_what_they_name_and_lie_over_others() {
+    let upper = Layers::new()
+        .text("a", "[train]\nepochs = 3")
+        .unwrap()
+        .set("seed=1")
+        .unwrap();
+    for (key, named) in [
+        ("train.epochs", true),
+        ("train", true),
+        ("seed", true),
+        ("train.lr", false),
+        ("data", false),
+    ] {
+        assert_eq!(upper.names(key).unwrap(), named, "{key}");
+    }
+    let lower = Layers::new()
+        .text("b", "seed = 2\n[train]\nlr = 0.5\nepochs = 9")
+        .unwrap();
+    let all = lower.under(&upper);
+    assert!(all.names("train.lr").unwrap());
+}

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use semaim_coco::Annotations;
 
+use super::object_classes::ObjectClasses;
 use super::open::Found;
 use super::{Entry, Units};
 use crate::counted::counted;
 use crate::error::DataError;
+use crate::image_numbers::NumberedBy;
 use crate::notices::some_of;
 use crate::source::Split;
 use crate::splits;
@@ -148,30 +150,28 @@ pub(super) fn read(files: &CocoFiles) -> Result<Found, DataError> {
         path: files.path.clone(),
         reason,
     };
-    let positive = |what: &str, id: i64| {
-        u64::try_from(id).map_err(|_| refused(format!("the {what} {id} has a number below 0")))
-    };
+    let (
+        order,
+        ObjectClasses {
+            names: classes,
+            ids,
+        },
+    ) = ObjectClasses::in_order(&files.path, annotations.categories())?;
     // From a category's place in the file to its place by number.
-    let categories = annotations.categories();
-    let mut order: Vec<usize> = (0..categories.len()).collect();
-    order.sort_by_key(|at| categories[*at].id);
     let mut class_of = vec![0; order.len()];
     for (class, at) in order.iter().enumerate() {
         class_of[*at] = class;
     }
-    let ids = order
-        .iter()
-        .map(|at| positive("category", categories[*at].id));
-    let category_ids = ids.collect::<Result<Vec<u64>, _>>()?;
-    let classes = order
-        .iter()
-        .map(|at| categories[*at].name.clone())
-        .collect();
     let mut notices: Vec<String> = repairs.iter().map(ToString::to_string).collect();
     notices.extend(outside(&annotations));
     let mut names = Vec::with_capacity(annotations.images().len());
     for image in annotations.images() {
-        positive("image", image.id)?;
+        if image.id < 0 {
+            return Err(refused(format!(
+                "the image {} has a number below 0",
+                image.id
+            )));
+        }
         let name = image.file_name.clone();
         names.push(name.ok_or_else(|| refused(format!("image {} has no `file_name`", image.id)))?);
     }
@@ -192,8 +192,9 @@ pub(super) fn read(files: &CocoFiles) -> Result<Found, DataError> {
     Ok(Found {
         what: files.path.display().to_string(),
         classes,
-        category_ids,
+        category_ids: ids,
         images,
+        numbered_by: NumberedBy::Annotations,
         units: Units::Pixels,
         notices,
     })

@@ -9,8 +9,9 @@ use super::yolo::DataYaml;
 use super::{Entry, Images, ObjectSet, Units};
 use crate::decode::DecodeOptions;
 use crate::error::DataError;
+use crate::image_numbers::NumberedBy;
 use crate::kept;
-use crate::open::OpenOptions;
+use crate::open::{OpenOptions, has_extension};
 use crate::shapes::{Shapes, ShapesOptions};
 use crate::source::{Source, Split};
 
@@ -84,10 +85,6 @@ pub fn open_objects(
     }
     let path = Path::new(&spec.data);
     let kind = fs::metadata(path).map_err(|e| DataError::unreadable(path, e))?;
-    let has_extension = |extensions: &[&str]| {
-        path.extension()
-            .is_some_and(|e| extensions.iter().any(|known| e.eq_ignore_ascii_case(known)))
-    };
     if kind.is_dir() {
         let yaml = DataYaml::find(path)?;
         let files = match yaml {
@@ -104,14 +101,14 @@ pub fn open_objects(
             }),
             (None, files) => open_coco(files, split, decoding),
         }
-    } else if has_extension(&["json"]) {
+    } else if has_extension(path, &["json"]) {
         let path = path.to_owned();
         open_coco(
             [Some(CocoFiles { path, images: None }), None],
             split,
             decoding,
         )
-    } else if has_extension(&["yaml", "yml"]) {
+    } else if has_extension(path, &["yaml", "yml"]) {
         open_yolo(path, split, decoding)
     } else {
         Err(DataError::Annotations {
@@ -128,20 +125,13 @@ pub fn open_objects(
 /// A folder that cannot be read, or whose annotations are not told apart.
 pub fn is_annotated(data: &str) -> Result<bool, DataError> {
     let path = Path::new(data);
-    if data == "shapes" || is_annotation_file(path) {
+    if data == "shapes" || has_extension(path, &["json", "yaml", "yml"]) {
         return Ok(true);
     }
     if !path.is_dir() {
         return Ok(false);
     }
     Ok(DataYaml::find(path)?.is_some() || coco::find(path)?.iter().any(Option::is_some))
-}
-
-/// Whether a file is a COCO file or a `data.yaml`, by its name.
-fn is_annotation_file(path: &Path) -> bool {
-    let extensions = ["json", "yaml", "yml"];
-    path.extension()
-        .is_some_and(|e| extensions.iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
 /// Images with their objects before anything was left out or said.
@@ -151,6 +141,7 @@ pub(super) struct Found {
     pub(super) category_ids: Vec<u64>,
     /// Names are relative to the folder of images.
     pub(super) images: Vec<(String, Entry)>,
+    pub(super) numbered_by: NumberedBy,
     pub(super) units: Units,
     pub(super) notices: Vec<String>,
 }
@@ -165,6 +156,7 @@ fn open_shapes(split: Split, options: &OpenOptions) -> Result<ObjectSet, DataErr
         what: "shapes".to_owned(),
         classes: shapes.classes().to_vec(),
         category_ids: (1..=shapes.classes().len() as u64).collect(),
+        numbered_by: NumberedBy::Order,
         images: Images::Shapes {
             masks: (0..shapes.len()).map(|_| OnceLock::new()).collect(),
             shapes,
@@ -215,6 +207,7 @@ fn finish(
         classes,
         category_ids,
         mut images,
+        numbered_by,
         units,
         notices,
     } = found;
@@ -236,6 +229,7 @@ fn finish(
         what,
         classes,
         category_ids,
+        numbered_by,
         images: Images::Files {
             entries: images.into_iter().map(|(_, entry)| entry).collect(),
             units,

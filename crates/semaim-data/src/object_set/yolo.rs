@@ -2,6 +2,7 @@
 
 mod label_file;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -9,11 +10,13 @@ use std::path::{Component, Path, PathBuf};
 use yaml_rust2::parser::{Event, EventReceiver, Parser};
 use yaml_rust2::{Yaml, YamlLoader};
 
+use super::object_classes::ObjectClasses;
 use super::open::Found;
 use super::{Entry, Units};
 use crate::counted::counted;
 use crate::dir_scan;
 use crate::error::DataError;
+use crate::image_numbers::image_numbers;
 use crate::notices::some_of;
 use crate::source::Split;
 use label_file::{LabelFile, Mended};
@@ -137,6 +140,14 @@ impl DataYaml {
         !self.eval.is_empty()
     }
 
+    /// The classes, numbered from 0.
+    pub(super) fn classes(&self) -> ObjectClasses {
+        ObjectClasses {
+            names: self.names.clone(),
+            ids: (0..self.names.len() as u64).collect(),
+        }
+    }
+
     /// The images of a split with their objects; all of training where there is none to evaluate on.
     pub(super) fn read_split(&self, split: Split) -> Result<Found, DataError> {
         let (field, places) = match split {
@@ -161,7 +172,8 @@ impl DataYaml {
         }
         let mut labels = Labels::default();
         let mut images = Vec::with_capacity(paths.len());
-        let ids = ids(&paths);
+        let names: Vec<Cow<'_, str>> = paths.iter().map(|path| path.to_string_lossy()).collect();
+        let (ids, numbered_by) = image_numbers(&names);
         for (path, id) in paths.iter().zip(ids) {
             let annotations = labels.read(&label_path(path), self.names.len())?;
             let entry = Entry {
@@ -185,11 +197,13 @@ impl DataYaml {
             )));
         }
         notices.extend(labels.notices());
+        let ObjectClasses { names, ids } = self.classes();
         Ok(Found {
             what: self.path.display().to_string(),
-            classes: self.names.clone(),
-            category_ids: (0..self.names.len() as u64).collect(),
+            classes: names,
+            category_ids: ids,
             images,
+            numbered_by,
             units: Units::Fractions,
             notices,
         })
@@ -312,22 +326,6 @@ fn label_path(image: &Path) -> PathBuf {
             false => *part,
         });
     parts.collect::<PathBuf>().with_extension("txt")
-}
-
-/// The numbers of images: their names where all of these are different numbers, or their places from 1 on.
-fn ids(paths: &BTreeSet<PathBuf>) -> Vec<u64> {
-    let number = |path: &PathBuf| {
-        let stem = path.file_stem()?.to_str()?;
-        stem.parse()
-            .ok()
-            .filter(|_| stem.bytes().all(|b| b.is_ascii_digit()))
-    };
-    let numbers: Option<Vec<u64>> = paths.iter().map(number).collect();
-    let distinct =
-        |numbers: &Vec<u64>| numbers.iter().collect::<BTreeSet<_>>().len() == paths.len();
-    numbers
-        .filter(distinct)
-        .unwrap_or_else(|| (1..=paths.len() as u64).collect())
 }
 
 /// The label files read so far.

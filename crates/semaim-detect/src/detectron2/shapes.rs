@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use semaim::config::{Normalisation, VitConfig};
+use semaim::config::VitConfig;
 use semaim_checkpoint::archive::Stored;
 
+use super::pixels::{MEAN, STD};
 use super::{Anchors, Detectron2Error, PATCHES, ROUNDING, Told};
 use crate::config::{AttentionConfig, DetectorConfig, ProposalConfig, RegionConfig};
 
@@ -13,10 +14,6 @@ use crate::config::{AttentionConfig, DetectorConfig, ProposalConfig, RegionConfi
 pub(super) const BUFFERS: [&str; 3] = [CELL_ANCHORS, MEAN, STD];
 /// Anchors at the first position of each level.
 const CELL_ANCHORS: &str = "proposal_generator.anchor_generator.cell_anchors.";
-/// Mean of the pixels from 0 to 255.
-const MEAN: &str = "pixel_mean";
-/// Their deviation.
-const STD: &str = "pixel_std";
 
 /// The tensors of one copy of a detector.
 pub(super) struct Shapes<'a> {
@@ -43,6 +40,7 @@ struct Attention {
 impl Shapes<'_> {
     /// All sizes; `told` says what shapes do not.
     pub(super) fn sizes(&self, told: &Told) -> Result<Sizes, Detectron2Error> {
+        let mut defaults_used = Vec::new();
         let [embed_dim, channels, patch_size, _] = self.dims(PATCHES)?;
         let [_, places, _] = self.dims("backbone.net.pos_embed")?;
         let side = places.saturating_sub(1).isqrt();
@@ -58,7 +56,7 @@ impl Shapes<'_> {
             config: attention,
             canvas,
             num_heads,
-        } = self.attention(depth, patch_size, told)?;
+        } = self.attention(depth, patch_size, told, &mut defaults_used)?;
         let [rows, _] = self.dims("roi_heads.box_predictor.cls_score.weight")?;
         let classes = rows.saturating_sub(1);
         for (name, per_class) in [
@@ -72,7 +70,6 @@ impl Shapes<'_> {
             }
         }
         let [pyramid_channels, ..] = self.dims::<4>("backbone.simfp_4.0.weight")?;
-        let mut defaults_used = Vec::new();
         let anchors = self.anchors(told, &mut defaults_used)?;
         let proposals = ProposalConfig {
             anchor_sizes: anchors.sizes,
@@ -102,12 +99,14 @@ impl Shapes<'_> {
             box_convolutions,
             box_hidden,
             mask_convolutions: self.count("roi_heads.mask_head.mask_fcn", 1),
+            mask_bins: told.mask_bins.unwrap_or(RegionConfig::default().mask_bins),
             ..RegionConfig::default()
         };
-        let bins = regions.mask_bins;
-        defaults_used.push(format!(
-            "the mask head looks at {bins} × {bins} bins, norms of convolutions are over the channels at a position"
-        ));
+        if told.mask_bins.is_none() {
+            let bins = regions.mask_bins;
+            defaults_used.push(format!("a mask head that looks at {bins} × {bins} bins"));
+        }
+        defaults_used.push("norms of convolutions over the channels at a position".into());
         Ok(Sizes {
             vit: VitConfig {
                 image_size: [side * patch_size; 2],
@@ -115,12 +114,15 @@ impl Shapes<'_> {
                 channels,
                 embed_dim,
                 depth,
-                num_heads: num_heads.ok_or(self.untold("how many attention heads there are"))?,
+                num_heads: num_heads
+                    .ok_or(self.untold("how many attention heads there are", "--heads"))?,
                 mlp_ratio: hidden as f64 / embed_dim as f64,
             },
             config: DetectorConfig {
                 classes,
-                canvas: canvas.ok_or(self.untold("how large the canvas is"))?,
+                canvas: canvas.ok_or(
+                    self.untold("how large the canvas is", "--set detector.canvas=PIXELS"),
+                )?,
                 attention,
                 pyramid_channels,
                 proposals,
@@ -137,17 +139,26 @@ impl Shapes<'_> {
         depth: usize,
         patch_size: usize,
         told: &Told,
+        defaults_used: &mut Vec<String>,
     ) -> Result<Attention, Detectron2Error> {
-        let untold = |what| self.untold(what);
         if !self.has("backbone.net.blocks.0.attn.rel_pos_h") {
+            let config = AttentionConfig {
+                window: told.window.ok_or_else(|| {
+                    self.untold(
+                        "how large windows are (0: every block attends globally)",
+                        "--set detector.attention.window=PATCHES",
+                    )
+                })?,
+                global_blocks: told.global_blocks.clone(),
+                relative_positions: false,
+            };
+            if config.window > 0 && config.global_blocks.is_none() {
+                let is_global = |block: &usize| config.window_of(*block, depth).is_none();
+                let global: Vec<usize> = (0..depth).filter(is_global).collect();
+                defaults_used.push(format!("of its blocks {global:?} attend globally"));
+            }
             return Ok(Attention {
-                config: AttentionConfig {
-                    window: told.window.ok_or_else(|| {
-                        untold("how large windows are (0: every block attends globally)")
-                    })?,
-                    global_blocks: told.global_blocks.clone(),
-                    relative_positions: false,
-                },
+                config,
                 canvas: told.canvas,
                 num_heads: told.num_heads,
             });
@@ -183,8 +194,9 @@ impl Shapes<'_> {
             // All blocks attend alike, in windows or globally.
             [side] => {
                 let global = told.global_blocks.clone().ok_or_else(|| {
-                    untold(
-                        "which blocks attend globally: the tables of relative positions are of one length",
+                    self.untold(
+                        "which blocks attend globally, as the tables of relative positions are of one length",
+                        "--set detector.attention.global_blocks=[...]",
                     )
                 })?;
                 let all = (0..depth).all(|block| global.contains(&block));
@@ -230,7 +242,10 @@ impl Shapes<'_> {
                     ..
                 } = ProposalConfig::default();
                 if aspect_ratios.len() != count {
-                    return Err(self.untold("what sides and ratios the anchors have"));
+                    return Err(self.untold(
+                        "what sides and ratios the anchors have",
+                        "--set detector.proposals.anchor_sizes=[...] and detector.proposals.aspect_ratios=[...]",
+                    ));
                 }
                 defaults_used.push(format!(
                     "anchors of {anchor_sizes:?} pixels with ratios {aspect_ratios:?}"
@@ -289,28 +304,7 @@ impl Shapes<'_> {
         }))
     }
 
-    /// How images are normalised: as the file says, or as usual.
-    pub(super) fn normalisation(&self, channels: usize) -> Result<Normalisation, Detectron2Error> {
-        if !self.has(MEAN) {
-            return Ok(Normalisation::usual(channels));
-        }
-        let of = |name: &str| -> Result<Vec<f32>, Detectron2Error> {
-            let values = self.values(name)?;
-            match values.len() == channels {
-                true => Ok(values.into_iter().map(|v| v / 255.0).collect()),
-                false => Err(self.tensor(name, format!("is not of {channels} channels"))),
-            }
-        };
-        let (mean, std) = (of(MEAN)?, of(STD)?);
-        // ImageNet's blue is the darkest.
-        if channels == 3 && mean[0] < mean[2] {
-            let message = "says that blue comes first, which is not computed here".into();
-            return Err(self.tensor(MEAN, message));
-        }
-        Ok(Normalisation { mean, std })
-    }
-
-    fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.theirs.contains_key(name)
     }
 
@@ -335,12 +329,12 @@ impl Shapes<'_> {
         shape.try_into().map_err(|_| self.tensor(name, message()))
     }
 
-    fn values(&self, name: &str) -> Result<Vec<f32>, Detectron2Error> {
+    pub(super) fn values(&self, name: &str) -> Result<Vec<f32>, Detectron2Error> {
         let read = self.stored(name)?.read();
         Ok(read.map_err(|message| self.tensor(name, message))?.values)
     }
 
-    fn tensor(&self, name: &str, message: String) -> Detectron2Error {
+    pub(super) fn tensor(&self, name: &str, message: String) -> Detectron2Error {
         Detectron2Error::Tensor {
             path: self.path.to_path_buf(),
             name: format!("{}{name}", self.prefix),
@@ -348,10 +342,25 @@ impl Shapes<'_> {
         }
     }
 
-    fn untold(&self, what: &'static str) -> Detectron2Error {
+    pub(super) fn untold(&self, what: &'static str, option: &'static str) -> Detectron2Error {
         Detectron2Error::Untold {
             path: self.path.to_path_buf(),
             what,
+            option,
+        }
+    }
+
+    pub(super) fn contradiction(
+        &self,
+        what: &'static str,
+        found: String,
+        told: String,
+    ) -> Detectron2Error {
+        Detectron2Error::Contradiction {
+            path: self.path.to_path_buf(),
+            what,
+            found,
+            told,
         }
     }
 
@@ -362,12 +371,9 @@ impl Shapes<'_> {
         told: Option<T>,
     ) -> Result<(), Detectron2Error> {
         match told {
-            Some(told) if told != found => Err(Detectron2Error::Contradiction {
-                path: self.path.to_path_buf(),
-                what,
-                found: format!("{found:?}"),
-                told: format!("{told:?}"),
-            }),
+            Some(told) if told != found => {
+                Err(self.contradiction(what, format!("{found:?}"), format!("{told:?}")))
+            }
             _ => Ok(()),
         }
     }

@@ -13,7 +13,9 @@ use semaim_train::run_dir::RunConfig;
 use semaim_train::schedule::ScheduleKind;
 use serde::{Deserialize, Serialize};
 
+use super::DetectRunError;
 use super::data::ObjectDataConfig;
+use super::file::{DetectorFile, Detectron2Config, ToldDetector};
 
 /// One training of a detector. The defaults are ViTDet's published recipe for ViT-B, but for the batch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,8 +29,12 @@ pub struct DetectConfig {
     pub from_scratch: bool,
     /// Whether the encoder stays as it is, without drop path, and pyramid and heads alone learn.
     pub freeze: bool,
-    /// Where the encoder comes from.
+    /// Whether of a detector in `encoder.weights` the encoder alone is taken, and not all of it is trained on.
+    pub encoder_only: bool,
+    /// Where the encoder comes from, or the detector that is trained on.
     pub encoder: WeightsSource,
+    /// What a detector of detectron2's does not say.
+    pub detectron2: Detectron2Config,
     /// The images and their objects.
     pub data: ObjectDataConfig,
     /// How training images are shown.
@@ -54,7 +60,9 @@ impl Default for DetectConfig {
             layer_decay: 0.7,
             from_scratch: false,
             freeze: false,
+            encoder_only: false,
             encoder: WeightsSource::default(),
+            detectron2: Detectron2Config::default(),
             data: ObjectDataConfig::default(),
             jitter: JitterConfig::default(),
             detector: DetectorConfig::default(),
@@ -106,7 +114,7 @@ impl Default for JitterConfig {
 }
 
 /// Evaluation during the run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DetectEvalConfig {
     /// Epochs between evaluations; 0: only after the run.
@@ -117,6 +125,8 @@ pub struct DetectEvalConfig {
     pub images: usize,
     /// Images for the pictures of truth and prediction; 0: none.
     pub pictures: usize,
+    /// The least score of what those pictures show, in [0, 1].
+    pub picture_score: f64,
 }
 
 impl Default for DetectEvalConfig {
@@ -126,6 +136,7 @@ impl Default for DetectEvalConfig {
             batch_size: 4,
             images: 0,
             pictures: 8,
+            picture_score: 0.5,
         }
     }
 }
@@ -139,6 +150,7 @@ impl RunConfig for DetectConfig {
         let data = &mut self.data;
         vec![
             &mut self.encoder.weights,
+            &mut self.detectron2.classes,
             &mut data.annotations,
             &mut data.images,
             &mut data.eval_annotations,
@@ -159,6 +171,46 @@ impl DetectConfig {
             checkpoint: &self.checkpoint,
             log: &self.log,
         }
+    }
+
+    /// The whole detector that `encoder.weights` names; `None` where it names an encoder.
+    ///
+    /// # Errors
+    /// A detector that cannot be read, and ways of reading encoders that are told of it.
+    pub(super) fn starting_detector(&self) -> Result<Option<DetectorFile>, DetectRunError> {
+        let all = ToldDetector::by(&self.detector, &self.detectron2);
+        let encoder_only = self.encoder_only || self.from_scratch;
+        let told = ToldDetector {
+            num_heads: self.encoder.num_heads,
+            // The anchors of the new detector are not those of the one whose encoder is taken.
+            anchors: all.anchors.clone().filter(|_| !encoder_only),
+            encoder_only,
+            ..all
+        };
+        let Some(found) = DetectorFile::read(&self.encoder.weights, &told)? else {
+            return Ok(None);
+        };
+        let WeightsSource {
+            layout,
+            activation,
+            allow_partial,
+            image_size,
+            ..
+        } = &self.encoder;
+        for (given, key) in [
+            (layout.is_some(), "layout"),
+            (activation.is_some(), "activation"),
+            (*allow_partial, "allow_partial"),
+            (image_size.is_some(), "image_size"),
+        ] {
+            if given {
+                return Err(DetectRunError::NotOfADetector {
+                    path: found.path,
+                    key,
+                });
+            }
+        }
+        Ok(Some(found))
     }
 
     /// How images are shown in training: as the encoder learned to see them, jittered.
@@ -197,6 +249,7 @@ impl Validate for DetectConfig {
             "train.ema",
             "is not used by detectors; leave it false",
         );
+        problems.within("detectron2", |problems| self.detectron2.check(problems));
         problems.within("data", |problems| self.data.check(problems));
         problems.within("jitter", |problems| {
             problems.in_range("flip", self.jitter.flip, 0.0..=1.0);
@@ -213,6 +266,7 @@ impl Validate for DetectConfig {
         problems.in_range("detector.canvas", self.detector.canvas, ..=8_192);
         problems.in_range("eval.batch_size", self.eval.batch_size, 1..=65_536);
         problems.in_range("eval.pictures", self.eval.pictures, ..=64);
+        problems.in_range("eval.picture_score", self.eval.picture_score, 0.0..=1.0);
     }
 
     fn optional_keys() -> &'static [&'static str] {

@@ -13,7 +13,6 @@ use semaim_checkpoint::error::EncoderError;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
 use semaim_data::{Augment, Normalisation, OpenOptions, ShapesOptions};
 use semaim_detect::config::DetectorConfig;
-use semaim_detect::error::DetectError;
 use semaim_detect::model::MaskRcnn;
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +105,30 @@ impl DetectorInfo {
     }
 }
 
+impl DetectorSettings {
+    /// The settings of a detector's file.
+    ///
+    /// # Errors
+    /// [`EncoderError::Damaged`], with the path, for settings that make no sense.
+    pub(super) fn of_file(file: &ModelFile, path: &Path) -> Result<Self, EncoderError> {
+        let damaged = |message: String| EncoderError::Damaged {
+            path: path.to_path_buf(),
+            message,
+        };
+        let mut settings: Self = serde_json::from_value(file.settings.clone())
+            .map_err(|error| damaged(format!("its settings: {error}")))?;
+        settings.detector.classes = file.classes.len();
+        if settings.category_ids.len() != file.classes.len() {
+            return Err(damaged(format!(
+                "it has {} classes and {} numbers for them",
+                file.classes.len(),
+                settings.category_ids.len()
+            )));
+        }
+        Ok(settings)
+    }
+}
+
 impl Detector {
     /// The detector of a model file.
     ///
@@ -121,33 +144,14 @@ impl Detector {
                 wanted: "detector",
             });
         }
-        let damaged = |message: String| EncoderError::Damaged {
-            path: path.clone(),
-            message,
-        };
-        let mut settings: DetectorSettings = serde_json::from_value(file.settings)
-            .map_err(|error| damaged(format!("its settings: {error}")))?;
-        settings.detector.classes = file.classes.len();
-        if settings.category_ids.len() != file.classes.len() {
-            return Err(damaged(format!(
-                "it has {} classes and {} numbers for them",
-                file.classes.len(),
-                settings.category_ids.len()
-            )));
-        }
-        for (name, weight) in &file.weights {
-            let count = weight.values.iter().filter(|v| !v.is_finite()).count();
-            if count > 0 {
-                return Err(EncoderError::NotFinite {
-                    path: path.clone(),
-                    name: name.clone(),
-                    count,
-                });
-            }
-        }
+        let settings = DetectorSettings::of_file(&file, &path)?;
+        file.check_finite(&path)?;
         let encoder = Vit::zeros_as(&file.config, &file.arch, device);
         let model = MaskRcnn::new(encoder, settings.detector.clone(), 0, device);
-        let model = model.map_err(|error| damaged(error.to_string()))?;
+        let model = model.map_err(|error| EncoderError::Damaged {
+            path: path.clone(),
+            message: error.to_string(),
+        })?;
         let model = with_weights(model, &file.weights);
         let model = model.map_err(|source| EncoderError::Mismatch {
             path: path.clone(),
@@ -164,22 +168,4 @@ impl Detector {
             },
         })
     }
-}
-
-/// The first weights of a detector on an encoder.
-///
-/// # Errors
-/// Settings that the encoder does not fit.
-pub(super) fn untrained(
-    encoder: &Encoder,
-    config: DetectorConfig,
-    freeze: bool,
-    seed: u64,
-    device: &Device,
-) -> Result<MaskRcnn, DetectError> {
-    let mut model = MaskRcnn::new(encoder.vit.clone(), config, seed, device)?;
-    if freeze {
-        model.backbone = model.backbone.no_grad();
-    }
-    Ok(model)
 }

@@ -1,0 +1,28 @@
+//! The command line of what a detector's file does not say, or is to do otherwise.
+
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DetectorFileArgs {
+    /// What the classes of a detector of detectron2's are called: a COCO file, a data.yaml, or a name on each line [default:
+    /// COCO's, where they are 80]
+    #[arg(long, value_name = "FILE", help_heading = "Detectors")]
+    pub(crate) classes: Option<PathBuf>,
+    /// A setting of the detector other than its file's, under the name that it has for `semaim detect`, as in `--set
+    /// detector.inference.score=0.3`; also what a file of detectron2's does not say: detector.canvas,
+    /// detector.attention.window, detectron2.channel_order (rgb, bgr), detectron2.pixel_mean and so on
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Detectors")]
+    pub(crate) set: Vec<String>,
+}
+
+impl DetectorFileArgs {
+    /// The first option that is given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let options = [
+            ("--classes", self.classes.is_some()),
+            ("--set", !self.set.is_empty()),
+        ];
+        let given = options.into_iter().find(|(_, given)| *given);
+        given.map(|(option, _)| option)
+    }
+}
