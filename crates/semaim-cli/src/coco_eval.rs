@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use semaim_coco::{
-    Annotations, Evaluation, IouType, METRICS, Repair, Results, Scores, evaluate, summary_line,
+    Annotations, EvaluateOptions, Evaluation, IouType, METRICS, Repair, Results, Scores, evaluate,
+    summary_line,
 };
 
 use crate::args::{CocoEvalArgs, IouTypeArg};
@@ -20,7 +21,11 @@ pub(crate) fn run(args: &CocoEvalArgs) -> Result<ExitCode, Exit> {
     if detections.results().is_empty() {
         tracing::warn!("{}: there are no detections", args.detections.display());
     }
-    let scores = evaluate(&truth, detections, only).map_err(Exit::user)?;
+    let options = EvaluateOptions {
+        only,
+        class_agnostic: args.class_agnostic,
+    };
+    let scores = evaluate(&truth, detections, options).map_err(Exit::user)?;
     warn(&args.truth, &scores.annotation_repairs);
     warn(&args.detections, &scores.result_repairs);
     if let Some(file) = &scores.without_masks {

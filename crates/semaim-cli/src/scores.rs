@@ -66,6 +66,9 @@ pub(crate) fn print_objects(scores: &ObjectScores) {
         for (metric, value) in METRICS.into_iter().zip(scored.stats) {
             println!("{}", summary_line(metric, value));
         }
+        if let Some([ap, ap50]) = scored.class_agnostic {
+            println!(" All classes as one: AP {ap:.3}, AP50 {ap50:.3}");
+        }
     }
     let names = scores.classes.iter().map(|name| name.chars().count());
     let width = names.max().unwrap_or(0).max("class".len());
@@ -108,7 +111,10 @@ pub(crate) fn objects_json(scores: &ObjectScores) -> Value {
         let per_class: Map<String, Value> = classes
             .map(|(class, [ap, ap50])| (class.clone(), json!({"ap": ap, "ap50": ap50})))
             .collect();
-        object[kind] = json!({"stats": scored.stats, "per_class": per_class});
+        let as_one = scored.class_agnostic;
+        let as_one = as_one.map(|[ap, ap50]| json!({"ap": ap, "ap50": ap50}));
+        object[kind] =
+            json!({"stats": scored.stats, "per_class": per_class, "class_agnostic": as_one});
     }
     object
 }

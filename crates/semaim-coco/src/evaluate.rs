@@ -22,10 +22,19 @@ pub enum IouType {
     Segm,
 }
 
+/// How [`evaluate`] compares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EvaluateOptions {
+    /// Boxes or masks alone; `None`: boxes, and masks where both files have them.
+    pub only: Option<IouType>,
+    /// Whether all categories count as one, pycocotools' `useCats = 0`.
+    pub class_agnostic: bool,
+}
+
 /// What [`evaluate`] finds. Categories are in ascending order of their `id`.
 #[derive(Clone, Debug)]
 pub struct Scores {
-    /// The `id` and name of each category.
+    /// The `id` and name of each category; one of -1 for all of them as one.
     pub categories: Vec<(i64, String)>,
     /// Boxes, unless masks alone were asked for.
     pub bbox: Option<Evaluation>,
@@ -39,7 +48,7 @@ pub struct Scores {
     pub result_repairs: Vec<Repair>,
 }
 
-/// Compares results with annotations: boxes, and masks where both files have them, or what `only` says.
+/// Compares results with annotations.
 ///
 /// A file of results gives the areas of its detections as pycocotools takes them: when the first result has a box, the
 /// areas of the boxes, for masks as well; otherwise those of the masks, and each missing box is the one around the mask.
@@ -50,8 +59,9 @@ pub struct Scores {
 pub fn evaluate(
     annotations: &Annotations,
     results: Results,
-    only: Option<IouType>,
+    options: EvaluateOptions,
 ) -> Result<Scores, CocoError> {
+    let only = options.only;
     let without_masks = without_masks(annotations, &results)
         .filter(|_| only != Some(IouType::Bbox))
         .map(Path::to_owned);
@@ -92,8 +102,16 @@ pub fn evaluate(
         let category = &annotations.categories()[*place];
         (category.id, category.name.clone())
     };
+    let mut names: Vec<(i64, String)> = categories.order.iter().map(named).collect();
+    if options.class_agnostic {
+        names = vec![(-1, "all as one".into())];
+        sets = Sets {
+            boxes: sets.boxes.map(Evaluator::class_agnostic),
+            masks: sets.masks.map(Evaluator::class_agnostic),
+        };
+    }
     Ok(Scores {
-        categories: categories.order.iter().map(named).collect(),
+        categories: names,
         bbox: sets.boxes.map(|boxes| boxes.evaluate()),
         segm: sets.masks.map(|masks| masks.evaluate()),
         without_masks,

@@ -63,6 +63,18 @@ impl<R: Region + Send> Evaluator<R> {
         })
     }
 
+    /// All categories as one, pycocotools' `useCats = 0`: what is left of a category's place is the order of an image's truths
+    /// and detections.
+    pub fn class_agnostic(self) -> Self {
+        let mut merged = Self::new(self.categories.min(1));
+        for ((_, image), cell) in self.cells {
+            let into = merged.cell(0, image);
+            into.truths.extend(cell.truths);
+            into.detections.extend(cell.detections);
+        }
+        merged
+    }
+
     /// Compares all detections with all truths. The same for any number of threads.
     pub fn evaluate(&self) -> Evaluation {
         let of_category = |category: usize| {

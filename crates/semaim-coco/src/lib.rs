@@ -23,7 +23,7 @@ mod summary;
 
 pub use annotations::{Annotation, Annotations, Category, Image};
 pub use error::{BoxProblem, CocoError, Entry, SegmentationProblem};
-pub use evaluate::{IouType, Scores, evaluate};
+pub use evaluate::{EvaluateOptions, IouType, Scores, evaluate};
 pub use evaluator::{Evaluation, Evaluator};
 pub use iou::{Region, box_iou};
 pub use matching::{Detection, Truth};

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use semaim_coco::{Annotations, Evaluation, Results, Scores, evaluate};
+use semaim_coco::{Annotations, EvaluateOptions, Evaluation, Results, Scores, evaluate};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -40,7 +40,8 @@ fn json<T: DeserializeOwned>(path: &Path) -> T {
 
 fn scores(truth: &Path, detections: &Path) -> Scores {
     let truth = Annotations::read(truth).unwrap();
-    evaluate(&truth, Results::read(detections).unwrap(), None).unwrap()
+    let options = EvaluateOptions::default();
+    evaluate(&truth, Results::read(detections).unwrap(), options).unwrap()
 }
 
 fn agree(name: &str, found: &[f64], expected: &[f64], tolerance: f64) {

@@ -15,6 +15,9 @@ pub(crate) struct CocoEvalArgs {
     /// Score boxes or masks alone, instead of both where both files have them
     #[arg(long, value_enum, value_name = "TYPE")]
     pub(crate) iou_type: Option<IouTypeArg>,
+    /// Take all categories as one: whether objects are found, whatever they are taken for (pycocotools' useCats = 0)
+    #[arg(long)]
+    pub(crate) class_agnostic: bool,
     /// Print the result as one JSON object
     #[arg(long)]
     pub(crate) json: bool,

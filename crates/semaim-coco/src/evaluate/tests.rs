@@ -33,6 +33,14 @@ fn remove(value: &mut Value, field: &str) {
 }
 
 fn score(truth: &Value, found: &Value, only: Option<IouType>) -> Result<Scores, CocoError> {
+    let options = EvaluateOptions {
+        only,
+        ..EvaluateOptions::default()
+    };
+    score_with(truth, found, options)
+}
+
+fn score_with(truth: &Value, found: &Value, options: EvaluateOptions) -> Result<Scores, CocoError> {
     let folder = tempfile::tempdir().unwrap();
     let written = |name: &str, value: &Value| {
         let path = folder.path().join(name);
@@ -43,7 +51,7 @@ fn score(truth: &Value, found: &Value, only: Option<IouType>) -> Result<Scores, 
     evaluate(
         &truth,
         Results::read(&written("found.json", found)).unwrap(),
-        only,
+        options,
     )
 }
 
@@ -56,6 +64,35 @@ fn repairs(repairs: &[Repair]) -> Vec<(Repaired, usize)> {
 
 fn near(found: f64, expected: f64) -> bool {
     (found - expected).abs() < 1e-9
+}
+
+#[test]
+fn an_object_of_another_category_is_found_where_all_are_one() {
+    let truth = truth(|truth| {
+        truth["categories"] = json!([{"id": 3}, {"id": 5}]);
+        let mut other = truth["annotations"][0].clone();
+        other["id"] = json!(2);
+        other["bbox"] = json!([60, 10, 30, 30]);
+        other["segmentation"] = json!([[60, 10, 90, 10, 90, 40, 60, 40]]);
+        truth["annotations"].as_array_mut().unwrap().push(other);
+    });
+    let found = found(|found| found[0]["category_id"] = json!(5));
+    for (class_agnostic, names, ap) in [
+        (false, vec![(3, "3"), (5, "5")], 0.0),
+        // One of two, up to a recall of a half.
+        (true, vec![(-1, "all as one")], 51.0 / 101.0),
+    ] {
+        let options = EvaluateOptions {
+            class_agnostic,
+            ..EvaluateOptions::default()
+        };
+        let scores = score_with(&truth, &found, options).unwrap();
+        let names: Vec<(i64, String)> = names.into_iter().map(|(id, n)| (id, n.into())).collect();
+        assert_eq!(scores.categories, names);
+        for evaluation in [scores.bbox.unwrap(), scores.segm.unwrap()] {
+            assert!(near(evaluation.stats()[0], ap), "{:?}", evaluation.stats());
+        }
+    }
 }
 
 #[test]

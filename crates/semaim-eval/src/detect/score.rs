@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use semaim_coco::{Detection, Evaluation, Evaluator, METRICS, Rle, Truth};
+use semaim_coco::{Detection, Evaluator, METRICS, Region, Rle, Truth};
 use semaim_data::{BadImage, ImageObjects, ObjectSet, Source};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,10 @@ pub struct KindScores {
     pub stats: [f64; METRICS.len()],
     /// AP and AP50 of each class; -1 where it has no truth.
     pub per_class: Vec<[f64; 2]>,
+    /// AP and AP50 with all classes as one: whether objects are found, whatever they are taken for. `None` in files of earlier
+    /// versions.
+    #[serde(default)]
+    pub class_agnostic: Option<[f64; 2]>,
     /// Precision at the recalls 0, 0.01 ... 1, the mean over classes with truths, at the overlaps of [`CURVES`]; empty without
     /// truths.
     pub precision: Vec<Vec<f64>>,
@@ -43,7 +47,9 @@ pub struct KindScores {
 pub const CURVES: [(f64, usize); 3] = [(0.5, 0), (0.75, 5), (0.9, 8)];
 
 impl KindScores {
-    fn of(evaluation: &Evaluation, classes: usize) -> Self {
+    fn of<R: Region + Send>(evaluator: Evaluator<R>, classes: usize) -> Self {
+        let evaluation = evaluator.evaluate();
+        let as_one = evaluator.class_agnostic().evaluate();
         let mean = |threshold: usize| {
             let curves: Vec<&[f64]> = (0..classes)
                 .filter_map(|class| evaluation.precision(class, threshold))
@@ -57,6 +63,7 @@ impl KindScores {
         Self {
             stats: evaluation.stats(),
             per_class: (0..classes).map(|c| evaluation.category_ap(c)).collect(),
+            class_agnostic: Some(as_one.category_ap(0)),
             precision: CURVES
                 .iter()
                 .map(|(_, threshold)| mean(*threshold))
@@ -173,15 +180,14 @@ impl Tally {
         }
     }
 
-    fn scores(&self, classes: &[String], unreadable: usize) -> ObjectScores {
+    fn scores(self, classes: &[String], unreadable: usize) -> ObjectScores {
         let count = classes.len();
-        let masks = self.masks.as_ref().map(Evaluator::evaluate);
         ObjectScores {
             images: self.images,
             unreadable,
             classes: classes.to_vec(),
-            bbox: KindScores::of(&self.boxes.evaluate(), count),
-            segm: masks.map(|masks| KindScores::of(&masks, count)),
+            bbox: KindScores::of(self.boxes, count),
+            segm: self.masks.map(|masks| KindScores::of(masks, count)),
         }
     }
 }
