@@ -1,7 +1,7 @@
 """One training step of UPerNet on a plain vision transformer in PyTorch on the CPU, without the optimiser.
 
 The model is ``UperNetForSemanticSegmentation`` of Hugging Face's library with the neck and the auxiliary head that masked
-autoencoders are evaluated with: the opponent of ``crates/semaim-segment/examples/step_time.rs``. Attention is fused
+autoencoders are evaluated with: the opponent of ``crates/semaim-segment/examples/segment_step_time.rs``. Attention is fused
 (``sdpa``); ``--channels-last`` lays the images out so that convolutions run on their fastest form.
 
 Prints one line of JSON.

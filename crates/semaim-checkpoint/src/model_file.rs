@@ -32,7 +32,7 @@ const SETTINGS: &str = "semaim.settings";
 fn without_a_head(path: &Path) -> String {
     format!(
         "an encoder without a head; `semaim finetune --weights {} --data DIR` trains a classifier on it, `semaim detect` a \
-         detector",
+         detector, `semaim segment` a segmenter",
         path.display()
     )
 }
@@ -233,7 +233,7 @@ fn find(path: &Path) -> Result<PathBuf, EncoderError> {
     } else if path.join("config.toml").is_file() {
         "a run without a model yet: it is written with the first checkpoint".into()
     } else {
-        "a folder without a model; the run directories of `semaim finetune` and `semaim detect` have one".into()
+        "a folder without a model; the run directories of `semaim finetune`, `semaim detect` and `semaim segment` have one".into()
     };
     Err(EncoderError::NotAModel {
         path: path.to_path_buf(),

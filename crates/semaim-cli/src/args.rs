@@ -8,6 +8,7 @@ mod evaluate;
 mod layout;
 mod numbers;
 mod pictures;
+mod segment;
 mod train;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub(crate) use evaluate::{
 pub(crate) use layout::{ExportArgs, FormatArg, InspectArgs, LayoutArgs, parse_image_size};
 pub(crate) use numbers::count;
 pub(crate) use pictures::{ReportArgs, ShowArgs};
+pub(crate) use segment::SegmentArgs;
 pub(crate) use train::{CompareArgs, FinetuneArgs, PretrainArgs};
 
 use crate::device;
@@ -65,9 +67,14 @@ pub(crate) enum Command {
     ///
     /// The same command in the same --out goes on where it stopped, whatever stopped it.
     Detect(DetectArgs),
-    /// What a trained model is worth: accuracy of a classifier, COCO's 12 numbers of a detector, each by class too.
+    /// Train an encoder as a segmenter, by a linear head or UPerNet, on images with the class of every pixel.
+    ///
+    /// The same command in the same --out goes on where it stopped, whatever stopped it.
+    Segment(SegmentArgs),
+    /// What a trained model is worth: accuracy of a classifier, COCO's 12 numbers of a detector, mIoU of a segmenter, each by
+    /// class too.
     Evaluate(EvaluateArgs),
-    /// What a trained model sees in images: classes, or objects with boxes and masks.
+    /// What a trained model sees in images: classes, objects with boxes and masks, or the class of every pixel.
     Predict(PredictArgs),
     /// Pre-train and evaluate several variants with several seeds each, and make a table of it.
     ///

@@ -1,6 +1,6 @@
 //! `semaim detect`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,11 +10,11 @@ use semaim_checkpoint::model_file::{ModelFile, ModelKind};
 use semaim_config::Layers;
 use semaim_data::{ObjectSet, Source, counted};
 use semaim_eval::detect::config::DetectConfig;
-use semaim_eval::detect::data::at_most;
 use semaim_eval::detect::detector::Detector;
 use semaim_eval::detect::file::{DetectorFile, ToldDetector};
-use semaim_eval::detect::{BEST, DetectRunError, Results, detect, prepare};
-use semaim_eval::image_batches::BatchOptions;
+use semaim_eval::detect::{DetectRunError, Results, detect, prepare};
+use semaim_eval::image_batches::{BatchOptions, at_most};
+use semaim_eval::results::BEST;
 use semaim_train::callbacks::Observer;
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
@@ -40,7 +40,12 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
         dry_run::detection(&config, &prepared, steps_per_epoch, &device, kernels, json)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let out = out_dir(args);
+    let out = settings::out_dir(
+        args.out.as_deref(),
+        args.recipe.as_deref(),
+        &args.run,
+        "detect",
+    );
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
     report::write_environment(run.path(), &args.device)?;
     let mut bar = TrainingBar::new(args.run.json)?;
@@ -67,7 +72,7 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
     let start = Instant::now();
     let (outcome, results) = match detect(&config, &prepared, &run, &device, &mut bar) {
         // A run that was stopped before its first evaluation has no results.
-        Err(DetectRunError::Results { .. }) if bar.stop_requested() => {
+        Err(DetectRunError::Results(_)) if bar.stop_requested() => {
             bar.say("stopped and saved; the same command goes on");
             return Ok(ExitCode::from(STOPPED));
         }
@@ -137,7 +142,7 @@ fn write_pictures(
         batch_size: config.eval.batch_size,
         workers: config.data.workers,
     };
-    let items = at_most(set, config.eval.pictures);
+    let items = at_most(&**set, config.eval.pictures);
     let least = config.eval.picture_score;
     let picture = object_pictures::truth_and_found(&detector, set, &items, options, least)?;
     let Some(picture) = picture else {
@@ -188,19 +193,6 @@ fn load_config(args: &DetectArgs) -> Result<DetectConfig, Exit> {
         None => Ok(config),
         Some(found) => Ok(detector_file::over(&found, &layers)?.load()?),
     }
-}
-
-fn out_dir(args: &DetectArgs) -> PathBuf {
-    if let Some(out) = &args.out {
-        return out.clone();
-    }
-    let stem = args.run.config.as_ref().and_then(|path| path.file_stem());
-    let name = match (&args.recipe, stem) {
-        (Some(recipe), _) => Path::new(recipe),
-        (None, Some(stem)) => Path::new(stem),
-        (None, None) => Path::new("detect"),
-    };
-    PathBuf::from("runs").join(name)
 }
 
 fn print(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) {

@@ -6,11 +6,14 @@ use burn::module::Module;
 use burn::tensor::Device;
 use semaim_config::to_toml;
 use semaim_data::{Source, counted};
+use semaim_eval::detect;
 use semaim_eval::detect::config::DetectConfig;
 use semaim_eval::detect::memory::DetectMemory;
-use semaim_eval::detect::{self, time_of_step};
 use semaim_eval::finetune::Prepared;
 use semaim_eval::finetune::config::FinetuneConfig;
+use semaim_eval::segment::config::SegmentConfig;
+use semaim_eval::segment::memory::SegmentMemory;
+use semaim_eval::segment::{self, Caching};
 use semaim_kernels::Kernels;
 use semaim_train::config::{PretrainConfig, RunSettings};
 use semaim_train::memory::Memory;
@@ -104,6 +107,72 @@ pub(crate) fn finetuning(
     Ok(())
 }
 
+/// A run that trains an encoder with heads on it.
+struct DenseRun<'a> {
+    /// All settings.
+    text: String,
+    run: RunSettings<'a>,
+    train: &'a dyn Source,
+    /// Images to evaluate.
+    eval: usize,
+    /// All weights, those of the encoder, and those that do not learn.
+    parameters: [u64; 3],
+    memory: Memory,
+    steps_per_epoch: u64,
+    seconds_per_step: f64,
+    /// On how many images that was measured.
+    measured_on: &'a str,
+}
+
+impl DenseRun<'_> {
+    fn print(&self, as_json: bool) {
+        let [all, encoder, frozen] = self.parameters;
+        let steps = self.steps_per_epoch * self.run.train.epochs;
+        if as_json {
+            let value = json!({
+                "config": self.text,
+                "data": self.train.describe(),
+                "parameters": all,
+                "parameters_trained": all - frozen,
+                "memory_bytes": self.memory.total(),
+                "steps_per_epoch": self.steps_per_epoch,
+                "steps": steps,
+                "seconds_per_step": self.seconds_per_step,
+            });
+            println!("{value}");
+            return;
+        }
+        let data = format!("{}; {} to evaluate", self.train.describe(), self.eval);
+        let parameters = format!(
+            "{:.2} M, {:.2} M of them the encoder's{}",
+            all as f64 / 1e6,
+            encoder as f64 / 1e6,
+            if frozen > 0 {
+                ", which do not learn"
+            } else {
+                ""
+            }
+        );
+        print!("{}", self.text);
+        print_run(
+            &self.run,
+            &data,
+            &parameters,
+            self.memory,
+            self.steps_per_epoch,
+        );
+        println!(
+            "# time             about {:.2} s per step, {} in all without evaluations; measured with {}",
+            self.seconds_per_step,
+            bar::duration(self.seconds_per_step * steps as f64),
+            self.measured_on
+        );
+        if let Some(few) = self.run.few_steps(self.train.len()) {
+            println!("# warning          {few}");
+        }
+    }
+}
+
 /// Prints what the training of a detector would be.
 pub(crate) fn detection(
     config: &DetectConfig,
@@ -113,8 +182,7 @@ pub(crate) fn detection(
     kernels: Kernels,
     as_json: bool,
 ) -> Result<(), Exit> {
-    let text = to_toml(config)?;
-    let (train, model) = (prepared.train(), prepared.model());
+    let model = prepared.model();
     let (all, encoder) = (
         model.num_params() as u64,
         model.backbone.num_params() as u64,
@@ -127,46 +195,68 @@ pub(crate) fn detection(
         recompute: config.train.recompute,
         kernels,
     };
-    let memory = memory.estimate(&prepared.encoder().config, model.config());
-    let time = time_of_step(config, prepared, device)?.as_secs_f64();
-    let steps = steps_per_epoch * config.train.epochs;
-    if as_json {
-        let value = json!({
-            "config": text,
-            "data": train.describe(),
-            "parameters": all,
-            "parameters_trained": all - frozen,
-            "memory_bytes": memory.total(),
-            "steps_per_epoch": steps_per_epoch,
-            "steps": steps,
-            "seconds_per_step": time,
-        });
-        println!("{value}");
-        return Ok(());
+    DenseRun {
+        text: to_toml(config)?,
+        run: config.run(),
+        train: &**prepared.train(),
+        eval: prepared.eval().len(),
+        parameters: [all, encoder, frozen],
+        memory: memory.estimate(&prepared.encoder().config, model.config()),
+        steps_per_epoch,
+        seconds_per_step: detect::time_of_step(config, prepared, device)?.as_secs_f64(),
+        measured_on: "one image",
     }
-    let data = format!(
-        "{}; {} to evaluate",
-        train.describe(),
-        prepared.eval().len()
-    );
-    let parameters = format!(
-        "{:.2} M, {:.2} M of them the encoder's{}",
-        all as f64 / 1e6,
-        encoder as f64 / 1e6,
-        if config.freeze {
-            ", which do not learn"
-        } else {
-            ""
-        }
-    );
-    print!("{text}");
-    print_run(&config.run(), &data, &parameters, memory, steps_per_epoch);
-    println!(
-        "# time             about {time:.2} s per step, {} in all without evaluations; measured with one image",
-        bar::duration(time * steps as f64)
-    );
-    if let Some(few) = config.run().few_steps(train.len()) {
-        println!("# warning          {few}");
+    .print(as_json);
+    Ok(())
+}
+
+/// Prints what the training of a segmenter would be.
+pub(crate) fn segmentation(
+    config: &SegmentConfig,
+    prepared: &segment::Prepared,
+    steps_per_epoch: u64,
+    device: &Device,
+    kernels: Kernels,
+    as_json: bool,
+) -> Result<(), Exit> {
+    let model = prepared.model();
+    let (all, encoder) = (model.num_params() as u64, model.encoder.num_params() as u64);
+    let frozen = if config.freeze { encoder } else { 0 };
+    let (cached, measured_on) = match prepared.caching() {
+        Caching::Once(bytes) => (
+            *bytes,
+            "two images that the encoder sees for the first time",
+        ),
+        Caching::NotFrozen | Caching::Every(_) => (0, "two images"),
+    };
+    let memory = SegmentMemory {
+        trained: all - frozen,
+        frozen,
+        micro_batch: config.train.micro_batch(),
+        recompute: config.train.recompute,
+        kernels,
+        cached,
+    };
+    DenseRun {
+        text: to_toml(config)?,
+        run: config.run(),
+        train: &**prepared.train(),
+        eval: prepared.eval().len(),
+        parameters: [all, encoder, frozen],
+        memory: memory.estimate(&prepared.encoder().config, model.config()),
+        steps_per_epoch,
+        seconds_per_step: segment::time_of_step(config, prepared, device)?.as_secs_f64(),
+        measured_on,
+    }
+    .print(as_json);
+    match prepared.caching() {
+        Caching::NotFrozen => {}
+        _ if as_json => {}
+        Caching::Once(bytes) => println!(
+            "# frozen encoder   sees each image once; what it gives is kept in {:.2} GB",
+            *bytes as f64 / 1e9
+        ),
+        Caching::Every(why) => println!("# frozen encoder   sees every view anew: {why}"),
     }
     Ok(())
 }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
-use semaim_data::{OpenOptions, Source, Split, counted, open, open_objects};
+use semaim_data::{OpenOptions, Source, Split, counted, open, open_label_maps, open_objects};
 use semaim_eval::classify::classify;
 use semaim_eval::detect::data::evaluated;
 use semaim_eval::detect::detector::Detector;
 use semaim_eval::detect::file::DetectorFile;
 use semaim_eval::detect::score::score;
 use semaim_eval::known_classes::numbers_of;
+use semaim_eval::segment;
+use semaim_eval::segment::data::labelled;
+use semaim_eval::segment::segmenter::TrainedSegmenter;
 use semaim_eval::splits::ImageSubset;
 use semaim_eval::views::{open_options, views};
 use serde_json::json;
@@ -32,10 +35,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<ExitCode, Exit> {
     match file.kind {
         ModelKind::Classifier => classifier(args, &file, &device),
         ModelKind::Detector => Err(Exit::ours("a detector was not read as one")),
-        ModelKind::Segmenter => Err(Exit::user(format!(
-            "{} is a segmenter; this version does not evaluate it",
-            args.weights.display()
-        ))),
+        ModelKind::Segmenter => segmenter(args, file, &device),
     }
 }
 
@@ -119,6 +119,38 @@ fn detector(args: &EvaluateArgs, file: DetectorFile, device: &Device) -> Result<
         println!("{}", scores::objects_json(&found));
     } else {
         scores::print_objects(&found);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn segmenter(args: &EvaluateArgs, file: ModelFile, device: &Device) -> Result<ExitCode, Exit> {
+    args.loader.refuse_batch_size(&args.weights)?;
+    let segmenter = TrainedSegmenter::of_file(file, &args.weights, device).map_err(Exit::user)?;
+    let info = &segmenter.info;
+    let options = OpenOptions {
+        max_pixels: args.loader.limit.max_pixels,
+        ..info.open_options()
+    };
+    let spec = labelled(
+        info,
+        args.data.as_deref(),
+        args.annotations.as_deref(),
+        args.images.as_deref(),
+    )?;
+    let split = match args.annotations {
+        Some(_) => Split::Eval,
+        None => args.split,
+    };
+    let set = Arc::new(open_label_maps(&spec, split, &options)?);
+    let items: Vec<u64> = (0..set.len() as u64).collect();
+    let bar = CountingBar::new(items.len() as u64);
+    let found = segment::score::score(&segmenter, &set, items, |done, bad| bar.add(done, bad));
+    bar.clear();
+    let found = found?;
+    if args.json {
+        println!("{}", scores::labels_json(&found));
+    } else {
+        scores::print_labels(&found);
     }
     Ok(ExitCode::SUCCESS)
 }

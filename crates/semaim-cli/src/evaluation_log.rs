@@ -36,6 +36,12 @@ pub(crate) enum Worth {
         boxes: [f64; 2],
         masks: Option<[f64; 2]>,
     },
+    /// Of a segmenter.
+    Pixels {
+        mean_iou: f64,
+        mean_accuracy: f64,
+        pixel_accuracy: f64,
+    },
 }
 
 impl Evaluation<'_> {
@@ -64,13 +70,26 @@ impl Evaluation<'_> {
                     }
                 }
             }
+            Worth::Pixels {
+                mean_iou,
+                mean_accuracy,
+                pixel_accuracy,
+            } => {
+                line["mean_iou"] = json!(mean_iou);
+                line["mean_accuracy"] = json!(mean_accuracy);
+                line["pixel_accuracy"] = json!(pixel_accuracy);
+            }
         }
         line
     }
 }
 
 /// The numbers that a line of each kind has.
-const NUMBERS: [&[&str]; 2] = [&["top1", "top5"], &["box_ap", "box_ap50"]];
+const NUMBERS: [&[&str]; 3] = [
+    &["top1", "top5"],
+    &["box_ap", "box_ap50"],
+    &["mean_iou", "pixel_accuracy"],
+];
 
 /// What an evaluation depends on, for people to read.
 pub(crate) fn setting(first: &str, feature: Representation, encoder: &EncoderArgs) -> String {
@@ -208,5 +227,15 @@ mod tests {
         let all = read(folder.path()).unwrap();
         assert_eq!((all.len(), &all[1]["box_ap"]), (2, &json!(0.25)));
         assert!(all[1].get("mask_ap").is_none());
+        let segmenter = Evaluation {
+            worth: Worth::Pixels {
+                mean_iou: 0.5,
+                mean_accuracy: 0.6,
+                pixel_accuracy: 0.7,
+            },
+            ..evaluation(0.0)
+        };
+        add(folder.path(), &segmenter).unwrap();
+        assert_eq!(read(folder.path()).unwrap()[2]["mean_iou"], 0.5);
     }
 }

@@ -11,6 +11,8 @@ use semaim_eval::detect::DetectRunError;
 use semaim_eval::detect::find::FindError;
 use semaim_eval::embed::EmbedError;
 use semaim_eval::finetune::FinetuneError;
+use semaim_eval::segment::SegmentRunError;
+use semaim_eval::segment::label::LabelError;
 use semaim_train::error::TrainError;
 
 /// Why the program ends early.
@@ -66,9 +68,7 @@ impl From<DetectRunError> for Exit {
     fn from(error: DetectRunError) -> Self {
         match error {
             DetectRunError::Train(error) => error.into(),
-            error @ (DetectRunError::Results { .. } | DetectRunError::Detect(_)) => {
-                Self::ours(error)
-            }
+            error @ (DetectRunError::Results(_) | DetectRunError::Detect(_)) => Self::ours(error),
             error => Self::user(error),
         }
     }
@@ -78,6 +78,27 @@ impl From<FindError> for Exit {
     fn from(error: FindError) -> Self {
         match error {
             FindError::Loader(_) | FindError::Detect(_) => Self::ours(error),
+            error => Self::user(error),
+        }
+    }
+}
+
+impl From<SegmentRunError> for Exit {
+    fn from(error: SegmentRunError) -> Self {
+        match error {
+            SegmentRunError::Train(error) => error.into(),
+            error @ (SegmentRunError::Results(_) | SegmentRunError::Segment(_)) => {
+                Self::ours(error)
+            }
+            error => Self::user(error),
+        }
+    }
+}
+
+impl From<LabelError> for Exit {
+    fn from(error: LabelError) -> Self {
+        match error {
+            LabelError::Segment(_) | LabelError::Thread(_) => Self::ours(error),
             error => Self::user(error),
         }
     }

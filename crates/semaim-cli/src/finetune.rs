@@ -32,7 +32,7 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
         dry_run::finetuning(&config, &prepared, steps_per_epoch, kernels, args.run.json)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let out = out_dir(args);
+    let out = settings::out_dir(args.out.as_deref(), None, &args.run, "finetune");
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
     report::write_environment(run.path(), &args.device)?;
     let mut bar = TrainingBar::new(args.run.json)?;
@@ -98,14 +98,6 @@ fn load_config(args: &FinetuneArgs) -> Result<FinetuneConfig, Exit> {
         ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
     settings::load(layers.sets(&args.run.set)?, &options)
-}
-
-fn out_dir(args: &FinetuneArgs) -> PathBuf {
-    if let Some(out) = &args.out {
-        return out.clone();
-    }
-    let stem = args.run.config.as_ref().and_then(|path| path.file_stem());
-    PathBuf::from("runs").join(stem.unwrap_or("finetune".as_ref()))
 }
 
 fn write_confusion(found: &Classification, run: &RunDir) -> Result<PathBuf, Exit> {

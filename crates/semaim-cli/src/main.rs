@@ -26,8 +26,10 @@ mod export;
 mod finetune;
 mod inspect;
 mod knn;
+mod label_pictures;
 mod object_pictures;
 mod outcome;
+mod picture_folder;
 mod pictures;
 mod predict;
 mod pretrain;
@@ -35,6 +37,7 @@ mod probe;
 mod recipes;
 mod report;
 mod scores;
+mod segment;
 mod settings;
 mod show;
 mod signals;
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Probe(args) => probe::run(&args),
         Command::Finetune(args) => finetune::run(&args),
         Command::Detect(args) => detect::run(&args),
+        Command::Segment(args) => segment::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Compare(args) => compare::run(&args),

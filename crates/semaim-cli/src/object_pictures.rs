@@ -1,22 +1,19 @@
 //! Pictures of objects: what was found in images, and beside it what is there.
 
-use std::collections::HashSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use semaim_checkpoint::atomic;
 use semaim_coco::Rle;
-use semaim_data::{ImageObjects, ObjectSet, Pixels, Source, counted};
+use semaim_data::{ImageObjects, ObjectSet, Source, counted};
 use semaim_eval::detect::detector::Detector;
 use semaim_eval::detect::find::{FindIter, FoundObject, ImageFinds};
 use semaim_eval::image_batches::BatchOptions;
 use semaim_report::{
-    Column, ContactSheet, DrawnObject, Panel, RgbImage, Row, ThemedPng, draw_objects, encode_png,
-    rgb_image,
+    Column, ContactSheet, DrawnObject, Panel, Row, ThemedPng, draw_objects, encode_png,
 };
 
 use crate::exit::Exit;
+use crate::picture_folder::{PictureFolder, rgb};
 
 /// How long the longer side of a picture of an image is at least and at most, in pixels: names stay legible, files small.
 const SIDES: [u32; 2] = [640, 1600];
@@ -25,20 +22,16 @@ const CELL: u32 = 360;
 
 /// A folder of pictures, one for each image.
 pub(crate) struct ObjectPictures {
-    folder: PathBuf,
+    folder: PictureFolder,
     /// Objects below this score are not drawn.
     least: f32,
-    taken: HashSet<String>,
 }
 
 impl ObjectPictures {
     pub(crate) fn create(folder: &Path, least: f32) -> Result<Self, Exit> {
-        fs::create_dir_all(folder)
-            .map_err(|error| Exit::user(format!("creating {}: {error}", folder.display())))?;
         Ok(Self {
-            folder: folder.to_path_buf(),
+            folder: PictureFolder::create(folder)?,
             least,
-            taken: HashSet::new(),
         })
     }
 
@@ -54,23 +47,8 @@ impl ObjectPictures {
         let [least, most] = SIDES;
         let side = image.width().max(image.height()).clamp(least, most);
         let picture = draw_objects(&image, &found_objects(found, classes, self.least), side);
-        let name = self.file_name(&source.name(item));
-        let path = self.folder.join(name);
         let png = encode_png(&picture).map_err(Exit::ours)?;
-        atomic::write_bytes(&path, &png)
-            .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))
-    }
-
-    /// The image's name, with a number where several images have it.
-    fn file_name(&mut self, name: &str) -> String {
-        let stem = Path::new(name).file_stem().unwrap_or_default();
-        let stem = stem.to_string_lossy().replace(['/', '\\', ':'], "_");
-        let names = std::iter::once(format!("{stem}.png"))
-            .chain((2..).map(|number| format!("{stem}-{number}.png")));
-        let mut free = names.filter(|name| !self.taken.contains(name));
-        let name = free.next().unwrap_or(stem);
-        self.taken.insert(name.clone());
-        name
+        self.folder.write(&source.name(item), &png)
     }
 }
 
@@ -143,33 +121,4 @@ fn true_objects(truth: &ImageObjects, classes: &[String]) -> Vec<DrawnObject> {
         }
     };
     (0..truth.boxes.len()).map(object).collect()
-}
-
-/// An image in colour; channels beyond three are left out, and a single one is grey.
-fn rgb(pixels: &Pixels) -> Result<RgbImage, Exit> {
-    let channels = pixels.channels.max(1);
-    let colour = |pixel: &[u8]| match *pixel {
-        [red, green, blue, ..] => [red, green, blue],
-        [grey, ..] => [grey; 3],
-        [] => [0; 3],
-    };
-    let data = pixels.data.chunks(channels).flat_map(colour).collect();
-    rgb_image(pixels.width, pixels.height, data).map_err(Exit::ours)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn images_of_one_name_have_pictures_of_their_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut pictures = ObjectPictures::create(folder.path(), 0.5).unwrap();
-        let names = ["a/1.jpg", "b/1.png", "shapes#5", "c/1.jpg", "1-2.jpg"];
-        let found = names.map(|name| pictures.file_name(name));
-        assert_eq!(
-            found,
-            ["1.png", "1-2.png", "shapes#5.png", "1-3.png", "1-2-2.png"]
-        );
-    }
 }

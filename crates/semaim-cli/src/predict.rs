@@ -2,6 +2,7 @@
 
 mod classes;
 mod objects;
+mod pixels;
 mod target;
 
 use std::process::ExitCode;
@@ -24,19 +25,15 @@ enum Form {
 
 pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
     let device = args.device.open()?;
-    let form = form(args)?;
     if let Some(file) = detector_file::open(&args.weights, &args.detector, args.heads)? {
-        return objects::run(args, file, form, &device);
+        return objects::run(args, file, form(args)?, &device);
     }
     let file = ModelFile::read(&args.weights).map_err(Exit::user)?;
     detector_file::refuse_options(&args.detector, args.heads, &args.weights, file.kind)?;
     match file.kind {
-        ModelKind::Classifier => classes::run(args, &file, form, &device),
+        ModelKind::Classifier => classes::run(args, &file, form(args)?, &device),
         ModelKind::Detector => Err(Exit::ours("a detector was not read as one")),
-        ModelKind::Segmenter => Err(Exit::user(format!(
-            "{} is a segmenter; this version does not predict with it",
-            args.weights.display()
-        ))),
+        ModelKind::Segmenter => pixels::run(args, file, &device),
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) const RECIPES: &[Recipe] = recipes![
     "pretrain": "quickstart", "clothing-112", "vit-s16-100e", "vit-b16-400e", "vit-b16-800e", "vit-l16-400e",
         "vit-l16-800e";
     "detect": "detect-small", "vitdet-b-coco";
+    "segment": "linear-seg", "upernet-small", "upernet-b-ade20k";
 ];
 
 /// The recipe of a name for a command.
@@ -86,7 +87,7 @@ pub(crate) fn list(as_json: bool) -> Result<ExitCode, Exit> {
         return Ok(ExitCode::SUCCESS);
     }
     for recipe in RECIPES {
-        println!("{:<14} {}", recipe.name, recipe.about());
+        println!("{:<16} {}", recipe.name, recipe.about());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -105,6 +106,7 @@ pub(crate) fn show(name: &str, as_json: bool) -> Result<ExitCode, Exit> {
 mod tests {
     use super::*;
     use semaim_eval::detect::config::DetectConfig;
+    use semaim_eval::segment::config::SegmentConfig;
     use semaim_train::config::PretrainConfig;
 
     #[test]
@@ -115,6 +117,7 @@ mod tests {
             let refused = match recipe.command {
                 "pretrain" => layers.load::<PretrainConfig>().err(),
                 "detect" => given.unwrap().load::<DetectConfig>().err(),
+                "segment" => given.unwrap().load::<SegmentConfig>().err(),
                 other => panic!("{other}"),
             };
             if let Some(error) = refused {

@@ -2,6 +2,7 @@
 
 mod curves;
 mod detection;
+mod segmentation;
 
 use std::fs;
 use std::io;
@@ -69,6 +70,16 @@ pub(crate) fn write_objects(run: &Path, picture: &ThemedPng) -> io::Result<()> {
 /// Whether there is that picture.
 pub(crate) fn has_objects(run: &Path) -> bool {
     run.join(detection::PICTURE).exists()
+}
+
+/// Writes the picture of true beside predicted classes of pixels.
+pub(crate) fn write_labels(run: &Path, picture: &ThemedPng) -> io::Result<()> {
+    write_picture(&run.join(segmentation::PICTURE), picture)
+}
+
+/// Whether there is that picture.
+pub(crate) fn has_labels(run: &Path) -> bool {
+    run.join(segmentation::PICTURE).exists()
 }
 
 /// A picture is a file; what lies over it in the dark is beside it.
@@ -214,6 +225,7 @@ fn page(run: &Path) -> Result<Page, Exit> {
         });
     }
     sections.extend(detection::sections(run));
+    sections.extend(segmentation::sections(run));
     sections.push(Section {
         title: "Evaluations".into(),
         parts: evaluations_parts(&evaluations),
@@ -268,11 +280,11 @@ fn orders(run: &Path) -> Vec<Picture> {
         .collect()
 }
 
-/// A table of accuracies and one of what detectors found.
+/// A table of accuracies, one of what detectors found and one of what segmenters say.
 fn evaluations_parts(evaluations: &[Value]) -> Vec<Part> {
     if evaluations.is_empty() {
         return vec![Part::Text(
-            "None yet. semaim knn, probe, finetune and detect with --weights naming this folder add what they measure.".into(),
+            "None yet. semaim knn, probe, finetune, detect and segment with --weights naming this folder add what they measure.".into(),
         )];
     }
     let accuracies = [
@@ -286,7 +298,12 @@ fn evaluations_parts(evaluations: &[Value]) -> Vec<Part> {
         ("mask AP", "mask_ap"),
         ("mask AP50", "mask_ap50"),
     ];
-    let tables = [&accuracies[..], &objects[..]];
+    let pixels = [
+        ("mIoU", "mean_iou"),
+        ("mean accuracy", "mean_accuracy"),
+        ("pixel accuracy", "pixel_accuracy"),
+    ];
+    let tables = [&accuracies[..], &objects[..], &pixels[..]];
     tables
         .into_iter()
         .filter_map(|numbers| evaluations_part(evaluations, numbers))

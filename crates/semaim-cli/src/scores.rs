@@ -4,6 +4,7 @@ use semaim_coco::{METRICS, summary_line};
 use semaim_data::counted;
 use semaim_eval::classify::Classification;
 use semaim_eval::detect::score::{KindScores, ObjectScores};
+use semaim_eval::segment::score::SegmentationScores;
 use serde_json::{Map, Value, json};
 
 /// Accuracy over all images and of each class.
@@ -117,4 +118,65 @@ pub(crate) fn objects_json(scores: &ObjectScores) -> Value {
             json!({"stats": scored.stats, "per_class": per_class, "class_agnostic": as_one});
     }
     object
+}
+
+/// mIoU, mean accuracy and pixel accuracy, and IoU and accuracy of each class.
+pub(crate) fn print_labels(scores: &SegmentationScores) {
+    println!(
+        "{}, {} unreadable; {} with a class",
+        counted(scores.images, "image"),
+        scores.unreadable,
+        counted(scores.pixels, "pixel")
+    );
+    let metrics = &scores.metrics;
+    for (name, share) in [
+        ("mIoU", metrics.mean_iou),
+        ("mean accuracy", metrics.mean_accuracy),
+        ("pixel accuracy", metrics.pixel_accuracy),
+    ] {
+        println!("{name:<16} {:>6.2} %", 100.0 * share);
+    }
+    let names = scores.classes.iter().map(|name| name.chars().count());
+    let width = names.max().unwrap_or(0).max("class".len());
+    println!("{:<width$}  {:>8}  {:>8}", "class", "IoU", "accuracy");
+    let percent = |share: Option<f64>| match share {
+        Some(share) => format!("{:.2} %", 100.0 * share),
+        None => "none".into(),
+    };
+    for (number, class) in scores.classes.iter().enumerate() {
+        let [iou, accuracy] = [metrics.iou[number], metrics.accuracy[number]].map(percent);
+        println!("{class:<width$}  {iou:>8}  {accuracy:>8}");
+    }
+}
+
+/// mIoU and pixel accuracy in per cent.
+pub(crate) fn labels_in_short(scores: &SegmentationScores) -> String {
+    let metrics = &scores.metrics;
+    format!(
+        "mIoU {:.1}, mean accuracy {:.1}, pixel accuracy {:.1}",
+        100.0 * metrics.mean_iou,
+        100.0 * metrics.mean_accuracy,
+        100.0 * metrics.pixel_accuracy
+    )
+}
+
+/// The same numbers, 0 to 1; `null` for a class that occurs nowhere.
+pub(crate) fn labels_json(scores: &SegmentationScores) -> Value {
+    let metrics = &scores.metrics;
+    let each = metrics.iou.iter().zip(&metrics.accuracy);
+    let per_class: Map<String, Value> = scores
+        .classes
+        .iter()
+        .zip(each)
+        .map(|(class, (iou, accuracy))| (class.clone(), json!({"iou": iou, "accuracy": accuracy})))
+        .collect();
+    json!({
+        "images": scores.images,
+        "unreadable": scores.unreadable,
+        "pixels": scores.pixels,
+        "mean_iou": metrics.mean_iou,
+        "mean_accuracy": metrics.mean_accuracy,
+        "pixel_accuracy": metrics.pixel_accuracy,
+        "per_class": per_class,
+    })
 }

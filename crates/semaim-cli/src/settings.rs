@@ -1,6 +1,6 @@
 //! Options of the command line as the uppermost layer of a configuration.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use semaim_checkpoint::checkpoint::activation_name;
 use semaim_config::{Layers, Validate};
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::args::LayoutArgs;
+use crate::args::{LayoutArgs, RunArgs};
 use crate::exit::Exit;
 
 /// The options that say which encoder is meant and how it is read.
@@ -34,6 +34,21 @@ pub(crate) fn encoder(
             told.allow_partial.then(|| "true".into()),
         ),
     ]
+}
+
+/// The run directory: the one named, or else `runs/NAME` after the recipe, the configuration file, or what is usual.
+pub(crate) fn out_dir(
+    out: Option<&Path>,
+    recipe: Option<&str>,
+    run: &RunArgs,
+    usual: &str,
+) -> PathBuf {
+    if let Some(out) = out {
+        return out.to_path_buf();
+    }
+    let stem = run.config.as_ref().and_then(|path| path.file_stem());
+    let name = recipe.map(Path::new).or(stem.map(Path::new));
+    PathBuf::from("runs").join(name.unwrap_or(Path::new(usual)))
 }
 
 /// A text as TOML writes it.
@@ -68,6 +83,7 @@ mod tests {
     use semaim_eval::compare::config::CompareConfig;
     use semaim_eval::detect::config::DetectConfig;
     use semaim_eval::finetune::config::FinetuneConfig;
+    use semaim_eval::segment::config::SegmentConfig;
     use semaim_train::config::PretrainConfig;
     use serde::Serialize;
     use serde::de::DeserializeOwned;
@@ -124,6 +140,7 @@ mod tests {
         each_is_checked::<PretrainConfig>(&[]);
         each_is_checked::<FinetuneConfig>(&["encoder.weights=x", "data.path=y"]);
         each_is_checked::<DetectConfig>(&["encoder.weights=x", "data.path=y"]);
+        each_is_checked::<SegmentConfig>(&["encoder.weights=x", "data.path=y"]);
         each_is_checked::<CompareConfig>(&[]);
     }
 }

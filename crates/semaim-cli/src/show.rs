@@ -178,6 +178,7 @@ fn picture(
         cell: args.cell,
         groups: 1,
         heat_name: columns::heat_name(&shown),
+        kinds: Vec::new(),
     };
     sheet
         .draw(Theme::Light)

@@ -23,7 +23,7 @@ use class_list::ClassList;
 use label_image::Values;
 use layout::Pair;
 
-pub use open::{LabelMapSpec, open_label_maps};
+pub use open::{LabelMapSpec, has_label_images, open_label_maps};
 
 /// What a pixel of no object is called, where label maps are made of objects.
 const BACKGROUND: &str = "background";
@@ -147,8 +147,16 @@ impl LabelMapSet {
         }
     }
 
-    /// The label map of an image, whose columns and rows are `image_size`.
-    fn of_image(&self, index: usize, image_size: [u32; 2]) -> Result<LabelMap, ImageError> {
+    /// [`LabelMapSet::truth`] of an image whose columns and rows are `image_size`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`LabelMapSet::truth`], and a label map of another size.
+    pub fn truth_of_size(
+        &self,
+        index: usize,
+        image_size: [u32; 2],
+    ) -> Result<LabelMap, ImageError> {
         let map = self.truth(index)?;
         let [rows, columns] = map.size.map(|side| side as u32);
         if [columns, rows] == image_size {
@@ -288,7 +296,7 @@ impl Dataset for LabelMapSet {
     type Target = LabelMap;
 
     fn target(&self, index: usize, view: &ViewGeometry) -> Result<LabelMap, ImageError> {
-        Ok(self.of_image(index, view.image_size)?.in_view(view))
+        Ok(self.truth_of_size(index, view.image_size)?.in_view(view))
     }
 
     fn choose_view(
@@ -299,7 +307,7 @@ impl Dataset for LabelMapSet {
         let Some((last, first)) = views.split_last() else {
             return Err(self.out_of_range(index));
         };
-        let map = self.of_image(index, last.image_size)?;
+        let map = self.truth_of_size(index, last.image_size)?;
         for (at, view) in first.iter().enumerate() {
             let shown = map.in_view(view);
             if shown.is_varied(self.max_class_share) {

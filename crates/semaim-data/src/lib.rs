@@ -60,7 +60,7 @@ pub use error::{DataError, ImageError, ImageProblem, LoaderError, ViewError};
 pub use framing::{Framing, LARGE_SCALE_JITTER, SEGMENTATION_SCALE, short_side_size};
 pub use image_numbers::{NumberedBy, image_numbers};
 pub use label_map::{IGNORED, LabelMap};
-pub use label_map_set::{LabelMapSet, LabelMapSpec, open_label_maps};
+pub use label_map_set::{LabelMapSet, LabelMapSpec, has_label_images, open_label_maps};
 pub use loader::{EvaluationLoader, LoaderOptions, Position, TrainingLoader};
 pub use mask::{Mask, MaskError};
 pub use mixup_cutmix::{MixOp, MixupCutmix};

@@ -34,7 +34,8 @@ use semaim_train::run_dir::RunDir;
 use semaim_train::state::{TrainCounters, TrainState};
 use semaim_train::step_time::step_time;
 use semaim_train::trainer::{Images, RunOutcome, train};
-use serde::{Deserialize, Serialize};
+
+use crate::results::{self, ResultsError};
 
 use config::DetectConfig;
 use data::ObjectSplits;
@@ -45,10 +46,8 @@ use score::ObjectScores;
 use start::{Started, started};
 use task::{DetectTask, param_groups};
 
-/// The detector that was best on the evaluation images, in the run directory.
-pub const BEST: &str = "best.safetensors";
-/// COCO's numbers of the last and of the best.
-pub const RESULTS: &str = "results.json";
+/// What training came to.
+pub type Results = results::Results<ObjectScores>;
 
 /// Why training a detector could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -89,34 +88,8 @@ pub enum DetectRunError {
     #[error(transparent)]
     Train(#[from] TrainError),
     /// The results of a finished run cannot be read.
-    #[error("{path}: {message}")]
-    Results {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        message: String,
-    },
-}
-
-/// An evaluation of the detector at some time of the run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Evaluated {
-    /// Epochs done.
-    pub epoch: f64,
-    /// What came out.
-    pub scores: ObjectScores,
-}
-
-/// What training came to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Results {
-    /// At the end of the schedule, or so far: the number to report.
-    pub last: Evaluated,
-    /// Where `best_by` on the evaluation images was highest, the first of equals. It is chosen on the images that it is
-    /// measured on, so it flatters.
-    pub best: Evaluated,
-    /// The number by which the best was chosen.
-    pub best_by: String,
+    #[error(transparent)]
+    Results(#[from] ResultsError),
 }
 
 /// An encoder ready to become a detector of the objects of some images.
@@ -257,7 +230,7 @@ pub fn time_of_step(
     };
     let state = prepared.initial_state(config)?;
     let images = prepared.images(config)?;
-    Ok(step_time(&task, state, config.run(), &images)?)
+    Ok(step_time(&task, state, config.run(), &images, 1)?)
 }
 
 /// Trains in a run directory, from its latest checkpoint if it has one.
@@ -290,19 +263,5 @@ pub fn detect(
         evaluator: &mut evaluator,
     };
     let outcome = train(&task, initial_state, config.run(), images, run, callbacks)?;
-    Ok((outcome, read_results(run)?))
-}
-
-/// What a run has come to so far.
-///
-/// # Errors
-/// [`DetectRunError::Results`].
-pub fn read_results(run: &RunDir) -> Result<Results, DetectRunError> {
-    let path = run.path().join(RESULTS);
-    let failed = |message: String| DetectRunError::Results {
-        path: path.clone(),
-        message,
-    };
-    let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
+    Ok((outcome, Results::read(run)?))
 }

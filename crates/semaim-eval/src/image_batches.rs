@@ -14,6 +14,13 @@ pub struct BatchOptions {
     pub workers: usize,
 }
 
+/// The places of at most `limit` images of a set, spread evenly; 0 is no limit.
+pub fn at_most(set: &(impl Source + ?Sized), limit: usize) -> Vec<u64> {
+    let count = set.len();
+    let taken = if limit == 0 { count } else { limit.min(count) };
+    (0..taken).map(|i| (i * count / taken) as u64).collect()
+}
+
 /// The central views of images, in batches: memory does not grow with their number.
 #[derive(Debug)]
 pub struct ImageBatches {

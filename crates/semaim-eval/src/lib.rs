@@ -8,6 +8,8 @@
 //! * [`probe`]: a linear classifier on those vectors.
 //! * [`finetune`]: encoder and head trained as a whole; [`classify`] is what comes out at work.
 //! * [`detect`]: encoder, pyramid and heads trained to find objects, and detectors at work.
+//! * [`segment`]: encoder and head trained to name the class of every pixel, and segmenters at work.
+//! * [`results`]: what such runs leave: the last evaluation and the best.
 //! * [`known_classes`]: the classes of a set as a trained model numbers them.
 //! * [`compare`]: several variants with several seeds each, side by side.
 //! * [`pointing`]: whether the order starts on the object; [`main_object`]: which object that is, in a COCO file.
@@ -32,6 +34,8 @@ pub mod orders;
 pub mod pca;
 pub mod pointing;
 pub mod probe;
+pub mod results;
+pub mod segment;
 pub mod splits;
 pub mod vectors;
 pub mod views;

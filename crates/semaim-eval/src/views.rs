@@ -23,3 +23,6 @@ pub fn open_options(config: &VitConfig) -> OpenOptions {
         ..OpenOptions::default()
     }
 }
+
+/// Generated images to evaluate a model on, where nothing else is said.
+pub(crate) const SHAPES_TO_EVALUATE: usize = 500;

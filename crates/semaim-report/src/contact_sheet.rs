@@ -7,6 +7,7 @@ use image::imageops::{FilterType, replace, resize};
 use crate::colour_map::{ColourMap, Legend};
 use crate::error::FigureError;
 use crate::font::{HEADER, LABEL, SMALL, TITLE};
+use crate::kinds::{self, Kind};
 use crate::overlay::{ORDER_OPACITY, Panel, Progress, VALUE_OPACITY};
 use crate::paint::{Area, Strips, Theme, fill, outline};
 
@@ -82,6 +83,8 @@ pub struct ContactSheet {
     pub groups: usize,
     /// What the values of [`Panel::Heat`] are.
     pub heat_name: String,
+    /// What colours in images mean, named below the rows; none if empty.
+    pub kinds: Vec<Kind>,
 }
 
 impl Default for ContactSheet {
@@ -95,6 +98,7 @@ impl Default for ContactSheet {
             cell: 128,
             groups: 1,
             heat_name: "similarity".to_owned(),
+            kinds: Vec::new(),
         }
     }
 }
@@ -332,6 +336,11 @@ impl ContactSheet {
                 let x = (each + GROUP_GAP) * number;
                 legend.draw(strip, Area::new([x, 0], [each, height]), theme);
             }
+        }
+        let named = kinds::Legend::new(&self.kinds, width);
+        if named.height() > 0 {
+            strips.space(PART_GAP)?;
+            named.draw(strips.add(named.height().into())?, [0, 0], theme);
         }
         if any(|panel| matches!(panel, Panel::Unfolding { .. })) {
             strips.space(PART_GAP)?;

@@ -4,6 +4,7 @@ use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
 use crate::font::Style;
+use crate::kinds::kind_colour;
 use crate::paint::{Area, blend, fill, ink_on, outline};
 
 /// How much of its colour lies over an object's pixels.
@@ -71,13 +72,7 @@ fn area_of(object: &DrawnObject) -> f32 {
 
 /// The colours of kinds of objects: neighbours in number are far apart in hue.
 fn object_colour(number: usize) -> Rgb<u8> {
-    let hue = (0.58 + 0.618_034 * number as f64).fract() * 6.0;
-    let (saturation, value) = [(0.82, 0.98), (0.62, 0.86), (0.95, 0.74)][number % 3];
-    Rgb([5.0, 3.0, 1.0].map(|offset| {
-        let at = (offset + hue) % 6.0;
-        let share = 1.0 - saturation * f64::clamp(f64::min(at, 4.0 - at), 0.0, 1.0);
-        (255.0 * value * share).round() as u8
-    }))
+    Rgb(kind_colour(number))
 }
 
 /// The pixels of a box in a picture of `[width, height]`, at least one.

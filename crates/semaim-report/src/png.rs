@@ -37,6 +37,28 @@ fn encode_still(
     Ok(out)
 }
 
+/// Values of 8 bits as a whole PNG file, each shown in the colour of its place in the palette. `values` are row by row.
+///
+/// # Errors
+///
+/// [`FigureError::Png`] when the encoder refuses, as it does for another number of values than of pixels.
+pub fn encode_indexed_png(
+    width: u32,
+    height: u32,
+    values: &[u8],
+    palette: &[[u8; 3]; 256],
+) -> Result<Vec<u8>, FigureError> {
+    let mut out = Vec::new();
+    let mut encoder = Encoder::new(&mut out, width, height);
+    encoder.set_color(ColorType::Indexed);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_palette(palette.concat());
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(values)?;
+    writer.finish()?;
+    Ok(out)
+}
+
 /// The frames, all of the first one's size, as an animated PNG file that starts again at its end: each frame is there for
 /// `delay_ms` milliseconds, the last one for `last_ms`. A program that knows no animated PNG shows the first frame.
 ///
@@ -151,6 +173,24 @@ mod tests {
         let frames = frames(5);
         let file = encode_apng(&frames, 120, 2500).unwrap();
         assert_eq!(play(&file), (frames, vec![120, 120, 120, 120, 2500]));
+    }
+
+    #[test]
+    fn values_stay_and_have_the_colours_of_the_palette() {
+        let mut palette = [[0; 3]; 256];
+        palette[7] = [1, 2, 3];
+        palette[255] = [4, 5, 6];
+        let file = encode_indexed_png(2, 2, &[7, 255, 7, 0], &palette).unwrap();
+        let decoder = ::png::Decoder::new(std::io::Cursor::new(&file));
+        let mut reader = decoder.read_info().unwrap();
+        assert_eq!(reader.info().color_type, ColorType::Indexed);
+        let mut values = vec![0; 4];
+        reader.next_frame(&mut values).unwrap();
+        assert_eq!(values, [7, 255, 7, 0]);
+        let colours = image::load_from_memory(&file).unwrap().to_rgb8();
+        assert_eq!(colours.get_pixel(0, 1).0, [1, 2, 3]);
+        assert_eq!(colours.get_pixel(1, 0).0, [4, 5, 6]);
+        assert!(encode_indexed_png(2, 2, &[7; 3], &palette).is_err());
     }
 
     #[test]

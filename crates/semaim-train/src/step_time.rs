@@ -1,4 +1,4 @@
-//! How long the steps of a run will take, measured on one image before it starts.
+//! How long the steps of a run will take, measured on an image or two before it starts.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ use crate::state::TrainState;
 use crate::task::{MicroBatch, Task};
 use crate::trainer::Images;
 
-/// The time of one optimiser step of a run: that of one image, once for all images of the batch, and of one update. The first
-/// image, which finds everything cold, does not count.
+/// The time of one optimiser step of a run: that of `together` images at a time, as often as the batch has so many, and of one
+/// update. The first images, which find everything cold, do not count.
 ///
 /// # Errors
 /// Those of a step.
@@ -23,9 +23,10 @@ pub fn step_time<T: Task, D: Dataset<Target = T::Target> + ?Sized>(
     mut state: TrainState<T::Model>,
     settings: RunSettings<'_>,
     images: &Images<D>,
+    together: usize,
 ) -> Result<Duration, TrainError> {
     let options = LoaderOptions {
-        batch_size: 1,
+        batch_size: together,
         batches_per_epoch: 2,
         workers: 1,
         seed: settings.seed,
@@ -48,11 +49,11 @@ pub fn step_time<T: Task, D: Dataset<Target = T::Target> + ?Sized>(
         drop(model);
         // A device that computes in the background is waited for.
         gradients.norm()?;
-        let of_image = start.elapsed();
+        let of_images = start.elapsed();
         let start = Instant::now();
         state.optimiser.step(&mut state.model, gradients, 1.0, 0.0);
-        let images = u32::try_from(settings.train.batch_size).unwrap_or(u32::MAX);
-        time = of_image * images + start.elapsed();
+        let times = settings.train.batch_size as f64 / together.max(1) as f64;
+        time = of_images.mul_f64(times) + start.elapsed();
     }
     Ok(time)
 }

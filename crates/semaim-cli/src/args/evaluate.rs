@@ -1,6 +1,6 @@
 //! The command lines of what an encoder or a classifier is used for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use semaim::representation::Representation;
 use semaim_data::Split;
@@ -8,6 +8,8 @@ use semaim_eval::probe::ProbeOptions;
 use semaim_eval::probe::head::HeadKind;
 
 use semaim_eval::image_batches::BatchOptions;
+
+use crate::exit::Exit;
 
 use super::{
     Choice, DetectorFileArgs, DeviceArgs, EncoderArgs, PixelLimit, count, numbers, one_of,
@@ -186,7 +188,7 @@ pub(crate) struct ProbeArgs {
 /// How images are prepared for a model of any kind.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct ModelLoaderArgs {
-    /// Images per forward pass [default: 64, of a detector 4]
+    /// Images per forward pass [default: 64, of a detector 4; a segmenter sees one at a time]
     #[arg(long, value_parser = count(1..=65_536))]
     pub(crate) batch_size: Option<usize>,
     /// Threads that prepare images; 0: one per core
@@ -197,6 +199,17 @@ pub(crate) struct ModelLoaderArgs {
 }
 
 impl ModelLoaderArgs {
+    /// Refuses a number of images per forward pass for a model that sees them one at a time.
+    pub(crate) fn refuse_batch_size(&self, model: &Path) -> Result<(), Exit> {
+        match self.batch_size {
+            None | Some(1) => Ok(()),
+            Some(_) => Err(Exit::user(format!(
+                "--batch-size: {} is a segmenter, which sees images one at a time as they differ in size",
+                model.display()
+            ))),
+        }
+    }
+
     /// `usual`: images per forward pass where none are given.
     pub(crate) fn batches(&self, usual: usize) -> BatchOptions {
         BatchOptions {
@@ -208,11 +221,12 @@ impl ModelLoaderArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct EvaluateArgs {
-    /// The model: the run directory of `finetune` or `detect` (the model as it is now), or a model's file, for detectors also one
+    /// The model: the run directory of `finetune`, `detect` or `segment` (the model as it is now), or a model's file, for detectors also one
     /// of detectron2's (ViTDet's .pkl or .pth)
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
-    /// The images: for a classifier labelled ones, as for `finetune`; for a detector those with objects, as for `detect`
+    /// The images: for a classifier labelled ones, as for `finetune`; for a detector those with objects, as for `detect`; for a
+    /// segmenter those with the class of every pixel, as for `segment`
     #[arg(long, value_name = "PATH", required_unless_present = "annotations")]
     pub(crate) data: Option<String>,
     /// Which images of a data set that is divided
@@ -240,30 +254,34 @@ pub(crate) struct EvaluateArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PredictArgs {
-    /// The model: the run directory of `finetune` or `detect` (the model as it is now), or a model's file, for detectors also one
+    /// The model: the run directory of `finetune`, `detect` or `segment` (the model as it is now), or a model's file, for detectors also one
     /// of detectron2's (ViTDet's .pkl or .pth)
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
-    /// The images, as for `pretrain`; for a detector those with objects, too, as for `detect`
+    /// The images, as for `pretrain`; for a detector or a segmenter those with objects or label images, too, as for `detect` and
+    /// `segment`
     #[arg(long, value_name = "PATH", required_unless_present = "annotations")]
     pub(crate) data: Option<String>,
     /// Which images of a data set that is divided
     #[arg(long, value_parser = one_of(SPLITS), default_value = "eval", conflicts_with = "annotations")]
     pub(crate) split: Split,
-    /// A COCO file whose images are meant, all of them, instead of --data: results have its numbers of images (detectors)
+    /// A COCO file whose images are meant, all of them, instead of --data: results have its numbers of images (detectors,
+    /// segmenters)
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub(crate) annotations: Option<PathBuf>,
     /// The folder of its images [default: looked for near the file]
     #[arg(long, value_name = "DIR", requires = "annotations")]
     pub(crate) images: Option<PathBuf>,
     /// The file to write: .csv or .jsonl (one JSON object per line), for a detector also .json (COCO's results, masks as run
-    /// lengths) [default: CSV on standard output]
-    #[arg(long, value_name = "FILE")]
+    /// lengths) [default: CSV on standard output]; for a segmenter a folder for label images, PNGs with a palette whose values
+    /// are those of the label images that it was trained on, and classes.json with their names
+    #[arg(long, value_name = "PATH")]
     pub(crate) out: Option<PathBuf>,
-    /// A folder for a picture of each image with what was found in it: boxes, masks, classes and scores (detectors)
+    /// A folder for a picture of each image with what was found in it: boxes, masks, classes and scores (detectors), or the
+    /// colours and names of the classes of its pixels (segmenters)
     #[arg(long, value_name = "DIR")]
     pub(crate) pictures: Option<PathBuf>,
-    /// The least score of what is drawn
+    /// The least score of what is drawn (detectors)
     #[arg(long, value_name = "SCORE", default_value_t = 0.5, value_parser = numbers::share)]
     pub(crate) picture_score: f64,
     /// Classes named for each image, the most probable first (classifiers)

@@ -37,7 +37,7 @@ pub(super) fn run(
     ] {
         if given {
             return Err(Exit::user(format!(
-                "{option} is for detectors; {} is a classifier",
+                "{option} is for detectors and segmenters; {} is a classifier",
                 args.weights.display()
             )));
         }

@@ -14,7 +14,7 @@ struct Chart {
     curves: &'static [(&'static str, &'static str)],
 }
 
-const CHARTS: [Chart; 8] = [
+const CHARTS: [Chart; 9] = [
     Chart {
         title: "Loss",
         y_label: "loss",
@@ -55,6 +55,8 @@ const CHARTS: [Chart; 8] = [
             ("classes of regions", "train/loss_cls"),
             ("boxes of regions", "train/loss_box_reg"),
             ("masks of regions", "train/loss_mask"),
+            ("head", "train/loss_main"),
+            ("auxiliary head", "train/loss_auxiliary"),
         ],
     },
     Chart {
@@ -67,6 +69,17 @@ const CHARTS: [Chart; 8] = [
             ("box AP50", "eval/bbox_ap50"),
             ("mask AP", "eval/segm_ap"),
             ("mask AP50", "eval/segm_ap50"),
+        ],
+    },
+    Chart {
+        title: "Classes of pixels",
+        y_label: "%",
+        scale: Scale::Linear,
+        factor: 100.0,
+        curves: &[
+            ("mIoU", "eval/mean_iou"),
+            ("mean accuracy", "eval/mean_accuracy"),
+            ("pixel accuracy", "eval/pixel_accuracy"),
         ],
     },
     Chart {
@@ -166,7 +179,11 @@ pub(super) fn facts(entries: &[Value]) -> Vec<Fact> {
         );
         fact(&format!("best {name}"), best(key).map(percent));
     }
-    for (name, key) in [("box AP", "eval/bbox_ap"), ("mask AP", "eval/segm_ap")] {
+    for (name, key) in [
+        ("box AP", "eval/bbox_ap"),
+        ("mask AP", "eval/segm_ap"),
+        ("mIoU", "eval/mean_iou"),
+    ] {
         fact(name, last(key).map(percent));
         fact(&format!("best {name}"), best(key).map(percent));
     }

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use semaim_coco::METRICS;
+use semaim_eval::detect::Results;
 use semaim_eval::detect::score::{CURVES, KindScores, ObjectScores};
-use semaim_eval::detect::{RESULTS, Results};
+use semaim_eval::results::RESULTS;
 use semaim_report::{Cell, LineChart, Part, Picture, Section, Series};
 
 use super::read_picture;

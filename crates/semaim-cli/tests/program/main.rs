@@ -16,4 +16,5 @@ mod pictures;
 mod pipes;
 mod resume;
 mod runner;
+mod segment;
 mod train_classifier;

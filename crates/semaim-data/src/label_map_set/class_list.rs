@@ -81,6 +81,14 @@ impl ClassList {
         Self::new(named.collect())
     }
 
+    /// Classes that are known by value and name.
+    pub(super) fn of_known(known: &[(u8, String)]) -> Self {
+        let mut known = known.to_vec();
+        known.sort();
+        let (values, names) = known.into_iter().unzip();
+        Self { names, values }
+    }
+
     /// Classes in ascending order of their values.
     fn new(classes: Vec<(u64, String)>) -> Result<Self, String> {
         let repeated = classes.windows(2).find(|pair| pair[0].0 == pair[1].0);

@@ -43,6 +43,9 @@ pub struct LabelMapSpec {
     pub classes: Option<PathBuf>,
     /// The value 0 says nothing, and classes begin at 1, as in ADE20K.
     pub ignore_zero: bool,
+    /// The values of classes and their names where no file of names is given or found: those of a trained model. Objects have names
+    /// of their own.
+    pub known: Option<Vec<(u8, String)>>,
 }
 
 impl LabelMapSpec {
@@ -65,8 +68,8 @@ impl LabelMapSpec {
 /// - Objects with masks, in any form that [`open_objects`] reads: class 0 is called `background`, later objects lie over earlier
 ///   ones, crowds are ignored. `shapes` is the generated set.
 ///
-/// Names of classes are those of [`LabelMapSpec::classes`], or of a file beside the images such as `classes.txt`; otherwise the classes
-/// are the values that occur in the label images of both splits, called by their numbers.
+/// Names of classes are those of [`LabelMapSpec::classes`], or of a file beside the images such as `classes.txt`, or those of
+/// [`LabelMapSpec::known`]; otherwise the classes are the values that occur in the label images of both splits, called by their numbers.
 ///
 /// Where there is nothing to evaluate on, one image in five is held out of training, the same for every seed. What is left out is said;
 /// see [`LabelMapSet::notices`].
@@ -103,6 +106,16 @@ pub fn open_label_maps(
         return of_objects(&ObjectSpec::of(spec.data.as_str()), spec, split, options);
     }
     of_label_images(folders, spec, split, options)
+}
+
+/// Whether `data` is a folder of images with label images, as [`open_label_maps`] looks for them.
+///
+/// # Errors
+///
+/// A folder that cannot be read.
+pub fn has_label_images(data: &str) -> Result<bool, DataError> {
+    let folder = Path::new(data);
+    Ok(folder.is_dir() && layout::find(folder)? != [None, None])
 }
 
 fn of_objects(
@@ -186,9 +199,10 @@ fn of_label_images(
         "" => None,
         data => ClassList::find(Path::new(data)),
     };
-    let classes = match spec.classes.clone().or_else(beside) {
-        Some(path) => ClassList::read(&path, spec.ignore_zero)?,
-        None => {
+    let classes = match (spec.classes.clone().or_else(beside), &spec.known) {
+        (Some(path), _) => ClassList::read(&path, spec.ignore_zero)?,
+        (None, Some(known)) => ClassList::of_known(known),
+        (None, None) => {
             let mut all = BTreeSet::new();
             for folders in folders.iter().flatten() {
                 let (pairs, _) = layout::pairs(folders, shared)?;

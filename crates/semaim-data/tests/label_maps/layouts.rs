@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use semaim_data::{
-    LabelMapSpec, ObjectSpec, OpenOptions, Shapes, ShapesOptions, Source, Split, open_label_maps,
+    LabelMapSpec, ObjectSpec, OpenOptions, Shapes, ShapesOptions, Source, Split, has_label_images,
+    open_label_maps,
 };
 
-use super::{columns, image, labels, open, text};
+use super::{SIZE, columns, image, labels, open, text};
 
 fn names(path: &Path, split: Split) -> Vec<String> {
     let set = open(path, split).unwrap();
@@ -244,4 +245,33 @@ fn shapes_have_a_background() {
     for (label, inside) in map.labels.iter().zip(sample.mask) {
         assert_eq!(u32::from(*label), if inside { sample.label + 1 } else { 0 });
     }
+}
+
+#[test]
+fn classes_that_are_known_stand_in_for_a_file_of_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().display().to_string();
+    assert!(!has_label_images(&data).unwrap() && !has_label_images("shapes").unwrap());
+    image(&folder.path().join("images/a.png"));
+    labels(
+        &folder.path().join("labels/a.png"),
+        &columns([7, 7, 3, 3, 7, 255]),
+    );
+    assert!(has_label_images(&data).unwrap());
+    let known = [(7, "cup"), (3, "tea"), (200, "pot")];
+    let spec = LabelMapSpec {
+        known: Some(known.map(|(value, name)| (value, name.to_string())).into()),
+        ..LabelMapSpec::of(data)
+    };
+    let open = || open_label_maps(&spec, Split::Train, &OpenOptions::default()).unwrap();
+    assert_eq!(open().classes(), ["tea", "cup", "pot"]);
+    assert_eq!(
+        open().truth(0).unwrap().labels,
+        columns([1, 1, 0, 0, 1, 255])
+    );
+    let [width, height] = SIZE;
+    assert!(open().truth_of_size(0, [width, height]).is_ok());
+    assert!(open().truth_of_size(0, [height, width]).is_err());
+    text(&folder.path().join("classes.txt"), "3 leaf\n7 cup\n");
+    assert_eq!(open().classes(), ["leaf", "cup"]);
 }

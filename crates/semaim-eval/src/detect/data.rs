@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use semaim_config::Problems;
 use semaim_data::{
-    DataError, ObjectSet, ObjectSpec, OpenOptions, ShapesOptions, Source, Split, open_objects,
+    DataError, ObjectSet, ObjectSpec, OpenOptions, ShapesOptions, Split, open_objects,
 };
 use semaim_train::config::Loading;
 use serde::{Deserialize, Serialize};
+
+use crate::views::SHAPES_TO_EVALUATE;
 
 /// The images and their objects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,9 +59,6 @@ impl Default for ObjectDataConfig {
         }
     }
 }
-
-/// Generated images to evaluate on, where nothing else is said.
-pub(super) const SHAPES_TO_EVALUATE: usize = 500;
 
 /// What is trained on and what is evaluated on; their classes are the same.
 #[derive(Debug)]
@@ -147,11 +146,4 @@ pub fn evaluated(
         eval_images: images.map(Path::to_path_buf),
         ..ObjectSpec::default()
     }
-}
-
-/// The places of at most `limit` images of a set, spread evenly; 0 is no limit.
-pub fn at_most(set: &ObjectSet, limit: usize) -> Vec<u64> {
-    let count = set.len();
-    let taken = if limit == 0 { count } else { limit.min(count) };
-    (0..taken).map(|i| (i * count / taken) as u64).collect()
 }

@@ -16,7 +16,7 @@ use semaim_detect::config::DetectorConfig;
 use semaim_detect::model::MaskRcnn;
 use serde::{Deserialize, Serialize};
 
-use super::data::SHAPES_TO_EVALUATE;
+use crate::views::SHAPES_TO_EVALUATE;
 
 /// What a detector's file says beside its weights.
 #[derive(Clone, Debug, PartialEq)]

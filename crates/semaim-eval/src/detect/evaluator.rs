@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use semaim_checkpoint::atomic;
 use semaim_data::ObjectSet;
 use semaim_detect::model::MaskRcnn;
 use semaim_train::callbacks::{Evaluator, Observer, Progress};
@@ -11,12 +10,18 @@ use semaim_train::log::RunLog;
 use semaim_train::run_dir::RunDir;
 use semaim_train::state::TrainState;
 
+use super::Results;
 use super::config::DetectConfig;
-use super::data::at_most;
 use super::detector::{Detector, DetectorInfo};
-use super::score::score;
-use super::{BEST, Evaluated, RESULTS, Results, read_results};
-use crate::image_batches::BatchOptions;
+use super::score::{ObjectScores, score};
+use crate::image_batches::{BatchOptions, at_most};
+use crate::results::{Criterion, Evaluated};
+
+/// What the best is chosen by.
+const BEST_BY: Criterion<ObjectScores> = Criterion {
+    name: "box AP",
+    of: |scores| scores.bbox.ap(),
+};
 
 pub(super) struct DetectEvaluator<'a> {
     pub(super) config: &'a DetectConfig,
@@ -42,7 +47,7 @@ impl Evaluator<MaskRcnn> for DetectEvaluator<'_> {
             batch_size: self.config.eval.batch_size,
             workers: self.config.data.workers,
         };
-        let items = at_most(self.set, self.config.eval.images);
+        let items = at_most(&**self.set, self.config.eval.images);
         let detector = Detector {
             model: state.model.clone(),
             info: self.info.clone(),
@@ -72,38 +77,14 @@ impl Evaluator<MaskRcnn> for DetectEvaluator<'_> {
         let scalars: Vec<(&str, f64)> = scalars.iter().map(|(n, v)| (n.as_str(), *v)).collect();
         log.scalars(progress.step, progress.epoch(), &scalars)?;
         observer.say(&line(&now));
-        // A run that died after an evaluation makes the same evaluation again: what is not better replaces nothing, what
-        // comes from a later time than this is of a run that was begun anew.
-        let before = read_results(self.run)
-            .ok()
-            .map(|results| results.best)
-            .filter(|best| best.epoch <= now.epoch);
-        let best = match before {
-            Some(best) if best.scores.bbox.ap() >= now.scores.bbox.ap() => best,
-            _ => {
-                self.info
-                    .file(&state.model)?
-                    .write(&self.run.path().join(BEST))?;
-                now.clone()
-            }
-        };
-        let results = Results {
-            last: now,
-            best,
-            best_by: "box AP".into(),
-        };
-        let path = self.run.path().join(RESULTS);
-        let text = serde_json::json!(results).to_string();
-        atomic::write_bytes(&path, text.as_bytes()).map_err(|source| TrainError::Io {
-            action: "writing",
-            path,
-            source,
+        Results::note(self.run, now, &BEST_BY, |path| {
+            Ok(self.info.file(&state.model)?.write(path)?)
         })
     }
 }
 
 /// An evaluation for people.
-fn line(now: &Evaluated) -> String {
+fn line(now: &Evaluated<ObjectScores>) -> String {
     let percent = |share: f64| format!("{:.1}", 100.0 * share);
     let bbox = &now.scores.bbox;
     let mut line = format!(

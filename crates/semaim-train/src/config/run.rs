@@ -159,6 +159,7 @@ pub const RESUMABLE_KEYS: &[&str] = &[
     "data.max_bad_fraction",
     "eval",
     "teacher_cache",
+    "feature_cache_mb",
     "checkpoint",
     "log",
     "train.on_nan",

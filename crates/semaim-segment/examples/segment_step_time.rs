@@ -1,5 +1,5 @@
 //! Where the time of a training step goes: a head on an encoder at a crop of 512, whole and part by part.
-//! `cargo run --release -p semaim-segment --example step_time -- [tiny|small|base] [linear|upernet] [frozen] [composed] [whole]
+//! `cargo run --release -p semaim-segment --example segment_step_time -- [tiny|small|base] [linear|upernet] [frozen] [composed] [whole]
 //! [batch=2] [crop=512] [classes=150] [rounds=3]`.
 
 #![allow(clippy::unwrap_used)]

@@ -1,0 +1,106 @@
+//! A folder of pictures, one for each image, under the images' names.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use semaim_checkpoint::atomic;
+use semaim_data::Pixels;
+use semaim_report::{RgbImage, rgb_image};
+
+use crate::exit::Exit;
+use crate::output;
+
+/// A folder of PNG files.
+pub(crate) struct PictureFolder {
+    folder: PathBuf,
+    taken: HashSet<String>,
+}
+
+impl PictureFolder {
+    pub(crate) fn create(folder: &Path) -> Result<Self, Exit> {
+        fs::create_dir_all(folder)
+            .map_err(|error| Exit::user(format!("creating {}: {error}", folder.display())))?;
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            taken: HashSet::new(),
+        })
+    }
+
+    /// Writes the file of an image under its name.
+    pub(crate) fn write(&mut self, image: &str, png: &[u8]) -> Result<(), Exit> {
+        let name = self.file_name(&stem_of(image));
+        self.put(&name, png)
+    }
+
+    /// Writes the file of an image under its path below `root`, or under its name where it is not there.
+    pub(crate) fn write_below(&mut self, root: &Path, image: &str, png: &[u8]) -> Result<(), Exit> {
+        let stem = match Path::new(image).strip_prefix(root) {
+            Ok(below) if below.file_name().is_some() => {
+                below.with_extension("").to_string_lossy().into_owned()
+            }
+            _ => stem_of(image),
+        };
+        let name = self.file_name(&stem);
+        self.put(&name, png)
+    }
+
+    fn put(&self, name: &str, png: &[u8]) -> Result<(), Exit> {
+        let path = self.folder.join(name);
+        output::create_folder_of(&path)
+            .and_then(|()| atomic::write_bytes(&path, png))
+            .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))
+    }
+
+    /// A file's name, with a number where several images have it.
+    fn file_name(&mut self, stem: &str) -> String {
+        let names = std::iter::once(format!("{stem}.png"))
+            .chain((2..).map(|number| format!("{stem}-{number}.png")));
+        let mut free = names.filter(|name| !self.taken.contains(name));
+        let name = free.next().unwrap_or(stem.to_string());
+        self.taken.insert(name.clone());
+        name
+    }
+}
+
+/// An image's name without folders and ending.
+fn stem_of(image: &str) -> String {
+    let stem = Path::new(image).file_stem().unwrap_or_default();
+    stem.to_string_lossy().replace(['/', '\\', ':'], "_")
+}
+
+/// An image in colour; channels beyond three are left out, and a single one is grey.
+pub(crate) fn rgb(pixels: &Pixels) -> Result<RgbImage, Exit> {
+    let channels = pixels.channels.max(1);
+    let colour = |pixel: &[u8]| match *pixel {
+        [red, green, blue, ..] => [red, green, blue],
+        [grey, ..] => [grey; 3],
+        [] => [0; 3],
+    };
+    let data = pixels.data.chunks(channels).flat_map(colour).collect();
+    rgb_image(pixels.width, pixels.height, data).map_err(Exit::ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_of_one_name_have_pictures_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut pictures = PictureFolder::create(folder.path()).unwrap();
+        let names = ["a/1.jpg", "b/1.png", "shapes#5", "c/1.jpg", "1-2.jpg"];
+        for name in names {
+            pictures.write(name, b"png").unwrap();
+        }
+        for name in ["1.png", "1-2.png", "shapes#5.png", "1-3.png", "1-2-2.png"] {
+            assert!(folder.path().join(name).is_file(), "{name}");
+        }
+        for name in ["a/1.jpg", "a/b/1.jpg", "c/2.jpg"] {
+            pictures.write_below(Path::new("a"), name, b"png").unwrap();
+        }
+        for name in ["1-4.png", "b/1.png", "2.png"] {
+            assert!(folder.path().join(name).is_file(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What a segmenter says of the pixels of images.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use burn::tensor::Device;
+use semaim_checkpoint::atomic;
+use semaim_checkpoint::model_file::ModelFile;
+use semaim_data::{
+    OpenOptions, Source, Split, counted, has_label_images, is_annotated, open, open_label_maps,
+    open_objects,
+};
+use semaim_eval::detect::data::evaluated;
+use semaim_eval::segment::data::labelled;
+use semaim_eval::segment::label::LabelIter;
+use semaim_eval::segment::segmenter::{SegmenterInfo, TrainedSegmenter};
+use semaim_report::{encode_indexed_png, kind_colour};
+use serde_json::{Map, Value, json};
+
+use crate::args::PredictArgs;
+use crate::bar::CountingBar;
+use crate::exit::{Exit, STOPPED};
+use crate::label_pictures;
+use crate::picture_folder::PictureFolder;
+use crate::signals;
+
+/// The file of the classes' names beside label images.
+const CLASSES: &str = "classes.json";
+
+pub(super) fn run(args: &PredictArgs, file: ModelFile, device: &Device) -> Result<ExitCode, Exit> {
+    args.loader.refuse_batch_size(&args.weights)?;
+    let Some(out) = &args.out else {
+        return Err(Exit::user(format!(
+            "--out must name a folder for label images: {} is a segmenter",
+            args.weights.display()
+        )));
+    };
+    if out.is_file() || out.extension().is_some() && !out.is_dir() {
+        return Err(Exit::user(format!(
+            "--out {}: {} is a segmenter, which writes a label image for each image; name a folder",
+            out.display(),
+            args.weights.display()
+        )));
+    }
+    let segmenter = TrainedSegmenter::of_file(file, &args.weights, device).map_err(Exit::user)?;
+    let info = &segmenter.info;
+    let source = images(args, info)?;
+    let stop = signals::stop_flag("stopping after this image")?;
+    let mut labels = PictureFolder::create(out)?;
+    let mut pictures = match &args.pictures {
+        None => None,
+        Some(folder) => Some(PictureFolder::create(folder)?),
+    };
+    write_classes(info, &out.join(CLASSES))?;
+    let palette = palette(info);
+    let root = Path::new(args.data.as_deref().unwrap_or_default());
+    let items: Vec<u64> = (0..source.len() as u64).collect();
+    let bar = CountingBar::new(items.len() as u64);
+    let (mut count, mut unreadable) = (0, 0);
+    for labelled in LabelIter::start(&segmenter, Arc::clone(&source), items, |_, _, _| Ok(()))? {
+        let labelled = match labelled? {
+            Ok(labelled) => labelled,
+            Err(bad) => {
+                unreadable += 1;
+                bar.add(0, &[bad]);
+                continue;
+            }
+        };
+        let [rows, columns] = labelled.size.map(|side| side as u32);
+        let values = labelled.classes.iter();
+        let values: Vec<u8> = values
+            .map(|class| info.settings.values[usize::from(*class)])
+            .collect();
+        let png = encode_indexed_png(columns, rows, &values, &palette).map_err(Exit::ours)?;
+        labels.write_below(root, &source.name(labelled.item as usize), &png)?;
+        if let Some(pictures) = &mut pictures {
+            label_pictures::draw(pictures, &*source, &labelled, &info.classes)?;
+        }
+        count += 1;
+        bar.add(1, &[]);
+        if stop.load(Ordering::Relaxed) {
+            bar.clear();
+            return Ok(ExitCode::from(STOPPED));
+        }
+    }
+    bar.clear();
+    if count == 0 {
+        return Err(Exit::user(format!(
+            "{}: no image could be read",
+            args.named()
+        )));
+    }
+    if args.json {
+        let result = json!({
+            "images": count,
+            "unreadable": unreadable,
+            "labels": out,
+            "values": names(info),
+            "pictures": args.pictures,
+        });
+        println!("{result}");
+    } else {
+        eprintln!(
+            "{} in {}, {unreadable} unreadable; values are those of the label images trained on{}, {CLASSES} names them",
+            counted(count, "label image"),
+            out.display(),
+            match info.settings.ignore_zero {
+                true => " (0, which says nothing there, is not written)",
+                false => "",
+            }
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens images, of those that are annotated the ones with annotations.
+fn images(args: &PredictArgs, info: &SegmenterInfo) -> Result<Arc<dyn Source>, Exit> {
+    let options = OpenOptions {
+        max_pixels: args.loader.limit.max_pixels,
+        ..info.open_options()
+    };
+    if let Some(data) = &args.data {
+        if has_label_images(data)? {
+            let spec = labelled(info, Some(data), None, None)?;
+            return Ok(Arc::new(open_label_maps(&spec, args.split, &options)?));
+        }
+        if !is_annotated(data)? {
+            return Ok(open(data, args.split, &options)?);
+        }
+    }
+    let spec = evaluated(
+        args.data.as_deref(),
+        args.annotations.as_deref(),
+        args.images.as_deref(),
+    );
+    let split = match args.annotations {
+        Some(_) => Split::Eval,
+        None => args.split,
+    };
+    Ok(Arc::new(open_objects(&spec, split, &options)?))
+}
+
+/// The colours of values: those that classes have on pictures, black for values that are no class.
+fn palette(info: &SegmenterInfo) -> [[u8; 3]; 256] {
+    let mut palette = [[0; 3]; 256];
+    for (class, value) in info.settings.values.iter().enumerate() {
+        palette[usize::from(*value)] = kind_colour(class);
+    }
+    palette
+}
+
+/// The name of each value.
+fn names(info: &SegmenterInfo) -> Map<String, Value> {
+    let values = info.values().into_iter();
+    values
+        .map(|(value, name)| (value.to_string(), json!(name)))
+        .collect()
+}
+
+fn write_classes(info: &SegmenterInfo, path: &Path) -> Result<(), Exit> {
+    let text = format!("{:#}\n", Value::Object(names(info)));
+    atomic::write_bytes(path, text.as_bytes())
+        .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))
+}

@@ -1,0 +1,217 @@
+//! `semaim segment`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use burn::tensor::Device;
+use semaim_checkpoint::model_file::{ModelFile, ModelKind};
+use semaim_config::Layers;
+use semaim_data::{LabelMapSet, Source, counted};
+use semaim_eval::image_batches::at_most;
+use semaim_eval::results::BEST;
+use semaim_eval::segment::config::SegmentConfig;
+use semaim_eval::segment::segmenter::TrainedSegmenter;
+use semaim_eval::segment::{Caching, Results, SegmentRunError, prepare, segment};
+use semaim_segment::config::HeadKind;
+use semaim_train::callbacks::Observer;
+use semaim_train::run_dir::RunDir;
+use semaim_train::trainer::{RunOutcome, steps_per_epoch};
+use serde_json::{Value, json};
+
+use crate::args::{SegmentArgs, data_place};
+use crate::bar::TrainingBar;
+use crate::evaluation_log::{Evaluation, Worth};
+use crate::exit::{Exit, STOPPED};
+use crate::{device, dry_run, label_pictures, outcome, recipes, report, scores, settings};
+
+pub(crate) fn run(args: &SegmentArgs) -> Result<ExitCode, Exit> {
+    let config = load_config(args)?;
+    let device = args.device.open()?;
+    let prepared = prepare(&config, &device)?;
+    let (train, eval) = (prepared.train(), prepared.eval());
+    let steps_per_epoch = steps_per_epoch(config.train.batch_size, train.len())?;
+    if args.run.dry_run {
+        let kernels = device::kernels(&args.device.name);
+        let json = args.run.json;
+        dry_run::segmentation(&config, &prepared, steps_per_epoch, &device, kernels, json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let out = settings::out_dir(
+        args.out.as_deref(),
+        args.recipe.as_deref(),
+        &args.run,
+        "segment",
+    );
+    let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
+    report::write_environment(run.path(), &args.device)?;
+    let mut bar = TrainingBar::new(args.run.json)?;
+    bar.say(&format!(
+        "{} to train on; {} to evaluate; into {}",
+        train.describe(),
+        eval.len(),
+        out.display()
+    ));
+    if let Caching::Every(why) = prepared.caching() {
+        bar.say(&format!("the frozen encoder sees every view anew: {why}"));
+    }
+    let start = Instant::now();
+    let (outcome, results) = match segment(&config, &prepared, &run, &device, &mut bar) {
+        // A run that was stopped before its first evaluation has no results.
+        Err(SegmentRunError::Results(_)) if bar.stop_requested() => {
+            bar.say("stopped and saved; the same command goes on");
+            return Ok(ExitCode::from(STOPPED));
+        }
+        other => other?,
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    // Whoever stops a run does not wait for pictures.
+    let wanted = match outcome {
+        RunOutcome::Finished => true,
+        RunOutcome::Stopped => false,
+        RunOutcome::AlreadyFinished => !report::has_labels(run.path()),
+    };
+    if wanted {
+        bar.doing("pictures");
+        write_pictures(&config, eval, &run, &device)?;
+    }
+    let evaluation = evaluation(&config, &results);
+    // One that was stopped is not what it was to be.
+    if outcome != RunOutcome::Stopped {
+        report::record(run.path(), &evaluation);
+    } else {
+        report::write(run.path(), None)?;
+    }
+    // Trained from scratch, a network says nothing of the encoder whose sizes it has.
+    if outcome == RunOutcome::Finished && !config.from_scratch {
+        report::record(&config.encoder.weights, &evaluation);
+    }
+    if args.run.json {
+        println!("{}", as_json(&results, &run, outcome, seconds));
+    } else {
+        print(&results, &run, outcome, seconds);
+    }
+    Ok(outcome::code(outcome))
+}
+
+/// What the run says of its encoder.
+fn evaluation<'a>(config: &'a SegmentConfig, results: &Results) -> Evaluation<'a> {
+    let head = match config.head {
+        HeadKind::Linear => "linear",
+        HeadKind::Upernet => "UPerNet",
+    };
+    let frozen = if config.freeze { ", frozen" } else { "" };
+    let last = &results.last;
+    let metrics = &last.scores.metrics;
+    let path = |path: &'a PathBuf| path.to_str().unwrap_or_default();
+    let names = [
+        config.data.path.as_str(),
+        path(&config.data.labels),
+        path(&config.data.annotations),
+    ];
+    Evaluation {
+        name: "segmentation",
+        data: names
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .unwrap_or_default(),
+        setting: format!(
+            "{head}{frozen}, {}",
+            counted(last.epoch.round() as u64, "epoch")
+        ),
+        worth: Worth::Pixels {
+            mean_iou: metrics.mean_iou,
+            mean_accuracy: metrics.mean_accuracy,
+            pixel_accuracy: metrics.pixel_accuracy,
+        },
+    }
+}
+
+/// Writes truth beside prediction for some of the evaluation images.
+fn write_pictures(
+    config: &SegmentConfig,
+    set: &Arc<LabelMapSet>,
+    run: &RunDir,
+    device: &Device,
+) -> Result<(), Exit> {
+    if config.eval.pictures == 0 {
+        return Ok(());
+    }
+    let path = run.path().join(ModelKind::Segmenter.file_name());
+    let file = ModelFile::read(&path).map_err(Exit::ours)?;
+    let segmenter = TrainedSegmenter::of_file(file, &path, device).map_err(Exit::ours)?;
+    let items = at_most(&**set, config.eval.pictures);
+    let picture = label_pictures::truth_and_predicted(&segmenter, set, items)?;
+    let Some(picture) = picture else {
+        return Ok(());
+    };
+    report::write_labels(run.path(), &picture)
+        .map_err(|error| Exit::user(format!("writing into {}: {error}", run.path().display())))
+}
+
+/// Defaults, recipe or file, `--set`, then the options that stand for a setting.
+fn load_config(args: &SegmentArgs) -> Result<SegmentConfig, Exit> {
+    let mut layers = Layers::new();
+    if let Some(name) = &args.recipe {
+        layers = recipes::find(name, "segment")?.lay(layers)?;
+    }
+    if let Some(path) = &args.run.config {
+        layers = layers.file(path)?;
+    }
+    let path = |path: &Option<PathBuf>| {
+        settings::quoted(path.as_ref().map(|path| path.to_string_lossy()).as_deref())
+    };
+    let head = args.head.map(|head| json!(head).to_string());
+    let on = |given: bool| given.then(|| "true".to_string());
+    let mut options = settings::encoder(args.weights.as_deref(), &args.layout);
+    options.extend([
+        ("head", head),
+        ("from_scratch", on(args.from_scratch)),
+        ("freeze", on(args.freeze)),
+        ("data.path", settings::quoted(args.data.as_deref())),
+        ("data.ignore_zero", on(args.ignore_zero)),
+        ("data.classes", path(&args.classes)),
+        ("data.labels", path(&args.labels)),
+        ("data.annotations", path(&args.annotations)),
+        ("data.images", path(&args.images)),
+        ("data.eval", settings::quoted(args.eval_data.as_deref())),
+        ("data.eval_labels", path(&args.eval_labels)),
+        ("data.eval_annotations", path(&args.eval_annotations)),
+        ("data.eval_images", path(&args.eval_images)),
+        ("seed", args.run.seed.map(|seed| seed.to_string())),
+        ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
+    ]);
+    settings::load(layers.sets(&args.run.set)?, &options)
+}
+
+fn print(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) {
+    outcome::print(outcome, seconds);
+    for (name, at, file) in [
+        ("last", &results.last, ModelKind::Segmenter.file_name()),
+        ("best", &results.best, BEST),
+    ] {
+        println!(
+            "{name}       epoch {:.1}: {}, {}",
+            at.epoch,
+            scores::labels_in_short(&at.scores),
+            run.path().join(file).display()
+        );
+    }
+    println!("best by    {}", results.best_by);
+    println!("report     {}", run.path().join(report::PAGE).display());
+}
+
+fn as_json(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) -> Value {
+    let best = &results.best;
+    json!({
+        "ending": outcome::name(outcome),
+        "run": run.path(),
+        "seconds": seconds,
+        "epoch": results.last.epoch,
+        "scores": scores::labels_json(&results.last.scores),
+        "best_epoch": best.epoch,
+        "best_by": results.best_by,
+        "best": scores::labels_json(&best.scores),
+    })
+}

@@ -1,0 +1,223 @@
+//! The images of a segmenter's training and the classes of their pixels.
+
+use std::path::{Path, PathBuf};
+
+use semaim_config::Problems;
+use semaim_data::{
+    DataError, LabelMapSet, LabelMapSpec, ObjectSpec, OpenOptions, ShapesOptions, Split,
+    has_label_images, open_label_maps,
+};
+use semaim_train::config::Loading;
+use serde::{Deserialize, Serialize};
+
+use super::segmenter::SegmenterInfo;
+use crate::views::SHAPES_TO_EVALUATE;
+
+/// The images and the classes of their pixels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LabelDataConfig {
+    /// `shapes`, a folder of images and label images, or one of images and objects with masks; not looked at where `labels` or
+    /// `annotations` are given.
+    pub path: String,
+    /// A folder of label images to train on, with `images`, instead of `path`.
+    pub labels: PathBuf,
+    /// A COCO file whose objects are trained on, instead of `path`.
+    pub annotations: PathBuf,
+    /// The folder of images of `labels` or `annotations`; of the latter looked for near the file where empty.
+    pub images: PathBuf,
+    /// Images to evaluate on, in any of the forms of `path`; empty: the evaluation split of `path`.
+    pub eval: String,
+    /// A folder of label images to evaluate on, with `eval_images`.
+    pub eval_labels: PathBuf,
+    /// A COCO file to evaluate on, beside `annotations`.
+    pub eval_annotations: PathBuf,
+    /// The folder of images of `eval_labels` or `eval_annotations`; of the latter `images` where empty.
+    pub eval_images: PathBuf,
+    /// A file of the names of the classes, and perhaps their values; empty: looked for beside the images.
+    pub classes: PathBuf,
+    /// Whether the value 0 of label images says nothing and classes begin at 1, as in ADE20K.
+    pub ignore_zero: bool,
+    /// Generated training images when `path` is `shapes`.
+    pub shapes_count: usize,
+    /// Generated evaluation images when `path` is `shapes`.
+    pub shapes_eval_count: usize,
+    /// Largest image that is decoded, in pixels.
+    pub max_pixels: u64,
+    /// Share of unreadable images that stops the run.
+    pub max_bad_fraction: f64,
+    /// Threads that prepare images; 0: one per core.
+    pub workers: usize,
+    /// Batches prepared ahead.
+    pub queue: usize,
+}
+
+impl Default for LabelDataConfig {
+    fn default() -> Self {
+        Self {
+            path: String::new(),
+            labels: PathBuf::new(),
+            annotations: PathBuf::new(),
+            images: PathBuf::new(),
+            eval: String::new(),
+            eval_labels: PathBuf::new(),
+            eval_annotations: PathBuf::new(),
+            eval_images: PathBuf::new(),
+            classes: PathBuf::new(),
+            ignore_zero: false,
+            shapes_count: 6_000,
+            shapes_eval_count: SHAPES_TO_EVALUATE,
+            max_pixels: OpenOptions::default().max_pixels,
+            max_bad_fraction: 0.01,
+            workers: 0,
+            queue: 4,
+        }
+    }
+}
+
+/// What is trained on and what is evaluated on; their classes are the same.
+#[derive(Debug)]
+pub struct LabelSplits {
+    /// Trained on.
+    pub train: LabelMapSet,
+    /// Evaluated on.
+    pub eval: LabelMapSet,
+}
+
+/// A path, where there is one.
+fn given(path: &Path) -> Option<PathBuf> {
+    (!path.as_os_str().is_empty()).then(|| path.to_path_buf())
+}
+
+impl LabelDataConfig {
+    /// What the trainer reads.
+    pub(super) fn loading(&self) -> Loading {
+        Loading {
+            max_bad_fraction: self.max_bad_fraction,
+            workers: self.workers,
+            queue: self.queue,
+        }
+    }
+
+    pub(super) fn check(&self, problems: &mut Problems) {
+        let is = |path: &PathBuf| !path.as_os_str().is_empty();
+        problems.require(
+            !self.path.is_empty() || is(&self.labels) || is(&self.annotations),
+            "path",
+            "must name the images (--data, or --images with --labels or --annotations; `shapes` for the generated ones)",
+        );
+        for (key, labels, images, images_key) in [
+            ("labels", &self.labels, &self.images, "images"),
+            (
+                "eval_labels",
+                &self.eval_labels,
+                &self.eval_images,
+                "eval_images",
+            ),
+        ] {
+            problems.require(
+                !is(labels) || is(images),
+                key,
+                format!("needs its folder of images (data.{images_key})"),
+            );
+        }
+        problems.require(
+            !(is(&self.labels) && is(&self.annotations)),
+            "labels",
+            "and data.annotations are both given; one of them says what is trained on",
+        );
+        problems.in_range("shapes_count", self.shapes_count, 1..);
+        problems.in_range("shapes_eval_count", self.shapes_eval_count, 1..);
+        problems.in_range("max_pixels", self.max_pixels, 1..);
+    }
+
+    /// Opens both splits for a segmenter of images with `channels`; generated ones are squares of so many pixels. Of a training
+    /// view one class has less than `max_class_share`, where there is such a view.
+    ///
+    /// # Errors
+    /// What cannot be opened, and splits with different classes.
+    pub fn open(
+        &self,
+        channels: usize,
+        shapes_side: usize,
+        max_class_share: f64,
+        seed: u64,
+    ) -> Result<LabelSplits, DataError> {
+        let options = |count| OpenOptions {
+            channels,
+            max_pixels: self.max_pixels,
+            shapes: ShapesOptions {
+                count,
+                image_size: [u32::try_from(shapes_side).unwrap_or(u32::MAX); 2],
+                seed,
+                ..ShapesOptions::default()
+            },
+        };
+        let spec = self.spec();
+        let train = open_label_maps(&spec, Split::Train, &options(self.shapes_count))?;
+        let eval = match self.eval.as_str() {
+            "" => spec,
+            eval => LabelMapSpec {
+                data: eval.into(),
+                classes: given(&self.classes),
+                ignore_zero: self.ignore_zero,
+                ..LabelMapSpec::default()
+            },
+        };
+        let eval = open_label_maps(&eval, Split::Eval, &options(self.shapes_eval_count))?;
+        train.check_same_classes(&eval)?;
+        Ok(LabelSplits {
+            train: train.with_max_class_share(max_class_share),
+            eval,
+        })
+    }
+
+    fn spec(&self) -> LabelMapSpec {
+        let objects = given(&self.annotations).map(|annotations| ObjectSpec {
+            annotations: Some(annotations),
+            images: given(&self.images),
+            eval_annotations: given(&self.eval_annotations),
+            eval_images: given(&self.eval_images),
+            ..ObjectSpec::default()
+        });
+        LabelMapSpec {
+            data: self.path.clone(),
+            images: given(&self.images),
+            labels: given(&self.labels),
+            eval_images: given(&self.eval_images),
+            eval_labels: given(&self.eval_labels),
+            objects,
+            classes: given(&self.classes),
+            ignore_zero: self.ignore_zero,
+            known: None,
+        }
+    }
+}
+
+/// What a trained segmenter is to be evaluated on or used for: COCO annotations, with their folder of images where it is not near
+/// the file, or else what `data` names. The values of label images are read as those that it was trained on, unless a file beside
+/// them says otherwise.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn labelled(
+    info: &SegmenterInfo,
+    data: Option<&str>,
+    annotations: Option<&Path>,
+    images: Option<&Path>,
+) -> Result<LabelMapSpec, DataError> {
+    let data = data.unwrap_or_default();
+    let objects = annotations.map(|annotations| ObjectSpec {
+        eval_annotations: Some(annotations.to_path_buf()),
+        eval_images: images.map(Path::to_path_buf),
+        ..ObjectSpec::default()
+    });
+    Ok(LabelMapSpec {
+        // Objects have no values.
+        ignore_zero: info.settings.ignore_zero && objects.is_none() && has_label_images(data)?,
+        known: Some(info.values()),
+        data: data.into(),
+        objects,
+        ..LabelMapSpec::default()
+    })
+}
