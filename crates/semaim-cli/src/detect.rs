@@ -1,19 +1,17 @@
 //! `semaim detect`.
 
+pub(crate) mod pictures;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Instant;
 
-use burn::tensor::Device;
-use semaim_checkpoint::model_file::{ModelFile, ModelKind};
+use semaim_checkpoint::model_file::ModelKind;
 use semaim_config::Layers;
-use semaim_data::{ObjectSet, Source, counted};
+use semaim_data::{Source, counted};
 use semaim_eval::detect::config::DetectConfig;
-use semaim_eval::detect::detector::Detector;
 use semaim_eval::detect::file::{DetectorFile, ToldDetector};
 use semaim_eval::detect::{DetectRunError, Results, detect, prepare};
-use semaim_eval::image_batches::{BatchOptions, at_most};
 use semaim_eval::results::BEST;
 use semaim_train::callbacks::Observer;
 use semaim_train::run_dir::RunDir;
@@ -24,9 +22,7 @@ use crate::args::{DetectArgs, data_place};
 use crate::bar::TrainingBar;
 use crate::evaluation_log::{Evaluation, Worth};
 use crate::exit::{Exit, STOPPED};
-use crate::{
-    detector_file, device, dry_run, object_pictures, outcome, recipes, report, scores, settings,
-};
+use crate::{detector_file, device, dry_run, outcome, recipes, report, scores, settings};
 
 pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;
@@ -83,11 +79,11 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
     let wanted = match outcome {
         RunOutcome::Finished => true,
         RunOutcome::Stopped => false,
-        RunOutcome::AlreadyFinished => !report::has_objects(run.path()),
+        RunOutcome::AlreadyFinished => !report::objects_path(run.path()).exists(),
     };
     if wanted {
         bar.doing("pictures");
-        write_pictures(&config, eval, &run, &device)?;
+        pictures::write(&config, eval, run.path(), &device)?;
     }
     let last = &results.last;
     let set = match config.data.annotations.as_os_str().is_empty() {
@@ -123,33 +119,6 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
         print(&results, &run, outcome, seconds);
     }
     Ok(outcome::code(outcome))
-}
-
-/// Writes truth beside prediction for some of the evaluation images.
-fn write_pictures(
-    config: &DetectConfig,
-    set: &Arc<ObjectSet>,
-    run: &RunDir,
-    device: &Device,
-) -> Result<(), Exit> {
-    let path = run.path().join(ModelKind::Detector.file_name());
-    if config.eval.pictures == 0 {
-        return Ok(());
-    }
-    let file = ModelFile::read(&path).map_err(Exit::ours)?;
-    let detector = Detector::of_file(file, &path, device).map_err(Exit::ours)?;
-    let options = BatchOptions {
-        batch_size: config.eval.batch_size,
-        workers: config.data.workers,
-    };
-    let items = at_most(&**set, config.eval.pictures);
-    let least = config.eval.picture_score;
-    let picture = object_pictures::truth_and_found(&detector, set, &items, options, least)?;
-    let Some(picture) = picture else {
-        return Ok(());
-    };
-    report::write_objects(run.path(), &picture)
-        .map_err(|error| Exit::user(format!("writing into {}: {error}", run.path().display())))
 }
 
 /// Defaults or the settings of the detector that is trained on, recipe or file, `--set`, then the options that stand for a setting.

@@ -108,6 +108,9 @@ fn detector(args: &EvaluateArgs, file: DetectorFile, device: &Device) -> Result<
     let found = score(&detector, &set, &items, batches, seen);
     bar.clear();
     let found = found?;
+    if found.bbox.ap() < 0.0 {
+        tracing::warn!("the set has no object to find, so that nothing is scored (-1)");
+    }
     if found.segm.is_none() {
         let why = match info.settings.masks {
             true => "not every object of the set has one",

@@ -17,6 +17,7 @@ use semaim_train::log::read_metrics;
 use serde_json::{Value, json};
 
 use crate::args::{DeviceArgs, ReportArgs};
+use crate::detect;
 use crate::evaluation_log::{self, Evaluation};
 use crate::exit::Exit;
 use crate::output;
@@ -38,6 +39,13 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Exit> {
             "{} is no run directory: it has no config.toml",
             args.run.display()
         )));
+    }
+    // Images may be elsewhere now; the rest of the report needs none.
+    if let Err(error) = detect::pictures::renew(&args.run) {
+        eprintln!(
+            "warning: no picture of truth beside prediction: {}",
+            error.message
+        );
     }
     let page = write(&args.run, args.out.as_deref())?;
     match args.json {
@@ -64,12 +72,12 @@ pub(crate) fn write_confusion(run: &Path, picture: &ThemedPng) -> io::Result<Pat
 
 /// Writes the picture of truth beside prediction.
 pub(crate) fn write_objects(run: &Path, picture: &ThemedPng) -> io::Result<()> {
-    write_picture(&run.join(detection::PICTURE), picture)
+    write_picture(&objects_path(run), picture)
 }
 
-/// Whether there is that picture.
-pub(crate) fn has_objects(run: &Path) -> bool {
-    run.join(detection::PICTURE).exists()
+/// Where that picture is, if there is one.
+pub(crate) fn objects_path(run: &Path) -> PathBuf {
+    run.join(detection::PICTURE)
 }
 
 /// Writes the picture of true beside predicted classes of pixels.

@@ -1,36 +1,11 @@
 //! Where a view is cut out of an image.
 
+/// A box of whole pixels inside an image.
+pub use semaim_jpeg::Region as CropBox;
 use semaim_random::KeyedRng;
 
 /// How often a random box is drawn before the central one is taken.
 const TRIES: usize = 10;
-
-/// A box of whole pixels inside an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CropBox {
-    /// Columns to the left of the box.
-    pub left: u32,
-    /// Rows above the box.
-    pub top: u32,
-    /// Columns, at least 1.
-    pub width: u32,
-    /// Rows, at least 1.
-    pub height: u32,
-}
-
-impl CropBox {
-    /// The box as far as it lies in an image of `size`, columns and rows (both at least 1); at least one pixel of it.
-    pub(crate) fn within(self, [width, height]: [u32; 2]) -> Self {
-        let left = self.left.min(width.saturating_sub(1));
-        let top = self.top.min(height.saturating_sub(1));
-        Self {
-            left,
-            top,
-            width: self.width.clamp(1, (width - left).max(1)),
-            height: self.height.clamp(1, (height - top).max(1)),
-        }
-    }
-}
 
 /// The box of a random resized crop in an image of `width` x `height` pixels, both at least 1.
 ///

@@ -5,7 +5,7 @@ mod label_image;
 mod layout;
 mod open;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use semaim_coco::Rle;
 
@@ -16,6 +16,7 @@ use crate::label_map::{IGNORED, LabelMap};
 use crate::notices;
 use crate::object_set::ObjectSet;
 use crate::region::{DecodeRequest, DecodedRegion};
+use crate::same_classes::NumberedClasses;
 use crate::scratch::Scratch;
 use crate::source::{Dataset, Source};
 use crate::view::ViewGeometry;
@@ -113,22 +114,15 @@ impl LabelMapSet {
     ///
     /// [`DataError::Annotations`] with the first difference.
     pub fn check_same_classes(&self, other: &Self) -> Result<(), DataError> {
-        let named = |set: &Self, at: usize| match (set.values.get(at), set.classes.get(at)) {
-            (Some(value), Some(name)) => format!("{value} `{name}`"),
-            _ => "none".to_owned(),
-        };
-        let most = self.classes.len().max(other.classes.len());
-        match (0..most).find(|at| named(self, *at) != named(other, *at)) {
-            None => Ok(()),
-            Some(at) => Err(DataError::Annotations {
-                path: PathBuf::from(&self.what),
-                reason: format!(
-                    "class {at} is {} here and {} in {}: their classes must be the same",
-                    named(self, at),
-                    named(other, at),
-                    other.what
-                ),
-            }),
+        self.numbered_classes()
+            .check_same(&other.numbered_classes())
+    }
+
+    fn numbered_classes(&self) -> NumberedClasses<'_, u8> {
+        NumberedClasses {
+            set: &self.what,
+            numbers: &self.values,
+            names: &self.classes,
         }
     }
 

@@ -39,6 +39,7 @@ mod prefetch;
 mod rand_augment;
 mod region;
 mod resample;
+mod same_classes;
 mod scratch;
 pub mod shapes;
 pub mod source;

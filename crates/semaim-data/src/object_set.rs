@@ -21,6 +21,7 @@ use crate::image_numbers::NumberedBy;
 use crate::notices;
 use crate::objects::Objects;
 use crate::region::{DecodeRequest, DecodedRegion};
+use crate::same_classes::NumberedClasses;
 use crate::scratch::Scratch;
 use crate::shapes::Shapes;
 use crate::source::{Dataset, Source};
@@ -221,22 +222,15 @@ impl ObjectSet {
     ///
     /// [`DataError::Annotations`] with the first difference.
     pub fn check_same_classes(&self, other: &Self) -> Result<(), DataError> {
-        let named = |set: &Self, at: usize| match (set.category_ids.get(at), set.classes.get(at)) {
-            (Some(id), Some(name)) => format!("{id} `{name}`"),
-            _ => "none".to_owned(),
-        };
-        let most = self.classes.len().max(other.classes.len());
-        match (0..most).find(|at| named(self, *at) != named(other, *at)) {
-            None => Ok(()),
-            Some(at) => Err(DataError::Annotations {
-                path: PathBuf::from(&self.what),
-                reason: format!(
-                    "class {at} is {} here and {} in {}: their classes must be the same",
-                    named(self, at),
-                    named(other, at),
-                    other.what
-                ),
-            }),
+        self.numbered_classes()
+            .check_same(&other.numbered_classes())
+    }
+
+    fn numbered_classes(&self) -> NumberedClasses<'_, u64> {
+        NumberedClasses {
+            set: &self.what,
+            numbers: &self.category_ids,
+            names: &self.classes,
         }
     }
 

@@ -38,20 +38,6 @@ pub(crate) struct Extent {
     pub(crate) own_blocks: [usize; 2],
 }
 
-impl Region {
-    /// The region as far as it lies in a picture of `size`, columns and rows (both at least 1); at least one pixel of it.
-    fn within(self, [width, height]: [u32; 2]) -> Self {
-        let left = self.left.min(width.saturating_sub(1));
-        let top = self.top.min(height.saturating_sub(1));
-        Self {
-            left,
-            top,
-            width: self.width.clamp(1, (width - left).max(1)),
-            height: self.height.clamp(1, (height - top).max(1)),
-        }
-    }
-}
-
 impl Layout {
     /// The layout for a region of a picture whose components have `blocks` across and down a unit, where at most `most`
     /// columns and rows may become one. `None` when the ratios of sampling are not whole.

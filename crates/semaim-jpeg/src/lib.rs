@@ -28,7 +28,7 @@ pub use error::JpegError;
 pub use markers::Jpeg;
 pub use picture::Buffers;
 
-/// A box of pixels of a picture as it is stored.
+/// A box of whole pixels of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
     /// Columns to the left of the box.
@@ -39,6 +39,21 @@ pub struct Region {
     pub width: u32,
     /// Rows, at least 1.
     pub height: u32,
+}
+
+impl Region {
+    /// The region as far as it lies in a picture of `size`, columns and rows (both at least 1); at least one pixel of it.
+    #[must_use]
+    pub fn within(self, [width, height]: [u32; 2]) -> Self {
+        let left = self.left.min(width.saturating_sub(1));
+        let top = self.top.min(height.saturating_sub(1));
+        Self {
+            left,
+            top,
+            width: self.width.clamp(1, (width - left).max(1)),
+            height: self.height.clamp(1, (height - top).max(1)),
+        }
+    }
 }
 
 /// The pixels of a region.

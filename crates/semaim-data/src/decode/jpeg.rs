@@ -32,12 +32,6 @@ pub(super) fn decode(
     let image_size = orientation::turned_size(stored, turn);
     let request = request(image_size);
     let region = orientation::stored_box(request.region.within(image_size), stored, turn);
-    let region = semaim_jpeg::Region {
-        left: region.left,
-        top: region.top,
-        width: region.width,
-        height: region.height,
-    };
     let decoded = jpeg
         .decode(region, request.shrink, buffers, out)
         .map_err(told)?;

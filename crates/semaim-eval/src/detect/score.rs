@@ -102,12 +102,18 @@ pub fn score(
     let mut bad: Vec<BadImage> = Vec::new();
     let source = Arc::clone(set) as Arc<dyn Source>;
     for finds in FindIter::start(detector, source, items.iter().copied(), options) {
-        let finds = finds?;
+        let mut finds = finds?;
+        let mut misfits = Vec::new();
         for found in &finds.images {
             let truth = set.truth(found.item as usize)?;
-            tally.add(ranks[&found.item], &truth, &numbers, found);
+            match misfit(set, found, &truth) {
+                Some(misfit) => misfits.push(misfit),
+                None => tally.add(ranks[&found.item], &truth, &numbers, found),
+            }
         }
-        seen(finds.images.len(), &finds.bad);
+        let scored = finds.images.len() - misfits.len();
+        finds.bad.append(&mut misfits);
+        seen(scored, &finds.bad);
         bad.extend(finds.bad);
     }
     if tally.images == 0 {
@@ -117,6 +123,20 @@ pub fn score(
         });
     }
     Ok(tally.scores(&info.classes, bad.len()))
+}
+
+/// An image of another size than its annotations are for, which training does not take either.
+fn misfit(set: &ObjectSet, found: &ImageFinds, truth: &ImageObjects) -> Option<BadImage> {
+    let stated = truth.size.map(|side| side as usize);
+    let ([rows, columns], name) = (found.size, set.name(found.item as usize));
+    (found.size != stated).then(|| BadImage {
+        item: found.item,
+        name,
+        error: format!(
+            "the image is {columns}x{rows} pixels, its annotations are for {}x{}",
+            stated[1], stated[0]
+        ),
+    })
 }
 
 /// The places of images in ascending order of their numbers in files, which decides between detections of equal score.

@@ -95,8 +95,12 @@ pub(super) fn started(
     Ok(Started { model, said })
 }
 
-/// For each class its number in the other detector, where that has one of its name.
+/// For each class its number in the other detector, where that has one of its name. The same names in the same order are the
+/// same classes.
 fn places(classes: &[String], theirs: &[String]) -> Vec<Option<usize>> {
+    if classes == theirs {
+        return (0..classes.len()).map(Some).collect();
+    }
     let place = |class: &String| theirs.iter().position(|known| known == class);
     classes.iter().map(place).collect()
 }
