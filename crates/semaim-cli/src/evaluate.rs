@@ -59,6 +59,7 @@ fn classifier(args: &EvaluateArgs, file: &ModelFile, device: &Device) -> Result<
         )));
     }
     let numbers = numbers_of(&*part.source, &file.classes).map_err(Exit::user)?;
+    say_matching(&*part.source, &file.classes);
     let augment = views(&file.config, &file.normalisation);
     let mut found = classify(&model, &part, &augment, args.loader.batches(64))?;
     for label in found.labels.iter_mut().flatten() {
@@ -101,6 +102,7 @@ fn detector(args: &EvaluateArgs, file: DetectorFile, device: &Device) -> Result<
         None => args.split,
     };
     let set = Arc::new(open_objects(&spec, split, &options)?);
+    say_matching(&*set, &info.classes);
     let items: Vec<u64> = (0..set.len() as u64).collect();
     let bar = CountingBar::new(items.len() as u64);
     let batches = args.loader.batches(4);
@@ -156,4 +158,17 @@ fn segmenter(args: &EvaluateArgs, file: ModelFile, device: &Device) -> Result<Ex
         scores::print_labels(&found);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says that classes are told apart by their names, where a set does not have those of the model in their order. Names that the
+/// model does not know are refused later.
+fn say_matching(set: &(impl Source + ?Sized), known: &[String]) {
+    if set.classes() == known {
+        return;
+    }
+    eprintln!(
+        "note: classes are matched by their names; the set has {} of the model's {}",
+        set.classes().len(),
+        known.len()
+    );
 }

@@ -29,7 +29,7 @@ pub struct DrawnObject {
 }
 
 /// The image with objects over it, enlarged or shrunk so that its longer side has `side` pixels. Names keep apart where there
-/// is room; small objects lie over large ones, and of equal ones the first is on top.
+/// is room, and those that would hide others are left out; small objects lie over large ones, and of equal ones the first is on top.
 pub fn draw_objects(image: &RgbImage, objects: &[DrawnObject], side: u32) -> RgbImage {
     let longer = image.width().max(image.height()).max(1);
     let scale = f64::from(side.max(1)) / f64::from(longer);
@@ -50,15 +50,21 @@ pub fn draw_objects(image: &RgbImage, objects: &[DrawnObject], side: u32) -> Rgb
         frame(&mut out, area, thickness, object_colour(object.colour));
     }
     let mut placed: Vec<Area> = Vec::new();
+    let mut tags = Vec::new();
     for object in objects.iter().filter(|object| !object.label.is_empty()) {
         let label = style.shorten(&object.label, width.saturating_sub(2 * PADDING));
         let size = [style.width(&label) + 2 * PADDING, style.line_height()];
         let area = shown(object.bounds, scale, [width, height]);
         let place = place(area, size, [width, height], &placed);
-        placed.push(place);
-        let colour = object_colour(object.colour);
-        fill(&mut out, place, colour, TAG_OPACITY);
-        style.draw(&mut out, place.x + PADDING, place.y, &label, ink_on(colour));
+        if hidden(&place, &placed) <= most_hidden(&place) {
+            placed.push(place);
+            tags.push((place, label, object_colour(object.colour)));
+        }
+    }
+    // The first is on top.
+    for (place, label, colour) in tags.iter().rev() {
+        fill(&mut out, *place, *colour, TAG_OPACITY);
+        style.draw(&mut out, place.x + PADDING, place.y, label, ink_on(*colour));
     }
     out
 }
@@ -151,8 +157,19 @@ fn place(area: Area, size: [u32; 2], picture: [u32; 2], placed: &[Area]) -> Area
     };
     let places = [above, Some(inside[0]), below, Some(inside[1])];
     let places = places.into_iter().flatten().map(at);
-    let hidden = |place: &Area| -> u64 { placed.iter().map(|other| overlap(place, other)).sum() };
-    places.min_by_key(hidden).unwrap_or(at(inside[0]))
+    places
+        .min_by_key(|place| hidden(place, placed))
+        .unwrap_or(at(inside[0]))
+}
+
+/// How many pixels of other names a name would hide.
+fn hidden(place: &Area, placed: &[Area]) -> u64 {
+    placed.iter().map(|other| overlap(place, other)).sum()
+}
+
+/// How many pixels of others a name may hide: it is left out where none of the two could be read.
+fn most_hidden(place: &Area) -> u64 {
+    u64::from(place.width) * u64::from(place.height) / 4
 }
 
 /// Pixels that two rectangles share.
@@ -214,6 +231,16 @@ mod tests {
             orders.map(|order| draw_objects(&image, &order.map(Clone::clone), 200));
         assert_eq!(first, second);
         assert_eq!(*first.get_pixel(50, 50), object_colour(1));
+    }
+
+    #[test]
+    fn names_that_would_hide_others_are_left_out() {
+        let image = RgbImage::from_pixel(100, 100, Rgb([90; 3]));
+        let one = object([20.0, 20.0, 80.0, 80.0], "a name");
+        let draw = |count: usize| draw_objects(&image, &vec![one.clone(); count], 400);
+        let few = draw(4);
+        assert_ne!(few, draw(1));
+        assert_eq!(few, draw(9));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::{detect, rectangles};
+use crate::bitmap::bitmap;
 use crate::evaluate::{path, trained};
 use crate::runner::{refuse, semaim, succeed};
 
@@ -54,6 +55,22 @@ fn what_cannot_be_detected_is_refused_before_any_work() {
         evaluate(&["--annotations", path(&other)]),
         &["broom", "brush"],
     );
+    // Both are called alike, which the detector tells apart by nothing.
+    fs::write(&other, text.replace("\"brush\"", "\"cup\"")).unwrap();
+    refuse(
+        evaluate(&["--annotations", path(&other)]),
+        &["several classes are called `cup`"],
+    );
+    // An image that is another than that of the annotations is not scored.
+    let image = folder.path().join("images/3.bmp");
+    fs::write(&image, bitmap(24, |_, _| [9; 3])).unwrap();
+    let ran = succeed(evaluate(&["--json", "--annotations", path(&truth)]));
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(
+        (&found["images"], &found["unreadable"]),
+        (&json!(9), &json!(1))
+    );
+    assert!(ran.stderr.contains("24x24 pixels"), "{}", ran.stderr);
     refuse(
         semaim(&[
             "evaluate",

@@ -55,6 +55,12 @@ fn a_detector_on_generated_images_logs_every_loss_and_resumes_to_the_same_bytes(
     ] {
         assert!(report.contains(part), "{part}");
     }
+    // A run without a picture of its weights gets one with its report.
+    let picture = whole.join("objects.png");
+    let drawn = fs::read(&picture).unwrap();
+    fs::remove_file(&picture).unwrap();
+    succeed(semaim(&["report", path(&whole)]));
+    assert_eq!(fs::read(&picture).unwrap(), drawn);
     let results: Value =
         serde_json::from_slice(&fs::read(whole.join("results.json")).unwrap()).unwrap();
     assert_eq!(results["best_by"], "box AP");
