@@ -87,7 +87,7 @@ pub(crate) fn truth_and_found(
             "{} to evaluate on; found: scores of at least {least}",
             counted(rows.len(), "image")
         ),
-        columns: ["there", "found"].map(Column::titled).into(),
+        columns: ["ground truth", "prediction"].map(Column::titled).into(),
         rows,
         cell: CELL,
         groups: 2,
