@@ -151,6 +151,15 @@ impl ModelFile {
         Ok(())
     }
 
+    /// The kind of the model at a path, in a run directory of the model as it is now; `None` for what was not written by
+    /// [`ModelFile::write`].
+    pub fn kind_at(path: &Path) -> Option<ModelKind> {
+        let path = find(path).ok()?;
+        let is_ours = path.extension().is_some_and(|e| e == "safetensors");
+        let archive = is_ours.then(|| Archive::read(&path).ok()).flatten()?;
+        kind_of(&archive.metadata).ok()?
+    }
+
     /// Reads what [`ModelFile::write`] wrote: a file, or the model as it is now of a run directory.
     ///
     /// # Errors

@@ -21,12 +21,14 @@ use serde_json::json;
 
 use crate::args::EvaluateArgs;
 use crate::bar::CountingBar;
-use crate::detector_file;
 use crate::exit::Exit;
-use crate::scores;
+use crate::{detector_file, scores, segmenter_file};
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<ExitCode, Exit> {
     let device = args.device.open()?;
+    if let Some(found) = segmenter_file::open(&args.weights, &args.detector, args.heads, &device)? {
+        return segmenter(args, &found);
+    }
     if let Some(file) = detector_file::open(&args.weights, &args.detector, args.heads)? {
         return detector(args, file, &device);
     }
@@ -35,7 +37,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<ExitCode, Exit> {
     match file.kind {
         ModelKind::Classifier => classifier(args, &file, &device),
         ModelKind::Detector => Err(Exit::ours("a detector was not read as one")),
-        ModelKind::Segmenter => segmenter(args, file, &device),
+        ModelKind::Segmenter => Err(Exit::ours("a segmenter was not read as one")),
     }
 }
 
@@ -128,9 +130,8 @@ fn detector(args: &EvaluateArgs, file: DetectorFile, device: &Device) -> Result<
     Ok(ExitCode::SUCCESS)
 }
 
-fn segmenter(args: &EvaluateArgs, file: ModelFile, device: &Device) -> Result<ExitCode, Exit> {
+fn segmenter(args: &EvaluateArgs, segmenter: &TrainedSegmenter) -> Result<ExitCode, Exit> {
     args.loader.refuse_batch_size(&args.weights)?;
-    let segmenter = TrainedSegmenter::of_file(file, &args.weights, device).map_err(Exit::user)?;
     let info = &segmenter.info;
     let options = OpenOptions {
         max_pixels: args.loader.limit.max_pixels,
@@ -149,7 +150,7 @@ fn segmenter(args: &EvaluateArgs, file: ModelFile, device: &Device) -> Result<Ex
     let set = Arc::new(open_label_maps(&spec, split, &options)?);
     let items: Vec<u64> = (0..set.len() as u64).collect();
     let bar = CountingBar::new(items.len() as u64);
-    let found = segment::score::score(&segmenter, &set, items, |done, bad| bar.add(done, bad));
+    let found = segment::score::score(segmenter, &set, items, |done, bad| bar.add(done, bad));
     bar.clear();
     let found = found?;
     if args.json {

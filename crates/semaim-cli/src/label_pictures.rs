@@ -98,7 +98,9 @@ pub(crate) fn truth_and_predicted(
         caption: format!(
             "Images that are not trained on. Pixels whose class nobody says are left as they are{more}."
         ),
-        columns: ["image", "ground truth", "prediction"].map(Column::titled).into(),
+        columns: ["image", "ground truth", "prediction"]
+            .map(Column::titled)
+            .into(),
         rows,
         cell: CELL,
         groups: 2,

@@ -38,6 +38,7 @@ mod recipes;
 mod report;
 mod scores;
 mod segment;
+mod segmenter_file;
 mod settings;
 mod show;
 mod signals;

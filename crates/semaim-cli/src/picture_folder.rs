@@ -30,7 +30,7 @@ impl PictureFolder {
     /// Writes the file of an image under its name.
     pub(crate) fn write(&mut self, image: &str, png: &[u8]) -> Result<(), Exit> {
         let name = self.file_name(&stem_of(image));
-        self.put(&name, png)
+        self.put(&name, image, png)
     }
 
     /// Writes the file of an image under its path below `root`, or under its name where it is not there.
@@ -42,11 +42,19 @@ impl PictureFolder {
             _ => stem_of(image),
         };
         let name = self.file_name(&stem);
-        self.put(&name, png)
+        self.put(&name, image, png)
     }
 
-    fn put(&self, name: &str, png: &[u8]) -> Result<(), Exit> {
+    fn put(&self, name: &str, image: &str, png: &[u8]) -> Result<(), Exit> {
         let path = self.folder.join(name);
+        if let (Ok(there), Ok(image)) = (fs::canonicalize(&path), fs::canonicalize(image))
+            && there == image
+        {
+            return Err(Exit::user(format!(
+                "{} is the image itself; name another folder",
+                path.display()
+            )));
+        }
         output::create_folder_of(&path)
             .and_then(|()| atomic::write_bytes(&path, png))
             .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))
@@ -102,5 +110,22 @@ mod tests {
         for name in ["1-4.png", "b/1.png", "2.png"] {
             assert!(folder.path().join(name).is_file(), "{name}");
         }
+    }
+
+    #[test]
+    fn an_image_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("1.png");
+        fs::write(&image, b"image").unwrap();
+        let name = image.to_str().unwrap();
+        for below in [false, true] {
+            let mut pictures = PictureFolder::create(folder.path()).unwrap();
+            let written = match below {
+                true => pictures.write_below(folder.path(), name, b"png"),
+                false => pictures.write(name, b"png"),
+            };
+            assert!(written.unwrap_err().message.contains("the image itself"));
+        }
+        assert_eq!(fs::read(&image).unwrap(), b"image");
     }
 }

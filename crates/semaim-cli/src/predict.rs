@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
 
 use crate::args::PredictArgs;
-use crate::detector_file;
 use crate::exit::Exit;
+use crate::{detector_file, segmenter_file};
 use target::Target;
 
 /// How predictions are written.
@@ -25,6 +25,9 @@ enum Form {
 
 pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
     let device = args.device.open()?;
+    if let Some(found) = segmenter_file::open(&args.weights, &args.detector, args.heads, &device)? {
+        return pixels::run(args, &found);
+    }
     if let Some(file) = detector_file::open(&args.weights, &args.detector, args.heads)? {
         return objects::run(args, file, form(args)?, &device);
     }
@@ -33,7 +36,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
     match file.kind {
         ModelKind::Classifier => classes::run(args, &file, form(args)?, &device),
         ModelKind::Detector => Err(Exit::ours("a detector was not read as one")),
-        ModelKind::Segmenter => pixels::run(args, file, &device),
+        ModelKind::Segmenter => Err(Exit::ours("a segmenter was not read as one")),
     }
 }
 

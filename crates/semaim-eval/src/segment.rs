@@ -154,6 +154,8 @@ pub fn prepare(config: &SegmentConfig, device: &Device) -> Result<Prepared, Segm
     let (patch, crop) = (encoder.config.patch_size, config.augment.crop);
     let least = match config.head {
         HeadKind::Linear => patch,
+        // The coarsest map has half as many positions each way, and batch norm needs more than one value.
+        HeadKind::Upernet if config.train.micro_batch() < 2 => 4 * patch,
         HeadKind::Upernet => 2 * patch,
     };
     if !crop.is_multiple_of(patch) || crop < least {
@@ -176,7 +178,7 @@ pub fn prepare(config: &SegmentConfig, device: &Device) -> Result<Prepared, Segm
     let segmenter = config.segmenter(train.classes().len());
     let settings = SegmenterSettings {
         segmenter: segmenter.clone(),
-        short_side: config.short_side(),
+        size: config.test_size(),
         values: train.values().to_vec(),
         ignore_zero: config.data.ignore_zero,
     };

@@ -8,10 +8,15 @@ pub(crate) struct DetectorFileArgs {
     /// COCO's, where they are 80]
     #[arg(long, value_name = "FILE", help_heading = "Detectors")]
     pub(crate) classes: Option<PathBuf>,
-    /// A setting of the detector other than its file's, under the name that it has for `semaim detect`, as in `--set
+    /// A setting of the detector or segmenter other than its file's, under the name that it has for `semaim detect`, as in `--set
     /// detector.inference.score=0.3`; also what a file of detectron2's does not say: detector.canvas,
-    /// detector.attention.window, detectron2.channel_order (rgb, bgr), detectron2.pixel_mean and so on
-    #[arg(long, value_name = "KEY=VALUE", help_heading = "Detectors")]
+    /// detector.attention.window, detectron2.channel_order (rgb, bgr), detectron2.pixel_mean and so on. Of a segmenter how
+    /// images are seen: eval.mode, eval.crop, eval.stride, eval.flip, eval.scales, eval.short_side, eval.long_side
+    #[arg(
+        long,
+        value_name = "KEY=VALUE",
+        help_heading = "Detectors and segmenters"
+    )]
     pub(crate) set: Vec<String>,
 }
 

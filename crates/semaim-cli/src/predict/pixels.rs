@@ -1,13 +1,12 @@
 //! What a segmenter says of the pixels of images.
 
+use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use burn::tensor::Device;
 use semaim_checkpoint::atomic;
-use semaim_checkpoint::model_file::ModelFile;
 use semaim_data::{
     OpenOptions, Source, Split, counted, has_label_images, is_annotated, open, open_label_maps,
     open_objects,
@@ -29,7 +28,7 @@ use crate::signals;
 /// The file of the classes' names beside label images.
 const CLASSES: &str = "classes.json";
 
-pub(super) fn run(args: &PredictArgs, file: ModelFile, device: &Device) -> Result<ExitCode, Exit> {
+pub(super) fn run(args: &PredictArgs, segmenter: &TrainedSegmenter) -> Result<ExitCode, Exit> {
     args.loader.refuse_batch_size(&args.weights)?;
     let Some(out) = &args.out else {
         return Err(Exit::user(format!(
@@ -37,14 +36,24 @@ pub(super) fn run(args: &PredictArgs, file: ModelFile, device: &Device) -> Resul
             args.weights.display()
         )));
     };
-    if out.is_file() || out.extension().is_some() && !out.is_dir() {
+    let extension = out.extension().unwrap_or_default().to_string_lossy();
+    let is_of_a_file = ["csv", "jsonl", "ndjson", "json", "png"].contains(&&*extension);
+    if out.is_file() || is_of_a_file && !out.is_dir() {
         return Err(Exit::user(format!(
             "--out {}: {} is a segmenter, which writes a label image for each image; name a folder",
             out.display(),
             args.weights.display()
         )));
     }
-    let segmenter = TrainedSegmenter::of_file(file, &args.weights, device).map_err(Exit::user)?;
+    let is_empty =
+        |folder: &Path| fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
+    if !is_empty(out) && !out.join(CLASSES).is_file() {
+        return Err(Exit::user(format!(
+            "--out {}: it is not empty and was not written by predict (no {CLASSES}): label images in it might be lost; name another \
+             folder",
+            out.display()
+        )));
+    }
     let info = &segmenter.info;
     let source = images(args, info)?;
     let stop = signals::stop_flag("stopping after this image")?;
@@ -59,7 +68,7 @@ pub(super) fn run(args: &PredictArgs, file: ModelFile, device: &Device) -> Resul
     let items: Vec<u64> = (0..source.len() as u64).collect();
     let bar = CountingBar::new(items.len() as u64);
     let (mut count, mut unreadable) = (0, 0);
-    for labelled in LabelIter::start(&segmenter, Arc::clone(&source), items, |_, _, _| Ok(()))? {
+    for labelled in LabelIter::start(segmenter, Arc::clone(&source), items, |_, _, _| Ok(()))? {
         let labelled = match labelled? {
             Ok(labelled) => labelled,
             Err(bad) => {

@@ -282,6 +282,22 @@ fn predictions_are_label_images_of_the_data_sets_own_values() {
         &["--batch-size", "one at a time"],
     );
 
+    // How images are seen can be said anew.
+    let other = |settings: &[&str]| {
+        let settings = settings.iter().flat_map(|setting| ["--set", *setting]);
+        let mut command = semaim(&evaluate);
+        command.args(settings).arg("--json");
+        command
+    };
+    let same = ["eval.mode=slide", "eval.crop=32", "eval.stride=21"];
+    assert_eq!(parsed(&succeed(other(&same))), again);
+    let twice = ["eval.flip=true", "eval.scales=[1.0,1.5]"];
+    let found = parsed(&succeed(other(&twice)));
+    assert_eq!(found["pixels"], again["pixels"]);
+    assert_ne!(found["pixel_accuracy"], again["pixel_accuracy"]);
+    refuse(other(&["eval.stride=40"]), &["eval.stride", "at most 32"]);
+    refuse(other(&["detector.canvas=40"]), &["detector.canvas"]);
+
     let predicted = folder.path().join("predicted");
     let seen = folder.path().join("seen");
     let mut command = semaim(&["predict", "--weights", path(&out), "--data", path(&data)]);
@@ -345,6 +361,11 @@ fn predictions_are_label_images_of_the_data_sets_own_values() {
     }
     let predict = ["predict", "--weights", path(&out), "--data", path(&images)];
     refuse(semaim(&predict), &["--out", "folder"]);
+    let truth = data.join("annotations/validation");
+    refuse(
+        semaim(&[&predict[..], &["--out", path(&truth)]].concat()),
+        &["not empty", "classes.json"],
+    );
     refuse(
         semaim(&[&predict[..], &["--out", "found.json"]].concat()),
         &["found.json", "folder"],

@@ -16,6 +16,7 @@ use semaim_train::schedule::ScheduleKind;
 use serde::{Deserialize, Serialize};
 
 use super::data::LabelDataConfig;
+use super::segmenter::TestSize;
 
 /// One training of a segmenter. The defaults are the published recipe of UPerNet on masked autoencoders (ViT-B, ADE20K).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -168,8 +169,10 @@ pub struct SegmentEvalConfig {
     pub images: usize,
     /// Images for the pictures of truth and prediction; 0: none.
     pub pictures: usize,
-    /// What the short side of an image is resized to; 0: that of training.
+    /// What the short side of an image is resized to; 0: that of training, with `augment.view = "whole"` not looked at.
     pub short_side: usize,
+    /// What the long side is resized to instead; 0: with `augment.view = "whole"` `augment.crop`, otherwise not looked at.
+    pub long_side: usize,
     /// Whether images are seen `whole` or through a window that slides over them (`slide`).
     pub mode: InferenceMode,
     /// Side in pixels of the window; 0: `augment.crop`.
@@ -189,6 +192,7 @@ impl Default for SegmentEvalConfig {
             images: 0,
             pictures: 8,
             short_side: 0,
+            long_side: 0,
             mode: InferenceMode::Slide,
             crop: 0,
             stride: 0,
@@ -254,12 +258,20 @@ impl SegmentConfig {
         }
     }
 
-    /// What the short side of an image is resized to in testing, in pixels.
-    pub(super) fn short_side(&self) -> usize {
-        or(
-            self.eval.short_side,
-            or(self.augment.short_side, self.augment.crop),
-        )
+    /// What images are resized to in testing: as they are at the scale 1 in training, if nothing else is told.
+    pub(super) fn test_size(&self) -> TestSize {
+        let SegmentAugmentConfig {
+            crop,
+            view,
+            short_side,
+            ..
+        } = self.augment;
+        match (self.eval.short_side, self.eval.long_side, view) {
+            (0, 0, TrainingView::Whole) => TestSize::LongSide(crop),
+            (0, 0, TrainingView::Crop) => TestSize::ShortSide(or(short_side, crop)),
+            (0, long_side, _) => TestSize::LongSide(long_side),
+            (short_side, ..) => TestSize::ShortSide(short_side),
+        }
     }
 
     /// How images are shown in training: normalised as the encoder learned to see them.
@@ -371,6 +383,12 @@ impl SegmentEvalConfig {
     fn check(&self, problems: &mut Problems) {
         problems.in_range("pictures", self.pictures, ..=64);
         problems.in_range("short_side", self.short_side, ..=8_192);
+        problems.in_range("long_side", self.long_side, ..=8_192);
+        problems.require(
+            self.short_side == 0 || self.long_side == 0,
+            "long_side",
+            "and short_side are both told; one of them says what images are resized to",
+        );
         problems.in_range("crop", self.crop, ..=8_192);
     }
 }
@@ -390,19 +408,22 @@ mod tests {
         let config = given().load::<SegmentConfig>().unwrap();
         let inference = config.segmenter(150).inference;
         assert_eq!((inference.crop, inference.stride), (512, 341));
-        assert_eq!(config.short_side(), 512);
+        assert_eq!(config.test_size(), TestSize::ShortSide(512));
         let layers = given()
             .sets(["augment.crop=96", "augment.short_side=128"])
             .unwrap();
         let config = layers.load::<SegmentConfig>().unwrap();
         let inference = config.segmenter(3).inference;
         assert_eq!((inference.crop, inference.stride), (96, 64));
-        assert_eq!(config.short_side(), 128);
+        assert_eq!(config.test_size(), TestSize::ShortSide(128));
         let normalisation = Normalisation::usual(3);
         let augment = config.augment(&normalisation);
         let (short_side, scale) = (128, SEGMENTATION_SCALE);
         assert_eq!(augment.framing, Framing::ScaledCrop { short_side, scale });
         assert_eq!(augment.photometric, Some(PhotometricDistortion::default()));
+        let whole = layers.set("augment.view=whole").unwrap();
+        let config = whole.load::<SegmentConfig>().unwrap();
+        assert_eq!(config.test_size(), TestSize::LongSide(96));
     }
 
     #[test]
@@ -417,6 +438,7 @@ mod tests {
             ("augment.max_class_share=0", "augment.max_class_share"),
             ("eval.stride=600", "eval.stride"),
             ("eval.scales=[]", "eval.scales"),
+            ("eval={short_side=64,long_side=96}", "eval.long_side"),
             ("data.labels=z", "data.images"),
             ("data.path=", "data.path"),
         ] {

@@ -6,12 +6,10 @@ use std::thread::{self, JoinHandle};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::parameters::device_of;
-use semaim_data::{
-    Augment, BadImage, DataError, ImageError, Scratch, Source, ViewError, short_side_size,
-};
+use semaim_data::{Augment, BadImage, DataError, ImageError, Scratch, Source, ViewError};
 use semaim_segment::error::SegmentError;
 
-use super::segmenter::{SegmenterInfo, TrainedSegmenter};
+use super::segmenter::{SegmenterInfo, TestSize, TrainedSegmenter};
 use crate::known_classes::UnknownClass;
 
 /// Images that are prepared ahead.
@@ -159,7 +157,7 @@ impl<T> Drop for LabelIter<'_, T> {
 /// In which sizes images are seen.
 struct Sizes {
     views: Augment,
-    short_side: usize,
+    size: TestSize,
     scales: Vec<f64>,
 }
 
@@ -167,7 +165,7 @@ impl Sizes {
     fn of(info: &SegmenterInfo) -> Self {
         Self {
             views: info.views(),
-            short_side: info.settings.short_side,
+            size: info.settings.size,
             scales: info.settings.segmenter.inference.scales.clone(),
         }
     }
@@ -185,8 +183,7 @@ impl Sizes {
         let image = source.image(item as usize).map_err(told)?;
         let beside = beside(source, item, image.size()).map_err(told)?;
         let view = |scale: &f64| {
-            let side = (self.short_side as f64 * scale).round().max(1.0);
-            let size = short_side_size(image.size(), side as usize);
+            let size = self.size.of_image(image.size(), *scale);
             let numbers = self.views.resized(&image, size, false, scratch)?;
             Ok((size, numbers))
         };

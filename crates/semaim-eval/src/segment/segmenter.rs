@@ -11,7 +11,7 @@ use semaim::vit::Vit;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
-use semaim_data::{Augment, Normalisation, OpenOptions, ShapesOptions};
+use semaim_data::{Augment, Normalisation, OpenOptions, ShapesOptions, short_side_size};
 use semaim_segment::config::SegmenterConfig;
 use semaim_segment::model::Segmenter;
 use serde::{Deserialize, Serialize};
@@ -38,12 +38,44 @@ pub struct SegmenterInfo {
 pub struct SegmenterSettings {
     /// The network's own.
     pub segmenter: SegmenterConfig,
-    /// What the short side of an image is resized to, in pixels.
-    pub short_side: usize,
+    /// What images are resized to.
+    pub size: TestSize,
     /// The value of each class in the label images that it was trained on.
     pub values: Vec<u8>,
     /// Whether the value 0 says nothing in these.
     pub ignore_zero: bool,
+}
+
+/// What images are resized to in testing, at the scale 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TestSize {
+    /// The short side to so many pixels, the long one to at most four times that.
+    ShortSide(usize),
+    /// The long side to so many pixels.
+    LongSide(usize),
+}
+
+impl TestSize {
+    /// Rows and columns of an image of columns and rows `image`, at a scale.
+    pub fn of_image(self, image: [u32; 2], scale: f64) -> [usize; 2] {
+        let scaled = |side: usize| (side as f64 * scale).round().max(1.0);
+        match self {
+            Self::ShortSide(side) => short_side_size(image, scaled(side) as usize),
+            Self::LongSide(side) => {
+                let [columns, rows] = image.map(|side| f64::from(side.max(1)));
+                let factor = scaled(side) / columns.max(rows);
+                [rows, columns].map(|side| ((side * factor + 0.5) as usize).max(1))
+            }
+        }
+    }
+
+    /// Its number of pixels.
+    fn pixels(self) -> usize {
+        match self {
+            Self::ShortSide(pixels) | Self::LongSide(pixels) => pixels,
+        }
+    }
 }
 
 /// A segmenter, ready to be used.
@@ -140,13 +172,13 @@ impl TrainedSegmenter {
         let settings: SegmenterSettings = serde_json::from_value(file.settings)
             .map_err(|error| damaged(format!("its settings: {error}")))?;
         let counts = [settings.segmenter.classes, settings.values.len()];
-        if counts != [file.classes.len(); 2] || settings.short_side == 0 {
+        if counts != [file.classes.len(); 2] || settings.size.pixels() == 0 {
             return Err(damaged(format!(
-                "it has {} classes, {} outputs, {} values for them and a short side of {}",
+                "it has {} classes, {} outputs, {} values for them and sees {} pixels",
                 file.classes.len(),
                 counts[0],
                 counts[1],
-                settings.short_side
+                settings.size.pixels()
             )));
         }
         let encoder = Vit::zeros_as(&file.config, &file.arch, device);
@@ -167,5 +199,20 @@ impl TrainedSegmenter {
                 settings,
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_resized_by_the_side_that_is_told() {
+        let of = |size: TestSize, scale| size.of_image([640, 480], scale);
+        assert_eq!(of(TestSize::ShortSide(240), 1.0), [240, 320]);
+        assert_eq!(of(TestSize::ShortSide(240), 0.5), [120, 160]);
+        assert_eq!(of(TestSize::LongSide(240), 1.0), [180, 240]);
+        assert_eq!(of(TestSize::LongSide(240), 1.5), [270, 360]);
+        assert_eq!(TestSize::LongSide(8).of_image([1, 500], 1.0), [8, 1]);
     }
 }
