@@ -86,8 +86,9 @@ fn not_said(model: &MaskRcnn) -> String {
     let global: Vec<usize> = (0..depth).filter(is_global).collect();
     let heads = model.backbone.blocks.first();
     format!(
-        "tensors do not say, and whoever reads them must know: {} attention heads, canvas {}, window {} with blocks {global:?} global, \
-         anchors of {:?} with ratios {:?}, {} mask bins, the classes, RGB",
+        "tensors do not say, and whoever reads them must know: {} attention heads (to semaim: --heads), what the classes are called \
+         (--classes), RGB, and (--set) detector.canvas={}, detector.attention.window={}, detector.attention.global_blocks={global:?}, \
+         detector.proposals.anchor_sizes={:?}, detector.proposals.aspect_ratios={:?}, detector.regions.mask_bins={}",
         heads.map_or(0, |block| block.inner.num_heads()),
         config.canvas,
         attention.window,
