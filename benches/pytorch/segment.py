@@ -58,7 +58,7 @@ def main():
         seconds.append(time.perf_counter() - start)
     print(json.dumps({
         **vars(args), "threads": torch.get_num_threads(), "seconds": statistics.median(seconds[1:]),
-        "all_seconds": seconds, "max_rss_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
+        "all_seconds": seconds, "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ use semaim::config::{Activation, ArchOptions};
 use semaim_checkpoint::archive::Archive;
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::error::EncoderError;
+use semaim_detect::detectron2::is_detectron2;
 use serde_json::json;
 
 use crate::args::InspectArgs;
@@ -15,6 +16,7 @@ use crate::exit::Exit;
 const SHOWN: usize = 8;
 
 pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Exit> {
+    refuse_detectors(args)?;
     let (found, heads) = read(args)?;
     let tensors = match args.tensors {
         true => Archive::read(&found.path).map_err(Exit::user)?.tensors,
@@ -71,6 +73,18 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Exit> {
         println!("  {name}  {:?}  {}", tensor.shape(), tensor.dtype());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Detectors of detectron2's have an encoder in them that is not all of one: it lacks what a detector does not use.
+fn refuse_detectors(args: &InspectArgs) -> Result<(), Exit> {
+    match Archive::read(&args.path) {
+        Ok(archive) if is_detectron2(&archive) => Err(Exit::user(format!(
+            "{} is a detector of detectron2's and no encoder on its own; `semaim predict`, `evaluate`, `detect` and `export` take it",
+            args.path.display()
+        ))),
+        // What cannot be read is told below.
+        _ => Ok(()),
+    }
 }
 
 /// A checkpoint and its number of heads, if anything tells it: all else can be said without.

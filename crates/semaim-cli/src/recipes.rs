@@ -28,8 +28,8 @@ macro_rules! recipes {
 
 /// All of them, for each command smallest first.
 pub(crate) const RECIPES: &[Recipe] = recipes![
-    "pretrain": "quickstart", "clothing-112", "vit-s16-100e", "vit-b16-400e", "vit-b16-800e", "vit-l16-400e",
-        "vit-l16-800e";
+    "pretrain": "quickstart", "shapes-96", "clothing-112", "vit-s16-100e", "vit-b16-400e", "vit-b16-800e",
+        "vit-l16-400e", "vit-l16-800e";
     "detect": "detect-small", "vitdet-b-coco";
     "segment": "linear-seg", "upernet-small", "upernet-b-ade20k";
 ];

@@ -1,4 +1,4 @@
-//! Where the time of a training step goes: a head on an encoder at a crop of 512, whole and part by part.
+//! Where the time of a training step goes: a head on an encoder at a crop of 512, part by part; or whole steps alone, with a line of JSON.
 //! `cargo run --release -p semaim-segment --example segment_step_time -- [tiny|small|base] [linear|upernet] [frozen] [composed] [whole]
 //! [batch=2] [crop=512] [classes=150] [rounds=3]`.
 
@@ -33,6 +33,29 @@ fn leaf(map: &FeatureMap) -> FeatureMap {
         values: map.values.clone().detach().require_grad(),
         grid: map.grid,
     }
+}
+
+/// Runs something once uncounted and `rounds` times more; a line of JSON with the median.
+fn report(rounds: usize, mut run: impl FnMut()) {
+    let mut seconds: Vec<f64> = (0..=rounds)
+        .map(|_| {
+            let start = Instant::now();
+            run();
+            start.elapsed().as_secs_f64()
+        })
+        .skip(1)
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes: u64 = peak.map_or(0, |peak| {
+        peak.trim().trim_end_matches(" kB").parse().unwrap_or(0)
+    });
+    println!(
+        "{{\"seconds\": {}, \"peak_bytes\": {}}}",
+        seconds[rounds / 2],
+        1024 * kibibytes
+    );
 }
 
 fn main() {
@@ -86,15 +109,18 @@ fn main() {
         let images = Tensor::from_inner(images.clone());
         model.encode(images, ForwardOptions::default()).unwrap()
     };
-    for round in 0..number("rounds", 3) {
+    let rounds = number("rounds", 3);
+    let step = || {
+        let (losses, _) = model.losses(&encode(), &labels, size).unwrap();
+        losses.total().backward()
+    };
+    if is("whole") {
+        report(rounds, || drop(step()));
+        return;
+    }
+    for round in 0..rounds {
         println!("round {round}");
-        timed("whole step", || {
-            let (losses, _) = model.losses(&encode(), &labels, size).unwrap();
-            losses.total().backward()
-        });
-        if is("whole") {
-            continue;
-        }
+        timed("whole step", step);
         let maps = timed("encoder", encode);
         let cut: Vec<FeatureMap> = maps.iter().map(leaf).collect();
         if !is("frozen") {
@@ -112,9 +138,5 @@ fn main() {
         });
         let loss = timed("loss", || cross_entropy(&cut, &labels, size));
         timed("loss backward", || loss.backward());
-    }
-    if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
-        let peak = status.lines().find(|line| line.starts_with("VmHWM"));
-        println!("{}", peak.unwrap_or_default());
     }
 }

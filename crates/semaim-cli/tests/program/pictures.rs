@@ -121,7 +121,7 @@ fn a_run_has_a_report_that_knows_its_evaluations() {
         // In the dark.
         "class=\"dark\"",
         // Nothing was measured yet.
-        "semaim knn, probe and finetune",
+        "semaim knn, probe, finetune, detect and segment",
     ] {
         assert!(first.contains(part), "{part}");
     }

@@ -63,6 +63,7 @@ fn what_goes_to_detectron2_and_comes_back_finds_the_same() {
         refuse(predict(&theirs, &no_heads), &["attention heads", "--heads"]);
         let untold = [&classes[..], &["--heads", "2"]].concat();
         refuse(predict(&theirs, &untold), &["detector.attention.window"]);
+        refuse(semaim(&["inspect", path(&theirs)]), &["detectron2"]);
         let ours = at("ours.safetensors");
         succeed(export(&theirs, "semaim", &ours, &told));
         assert_eq!(succeed(predict(&ours, &[])).stdout, found, "{name}");
