@@ -22,7 +22,7 @@ const ROWS: usize = 96;
 const GRADIENT_ROWS: usize = 192;
 
 /// Outputs of the kernels' gradient that one task is given.
-const GRADIENT_OUTPUTS: usize = 96;
+const GRADIENT_OUTPUTS: usize = 128;
 
 /// Maps one after the other, `[batch · rows · columns, channels]`.
 #[derive(Clone, Copy)]
