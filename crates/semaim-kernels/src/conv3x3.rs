@@ -93,7 +93,7 @@ mod tests {
         ]
     }
 
-    const SHAPES: [[usize; 5]; 7] = [
+    const SHAPES: [[usize; 5]; 13] = [
         [1, 1, 1, 1, 1],
         [2, 1, 5, 3, 2],
         [3, 4, 1, 2, 17],
@@ -101,6 +101,13 @@ mod tests {
         [2, 13, 11, 7, 33],
         [5, 7, 7, 32, 100],
         [1, 20, 20, 40, 16],
+        // With enough channels to share products: rows of one map and of several, odd and even, at all their ends.
+        [3, 1, 2, 32, 32],
+        [2, 5, 3, 33, 40],
+        [4, 14, 14, 40, 33],
+        [1, 33, 66, 32, 32],
+        [2, 3, 301, 32, 37],
+        [1, 6, 6, 48, 260],
     ];
 
     #[test]

@@ -1,5 +1,8 @@
 //! The 3×3 convolution as products of shifted maps: each row of kernels is one product over three neighbours of every
-//! position, which are gathered a few positions at a time and never all at once.
+//! position, which are gathered a few positions at a time and never all at once. With many channels two outputs share
+//! products (`winograd`).
+
+mod winograd;
 
 use std::sync::Arc;
 
@@ -96,6 +99,9 @@ fn turned(kernels: &[f32], outputs: usize, inputs: usize) -> Vec<f32> {
 /// `layer [out, 3 · 3 · in]` at every position.
 fn convolve(x: Maps<'_>, layer: Affine<'_>) -> Vec<f32> {
     let outputs = layer.outputs();
+    if winograd::pays(x, outputs) {
+        return winograd::convolve(x, layer);
+    }
     let packed = Packed::of(&[layer], Side::Forward);
     let width = 3 * x.channels;
     let mut out = UninitBuf::new(x.positions() * outputs);
@@ -128,6 +134,9 @@ fn convolve(x: Maps<'_>, layer: Affine<'_>) -> Vec<f32> {
 /// The gradient of the kernels, `[out, in, 3, 3]`.
 fn kernel_gradient(x: Maps<'_>, dout: &[f32], outputs: usize) -> Vec<f32> {
     let inputs = x.channels;
+    if winograd::pays(x, outputs) {
+        return winograd::kernel_gradient(x, dout, outputs);
+    }
     let slices: Vec<(usize, usize)> = (0..9)
         .flat_map(|tap| {
             (0..outputs)
