@@ -107,7 +107,8 @@ def compare_dense(args):
     examples = pathlib.Path(args.semaim).with_name("examples")
     for name in args.dense or DENSE:
         (example, *ours), (script, *theirs) = DENSE[name]
-        for opponent, way in DENSE_OPPONENTS.items():
+        for opponent in args.dense_opponents:
+            way = DENSE_OPPONENTS[opponent]
             ours_command = [examples / example, *ours, f"rounds={args.steps}"]
             theirs_command = [args.python, STEP.with_name(script), *theirs, *way, "--steps", str(args.steps)]
             report(args, name, opponent, alternate(args, ours_command, theirs_command))
@@ -123,6 +124,7 @@ def main():
     parser.add_argument("--steps", type=int, default=3, help="measured steps per run")
     parser.add_argument("--loader", metavar="DIR", help="compare loaders on these photographs, and nothing else")
     parser.add_argument("--dense", nargs="*", choices=DENSE, help="compare these detectors and segmenters, or all")
+    parser.add_argument("--dense-opponents", nargs="+", choices=DENSE_OPPONENTS, default=list(DENSE_OPPONENTS))
     parser.add_argument("--threads", type=int, help="of both; all of the machine's without it")
     parser.add_argument("--json", type=pathlib.Path, help="a file to add lines to")
     args = parser.parse_args()
