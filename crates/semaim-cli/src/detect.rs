@@ -11,17 +11,16 @@ use semaim_config::Layers;
 use semaim_data::{Source, counted};
 use semaim_eval::detect::config::DetectConfig;
 use semaim_eval::detect::file::{DetectorFile, ToldDetector};
-use semaim_eval::detect::{DetectRunError, Results, detect, prepare};
-use semaim_eval::results::BEST;
+use semaim_eval::detect::{DetectRunError, detect, prepare};
 use semaim_train::callbacks::Observer;
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
-use serde_json::{Value, json};
 
 use crate::args::{DetectArgs, data_place};
 use crate::bar::TrainingBar;
 use crate::evaluation_log::{Evaluation, Worth};
 use crate::exit::{Exit, STOPPED};
+use crate::trained::Trained;
 use crate::{detector_file, device, dry_run, outcome, recipes, report, scores, settings};
 
 pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
@@ -113,10 +112,16 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
     } else {
         report::write(run.path(), None)?;
     }
-    if args.run.json {
-        println!("{}", as_json(&results, &run, outcome, seconds));
-    } else {
-        print(&results, &run, outcome, seconds);
+    let trained = Trained {
+        kind: ModelKind::Detector,
+        run: &run,
+        results: &results,
+        outcome,
+        seconds,
+    };
+    match args.run.json {
+        true => println!("{}", trained.json(scores::objects_json)),
+        false => trained.print(scores::objects_in_short),
     }
     Ok(outcome::code(outcome))
 }
@@ -162,35 +167,4 @@ fn load_config(args: &DetectArgs) -> Result<DetectConfig, Exit> {
         None => Ok(config),
         Some(found) => Ok(detector_file::over(&found, &layers)?.load()?),
     }
-}
-
-fn print(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) {
-    outcome::print(outcome, seconds);
-    for (name, at, file) in [
-        ("last", &results.last, ModelKind::Detector.file_name()),
-        ("best", &results.best, BEST),
-    ] {
-        println!(
-            "{name}       epoch {:.1}: {}, {}",
-            at.epoch,
-            scores::objects_in_short(&at.scores),
-            run.path().join(file).display()
-        );
-    }
-    println!("best by    {}", results.best_by);
-    println!("report     {}", run.path().join(report::PAGE).display());
-}
-
-fn as_json(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) -> Value {
-    let best = &results.best;
-    json!({
-        "ending": outcome::name(outcome),
-        "run": run.path(),
-        "seconds": seconds,
-        "epoch": results.last.epoch,
-        "scores": scores::objects_json(&results.last.scores),
-        "best_epoch": best.epoch,
-        "best_by": results.best_by,
-        "best": scores::objects_json(&best.scores),
-    })
 }

@@ -42,6 +42,7 @@ mod segmenter_file;
 mod settings;
 mod show;
 mod signals;
+mod trained;
 mod warnings;
 
 use std::process::ExitCode;

@@ -10,7 +10,6 @@ use semaim_checkpoint::model_file::{ModelFile, ModelKind};
 use semaim_config::Layers;
 use semaim_data::{LabelMapSet, Source, counted};
 use semaim_eval::image_batches::at_most;
-use semaim_eval::results::BEST;
 use semaim_eval::segment::config::SegmentConfig;
 use semaim_eval::segment::segmenter::TrainedSegmenter;
 use semaim_eval::segment::{Caching, Results, SegmentRunError, prepare, segment};
@@ -18,12 +17,13 @@ use semaim_segment::config::HeadKind;
 use semaim_train::callbacks::Observer;
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::{SegmentArgs, data_place};
 use crate::bar::TrainingBar;
 use crate::evaluation_log::{Evaluation, Worth};
 use crate::exit::{Exit, STOPPED};
+use crate::trained::Trained;
 use crate::{device, dry_run, label_pictures, outcome, recipes, report, scores, settings};
 
 pub(crate) fn run(args: &SegmentArgs) -> Result<ExitCode, Exit> {
@@ -87,10 +87,16 @@ pub(crate) fn run(args: &SegmentArgs) -> Result<ExitCode, Exit> {
     if outcome == RunOutcome::Finished && !config.from_scratch {
         report::record(&config.encoder.weights, &evaluation);
     }
-    if args.run.json {
-        println!("{}", as_json(&results, &run, outcome, seconds));
-    } else {
-        print(&results, &run, outcome, seconds);
+    let trained = Trained {
+        kind: ModelKind::Segmenter,
+        run: &run,
+        results: &results,
+        outcome,
+        seconds,
+    };
+    match args.run.json {
+        true => println!("{}", trained.json(scores::labels_json)),
+        false => trained.print(scores::labels_in_short),
     }
     Ok(outcome::code(outcome))
 }
@@ -183,35 +189,4 @@ fn load_config(args: &SegmentArgs) -> Result<SegmentConfig, Exit> {
         ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
     settings::load(layers.sets(&args.run.set)?, &options)
-}
-
-fn print(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) {
-    outcome::print(outcome, seconds);
-    for (name, at, file) in [
-        ("last", &results.last, ModelKind::Segmenter.file_name()),
-        ("best", &results.best, BEST),
-    ] {
-        println!(
-            "{name}       epoch {:.1}: {}, {}",
-            at.epoch,
-            scores::labels_in_short(&at.scores),
-            run.path().join(file).display()
-        );
-    }
-    println!("best by    {}", results.best_by);
-    println!("report     {}", run.path().join(report::PAGE).display());
-}
-
-fn as_json(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) -> Value {
-    let best = &results.best;
-    json!({
-        "ending": outcome::name(outcome),
-        "run": run.path(),
-        "seconds": seconds,
-        "epoch": results.last.epoch,
-        "scores": scores::labels_json(&results.last.scores),
-        "best_epoch": best.epoch,
-        "best_by": results.best_by,
-        "best": scores::labels_json(&best.scores),
-    })
 }

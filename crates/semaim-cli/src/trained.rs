@@ -1,0 +1,58 @@
+//! What training a detector or a segmenter came to, for people and for programs.
+
+use semaim_checkpoint::model_file::ModelKind;
+use semaim_eval::results::{BEST, Results};
+use semaim_train::run_dir::RunDir;
+use semaim_train::trainer::RunOutcome;
+use serde_json::{Value, json};
+
+use crate::{outcome, report};
+
+/// A run that has ended, or was stopped, and its results.
+pub(crate) struct Trained<'a, S> {
+    pub(crate) kind: ModelKind,
+    pub(crate) run: &'a RunDir,
+    pub(crate) results: &'a Results<S>,
+    pub(crate) outcome: RunOutcome,
+    pub(crate) seconds: f64,
+}
+
+impl<S> Trained<'_, S> {
+    /// Prints the last and the best, scores as `in_short` says them.
+    pub(crate) fn print(&self, in_short: impl Fn(&S) -> String) {
+        let (run, results) = (self.run.path(), self.results);
+        outcome::print(self.outcome, self.seconds);
+        for (name, at, file) in [
+            ("last", &results.last, self.kind.file_name()),
+            ("best", &results.best, BEST),
+        ] {
+            println!(
+                "{name}       epoch {:.1}: {}, {}",
+                at.epoch,
+                in_short(&at.scores),
+                run.join(file).display()
+            );
+        }
+        println!("best by    {}", results.best_by);
+        println!("report     {}", run.join(report::PAGE).display());
+    }
+
+    /// The same for programs.
+    pub(crate) fn json(&self, scores: impl Fn(&S) -> Value) -> Value {
+        let Results {
+            last,
+            best,
+            best_by,
+        } = self.results;
+        json!({
+            "ending": outcome::name(self.outcome),
+            "run": self.run.path(),
+            "seconds": self.seconds,
+            "epoch": last.epoch,
+            "scores": scores(&last.scores),
+            "best_epoch": best.epoch,
+            "best_by": best_by,
+            "best": scores(&best.scores),
+        })
+    }
+}
