@@ -23,10 +23,13 @@ use super::task::encode;
 /// Bytes in the unit of the limit.
 const MB: u64 = 1_000_000;
 
+/// A view: the image and a hash of its pixels.
+type ViewKey = (u64, u64);
+
 /// What the encoder gives of views.
 pub(super) struct FeatureCache {
-    /// The numbers of each map of a view, by the image and the view's hash.
-    known: RefCell<HashMap<(u64, u64), Vec<Vec<f32>>>>,
+    /// The numbers of each map of a view.
+    known: RefCell<HashMap<ViewKey, Vec<Vec<f32>>>>,
 }
 
 /// Whether a frozen encoder sees each training image once.
