@@ -103,7 +103,7 @@ impl FeatureCache {
             .images
             .chunks((channels * height * width).max(1))
             .collect();
-        let keys: Vec<(u64, u64)> = batch
+        let keys: Vec<ViewKey> = batch
             .items
             .iter()
             .zip(&views)
