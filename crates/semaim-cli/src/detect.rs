@@ -102,16 +102,6 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
                 .map(|masks| [masks.ap(), masks.ap50()]),
         },
     };
-    // One that was stopped is not what it was to be, and without truth there is nothing to tell.
-    if outcome != RunOutcome::Stopped && last.scores.bbox.ap() >= 0.0 {
-        report::record(run.path(), &evaluation);
-        // Trained from scratch, a network says nothing of the encoder whose sizes it has.
-        if outcome == RunOutcome::Finished && !config.from_scratch {
-            report::record(&config.encoder.weights, &evaluation);
-        }
-    } else {
-        report::write(run.path(), None)?;
-    }
     let trained = Trained {
         kind: ModelKind::Detector,
         run: &run,
@@ -119,6 +109,11 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
         outcome,
         seconds,
     };
+    // Trained from scratch, a network says nothing of the encoder whose sizes it has.
+    let encoder = (!config.from_scratch).then_some(config.encoder.weights.as_path());
+    // Without truth there is nothing to tell.
+    let told = (last.scores.bbox.ap() >= 0.0).then_some(&evaluation);
+    trained.record(told, encoder)?;
     match args.run.json {
         true => println!("{}", trained.json(scores::objects_json)),
         false => trained.print(scores::objects_in_short),

@@ -76,17 +76,6 @@ pub(crate) fn run(args: &SegmentArgs) -> Result<ExitCode, Exit> {
         bar.doing("pictures");
         write_pictures(&config, eval, &run, &device)?;
     }
-    let evaluation = evaluation(&config, &results);
-    // One that was stopped is not what it was to be.
-    if outcome != RunOutcome::Stopped {
-        report::record(run.path(), &evaluation);
-    } else {
-        report::write(run.path(), None)?;
-    }
-    // Trained from scratch, a network says nothing of the encoder whose sizes it has.
-    if outcome == RunOutcome::Finished && !config.from_scratch {
-        report::record(&config.encoder.weights, &evaluation);
-    }
     let trained = Trained {
         kind: ModelKind::Segmenter,
         run: &run,
@@ -94,6 +83,9 @@ pub(crate) fn run(args: &SegmentArgs) -> Result<ExitCode, Exit> {
         outcome,
         seconds,
     };
+    // Trained from scratch, a network says nothing of the encoder whose sizes it has.
+    let encoder = (!config.from_scratch).then_some(config.encoder.weights.as_path());
+    trained.record(Some(&evaluation(&config, &results)), encoder)?;
     match args.run.json {
         true => println!("{}", trained.json(scores::labels_json)),
         false => trained.print(scores::labels_in_short),

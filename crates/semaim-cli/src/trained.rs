@@ -1,11 +1,15 @@
 //! What training a detector or a segmenter came to, for people and for programs.
 
+use std::path::Path;
+
 use semaim_checkpoint::model_file::ModelKind;
 use semaim_eval::results::{BEST, Results};
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::RunOutcome;
 use serde_json::{Value, json};
 
+use crate::evaluation_log::Evaluation;
+use crate::exit::Exit;
 use crate::{outcome, report};
 
 /// A run that has ended, or was stopped, and its results.
@@ -18,6 +22,25 @@ pub(crate) struct Trained<'a, S> {
 }
 
 impl<S> Trained<'_, S> {
+    /// Keeps what the run came to in its own report and in that of its encoder, if it says something of one. Of a run that was
+    /// stopped nothing is kept: it is not what it was to be.
+    pub(crate) fn record(
+        &self,
+        evaluation: Option<&Evaluation<'_>>,
+        encoder: Option<&Path>,
+    ) -> Result<(), Exit> {
+        let stopped = self.outcome == RunOutcome::Stopped;
+        let Some(evaluation) = evaluation.filter(|_| !stopped) else {
+            report::write(self.run.path(), None)?;
+            return Ok(());
+        };
+        report::record(self.run.path(), evaluation);
+        if let Some(encoder) = encoder.filter(|_| self.outcome == RunOutcome::Finished) {
+            report::record(encoder, evaluation);
+        }
+        Ok(())
+    }
+
     /// Prints the last and the best, scores as `in_short` says them.
     pub(crate) fn print(&self, in_short: impl Fn(&S) -> String) {
         let (run, results) = (self.run.path(), self.results);
