@@ -30,6 +30,7 @@ pub mod image_batches;
 pub mod knn;
 pub mod known_classes;
 pub mod main_object;
+mod on_encoder;
 pub mod orders;
 pub mod pca;
 pub mod pointing;

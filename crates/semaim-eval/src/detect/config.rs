@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::DetectRunError;
 use super::data::ObjectDataConfig;
 use super::file::{DetectorFile, Detectron2Config, ToldDetector};
+use crate::on_encoder::OnEncoder;
 
 /// One training of a detector. The defaults are ViTDet's published recipe for ViT-B, but for the batch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -229,26 +230,15 @@ impl DetectConfig {
 impl Validate for DetectConfig {
     fn check(&self, problems: &mut Problems) {
         self.run().check(problems);
-        problems.require(
-            self.layer_decay > 0.0 && self.layer_decay <= 1.0,
-            "layer_decay",
-            format!("must be in (0, 1], is {}", self.layer_decay),
-        );
-        problems.require(
-            self.encoder.is_named(),
-            "encoder.weights",
-            "must name an encoder (--weights)",
-        );
-        problems.require(
-            !(self.freeze && self.from_scratch),
-            "freeze",
-            "and from_scratch: an encoder of random weights that never learns",
-        );
-        problems.require(
-            !self.train.ema,
-            "train.ema",
-            "is not used by detectors; leave it false",
-        );
+        OnEncoder {
+            layer_decay: self.layer_decay,
+            encoder: &self.encoder,
+            freeze: self.freeze,
+            from_scratch: self.from_scratch,
+            train: &self.train,
+            ema_unused: "by detectors",
+        }
+        .check(problems);
         problems.within("detectron2", |problems| self.detectron2.check(problems));
         problems.within("data", |problems| self.data.check(problems));
         problems.within("jitter", |problems| {

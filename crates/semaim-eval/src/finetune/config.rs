@@ -12,6 +12,8 @@ use semaim_train::config::{
 use semaim_train::run_dir::RunConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::on_encoder::OnEncoder;
+
 /// One fine-tuning experiment. The defaults are the published recipe with a batch that fits small data sets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -203,21 +205,15 @@ impl Validate for FinetuneConfig {
     fn check(&self, problems: &mut Problems) {
         self.run().check(problems);
         problems.within("data", |problems| self.data.check(problems));
-        problems.require(
-            self.layer_decay > 0.0 && self.layer_decay <= 1.0,
-            "layer_decay",
-            format!("must be in (0, 1], is {}", self.layer_decay),
-        );
-        problems.require(
-            self.encoder.is_named(),
-            "encoder.weights",
-            "must name an encoder (--weights)",
-        );
-        problems.require(
-            !self.train.ema,
-            "train.ema",
-            "is not used in fine-tuning; leave it false",
-        );
+        OnEncoder {
+            layer_decay: self.layer_decay,
+            encoder: &self.encoder,
+            freeze: false,
+            from_scratch: self.from_scratch,
+            train: &self.train,
+            ema_unused: "in fine-tuning",
+        }
+        .check(problems);
         problems.require(
             self.data.mean.is_empty() && self.data.std.is_empty(),
             "data.mean",

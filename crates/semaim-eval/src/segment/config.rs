@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::data::LabelDataConfig;
 use super::segmenter::TestSize;
+use crate::on_encoder::OnEncoder;
 
 /// One training of a segmenter. The defaults are the published recipe of UPerNet on masked autoencoders (ViT-B, ADE20K).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -302,26 +303,15 @@ impl SegmentConfig {
 impl Validate for SegmentConfig {
     fn check(&self, problems: &mut Problems) {
         self.run().check(problems);
-        problems.require(
-            self.layer_decay > 0.0 && self.layer_decay <= 1.0,
-            "layer_decay",
-            format!("must be in (0, 1], is {}", self.layer_decay),
-        );
-        problems.require(
-            self.encoder.is_named(),
-            "encoder.weights",
-            "must name an encoder (--weights)",
-        );
-        problems.require(
-            !(self.freeze && self.from_scratch),
-            "freeze",
-            "and from_scratch: an encoder of random weights that never learns",
-        );
-        problems.require(
-            !self.train.ema,
-            "train.ema",
-            "is not used by segmenters; leave it false",
-        );
+        OnEncoder {
+            layer_decay: self.layer_decay,
+            encoder: &self.encoder,
+            freeze: self.freeze,
+            from_scratch: self.from_scratch,
+            train: &self.train,
+            ema_unused: "by segmenters",
+        }
+        .check(problems);
         problems.in_range("feature_cache_mb", self.feature_cache_mb, ..=1_048_576);
         // Batch norm has no variance of the one value that a scale of 1 leaves of an image.
         let needs_two = self.head == HeadKind::Upernet && self.upernet.pool_scales.contains(&1);
