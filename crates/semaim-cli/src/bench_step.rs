@@ -6,7 +6,7 @@ use std::time::Duration;
 use burn::tensor::Device;
 use semaim::config::{Decoder, SemaimConfig, VitConfig};
 use semaim_kernels::roofline::GemmWorkload;
-use semaim_kernels::{Cpu, chosen};
+use semaim_kernels::{Bf16Unit, Cpu, Precision, chosen};
 use semaim_train::error::TrainError;
 use semaim_train::measure::{EmbedBench, StepBench, StepTimes, embed_products, step_products};
 use serde_json::{Value, json};
@@ -95,7 +95,7 @@ fn measure(
     let batch = args.batch as usize;
     let mut step: Box<dyn FnMut() -> Timed> = match work {
         Work::Step => {
-            let mut bench = StepBench::new(config, batch, args.recompute, device)?;
+            let mut bench = StepBench::new(config, batch, args.recompute, args.precision, device)?;
             Box::new(move || bench.step().map(|times| (times.total(), Some(times))))
         }
         Work::Embed => {
@@ -158,6 +158,14 @@ struct Report<'a> {
 }
 
 impl Report<'_> {
+    /// What multiplies numbers in bf16, where that is measured.
+    fn unit(&self) -> Option<Bf16Unit> {
+        match self.args.precision {
+            Precision::F32 => None,
+            Precision::Bf16 => Bf16Unit::get(),
+        }
+    }
+
     fn images_per_second(&self) -> f64 {
         f64::from(self.args.batch) / self.measured.total.as_secs_f64()
     }
@@ -172,6 +180,8 @@ impl Report<'_> {
             "threads": rayon::current_num_threads(),
             "cpu": format!("{:?}", Cpu::get()).to_lowercase(),
             "kernels": format!("{:?}", chosen()).to_lowercase(),
+            "precision": self.args.precision,
+            "bf16_unit": self.unit().map(|unit| format!("{unit:?}").to_lowercase()),
             "recompute": format!("{:?}", self.args.recompute).to_lowercase(),
             "steps": self.args.steps,
             "seconds": total,

@@ -4,6 +4,7 @@ use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Tensor, TensorData, activation, module};
 
 use crate::gelu::gelu;
+use crate::precision::{Precision, matmul};
 use crate::types::{
     Activation, AdamWStep, BlockWeights, Channels, DropPathScales, LinearWeights, Loss, Moments,
     NormWeights, PixelPatches, PrefixMask, Projections,
@@ -16,7 +17,13 @@ pub fn layer_norm(x: Tensor<3>, weights: NormWeights) -> Tensor<3> {
 
 /// See [`crate::linear`].
 pub fn linear(x: Tensor<3>, weights: LinearWeights) -> Tensor<3> {
-    module::linear(x, weights.weight.transpose(), Some(weights.bias))
+    let weight = weights.weight.transpose();
+    if Precision::current() == Precision::F32 {
+        return module::linear(x, weight, Some(weights.bias));
+    }
+    let ([batch, tokens, inputs], [_, outputs]) = (x.dims(), weight.dims());
+    let out = matmul(x.reshape([batch * tokens, inputs]), weight);
+    (out + weights.bias.unsqueeze()).reshape([batch, tokens, outputs])
 }
 
 /// See [`crate::mlp`].

@@ -46,6 +46,7 @@ mod fused;
 mod gelu;
 mod ops;
 mod pixel_loss;
+mod precision;
 mod roi_align;
 pub mod roofline;
 pub mod self_test;
@@ -55,6 +56,7 @@ pub use allocator::keep_memory;
 pub use batch_norm::{BatchNormed, batch_norm};
 pub use bilinear::{Neighbours, bilinear, neighbours};
 pub use conv3x3::conv3x3;
+pub use fused::matmul::Bf16Unit;
 pub use fused::simd::Cpu;
 pub use gelu::gelu;
 pub use ops::{
@@ -62,6 +64,7 @@ pub use ops::{
     pixel_patches, sum_of_squares,
 };
 pub use pixel_loss::{PixelLabels, pixel_cross_entropy};
+pub use precision::{NoBf16, Precision, with_precision};
 pub use roi_align::{Region, RoiAlign, roi_align};
 pub use types::{
     Activation, AdamWStep, BlockWeights, Channels, DropPathScales, LAYER_NORM_EPSILON,

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::fused::affine::{Affine, Packed, Side};
-use crate::fused::attention::{BLOCK, STRIPE};
-use crate::fused::matmul::{Finish, Lhs, PANEL, Panels, Rows, RowsMut, packed_len, product};
+use crate::fused::attention::{STRIPE, block};
+use crate::fused::matmul::{
+    Finish, Lhs, PANEL, PanelFormat, Panels, Rows, RowsMut, packed_len, product,
+};
 use crate::fused::parallel;
 use crate::fused::scratch::{UninitBuf, with_scratch};
 use crate::fused::tiling::{GROUP_ROWS, padded_stride};
@@ -132,7 +134,7 @@ fn chain(groups: &[usize], layers: &[[usize; 2]], attention: Option<Attention>) 
         .iter()
         .map(|(weight, bias)| Affine { weight, bias })
         .collect();
-    let packed = Packed::of(&affine, Side::Forward);
+    let packed = Packed::of(&affine, Side::Forward, PanelFormat::F32);
     let longest = groups.first().copied().unwrap_or(0);
     let deepest = layers.iter().map(|[depth, _]| *depth).max().unwrap_or(0);
     let widest = layers
@@ -190,7 +192,7 @@ fn weight_gradients(groups: &[usize], layers: &[[usize; 2]]) -> Duration {
                 let size = packed_len(rows, inputs);
                 let group = Group {
                     dy: Rows::dense(&dy[row * outputs..][..rows * outputs], outputs),
-                    x: Panels::new(&x[number..][..size], rows, inputs),
+                    x: Panels::new(&x[number..][..size], rows, inputs).into(),
                 };
                 row += rows;
                 number += size;
@@ -241,9 +243,10 @@ impl HeadProducts {
         let by_token = Panels::new(&self.by_token, tokens, width);
         let x = Rows::dense(&self.x, width);
         let weights = Rows::new(&self.weights, tokens, tokens, stride);
-        with_scratch([BLOCK * stride, tokens * width], |[scores, mixed]| {
-            for row in (0..tokens).step_by(BLOCK) {
-                let count = BLOCK.min(tokens - row);
+        let block = block(PanelFormat::F32);
+        with_scratch([block * stride, tokens * width], |[scores, mixed]| {
+            for row in (0..tokens).step_by(block) {
+                let count = block.min(tokens - row);
                 let key_len = if causal { row + count } else { tokens };
                 let compared = key_len.next_multiple_of(PANEL);
                 for _ in 0..if backward { 2 } else { 1 } {
@@ -269,7 +272,7 @@ impl HeadProducts {
             for stripe in (0..tokens).step_by(STRIPE) {
                 let end = tokens.min(stripe + STRIPE);
                 let (size, key_len) = if causal {
-                    (BLOCK, end)
+                    (block, end)
                 } else {
                     (tokens, tokens)
                 };

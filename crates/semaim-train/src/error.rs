@@ -9,6 +9,7 @@ use semaim_checkpoint::error::EncoderError;
 use semaim_checkpoint::error::TensorFileError;
 use semaim_config::ConfigErrors;
 use semaim_data::error::{DataError, LoaderError};
+use semaim_kernels::NoBf16;
 use semaim_tensorboard::EventError;
 
 /// Why a run could not start or go on.
@@ -26,6 +27,9 @@ pub enum TrainError {
     /// Images could not be delivered.
     #[error(transparent)]
     Loader(#[from] LoaderError),
+    /// The device does not compute in the precision that was asked for.
+    #[error("train.precision: {0}")]
+    Precision(#[from] NoBf16),
     /// Fewer images than one step needs.
     #[error(
         "a batch of {batch_size} needs more images than the {images} there are; use more or `--set train.batch_size={images}`"

@@ -12,8 +12,8 @@ use semaim::parameters::to_host;
 use semaim::similarity::Similarity;
 use semaim::target::{PixelTarget, Target};
 use semaim::vit::ForwardOptions;
-use semaim_kernels::Recompute;
 use semaim_kernels::roofline::{Attention, GemmWorkload};
+use semaim_kernels::{Precision, Recompute, with_precision};
 
 use crate::error::TrainError;
 use crate::gradients::{Gradients, clip_factor};
@@ -51,6 +51,7 @@ pub struct StepBench {
     optimiser: Optimiser,
     images: Tensor<4>,
     recompute: Recompute,
+    precision: Precision,
     device: Device,
     step: u64,
 }
@@ -64,8 +65,10 @@ impl StepBench {
         config: &SemaimConfig,
         batch: usize,
         recompute: Recompute,
+        precision: Precision,
         device: &Device,
     ) -> Result<Self, TrainError> {
+        precision.check(device)?;
         let target = Target::Pixels(PixelTarget::default());
         let param_groups = ParamGroups::Pretrain { weight_decay: 0.05 };
         let rule = UpdateRule::AdamW {
@@ -80,6 +83,7 @@ impl StepBench {
             config: config.clone(),
             target,
             recompute,
+            precision,
             device: device.clone(),
             step: 0,
         })
@@ -90,6 +94,10 @@ impl StepBench {
     /// # Errors
     /// A device that fails.
     pub fn step(&mut self) -> Result<StepTimes, TrainError> {
+        with_precision(self.precision, || self.step_in_precision())
+    }
+
+    fn step_in_precision(&mut self) -> Result<StepTimes, TrainError> {
         let start = Instant::now();
         let items: Vec<u64> = (0..self.images.dims()[0] as u64).collect();
         let similarity = Similarity::Cls.of(&self.model.encoder, self.images.clone());

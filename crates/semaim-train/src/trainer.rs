@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use semaim::batch_norm::BatchStatistics;
-use semaim::parameters::to_host;
+use semaim::parameters::{device_of, to_host};
 use semaim_data::{
     Augment, Batch, Dataset, LoaderError, LoaderOptions, Position, Source, TrainingLoader,
 };
+use semaim_kernels::with_precision;
 use serde_json::json;
 
 use crate::callbacks::{Callbacks, Progress, StepReport};
@@ -131,6 +132,10 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         images: Images<D>,
         run: &'a RunDir,
     ) -> Result<Self, TrainError> {
+        settings
+            .train
+            .precision
+            .check(&device_of(&initial_state.model))?;
         let steps_per_epoch = steps_per_epoch(settings.train.batch_size, images.source.len())?;
         let data_len = images.source.len() as u64;
         initial_state.counts.data_len = data_len;
@@ -313,11 +318,13 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         share: f64,
     ) -> Result<(LossValues, Gradients, BatchStatistics), TrainError> {
         let model = self.state.model.clone().train();
-        let mut loss = self.task.loss(MicroBatch {
+        let micro_batch = MicroBatch {
             model: &model,
             state: &self.state,
             batch,
-        })?;
+        };
+        let precision = self.settings.train.precision;
+        let mut loss = with_precision(precision, || self.task.loss(micro_batch))?;
         let gradients = (loss.total.clone() * share).backward();
         let gradients = Gradients::of(&model, gradients);
         let statistics = std::mem::take(&mut loss.statistics);

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use semaim::config::Size;
-use semaim_kernels::{Kernels, Recompute};
+use semaim_kernels::{Kernels, Precision, Recompute};
 
-use super::{EncoderArgs, KERNELS, PixelLimit, one_of};
+use super::{Choice, EncoderArgs, KERNELS, PixelLimit, one_of};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
@@ -70,6 +70,9 @@ pub(crate) struct BenchStepArgs {
     /// What the backward pass computes again to save memory
     #[arg(long, value_name = "PART", default_value = "none", value_parser = parse_recompute)]
     pub(crate) recompute: Recompute,
+    /// In which numbers products are formed; the products alone are always of f32
+    #[arg(long, value_parser = one_of(PRECISIONS), default_value = "f32")]
+    pub(crate) precision: Precision,
     /// Which form of the operations runs
     #[arg(long, value_parser = one_of(KERNELS), default_value = "fused")]
     pub(crate) kernels: Kernels,
@@ -80,6 +83,15 @@ pub(crate) struct BenchStepArgs {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+const PRECISIONS: &[Choice<Precision>] = &[
+    ("f32", "32-bit numbers", Precision::F32),
+    (
+        "bf16",
+        "Factors rounded to bf16, sums in 32 bits",
+        Precision::Bf16,
+    ),
+];
 
 fn parse_recompute(text: &str) -> Result<Recompute, String> {
     match text {

@@ -1,6 +1,6 @@
 //! Linear layers: their weights, packed for products.
 
-use super::matmul::{Panels, Rows, pack_columns, pack_rows, packed_len};
+use super::matmul::{PanelFormat, Right, Rows};
 use super::parallel;
 use super::pool::PooledBuf;
 
@@ -27,6 +27,7 @@ impl Affine<'_> {
 
 /// Weights in panels.
 pub(crate) struct Packed {
+    format: PanelFormat,
     layers: Vec<PooledBuf>,
     shapes: Vec<(usize, usize)>,
 }
@@ -41,7 +42,7 @@ pub(crate) enum Side {
 }
 
 impl Packed {
-    pub(crate) fn of(layers: &[Affine<'_>], side: Side) -> Self {
+    pub(crate) fn of(layers: &[Affine<'_>], side: Side, format: PanelFormat) -> Self {
         let shapes: Vec<(usize, usize)> = layers
             .iter()
             .map(|layer| match side {
@@ -51,7 +52,7 @@ impl Packed {
             .collect();
         let mut packed: Vec<PooledBuf> = shapes
             .iter()
-            .map(|&(depth, columns)| PooledBuf::new(packed_len(depth, columns)))
+            .map(|&(depth, columns)| PooledBuf::new(format.packed_len(depth, columns)))
             .collect();
         let tasks: Vec<(Affine<'_>, &mut [f32], usize)> = layers
             .iter()
@@ -59,7 +60,7 @@ impl Packed {
             .zip(&shapes)
             .flat_map(|((layer, packed), &(depth, _))| {
                 packed
-                    .chunks_mut((depth * PACK_COLUMNS).max(1))
+                    .chunks_mut(format.packed_len(depth, PACK_COLUMNS).max(1))
                     .enumerate()
                     .map(move |(i, piece)| (*layer, piece, i * PACK_COLUMNS))
             })
@@ -69,23 +70,29 @@ impl Packed {
             match side {
                 Side::Forward => {
                     let count = PACK_COLUMNS.min(rows.count - column);
-                    pack_rows(rows.part(column, count, 0, rows.width), piece);
+                    format.pack_rows(rows.part(column, count, 0, rows.width), piece);
                 }
                 Side::Backward => {
                     let count = PACK_COLUMNS.min(rows.width - column);
-                    pack_columns(rows.part(0, rows.count, column, count), piece);
+                    format.pack_columns(rows.part(0, rows.count, column, count), piece);
                 }
             }
         });
         Self {
+            format,
             layers: packed,
             shapes,
         }
     }
 
-    pub(crate) fn layer(&self, i: usize) -> Panels<'_> {
+    pub(crate) fn layer(&self, i: usize) -> Right<'_> {
         let (depth, columns) = self.shapes[i];
-        Panels::new(&self.layers[i], depth, columns)
+        self.format.panels(&self.layers[i], depth, columns)
+    }
+
+    /// In which precision products with these weights are formed.
+    pub(crate) fn format(&self) -> PanelFormat {
+        self.format
     }
 }
 

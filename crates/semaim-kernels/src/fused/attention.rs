@@ -7,17 +7,23 @@
 
 use std::ops::Range;
 
-use super::matmul::{
-    Finish, Lhs, PANEL, Panels, Rows, RowsMut, pack_columns, pack_rows, packed_len, product,
-};
+use super::matmul::{Finish, Lhs, PANEL, PanelFormat, Right, Rows, RowsMut, product};
 use super::rows::{dot, probabilities, softmax_backward, softmax_numerators};
 use super::scratch::with_scratch;
 
-/// Queries that are compared at once: whole tiles on every instruction set.
-pub(crate) const BLOCK: usize = 12;
+/// The most queries that are compared at once.
+const LARGEST_BLOCK: usize = 32;
 
-/// Queries whose weights are held at once in the backward pass; a multiple of [`BLOCK`].
+/// Queries whose weights are held at once in the backward pass; a multiple of every block.
 pub(crate) const STRIPE: usize = 96;
+
+/// Queries that are compared at once: whole tiles of the products.
+pub(crate) fn block(format: PanelFormat) -> usize {
+    match format {
+        PanelFormat::F32 => 12,
+        PanelFormat::Bf16(_) => LARGEST_BLOCK,
+    }
+}
 
 /// One head's queries `[query_len, head_width]`, keys and values `[key_len, head_width]`.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +33,8 @@ pub(crate) struct Head<'a> {
     pub(crate) v: Rows<'a>,
     /// How many of the keys each query attends to, at least one and at most all; `None`: all.
     pub(crate) prefix_lens: Option<&'a [u32]>,
+    /// In which precision products are formed.
+    pub(crate) format: PanelFormat,
 }
 
 /// Where one head's gradients go; shapes as in [`Head`].
@@ -56,10 +64,10 @@ impl Head<'_> {
     }
 
     /// The blocks of queries among `rows`, as (first, count).
-    fn blocks(rows: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
-        let end = rows.end;
-        rows.step_by(BLOCK)
-            .map(move |row| (row, BLOCK.min(end - row)))
+    fn blocks(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (end, size) = (rows.end, block(self.format));
+        rows.step_by(size)
+            .map(move |row| (row, size.min(end - row)))
     }
 
     /// The weighted values `out [query_len, head_width]`, and per query the logarithm of the sum of the
@@ -67,34 +75,35 @@ impl Head<'_> {
     pub(crate) fn forward(&self, out: &mut RowsMut<'_>, lse: &mut [f32]) {
         let (key_len, width) = (self.k.count, self.q.width);
         let stride = key_len.next_multiple_of(PANEL);
+        let format = self.format;
         let sizes = [
-            packed_len(width, key_len),
-            packed_len(key_len, width),
-            BLOCK * stride,
+            format.packed_len(width, key_len),
+            format.packed_len(key_len, width),
+            block(format) * stride,
         ];
         with_scratch(sizes, |[keys, values, scores]| {
-            pack_rows(self.k, keys);
-            pack_columns(self.v, values);
+            format.pack_rows(self.k, keys);
+            format.pack_columns(self.v, values);
             let (keys, values) = (
-                Panels::new(keys, width, stride),
-                Panels::new(values, key_len, width),
+                format.panels(keys, width, stride),
+                format.panels(values, key_len, width),
             );
             let scale = Finish {
                 scale: self.scale(),
                 ..Finish::PLAIN
             };
-            for (row, count) in Self::blocks(0..self.q.count) {
+            for (row, count) in self.blocks(0..self.q.count) {
                 let longest = self.longest_prefix(row, count);
                 // Whole panels: what is too much becomes zero below.
                 let compared = longest.next_multiple_of(PANEL);
                 let mut block = RowsMut::new(scores, count, compared, stride);
                 product(
                     self.q.part(row, count, 0, width),
-                    keys.first_columns(compared),
+                    keys.columns(0, compared),
                     scale,
                     &mut block,
                 );
-                let mut inv_sums = [0.0; BLOCK];
+                let mut inv_sums = [0.0; LARGEST_BLOCK];
                 for (i, inv_sum) in inv_sums.iter_mut().enumerate().take(count) {
                     let (largest, sum) = softmax_numerators(block.row(i), self.prefix_len(row + i));
                     *inv_sum = 1.0 / sum;
@@ -128,30 +137,31 @@ impl Head<'_> {
     ) {
         let (query_len, key_len, width) = (self.q.count, self.k.count, self.q.width);
         let stride = key_len.next_multiple_of(PANEL);
-        let by_row = packed_len(width, key_len);
+        let format = self.format;
+        let by_row = format.packed_len(width, key_len);
         let sizes = [
             by_row,
             by_row,
-            packed_len(key_len, width),
-            packed_len(query_len, width),
-            packed_len(query_len, width),
+            format.packed_len(key_len, width),
+            format.packed_len(query_len, width),
+            format.packed_len(query_len, width),
             STRIPE.min(query_len) * stride,
             STRIPE.min(query_len) * stride,
         ];
         with_scratch(
             sizes,
             |[k_rows, v_rows, k_columns, q_columns, dout_columns, p, ds]| {
-                pack_rows(self.k, k_rows);
-                pack_rows(self.v, v_rows);
-                pack_columns(self.k, k_columns);
-                pack_columns(self.q, q_columns);
-                pack_columns(dout, dout_columns);
-                let by_width = |values| Panels::new(values, width, stride);
-                let by_query = |values| Panels::new(values, query_len, width);
+                format.pack_rows(self.k, k_rows);
+                format.pack_rows(self.v, v_rows);
+                format.pack_columns(self.k, k_columns);
+                format.pack_columns(self.q, q_columns);
+                format.pack_columns(dout, dout_columns);
+                let by_width = |values| format.panels(values, width, stride);
+                let by_query = |values| format.panels(values, query_len, width);
                 let packed = PackedHead {
                     k_rows: by_width(k_rows),
                     v_rows: by_width(v_rows),
-                    k_columns: Panels::new(k_columns, key_len, width),
+                    k_columns: format.panels(k_columns, key_len, width),
                 };
                 let (q_columns, dout_columns) = (by_query(q_columns), by_query(dout_columns));
                 let HeadGradients {
@@ -210,11 +220,11 @@ impl Head<'_> {
         let scale = self.scale();
         // Up to here a row holds its weights or zeros; it never becomes less from one block to the next.
         let mut filled = 0;
-        for (row, count) in Self::blocks(rows.clone()) {
+        for (row, count) in self.blocks(rows.clone()) {
             let longest = self.longest_prefix(row, count);
             let compared = longest.next_multiple_of(PANEL);
             filled = longest
-                .next_multiple_of(BLOCK)
+                .next_multiple_of(block(self.format))
                 .min(stride)
                 .max(compared)
                 .max(filled);
@@ -233,7 +243,7 @@ impl Head<'_> {
             ] {
                 let mut to = RowsMut::new(to, count, compared, stride);
                 let left = left.part(row, count, 0, width);
-                product(left, right.first_columns(compared), finish, &mut to);
+                product(left, right.columns(0, compared), finish, &mut to);
             }
             for i in 0..count {
                 let prefix_lens = self.prefix_len(row + i);
@@ -260,7 +270,7 @@ impl Head<'_> {
     fn key_groups(&self) -> impl Iterator<Item = (usize, usize)> {
         let key_len = self.k.count;
         let size = if self.prefix_lens.is_some() {
-            BLOCK
+            block(self.format)
         } else {
             key_len
         };
@@ -273,7 +283,7 @@ impl Head<'_> {
     fn first_to_see(&self, key: usize, rows: Range<usize>) -> usize {
         let (start, end) = (rows.start, rows.end);
         match rows.clone().find(|&row| self.prefix_len(row) > key) {
-            Some(row) => start + (row - start) / BLOCK * BLOCK,
+            Some(row) => start + (row - start) / block(self.format) * block(self.format),
             None => end,
         }
     }
@@ -281,7 +291,7 @@ impl Head<'_> {
 
 /// What all stripes of a head's backward pass read.
 struct PackedHead<'a> {
-    k_rows: Panels<'a>,
-    v_rows: Panels<'a>,
-    k_columns: Panels<'a>,
+    k_rows: Right<'a>,
+    v_rows: Right<'a>,
+    k_columns: Right<'a>,
 }

@@ -6,7 +6,7 @@
 
 use super::affine::{Affine, Packed, Side};
 use super::attention::Head;
-use super::matmul::{Base, Finish, Rows, RowsMut, product};
+use super::matmul::{Base, Finish, PanelFormat, Rows, RowsMut, product};
 use super::parallel;
 use super::pool::PooledBuf;
 use super::rows::{Moments, Norm, gelu, norm, scaled};
@@ -46,6 +46,8 @@ pub(crate) struct Input<'a> {
     pub(crate) prefix_lens: Option<&'a [u32]>,
     /// Factors of the two drop_path, `[samples]` each; `None`: 1.
     pub(crate) drop_path: Option<[&'a [f32]; 2]>,
+    /// In which precision products are formed.
+    pub(crate) format: PanelFormat,
 }
 
 /// The sizes of a block.
@@ -186,6 +188,7 @@ pub(super) fn head<'a>(
     group: &SampleGroup<'a>,
     sizes: &Sizes,
     [q, k, v]: [&'a [f32]; 3],
+    format: PanelFormat,
     sample: usize,
     head: usize,
 ) -> Head<'a> {
@@ -207,6 +210,7 @@ pub(super) fn head<'a>(
         prefix_lens: group
             .prefix_lens
             .map(|all| &all[sample * query_len..][..query_len]),
+        format,
     }
 }
 
@@ -273,6 +277,7 @@ pub(super) fn attention_branch(
                 group,
                 sizes,
                 [activations.q, activations.k, activations.v],
+                packed.format(),
                 sample,
                 i,
             )
@@ -358,7 +363,7 @@ pub(crate) fn forward(
     keep: Option<Recompute>,
 ) -> (Vec<f32>, SavedActivations) {
     let sizes = Sizes::of(input, weights);
-    let packed = Packed::of(&weights.layers(), Side::Forward);
+    let packed = Packed::of(&weights.layers(), Side::Forward, input.format);
     let per_sample = activation_sizes(&sizes);
     let saved = match keep {
         None | Some(Recompute::Block) => [false; 7],

@@ -9,7 +9,7 @@ use self::activations::{ActivationsRef, with_saved_or_recomputed};
 use self::buffers::{AllBuffers, BackwardBuffers, pair};
 use super::affine::{Packed, Side};
 use super::block::{Input, SampleGroup, SavedActivations, Sizes, Weights, sample_groups};
-use super::matmul::Rows;
+use super::matmul::{PanelFormat, Rows};
 use super::parallel;
 use super::rows::{Moments, Norm, add_columns, norm_moments, norm_packed};
 use super::scratch::{UninitBuf, UninitSlice};
@@ -105,12 +105,12 @@ fn group_gradients(
     dout: &[f32],
     buffers: &mut AllBuffers,
 ) -> (Vec<f32>, Vec<f32>, VectorGradients) {
-    let back = Packed::of(&weights.layers(), Side::Backward);
+    let back = Packed::of(&weights.layers(), Side::Backward, input.format);
     // Only what has to be computed again needs the weights as the forward pass does.
     let again = saved
         .h
         .is_empty()
-        .then(|| Packed::of(&weights.layers(), Side::Forward));
+        .then(|| Packed::of(&weights.layers(), Side::Forward, input.format));
     let mut dx = UninitBuf::new(input.x.len());
     let mut dcontext = UninitBuf::new(input.context.map_or(0, <[f32]>::len));
     let per_group = sizes.per_group(input);
@@ -194,16 +194,19 @@ fn weight_gradients(
     let mut tasks = Vec::new();
     for pairs in [
         pair(
+            input.format,
             of_attention(sizes.query_len),
             (left.q, width),
             (left.normal1, width),
         ),
         pair(
+            input.format,
             of_attention(sizes.key_len),
             (left.k, width),
             (normal_keys, width),
         ),
         pair(
+            input.format,
             of_attention(sizes.key_len),
             (left.v, width),
             (normal_keys, width),
@@ -215,6 +218,7 @@ fn weight_gradients(
     for (pairs, outputs, inputs, out) in [
         (
             pair(
+                input.format,
                 of_attention(sizes.query_len),
                 (attention_branch, width),
                 (left.attn_out, width),
@@ -224,13 +228,23 @@ fn weight_gradients(
             proj,
         ),
         (
-            pair(of_mlp.clone(), (left.hidden, hidden), (left.normal2, width)),
+            pair(
+                input.format,
+                of_mlp.clone(),
+                (left.hidden, hidden),
+                (left.normal2, width),
+            ),
             hidden,
             width,
             fc1,
         ),
         (
-            pair(of_mlp, (mlp_branch, width), (left.active, hidden)),
+            pair(
+                input.format,
+                of_mlp,
+                (mlp_branch, width),
+                (left.active, hidden),
+            ),
             width,
             hidden,
             fc2,
@@ -272,9 +286,16 @@ impl GroupTask<'_> {
 }
 
 /// The moments of a layer norm's rows; its output is written to `packed` in panels.
-fn moments_of(x: Rows<'_>, weights: Norm<'_>, packed: &mut [f32]) -> Vec<Moments> {
+fn moments_of(
+    x: Rows<'_>,
+    weights: Norm<'_>,
+    format: PanelFormat,
+    packed: &mut [f32],
+) -> Vec<Moments> {
     let mut moments = vec![Moments::default(); x.count];
     norm_moments(x, weights.epsilon, &mut moments);
-    norm_packed(x, weights, &moments, packed);
+    format.fill([x.count, x.width], packed, |packed| {
+        norm_packed(x, weights, &moments, packed);
+    });
     moments
 }

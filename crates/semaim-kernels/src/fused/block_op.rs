@@ -9,7 +9,9 @@ use super::affine::Affine;
 use super::block::{self, SavedActivations, Weights};
 use super::block_backward;
 use super::graph::{Gradient, Input, Saved, as_f32_slice, custom_op, sizes, tensor};
+use super::matmul::PanelFormat;
 use super::rows::Norm;
+use crate::precision::Precision;
 use crate::types::{
     Activation, BlockWeights, DropPathScales, LinearWeights, NormWeights, PrefixMask, Projections,
     Recompute,
@@ -63,6 +65,7 @@ pub(crate) fn block(
         },
         prefix_lens,
         drop_path: drop_path.cloned(),
+        format: Precision::format(),
     };
     operation.check(
         &x.dims(),
@@ -161,6 +164,7 @@ struct Operation {
     form: Form,
     prefix_lens: Option<Arc<Vec<u32>>>,
     drop_path: Option<DropPathScales>,
+    format: PanelFormat,
 }
 
 impl Operation {
@@ -175,6 +179,7 @@ impl Operation {
                 .drop_path
                 .as_ref()
                 .map(|b| [b.attention.as_slice(), b.mlp.as_slice()]),
+            format: self.format,
         }
     }
 

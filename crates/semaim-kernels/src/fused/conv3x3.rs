@@ -12,7 +12,8 @@ use burn::tensor::Tensor;
 use super::affine::{Affine, Packed, Side};
 use super::graph::{Gradient, Input, Saved, as_f32_slice, custom_op, sizes, tensor};
 use super::matmul::{
-    Finish, Panels, Rows, RowsMut, Tiles, pack_columns, pack_tiles, packed_len, product,
+    Finish, PanelFormat, Panels, Rows, RowsMut, Tiles, pack_columns, pack_tiles, packed_len,
+    product,
 };
 use super::parallel;
 use super::rows::add_columns;
@@ -102,7 +103,7 @@ fn convolve(x: Maps<'_>, layer: Affine<'_>) -> Vec<f32> {
     if winograd::pays(x, outputs) {
         return winograd::convolve(x, layer);
     }
-    let packed = Packed::of(&[layer], Side::Forward);
+    let packed = Packed::of(&[layer], Side::Forward, PanelFormat::F32);
     let width = 3 * x.channels;
     let mut out = UninitBuf::new(x.positions() * outputs);
     let tasks: Vec<_> = (0..)

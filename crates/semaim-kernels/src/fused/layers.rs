@@ -1,7 +1,7 @@
 //! Layer norm, linear layer and MLP by themselves, some rows per task.
 
 use super::affine::{Affine, Packed, Side};
-use super::matmul::{Finish, Panels, Rows, RowsMut, pack_columns, packed_len, product};
+use super::matmul::{Finish, PanelFormat, Rows, RowsMut, product};
 use super::parallel;
 use super::pool::PooledBuf;
 use super::rows::{
@@ -71,9 +71,9 @@ pub(crate) fn norm_back(x: &[f32], weights: Norm<'_>, dout: &[f32]) -> [Vec<f32>
 }
 
 /// `x Wᵀ + b` for `x [rows, in]`.
-pub(crate) fn linear_forward(x: &[f32], layer: Affine<'_>) -> Vec<f32> {
+pub(crate) fn linear_forward(x: &[f32], layer: Affine<'_>, format: PanelFormat) -> Vec<f32> {
     let (inputs, outputs) = (layer.inputs(), layer.outputs());
-    let packed = Packed::of(&[layer], Side::Forward);
+    let packed = Packed::of(&[layer], Side::Forward, format);
     let mut out = UninitBuf::new(x.len() / inputs * outputs);
     let tasks: Vec<_> = x
         .chunks(ROWS * inputs)
@@ -105,20 +105,25 @@ pub(crate) fn linear_back(
     layer: Affine<'_>,
     dout: &[f32],
     wants_dx: bool,
+    format: PanelFormat,
 ) -> (Option<Vec<f32>>, LayerGradients) {
     let (inputs, outputs) = (layer.inputs(), layer.outputs());
-    let back = wants_dx.then(|| Packed::of(&[layer], Side::Backward));
+    let back = wants_dx.then(|| Packed::of(&[layer], Side::Backward, format));
     let mut dx = UninitBuf::new(if wants_dx { x.len() } else { 0 });
     let chunks: Vec<&[f32]> = x.chunks(ROWS * inputs).collect();
     let mut packed = PooledBuf::new(
         chunks
             .iter()
-            .map(|x| packed_len(x.len() / inputs, inputs))
+            .map(|x| format.packed_len(x.len() / inputs, inputs))
             .sum(),
     );
     let bias = {
         let mut dx = dx.pieces(ROWS * inputs);
-        let pieces = packed.pieces_of(chunks.iter().map(|x| packed_len(x.len() / inputs, inputs)));
+        let pieces = packed.pieces_of(
+            chunks
+                .iter()
+                .map(|x| format.packed_len(x.len() / inputs, inputs)),
+        );
         let tasks: Vec<_> = chunks
             .iter()
             .zip(dout.chunks(ROWS * outputs))
@@ -129,7 +134,7 @@ pub(crate) fn linear_back(
             tasks,
             |(x, dout, packed, dx): (_, _, &mut [f32], Option<UninitSlice<'_>>)| {
                 let dout = Rows::dense(dout, outputs);
-                pack_columns(Rows::dense(x, inputs), packed);
+                format.pack_columns(Rows::dense(x, inputs), packed);
                 if let (Some(back), Some(dx)) = (&back, dx) {
                     product(
                         dout,
@@ -145,7 +150,7 @@ pub(crate) fn linear_back(
         );
         sum(parts, outputs)
     };
-    let groups = groups(dout, outputs, &packed, inputs);
+    let groups = groups(format, dout, outputs, &packed, inputs);
     let weight = weight_gradients(&[(groups, outputs, inputs)])
         .pop()
         .unwrap_or_default();
@@ -158,6 +163,7 @@ pub(crate) fn linear_back(
 
 /// Pairs rows of gradients with inputs in panels, [`ROWS`] at a time.
 fn groups<'a>(
+    format: PanelFormat,
     dy: &'a [f32],
     outputs: usize,
     mut packed: &'a [f32],
@@ -166,11 +172,11 @@ fn groups<'a>(
     dy.chunks(ROWS * outputs)
         .map(|dy| {
             let rows = dy.len() / outputs;
-            let (mine, rest) = packed.split_at(packed_len(rows, inputs));
+            let (mine, rest) = packed.split_at(format.packed_len(rows, inputs));
             packed = rest;
             Group {
                 dy: Rows::dense(dy, outputs),
-                x: Panels::new(mine, rows, inputs),
+                x: format.panels(mine, rows, inputs),
             }
         })
         .collect()
@@ -204,9 +210,10 @@ pub(crate) fn mlp_forward(
     x: &[f32],
     [fc1, fc2]: [Affine<'_>; 2],
     keep: bool,
+    format: PanelFormat,
 ) -> (Vec<f32>, PooledBuf) {
     let (inputs, hidden, outputs) = (fc1.inputs(), fc1.outputs(), fc2.outputs());
-    let packed = Packed::of(&[fc1, fc2], Side::Forward);
+    let packed = Packed::of(&[fc1, fc2], Side::Forward, format);
     let rows = x.len() / inputs;
     let mut out = UninitBuf::new(rows * outputs);
     let mut kept = PooledBuf::new(if keep { rows * hidden } else { 0 });
@@ -248,12 +255,17 @@ pub(crate) fn mlp_back(
     [fc1, fc2]: [Affine<'_>; 2],
     h: &[f32],
     dout: &[f32],
+    format: PanelFormat,
 ) -> (Vec<f32>, [LayerGradients; 2]) {
     let (inputs, hidden, outputs) = (fc1.inputs(), fc1.outputs(), fc2.outputs());
-    let back = Packed::of(&[fc1, fc2], Side::Backward);
+    let back = Packed::of(&[fc1, fc2], Side::Backward, format);
     let rows = x.len() / inputs;
     let counts: Vec<usize> = x.chunks(ROWS * inputs).map(|x| x.len() / inputs).collect();
-    let packed_sizes = |width: usize| counts.iter().map(move |&count| packed_len(count, width));
+    let packed_sizes = |width: usize| {
+        counts
+            .iter()
+            .map(move |&count| format.packed_len(count, width))
+    };
     let mut dx = UninitBuf::new(x.len());
     let mut dh = PooledBuf::new(rows * hidden);
     let mut active = PooledBuf::new(packed_sizes(hidden).sum());
@@ -272,7 +284,9 @@ pub(crate) fn mlp_back(
             let dout = Rows::dense(dout, outputs);
             let mut dh = RowsMut::dense(dh, hidden);
             product(dout, back.layer(1), Finish::PLAIN, &mut dh);
-            gelu_backward(Rows::dense(h, hidden), &mut dh, active);
+            format.fill([dout.count, hidden], active, |active| {
+                gelu_backward(Rows::dense(h, hidden), &mut dh, active);
+            });
             let dh = dh.read();
             product(
                 dh,
@@ -280,7 +294,7 @@ pub(crate) fn mlp_back(
                 Finish::PLAIN,
                 &mut RowsMut::dense(dx.zeros(), inputs),
             );
-            pack_columns(Rows::dense(x, inputs), packed);
+            format.pack_columns(Rows::dense(x, inputs), packed);
             let mut sums = vec![0.0; hidden + outputs];
             let (first, second) = sums.split_at_mut(hidden);
             add_columns(dh, first);
@@ -291,8 +305,12 @@ pub(crate) fn mlp_back(
     // SAFETY: each task has filled its piece.
     let dx = unsafe { dx.filled() };
     let mut weights = weight_gradients(&[
-        (groups(&dh, hidden, &packed, inputs), hidden, inputs),
-        (groups(dout, outputs, &active, hidden), outputs, hidden),
+        (groups(format, &dh, hidden, &packed, inputs), hidden, inputs),
+        (
+            groups(format, dout, outputs, &active, hidden),
+            outputs,
+            hidden,
+        ),
     ]);
     let mut bias1 = sum(parts, hidden + outputs);
     let bias2 = bias1.split_off(hidden);

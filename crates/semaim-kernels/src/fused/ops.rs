@@ -8,10 +8,12 @@ use burn::tensor::Tensor;
 
 use super::affine::Affine;
 use super::graph::{Gradient, Input, Saved, as_f32_slice, custom_op, sizes, tensor};
+use super::matmul::PanelFormat;
 use super::patches::ImageShape;
 use super::pool::PooledBuf;
 use super::rows::Norm;
 use super::{layers, losses, patches as pixels};
+use crate::precision::Precision;
 use crate::types::{Channels, LinearWeights, Loss, NormWeights, PixelPatches};
 
 fn norm_of(inputs: &[FlexTensor], epsilon: f32) -> Norm<'_> {
@@ -87,10 +89,14 @@ pub(crate) fn linear(x: &Tensor<3>, layer: &LinearWeights) -> Option<Tensor<3>> 
         Input::of(&layer.weight)?,
         Input::of(&layer.bias)?,
     ];
-    Some(custom_op(inputs, |inputs, wanted| {
+    let format = Precision::format();
+    Some(custom_op(inputs, move |inputs, wanted| {
         let layer = affine_of(&inputs[1..]);
-        let out = layers::linear_forward(as_f32_slice(&inputs[0]), layer);
-        let saved = wanted.then(|| Arc::new(SavedLinear(inputs.to_vec())) as Arc<dyn Saved>);
+        let out = layers::linear_forward(as_f32_slice(&inputs[0]), layer, format);
+        let saved = wanted.then(|| {
+            let inputs = inputs.to_vec();
+            Arc::new(SavedLinear { inputs, format }) as Arc<dyn Saved>
+        });
         (tensor(out, &with_width(&inputs[0], layer.outputs())), saved)
     }))
 }
@@ -103,16 +109,20 @@ fn affine_of(weight_and_bias: &[FlexTensor]) -> Affine<'_> {
 }
 
 #[derive(Debug)]
-struct SavedLinear(Vec<FlexTensor>);
+struct SavedLinear {
+    inputs: Vec<FlexTensor>,
+    format: PanelFormat,
+}
 
 impl Saved for SavedLinear {
     fn backward(&self, dout: &FlexTensor, wanted: &[bool]) -> Vec<Gradient> {
-        let inputs = &self.0;
+        let inputs = &self.inputs;
         let (dx, layer) = layers::linear_back(
             as_f32_slice(&inputs[0]),
             affine_of(&inputs[1..]),
             as_f32_slice(dout),
             wanted[0],
+            self.format,
         );
         vec![
             dx.map(|dx| tensor(dx, &sizes(&inputs[0]))),
@@ -138,14 +148,21 @@ pub(crate) fn mlp(x: &Tensor<3>, fc1: &LinearWeights, fc2: &LinearWeights) -> Op
         Input::of(&fc2.weight)?,
         Input::of(&fc2.bias)?,
     ];
-    Some(custom_op(inputs, |inputs, wanted| {
+    let format = Precision::format();
+    Some(custom_op(inputs, move |inputs, wanted| {
         let layers = [affine_of(&inputs[1..]), affine_of(&inputs[3..])];
-        let (out, hidden) = layers::mlp_forward(as_f32_slice(&inputs[0]), layers, wanted);
+        let (out, hidden) = layers::mlp_forward(as_f32_slice(&inputs[0]), layers, wanted, format);
         let out = tensor(out, &with_width(&inputs[0], layers[1].outputs()));
         let inputs = inputs.to_vec();
         (
             out,
-            wanted.then(|| Arc::new(SavedMlp { inputs, hidden }) as Arc<dyn Saved>),
+            wanted.then(|| {
+                Arc::new(SavedMlp {
+                    inputs,
+                    hidden,
+                    format,
+                }) as Arc<dyn Saved>
+            }),
         )
     }))
 }
@@ -154,6 +171,7 @@ pub(crate) fn mlp(x: &Tensor<3>, fc1: &LinearWeights, fc2: &LinearWeights) -> Op
 struct SavedMlp {
     inputs: Vec<FlexTensor>,
     hidden: PooledBuf,
+    format: PanelFormat,
 }
 
 impl Saved for SavedMlp {
@@ -165,6 +183,7 @@ impl Saved for SavedMlp {
             layers,
             &self.hidden,
             as_f32_slice(dout),
+            self.format,
         );
         [dx, fc1.weight, fc1.bias, fc2.weight, fc2.bias]
             .into_iter()

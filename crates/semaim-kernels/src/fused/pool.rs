@@ -6,6 +6,8 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::scratch::LINE;
+
 static POOL: Mutex<Pool> = Mutex::new(Pool {
     idle: Vec::new(),
     lent: 0,
@@ -48,10 +50,11 @@ impl Pool {
     }
 }
 
-/// A buffer from the pool; dropped, it goes back.
+/// A buffer from the pool that begins on a cache line; dropped, it goes back.
 #[derive(Default)]
 pub(crate) struct PooledBuf {
     buffer: Vec<f32>,
+    start: usize,
     len: usize,
 }
 
@@ -61,13 +64,18 @@ impl PooledBuf {
         if len == 0 {
             return Self::default();
         }
-        let taken = Pool::get().take(len);
-        let buffer = taken.unwrap_or_else(|| vec![0.0; len]);
+        let taken = Pool::get().take(len + LINE);
+        let buffer = taken.unwrap_or_else(|| vec![0.0; len + LINE]);
+        let to_line = buffer.as_ptr().align_offset(LINE * size_of::<f32>());
         let mut pool = Pool::get();
         pool.lent += buffer.len();
         pool.most = pool.most.max(pool.lent);
         pool.forget_what_is_too_much();
-        Self { buffer, len }
+        Self {
+            buffer,
+            start: to_line.min(LINE),
+            len,
+        }
     }
 
     /// Pieces of the given sizes, one after the other.
@@ -103,13 +111,13 @@ impl Deref for PooledBuf {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.buffer[..self.len]
+        &self.buffer[self.start..][..self.len]
     }
 }
 
 impl DerefMut for PooledBuf {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.buffer[..self.len]
+        &mut self.buffer[self.start..][..self.len]
     }
 }
 
@@ -134,6 +142,7 @@ mod tests {
         let again = PooledBuf::new(size - 10);
         assert_eq!(again.as_ptr(), place);
         assert_eq!(again.len(), size - 10);
+        assert_eq!(again.as_ptr().align_offset(64), 0);
         let two = [PooledBuf::new(size), PooledBuf::new(size)];
         assert!(two.iter().all(|buffer| buffer.as_ptr() != place));
         drop((again, two));

@@ -9,7 +9,7 @@ thread_local! {
 }
 
 /// Numbers in a cache line; every piece of scratch begins on a line.
-const LINE: usize = 16;
+pub(super) const LINE: usize = 16;
 
 /// Lends pieces of the given sizes to `f`. They hold whatever was left in them, and no memory is asked of the system
 /// once a thread has had as much.

@@ -24,6 +24,17 @@ pub(crate) trait Arithmetic {
 
     /// `a * b + c`.
     fn mul_add(a: f32, b: f32, c: f32) -> f32;
+
+    /// Writes 16 rows of 16 words as columns.
+    #[inline(always)]
+    fn transpose(rows: &[[u32; PANEL]; PANEL], out: &mut [u32; PANEL * PANEL]) {
+        let (lines, _) = out.as_chunks_mut::<PANEL>();
+        for (p, line) in lines.iter_mut().enumerate() {
+            for (to, row) in line.iter_mut().zip(rows) {
+                *to = row[p];
+            }
+        }
+    }
 }
 
 /// A fused multiply-add, and registers for a tile of 6 × 16: AVX2 and NEON.
@@ -55,6 +66,12 @@ impl Arithmetic for Fma512 {
     const TILE_ROWS: usize = 12;
     const TILE_PANELS: usize = 2;
     type Vector = x86::Avx512;
+
+    #[inline(always)]
+    fn transpose(rows: &[[u32; PANEL]; PANEL], out: &mut [u32; PANEL * PANEL]) {
+        // SAFETY: this type stands for code that is compiled for AVX-512 and runs where it has been detected.
+        unsafe { x86::transpose(rows, out) };
+    }
 
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
@@ -235,11 +252,50 @@ impl<A: Arithmetic> F32x16 for Portable<A> {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
+    use super::PANEL;
     use std::arch::x86_64::{
-        __m256, __m512, _mm256_add_ps, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps,
-        _mm256_mul_ps, _mm256_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-        _mm512_mul_ps, _mm512_set1_ps, _mm512_storeu_ps,
+        __m256, __m512, __m512i, _mm256_add_ps, _mm256_broadcast_ss, _mm256_fmadd_ps,
+        _mm256_loadu_ps, _mm256_mul_ps, _mm256_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps,
+        _mm512_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_shuffle_i32x4, _mm512_storeu_ps,
+        _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
     };
+
+    /// The transpose of 16 rows of 16 words: pairs of rows, fours, then quarters of rows change places.
+    ///
+    /// # Safety
+    /// The machine must have AVX-512.
+    #[inline(always)]
+    pub(super) unsafe fn transpose(rows: &[[u32; PANEL]; PANEL], out: &mut [u32; PANEL * PANEL]) {
+        // SAFETY: the contract, and any 512 bits are sixteen words.
+        unsafe {
+            let r: [__m512i; PANEL] = std::mem::transmute_copy(rows);
+            let mut t = r;
+            for i in 0..8 {
+                t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+                t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+            }
+            // u[4 i + j]: column j of each quarter, of rows 4 i to 4 i + 3.
+            let mut u = t;
+            for i in 0..4 {
+                u[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+                u[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+                u[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+                u[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+            }
+            let mut columns = u;
+            for j in 0..4 {
+                let even = _mm512_shuffle_i32x4::<0x88>(u[j], u[4 + j]);
+                let odd = _mm512_shuffle_i32x4::<0xdd>(u[j], u[4 + j]);
+                let other_even = _mm512_shuffle_i32x4::<0x88>(u[8 + j], u[12 + j]);
+                let other_odd = _mm512_shuffle_i32x4::<0xdd>(u[8 + j], u[12 + j]);
+                columns[j] = _mm512_shuffle_i32x4::<0x88>(even, other_even);
+                columns[8 + j] = _mm512_shuffle_i32x4::<0xdd>(even, other_even);
+                columns[4 + j] = _mm512_shuffle_i32x4::<0x88>(odd, other_odd);
+                columns[12 + j] = _mm512_shuffle_i32x4::<0xdd>(odd, other_odd);
+            }
+            *out = std::mem::transmute::<[__m512i; PANEL], [u32; PANEL * PANEL]>(columns);
+        }
+    }
 
     use super::F32x16;
 

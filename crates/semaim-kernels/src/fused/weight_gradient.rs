@@ -3,14 +3,14 @@
 //! The rows come in the groups that the rest of the backward pass worked on. Each number of the result is summed group
 //! after group, row after row, whatever the number of threads and the cut into tasks.
 
-use super::matmul::{Finish, Panels, Rows, RowsMut, Tiles, pack_tiles, product};
+use super::matmul::{Finish, Lhs, Right, Rows, RowsMut, Tiles, pack_tiles, product};
 use super::scratch::{UninitSlice, with_scratch};
 
 /// One group's rows: the gradient `dy [rows, out]`, and `x [rows, in]` in panels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Group<'a> {
     pub(crate) dy: Rows<'a>,
-    pub(crate) x: Panels<'a>,
+    pub(crate) x: Right<'a>,
 }
 
 /// Some rows of one weight's gradient.
@@ -80,12 +80,17 @@ pub(crate) fn run(task: Task<'_>) {
         let width = INPUTS.min(inputs - input);
         for group in &groups {
             let rows = group.dy.count;
-            with_scratch([rows * outputs], |[tiles]| {
-                pack_tiles(group.dy.part(0, rows, first, outputs), tiles);
-                let tiles = Tiles::new(tiles, rows, outputs);
-                let mut out = out.part(0, outputs, input, width);
-                product(tiles, group.x.columns(input, width), Finish::ADD, &mut out);
-            });
+            let dy = group.dy.part(0, rows, first, outputs);
+            let x = group.x.columns(input, width);
+            let mut out = out.part(0, outputs, input, width);
+            match x {
+                Right::F32(_) => with_scratch([rows * outputs], |[tiles]| {
+                    pack_tiles(dy, tiles);
+                    let tiles = Tiles::new(tiles, rows, outputs);
+                    product(tiles, x, Finish::ADD, &mut out);
+                }),
+                Right::Bf16(..) => product(Lhs::Transposed(dy), x, Finish::ADD, &mut out),
+            }
         }
     }
 }

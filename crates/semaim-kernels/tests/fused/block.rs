@@ -189,6 +189,32 @@ fn random_blocks_agree_with_composed_ones() {
     }
 }
 
+/// Layer norms of few numbers magnify rounding, so sizes are those of networks.
+#[test]
+fn blocks_in_bf16_agree_but_for_rounding() {
+    let numbers = &mut Numbers::new(5000);
+    for round in 0..12 {
+        let query_len = numbers.pick(&[1, 15, 33, 64, 110, 130]);
+        let sizes = Sizes {
+            samples: 3,
+            query_len,
+            key_len: numbers.bernoulli(0.5).then(|| numbers.whole(1, 140)),
+            heads: numbers.whole(2, 4),
+            head_width: numbers.pick(&[16, 32, 40]),
+            hidden: numbers.pick(&[48, 100, 257]),
+            joint: round % 2 == 0,
+            masked: numbers.bernoulli(0.7),
+            dropped: numbers.bernoulli(0.3),
+        };
+        let recompute = numbers.pick(&[Recompute::None, Recompute::Mlp, Recompute::Block]);
+        let factors = Some([0.0, 1.25, 1.25]);
+        let operation = operation_with(numbers, sizes, recompute, factors).in_bf16();
+        operation.assert_forms_agree_but_for_rounding();
+        operation.assert_threads_change_no_bit();
+        operation.assert_same_without_gradients();
+    }
+}
+
 #[test]
 fn a_block_of_the_method_agrees() {
     let numbers = &mut Numbers::new(1000);

@@ -1,9 +1,11 @@
 //! Layer norm, linear layer and MLP by themselves.
 
-use semaim_kernels::{LinearWeights, NormWeights, composed, layer_norm, linear, mlp};
+use semaim_kernels::{
+    LinearWeights, NormWeights, Precision, composed, layer_norm, linear, mlp, with_precision,
+};
 
 use crate::draw::Numbers;
-use crate::operation::{Any, Operation};
+use crate::operation::{Any, Operation, assert_close, flat};
 
 fn layer(inputs: &[Any]) -> LinearWeights {
     LinearWeights {
@@ -83,6 +85,26 @@ fn layers_agree_with_composed_ones() {
         for operation in operations(&mut Numbers::new(seed), 230) {
             operation.assert_forms_agree();
         }
+    }
+}
+
+/// The composed form on the CPU rounds the factors of the forward pass alike.
+#[test]
+fn layers_in_bf16_agree_but_for_rounding() {
+    for seed in 0..8 {
+        let [_, linear, mlp] = operations(&mut Numbers::new(200 + seed), 230);
+        let rounded = |operation: &Operation| {
+            let inputs: Vec<Any> = operation.inputs.iter().map(|(_, x)| x.clone()).collect();
+            let form = || flat((operation.composed)(&inputs).inner());
+            vec![("result", with_precision(Precision::Bf16, form))]
+        };
+        let expected = rounded(&linear);
+        let linear = linear.in_bf16();
+        let result = linear.run(&linear.fused);
+        assert_close(&linear.text, &result[..1], &expected, 1e-5);
+        linear.assert_forms_agree_but_for_rounding();
+        linear.assert_threads_change_no_bit();
+        mlp.in_bf16().assert_forms_agree_but_for_rounding();
     }
 }
 

@@ -1,6 +1,7 @@
 //! An operation in both forms, and what is asked of it.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use semaim_kernels::{Precision, with_precision};
 
 use crate::draw::Numbers;
 
@@ -153,6 +154,31 @@ impl Operation {
         let expected = with(1);
         assert!(with(2) == expected, "two threads: {}", self.text);
         assert!(with(7) == expected, "seven threads: {}", self.text);
+    }
+
+    /// The operation whose fused form computes in bf16.
+    pub(crate) fn in_bf16(self) -> Self {
+        let fused = self.fused;
+        Self {
+            text: format!("bf16: {}", self.text),
+            fused: Box::new(move |inputs| with_precision(Precision::Bf16, || fused(inputs))),
+            ..self
+        }
+    }
+
+    /// The fused form, which is to compute in bf16, gives what the composed one does in `f32` but for rounding of the factors,
+    /// and for that it does not give the same.
+    pub(crate) fn assert_forms_agree_but_for_rounding(&self) {
+        let length = |v: &[f32]| v.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        let (got, expected) = (self.run(&self.fused), self.run(&self.composed));
+        assert!(got != expected, "{}: nothing was rounded", self.text);
+        let of_all = expected.iter().map(|(_, x)| length(x)).fold(0.0, f64::max);
+        for ((name, got), (_, expected)) in got.iter().zip(&expected) {
+            assert_eq!(got.len(), expected.len(), "{}: {name}", self.text);
+            let difference: Vec<f32> = got.iter().zip(expected).map(|(g, e)| g - e).collect();
+            let off = length(&difference) / length(expected).max(0.05 * of_all);
+            assert!(off < 0.1, "{}: {name} is off by {off:e}", self.text);
+        }
     }
 
     /// Without anything to differentiate, the result is the same to the bit.

@@ -2,7 +2,7 @@
 
 use semaim_config::RenamedKey;
 use semaim_data::counted;
-use semaim_kernels::Recompute;
+use semaim_kernels::{Precision, Recompute};
 use serde::{Deserialize, Serialize};
 
 use super::data::Loading;
@@ -34,6 +34,9 @@ pub struct TrainConfig {
     /// What the backward pass computes again to save memory: `none`, the hidden layers of the MLPs (`mlp`), or all of
     /// each block (`block`). The results are the same to the bit. Only the fused operations of the CPU do this.
     pub recompute: Recompute,
+    /// In which numbers the matrix products of training are formed: `f32` or `bf16`. Weights, optimiser, norms, softmax and losses
+    /// are `f32` either way, and so is evaluation.
+    pub precision: Precision,
     /// Largest gradient norm; larger gradients are scaled down. 0: no clipping.
     pub clip_norm: f64,
     /// Probability of leaving out a residual branch of the last block, in [0, 1).
@@ -55,6 +58,7 @@ impl Default for TrainConfig {
             batch_size: 64,
             grad_accum_steps: 1,
             recompute: Recompute::None,
+            precision: Precision::F32,
             clip_norm: 3.0,
             drop_path: 0.0,
             ema: false,

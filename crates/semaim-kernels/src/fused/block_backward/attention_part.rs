@@ -4,7 +4,7 @@ use super::activations::ActivationsRef;
 use super::{GroupTask, moments_of};
 use crate::fused::attention::HeadGradients;
 use crate::fused::block::{K, PROJ, Q, Sizes, V, head};
-use crate::fused::matmul::{Finish, Rows, RowsMut, pack_columns, product};
+use crate::fused::matmul::{Finish, Rows, RowsMut, product};
 use crate::fused::rows::{add_columns, norm_backward, scaled};
 use crate::fused::scratch::with_scratch;
 
@@ -28,7 +28,9 @@ impl GroupTask<'_> {
             );
         }
         let attn_out = Rows::dense(activations.attn_out, width);
-        pack_columns(attn_out, self.buffers.attn_out);
+        self.back
+            .format()
+            .pack_columns(attn_out, self.buffers.attn_out);
         with_scratch([self.buffers.middle.len()], |[dattn_out]| {
             let branch = if has_factors {
                 &*self.buffers.attention_branch
@@ -62,6 +64,7 @@ impl GroupTask<'_> {
                         self.group,
                         self.sizes,
                         [activations.q, activations.k, activations.v],
+                        self.back.format(),
                         sample,
                         i,
                     );
@@ -92,7 +95,7 @@ impl GroupTask<'_> {
                 &mut RowsMut::dense(dx, width),
             );
         }
-        let moments = moments_of(group.x, norm1, self.buffers.normal1);
+        let moments = moments_of(group.x, norm1, self.back.format(), self.buffers.normal1);
         let longest = self.buffers.q.len().max(self.buffers.k.len());
         with_scratch([longest], |[dnormal]| {
             let count = group.x.count;
@@ -121,7 +124,12 @@ impl GroupTask<'_> {
             let (Some(context), Some(dcontext)) = (group.context, dcontext) else {
                 return;
             };
-            let moments = moments_of(context, norm1, self.buffers.normal_context);
+            let moments = moments_of(
+                context,
+                norm1,
+                self.back.format(),
+                self.buffers.normal_context,
+            );
             let mut out = RowsMut::new(dnormal, context.count, width, width);
             self.through(K, self.buffers.k, Finish::PLAIN, &mut out);
             self.through(V, self.buffers.v, Finish::ADD, &mut out);

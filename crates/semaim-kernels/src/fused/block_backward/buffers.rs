@@ -1,7 +1,7 @@
 //! What the backward pass of each group leaves for the weights' gradients.
 
 use crate::fused::block::{Input, SampleGroup, Sizes};
-use crate::fused::matmul::{Panels, Rows, packed_len};
+use crate::fused::matmul::{PanelFormat, Rows};
 use crate::fused::pool::PooledBuf;
 use crate::fused::weight_gradient::Group;
 
@@ -70,6 +70,7 @@ impl BackwardBuffers<usize> {
         let (queries, keys) = (samples * sizes.query_len, samples * sizes.key_len);
         let only_if = |needed: bool, size: usize| if needed { size } else { 0 };
         let drop_path = input.drop_path.is_some();
+        let packed_len = |rows, columns| input.format.packed_len(rows, columns);
         Self {
             mlp_branch: only_if(drop_path, queries * width),
             hidden: queries * hidden,
@@ -131,6 +132,7 @@ impl AllBuffers {
 /// Pairs rows `dy` of `outputs` numbers with panels `x` of `inputs` columns, for groups of so many rows that have a part in
 /// a gradient.
 pub(super) fn pair<'a>(
+    format: PanelFormat,
     groups: impl Iterator<Item = (usize, bool)>,
     (mut dy, outputs): (&'a [f32], usize),
     (mut x, inputs): (&'a [f32], usize),
@@ -139,11 +141,11 @@ pub(super) fn pair<'a>(
     for (rows, has_part) in groups {
         let (my_dy, my_x);
         (my_dy, dy) = dy.split_at(rows * outputs);
-        (my_x, x) = x.split_at(packed_len(rows, inputs));
+        (my_x, x) = x.split_at(format.packed_len(rows, inputs));
         if has_part {
             pairs.push(Group {
                 dy: Rows::dense(my_dy, outputs),
-                x: Panels::new(my_x, rows, inputs),
+                x: format.panels(my_x, rows, inputs),
             });
         }
     }

@@ -31,15 +31,14 @@ impl GroupTask<'_> {
         add_columns(branch, &mut self.vectors.fc2);
         let mut dh = RowsMut::dense(self.buffers.hidden, hidden);
         product(branch, self.back.layer(FC2), Finish::PLAIN, &mut dh);
-        gelu_backward(
-            Rows::dense(activations.h, hidden),
-            &mut dh,
-            self.buffers.active,
-        );
+        let format = self.back.format();
+        format.fill([rows, hidden], self.buffers.active, |active| {
+            gelu_backward(Rows::dense(activations.h, hidden), &mut dh, active);
+        });
         let dh = Rows::dense(self.buffers.hidden, hidden);
         add_columns(dh, &mut self.vectors.fc1);
         let y = Rows::dense(activations.y, width);
-        let moments = moments_of(y, weights.norm2, self.buffers.normal2);
+        let moments = moments_of(y, weights.norm2, format, self.buffers.normal2);
         with_scratch([rows * width], |[dnormal]| {
             product(
                 dh,

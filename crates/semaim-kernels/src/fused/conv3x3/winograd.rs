@@ -8,7 +8,8 @@
 
 use super::super::affine::{Affine, Packed, Side};
 use super::super::matmul::{
-    Finish, Panels, Rows, RowsMut, Tiles, pack_columns, pack_tiles, packed_len, product,
+    Finish, PanelFormat, Panels, Rows, RowsMut, Tiles, pack_columns, pack_tiles, packed_len,
+    product,
 };
 use super::super::parallel;
 use super::super::scratch::{UninitBuf, with_scratch};
@@ -200,7 +201,7 @@ pub(super) fn convolve(x: Maps<'_>, layer: Affine<'_>) -> Vec<f32> {
         weight,
         bias: &zeros,
     });
-    let packed = Packed::of(&layers, Side::Forward);
+    let packed = Packed::of(&layers, Side::Forward, PanelFormat::F32);
     let (width, pairs) = (x.columns * inputs, x.columns.div_ceil(2));
     let rows = rows_of_a_task(x.rows, pairs);
     let mut out = UninitBuf::new(x.positions() * outputs);

@@ -8,14 +8,18 @@
 //! Each number of the result is one sum in the order of the depth, whatever the sizes of tiles: cutting a product into
 //! pieces along rows or columns does not change a bit of it.
 
+mod bf16;
 mod pack;
 mod product;
+mod right;
 #[cfg(test)]
 mod tests;
 mod view;
 
-pub(crate) use pack::{Panels, Tiles, pack_columns, pack_rows, pack_tiles, packed_len};
+pub use bf16::Bf16Unit;
+pub(crate) use pack::{Panels, Tiles, pack_columns, pack_tiles, packed_len};
 pub(crate) use product::{Base, Finish, Lhs, product};
+pub(crate) use right::{PanelFormat, Right};
 pub(crate) use view::{Rows, RowsMut};
 
 /// Columns of a panel.

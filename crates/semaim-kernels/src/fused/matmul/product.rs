@@ -1,6 +1,8 @@
 //! The products: tiles of sums that stay in registers.
 
+use super::bf16;
 use super::pack::{Panels, TileRows, Tiles};
+use super::right::Right;
 use super::view::{Rows, RowsMut};
 use super::{DEPTH, PANEL};
 use crate::fused::simd::{Arithmetic, F32x16, multiversion};
@@ -76,7 +78,7 @@ impl<'a> From<Tiles<'a>> for Lhs<'a> {
 
 impl Lhs<'_> {
     /// (rows, depth).
-    fn shape(&self) -> (usize, usize) {
+    pub(super) fn shape(&self) -> (usize, usize) {
         match self {
             Self::Rows(x) => (x.count, x.width),
             Self::Transposed(x) => (x.width, x.count),
@@ -99,11 +101,14 @@ impl Lhs<'_> {
 /// If shapes do not match.
 pub(crate) fn product<'a>(
     left: impl Into<Lhs<'a>>,
-    right: Panels<'_>,
+    right: impl Into<Right<'a>>,
     finish: Finish<'_>,
     out: &mut RowsMut<'_>,
 ) {
-    multiply(Task::new(left.into(), right, finish, out));
+    match right.into() {
+        Right::F32(right) => multiply(Task::new(left.into(), right, finish, out)),
+        Right::Bf16(unit, right) => bf16::product(unit, left.into(), right, finish, out),
+    }
 }
 
 /// A product whose bounds have been checked.

@@ -59,7 +59,7 @@ fn check(case: &Case) {
     );
     let b_columns = spread(&transposed(&b, columns), depth, gap);
     let mut other = vec![f32::NAN; packed.len()];
-    pack_rows(
+    super::pack::pack_rows(
         Rows::new(&b_columns, columns, depth, depth + gap),
         &mut other,
     );

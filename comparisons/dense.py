@@ -1,0 +1,142 @@
+"""Which encoder, under a detector and under segmenters: every run of the tables in docs/results.md, and the tables.
+
+    python comparisons/dense.py detect  --out DIR
+    python comparisons/dense.py linear  --out DIR [--data FOLDER --set data.ignore_zero=true] [--teacher FILE]
+    python comparisons/dense.py upernet --out DIR [--data FOLDER …] [--teacher FILE]
+
+Encoders are pre-trained first, one per method (recipe shapes-96); `scratch` draws its weights anew, `random` is an encoder
+that was not trained. Each head is trained with every seed. What has been done is not done again, so the same command
+goes on after an interruption; a run that was killed is resumed. Python's standard library is all it needs.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import statistics
+import subprocess
+
+# Two-sided 95 % points of Student's t by degrees of freedom.
+STUDENT_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
+
+ENCODERS = {
+    "semaim": [],
+    "mae": ["method=mae"],
+    # One step at a learning rate that moves nothing: the weights as they are drawn.
+    "random": ["data.shapes_count=32", "train.epochs=1", "optimiser.warmup_epochs=0", "optimiser.base_lr=1e-12"],
+}
+
+SEGMENTED = {"mIoU": "mean_iou", "mean accuracy": "mean_accuracy", "pixel accuracy": "pixel_accuracy"}
+
+TASKS = {
+    "detect": {
+        "command": ["detect", "--recipe", "detect-small"],
+        "set": ["detector.canvas=128", "detector.proposals.anchor_sizes=[8.0,16.0,32.0,64.0,128.0]"],
+        "encoders": ["scratch", "semaim", "mae"],
+        "columns": {"box AP": ("bbox", 0), "box AP50": ("bbox", 1), "mask AP": ("segm", 0), "mask AP50": ("segm", 1)},
+    },
+    "linear": {
+        "command": ["segment", "--recipe", "linear-seg"],
+        "set": [],
+        "encoders": ["random", "semaim", "mae"],
+        "columns": SEGMENTED,
+    },
+    "upernet": {
+        "command": ["segment", "--recipe", "upernet-small"],
+        "set": [],
+        "encoders": ["scratch", "semaim", "mae"],
+        "columns": SEGMENTED,
+    },
+}
+
+
+def run_once(options, command, run, settings):
+    """Trains into the run directory unless that is finished; an interrupted run is gone on with."""
+    if (run / "finished").exists():
+        return
+    arguments = [options.semaim, *command, "--out", str(run)]
+    if (run / "config.toml").exists():
+        arguments = [options.semaim, command[0], "--resume", str(run)]
+    else:
+        arguments += [part for setting in settings for part in ("--set", setting)]
+    print(" ".join(arguments), flush=True)
+    log = run.with_suffix(".log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as out:
+        subprocess.run(arguments, stdout=out, stderr=out, check=True)
+    (run / "finished").touch()
+
+
+def encoder_options(options, name):
+    """How a head is told of its encoder."""
+    if name == "teacher":
+        return ["--weights", str(options.teacher), "--heads", str(options.teacher_heads)]
+    method = "semaim" if name == "scratch" else name
+    run = options.out / "encoders" / method
+    run_once(options, ["pretrain", "--recipe", "shapes-96"], run, ENCODERS[method])
+    return ["--weights", str(run), *(["--from-scratch"] if name == "scratch" else [])]
+
+
+def scores_of(columns, run):
+    """The numbers of a finished run, in per cent, by name."""
+    scores = json.loads((run / "results.json").read_text())["last"]["scores"]
+    if "metrics" in scores:
+        return {name: 100 * scores["metrics"][key] for name, key in columns.items()}
+    return {name: 100 * scores[kind]["stats"][place] for name, (kind, place) in columns.items()}
+
+
+def mean_and_interval(values):
+    """Mean, standard deviation and half the 95 % interval of the mean."""
+    deviation = statistics.stdev(values) if len(values) > 1 else float("nan")
+    return statistics.mean(values), deviation, STUDENT_T.get(len(values) - 1, 2.0) * deviation / math.sqrt(len(values))
+
+
+def table(columns, scores):
+    """Mean ± deviation over seeds; in brackets the paired difference to the first encoder with its 95 % interval."""
+    print("| encoder | " + " | ".join(columns) + " |\n|---" + "|---" * len(columns) + "|")
+    first = next(iter(scores))
+    for encoder, runs in scores.items():
+        cells = []
+        for column in columns:
+            mean, deviation, _ = mean_and_interval([run[column] for run in runs])
+            cell = f"{mean:.1f} ± {deviation:.1f}"
+            if encoder != first:
+                paired = [run[column] - other[column] for run, other in zip(runs, scores[first])]
+                difference, _, half = mean_and_interval(paired)
+                cell += f" ({difference:+.1f}: {difference - half:+.1f} to {difference + half:+.1f})"
+            cells.append(cell)
+        print(f"| {encoder} | " + " | ".join(cells) + " |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the runs")
+    parser.add_argument("--name", help="folder of this table's runs within it [the task]")
+    parser.add_argument("--data", default="shapes")
+    parser.add_argument("--encoders", nargs="+", help="of scratch, random, semaim, mae, teacher")
+    parser.add_argument("--teacher", type=pathlib.Path, help="weights of a trained encoder, for the encoder `teacher`")
+    parser.add_argument("--teacher-heads", type=int, default=6)
+    parser.add_argument("--teacher-set", action="append", default=[], help="settings for the teacher alone")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--set", action="append", default=[], help="settings of every head")
+    parser.add_argument("--semaim", default="semaim", help="the program")
+    options = parser.parse_args()
+    task = TASKS[options.task]
+    encoders = options.encoders or task["encoders"] + (["teacher"] if options.teacher else [])
+    settings = ["eval.every_epochs=0", "eval.pictures=0", *task["set"], *options.set]
+    scores = {encoder: [] for encoder in encoders}
+    # Seed by seed, so that an unfinished table is a table of fewer seeds.
+    for seed in options.seeds:
+        for encoder in encoders:
+            run = options.out / (options.name or options.task) / f"{encoder}-{seed}"
+            told = encoder_options(options, encoder)
+            own = [f"seed={seed}", *(options.teacher_set if encoder == "teacher" else [])]
+            run_once(options, [*task["command"], *told, "--data", options.data], run, settings + own)
+            scores[encoder].append(scores_of(task["columns"], run))
+            print(encoder, seed, json.dumps(scores[encoder][-1]), flush=True)
+    table(task["columns"], scores)
+
+
+if __name__ == "__main__":
+    main()
