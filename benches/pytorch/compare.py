@@ -125,6 +125,7 @@ def main():
     parser.add_argument("--loader", metavar="DIR", help="compare loaders on these photographs, and nothing else")
     parser.add_argument("--dense", nargs="*", choices=DENSE, help="compare these detectors and segmenters, or all")
     parser.add_argument("--dense-opponents", nargs="+", choices=DENSE_OPPONENTS, default=list(DENSE_OPPONENTS))
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32", help="of both: bf16 is autocast there")
     parser.add_argument("--threads", type=int, help="of both; all of the machine's without it")
     parser.add_argument("--json", type=pathlib.Path, help="a file to add lines to")
     args = parser.parse_args()
@@ -143,9 +144,11 @@ def main():
             sizes = ["--model", model, "--batch", str(batch), "--steps", str(args.steps)]
             threads = ["--threads", str(args.threads)] if args.threads else []
             ours_command = [args.semaim, "bench", work, *sizes, *threads, "--no-bound", "--json"]
+            ours_command += ["--precision", args.precision]
             theirs_command = [args.python, STEP, "--work", work, *sizes, *threads, *OPPONENTS[opponent]]
+            theirs_command += ["--bf16"] if args.precision == "bf16" else []
             pairs = alternate(args, ours_command, theirs_command)
-            report(args, name, opponent, pairs)
+            report(args, name if args.precision == "f32" else f"{name}-bf16", opponent, pairs)
 
 
 main()

@@ -4,7 +4,7 @@ Two ways of computing the same numbers:
 
 * ``tuned``: what an expert would run today. Fused attention with boolean masks, one projection for queries, keys and
   values, content normalised once for keys and values, no query for the class token, fused AdamW, multi-tensor clipping,
-  inference mode for the order, optionally ``torch.compile``.
+  inference mode for the order, optionally ``torch.compile`` and autocast to bfloat16.
 * ``authors``: the published way. Eager operations, attention as a masked softmax, content normalised separately for keys
   and for values, a query for the class token, AdamW as it comes.
 
@@ -12,6 +12,7 @@ Prints one line of JSON.
 """
 
 import argparse
+import functools
 import json
 import resource
 import statistics
@@ -167,6 +168,7 @@ def main():
     parser.add_argument("--work", choices=["step", "embed"], default="step")
     parser.add_argument("--way", choices=["tuned", "authors"], default="tuned")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -184,12 +186,16 @@ def main():
     if args.compile:
         tokens, forward = torch.compile(tokens), torch.compile(forward)
 
+    # Without gradients nothing may be kept of cast weights, which the step changes.
+    cast = functools.partial(torch.autocast, "cpu", torch.bfloat16, enabled=args.bf16)
+
     def step():
-        with torch.inference_mode():
+        with torch.inference_mode(), cast():
             ranks = rank_keys(tokens(images), side)
         content, query = masks(ranks.clone(), not fused)
         truth = target(images, line, side)
-        predictions = forward(images, content, query)
+        with cast():
+            predictions = forward(images, content, query)
         loss = ((predictions if fused else predictions[:, 1:]) - truth).pow(2).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -198,7 +204,7 @@ def main():
         return loss.item()
 
     def embed():
-        with torch.inference_mode():
+        with torch.inference_mode(), cast():
             return tokens(images)[:, 1:].mean(dim=1).sum().item()
 
     work = step if args.work == "step" else embed
@@ -214,7 +220,7 @@ def main():
     print(
         json.dumps(
             {
-                "way": args.way + ("+compile" if args.compile else ""),
+                "way": args.way + ("+compile" if args.compile else "") + ("+bf16" if args.bf16 else ""),
                 "torch": torch.__version__,
                 "threads": torch.get_num_threads(),
                 "seconds": statistics.median(times),

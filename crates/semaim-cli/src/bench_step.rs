@@ -99,7 +99,7 @@ fn measure(
             Box::new(move || bench.step().map(|times| (times.total(), Some(times))))
         }
         Work::Embed => {
-            let mut bench = EmbedBench::new(config, batch, device)?;
+            let mut bench = EmbedBench::new(config, batch, args.precision, device)?;
             Box::new(move || bench.step().map(|time| (time, None)))
         }
     };

@@ -29,6 +29,12 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<ExitCode, Exit> {
     if let Some(found) = segmenter_file::open(&args.weights, &args.detector, args.heads, &device)? {
         return segmenter(args, &found);
     }
+    if args.labels.is_some() {
+        return Err(Exit::user(format!(
+            "--labels are for segmenters; {} is none",
+            args.weights.display()
+        )));
+    }
     if let Some(file) = detector_file::open(&args.weights, &args.detector, args.heads)? {
         return detector(args, file, &device);
     }
@@ -131,7 +137,7 @@ fn detector(args: &EvaluateArgs, file: DetectorFile, device: &Device) -> Result<
 }
 
 fn segmenter(args: &EvaluateArgs, segmenter: &TrainedSegmenter) -> Result<ExitCode, Exit> {
-    args.loader.refuse_batch_size(&args.weights)?;
+    args.loader.refuse_for_segmenter(&args.weights)?;
     let info = &segmenter.info;
     let options = OpenOptions {
         max_pixels: args.loader.limit.max_pixels,
@@ -140,10 +146,11 @@ fn segmenter(args: &EvaluateArgs, segmenter: &TrainedSegmenter) -> Result<ExitCo
     let spec = labelled(
         info,
         args.data.as_deref(),
+        args.labels.as_deref(),
         args.annotations.as_deref(),
         args.images.as_deref(),
     )?;
-    let split = match args.annotations {
+    let split = match args.annotations.as_ref().or(args.labels.as_ref()) {
         Some(_) => Split::Eval,
         None => args.split,
     };

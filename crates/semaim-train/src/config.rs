@@ -229,6 +229,10 @@ impl RunConfig for PretrainConfig {
     fn files(&mut self) -> Vec<&mut PathBuf> {
         vec![&mut self.teacher.weights, &mut self.teacher_cache]
     }
+
+    fn unset() -> Option<Self> {
+        Some(Self::default())
+    }
 }
 
 impl PretrainConfig {

@@ -148,6 +148,7 @@ impl StepBench {
 /// Embedding of random images.
 #[derive(Debug)]
 pub struct EmbedBench {
+    precision: Precision,
     model: Semaim,
     images: Tensor<4>,
 }
@@ -156,9 +157,16 @@ impl EmbedBench {
     /// Builds model and images.
     ///
     /// # Errors
-    /// [`TrainError::Size`] for sizes that do not fit together.
-    pub fn new(config: &SemaimConfig, batch: usize, device: &Device) -> Result<Self, TrainError> {
+    /// [`TrainError::Size`] for sizes that do not fit together, [`TrainError::Precision`].
+    pub fn new(
+        config: &SemaimConfig,
+        batch: usize,
+        precision: Precision,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        precision.check(device)?;
         Ok(Self {
+            precision,
             model: config.init(&Target::Pixels(PixelTarget::default()), 0, device)?,
             images: images(&config.vit, batch, device),
         })
@@ -170,7 +178,9 @@ impl EmbedBench {
     /// A device that fails.
     pub fn step(&mut self) -> Result<Duration, TrainError> {
         let start = Instant::now();
-        let tokens = self.model.encoder.tokens(self.images.clone());
+        let tokens = with_precision(self.precision, || {
+            self.model.encoder.tokens(self.images.clone())
+        });
         let [_, count, _] = tokens.dims();
         to_host("features", tokens.narrow(1, 1, count - 1).mean_dim(1))?;
         Ok(start.elapsed())

@@ -37,6 +37,12 @@ pub trait RunConfig: Serialize + Validate + Clone {
 
     /// The settings that name other files and folders; empty ones name none.
     fn files(&mut self) -> Vec<&mut PathBuf>;
+
+    /// All settings as they are where nothing is set, for runs that began before a setting came: its default is what was done
+    /// then. `None` for a configuration without defaults.
+    fn unset() -> Option<Self> {
+        None
+    }
 }
 
 /// Where a run's data sets are when it goes on.
@@ -96,7 +102,11 @@ impl RunDir {
             let before = fs::read_to_string(&config_path).map_err(io("reading", &config_path))?;
             let before = table::<C>(&config_path, &before)?;
             let now = table::<C>(&config_path, &text)?;
-            check_same(path, &before, &now, data)?;
+            let unset = match C::unset() {
+                Some(unset) => table::<C>(&config_path, &to_toml(&unset)?)?,
+                None => toml::Table::new(),
+            };
+            check_same(path, &before, &now, &unset, data)?;
         }
         let checkpoints = path.join("checkpoints");
         fs::create_dir_all(&checkpoints).map_err(io("creating", &checkpoints))?;

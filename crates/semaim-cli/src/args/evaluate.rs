@@ -191,7 +191,7 @@ pub(crate) struct ModelLoaderArgs {
     /// Images per forward pass [default: 64, of a detector 4; a segmenter sees one at a time]
     #[arg(long, value_parser = count(1..=65_536))]
     pub(crate) batch_size: Option<usize>,
-    /// Threads that prepare images; 0: one per core
+    /// Threads that prepare images; 0: one per core (for a segmenter one)
     #[arg(long, default_value_t = 0, value_parser = count(..=1024))]
     pub(crate) workers: usize,
     #[command(flatten)]
@@ -199,12 +199,18 @@ pub(crate) struct ModelLoaderArgs {
 }
 
 impl ModelLoaderArgs {
-    /// Refuses a number of images per forward pass for a model that sees them one at a time.
-    pub(crate) fn refuse_batch_size(&self, model: &Path) -> Result<(), Exit> {
-        match self.batch_size {
-            None | Some(1) => Ok(()),
-            Some(_) => Err(Exit::user(format!(
-                "--batch-size: {} is a segmenter, which sees images one at a time as they differ in size",
+    /// Refuses several images per forward pass, and several threads that prepare them, for a model that sees images one at a
+    /// time.
+    pub(crate) fn refuse_for_segmenter(&self, model: &Path) -> Result<(), Exit> {
+        let several = [
+            ("--batch-size", self.batch_size > Some(1)),
+            ("--workers", self.workers > 1),
+        ];
+        match several.into_iter().find(|(_, several)| *several) {
+            None => Ok(()),
+            Some((option, _)) => Err(Exit::user(format!(
+                "{option}: {} is a segmenter, which sees images one at a time as they differ in size, while one thread prepares \
+                 the next ones",
                 model.display()
             ))),
         }
@@ -227,16 +233,19 @@ pub(crate) struct EvaluateArgs {
     pub(crate) weights: PathBuf,
     /// The images: for a classifier labelled ones, as for `finetune`; for a detector those with objects, as for `detect`; for a
     /// segmenter those with the class of every pixel, as for `segment`
-    #[arg(long, value_name = "PATH", required_unless_present = "annotations")]
+    #[arg(long, value_name = "PATH", required_unless_present_any = ["annotations", "labels"])]
     pub(crate) data: Option<String>,
     /// Which images of a data set that is divided
-    #[arg(long, value_parser = one_of(SPLITS), default_value = "eval", conflicts_with = "annotations")]
+    #[arg(long, value_parser = one_of(SPLITS), default_value = "eval", conflicts_with_all = ["annotations", "labels"])]
     pub(crate) split: Split,
     /// A COCO file, all of it, instead of --data
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub(crate) annotations: Option<PathBuf>,
-    /// The folder of its images [default: looked for near the file]
-    #[arg(long, value_name = "DIR", requires = "annotations")]
+    /// A folder of label images, all of it, instead of --data, with the folder of their --images (segmenters)
+    #[arg(long, value_name = "DIR", requires = "images", conflicts_with_all = ["data", "annotations"])]
+    pub(crate) labels: Option<PathBuf>,
+    /// The folder of the images of --labels, or of --annotations [default of the latter: looked for near the file]
+    #[arg(long, value_name = "DIR", conflicts_with = "data")]
     pub(crate) images: Option<PathBuf>,
     /// Attention heads of a detector of detectron2's, where its tensors do not tell
     #[arg(long, value_parser = count(1..=1024), help_heading = "Detectors")]

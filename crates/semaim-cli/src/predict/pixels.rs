@@ -29,7 +29,7 @@ use crate::signals;
 const CLASSES: &str = "classes.json";
 
 pub(super) fn run(args: &PredictArgs, segmenter: &TrainedSegmenter) -> Result<ExitCode, Exit> {
-    args.loader.refuse_batch_size(&args.weights)?;
+    args.loader.refuse_for_segmenter(&args.weights)?;
     let Some(out) = &args.out else {
         return Err(Exit::user(format!(
             "--out must name a folder for label images: {} is a segmenter",
@@ -132,7 +132,7 @@ fn images(args: &PredictArgs, info: &SegmenterInfo) -> Result<Arc<dyn Source>, E
     };
     if let Some(data) = &args.data {
         if has_label_images(data)? {
-            let spec = labelled(info, Some(data), None, None)?;
+            let spec = labelled(info, Some(data), None, None, None)?;
             return Ok(Arc::new(open_label_maps(&spec, args.split, &options)?));
         }
         if !is_annotated(data)? {

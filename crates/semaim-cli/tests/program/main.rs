@@ -14,6 +14,7 @@ mod faults;
 mod habits;
 mod pictures;
 mod pipes;
+mod precision;
 mod resume;
 mod runner;
 mod segment;

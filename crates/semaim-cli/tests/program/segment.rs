@@ -277,10 +277,10 @@ fn predictions_are_label_images_of_the_data_sets_own_values() {
         said.contains("mIoU") && said.contains("nothing like it"),
         "{said}"
     );
-    refuse(
-        semaim(&[&evaluate[..], &["--batch-size", "4"]].concat()),
-        &["--batch-size", "one at a time"],
-    );
+    for option in ["--batch-size", "--workers"] {
+        let several = semaim(&[&evaluate[..], &[option, "4"]].concat());
+        refuse(several, &[option, "one at a time"]);
+    }
 
     // How images are seen can be said anew.
     let other = |settings: &[&str]| {
@@ -344,6 +344,16 @@ fn predictions_are_label_images_of_the_data_sets_own_values() {
     let split = ["--split", "train", "--json"];
     let found = parsed(&succeed(semaim(&[&evaluate[..], &split].concat())));
     assert_eq!(found["pixel_accuracy"], 1.0, "{found}");
+    let (labels, images) = (mine.join("labels"), mine.join("images"));
+    let folders = [
+        "--labels",
+        path(&labels),
+        "--images",
+        path(&images),
+        "--json",
+    ];
+    let of_folders = semaim(&[&evaluate[..3], &folders].concat());
+    assert_eq!(parsed(&succeed(of_folders)), found);
     // Images alone; and what is no folder is refused.
     let plain = folder.path().join("plain");
     let images = data.join("images/validation");

@@ -158,6 +158,10 @@ impl RunConfig for DetectConfig {
             &mut data.eval_images,
         ]
     }
+
+    fn unset() -> Option<Self> {
+        Some(Self::default())
+    }
 }
 
 impl DetectConfig {

@@ -184,6 +184,10 @@ impl RunConfig for FinetuneConfig {
     fn files(&mut self) -> Vec<&mut PathBuf> {
         vec![&mut self.encoder.weights]
     }
+
+    fn unset() -> Option<Self> {
+        Some(Self::default())
+    }
 }
 
 impl FinetuneConfig {

@@ -221,6 +221,10 @@ impl RunConfig for SegmentConfig {
             &mut data.classes,
         ]
     }
+
+    fn unset() -> Option<Self> {
+        Some(Self::default())
+    }
 }
 
 /// A number, or another where it is 0.

@@ -194,8 +194,8 @@ impl LabelDataConfig {
     }
 }
 
-/// What a trained segmenter is to be evaluated on or used for: COCO annotations, with their folder of images where it is not near
-/// the file, or else what `data` names. The values of label images are read as those that it was trained on, unless a file beside
+/// What a trained segmenter is to be evaluated on or used for: a folder of label images with its folder of images, COCO
+/// annotations, with their folder of images where it is not near the file, or else what `data` names. The values of label images are read as those that it was trained on, unless a file beside
 /// them says otherwise.
 ///
 /// # Errors
@@ -203,6 +203,7 @@ impl LabelDataConfig {
 pub fn labelled(
     info: &SegmenterInfo,
     data: Option<&str>,
+    labels: Option<&Path>,
     annotations: Option<&Path>,
     images: Option<&Path>,
 ) -> Result<LabelMapSpec, DataError> {
@@ -214,9 +215,13 @@ pub fn labelled(
     });
     Ok(LabelMapSpec {
         // Objects have no values.
-        ignore_zero: info.settings.ignore_zero && objects.is_none() && has_label_images(data)?,
+        ignore_zero: info.settings.ignore_zero
+            && objects.is_none()
+            && (labels.is_some() || has_label_images(data)?),
         known: Some(info.values()),
         data: data.into(),
+        eval_images: labels.and(images).map(Path::to_path_buf),
+        eval_labels: labels.map(Path::to_path_buf),
         objects,
         ..LabelMapSpec::default()
     })

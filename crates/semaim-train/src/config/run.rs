@@ -34,8 +34,8 @@ pub struct TrainConfig {
     /// What the backward pass computes again to save memory: `none`, the hidden layers of the MLPs (`mlp`), or all of
     /// each block (`block`). The results are the same to the bit. Only the fused operations of the CPU do this.
     pub recompute: Recompute,
-    /// In which numbers the matrix products of training are formed: `f32` or `bf16`. Weights, optimiser, norms, softmax and losses
-    /// are `f32` either way, and so is evaluation.
+    /// In which numbers the matrix products of blocks, linear layers and MLPs are formed in training: `f32` or `bf16`. Weights,
+    /// optimiser, norms, softmax, losses and convolutions are `f32` either way, and so is evaluation.
     pub precision: Precision,
     /// Largest gradient norm; larger gradients are scaled down. 0: no clipping.
     pub clip_norm: f64,

@@ -31,9 +31,13 @@ struct Difference {
     values: String,
 }
 
-/// Settings of two resolved configurations that differ and matter, with both values.
-fn differences(before: &Table, now: &Table) -> Vec<Difference> {
-    let (before, now) = (leaves(before), leaves(now));
+/// Settings of two resolved configurations that differ and matter, with both values. What the earlier one does not have was
+/// `unset`.
+fn differences(before: &Table, now: &Table, unset: &Table) -> Vec<Difference> {
+    let (mut before, now) = (leaves(before), leaves(now));
+    for (key, value) in leaves(unset) {
+        before.entry(key).or_insert(value);
+    }
     let keys: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     let said = |value: Option<&Value>| value.map_or("not set".to_string(), Value::to_string);
     keys.into_iter()
@@ -54,9 +58,10 @@ pub(super) fn check_same(
     path: &Path,
     before: &Table,
     now: &Table,
+    unset: &Table,
     data: DataPlace,
 ) -> Result<(), TrainError> {
-    let mut differences = differences(before, now);
+    let mut differences = differences(before, now, unset);
     if data == DataPlace::Moved {
         differences.retain(|difference| !DATA_KEYS.contains(&difference.key.as_str()));
     }
@@ -120,10 +125,11 @@ mod tests {
         other.data.workers = 7;
         other.log.every_steps = 1;
         other.eval.knn_k = 3;
-        assert!(differences(&before, &table(&other)).is_empty());
+        let unset = table(&PretrainConfig::default());
+        assert!(differences(&before, &table(&other), &unset).is_empty());
         other.seed = 5;
         other.model.image_size = [32, 64];
-        let found = differences(&before, &table(&other));
+        let found = differences(&before, &table(&other), &unset);
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].key, "model.image_size");
         assert!(found[0].values.starts_with('['), "{}", found[0].values);
@@ -131,5 +137,21 @@ mod tests {
             (&*found[1].key, &*found[1].values),
             ("seed", "0 then, 5 now")
         );
+    }
+
+    /// A setting that came after a run began is not another experiment while it is left alone.
+    #[test]
+    fn a_setting_that_came_later_is_unset_before() {
+        let unset = to_toml(&PretrainConfig::default()).unwrap();
+        let unset = unset.parse::<Table>().unwrap();
+        let mut before = unset.clone();
+        let train = before["train"].as_table_mut().unwrap();
+        train.remove("precision").unwrap();
+        assert!(differences(&before, &unset, &unset).is_empty());
+        let mut now = unset.clone();
+        now["train"]["precision"] = "bf16".into();
+        let found = differences(&before, &now, &unset);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].values, "\"f32\" then, \"bf16\" now");
     }
 }

@@ -18,7 +18,7 @@ use super::PANEL;
 use super::product::{Base, Finish, Lhs};
 use super::view::RowsMut;
 use crate::fused::scratch::with_scratch;
-use crate::fused::simd::{Arithmetic, multiversion};
+use crate::fused::simd::{Arithmetic, F32x16, multiversion};
 
 /// Rows of a tile of the left-hand side.
 const TILE: usize = 16;
@@ -155,70 +155,60 @@ fn sweep_body<A: Arithmetic>(
                 &mut sums,
             );
             for i in 0..(2 * TILE).min(rows - row) {
-                let line: &[[f32; PANEL]; 2] = &sums.0[i];
-                store::<A>(line.as_flattened(), row + i, column, &finish, out);
+                for (panel, sums) in sums.0[i].iter().enumerate() {
+                    let column = column + panel * PANEL;
+                    if column < columns {
+                        store::<A>(sums, row + i, column, &finish, out);
+                    }
+                }
             }
         }
     }
     drop(tiles);
 }
 
-/// Writes the sums of a row, up to 32 from `column`, as [`Finish`] says.
+/// Writes up to 16 sums of a row, from `column`, as [`Finish`] says.
 #[inline(always)]
 fn store<A: Arithmetic>(
-    sums: &[f32],
+    sums: &[f32; PANEL],
     row: usize,
     column: usize,
     finish: &Finish<'_>,
     out: &mut RowsMut<'_>,
 ) {
-    const WIDTH: usize = 2 * PANEL;
     let bias = finish.bias.get(column..).unwrap_or_default();
-    let scale = finish.scale;
     let base = match &finish.base {
         Base::Rows(base) => &base.row(row)[column..],
         Base::Zero | Base::Out => &[],
     };
     let adds = matches!(finish.base, Base::Out);
     let out = &mut out.row(row)[column..];
-    // Straight paths for whole lines.
-    if let (Some(out), Some(sums)) = (out.first_chunk_mut::<WIDTH>(), sums.first_chunk::<WIDTH>()) {
-        match (bias.first_chunk::<WIDTH>(), base.first_chunk::<WIDTH>()) {
-            (None, None) if adds => {
-                for (out, sum) in out.iter_mut().zip(sums) {
-                    *out += scale * sum;
-                }
-            }
-            (None, None) => {
-                for (out, sum) in out.iter_mut().zip(sums) {
-                    *out = scale * sum;
-                }
-            }
-            (Some(bias), None) if !adds => {
-                for ((out, sum), bias) in out.iter_mut().zip(sums).zip(bias) {
-                    *out = scale * (sum + bias);
-                }
-            }
-            (bias, base) => {
-                for (j, (out, sum)) in out.iter_mut().zip(sums).enumerate() {
-                    let before = if adds {
-                        *out
-                    } else {
-                        base.map_or(0.0, |base| base[j])
-                    };
-                    *out = before + scale * (sum + bias.map_or(0.0, |bias| bias[j]));
-                }
-            }
+    let Some(whole) = out.first_chunk_mut::<PANEL>() else {
+        for (j, (out, sum)) in out.iter_mut().zip(sums).enumerate() {
+            let before = if adds {
+                *out
+            } else {
+                base.get(j).copied().unwrap_or(0.0)
+            };
+            *out = before + finish.scale * (sum + bias.get(j).copied().unwrap_or(0.0));
         }
         return;
-    }
-    for (j, (out, sum)) in out.iter_mut().zip(sums).enumerate() {
-        let before = if adds {
-            *out
-        } else {
-            base.get(j).copied().unwrap_or(0.0)
-        };
-        *out = before + scale * (sum + bias.get(j).copied().unwrap_or(0.0));
+    };
+    // SAFETY: every address is that of an array of 16 numbers; this is compiled for the instruction set of `A`.
+    unsafe {
+        let load = |numbers: &[f32; PANEL]| A::Vector::load(numbers.as_ptr());
+        let mut line = load(sums);
+        if let Some(bias) = bias.first_chunk() {
+            line = line.add(load(bias));
+        }
+        line = line.mul(A::Vector::splat(&finish.scale));
+        if let Some(base) = base.first_chunk() {
+            line = load(base).add(line);
+        }
+        if adds {
+            line = load(whole).add(line);
+        }
+        line.store(whole.as_mut_ptr());
     }
 }
 
