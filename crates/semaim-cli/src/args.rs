@@ -18,7 +18,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use semaim_checkpoint::weights_source::WeightsSource;
 use semaim_data::OpenOptions;
-use semaim_kernels::Kernels;
+use semaim_kernels::{Kernels, Precision};
 use semaim_train::run_dir::DataPlace;
 
 pub(crate) use bench::{Bench, BenchLoaderArgs, BenchPointingArgs, BenchStepArgs};
@@ -140,6 +140,14 @@ const KERNELS: &[Choice<Kernels>] = &[
 ];
 
 impl DeviceArgs {
+    /// The device, tried out, for training in this precision.
+    pub(crate) fn open_to_train(&self, precision: Precision) -> Result<Device, Exit> {
+        let device = self.open()?;
+        let checked = precision.check(&device);
+        checked.map_err(|error| Exit::user(format!("train.precision: {error}")))?;
+        Ok(device)
+    }
+
     /// The device, tried out. Chooses the form of the operations for the whole process.
     pub(crate) fn open(&self) -> Result<Device, Exit> {
         semaim_kernels::choose(self.kernels);

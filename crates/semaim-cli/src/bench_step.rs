@@ -112,7 +112,8 @@ fn measure(
         parts.extend(times);
         // Measuring the products takes memory of its own.
         peak = peak.or_else(peak_bytes);
-        if !args.no_bound {
+        // The products alone are measured in f32.
+        if !args.no_bound && args.precision == Precision::F32 {
             bounds.push(
                 products
                     .iter()

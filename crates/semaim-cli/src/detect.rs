@@ -25,7 +25,7 @@ use crate::{detector_file, device, dry_run, outcome, recipes, report, scores, se
 
 pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;
-    let device = args.device.open()?;
+    let device = args.device.open_to_train(config.train.precision)?;
     let prepared = prepare(&config, &device)?;
     let (train, eval) = (prepared.train(), prepared.eval());
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, train.len())?;

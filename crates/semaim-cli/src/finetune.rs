@@ -23,7 +23,7 @@ use crate::{device, dry_run, outcome, pictures, report, scores, settings};
 
 pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;
-    let device = args.device.open()?;
+    let device = args.device.open_to_train(config.train.precision)?;
     let prepared = prepare(&config, &device)?;
     let sets = prepared.sets();
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, sets.train.items.len())?;

@@ -27,7 +27,7 @@ const QUICKSTART: &str = "quickstart";
 
 pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;
-    let device = args.device.open()?;
+    let device = args.device.open_to_train(config.train.precision)?;
     let source = open(&config.data.path, Split::Train, &config.open_options())?;
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, source.len())?;
     if args.run.dry_run {

@@ -28,7 +28,7 @@ use crate::{device, dry_run, label_pictures, outcome, recipes, report, scores, s
 
 pub(crate) fn run(args: &SegmentArgs) -> Result<ExitCode, Exit> {
     let config = load_config(args)?;
-    let device = args.device.open()?;
+    let device = args.device.open_to_train(config.train.precision)?;
     let prepared = prepare(&config, &device)?;
     let (train, eval) = (prepared.train(), prepared.eval());
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, train.len())?;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use semaim_data::{Dataset, LoaderOptions, Position, TrainingLoader};
+use semaim_kernels::with_precision;
 
 use crate::config::RunSettings;
 use crate::error::TrainError;
@@ -40,11 +41,12 @@ pub fn step_time<T: Task, D: Dataset<Target = T::Target> + ?Sized>(
         let batch = &batch?;
         let start = Instant::now();
         let model = state.model.clone().train();
-        let loss = task.loss(MicroBatch {
+        let micro_batch = MicroBatch {
             model: &model,
             state: &state,
             batch,
-        })?;
+        };
+        let loss = with_precision(settings.train.precision, || task.loss(micro_batch))?;
         let gradients = Gradients::of(&model, loss.total.backward());
         drop(model);
         // A device that computes in the background is waited for.

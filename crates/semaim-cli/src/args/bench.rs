@@ -70,7 +70,7 @@ pub(crate) struct BenchStepArgs {
     /// What the backward pass computes again to save memory
     #[arg(long, value_name = "PART", default_value = "none", value_parser = parse_recompute)]
     pub(crate) recompute: Recompute,
-    /// In which numbers products are formed; the products alone are always of f32
+    /// In which numbers products are formed; the products alone are measured with f32 only
     #[arg(long, value_parser = one_of(PRECISIONS), default_value = "f32")]
     pub(crate) precision: Precision,
     /// Which form of the operations runs
