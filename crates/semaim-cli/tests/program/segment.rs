@@ -354,10 +354,7 @@ fn predictions_are_label_images_of_the_data_sets_own_values() {
     ];
     let of_folders = semaim(&[&evaluate[..3], &folders].concat());
     let found = parsed(&succeed(of_folders));
-    assert_eq!(
-        (&found["images"], &found["pixel_accuracy"]),
-        (&5.into(), &1.0.into())
-    );
+    assert_eq!(found["images"], 5, "{found}");
     // Images alone; and what is no folder is refused.
     let plain = folder.path().join("plain");
     let images = data.join("images/validation");
