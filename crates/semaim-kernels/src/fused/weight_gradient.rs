@@ -3,8 +3,8 @@
 //! The rows come in the groups that the rest of the backward pass worked on. Each number of the result is summed group
 //! after group, row after row, whatever the number of threads and the cut into tasks.
 
-use super::matmul::{Finish, Lhs, Right, Rows, RowsMut, Tiles, pack_tiles, product};
-use super::scratch::{UninitSlice, with_scratch};
+use super::matmul::{Right, Rows, RowsMut, sum_of_transposed};
+use super::scratch::UninitSlice;
 
 /// One group's rows: the gradient `dy [rows, out]`, and `x [rows, in]` in panels.
 #[derive(Clone, Copy, Debug)]
@@ -78,19 +78,11 @@ pub(crate) fn run(task: Task<'_>) {
     let mut out = RowsMut::dense(out, inputs);
     for input in (0..inputs).step_by(INPUTS) {
         let width = INPUTS.min(inputs - input);
-        for group in &groups {
-            let rows = group.dy.count;
-            let dy = group.dy.part(0, rows, first, outputs);
-            let x = group.x.columns(input, width);
-            let mut out = out.part(0, outputs, input, width);
-            match x {
-                Right::F32(_) => with_scratch([rows * outputs], |[tiles]| {
-                    pack_tiles(dy, tiles);
-                    let tiles = Tiles::new(tiles, rows, outputs);
-                    product(tiles, x, Finish::ADD, &mut out);
-                }),
-                Right::Bf16(..) => product(Lhs::Transposed(dy), x, Finish::ADD, &mut out),
-            }
-        }
+        let mut out = out.part(0, outputs, input, width);
+        let parts = groups.iter().map(|group| {
+            let dy = group.dy.part(0, group.dy.count, first, outputs);
+            (dy, group.x.columns(input, width))
+        });
+        sum_of_transposed(parts, &mut out);
     }
 }

@@ -13,7 +13,7 @@ pub(crate) use pack::{pack_columns, pack_rows, packed_len, round_panels};
 pub use unit::Bf16Unit;
 
 use self::pack::{left_len, pack_left};
-use self::tile::{Sums, Tiles, tile};
+use self::tile::{Sums, Tiles, add_tile};
 use super::PANEL;
 use super::product::{Base, Finish, Lhs};
 use super::view::RowsMut;
@@ -91,13 +91,24 @@ pub(super) fn product(
     finish: Finish<'_>,
     out: &mut RowsMut<'_>,
 ) {
-    let (rows, depth) = left.shape();
-    assert_eq!(
-        (rows, depth),
-        (out.count, right.depth),
-        "shapes of a product"
-    );
-    assert_eq!(out.width, right.columns, "columns of a product");
+    sum_of_products(unit, &[(left, right)], finish, out);
+}
+
+/// The sum of products of the same shape but for their depths, as one product along all depths.
+///
+/// # Panics
+/// If shapes do not match.
+pub(super) fn sum_of_products(
+    unit: Bf16Unit,
+    products: &[(Lhs<'_>, Panels<'_>)],
+    finish: Finish<'_>,
+    out: &mut RowsMut<'_>,
+) {
+    for (left, right) in products {
+        let shape = (out.count, right.depth);
+        assert_eq!(left.shape(), shape, "shapes of a product");
+        assert_eq!(out.width, right.columns, "columns of a product");
+    }
     assert!(
         finish.bias.is_empty() || finish.bias.len() == out.width,
         "bias of a product"
@@ -109,51 +120,55 @@ pub(super) fn product(
             "base of a product"
         );
     }
-    with_scratch([left_len(rows, depth)], |[words]| {
-        let words = words_of(words);
-        pack_left(left, words);
-        sweep(unit, words, right, finish, out);
+    let sizes = products
+        .iter()
+        .map(|(left, right)| left_len(left.shape().0, right.depth));
+    with_scratch([sizes.sum()], |[words]| {
+        let mut rest = words_of(words);
+        let packed: Vec<(&[u32], Panels<'_>)> = products
+            .iter()
+            .map(|&(left, right)| {
+                let (rows, depth) = left.shape();
+                let (words, after) = std::mem::take(&mut rest).split_at_mut(left_len(rows, depth));
+                rest = after;
+                pack_left(left, words);
+                (&*words, right)
+            })
+            .collect();
+        sweep(unit, &packed, finish, out);
     });
 }
 
 multiversion! {
-    fn sweep = sweep_body(unit: Bf16Unit, left: &[u32], right: Panels<'_>, finish: Finish<'_>, out: &mut RowsMut<'_>);
+    fn sweep = sweep_body(unit: Bf16Unit, products: &[(&[u32], Panels<'_>)], finish: Finish<'_>, out: &mut RowsMut<'_>);
 }
 
 /// Two panels of columns after the other, under all rows: panels stay in a near cache.
 #[inline(always)]
 fn sweep_body<A: Arithmetic>(
     unit: Bf16Unit,
-    left: &[u32],
-    right: Panels<'_>,
+    products: &[(&[u32], Panels<'_>)],
     finish: Finish<'_>,
     out: &mut RowsMut<'_>,
 ) {
-    let blocks = right.depth.div_ceil(DEPTH_BLOCK);
     let (rows, columns) = (out.count, out.width);
     let tiles = Tiles::set_up(unit);
-    let mut sums = Sums::ZERO;
-    let size = left_len(TILE, right.depth);
-    let left_tile = |i: usize| &left[i * size..][..size];
     for column in (0..columns).step_by(2 * PANEL) {
-        let first = column / PANEL;
         // Beyond the last one the same again, whose sums are not used.
-        let other = if column + PANEL < columns {
-            first + 1
-        } else {
-            first
-        };
-        let b = [right.panel(first), right.panel(other)];
+        let panel = column / PANEL;
+        let panels = [panel, panel + usize::from(column + PANEL < columns)];
         for row in (0..rows).step_by(2 * TILE) {
             let first = row / TILE;
-            let other = if row + TILE < rows { first + 1 } else { first };
-            tile(
-                unit,
-                [left_tile(first), left_tile(other)],
-                b,
-                blocks,
-                &mut sums,
-            );
+            let pair = [first, first + usize::from(row + TILE < rows)];
+            let mut sums = Sums::ZERO;
+            for (left, right) in products {
+                let (blocks, size) = (
+                    right.depth.div_ceil(DEPTH_BLOCK),
+                    left_len(TILE, right.depth),
+                );
+                let a = pair.map(|i| &left[i * size..][..size]);
+                add_tile(unit, a, panels.map(|i| right.panel(i)), blocks, &mut sums);
+            }
             for i in 0..(2 * TILE).min(rows - row) {
                 for (panel, sums) in sums.0[i].iter().enumerate() {
                     let column = column + panel * PANEL;

@@ -19,7 +19,7 @@ mod view;
 pub use bf16::Bf16Unit;
 pub(crate) use pack::{Panels, Tiles, pack_columns, pack_tiles, packed_len};
 pub(crate) use product::{Base, Finish, Lhs, product};
-pub(crate) use right::{PanelFormat, Right};
+pub(crate) use right::{PanelFormat, Right, sum_of_transposed};
 pub(crate) use view::{Rows, RowsMut};
 
 /// Columns of a panel.

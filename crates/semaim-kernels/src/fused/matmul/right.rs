@@ -1,8 +1,9 @@
 //! The right-hand side of a product, in either precision.
 
 use super::bf16::{self, Bf16Unit, words_of, words_within};
-use super::pack::{self, Panels};
-use super::view::Rows;
+use super::pack::{self, Panels, Tiles, pack_tiles};
+use super::product::{Finish, Lhs, product};
+use super::view::{Rows, RowsMut};
 use crate::fused::scratch::with_scratch;
 
 /// How right-hand sides are packed, and so in which precision products with them are formed. Panels lie in memory of `f32`
@@ -94,5 +95,34 @@ impl PanelFormat {
                 bf16::Panels::new(words_within(values), depth, columns),
             ),
         }
+    }
+}
+
+/// `out += Σ leftᵀ right` over pairs of `left [depth, rows]` and `right [depth, columns]` of one format, in their order. In bf16 the
+/// result is written once.
+///
+/// # Panics
+/// If shapes do not match.
+pub(crate) fn sum_of_transposed<'a>(
+    pairs: impl Iterator<Item = (Rows<'a>, Right<'a>)>,
+    out: &mut RowsMut<'_>,
+) {
+    let mut in_bf16 = Vec::new();
+    let mut with = None;
+    for (left, right) in pairs {
+        match right {
+            Right::F32(right) => with_scratch([left.count * left.width], |[tiles]| {
+                pack_tiles(left, tiles);
+                let tiles = Tiles::new(tiles, left.count, left.width);
+                product(tiles, right, Finish::ADD, out);
+            }),
+            Right::Bf16(unit, right) => {
+                with = Some(unit);
+                in_bf16.push((Lhs::Transposed(left), right));
+            }
+        }
+    }
+    if let Some(unit) = with {
+        bf16::sum_of_products(unit, &in_bf16, Finish::ADD, out);
     }
 }

@@ -15,15 +15,20 @@ impl Sums {
     pub(super) const ZERO: Self = Self([[[0.0; PANEL]; 2]; 2 * TILE]);
 }
 
-/// The sums over `blocks` blocks along the depth for two tiles `a` of the left-hand side and two panels `b` of the right one, all of
-/// them `blocks` blocks long.
+/// Adds what `blocks` blocks along the depth give, for two tiles `a` of the left-hand side and two panels `b` of the right one, all
+/// of them `blocks` blocks long.
 #[inline]
-pub(super) fn tile(unit: Bf16Unit, a: [&[u32]; 2], b: [&[u32]; 2], blocks: usize, sums: &mut Sums) {
+pub(super) fn add_tile(
+    unit: Bf16Unit,
+    a: [&[u32]; 2],
+    b: [&[u32]; 2],
+    blocks: usize,
+    sums: &mut Sums,
+) {
     for side in [a, b].as_flattened() {
         assert!(side.len() >= blocks * BLOCK, "blocks of a product in bf16");
     }
     if blocks == 0 {
-        *sums = Sums::ZERO;
         return;
     }
     match unit {
@@ -46,7 +51,6 @@ fn numbers(pair: u32) -> [f32; 2] {
 }
 
 fn emulated(a: [&[u32]; 2], b: [&[u32]; 2], blocks: usize, sums: &mut Sums) {
-    *sums = Sums::ZERO;
     for (panel, b) in b.into_iter().enumerate() {
         for p in 0..blocks * DEPTH_BLOCK / 2 {
             let right: [[f32; 2]; PANEL] = std::array::from_fn(|j| numbers(b[p * PANEL + j]));
@@ -89,8 +93,8 @@ impl Drop for Tiles {
 mod x86 {
     use std::arch::asm;
     use std::arch::x86_64::{
-        __m512bh, _mm512_castsi512_ps, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_set1_epi32,
-        _mm512_setzero_ps, _mm512_storeu_ps,
+        __m512bh, _mm512_castsi512_ps, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+        _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_ps,
     };
     use std::mem::transmute;
 
@@ -138,13 +142,13 @@ mod x86 {
     /// # Safety
     /// As [`set_up`], which must have been called on this thread. Each side must have `blocks` blocks, at least one.
     pub(super) unsafe fn amx(a: [&[u32]; 2], b: [&[u32]; 2], blocks: usize, sums: &mut Sums) {
-        // SAFETY: by the contract. A block is 1,024 bytes, a line 64; four results of 16 lines are written, two side by side.
+        // SAFETY: by the contract. A block is 1,024 bytes, a line 64; four times 16 lines of sums are read and written, two side by side.
         unsafe {
             asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
+                "tileloadd tmm0, [{sums} + {line}*2]",
+                "tileloadd tmm1, [{sums} + {line}*2 + 64]",
+                "tileloadd tmm2, [{sums} + {line}*2 + 2048]",
+                "tileloadd tmm3, [{sums} + {line}*2 + 2112]",
                 "2:",
                 "tileloadd tmm4, [{a0} + {line}*1]",
                 "tileloadd tmm6, [{b0} + {line}*1]",
@@ -187,7 +191,12 @@ mod x86 {
     pub(super) unsafe fn avx512(a: [&[u32]; 2], b: [&[u32]; 2], blocks: usize, sums: &mut Sums) {
         for (tile, a) in a.into_iter().enumerate() {
             for row in (0..TILE).step_by(ROWS) {
+                let lines = &mut sums.0[tile * TILE + row..][..ROWS];
                 let mut held = [[_mm512_setzero_ps(); 2]; ROWS];
+                for (held, line) in held.iter_mut().flatten().zip(lines.as_flattened()) {
+                    // SAFETY: a line has 16 numbers.
+                    *held = unsafe { _mm512_loadu_ps(line.as_ptr()) };
+                }
                 for block in 0..blocks {
                     for p in 0..TILE {
                         // SAFETY: line `p` of a block that is there, in each panel.
@@ -207,12 +216,9 @@ mod x86 {
                         }
                     }
                 }
-                for (i, held) in held.iter().enumerate() {
-                    for (panel, sum) in held.iter().enumerate() {
-                        let line = &mut sums.0[tile * TILE + row + i][panel];
-                        // SAFETY: a line has 16 numbers.
-                        unsafe { _mm512_storeu_ps(line.as_mut_ptr(), *sum) };
-                    }
+                for (held, line) in held.iter().flatten().zip(lines.as_flattened_mut()) {
+                    // SAFETY: as above.
+                    unsafe { _mm512_storeu_ps(line.as_mut_ptr(), *held) };
                 }
             }
         }
