@@ -54,11 +54,9 @@ def run_once(options, command, run, settings):
     """Trains into the run directory unless that is finished; an interrupted run is gone on with."""
     if (run / "finished").exists():
         return
+    # The same command goes on where it was interrupted.
     arguments = [options.semaim, *command, "--out", str(run)]
-    if (run / "config.toml").exists():
-        arguments = [options.semaim, command[0], "--resume", str(run)]
-    else:
-        arguments += [part for setting in settings for part in ("--set", setting)]
+    arguments += [part for setting in settings for part in ("--set", setting)]
     print(" ".join(arguments), flush=True)
     log = run.with_suffix(".log")
     log.parent.mkdir(parents=True, exist_ok=True)
