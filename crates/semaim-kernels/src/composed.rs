@@ -3,6 +3,7 @@
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Tensor, TensorData, activation, module};
 
+use crate::chunked_attention;
 use crate::gelu::gelu;
 use crate::precision::{Precision, matmul};
 use crate::types::{
@@ -117,7 +118,6 @@ pub fn attention(
     mask: Option<&PrefixMask>,
 ) -> Tensor<3> {
     let tracked = query.is_autodiff();
-    let device = query.device();
     let attn_out = match mask {
         // The backend's own attention has no backward pass, so it serves what needs none.
         None if !tracked => module::attention(
@@ -128,8 +128,12 @@ pub fn attention(
             None,
             AttentionModuleOptions::default(),
         ),
-        _ => attention_weights(query, key, num_heads, mask.map(|mask| mask.bias(&device)))
-            .matmul(split_heads(value, num_heads)),
+        _ => chunked_attention::attention(
+            split_heads(query, num_heads),
+            split_heads(key, num_heads),
+            split_heads(value, num_heads),
+            mask,
+        ),
     };
     let [batch, heads, tokens, width] = attn_out.dims();
     attn_out

@@ -39,11 +39,14 @@
 mod allocator;
 mod batch_norm;
 mod bilinear;
+mod bytes;
+mod chunked_attention;
 pub mod composed;
 mod conv3x3;
 pub mod device;
 mod fused;
 mod gelu;
+mod launches;
 mod ops;
 mod pixel_loss;
 mod precision;
@@ -51,17 +54,20 @@ mod roi_align;
 pub mod roofline;
 pub mod self_test;
 mod types;
+mod unread;
 
 pub use allocator::keep_memory;
 pub use batch_norm::{BatchNormed, batch_norm};
 pub use bilinear::{Neighbours, bilinear, neighbours};
+pub use bytes::upload_bytes;
 pub use conv3x3::conv3x3;
 pub use fused::matmul::Bf16Unit;
 pub use fused::simd::Cpu;
 pub use gelu::gelu;
+pub use launches::count_launches;
 pub use ops::{
-    Kernels, adamw, block, choose, chosen, layer_norm, linear, loss, mlp, moving_average, patches,
-    pixel_patches, sum_of_squares,
+    Kernels, adamw, block, choose, chosen, kernels_on, layer_norm, linear, loss, mlp,
+    moving_average, patches, pixel_patches, sum_of_squares,
 };
 pub use pixel_loss::{PixelLabels, pixel_cross_entropy};
 pub use precision::{NoBf16, Precision, with_precision};
@@ -70,3 +76,4 @@ pub use types::{
     Activation, AdamWStep, BlockWeights, Channels, DropPathScales, LAYER_NORM_EPSILON,
     LinearWeights, Loss, Moments, NormWeights, PixelPatches, PrefixMask, Projections, Recompute,
 };
+pub use unread::UnreadStep;

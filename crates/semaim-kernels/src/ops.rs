@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use crate::composed;
 use crate::fused::{block_op, ops as fused, update};
@@ -35,6 +35,16 @@ pub fn chosen() -> Kernels {
         Kernels::Composed
     } else {
         Kernels::Fused
+    }
+}
+
+/// Which form of the operations runs on a device. Whatever is composed is not waited for: operations may only be on their way
+/// when they return, and a number that is read off the device waits for all of them.
+pub fn kernels_on(device: &Device) -> Kernels {
+    if *device == Device::flex() {
+        chosen()
+    } else {
+        Kernels::Composed
     }
 }
 
@@ -111,10 +121,7 @@ pub fn adamw<const D: usize>(
     moments: Option<Moments>,
     step: AdamWStep,
 ) -> (Tensor<D>, Moments) {
-    let moments = moments.unwrap_or_else(|| Moments {
-        first: gradient.zeros_like(),
-        second: gradient.zeros_like(),
-    });
+    let moments = moments.unwrap_or_else(|| Moments::zeros(&gradient));
     match fused(|| update::InPlace::of(&weight, &gradient, &moments)) {
         Some(tensors) => {
             // The other handles must be gone, or writing would copy.

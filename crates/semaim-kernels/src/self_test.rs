@@ -9,6 +9,7 @@ use std::fmt;
 
 use burn::tensor::{Device, Int, Tensor, TensorData, activation, module};
 
+use crate::bytes::upload_bytes;
 use crate::composed;
 use crate::gelu::gelu;
 use crate::types::{LinearWeights, Loss, NormWeights, PrefixMask};
@@ -253,6 +254,23 @@ fn places() -> Vec<Check> {
         }),
         Check::new("joining", EXACT, move |device| {
             Tensor::cat(vec![x(device).narrow(1, 3, 11), x(device)], 1)
+        }),
+        Check::new("bytes", EXACT, |device| {
+            upload_bytes(&(0..=255).collect::<Vec<u8>>(), device)
+        }),
+        Check::new("what is not finite", EXACT, move |device| {
+            // Made there, so that nobody knows it beforehand.
+            let zero = x(device).zeros_like();
+            let infinite = x(device) / zero.clone();
+            let none = zero.clone() / zero;
+            let all = Tensor::cat(vec![x(device), infinite, none], 0);
+            all.is_finite().int().float()
+        }),
+        Check::new("choosing", EXACT, move |device| {
+            let none = x(device).log() * f32::NAN;
+            let mask = x(device).sum_dim(1).greater_elem(0.0).expand([5, 49]);
+            let whole = x(device).mask_where(mask.clone(), x(device) * 2.0);
+            whole + none.clone().mask_where(none.is_nan(), x(device))
         }),
         Check::new("patches", EXACT, |device| {
             composed::patches(

@@ -172,7 +172,8 @@ impl PrefixMask {
         }
     }
 
-    /// The bias of scores, `[samples, 1, query_len, key_len]`: zero where a query attends, hugely negative elsewhere.
+    /// The bias of scores, `[samples, 1, query_len, key_len]`: zero where a query attends, hugely negative elsewhere. Without a
+    /// graph; made once, on the first `device` that asks.
     pub(crate) fn bias(&self, device: &Device) -> Tensor<4> {
         let [samples, query_len, key_len] = self.shape();
         let bias = self.bias.get_or_init(|| match &self.prefix_lens {
@@ -192,12 +193,7 @@ impl PrefixMask {
                     .clone()
                     .reshape([samples, 1, query_len, 1])
                     .expand(shape);
-                let masked = keys.greater_equal(lens).float() * Self::MASKED;
-                if device.is_autodiff() {
-                    Tensor::from_inner(masked)
-                } else {
-                    masked
-                }
+                keys.greater_equal(lens).float() * Self::MASKED
             }
         });
         bias.clone()
@@ -280,4 +276,14 @@ pub struct Moments {
     pub first: Tensor<1>,
     /// Of its square.
     pub second: Tensor<1>,
+}
+
+impl Moments {
+    /// Before the first step with a gradient.
+    pub(crate) fn zeros(gradient: &Tensor<1>) -> Self {
+        Self {
+            first: gradient.zeros_like(),
+            second: gradient.zeros_like(),
+        }
+    }
 }
