@@ -63,6 +63,9 @@ def main():
             off |= is_off
             verdict = "IS OFF" if is_off else "agrees"
             print(f"{verdict}  {key} of {len(cpu)} steps: largest relative difference {largest:.1e}, allowed {tolerance:.0e}")
+    # What a step waits for, and what it launches.
+    sizes = ["--depth", "2", "--image-size", "64", "--batch", "4", "--steps", "2"]
+    off |= run([program, "bench", "step", "--device", options.device, *sizes]) != 0
     sys.exit(1 if off else 0)
 
 

@@ -24,6 +24,8 @@ pub(crate) struct TrainingBar {
     lines: Lines,
     /// Exponential mean of the time per step.
     pace: Option<f64>,
+    /// The latest loss that is known.
+    loss: Option<f64>,
 }
 
 impl TrainingBar {
@@ -42,6 +44,7 @@ impl TrainingBar {
             bar,
             lines: Lines::new(),
             pace: None,
+            loss: None,
         })
     }
 
@@ -76,10 +79,14 @@ impl Observer for TrainingBar {
         self.pace = Some(pace);
         let progress = report.progress;
         let left = pace * (progress.total_steps - progress.step) as f64;
+        if let Some(numbers) = &report.numbers {
+            self.loss = Some(numbers.loss.total);
+        }
+        // A device is not asked for the loss of each step: the latest that is known.
+        let loss = self.loss.map_or("-".into(), |loss| format!("{loss:.4}"));
         let message = format!(
-            "epoch {:.1} loss {:.4} lr {:.1e} {:.0} img/s {} left",
+            "epoch {:.1} loss {loss} lr {:.1e} {:.0} img/s {} left",
             progress.epoch(),
-            report.loss,
             report.lr,
             report.images as f64 / pace.max(1e-9),
             duration(left)

@@ -6,9 +6,11 @@ use std::time::Duration;
 use burn::tensor::Device;
 use semaim::config::{Decoder, SemaimConfig, VitConfig};
 use semaim_kernels::roofline::GemmWorkload;
-use semaim_kernels::{Bf16Unit, Cpu, Precision, chosen};
+use semaim_kernels::{Bf16Unit, Cpu, Kernels, Precision, kernels_on};
 use semaim_train::error::TrainError;
-use semaim_train::measure::{EmbedBench, StepBench, StepTimes, embed_products, step_products};
+use semaim_train::measure::{
+    EmbedBench, StepBench, StepTimes, StepsUnread, embed_products, step_products,
+};
 use serde_json::{Value, json};
 
 use crate::args::BenchStepArgs;
@@ -24,13 +26,12 @@ pub(crate) enum Work {
 }
 
 pub(crate) fn run(args: &BenchStepArgs, work: Work) -> Result<ExitCode, Exit> {
-    semaim_kernels::choose(args.kernels);
     let config = config(args).map_err(Exit::user)?;
     if let Some(threads) = args.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads as usize);
         pool.build_global().map_err(Exit::ours)?;
     }
-    let device = Device::flex();
+    let device = args.device.open()?;
     let products = match work {
         Work::Step => step_products(&config, args.batch as usize),
         Work::Embed => embed_products(&config.vit, args.batch as usize),
@@ -42,6 +43,7 @@ pub(crate) fn run(args: &BenchStepArgs, work: Work) -> Result<ExitCode, Exit> {
     let measured = measure(args, &config, work, &products, &device)?;
     let report = Report {
         args,
+        kernels: kernels_on(&device),
         measured,
         flop,
     };
@@ -76,14 +78,28 @@ struct Measured {
     total: Duration,
     fastest: Duration,
     parts: Option<StepTimes>,
-    /// The products alone, measured in turn with the steps.
+    /// Steps in a row, where they need not be waited for.
+    unread: Option<StepsUnread>,
+    /// The products alone, measured in turn with the steps on the CPU.
     bound: Option<Duration>,
     /// Most memory that the process had before the products alone were first measured.
     peak_bytes: Option<u64>,
 }
 
-/// The time of one step, and of its parts where it has any.
-type Timed = Result<(Duration, Option<StepTimes>), TrainError>;
+enum Bench {
+    Step(Box<StepBench>),
+    Embed(Box<EmbedBench>),
+}
+
+impl Bench {
+    /// The time of one step, and of its parts where it has any.
+    fn step(&mut self) -> Result<(Duration, Option<StepTimes>), TrainError> {
+        match self {
+            Self::Step(bench) => bench.step().map(|times| (times.total(), Some(times))),
+            Self::Embed(bench) => bench.step().map(|time| (time, None)),
+        }
+    }
+}
 
 fn measure(
     args: &BenchStepArgs,
@@ -93,27 +109,25 @@ fn measure(
     device: &Device,
 ) -> Result<Measured, Exit> {
     let batch = args.batch as usize;
-    let mut step: Box<dyn FnMut() -> Timed> = match work {
+    let mut bench = match work {
         Work::Step => {
-            let mut bench = StepBench::new(config, batch, args.recompute, args.precision, device)?;
-            Box::new(move || bench.step().map(|times| (times.total(), Some(times))))
+            let bench = StepBench::new(config, batch, args.recompute, args.precision, device)?;
+            Bench::Step(bench.into())
         }
-        Work::Embed => {
-            let mut bench = EmbedBench::new(config, batch, args.precision, device)?;
-            Box::new(move || bench.step().map(|time| (time, None)))
-        }
+        Work::Embed => Bench::Embed(EmbedBench::new(config, batch, args.precision, device)?.into()),
     };
-    step()?;
+    bench.step()?;
     let (mut totals, mut parts, mut bounds) = (Vec::new(), Vec::new(), Vec::new());
     let mut peak = None;
     for _ in 0..args.steps {
-        let (total, times) = step()?;
+        let (total, times) = bench.step()?;
         totals.push(total);
         parts.extend(times);
         // Measuring the products takes memory of its own.
         peak = peak.or_else(peak_bytes);
-        // The products alone are measured in f32.
-        if !args.no_bound && args.precision == Precision::F32 {
+        // The products alone are measured in f32, on the CPU.
+        let comparable = args.precision == Precision::F32 && *device == Device::flex();
+        if !args.no_bound && comparable {
             bounds.push(
                 products
                     .iter()
@@ -122,6 +136,14 @@ fn measure(
             );
         }
     }
+    let unread = match (bench, kernels_on(device)) {
+        (Bench::Step(mut bench), Kernels::Composed) => {
+            // Such steps have kernels of their own, which are made and tuned when they are first met.
+            bench.steps_unread(1)?;
+            Some(bench.steps_unread(args.steps)?)
+        }
+        _ => None,
+    };
     let part = |get: fn(&StepTimes) -> Duration| median(parts.iter().map(get).collect());
     Ok(Measured {
         fastest: totals.iter().min().copied().unwrap_or_default(),
@@ -132,6 +154,7 @@ fn measure(
             backward: part(|times| times.backward),
             update: part(|times| times.update),
         }),
+        unread,
         bound: (!bounds.is_empty()).then(|| median(bounds)),
         peak_bytes: peak,
     })
@@ -154,6 +177,7 @@ fn peak_bytes() -> Option<u64> {
 
 struct Report<'a> {
     args: &'a BenchStepArgs,
+    kernels: Kernels,
     measured: Measured,
     flop: f64,
 }
@@ -180,7 +204,8 @@ impl Report<'_> {
             "image_size": self.args.image_size,
             "threads": rayon::current_num_threads(),
             "cpu": format!("{:?}", Cpu::get()).to_lowercase(),
-            "kernels": format!("{:?}", chosen()).to_lowercase(),
+            "device": self.args.device.name,
+            "kernels": format!("{:?}", self.kernels).to_lowercase(),
             "precision": self.args.precision,
             "bf16_unit": self.unit().map(|unit| format!("{unit:?}").to_lowercase()),
             "recompute": format!("{:?}", self.args.recompute).to_lowercase(),
@@ -200,6 +225,14 @@ impl Report<'_> {
                 "update": seconds(parts.update),
             });
         }
+        if let Some(unread) = &self.measured.unread {
+            report["steps_in_a_row"] = json!({
+                "steps": unread.steps,
+                "seconds_per_step": seconds(unread.time),
+                "reads": unread.reads,
+                "launches": unread.launches,
+            });
+        }
         if let Some(bound) = self.measured.bound {
             report["seconds_products_alone"] = seconds(bound).into();
             report["share_of_bound"] = (seconds(bound) / total).into();
@@ -210,6 +243,7 @@ impl Report<'_> {
     fn print(&self, work: Work) {
         let Self {
             args,
+            kernels,
             measured,
             flop,
         } = self;
@@ -219,13 +253,13 @@ impl Report<'_> {
             Work::Embed => "batch",
         };
         println!(
-            "{} images of {} × {} px, {} threads, {:?}, {:?} kernels, {} measured",
+            "{} images of {} × {} px, {}, {} threads, {:?}, {kernels:?} kernels, {} measured",
             args.batch,
             args.image_size,
             args.image_size,
+            args.device.name,
             rayon::current_num_threads(),
             Cpu::get(),
-            chosen(),
             args.steps
         );
         if let Some(parts) = &measured.parts {
@@ -244,6 +278,15 @@ impl Report<'_> {
             measured.fastest.as_secs_f64()
         );
         println!("{:<14}{:>9.2}", "images/s", self.images_per_second());
+        if let Some(unread) = &measured.unread {
+            let (steps, time) = (unread.steps, unread.time.as_secs_f64());
+            println!("{:<14}{time:>9.4} s per step", format!("{steps} in a row"));
+            println!("{:<14}{:>9} in all {steps}", "reads", unread.reads);
+            if let Some(launches) = unread.launches {
+                let per_step = launches as f64 / f64::from(steps.max(1));
+                println!("{:<14}{per_step:>9.1} per step", "launches");
+            }
+        }
         println!(
             "{:<14}{:>9.1} per {what}, {:.1} per second",
             "GFLOP",

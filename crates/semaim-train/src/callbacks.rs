@@ -6,6 +6,7 @@ use semaim_data::BadImage;
 
 use crate::error::TrainError;
 use crate::log::RunLog;
+use crate::loss_values::LossValues;
 use crate::state::TrainState;
 
 /// Where a run stands.
@@ -26,25 +27,37 @@ impl Progress {
     }
 }
 
+/// What a step came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepNumbers {
+    /// Mean loss of the batch.
+    pub loss: LossValues,
+    /// Gradient norm before clipping.
+    pub grad_norm: f64,
+}
+
+impl StepNumbers {
+    /// The first of the two that is not finite, if one is, by name: the step was then left out.
+    pub fn not_finite(&self) -> Option<(&'static str, f64)> {
+        [("loss", self.loss.total), ("gradient norm", self.grad_norm)]
+            .into_iter()
+            .find(|(_, value)| !value.is_finite())
+    }
+}
+
 /// One optimiser step.
 #[derive(Clone, Debug)]
 pub struct StepReport {
     /// Where the run stands after the step.
     pub progress: Progress,
-    /// Mean loss of the batch.
-    pub loss: f64,
-    /// The parts of it by name, where it has any.
-    pub loss_parts: Vec<(&'static str, f64)>,
+    /// What it came to; `None` where the device is not waited for and nobody has read it yet.
+    pub numbers: Option<StepNumbers>,
     /// Learning rate used.
     pub lr: f64,
-    /// Gradient norm before clipping.
-    pub grad_norm: f64,
     /// Images in the batch.
     pub images: usize,
     /// From the end of the step before to the end of this one.
     pub time: Duration,
-    /// Whether the step was left out because a number was not finite.
-    pub skipped: bool,
     /// Images that could not be read since the step before.
     pub bad: Vec<BadImage>,
 }

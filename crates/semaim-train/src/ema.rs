@@ -5,14 +5,19 @@ use std::collections::BTreeMap;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use semaim::parameters::{NamedMapper, NamedVisitor, map_in_place, visit_named};
-use semaim_kernels::moving_average;
+use semaim_kernels::{UnreadStep, moving_average};
 
-/// Moves an EMA copy towards the model, on the CPU in place.
-pub fn update<M: Module>(ema: &mut M, model: &M, decay: f64) {
+/// Moves an EMA copy towards the model, on the CPU in place. After a step that nobody has read and that was left out it stays.
+pub fn update<M: Module>(ema: &mut M, model: &M, decay: f64, unread: Option<&UnreadStep>) {
     let mut by_name = ByName(BTreeMap::new());
     visit_named(model, &mut by_name);
     let model = by_name.0;
-    map_in_place(ema, &mut Blend { model, decay });
+    let mut blend = Blend {
+        model,
+        decay,
+        unread,
+    };
+    map_in_place(ema, &mut blend);
 }
 
 /// The model's weights, flattened.
@@ -26,12 +31,13 @@ impl NamedVisitor for ByName {
     }
 }
 
-struct Blend {
+struct Blend<'a> {
     model: BTreeMap<String, Tensor<1>>,
     decay: f64,
+    unread: Option<&'a UnreadStep>,
 }
 
-impl NamedMapper for Blend {
+impl NamedMapper for Blend<'_> {
     fn map<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some(model) = self.model.remove(name) else {
             return param;
@@ -39,7 +45,12 @@ impl NamedMapper for Blend {
         let decay = self.decay;
         param.map(|ema| {
             let model = model.reshape(ema.dims());
-            moving_average(ema, model, decay)
+            let before = self.unread.map(|step| (step, ema.clone()));
+            let after = moving_average(ema, model, decay);
+            match before {
+                Some((step, before)) => step.choose(after, before),
+                None => after,
+            }
         })
     }
 }

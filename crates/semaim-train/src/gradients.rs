@@ -68,6 +68,15 @@ impl Gradients {
         Ok(squares.into_iter().map(f64::from).sum::<f64>().sqrt())
     }
 
+    /// The same norm, `[1]`, left on the device; `None` where there are no gradients.
+    pub fn unread_norm(&self) -> Option<Tensor<1>> {
+        let squares = self.by_name.values().map(|gradient| {
+            // Sums of sums, which a device that fuses makes in one go.
+            sum_of_squares(gradient.clone())
+        });
+        squares.reduce(|a, b| a + b).map(Tensor::sqrt)
+    }
+
     /// Takes the gradient of one weight out, `[values]`.
     pub fn remove(&mut self, name: &str) -> Option<Tensor<1>> {
         self.by_name.remove(name)
@@ -84,6 +93,11 @@ impl Gradients {
             .iter()
             .map(|(name, gradient)| (name.as_str(), gradient))
     }
+}
+
+/// As [`clip_factor`] of a norm that nobody has read, `[1]`.
+pub fn unread_clip_factor(norm: Tensor<1>, max_norm: f64) -> Tensor<1> {
+    ((norm + 1e-6).recip() * max_norm).clamp_max(1.0)
 }
 
 /// The factor that brings a norm down to `max_norm`, 1 where it is below; as PyTorch's `clip_grad_norm_`.

@@ -8,17 +8,20 @@ use semaim::config::{SemaimConfig, VitConfig};
 use semaim::drop_path::DropPath;
 use semaim::model::Semaim;
 use semaim::order::{Order, OrderNoise, PredictionOrder};
-use semaim::parameters::to_host;
+use semaim::parameters::{reads, to_host};
 use semaim::similarity::Similarity;
 use semaim::target::{PixelTarget, Target};
 use semaim::vit::ForwardOptions;
 use semaim_kernels::roofline::{Attention, GemmWorkload};
-use semaim_kernels::{Precision, Recompute, with_precision};
+use semaim_kernels::{Precision, Recompute, count_launches, with_precision};
 
+use crate::config::OnNan;
 use crate::error::TrainError;
 use crate::gradients::{Gradients, clip_factor};
-use crate::optimiser::{Optimiser, UpdateRule};
+use crate::optimiser::{GradientScale, Optimiser, UpdateRule};
 use crate::param_groups::ParamGroups;
+use crate::task::Loss;
+use crate::unread::{Before, UnreadLoss, UnreadSteps};
 
 /// Where the time of a pre-training step goes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,7 +92,7 @@ impl StepBench {
         })
     }
 
-    /// Takes one step.
+    /// Takes one step, and waits for each of its parts.
     ///
     /// # Errors
     /// A device that fails.
@@ -99,42 +102,24 @@ impl StepBench {
 
     fn step_in_precision(&mut self) -> Result<StepTimes, TrainError> {
         let start = Instant::now();
-        let items: Vec<u64> = (0..self.images.dims()[0] as u64).collect();
-        let similarity = Similarity::Cls.of(&self.model.encoder, self.images.clone());
-        let noise = OrderNoise::draw(0, self.step, &items, self.config.vit.grid(), &self.device);
-        let rank_keys = self.prediction_order.rank_keys(Some(similarity), &noise);
+        let rank_keys = self.rank_keys();
         // Devices that compute in the background have to be waited for.
         to_host("rank keys", rank_keys.clone())?;
         let ordered = Instant::now();
         let model = self.model.clone().train();
-        let options = ForwardOptions {
-            drop_path: None::<&DropPath>,
-            recompute: self.recompute,
-        };
-        let images = Tensor::from_inner(self.images.clone());
-        let targets =
-            PixelTarget::default().values(self.images.clone(), self.config.vit.patch_size);
-        let output = model.forward(
-            images,
-            rank_keys,
-            Tensor::from_inner(targets),
-            &self.target,
-            options,
-        )?;
-        let loss = to_host("loss", output.loss.clone().inner())?;
+        let loss = self.loss(&model, rank_keys)?;
+        let value = to_host("loss", loss.clone().inner())?;
         let predicted = Instant::now();
-        let gradients = Gradients::of(&model, output.loss.backward());
+        let gradients = Gradients::of(&model, loss.backward());
         drop(model);
         let norm = gradients.norm()?;
         let done = Instant::now();
-        self.optimiser
-            .step(&mut self.model, gradients, clip_factor(norm, 3.0), 1e-4);
+        let scale = GradientScale::Read(clip_factor(norm, CLIP_NORM));
+        self.optimiser.step(&mut self.model, gradients, scale, LR);
         to_host("class token", self.model.encoder.cls_token.val())?;
         self.step += 1;
-        if !loss.values.iter().all(|loss| loss.is_finite()) {
-            return Err(TrainError::Internal(
-                "the loss of the benchmark is not finite".into(),
-            ));
+        if !value.values.iter().all(|loss| loss.is_finite()) {
+            return Err(not_finite());
         }
         Ok(StepTimes {
             order: ordered - start,
@@ -143,6 +128,89 @@ impl StepBench {
             update: done.elapsed(),
         })
     }
+
+    /// Takes steps as a run takes them between two lines of its log where nobody waits for single steps: all are read together.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn steps_unread(&mut self, steps: u32) -> Result<StepsUnread, TrainError> {
+        let (before, start) = (reads(), Instant::now());
+        let (taken, launches) = count_launches(|| {
+            let mut unread = UnreadSteps::default();
+            for _ in 0..steps {
+                with_precision(self.precision, || self.step_unread(&mut unread))?;
+            }
+            Ok::<_, TrainError>(unread.read()?)
+        });
+        if !taken?.iter().all(|step| step.loss.total.is_finite()) {
+            return Err(not_finite());
+        }
+        Ok(StepsUnread {
+            steps,
+            time: start.elapsed() / steps.max(1),
+            reads: reads() - before,
+            launches,
+        })
+    }
+
+    fn step_unread(&mut self, unread: &mut UnreadSteps) -> Result<(), TrainError> {
+        let rank_keys = self.rank_keys();
+        let model = self.model.clone().train();
+        let total = self.loss(&model, rank_keys)?;
+        let gradients = Gradients::of(&model, total.backward());
+        drop(model);
+        let mut loss = UnreadLoss::default();
+        loss.add(Loss::from(total), 1.0);
+        let norm = gradients.unread_norm();
+        if let Some(step) = unread.take(Before::default(), loss, norm, CLIP_NORM, OnNan::Stop) {
+            let scale = GradientScale::Unread(&step);
+            self.optimiser.step(&mut self.model, gradients, scale, LR);
+        }
+        self.step += 1;
+        Ok(())
+    }
+
+    fn rank_keys(&self) -> Tensor<2> {
+        let items: Vec<u64> = (0..self.images.dims()[0] as u64).collect();
+        let similarity = Similarity::Cls.of(&self.model.encoder, self.images.clone());
+        let noise = OrderNoise::draw(0, self.step, &items, self.config.vit.grid(), &self.device);
+        self.prediction_order.rank_keys(Some(similarity), &noise)
+    }
+
+    fn loss(&self, model: &Semaim, rank_keys: Tensor<2>) -> Result<Tensor<1>, TrainError> {
+        let options = ForwardOptions {
+            drop_path: None::<&DropPath>,
+            recompute: self.recompute,
+        };
+        let images = Tensor::from_inner(self.images.clone());
+        let targets =
+            PixelTarget::default().values(self.images.clone(), self.config.vit.patch_size);
+        let targets = Tensor::from_inner(targets);
+        let output = model.forward(images, rank_keys, targets, &self.target, options)?;
+        Ok(output.loss)
+    }
+}
+
+/// Largest gradient norm of the steps that are measured.
+const CLIP_NORM: f64 = 3.0;
+/// Their learning rate.
+const LR: f64 = 1e-4;
+
+fn not_finite() -> TrainError {
+    TrainError::Internal("the loss of the benchmark is not finite".into())
+}
+
+/// Steps in a row of which none was waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct StepsUnread {
+    /// How many.
+    pub steps: u32,
+    /// Mean time of one.
+    pub time: Duration,
+    /// How often something was read off the device, in all steps together.
+    pub reads: u64,
+    /// How many kernels were launched in all of them, where that can be counted.
+    pub launches: Option<u64>,
 }
 
 /// Embedding of random images.

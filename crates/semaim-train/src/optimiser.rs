@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use semaim::parameters::{NamedMapper, WeightError, Weights, from_host, map_in_place, to_host};
-use semaim_kernels::{AdamWStep, Moments, adamw};
+use semaim_kernels::{AdamWStep, Moments, UnreadStep, adamw};
 
 use crate::gradients::Gradients;
 use crate::param_groups::{ParamGroup, ParamGroups};
@@ -26,6 +26,15 @@ pub enum UpdateRule {
         /// Share of the last step's update that is kept.
         momentum: f64,
     },
+}
+
+/// What the gradients of a step are multiplied by.
+#[derive(Clone, Copy, Debug)]
+pub enum GradientScale<'a> {
+    /// A number.
+    Read(f64),
+    /// A number that nobody has read, which may leave the whole step out.
+    Unread(&'a UnreadStep),
 }
 
 /// What a rule remembers of a weight's gradients.
@@ -72,15 +81,21 @@ impl Optimiser {
         self.steps
     }
 
-    /// Moves a model's weights one step against their gradients, each multiplied by `factor` first.
+    /// Moves a model's weights one step against their gradients, each multiplied by the factor that `scale` gives.
     ///
     /// On the CPU AdamW does this in place, if nobody else holds a copy of the model.
-    pub fn step<M: Module>(&mut self, model: &mut M, gradients: Gradients, factor: f64, lr: f64) {
+    pub fn step<M: Module>(
+        &mut self,
+        model: &mut M,
+        gradients: Gradients,
+        scale: GradientScale<'_>,
+        lr: f64,
+    ) {
         self.steps += 1;
         let mut update = Update {
             optimiser: self,
             gradients,
-            factor,
+            scale,
             lr,
         };
         map_in_place(model, &mut update);
@@ -107,6 +122,11 @@ impl Optimiser {
             }
         }
         Ok(state)
+    }
+
+    /// Counts steps that were taken for it and turned out to be left out no more.
+    pub fn forget_steps(&mut self, left_out: u64) {
+        self.steps = self.steps.saturating_sub(left_out);
     }
 
     /// Takes up a state that [`Optimiser::state`] gave after `steps` steps.
@@ -149,7 +169,7 @@ impl Optimiser {
 struct Update<'a> {
     optimiser: &'a mut Optimiser,
     gradients: Gradients,
-    factor: f64,
+    scale: GradientScale<'a>,
     lr: f64,
 }
 
@@ -162,7 +182,7 @@ impl NamedMapper for Update<'_> {
             lr_scale,
             weight_decay,
         } = self.optimiser.param_groups.of(name, D);
-        let (lr, factor, count) = (self.lr * lr_scale, self.factor, self.optimiser.steps);
+        let (lr, scale, count) = (self.lr * lr_scale, self.scale, self.optimiser.steps);
         let before = self.optimiser.buffers.remove(name);
         let rule = self.optimiser.rule;
         param.map(|weight| {
@@ -174,34 +194,85 @@ impl NamedMapper for Update<'_> {
                         Some(Buffers::AdamW(moments)) => Some(moments),
                         _ => None,
                     };
-                    let step = AdamWStep {
+                    let mut step = AdamWStep {
                         lr,
                         weight_decay,
                         betas,
                         epsilon,
                         count,
-                        gradient_factor: factor,
+                        gradient_factor: 1.0,
                     };
-                    let (weight, moments) = adamw(weight, gradient, moments, step);
+                    let (weight, moments) = match scale {
+                        GradientScale::Read(factor) => {
+                            step.gradient_factor = factor;
+                            adamw(weight, gradient, moments, step)
+                        }
+                        GradientScale::Unread(unread) => {
+                            unread.adamw(weight, gradient, moments, step)
+                        }
+                    };
                     (weight, Buffers::AdamW(moments))
                 }
                 UpdateRule::Sgd { momentum } => {
-                    let shape = weight.dims();
-                    let mut update = gradient * factor;
-                    if weight_decay > 0.0 {
-                        let values = shape.iter().product::<usize>();
-                        update = update + weight.clone().reshape([values]) * weight_decay;
-                    }
-                    if let Some(Buffers::Sgd(last)) = before {
-                        update = last * momentum + update;
-                    }
-                    let weight = weight - update.clone().reshape(shape) * lr;
+                    let before = match before {
+                        Some(Buffers::Sgd(last)) => Some(last),
+                        _ => None,
+                    };
+                    let rule = Sgd {
+                        lr,
+                        weight_decay,
+                        momentum,
+                    };
+                    let (weight, update) = rule.step(weight, gradient, before, scale);
                     (weight, Buffers::Sgd(update))
                 }
             };
             self.optimiser.buffers.insert(name.to_string(), after);
             weight.set_require_grad(trained)
         })
+    }
+}
+
+/// One step of stochastic gradient descent for one weight.
+struct Sgd {
+    lr: f64,
+    weight_decay: f64,
+    momentum: f64,
+}
+
+impl Sgd {
+    /// The weight after it, and the update that it was moved by.
+    fn step<const D: usize>(
+        &self,
+        weight: Tensor<D>,
+        gradient: Tensor<1>,
+        last: Option<Tensor<1>>,
+        scale: GradientScale<'_>,
+    ) -> (Tensor<D>, Tensor<1>) {
+        let shape = weight.dims();
+        let before = match scale {
+            GradientScale::Read(_) => None,
+            GradientScale::Unread(step) => {
+                let last = last.clone().unwrap_or_else(|| gradient.zeros_like());
+                Some((step, weight.clone(), last))
+            }
+        };
+        let mut update = match scale {
+            GradientScale::Read(factor) => gradient * factor,
+            GradientScale::Unread(step) => step.scaled(gradient),
+        };
+        if self.weight_decay > 0.0 {
+            let values = shape.iter().product::<usize>();
+            update = update + weight.clone().reshape([values]) * self.weight_decay;
+        }
+        if let Some(last) = last {
+            update = last * self.momentum + update;
+        }
+        let weight = weight - update.clone().reshape(shape) * self.lr;
+        match before {
+            None => (weight, update),
+            Some((step, old, last)) => (step.choose(weight, old), step.choose(update, last)),
+        }
     }
 }
 
@@ -231,7 +302,7 @@ mod tests {
             let loss = (tracked.weight.val().powi_scalar(2) * 1.5).sum();
             let gradients = Gradients::of(&tracked, loss.backward());
             drop(tracked);
-            optimiser.step(&mut model, gradients, 1.0, 0.1);
+            optimiser.step(&mut model, gradients, GradientScale::Read(1.0), 0.1);
             to_host("weight", model.weight.val()).unwrap().values[0]
         })
     }

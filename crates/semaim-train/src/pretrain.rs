@@ -1,6 +1,7 @@
 //! Pre-training: the loss of a batch, by SemAIM and by masking. The loop is the [trainer's](crate::trainer).
 
 mod semaim_task;
+mod view_form;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,9 +24,10 @@ use crate::config::{Method, PretrainConfig};
 use crate::error::TrainError;
 use crate::run_dir::RunDir;
 use crate::state::{TrainCounters, TrainState};
-use crate::task::{Loss, MicroBatch, Task, images};
+use crate::task::{Loss, MicroBatch, Task};
 use crate::trainer::{Images, RunOutcome, train};
 use semaim_task::SemaimTask;
+use view_form::ViewForm;
 
 /// The file of the EMA copy's encoder in the directory of a run that keeps one.
 pub const EMA_ENCODER: &str = "encoder_ema.safetensors";
@@ -46,15 +48,16 @@ pub fn pretrain<E>(
 where
     E: Evaluator<Semaim> + Evaluator<Mae>,
 {
+    let views = ViewForm::of(config, device);
     let images = Images {
         source,
-        augment: config.augment(),
+        augment: views.augment(config),
     };
     let target = config.target(teacher.as_ref().map(|teacher| teacher.vit.width()));
     match config.method {
         Method::Semaim => {
             let model = config.semaim().init(&target, config.seed, device)?;
-            let task = SemaimTask::new(config, target, teacher, device)?;
+            let task = SemaimTask::new(config, target, teacher, views, device)?;
             let state = initial_state(config, model);
             let callbacks = Callbacks {
                 observer,
@@ -69,6 +72,7 @@ where
             let task = MaeTask {
                 config,
                 target,
+                views,
                 device,
             };
             let state = initial_state(config, model);
@@ -133,6 +137,7 @@ fn image_shape(config: &PretrainConfig) -> [usize; 3] {
 struct MaeTask<'a> {
     config: &'a PretrainConfig,
     target: Target,
+    views: ViewForm,
     device: &'a Device,
 }
 
@@ -149,7 +154,7 @@ impl Task for MaeTask<'_> {
             drop_path: drop_path.as_ref(),
             recompute: config.train.recompute,
         };
-        let images = images(batch, image_shape(config), self.device);
+        let images = self.views.images(batch, image_shape(config), self.device);
         let targets = self
             .target
             .of_images(images.clone(), config.model.patch_size)

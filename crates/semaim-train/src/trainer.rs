@@ -1,29 +1,29 @@
 //! The loop: one step after the other until the schedule ends, whatever is trained.
 
+mod step;
+
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use burn::module::Module;
-use burn::tensor::Tensor;
-use semaim::batch_norm::BatchStatistics;
-use semaim::parameters::{device_of, to_host};
+use burn::tensor::Device;
+use semaim::parameters::device_of;
 use semaim_data::{
     Augment, Batch, Dataset, LoaderError, LoaderOptions, Position, Source, TrainingLoader,
 };
-use semaim_kernels::with_precision;
+use semaim_kernels::{Kernels, kernels_on};
 use serde_json::json;
 
 use crate::callbacks::{Callbacks, Progress, StepReport};
-use crate::config::{OnNan, RunSettings};
-use crate::ema;
+use crate::config::RunSettings;
 use crate::error::TrainError;
-use crate::gradients::{Gradients, clip_factor};
 use crate::log::RunLog;
+use crate::loss_values::Window;
 use crate::run_dir::RunDir;
 use crate::schedule::LrSchedule;
 use crate::state::TrainState;
-use crate::task::{Loss, MicroBatch, Task};
+use crate::task::Task;
+use crate::unread::UnreadSteps;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,47 +81,10 @@ struct Trainer<'a, T: Task, D: ?Sized> {
     resumed: bool,
     state: TrainState<T::Model>,
     log: RunLog,
-}
-
-/// Sums since the last line of the log.
-#[derive(Default)]
-struct Window {
-    steps: u32,
-    loss: LossValues,
-    images: usize,
-    time: Duration,
-}
-
-/// A loss as numbers.
-#[derive(Clone, Debug, Default)]
-struct LossValues {
-    total: f64,
-    parts: Vec<(&'static str, f64)>,
-}
-
-impl LossValues {
-    /// Reads a loss off its device, all of it at once.
-    fn of(loss: Loss) -> Result<Self, TrainError> {
-        let (names, parts): (Vec<_>, Vec<_>) = loss.parts.into_iter().unzip();
-        let all = std::iter::once(loss.total).chain(parts).map(Tensor::inner);
-        let values = to_host("loss", Tensor::cat(all.collect(), 0))?.values;
-        let mut values = values.into_iter().map(f64::from);
-        Ok(Self {
-            total: values.next().unwrap_or(f64::NAN),
-            parts: names.into_iter().zip(values).collect(),
-        })
-    }
-
-    /// Adds another loss `times` over.
-    fn add(&mut self, other: &Self, times: f64) {
-        self.total += times * other.total;
-        if self.parts.is_empty() {
-            self.parts = other.parts.iter().map(|(name, _)| (*name, 0.0)).collect();
-        }
-        for ((_, sum), (_, value)) in self.parts.iter_mut().zip(&other.parts) {
-            *sum += times * value;
-        }
-    }
+    /// Whether steps are waited for: where operations are composed they are not.
+    kernels: Kernels,
+    unread: UnreadSteps,
+    window: Window,
 }
 
 impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
@@ -161,8 +124,11 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
             lr_schedule: settings.lr_schedule(),
             steps_per_epoch,
             resumed,
+            kernels: kernels_on(&device_of(&state.model)),
             state,
             log,
+            unread: UnreadSteps::default(),
+            window: Window::default(),
         })
     }
 
@@ -211,27 +177,36 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
             let progress = self.progress();
             evaluator.evaluate(&self.state, progress, &mut self.log, observer)?;
         }
+        if device_of(&self.state.model) != Device::flex() {
+            observer.doing("first steps: the device tunes its kernels");
+        }
         let mut loader = self.loader();
-        let mut window = Window::default();
         let mut last_save = Instant::now();
         let mut last_step = Instant::now();
         while self.progress().step < self.progress().total_steps {
             let batches = self.batches(&mut loader)?;
             let mut report = self.step(&batches)?;
+            if self.is_logged() || self.unread.len() >= UnreadSteps::MOST {
+                // Before the time is taken, as it waits for the device.
+                report.numbers = self.read_steps()?.or(report.numbers);
+            }
             report.time = last_step.elapsed();
             last_step = Instant::now();
             self.count_bad(&report)?;
-            self.note(&report, &mut window)?;
+            self.note(&report)?;
             observer.stepped(&report);
             let stop = observer.stop_requested();
             let progress = self.progress();
             let finished = progress.step == progress.total_steps;
             // Before saving: what is saved has been evaluated, also when a kill comes in between.
             if finished || self.is_time_to_evaluate() {
+                self.read_steps()?;
                 evaluator.evaluate(&self.state, progress, &mut self.log, observer)?;
                 last_step = Instant::now();
             }
             if stop || self.is_time_to_save(last_save) {
+                // No checkpoint without knowing that it is a good one.
+                self.read_steps()?;
                 self.save()?;
                 last_save = Instant::now();
             }
@@ -253,109 +228,6 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
             ));
         }
         Ok(batches)
-    }
-
-    /// One optimiser step.
-    fn step(&mut self, batches: &[Batch<T::Target>]) -> Result<StepReport, TrainError> {
-        let step = self.state.counts.step;
-        let epoch = step / self.steps_per_epoch;
-        let mut gradients = Gradients::default();
-        let mut statistics = BatchStatistics::default();
-        let mut loss = LossValues::default();
-        for batch in batches {
-            let share = batch.items.len() as f64 / self.settings.train.batch_size as f64;
-            let (of_batch, part_gradients, measured) = self.loss_and_gradients(batch, share)?;
-            loss.add(&of_batch, share);
-            gradients.add(part_gradients);
-            statistics.add(measured, share);
-        }
-        let grad_norm = gradients.norm()?;
-        let lr = self
-            .lr_schedule
-            .at(step as f64 / self.steps_per_epoch as f64);
-        let not_finite = [("loss", loss.total), ("gradient norm", grad_norm)]
-            .into_iter()
-            .find(|(_, value)| !value.is_finite());
-        match (not_finite, self.settings.train.on_nan) {
-            (Some((what, value)), OnNan::Stop) => {
-                let saved = self.save()?;
-                return Err(TrainError::NotFinite {
-                    step: step + 1,
-                    what,
-                    value,
-                    saved,
-                });
-            }
-            (Some((what, value)), OnNan::Skip) => {
-                self.state.counts.skipped += 1;
-                let details = json!({"what": what, "value": value.to_string()});
-                self.log.event(step + 1, "step_skipped", details)?;
-                tracing::warn!(
-                    "step {}: the {what} is {value}; the step is left out",
-                    step + 1
-                );
-            }
-            (None, _) => self.update(gradients, statistics, grad_norm, lr, epoch),
-        }
-        self.state.counts.step += 1;
-        Ok(StepReport {
-            progress: self.progress(),
-            loss: loss.total,
-            loss_parts: loss.parts,
-            lr,
-            grad_norm,
-            images: batches.iter().map(|batch| batch.items.len()).sum(),
-            time: Duration::ZERO,
-            skipped: not_finite.is_some(),
-            bad: batches.iter().flat_map(|batch| batch.bad.clone()).collect(),
-        })
-    }
-
-    /// The loss of a part of the step's batch, its gradients times `share`, and what batch norms measured.
-    fn loss_and_gradients(
-        &self,
-        batch: &Batch<T::Target>,
-        share: f64,
-    ) -> Result<(LossValues, Gradients, BatchStatistics), TrainError> {
-        let model = self.state.model.clone().train();
-        let micro_batch = MicroBatch {
-            model: &model,
-            state: &self.state,
-            batch,
-        };
-        let precision = self.settings.train.precision;
-        let mut loss = with_precision(precision, || self.task.loss(micro_batch))?;
-        let gradients = (loss.total.clone() * share).backward();
-        let gradients = Gradients::of(&model, gradients);
-        let statistics = std::mem::take(&mut loss.statistics);
-        Ok((LossValues::of(loss)?, gradients, statistics))
-    }
-
-    fn update(
-        &mut self,
-        gradients: Gradients,
-        statistics: BatchStatistics,
-        grad_norm: f64,
-        lr: f64,
-        epoch: u64,
-    ) {
-        let clip_norm = self.settings.train.clip_norm;
-        let factor = if clip_norm > 0.0 {
-            clip_factor(grad_norm, clip_norm)
-        } else {
-            1.0
-        };
-        let TrainState {
-            model,
-            ema,
-            optimiser,
-            ..
-        } = &mut self.state;
-        optimiser.step(model, gradients, factor, lr);
-        statistics.update(model);
-        if let Some(ema) = ema {
-            ema::update(ema, model, self.settings.train.ema_decay().at(epoch));
-        }
     }
 
     fn count_bad(&mut self, report: &StepReport) -> Result<(), TrainError> {
@@ -386,29 +258,38 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         }
     }
 
-    fn note(&mut self, report: &StepReport, window: &mut Window) -> Result<(), TrainError> {
-        window.steps += 1;
-        let loss = LossValues {
-            total: report.loss,
-            parts: report.loss_parts.clone(),
-        };
-        window.loss.add(&loss, 1.0);
-        window.images += report.images;
-        window.time += report.time;
-        let step = report.progress.step;
-        if !step.is_multiple_of(self.settings.log.every_steps)
-            && step != report.progress.total_steps
-        {
+    /// Whether a line of the log is due.
+    fn is_logged(&self) -> bool {
+        let progress = self.progress();
+        progress.step.is_multiple_of(self.settings.log.every_steps)
+            || progress.step == progress.total_steps
+    }
+
+    fn note(&mut self, report: &StepReport) -> Result<(), TrainError> {
+        self.window.steps += 1;
+        self.window.images += report.images;
+        self.window.time += report.time;
+        // Losses that were read later than their step was taken are in it already.
+        if let (Kernels::Fused, Some(numbers)) = (self.kernels, &report.numbers) {
+            self.window.loss.add(&numbers.loss, 1.0);
+        }
+        if !self.is_logged() {
             return Ok(());
         }
+        let window = std::mem::take(&mut self.window);
+        let step = report.progress.step;
         let steps = f64::from(window.steps);
         let part = |(name, sum): &(&str, f64)| (format!("train/{name}"), sum / steps);
         let parts: Vec<(String, f64)> = window.loss.parts.iter().map(part).collect();
+        let grad_norm = report
+            .numbers
+            .as_ref()
+            .map_or(f64::NAN, |numbers| numbers.grad_norm);
         let mut scalars = vec![("train/loss", window.loss.total / steps)];
         scalars.extend(parts.iter().map(|(name, mean)| (name.as_str(), *mean)));
         scalars.extend([
             ("train/lr", report.lr),
-            ("train/grad_norm", report.grad_norm),
+            ("train/grad_norm", grad_norm),
             (
                 "train/images_per_second",
                 window.images as f64 / window.time.as_secs_f64(),
@@ -416,7 +297,6 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
             ("train/skipped_steps", self.state.counts.skipped as f64),
             ("train/bad_images", self.state.counts.bad_images as f64),
         ]);
-        *window = Window::default();
         self.log.scalars(step, report.progress.epoch(), &scalars)
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Tensor, activation};
-use semaim_kernels::{NormWeights, batch_norm, moving_average};
+use semaim_kernels::{NormWeights, UnreadStep, batch_norm, moving_average};
 
 use crate::feature_map::FeatureMap;
 use crate::parameters::{NamedMapper, map_in_place};
@@ -125,6 +125,13 @@ pub struct BatchStatistics {
 }
 
 impl BatchStatistics {
+    /// Of one running statistic: what a batch measured, `[values]`.
+    pub fn of<const D: usize>(running: &Param<Tensor<D>>, measured: Tensor<1>) -> Self {
+        Self {
+            by_param: BTreeMap::from([(running.id, measured)]),
+        }
+    }
+
     /// Adds what a part of the step's batch measured, weighted by its share of the batch. Each part is normalised by its
     /// own statistics; the running ones follow their mean.
     pub fn add(&mut self, part: Self, share: f64) {
@@ -138,24 +145,34 @@ impl BatchStatistics {
         }
     }
 
-    /// Moves the running statistics of a model (or of one that it was cloned from) a tenth of the way.
-    pub fn update<M: Module>(self, model: &mut M) {
-        if !self.by_param.is_empty() {
-            map_in_place(model, &mut Follow(self.by_param));
+    /// Moves the running statistics of a model (or of one that it was cloned from) a tenth of the way. A step that nobody has
+    /// read and that is left out moves nothing.
+    pub fn update<M: Module>(self, model: &mut M, unread: Option<&UnreadStep>) {
+        let measured = self.by_param;
+        if !measured.is_empty() {
+            map_in_place(model, &mut Follow { measured, unread });
         }
     }
 }
 
-struct Follow(BTreeMap<ParamId, Tensor<1>>);
+struct Follow<'a> {
+    measured: BTreeMap<ParamId, Tensor<1>>,
+    unread: Option<&'a UnreadStep>,
+}
 
-impl NamedMapper for Follow {
+impl NamedMapper for Follow<'_> {
     fn map<const D: usize>(&mut self, _name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(measured) = self.0.remove(&param.id) else {
+        let Some(measured) = self.measured.remove(&param.id) else {
             return param;
         };
         param.map(|running| {
             let measured = measured.reshape(running.dims());
-            moving_average(running, measured, 1.0 - MOMENTUM)
+            let before = self.unread.map(|step| (step, running.clone()));
+            let after = moving_average(running, measured, 1.0 - MOMENTUM);
+            match before {
+                Some((step, before)) => step.choose(after, before),
+                None => after,
+            }
         })
     }
 }
@@ -214,7 +231,7 @@ mod tests {
         );
         // A forward pass changes nothing.
         assert_eq!(running(&norm), [vec![0.0; 2], vec![1.0; 2]]);
-        mode.into_statistics().update(&mut norm);
+        mode.into_statistics().update(&mut norm, None);
         let [mean, var] = running(&norm);
         near(&mean, &[0.3, 0.1]);
         near(&var, &[0.9 + 0.1 * 14.0 / 3.0, 0.9 + 0.1 * 4.0]);
@@ -237,7 +254,7 @@ mod tests {
             norm.forward(&map(&part, 1), &mut mode);
             step.add(mode.into_statistics(), 0.5);
         }
-        step.update(&mut norm);
+        step.update(&mut norm, None);
         let [mean, var] = running(&norm);
         near(&mean, &[0.35, 0.05]);
         near(&var, &[0.9 + 0.1 * 5.0, 0.9 + 0.1]);
@@ -264,7 +281,7 @@ mod tests {
         assert!(norm.running_mean.val().grad(&gradients).is_none());
         // Taken up by the model without a graph.
         let mut plain = norm.valid();
-        mode.into_statistics().update(&mut plain);
+        mode.into_statistics().update(&mut plain, None);
         near(&running(&plain)[0], &[0.3, 0.1]);
     }
 }

@@ -5,6 +5,7 @@
 //! the one that it extends.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -145,12 +146,21 @@ pub enum WeightError {
     },
 }
 
+static READS: AtomicU64 = AtomicU64::new(0);
+
+/// How often this process has copied something to the host. All that it reads off devices outside the self-test goes through
+/// this module; each time it waits until the device has computed all that was asked of it.
+pub fn reads() -> u64 {
+    READS.load(Ordering::Relaxed)
+}
+
 /// Copies a tensor to the host.
 ///
 /// # Errors
 /// [`WeightError::Device`] when the backend fails.
 pub fn to_host<const D: usize>(name: &str, tensor: Tensor<D>) -> Result<Weight, WeightError> {
     let shape = tensor.dims().to_vec();
+    READS.fetch_add(1, Ordering::Relaxed);
     let data = tensor.try_into_data();
     let values = data.map_err(|error| failed(name, error))?.convert::<f32>();
     let values = values.try_to_vec().map_err(|error| failed(name, error))?;
@@ -165,6 +175,7 @@ pub fn int_to_host<const D: usize>(
     name: &str,
     tensor: Tensor<D, Int>,
 ) -> Result<Vec<i64>, WeightError> {
+    READS.fetch_add(1, Ordering::Relaxed);
     let data = tensor.try_into_data();
     let values = data.map_err(|error| failed(name, error))?.convert::<i64>();
     values.try_to_vec().map_err(|error| failed(name, error))

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use semaim_kernels::PrefixMask;
+use burn::tensor::{Int, Tensor, TensorData};
+use semaim_kernels::{Kernels, PrefixMask, kernels_on};
 
 use crate::parameters::{WeightError, int_to_host, to_host};
 
@@ -29,17 +29,16 @@ impl Sequence {
     /// From rank keys `[batch, patches]`. Patches with equal keys stand in the order of the image and see each other,
     /// but do not predict each other. Keys that are no numbers are taken for infinite.
     ///
-    /// Where the keys are not on the CPU nobody waits for them.
+    /// Where operations are composed nobody waits for the keys.
     ///
     /// # Errors
     /// [`WeightError::Device`] when the backend does not give the keys.
     pub fn of(rank_keys: Tensor<2>) -> Result<Self, WeightError> {
         let nan = rank_keys.clone().is_nan();
         let rank_keys = rank_keys.mask_fill(nan, f32::INFINITY);
-        if rank_keys.device() == Device::flex() {
-            Self::on_host(rank_keys)
-        } else {
-            Ok(Self::on_device(rank_keys))
+        match kernels_on(&rank_keys.device()) {
+            Kernels::Fused => Self::on_host(rank_keys),
+            Kernels::Composed => Ok(Self::on_device(rank_keys)),
         }
     }
 
@@ -210,6 +209,7 @@ fn take(x: Tensor<3>, rows: Tensor<1, Int>) -> Tensor<3> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::tensor::Device;
 
     fn keys(values: Vec<f32>, shape: [usize; 2]) -> Tensor<2> {
         Tensor::from_data(TensorData::new(values, shape), &Device::flex())

@@ -4,15 +4,18 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use semaim::config::Size;
-use semaim_kernels::{Kernels, Precision, Recompute};
+use semaim_kernels::{Precision, Recompute};
 
-use super::{Choice, EncoderArgs, KERNELS, PixelLimit, one_of};
+use super::{Choice, DeviceArgs, EncoderArgs, PixelLimit, one_of};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     /// Images per second of decoding and augmentation alone, per number of workers.
     Loader(BenchLoaderArgs),
-    /// Time and memory of one pre-training step on random images, and how near it comes to its matrix products alone.
+    /// Time and memory of one pre-training step on random images, and on the CPU how near it comes to its matrix products alone.
+    ///
+    /// Where operations are composed (on every device but the CPU, and with `--kernels composed`) also steps in a row as a run
+    /// takes them, with how often the device was read, which waits for it, and how many kernels it was asked to run.
     Step(BenchStepArgs),
     /// The same for embedding images.
     Embed(BenchStepArgs),
@@ -73,9 +76,8 @@ pub(crate) struct BenchStepArgs {
     /// In which numbers products are formed; the products alone are measured with f32 only
     #[arg(long, value_parser = one_of(PRECISIONS), default_value = "f32")]
     pub(crate) precision: Precision,
-    /// Which form of the operations runs
-    #[arg(long, value_parser = one_of(KERNELS), default_value = "fused")]
-    pub(crate) kernels: Kernels,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
     /// Leave out the matrix products alone
     #[arg(long)]
     pub(crate) no_bound: bool,

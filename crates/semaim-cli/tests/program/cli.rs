@@ -278,6 +278,22 @@ fn steps_and_embeddings_are_measured() {
         ]));
         assert!(text.stdout.contains("products alone"), "{}", text.stdout);
     }
+    let sizes = [
+        "--batch",
+        "2",
+        "--image-size",
+        "32",
+        "--depth",
+        "1",
+        "--steps",
+        "3",
+        "--json",
+    ];
+    let mut command = semaim(&["bench", "step", "--kernels", "composed", "--no-bound"]);
+    command.args(sizes);
+    let value: Value = serde_json::from_str(&succeed(command).stdout).unwrap();
+    assert_eq!(value["steps_in_a_row"]["steps"], 3);
+    assert_eq!(value["steps_in_a_row"]["reads"], 1, "{value}");
     refuse(
         semaim(&["bench", "step", "--image-size", "100"]),
         &["100", "patch"],

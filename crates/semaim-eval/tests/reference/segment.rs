@@ -160,7 +160,7 @@ impl Case<'_> {
         self.gradients(&Gradients::of(&tracked, total.backward()))?;
 
         let mut after = self.model.clone();
-        statistics.update(&mut after);
+        statistics.update(&mut after, None);
         let ours = weights(&after).map_err(text)?;
         let mut recorded = self.file.under("after.");
         for (name, weight) in &ours {

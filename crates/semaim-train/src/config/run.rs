@@ -47,7 +47,8 @@ pub struct TrainConfig {
     pub ema_decay: [f64; 2],
     /// Epochs over which its decay rises; as published 100, whatever the length of the run.
     pub ema_epochs: f64,
-    /// What to do about a loss or gradient that is not finite.
+    /// What to do about a loss or gradient that is not finite. Devices other than the CPU leave such steps out at once and tell of
+    /// them with the next line of the log.
     pub on_nan: OnNan,
 }
 
@@ -141,7 +142,7 @@ impl Default for CheckpointConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
-    /// Steps between lines of `metrics.jsonl`.
+    /// Steps between lines of `metrics.jsonl`; devices other than the CPU are asked for losses no more often.
     pub every_steps: u64,
     /// Whether TensorBoard event files are written.
     pub tensorboard: bool,

@@ -11,12 +11,13 @@ use semaim::vit::ForwardOptions;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_data::ClassTarget;
 
+use super::view_form::ViewForm;
 use super::{drop_path, export, image_shape, teacher_of_images};
 use crate::config::{OrderSource, PretrainConfig, TargetKind};
 use crate::error::TrainError;
 use crate::run_dir::RunDir;
 use crate::state::TrainState;
-use crate::task::{Loss, MicroBatch, Task, images};
+use crate::task::{Loss, MicroBatch, Task};
 use crate::teacher_cache::{AnswerSize, TeacherCache};
 
 /// SemAIM as a task.
@@ -26,6 +27,7 @@ pub(super) struct SemaimTask<'a> {
     prediction_order: PredictionOrder,
     networks: Vec<Network>,
     teacher: Option<FrozenTeacher>,
+    views: ViewForm,
     device: &'a Device,
 }
 
@@ -59,6 +61,7 @@ impl<'a> SemaimTask<'a> {
         config: &'a PretrainConfig,
         target: Target,
         teacher: Option<Encoder>,
+        views: ViewForm,
         device: &'a Device,
     ) -> Result<Self, TrainError> {
         let teacher = match teacher {
@@ -74,6 +77,7 @@ impl<'a> SemaimTask<'a> {
             prediction_order: PredictionOrder::new(config.order.kind, config.model.grid(), device),
             networks: networks(config),
             teacher,
+            views,
             device,
         })
     }
@@ -148,7 +152,8 @@ impl Task for SemaimTask<'_> {
     type Target = ClassTarget;
 
     fn loss(&self, micro_batch: MicroBatch<'_, Semaim>) -> Result<Loss, TrainError> {
-        let images = images(micro_batch.batch, image_shape(self.config), self.device);
+        let shape = image_shape(self.config);
+        let images = self.views.images(micro_batch.batch, shape, self.device);
         let features = self.features(&images, &micro_batch)?;
         let (epoch, items) = (micro_batch.batch.epoch, &micro_batch.batch.items);
         let grid = self.config.model.grid();

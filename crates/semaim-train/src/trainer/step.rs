@@ -1,0 +1,205 @@
+//! One step: the losses and gradients of a batch, clipping, the update.
+//!
+//! On the CPU loss and gradient norm are known before the update, elsewhere when the log wants them ([`crate::unread`]).
+
+use std::time::Duration;
+
+use burn::module::Module;
+use semaim::batch_norm::BatchStatistics;
+use semaim_data::{Batch, Dataset};
+use semaim_kernels::{Kernels, with_precision};
+use serde_json::json;
+
+use super::Trainer;
+use crate::callbacks::{StepNumbers, StepReport};
+use crate::config::OnNan;
+use crate::ema;
+use crate::error::TrainError;
+use crate::gradients::{Gradients, clip_factor};
+use crate::loss_values::LossValues;
+use crate::optimiser::GradientScale;
+use crate::state::TrainState;
+use crate::task::{Loss, MicroBatch, Task};
+use crate::unread::{Before, UnreadLoss};
+
+/// What the parts of a step's batch gave, added up.
+#[derive(Default)]
+struct Sums {
+    gradients: Gradients,
+    statistics: BatchStatistics,
+}
+
+/// The loss of a step, where it is.
+enum StepLoss {
+    Read(LossValues),
+    Unread(UnreadLoss),
+}
+
+impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
+    /// One optimiser step.
+    pub(super) fn step(&mut self, batches: &[Batch<T::Target>]) -> Result<StepReport, TrainError> {
+        let epoch = self.state.counts.step / self.steps_per_epoch;
+        let epochs = self.state.counts.step as f64 / self.steps_per_epoch as f64;
+        let lr = self.lr_schedule.at(epochs);
+        let mut sums = Sums::default();
+        let mut loss = match self.kernels {
+            Kernels::Fused => StepLoss::Read(LossValues::default()),
+            Kernels::Composed => StepLoss::Unread(UnreadLoss::default()),
+        };
+        for batch in batches {
+            let share = batch.items.len() as f64 / self.settings.train.batch_size as f64;
+            let of_batch = self.loss_and_gradients(batch, share, &mut sums)?;
+            match &mut loss {
+                StepLoss::Read(sum) => sum.add(&LossValues::of(of_batch)?, share),
+                StepLoss::Unread(sum) => sum.add(of_batch, share),
+            }
+        }
+        let numbers = match loss {
+            StepLoss::Read(loss) => Some(self.update_by_numbers(sums, loss, lr, epoch)?),
+            StepLoss::Unread(loss) => {
+                self.update_unread(sums, loss, lr, epoch);
+                None
+            }
+        };
+        self.state.counts.step += 1;
+        Ok(StepReport {
+            progress: self.progress(),
+            numbers,
+            lr,
+            images: batches.iter().map(|batch| batch.items.len()).sum(),
+            time: Duration::ZERO,
+            bad: batches.iter().flat_map(|batch| batch.bad.clone()).collect(),
+        })
+    }
+
+    /// The loss of a part of the step's batch. Its gradients times `share` and what batch norms measured are added to the sums.
+    fn loss_and_gradients(
+        &self,
+        batch: &Batch<T::Target>,
+        share: f64,
+        sums: &mut Sums,
+    ) -> Result<Loss, TrainError> {
+        let model = self.state.model.clone().train();
+        let micro_batch = MicroBatch {
+            model: &model,
+            state: &self.state,
+            batch,
+        };
+        let precision = self.settings.train.precision;
+        let mut loss = with_precision(precision, || self.task.loss(micro_batch))?;
+        let gradients = (loss.total.clone() * share).backward();
+        sums.gradients.add(Gradients::of(&model, gradients));
+        sums.statistics
+            .add(std::mem::take(&mut loss.statistics), share);
+        Ok(loss)
+    }
+
+    /// Updates where the loss is known before, unless it or the gradient norm is not finite.
+    fn update_by_numbers(
+        &mut self,
+        sums: Sums,
+        loss: LossValues,
+        lr: f64,
+        epoch: u64,
+    ) -> Result<StepNumbers, TrainError> {
+        let numbers = StepNumbers {
+            grad_norm: sums.gradients.norm()?,
+            loss,
+        };
+        if numbers.not_finite().is_some() {
+            let step = self.state.counts.step + 1;
+            self.not_finite(step, &numbers)?;
+            return Ok(numbers);
+        }
+        let clip_norm = self.settings.train.clip_norm;
+        let factor = if clip_norm > 0.0 {
+            clip_factor(numbers.grad_norm, clip_norm)
+        } else {
+            1.0
+        };
+        self.update(sums, GradientScale::Read(factor), lr, epoch);
+        Ok(numbers)
+    }
+
+    /// Updates by numbers that nobody has read.
+    fn update_unread(&mut self, sums: Sums, loss: UnreadLoss, lr: f64, epoch: u64) {
+        let before = Before {
+            counts: self.state.counts,
+            optimiser_steps: self.state.optimiser.steps(),
+        };
+        let (clip_norm, on_nan) = (self.settings.train.clip_norm, self.settings.train.on_nan);
+        let norm = sums.gradients.unread_norm();
+        if let Some(step) = self.unread.take(before, loss, norm, clip_norm, on_nan) {
+            self.update(sums, GradientScale::Unread(&step), lr, epoch);
+        }
+    }
+
+    fn update(&mut self, sums: Sums, scale: GradientScale<'_>, lr: f64, epoch: u64) {
+        let unread = match scale {
+            GradientScale::Read(_) => None,
+            GradientScale::Unread(step) => Some(step),
+        };
+        let TrainState {
+            model,
+            ema,
+            optimiser,
+            ..
+        } = &mut self.state;
+        optimiser.step(model, sums.gradients, scale, lr);
+        sums.statistics.update(model, unread);
+        if let Some(ema) = ema {
+            let decay = self.settings.train.ema_decay().at(epoch);
+            ema::update(ema, model, decay, unread);
+        }
+    }
+
+    /// Reads what the steps since the last reading came to; gives that of the last of them, if there are any.
+    pub(super) fn read_steps(&mut self) -> Result<Option<StepNumbers>, TrainError> {
+        let mut last = None;
+        for step in self.unread.read()? {
+            let numbers = StepNumbers {
+                loss: step.loss,
+                grad_norm: step.grad_norm,
+            };
+            if numbers.not_finite().is_some() {
+                let state = &mut self.state;
+                let stops = self.settings.train.on_nan == OnNan::Stop;
+                // Later steps were left out as well, where the run stops: the weights are those from before this one.
+                let left_out = match stops {
+                    true => state.optimiser.steps() - step.before.optimiser_steps,
+                    false => 1,
+                };
+                state.optimiser.forget_steps(left_out);
+                if stops {
+                    state.counts = step.before.counts;
+                }
+                self.not_finite(step.before.counts.step + 1, &numbers)?;
+            }
+            self.window.loss.add(&numbers.loss, 1.0);
+            last = Some(numbers);
+        }
+        Ok(last)
+    }
+
+    /// What follows from a loss or a gradient norm that is not finite: the end of the run, or a step that is left out.
+    fn not_finite(&mut self, step: u64, numbers: &StepNumbers) -> Result<(), TrainError> {
+        let Some((what, value)) = numbers.not_finite() else {
+            return Ok(());
+        };
+        match self.settings.train.on_nan {
+            OnNan::Stop => Err(TrainError::NotFinite {
+                step,
+                what,
+                value,
+                saved: self.save()?,
+            }),
+            OnNan::Skip => {
+                self.state.counts.skipped += 1;
+                let details = json!({"what": what, "value": value.to_string()});
+                self.log.event(step, "step_skipped", details)?;
+                tracing::warn!("step {step}: the {what} is {value}; the step is left out");
+                Ok(())
+            }
+        }
+    }
+}
