@@ -7,6 +7,7 @@
 //! * [`checkpoint`]: a file of any layout, read; [`error`]: what can be wrong with it.
 //! * [`encoder`]: an encoder ready to run, and ours under timm's names.
 //! * [`model_file`]: an encoder with the heads of a task; `classifier` with those of classification.
+//! * [`digest`]: SHA-256 of files.
 //! * [`weights_source`]: which file it is, and what is told about it.
 //! * [`export`]: encoders for other programs.
 //!
@@ -17,9 +18,11 @@ mod architecture;
 pub mod archive;
 pub mod atomic;
 mod canonical;
+mod channels;
 pub mod checkpoint;
 mod checksum;
 mod classifier;
+pub mod digest;
 pub mod encoder;
 pub mod error;
 pub mod export;

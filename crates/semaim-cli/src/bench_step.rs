@@ -68,7 +68,11 @@ fn config(args: &BenchStepArgs) -> Result<SemaimConfig, String> {
         query_depth: vit.depth,
         ..Decoder::default()
     };
-    let config = SemaimConfig { vit, decoder };
+    let config = SemaimConfig {
+        vit,
+        decoder,
+        ..SemaimConfig::default()
+    };
     config.validate().map_err(|error| error.to_string())?;
     Ok(config)
 }

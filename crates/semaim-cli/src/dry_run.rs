@@ -35,7 +35,7 @@ pub(crate) fn print(
     let (data, images) = (&source.describe(), source.len());
     let parameters = config.parameters(teacher);
     let memory = Memory::estimate(config, teacher, kernels);
-    let steps = steps_per_epoch * config.train.epochs;
+    let steps = steps_per_epoch * config.train.total_epochs();
     if as_json {
         let value = json!({
             "config": text,
@@ -89,7 +89,7 @@ pub(crate) fn finetuning(
             "parameters": parameters,
             "memory_bytes": memory.total(),
             "steps_per_epoch": steps_per_epoch,
-            "steps": steps_per_epoch * config.train.epochs,
+            "steps": steps_per_epoch * config.train.total_epochs(),
         });
         println!("{value}");
         return Ok(());
@@ -127,7 +127,7 @@ struct DenseRun<'a> {
 impl DenseRun<'_> {
     fn print(&self, as_json: bool) {
         let [all, encoder, frozen] = self.parameters;
-        let steps = self.steps_per_epoch * self.run.train.epochs;
+        let steps = self.steps_per_epoch * self.run.train.total_epochs();
         if as_json {
             let value = json!({
                 "config": self.text,
@@ -278,7 +278,7 @@ fn print_run(
         memory.activations as f64 / 1e9,
         counted(run.train.micro_batch(), "image")
     );
-    let steps = steps_per_epoch * run.train.epochs;
+    let steps = steps_per_epoch * run.train.total_epochs();
     println!("# steps            {steps_per_epoch} per epoch, {steps} in all");
     let lr = run.lr_schedule();
     println!(

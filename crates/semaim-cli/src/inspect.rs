@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::args::InspectArgs;
 use crate::exit::Exit;
+use crate::origin;
 
 /// How many names are shown of a list.
 const SHOWN: usize = 8;
@@ -62,6 +63,8 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Exit> {
             "read_beside": found.beside,
             "assumed": found.defaults_used,
         });
+        let origin = origin::pairs(&args.path)?.into_iter();
+        value["origin"] = origin.map(|(name, text)| json!([name, text])).collect();
         if args.tensors {
             value["tensors"] = json!(tensors);
         }
@@ -69,6 +72,9 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Exit> {
         return Ok(ExitCode::SUCCESS);
     }
     print(&found, heads, numbers, &dtypes);
+    for (name, text) in origin::pairs(&args.path)? {
+        println!("origin      {name}: {text}");
+    }
     for (name, tensor) in tensors {
         println!("  {name}  {:?}  {}", tensor.shape(), tensor.dtype());
     }

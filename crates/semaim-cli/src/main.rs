@@ -28,6 +28,7 @@ mod inspect;
 mod knn;
 mod label_pictures;
 mod object_pictures;
+mod origin;
 mod outcome;
 mod picture_folder;
 mod pictures;
@@ -42,6 +43,7 @@ mod segmenter_file;
 mod settings;
 mod show;
 mod signals;
+mod start;
 mod trained;
 mod warnings;
 

@@ -1,6 +1,6 @@
 //! `semaim pretrain`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use semaim_eval::splits::{ImageSubset, LabelledSplits};
 use semaim_train::callbacks::Observer;
 use semaim_train::config::PretrainConfig;
 use semaim_train::log::read_metrics;
-use semaim_train::pretrain::{pretrain, teacher, teacher_of_images};
+use semaim_train::pretrain::{Networks, pretrain, teacher, teacher_of_images};
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
 use serde_json::{Value, json};
@@ -20,13 +20,14 @@ use crate::args::{PretrainArgs, data_place};
 use crate::bar::TrainingBar;
 use crate::evaluations::{Evaluations, KNN_TOP1};
 use crate::exit::Exit;
-use crate::{device, dry_run, outcome, recipes, report, settings};
+use crate::{device, dry_run, origin, outcome, recipes, report, settings, start};
 
 /// The recipe for those who name neither recipe, configuration nor images.
 const QUICKSTART: &str = "quickstart";
 
 pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
-    let config = load_config(args)?;
+    let out = out_dir(args);
+    let config = load_config(args, &out)?;
     let device = args.device.open_to_train(config.train.precision)?;
     let source = open(&config.data.path, Split::Train, &config.open_options())?;
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, source.len())?;
@@ -48,7 +49,6 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
             train: sets.train.at_most(config.eval.max_bank),
             test: sets.test.at_most(config.eval.max_queries),
         });
-    let out = out_dir(args);
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
     report::write_environment(run.path(), &args.device)?;
     let pictures = match &labelled {
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         count => pictures.at_most(count),
     };
     let has_labels = labelled.is_some();
-    let teacher = teacher(&config, &device)?;
+    let networks = Networks::read(&config, &run, &device)?;
     let mut evaluations = Evaluations {
         config: &config,
         run: &run,
@@ -74,7 +74,8 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         labelled,
         pictures,
         // The same weights, not a second copy of them.
-        teacher: teacher
+        teacher: networks
+            .teacher
             .clone()
             .map(|teacher| teacher_of_images(&config, teacher, &device)),
     };
@@ -83,12 +84,15 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     if !has_labels {
         bar.say("no labels, so no kNN; --eval-data names labelled images");
     }
+    for line in origin::lines(run.path(), &config)? {
+        bar.say(&line);
+    }
     let start = Instant::now();
     let outcome = pretrain(
         &config,
         source,
         &run,
-        teacher,
+        networks,
         &device,
         &mut bar,
         &mut evaluations,
@@ -104,7 +108,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
 }
 
 /// Defaults, recipe or file, `--set`, then the options that stand for a setting.
-fn load_config(args: &PretrainArgs) -> Result<PretrainConfig, Exit> {
+fn load_config(args: &PretrainArgs, out: &Path) -> Result<PretrainConfig, Exit> {
     let mut layers = Layers::new();
     // Without images of one's own there is one experiment to start with.
     let nothing_named = args.data.is_none() && args.run.config.is_none();
@@ -118,13 +122,15 @@ fn load_config(args: &PretrainArgs) -> Result<PretrainConfig, Exit> {
     if let Some(path) = &args.run.config {
         layers = layers.file(path)?;
     }
-    let options = [
+    let mut options = settings::encoder(args.init.as_deref(), &args.layout);
+    options.extend([
         ("data.path", settings::quoted(args.data.as_deref())),
         ("data.eval", settings::quoted(args.eval_data.as_deref())),
         ("seed", args.run.seed.map(|seed| seed.to_string())),
         ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
-    ];
-    settings::load(layers.sets(&args.run.set)?, &options)
+    ]);
+    let layers = settings::with_options(layers.sets(&args.run.set)?, &options)?;
+    start::settings(&layers, out, args.extend)
 }
 
 fn out_dir(args: &PretrainArgs) -> PathBuf {

@@ -28,7 +28,7 @@ macro_rules! recipes {
 
 /// All of them, for each command smallest first.
 pub(crate) const RECIPES: &[Recipe] = recipes![
-    "pretrain": "quickstart", "shapes-96", "clothing-112", "vit-s16-100e", "vit-b16-400e", "vit-b16-800e",
+    "pretrain": "quickstart", "shapes-96", "clothing-112", "continue-vit-s", "vit-s16-100e", "vit-b16-400e", "vit-b16-800e",
         "vit-l16-400e", "vit-l16-800e";
     "detect": "detect-small", "vitdet-b-coco";
     "segment": "linear-seg", "upernet-small", "upernet-b-ade20k";
@@ -115,7 +115,7 @@ mod tests {
             let layers = recipe.lay(Layers::new()).unwrap();
             let given = layers.clone().sets(["encoder.weights=x", "data.path=y"]);
             let refused = match recipe.command {
-                "pretrain" => layers.load::<PretrainConfig>().err(),
+                "pretrain" => given.unwrap().load::<PretrainConfig>().err(),
                 "detect" => given.unwrap().load::<DetectConfig>().err(),
                 "segment" => given.unwrap().load::<SegmentConfig>().err(),
                 other => panic!("{other}"),

@@ -20,6 +20,7 @@ use crate::args::{DeviceArgs, ReportArgs};
 use crate::detect;
 use crate::evaluation_log::{self, Evaluation};
 use crate::exit::Exit;
+use crate::origin;
 use crate::output;
 
 /// The report's file in a run directory.
@@ -204,10 +205,11 @@ fn page(run: &Path) -> Result<Page, Exit> {
     let config_path = run.join("config.toml");
     let config = fs::read_to_string(&config_path).map_err(|error| read(error, &config_path))?;
     let evaluations = evaluation_log::read(run).map_err(|error| read(error, run))?;
-    let mut sections = vec![Section {
+    let mut sections = origin_section(run)?;
+    sections.push(Section {
         title: "Learning".into(),
         parts: vec![curves::charts(&entries)],
-    }];
+    });
     let orders = orders(run);
     if !orders.is_empty() {
         sections.push(Section {
@@ -257,6 +259,24 @@ fn page(run: &Path) -> Result<Page, Exit> {
         subtitle: curves::progress(&entries),
         facts: curves::facts(&entries),
         sections,
+    })
+}
+
+/// Where the run came from, where it did not start from nothing or was lengthened.
+fn origin_section(run: &Path) -> Result<Vec<Section>, Exit> {
+    let pairs = origin::pairs(run)?.into_iter();
+    let facts: Vec<Fact> = pairs
+        .map(|(name, value)| Fact {
+            name: name.into(),
+            value,
+        })
+        .collect();
+    Ok(match facts.is_empty() {
+        true => Vec::new(),
+        false => vec![Section {
+            title: "Origin".into(),
+            parts: vec![Part::Pairs(facts)],
+        }],
     })
 }
 

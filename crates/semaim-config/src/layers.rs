@@ -121,6 +121,28 @@ impl Layers {
     where
         T: Serialize + DeserializeOwned + Default + Validate,
     {
+        self.read(out_of_range::<T>)
+    }
+
+    /// The same without checking the result: what it says before layers that follow from it are laid below.
+    ///
+    /// # Errors
+    ///
+    /// As [`Layers::load`], but for [`ConfigError::OutOfRange`].
+    pub fn load_unchecked<T>(&self) -> Result<T, ConfigErrors>
+    where
+        T: Serialize + DeserializeOwned + Default + Validate,
+    {
+        self.read(|_, _, _, _| Vec::new())
+    }
+
+    fn read<T>(
+        &self,
+        check: impl Fn(&T, &DeTable<'_>, &Sources, bool) -> Vec<(usize, ConfigError)>,
+    ) -> Result<T, ConfigErrors>
+    where
+        T: Serialize + DeserializeOwned + Default + Validate,
+    {
         let defaults = Layer::defaults(to_toml(&T::default())?);
         let sources = Sources::new([vec![defaults], self.layers.clone()].concat());
         let mut tables = sources.parse()?.into_iter();
@@ -138,7 +160,7 @@ impl Layers {
         let tree = merged.get_ref().clone();
         match serde_path_to_error::deserialize::<_, T>(Deserializer::from(merged)) {
             Ok(config) => {
-                let problems = out_of_range(&config, &tree, &sources, !errors.is_empty());
+                let problems = check(&config, &tree, &sources, !errors.is_empty());
                 errors.extend(problems);
                 if errors.is_empty() {
                     return Ok(config);

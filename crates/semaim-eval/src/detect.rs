@@ -28,8 +28,10 @@ use semaim_data::{AugmentError, DataError, ObjectSet, Source};
 use semaim_detect::config::{ConfigError, DetectorConfig};
 use semaim_detect::error::DetectError;
 use semaim_detect::model::MaskRcnn;
+use semaim_detect::names::layer;
 use semaim_train::callbacks::{Callbacks, Observer};
 use semaim_train::error::TrainError;
+use semaim_train::freeze::with_frozen_blocks;
 use semaim_train::run_dir::RunDir;
 use semaim_train::state::{TrainCounters, TrainState};
 use semaim_train::step_time::step_time;
@@ -137,7 +139,12 @@ impl Prepared {
     fn initial_state(&self, config: &DetectConfig) -> Result<TrainState<MaskRcnn>, TrainError> {
         let groups = param_groups(&self.model, config, self.encoder.config.depth)?;
         Ok(TrainState {
-            model: self.model.clone(),
+            model: with_frozen_blocks(
+                self.model.clone(),
+                config.train.freeze_blocks,
+                self.encoder.config.depth,
+                layer,
+            )?,
             ema: None,
             optimiser: config.optimiser.adamw(groups),
             counts: TrainCounters::default(),

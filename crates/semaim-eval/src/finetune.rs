@@ -18,7 +18,8 @@ use semaim_checkpoint::error::EncoderError;
 use semaim_data::{Augment, AugmentError};
 use semaim_train::callbacks::{Callbacks, Observer};
 use semaim_train::error::TrainError;
-use semaim_train::param_groups::ParamGroups;
+use semaim_train::freeze::with_frozen_blocks;
+use semaim_train::param_groups::{ParamGroups, layer};
 use semaim_train::run_dir::RunDir;
 use semaim_train::state::{TrainCounters, TrainState};
 use semaim_train::trainer::{Images, RunOutcome, train};
@@ -148,6 +149,8 @@ pub fn finetune(
         config.seed,
         device,
     );
+    let (frozen, depth) = (config.train.freeze_blocks, encoder.config.depth);
+    let model = with_frozen_blocks(model, frozen, depth, layer)?;
     let initial_state = TrainState {
         model,
         ema: None,

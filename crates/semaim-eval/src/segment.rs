@@ -27,6 +27,8 @@ use semaim_segment::error::SegmentError;
 use semaim_segment::model::Segmenter;
 use semaim_train::callbacks::{Callbacks, Observer};
 use semaim_train::error::TrainError;
+use semaim_train::freeze::with_frozen_blocks;
+use semaim_train::param_groups::layer;
 use semaim_train::run_dir::RunDir;
 use semaim_train::state::{TrainCounters, TrainState};
 use semaim_train::step_time::step_time;
@@ -125,14 +127,16 @@ impl Prepared {
         &self.caching
     }
 
-    fn initial_state(&self, config: &SegmentConfig) -> TrainState<Segmenter> {
-        let groups = param_groups(config, self.encoder.config.depth);
-        TrainState {
-            model: self.model.clone(),
+    fn initial_state(&self, config: &SegmentConfig) -> Result<TrainState<Segmenter>, TrainError> {
+        let depth = self.encoder.config.depth;
+        let groups = param_groups(config, depth);
+        let frozen = config.train.freeze_blocks;
+        Ok(TrainState {
+            model: with_frozen_blocks(self.model.clone(), frozen, depth, layer)?,
             ema: None,
             optimiser: config.optimiser.adamw(groups),
             counts: TrainCounters::default(),
-        }
+        })
     }
 
     fn images(&self, config: &SegmentConfig) -> Result<Images<LabelMapSet>, AugmentError> {
@@ -217,7 +221,7 @@ pub fn time_of_step(
         cache: None,
     };
     let images = prepared.images(config)?;
-    let state = prepared.initial_state(config);
+    let state = prepared.initial_state(config)?;
     // Batch norm needs two where UPerNet pools to one value.
     let together = config.train.micro_batch().min(2);
     Ok(step_time(&task, state, config.run(), &images, together)?)
@@ -252,7 +256,7 @@ pub fn segment(
         observer,
         evaluator: &mut evaluator,
     };
-    let state = prepared.initial_state(config);
+    let state = prepared.initial_state(config)?;
     let outcome = train(&task, state, config.run(), images, run, callbacks)?;
     Ok((outcome, Results::read(run)?))
 }

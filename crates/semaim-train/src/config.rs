@@ -8,7 +8,7 @@ mod run;
 
 use std::path::PathBuf;
 
-use semaim::config::{Decoder, DecoderWeights, Head, SemaimConfig, VitConfig};
+use semaim::config::{ArchOptions, Decoder, DecoderWeights, Head, SemaimConfig, VitConfig};
 use semaim::mae::MaeConfig;
 use semaim::order::Order;
 use semaim::param_count::ParamCount;
@@ -38,8 +38,21 @@ pub struct PretrainConfig {
     pub seed: u64,
     /// The images.
     pub data: DataConfig,
-    /// The encoder.
+    /// The encoder. Of a run that starts from weights these sizes are the weights', unless they are set.
     pub model: VitConfig,
+    /// Where the encoder differs from SemAIM's own; of a run that starts from weights as the weights have it.
+    pub arch: ArchOptions,
+    /// Weights that the encoder starts from (`--init`); none: it starts from nothing. They are read before the first step
+    /// alone.
+    pub encoder: WeightsSource,
+    /// What the query blocks start from.
+    pub query_start: QueryStart,
+    /// Whether the encoder's position table is trained.
+    pub positions: Positions,
+    /// Learning rate of a layer of the encoder over that of the layer above it, in (0, 1].
+    pub layer_decay: f64,
+    /// Epochs at the beginning in which only the parts learn that do not start from weights.
+    pub new_parts_epochs: f64,
     /// The query stream, for `method = "semaim"`.
     pub decoder: Decoder,
     /// Mask and decoder, for `method = "mae"`.
@@ -80,6 +93,12 @@ impl Default for PretrainConfig {
                 num_heads: 4,
                 mlp_ratio: 4.0,
             },
+            arch: ArchOptions::default(),
+            encoder: WeightsSource::default(),
+            query_start: QueryStart::default(),
+            positions: Positions::default(),
+            layer_decay: 1.0,
+            new_parts_epochs: 0.0,
             decoder: Decoder {
                 query_depth: 2,
                 weights: DecoderWeights::Own,
@@ -108,6 +127,28 @@ pub enum Method {
     Semaim,
     /// Predicting removed patches: the masked autoencoder.
     Mae,
+}
+
+/// What the query blocks of a run that starts from weights start from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueryStart {
+    /// Nothing: first weights.
+    #[default]
+    Fresh,
+    /// The weights of the encoder block whose output each of them reads.
+    Encoder,
+}
+
+/// Whether the encoder's position table is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Positions {
+    /// It stays as it is: sines and cosines, or that of the weights the run starts from.
+    #[default]
+    Fixed,
+    /// It learns with the rest.
+    Trained,
 }
 
 /// Whose features give the order.
@@ -227,7 +268,11 @@ impl RunConfig for PretrainConfig {
     }
 
     fn files(&mut self) -> Vec<&mut PathBuf> {
-        vec![&mut self.teacher.weights, &mut self.teacher_cache]
+        vec![
+            &mut self.encoder.weights,
+            &mut self.teacher.weights,
+            &mut self.teacher_cache,
+        ]
     }
 
     fn unset() -> Option<Self> {
@@ -240,6 +285,7 @@ impl PretrainConfig {
     pub fn semaim(&self) -> SemaimConfig {
         SemaimConfig {
             vit: self.model.clone(),
+            arch: self.arch.clone(),
             decoder: self.decoder.clone(),
         }
     }
@@ -247,7 +293,11 @@ impl PretrainConfig {
     /// Numbers of trained weights; `teacher` as for [`PretrainConfig::target`].
     pub fn parameters(&self, teacher: Option<usize>) -> ParamCount {
         let width = self.target(teacher).width(&self.model);
-        let semaim = ParamCount::of(&self.semaim(), width);
+        let mut semaim = ParamCount::of(&self.semaim(), width);
+        if self.positions == Positions::Trained {
+            let rows = 1 + self.model.grid().patches();
+            semaim.encoder += (rows * self.model.embed_dim) as u64;
+        }
         match self.method {
             Method::Semaim => semaim,
             Method::Mae => ParamCount {
@@ -324,9 +374,14 @@ impl PretrainConfig {
         }
     }
 
-    /// The optimiser before its first step.
-    pub fn adamw(&self) -> Optimiser {
-        let weight_decay = self.optimiser.weight_decay;
-        self.optimiser.adamw(ParamGroups::Pretrain { weight_decay })
+    /// The optimiser before its first step, for a run of so many steps per epoch.
+    pub fn adamw(&self, steps_per_epoch: u64) -> Optimiser {
+        self.optimiser.adamw(ParamGroups::Pretrain {
+            weight_decay: self.optimiser.weight_decay,
+            layer_decay: self.layer_decay,
+            depth: self.model.depth,
+            waits: (self.new_parts_epochs * steps_per_epoch as f64).round() as u64,
+            queries_trained: self.query_start == QueryStart::Encoder,
+        })
     }
 }

@@ -78,6 +78,26 @@ pub enum TrainError {
         /// The model's.
         student: usize,
     },
+    /// More blocks to freeze than the encoder has.
+    #[error("train.freeze_blocks is {blocks}, the encoder has {depth} blocks")]
+    FrozenBlocks {
+        /// Blocks that are to stay as they are.
+        blocks: usize,
+        /// Blocks there are.
+        depth: usize,
+    },
+    /// Weights to start from that are not of the network that the settings describe.
+    #[error("{key} is {set}, the encoder in {path} has {found}")]
+    OtherNetwork {
+        /// The file of the weights.
+        path: PathBuf,
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        set: String,
+        /// What the weights have.
+        found: String,
+    },
     /// The folder is used by another process.
     #[error("{path} is in use by another semaim process")]
     RunInUse {

@@ -4,6 +4,7 @@
 //! * [`trainer`]: the loop, one for all that is trained. One step is: batch, loss, gradients, clipping, update.
 //! * [`task`]: what a trainer is given: a model and the loss of a batch.
 //! * [`pretrain`]: pre-training as such tasks, by SemAIM and by masking.
+//! * [`start`]: weights that it starts from; [`freeze`]: those that do not learn.
 //! * [`gradients`], [`param_groups`], [`optimiser`], [`schedule`], [`ema`]: the parts of an update.
 //! * [`run_dir`], [`state`], [`log`]: what is on the disk, and going on from it bit for bit.
 //! * [`memory`] and [`step_time`](mod@step_time): what a run needs, told beforehand.
@@ -13,6 +14,7 @@ pub mod callbacks;
 pub mod config;
 pub mod ema;
 pub mod error;
+pub mod freeze;
 pub mod gradients;
 pub mod log;
 pub mod loss_values;
@@ -24,6 +26,7 @@ pub mod pretrain;
 pub mod restore;
 pub mod run_dir;
 pub mod schedule;
+pub mod start;
 pub mod state;
 pub mod step_time;
 pub mod task;

@@ -73,7 +73,7 @@ impl StepBench {
     ) -> Result<Self, TrainError> {
         precision.check(device)?;
         let target = Target::Pixels(PixelTarget::default());
-        let param_groups = ParamGroups::Pretrain { weight_decay: 0.05 };
+        let param_groups = ParamGroups::pretrain(0.05);
         let rule = UpdateRule::AdamW {
             betas: [0.9, 0.95],
             epsilon: 1e-8,

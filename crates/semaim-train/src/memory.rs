@@ -53,6 +53,7 @@ impl Memory {
         let parameters = config.parameters(teacher);
         let copies = 4 + u64::from(config.train.ema);
         let patches = vit.grid().patches();
+        let registers = config.arch.registers;
         let stack = |vit: VitConfig, tokens| Stack {
             blocks: vit.depth,
             vit,
@@ -60,7 +61,7 @@ impl Memory {
         };
         let (stacks, head) = match config.method {
             Method::Semaim => {
-                let encoder = stack(vit.clone(), 1 + patches);
+                let encoder = stack(vit.clone(), 1 + registers + patches);
                 let queries = Stack {
                     vit: vit.clone(),
                     blocks: config.decoder.query_depth,
@@ -74,7 +75,7 @@ impl Memory {
                 ([encoder, queries], head)
             }
             Method::Mae => {
-                let encoder = stack(vit.clone(), 1 + config.mae.kept(patches));
+                let encoder = stack(vit.clone(), 1 + registers + config.mae.kept(patches));
                 let decoder = stack(config.mae.decoder(vit), 1 + patches);
                 ([encoder, decoder], 0)
             }

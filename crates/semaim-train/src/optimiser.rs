@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 use semaim::parameters::{NamedMapper, WeightError, Weights, from_host, map_in_place, to_host};
 use semaim_kernels::{AdamWStep, Moments, UnreadStep, adamw};
 
+use crate::freeze::frozen;
 use crate::gradients::Gradients;
 use crate::param_groups::{ParamGroup, ParamGroups};
 
@@ -79,6 +80,16 @@ impl Optimiser {
     /// Steps taken.
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// The model as it learns in the next step: weights that still wait record no gradients.
+    pub fn learning<M: Module>(&self, model: M) -> M {
+        if !self.param_groups.some_wait() {
+            return model;
+        }
+        frozen(model, |name, axes| {
+            self.param_groups.of(name, axes).waits > self.steps
+        })
     }
 
     /// Moves a model's weights one step against their gradients, each multiplied by the factor that `scale` gives.
@@ -181,8 +192,14 @@ impl NamedMapper for Update<'_> {
         let ParamGroup {
             lr_scale,
             weight_decay,
+            waits,
         } = self.optimiser.param_groups.of(name, D);
-        let (lr, scale, count) = (self.lr * lr_scale, self.scale, self.optimiser.steps);
+        // Of the steps in which it learns: the running means begin with the first of them.
+        let count = self.optimiser.steps.saturating_sub(waits);
+        if count == 0 {
+            return param;
+        }
+        let (lr, scale) = (self.lr * lr_scale, self.scale);
         let before = self.optimiser.buffers.remove(name);
         let rule = self.optimiser.rule;
         param.map(|weight| {

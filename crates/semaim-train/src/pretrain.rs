@@ -20,19 +20,59 @@ use semaim_checkpoint::encoder::{Encoder, write_encoder};
 use semaim_data::{Batch, ClassTarget, Source};
 
 use crate::callbacks::{Callbacks, Evaluator, Observer};
-use crate::config::{Method, PretrainConfig};
+use crate::config::{Method, Positions, PretrainConfig, QueryStart};
 use crate::error::TrainError;
-use crate::run_dir::RunDir;
+use crate::freeze::with_frozen_blocks;
+use crate::param_groups::layer;
+use crate::run_dir::{RunDir, checkpoints};
+use crate::start::initial_encoder;
 use crate::state::{TrainCounters, TrainState};
 use crate::task::{Loss, MicroBatch, Task};
-use crate::trainer::{Images, RunOutcome, train};
+use crate::trainer::{Images, RunOutcome, steps_per_epoch, train};
 use semaim_task::SemaimTask;
 use view_form::ViewForm;
 
 /// The file of the EMA copy's encoder in the directory of a run that keeps one.
 pub const EMA_ENCODER: &str = "encoder_ema.safetensors";
 
-/// Pre-trains in a run directory, from its latest checkpoint if it has one. `teacher` is what [`teacher`] gives.
+/// Networks that a run reads before its first step.
+#[derive(Clone, Debug, Default)]
+pub struct Networks {
+    /// The teacher, where there is one.
+    pub teacher: Option<Encoder>,
+    /// The encoder to start from, where the run starts from weights and has not begun.
+    pub start: Option<Encoder>,
+}
+
+impl Networks {
+    /// Reads what a run needs. Where it starts from weights, these are read before its first step alone, and its directory
+    /// keeps where they came from.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a network that does not fit.
+    pub fn read(
+        config: &PretrainConfig,
+        run: &RunDir,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        let teacher = teacher(config, device)?;
+        let has_begun = !checkpoints(run.path())?.is_empty();
+        let start = match has_begun {
+            true => None,
+            false => initial_encoder(config, device)?,
+        };
+        let start = match start {
+            Some((encoder, record)) => {
+                record.write(run.path())?;
+                Some(encoder)
+            }
+            None => None,
+        };
+        Ok(Self { teacher, start })
+    }
+}
+
+/// Pre-trains in a run directory, from its latest checkpoint if it has one. `networks` is what [`Networks::read`] gives.
 ///
 /// # Errors
 /// [`TrainError`]; whatever was saved before stays.
@@ -40,7 +80,7 @@ pub fn pretrain<E>(
     config: &PretrainConfig,
     source: Arc<dyn Source>,
     run: &RunDir,
-    teacher: Option<Encoder>,
+    networks: Networks,
     device: &Device,
     observer: &mut dyn Observer,
     evaluator: &mut E,
@@ -48,6 +88,8 @@ pub fn pretrain<E>(
 where
     E: Evaluator<Semaim> + Evaluator<Mae>,
 {
+    let Networks { teacher, start } = networks;
+    let steps_per_epoch = steps_per_epoch(config.train.batch_size, source.len())?;
     let views = ViewForm::of(config, device);
     let images = Images {
         source,
@@ -58,7 +100,15 @@ where
         Method::Semaim => {
             let model = config.semaim().init(&target, config.seed, device)?;
             let task = SemaimTask::new(config, target, teacher, views, device)?;
-            let state = initial_state(config, model);
+            let copies_queries = config.query_start == QueryStart::Encoder;
+            let model = match start {
+                Some(encoder) if copies_queries => model
+                    .with_encoder(encoder.vit)
+                    .with_queries_from_encoder()?,
+                Some(encoder) => model.with_encoder(encoder.vit),
+                None => model,
+            };
+            let state = initial_state(config, model, steps_per_epoch)?;
             let callbacks = Callbacks {
                 observer,
                 evaluator,
@@ -66,16 +116,21 @@ where
             train(&task, state, config.run(), images, run, callbacks)
         }
         Method::Mae => {
-            let model = config
-                .mae
-                .init(&config.model, &target, config.seed, device)?;
+            let model =
+                config
+                    .mae
+                    .init(&config.model, &config.arch, &target, config.seed, device)?;
             let task = MaeTask {
                 config,
                 target,
                 views,
                 device,
             };
-            let state = initial_state(config, model);
+            let model = match start {
+                Some(encoder) => model.with_encoder(encoder.vit),
+                None => model,
+            };
+            let state = initial_state(config, model, steps_per_epoch)?;
             let callbacks = Callbacks {
                 observer,
                 evaluator,
@@ -111,14 +166,27 @@ pub fn teacher_of_images(config: &PretrainConfig, teacher: Encoder, device: &Dev
     Teacher::new(teacher.vit.no_grad(), size, &own, &student, grid, device)
 }
 
-/// The state that a run begins with.
-fn initial_state<M: Module>(config: &PretrainConfig, model: M) -> TrainState<M> {
-    TrainState {
+/// The state that a run begins with: the model, with what of it learns.
+fn initial_state<M: Pretrained>(
+    config: &PretrainConfig,
+    model: M,
+    steps_per_epoch: u64,
+) -> Result<TrainState<M>, TrainError> {
+    let mut encoder = model.encoder().clone();
+    let trained = config.positions == Positions::Trained;
+    encoder.pos_embed = encoder.pos_embed.set_require_grad(trained);
+    let model = with_frozen_blocks(
+        model.with_encoder(encoder),
+        config.train.freeze_blocks,
+        config.model.depth,
+        layer,
+    )?;
+    Ok(TrainState {
         ema: config.train.ema.then(|| model.clone()),
         model,
-        optimiser: config.adamw(),
+        optimiser: config.adamw(steps_per_epoch),
         counts: TrainCounters::default(),
-    }
+    })
 }
 
 /// The branches that are left out for a batch.

@@ -69,9 +69,10 @@ pub fn restore(
             Restored::Semaim(Box::new(with_weights(model, &weights)?))
         }
         Method::Mae => {
-            let model = config
-                .mae
-                .init(&config.model, &target, config.seed, device)?;
+            let model =
+                config
+                    .mae
+                    .init(&config.model, &config.arch, &target, config.seed, device)?;
             Restored::Mae(Box::new(with_weights(model, &weights)?))
         }
     })

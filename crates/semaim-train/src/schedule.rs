@@ -49,11 +49,30 @@ pub struct LrSchedule {
     pub epochs: f64,
     /// What comes after the warm-up.
     pub decay: Decay,
+    /// Ends of the parts by which the run was lengthened, in epochs from its start, rising. In each of them all of the above
+    /// is gone through again, stretched or squeezed to its length (warm restarts; Loshchilov and Hutter, 2017).
+    pub extended_to: Vec<f64>,
 }
 
 impl LrSchedule {
     /// The rate at a time in epochs; whole steps are fractions of an epoch.
     pub fn at(&self, epoch: f64) -> f64 {
+        let mut start = self.epochs;
+        if epoch < start || self.extended_to.is_empty() {
+            return self.at_first(epoch);
+        }
+        let mut end = start;
+        for &next in &self.extended_to {
+            (start, end) = (end, next);
+            if epoch < end {
+                break;
+            }
+        }
+        self.at_first((epoch - start) / (end - start) * self.epochs)
+    }
+
+    /// The rate in the run's first part.
+    fn at_first(&self, epoch: f64) -> f64 {
         if epoch < self.warmup_epochs {
             let risen = self.peak * epoch / self.warmup_epochs;
             return self.warmup_start * self.peak + (1.0 - self.warmup_start) * risen;
@@ -125,6 +144,7 @@ mod tests {
             warmup_start: 0.0,
             epochs: 12.0,
             decay,
+            extended_to: Vec::new(),
         };
         epochs.map(|epoch| schedule.at(epoch))
     }
@@ -138,10 +158,33 @@ mod tests {
             warmup_start: 0.001,
             epochs: 1000.0,
             decay: Decay::Cosine,
+            extended_to: Vec::new(),
         };
         for (at, share) in [(0.0, 0.001), (125.0, 0.5005), (250.0, 1.0)] {
             assert!((schedule.at(at) / 1e-4 - share).abs() < 1e-12, "{at}");
         }
+    }
+
+    #[test]
+    fn a_longer_run_goes_through_its_schedule_again() {
+        let mut schedule = LrSchedule {
+            peak: 1.0,
+            min: 0.125,
+            warmup_epochs: 2.0,
+            warmup_start: 0.0,
+            epochs: 8.0,
+            decay: Decay::Cosine,
+            extended_to: Vec::new(),
+        };
+        let before: Vec<f64> = (0..80).map(|i| schedule.at(f64::from(i) / 10.0)).collect();
+        schedule.extended_to = vec![12.0, 28.0];
+        for (i, rate) in before.iter().enumerate() {
+            let at = i as f64 / 10.0;
+            assert_eq!(schedule.at(at), *rate, "the past stays as it was");
+            assert!((schedule.at(8.0 + at / 2.0) - rate).abs() < 1e-12, "{at}");
+            assert!((schedule.at(12.0 + at * 2.0) - rate).abs() < 1e-12, "{at}");
+        }
+        assert!((schedule.at(28.0) - 0.125).abs() < 1e-12);
     }
 
     fn near(found: [f64; 5], expected: [f64; 5]) {

@@ -135,7 +135,7 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
     fn progress(&self) -> Progress {
         Progress {
             step: self.state.counts.step,
-            total_steps: self.steps_per_epoch * self.settings.train.epochs,
+            total_steps: self.steps_per_epoch * self.settings.train.total_epochs(),
             steps_per_epoch: self.steps_per_epoch,
         }
     }
@@ -146,7 +146,7 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         let options = LoaderOptions {
             batch_size: self.settings.train.micro_batch(),
             batches_per_epoch: self.steps_per_epoch * grad_accum_steps,
-            epochs: self.settings.train.epochs,
+            epochs: self.settings.train.total_epochs(),
             workers: self.settings.loading.workers,
             queue: self.settings.loading.queue,
             seed: self.settings.seed,

@@ -16,7 +16,7 @@ use semaim_train::config::{Method, OnNan, PretrainConfig};
 use semaim_train::error::TrainError;
 use semaim_train::optimiser::{Optimiser, UpdateRule};
 use semaim_train::param_groups::ParamGroups;
-use semaim_train::pretrain::pretrain;
+use semaim_train::pretrain::{Networks, pretrain};
 use semaim_train::run_dir::{DataPlace, RunDir};
 use semaim_train::state::{TrainCounters, TrainState};
 use semaim_train::task::{Loss, MicroBatch, Task};
@@ -114,7 +114,7 @@ fn a_run_reads_its_device_once_for_each_line_of_the_log() {
                 &config,
                 source,
                 &run,
-                None,
+                Networks::default(),
                 &device,
                 &mut seen,
                 &mut nothing,

@@ -202,6 +202,7 @@ impl VitConfig {
 /// each of these differences. LayerScale (DINOv2) is none: its factors are multiplied into the layers before them when
 /// weights are read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct ArchOptions {
     /// What layer norms add to the variance.
     pub epsilon: f64,
@@ -276,6 +277,8 @@ impl Default for Decoder {
 pub struct SemaimConfig {
     /// The encoder.
     pub vit: VitConfig,
+    /// Where the encoder, and the query blocks with it, differ from SemAIM's own.
+    pub arch: ArchOptions,
     /// The query stream.
     pub decoder: Decoder,
 }
@@ -389,6 +392,7 @@ mod tests {
         let error = SemaimConfig {
             vit: base(),
             decoder,
+            ..SemaimConfig::default()
         }
         .validate()
         .unwrap_err();

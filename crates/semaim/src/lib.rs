@@ -33,7 +33,7 @@
 //! let device = Device::flex();
 //! let vit = VitConfig { image_size: [32, 48], patch_size: 8, embed_dim: 24, depth: 2, num_heads: 3, ..VitConfig::default() };
 //! let target = Target::Pixels(PixelTarget::default());
-//! let config = SemaimConfig { vit, decoder: Decoder { query_depth: 2, ..Decoder::default() } };
+//! let config = SemaimConfig { vit, decoder: Decoder { query_depth: 2, ..Decoder::default() }, ..SemaimConfig::default() };
 //! let model = config.init(&target, 7, &device)?;
 //!
 //! let images = Tensor::<4>::ones([2, 3, 32, 48], &device);

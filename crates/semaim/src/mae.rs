@@ -8,7 +8,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{SizeError, VitConfig};
+use crate::config::{ArchOptions, SizeError, VitConfig};
 use crate::init::initialise;
 use crate::layers::{LayerNorm, Linear};
 use crate::model::Output;
@@ -96,13 +96,14 @@ impl MaeConfig {
         (self.decoder_depth * block + ends) as u64
     }
 
-    /// The model with its first weights, which depend on the seed and each weight's name alone.
+    /// The model with its first weights, which depend on the seed and each weight's name alone. `arch` is the encoder's.
     ///
     /// # Errors
     /// Sizes that do not fit together.
     pub fn init(
         &self,
         vit: &VitConfig,
+        arch: &ArchOptions,
         target: &Target,
         seed: u64,
         device: &Device,
@@ -113,7 +114,7 @@ impl MaeConfig {
         let table = TensorData::new(sin_cos(d, grid), [1, 1 + grid.patches(), d]);
         let positions = Param::from_tensor(Tensor::from_data(table, device));
         let model = Mae {
-            encoder: Vit::zeros(vit, device),
+            encoder: Vit::zeros_as(vit, arch, device),
             decoder_embed: Linear::zeros(vit.embed_dim, d, device),
             mask_token: Param::from_tensor(Tensor::zeros([1, 1, d], device)),
             decoder_pos_embed: positions.set_require_grad(false),
@@ -176,7 +177,10 @@ impl Mae {
         let [batch, count, _] = patches.dims();
         let kept = self.encoder.with_class(patches.narrow(1, 0, self.kept));
         let h = self.encoder.norm.forward(self.encoder.run(kept, options));
-        let h = self.decoder_embed.forward(h);
+        // Registers stand for nothing in the image.
+        let h = self
+            .decoder_embed
+            .forward(self.encoder.without_registers(h));
         let [_, _, d] = h.dims();
         let removed = self.mask_token.val().expand([batch, count - self.kept, d]);
         let table = self.decoder_pos_embed.val();
@@ -253,7 +257,9 @@ mod tests {
     #[test]
     fn counts_are_those_of_the_built_model() {
         let target = Target::Pixels(PixelTarget::default());
-        let model = MAE.init(&vit(), &target, 0, &Device::flex()).unwrap();
+        let model = MAE
+            .init(&vit(), &ArchOptions::default(), &target, 0, &Device::flex())
+            .unwrap();
         let counted: usize = weights(&model)
             .unwrap()
             .iter()
@@ -262,6 +268,7 @@ mod tests {
             .sum();
         let semaim = crate::config::SemaimConfig {
             vit: vit(),
+            arch: ArchOptions::default(),
             decoder: crate::config::Decoder {
                 query_depth: 2,
                 ..crate::config::Decoder::default()

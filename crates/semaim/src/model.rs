@@ -40,8 +40,8 @@ impl SemaimConfig {
     pub fn init(&self, target: &Target, seed: u64, device: &Device) -> Result<Semaim, SizeError> {
         self.validate()?;
         let model = Semaim {
-            encoder: Vit::zeros(&self.vit, device),
-            query_blocks: QueryBlock::stack(&self.vit, &self.decoder, device),
+            encoder: Vit::zeros_as(&self.vit, &self.arch, device),
+            query_blocks: QueryBlock::stack(&self.vit, &self.arch, &self.decoder, device),
             prediction_head: PredictionHead::zeros(
                 self.decoder.head,
                 &self.vit,
@@ -55,6 +55,26 @@ impl SemaimConfig {
 }
 
 impl Semaim {
+    /// The same model, each query block with the weights of the encoder block whose output it reads. A decoder that shares
+    /// them does so anyway.
+    ///
+    /// # Errors
+    /// [`WeightError::Device`] when the backend does not give the weights.
+    pub fn with_queries_from_encoder(mut self) -> Result<Self, WeightError> {
+        for (number, block) in self.query_blocks.iter_mut().enumerate() {
+            let read = (number + 1) * self.blocks_per_query - 1;
+            if let Some(encoder) = self.encoder.blocks.get(read) {
+                *block = QueryBlock::copy_of(encoder)?;
+            }
+        }
+        Ok(self)
+    }
+
+    /// From rank keys to the order of the tokens.
+    fn sequence(&self, rank_keys: Tensor<2>) -> Result<Sequence, WeightError> {
+        Sequence::after(1 + self.encoder.registers(), rank_keys)
+    }
+
     /// Predicts every patch from the patches before it: `[batch, patches, width]`, in the order of the image.
     ///
     /// `images` is `[batch, channels, height, width]`, `rank_keys` `[batch, patches]`.
@@ -66,7 +86,7 @@ impl Semaim {
         images: Tensor<4>,
         rank_keys: Tensor<2>,
     ) -> Result<Tensor<3>, WeightError> {
-        let sequence = Sequence::of(rank_keys)?;
+        let sequence = self.sequence(rank_keys)?;
         let predictions = self.predict_in_order(images, &sequence, ForwardOptions::default());
         Ok(sequence.restore(predictions))
     }
@@ -83,7 +103,8 @@ impl Semaim {
         // Queries know positions and nothing else. The class token has none: its prediction would go unused.
         let positions = encoder.patch_positions().expand(patches.dims());
         let mut h = encoder.with_class(sequence.sort(patches));
-        let mut g = sequence.sort(positions);
+        // Both streams go through the same norms.
+        let mut g = encoder.normed_before(sequence.sort(positions));
         for (i, block) in encoder.blocks.iter().enumerate() {
             let drop_path = options.drop_path(i);
             h = block.forward(h, Some(&sequence.content), drop_path, options.recompute);
@@ -110,7 +131,7 @@ impl Semaim {
         target: &Target,
         options: ForwardOptions<'_>,
     ) -> Result<Output, WeightError> {
-        let sequence = Sequence::of(rank_keys)?;
+        let sequence = self.sequence(rank_keys)?;
         let targets = sequence.sort(targets);
         let predictions = self.predict_in_order(images, &sequence, options);
         let losses = target.loss(predictions, targets);

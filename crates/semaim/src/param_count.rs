@@ -1,6 +1,8 @@
 //! How many weights a model has, without building it.
 
-use crate::config::{DecoderWeights, Head, SemaimConfig, VitConfig};
+use semaim_kernels::Activation;
+
+use crate::config::{DecoderWeights, Head, SemaimConfig};
 
 /// Numbers of trained weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,16 +16,20 @@ pub struct ParamCount {
 impl ParamCount {
     /// Counts for a model whose predictions have `width` values.
     pub fn of(config: &SemaimConfig, width: usize) -> Self {
-        let vit = &config.vit;
+        let (vit, arch) = (&config.vit, &config.arch);
         let d = vit.embed_dim;
+        let gate = 1 + usize::from(arch.activation == Activation::SwiGlu);
+        let mlp = linear(d, gate * vit.mlp_dim()) + linear(vit.mlp_dim(), d);
         let patch_embed = linear(vit.patch_values(), d);
-        let block = 4 * d + linear(d, 3 * d) + linear(d, d) + mlp(vit);
-        let encoder = patch_embed + d + vit.depth * block + 2 * d;
+        let block = 4 * d + linear(d, 3 * d) + linear(d, d) + mlp;
+        let norm_pre = if arch.norm_pre { 2 * d } else { 0 };
+        let before = patch_embed + (1 + arch.registers) * d + norm_pre;
+        let encoder = before + vit.depth * block + 2 * d;
         let query_blocks = match config.decoder.weights {
             DecoderWeights::Own => config.decoder.query_depth,
             DecoderWeights::Shared => 0,
         };
-        let query_block = 4 * d + 4 * linear(d, d) + mlp(vit);
+        let query_block = 4 * d + 4 * linear(d, d) + mlp;
         let head = match config.decoder.head {
             Head::Mlp => linear(d, vit.mlp_dim()) + linear(vit.mlp_dim(), width),
             Head::Linear => linear(d, width),
@@ -39,14 +45,10 @@ fn linear(inputs: usize, outputs: usize) -> usize {
     (inputs + 1) * outputs
 }
 
-fn mlp(vit: &VitConfig) -> usize {
-    linear(vit.embed_dim, vit.mlp_dim()) + linear(vit.mlp_dim(), vit.embed_dim)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Decoder;
+    use crate::config::{ArchOptions, Decoder, VitConfig};
     use crate::parameters::weights;
     use crate::target::{PixelTarget, Target};
     use burn::tensor::Device;
@@ -54,8 +56,17 @@ mod tests {
     #[test]
     fn counts_are_those_of_the_built_model() {
         let target = Target::Pixels(PixelTarget::default());
+        let others = ArchOptions {
+            activation: Activation::SwiGlu,
+            registers: 3,
+            norm_pre: true,
+            ..ArchOptions::default()
+        };
         for weights_of in [DecoderWeights::Own, DecoderWeights::Shared] {
-            for head in [Head::Mlp, Head::Linear] {
+            for (head, arch) in [
+                (Head::Mlp, ArchOptions::default()),
+                (Head::Linear, others.clone()),
+            ] {
                 let config = SemaimConfig {
                     vit: VitConfig {
                         image_size: [8, 16],
@@ -66,6 +77,7 @@ mod tests {
                         num_heads: 3,
                         mlp_ratio: 2.5,
                     },
+                    arch,
                     decoder: Decoder {
                         query_depth: 2,
                         weights: weights_of,

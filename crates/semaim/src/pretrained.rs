@@ -13,6 +13,10 @@ pub trait Pretrained: Module {
     /// The encoder, which is kept.
     fn encoder(&self) -> &Vit;
 
+    /// The same model around another encoder of the same sizes.
+    #[must_use]
+    fn with_encoder(self, encoder: Vit) -> Self;
+
     /// Predictions of every patch of images `[batch, channels, height, width]`: `[batch, patches, width]`, in the order
     /// of the image. `keys`, `[batch, patches]`, say which patches come first: what is predicted, or kept, before the
     /// others.
@@ -27,6 +31,11 @@ impl Pretrained for Semaim {
         &self.encoder
     }
 
+    fn with_encoder(mut self, encoder: Vit) -> Self {
+        self.encoder = encoder;
+        self
+    }
+
     fn predict(&self, images: Tensor<4>, keys: Tensor<2>) -> Result<Tensor<3>, WeightError> {
         Semaim::predict(self, images, keys)
     }
@@ -35,6 +44,11 @@ impl Pretrained for Semaim {
 impl Pretrained for Mae {
     fn encoder(&self) -> &Vit {
         &self.encoder
+    }
+
+    fn with_encoder(mut self, encoder: Vit) -> Self {
+        self.encoder = encoder;
+        self
     }
 
     fn predict(&self, images: Tensor<4>, keys: Tensor<2>) -> Result<Tensor<3>, WeightError> {

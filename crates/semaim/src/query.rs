@@ -1,15 +1,17 @@
 //! The decoder: the query stream, which knows only positions, and the prediction head.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use semaim_kernels::{
-    Activation, BlockWeights, DropPathScales, PrefixMask, Projections, Recompute, block,
+    Activation, BlockWeights, DropPathScales, LinearWeights, PrefixMask, Projections, Recompute,
+    block,
 };
 
-use crate::config::{Decoder, DecoderWeights, Head, VitConfig};
+use crate::config::{ArchOptions, Decoder, DecoderWeights, Head, VitConfig};
 use crate::layers::{LayerNorm, Linear, Mlp};
-use crate::vit::Block;
+use crate::parameters::{WeightError, from_host, to_host};
+use crate::vit::{Attention, Block};
 
 /// The weights of a query block's attention: queries come from the query stream, keys and values from the
 /// content stream.
@@ -39,33 +41,82 @@ pub struct QueryBlock {
     /// The MLP.
     pub mlp: Mlp,
     num_heads: usize,
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl QueryBlock {
-    fn zeros(config: &VitConfig, device: &Device) -> Self {
+    /// A block of zeros, of the kind that the encoder's blocks are of.
+    fn zeros(config: &VitConfig, arch: &ArchOptions, device: &Device) -> Self {
         let d = config.embed_dim;
+        let Block {
+            norm1,
+            attn: Attention { proj, .. },
+            norm2,
+            mlp,
+            ..
+        } = Block::zeros_as(config, arch, device);
         let projection = || Linear::zeros(d, d, device);
         Self {
-            norm1: LayerNorm::new(d, device),
+            norm1,
             attn: QueryAttention {
                 q: projection(),
                 k: projection(),
                 v: projection(),
-                proj: projection(),
+                proj,
             },
-            norm2: LayerNorm::new(d, device),
-            mlp: Mlp::zeros(d, config.mlp_dim(), d, device),
+            norm2,
+            mlp,
             num_heads: config.num_heads,
+            activation: arch.activation,
         }
     }
 
+    /// A block that begins with the weights of an encoder block.
+    ///
+    /// # Errors
+    /// [`WeightError::Device`] when the backend does not give the weights.
+    pub(crate) fn copy_of(block: &Block) -> Result<Self, WeightError> {
+        let [_, d] = block.attn.qkv.weight.dims();
+        // By way of the host: parts of a larger tensor are summed up in another order than tensors of their own, and a run
+        // that goes on has the latter.
+        let part = |number: usize| -> Result<Linear, WeightError> {
+            let LinearWeights { weight, bias } = block.attn.qkv.part(number * d, d);
+            let device = weight.device();
+            let weight = to_host("attn.qkv.weight", weight)?;
+            let bias = to_host("attn.qkv.bias", bias)?;
+            Ok(Linear {
+                weight: Param::from_tensor(from_host(&weight, &device)),
+                bias: Param::from_tensor(from_host(&bias, &device)),
+            })
+        };
+        Ok(Self {
+            norm1: block.norm1.clone(),
+            attn: QueryAttention {
+                q: part(0)?,
+                k: part(1)?,
+                v: part(2)?,
+                proj: block.attn.proj.clone(),
+            },
+            norm2: block.norm2.clone(),
+            mlp: block.mlp.clone(),
+            num_heads: block.num_heads(),
+            activation: block.activation(),
+        })
+    }
+
     /// The query blocks of a decoder with weights of its own; none for a shared one.
-    pub(crate) fn stack(vit: &VitConfig, decoder: &Decoder, device: &Device) -> Vec<Self> {
+    pub(crate) fn stack(
+        vit: &VitConfig,
+        arch: &ArchOptions,
+        decoder: &Decoder,
+        device: &Device,
+    ) -> Vec<Self> {
         let count = match decoder.weights {
             DecoderWeights::Own => decoder.query_depth,
             DecoderWeights::Shared => 0,
         };
-        (0..count).map(|_| Self::zeros(vit, device)).collect()
+        (0..count).map(|_| Self::zeros(vit, arch, device)).collect()
     }
 
     /// The weights as operations take them.
@@ -81,7 +132,7 @@ impl QueryBlock {
             proj: attn.proj.weights(),
             norm2: self.norm2.weights(),
             fc1: self.mlp.fc1.weights(),
-            activation: Activation::Gelu,
+            activation: self.activation,
             fc2: self.mlp.fc2.weights(),
             num_heads: self.num_heads,
         }
@@ -103,7 +154,7 @@ impl QueryStep {
         Self(block.weights())
     }
 
-    /// `g [batch, patches, embed_dim]` attends to `h [batch, 1 + patches, embed_dim]`, each query to the tokens
+    /// `g [batch, patches, embed_dim]` attends to `h [batch, first + patches, embed_dim]`, each query to the tokens
     /// that `mask` allows.
     pub fn forward(
         self,

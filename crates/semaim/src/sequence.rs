@@ -10,13 +10,16 @@ use crate::parameters::{WeightError, int_to_host, to_host};
 /// Patches in the order in which they are predicted.
 ///
 /// In this order what a token may see is what stands before it: content token i sees content token j iff r_j <= r_i,
-/// query i sees it iff r_j < r_i. Everybody sees the class token, which stands first and sees only itself.
+/// query i sees it iff r_j < r_i. Everybody sees the class token, which stands first and sees only itself; where registers
+/// stand between it and the patches, everybody sees them too, and these tokens see each other.
 #[derive(Clone, Debug)]
 pub struct Sequence {
-    /// To how many of the `1 + patches` content tokens each content token attends.
+    /// To how many of the `first + patches` content tokens each content token attends.
     pub content: PrefixMask,
-    /// To how many of the `1 + patches` content tokens each query attends.
+    /// To how many of the `first + patches` content tokens each query attends.
     pub query: PrefixMask,
+    /// Tokens before the patches: the class token, and registers where there are any.
+    first: usize,
     /// The patch at each place, `[batch, patches]`.
     patch_at: Tensor<2, Int>,
     /// Rows of a batch's patches in the order of prediction, `[batch * patches]`.
@@ -34,16 +37,24 @@ impl Sequence {
     /// # Errors
     /// [`WeightError::Device`] when the backend does not give the keys.
     pub fn of(rank_keys: Tensor<2>) -> Result<Self, WeightError> {
+        Self::after(1, rank_keys)
+    }
+
+    /// The same with `first` tokens before the patches: the class token and registers.
+    ///
+    /// # Errors
+    /// As [`Sequence::of`].
+    pub fn after(first: usize, rank_keys: Tensor<2>) -> Result<Self, WeightError> {
         let nan = rank_keys.clone().is_nan();
         let rank_keys = rank_keys.mask_fill(nan, f32::INFINITY);
         match kernels_on(&rank_keys.device()) {
-            Kernels::Fused => Self::on_host(rank_keys),
-            Kernels::Composed => Ok(Self::on_device(rank_keys)),
+            Kernels::Fused => Self::on_host(first, rank_keys),
+            Kernels::Composed => Ok(Self::on_device(first, rank_keys)),
         }
     }
 
     /// By sorting.
-    fn on_host(rank_keys: Tensor<2>) -> Result<Self, WeightError> {
+    fn on_host(first: usize, rank_keys: Tensor<2>) -> Result<Self, WeightError> {
         let [batch, count] = rank_keys.dims();
         let device = rank_keys.device();
         let keys = to_host("rank keys", rank_keys)?.values;
@@ -57,15 +68,15 @@ impl Sequence {
             let mut order: Vec<usize> = (0..count).collect();
             // Stable: equal keys, negative zero among them, stay in the order of the image.
             order.sort_by(|&a, &b| keys[a].partial_cmp(&keys[b]).unwrap_or(Ordering::Equal));
-            // The class token.
-            content.push(1);
+            // The class token and registers.
+            content.extend(std::iter::repeat_n(first as u32, first));
             let mut start = 0;
             while start < count {
                 let same = |&&patch: &&usize| keys[patch] == keys[order[start]];
                 let ties = order[start..].iter().take_while(same).count().max(1);
                 for _ in 0..ties {
-                    content.push((1 + start + ties) as u32);
-                    query.push((1 + start) as u32);
+                    content.push((first + start + ties) as u32);
+                    query.push((first + start) as u32);
                 }
                 start += ties;
             }
@@ -76,12 +87,12 @@ impl Sequence {
         }
         let whole =
             |values: Vec<i64>| Tensor::from_data(TensorData::new(values, [batch, count]), &device);
-        let masks = [content, query].map(|lens| PrefixMask::new(lens, batch, 1 + count));
-        Ok(Self::new(masks, whole(patch_at), whole(place_of)))
+        let masks = [content, query].map(|lens| PrefixMask::new(lens, batch, first + count));
+        Ok(Self::new(first, masks, whole(patch_at), whole(place_of)))
     }
 
     /// By comparing each key with each: the framework's own sorting goes by way of the host.
-    fn on_device(rank_keys: Tensor<2>) -> Self {
+    fn on_device(first: usize, rank_keys: Tensor<2>) -> Self {
         let [batch, count] = rank_keys.dims();
         let device = rank_keys.device();
         let index = Tensor::<1, Int>::arange(0..count as i64, &device);
@@ -102,26 +113,30 @@ impl Sequence {
         let patch_at = (stands * by_column).sum_dim(2).squeeze_dim::<2>(2);
         // Nothing that a device makes of keys may lead out of an image.
         let patch_at = patch_at.clamp_max(count.saturating_sub(1) as i64);
-        let in_order = |x: Tensor<3, Int>| x.squeeze_dim::<2>(2).gather(1, patch_at.clone()) + 1;
-        let class = Tensor::<2, Int>::ones([batch, 1], &device);
-        let content = Tensor::cat(vec![class, in_order(upto)], 1);
-        let masks = [content, in_order(lower)].map(|lens| PrefixMask::on_device(lens, 1 + count));
-        Self::new(masks, patch_at, place.squeeze_dim(2))
+        let in_order =
+            |x: Tensor<3, Int>| x.squeeze_dim::<2>(2).gather(1, patch_at.clone()) + first as i64;
+        let before = Tensor::<2, Int>::ones([batch, first], &device) * first as i64;
+        let content = Tensor::cat(vec![before, in_order(upto)], 1);
+        let masks =
+            [content, in_order(lower)].map(|lens| PrefixMask::on_device(lens, first + count));
+        Self::new(first, masks, patch_at, place.squeeze_dim(2))
     }
 
     /// From the masks, the patch at each place and the place of each patch, `[batch, patches]`.
     fn new(
+        first: usize,
         [content, query]: [PrefixMask; 2],
         patch_at: Tensor<2, Int>,
         place_of: Tensor<2, Int>,
     ) -> Self {
         let [batch, count] = patch_at.dims();
-        let first = Tensor::<1, Int>::arange(0..batch as i64, &patch_at.device());
-        let first = first.reshape([batch, 1]) * count as i64;
-        let rows = |x: Tensor<2, Int>| (x + first.clone()).reshape([batch * count]);
+        let start = Tensor::<1, Int>::arange(0..batch as i64, &patch_at.device());
+        let start = start.reshape([batch, 1]) * count as i64;
+        let rows = |x: Tensor<2, Int>| (x + start.clone()).reshape([batch * count]);
         Self {
             content,
             query,
+            first,
             in_order: rows(patch_at.clone()),
             in_image: rows(place_of),
             patch_at,
@@ -160,28 +175,29 @@ impl Sequence {
         let (content, query) = (lens(&self.content)?, lens(&self.query)?);
         let (mut content, mut query) = (content.as_slice(), query.as_slice());
         let mut visibility = Visibility::default();
+        let first = self.first;
         for order in self.patches()? {
             let count = order.len();
-            let mut by_content = vec![false; (1 + count) * (1 + count)];
-            let mut by_queries = vec![false; count * (1 + count)];
+            let width = first + count;
+            let mut by_content = vec![false; width * width];
+            let mut by_queries = vec![false; count * width];
             let row = |len: i64, row: &mut [bool]| {
-                row[0] = true;
-                for &patch in &order[..len as usize - 1] {
-                    row[1 + patch] = true;
+                row[..first].fill(true);
+                for &patch in &order[..len as usize - first] {
+                    row[first + patch] = true;
                 }
             };
-            row(content[0], &mut by_content[..1 + count]);
+            for token in 0..first {
+                row(content[token], &mut by_content[token * width..][..width]);
+            }
             for (place, &patch) in order.iter().enumerate() {
                 row(
-                    content[1 + place],
-                    &mut by_content[(1 + patch) * (1 + count)..][..1 + count],
+                    content[first + place],
+                    &mut by_content[(first + patch) * width..][..width],
                 );
-                row(
-                    query[place],
-                    &mut by_queries[patch * (1 + count)..][..1 + count],
-                );
+                row(query[place], &mut by_queries[patch * width..][..width]);
             }
-            (content, query) = (&content[1 + count..], &query[count..]);
+            (content, query) = (&content[width..], &query[count..]);
             visibility.content.extend(by_content);
             visibility.query.extend(by_queries);
         }
@@ -189,12 +205,12 @@ impl Sequence {
     }
 }
 
-/// Who sees whom, by the places of patches in the image; the class token first.
+/// Who sees whom, by the places of patches in the image; the class token (and registers) first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Visibility {
-    /// `[batch, 1 + patches, 1 + patches]`: content tokens, and the content tokens they see.
+    /// `[batch, first + patches, first + patches]`: content tokens, and the content tokens they see.
     pub content: Vec<bool>,
-    /// `[batch, patches, 1 + patches]`: queries, and the content tokens they see.
+    /// `[batch, patches, first + patches]`: queries, and the content tokens they see.
     pub query: Vec<bool>,
 }
 
@@ -225,6 +241,16 @@ mod tests {
             [t, f, f, f, t, t, t, t, t, f, t, f, t, t, t, t]
         );
         assert_eq!(visibility.query, [t, f, t, f, t, f, f, f, t, f, t, f]);
+    }
+
+    #[test]
+    fn everybody_sees_registers_and_they_see_no_patch() {
+        let sequence = Sequence::after(2, keys(vec![1.0, 0.0], [1, 2])).unwrap();
+        let (t, f) = (true, false);
+        let visibility = sequence.visibility().unwrap();
+        let content = [t, t, f, f, t, t, f, f, t, t, t, t, t, t, f, t];
+        assert_eq!(visibility.content, content);
+        assert_eq!(visibility.query, [t, t, f, t, t, t, f, f]);
     }
 
     #[test]
@@ -267,8 +293,8 @@ mod tests {
                 .map(|i| numbers[i * i % 23 % 10])
                 .collect();
             let keys = keys(values, [batch, count]);
-            let host = Sequence::on_host(keys.clone()).unwrap();
-            let device = Sequence::on_device(keys);
+            let host = Sequence::on_host(3, keys.clone()).unwrap();
+            let device = Sequence::on_device(3, keys);
             assert_eq!(device.patches().unwrap(), host.patches().unwrap());
             assert_eq!(device.visibility().unwrap(), host.visibility().unwrap());
             let x = Tensor::<1, Int>::arange(0..(batch * count) as i64, &Device::flex());

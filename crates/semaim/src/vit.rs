@@ -106,7 +106,7 @@ impl Block {
         Self::zeros_as(config, &ArchOptions::default(), device)
     }
 
-    fn zeros_as(config: &VitConfig, arch: &ArchOptions, device: &Device) -> Self {
+    pub(crate) fn zeros_as(config: &VitConfig, arch: &ArchOptions, device: &Device) -> Self {
         let (d, hidden) = (config.embed_dim, config.mlp_dim());
         let norm = || LayerNorm::with_epsilon(d, arch.epsilon, device);
         let fc1 = match arch.activation {
@@ -261,7 +261,7 @@ impl Vit {
     }
 
     /// Tokens between the class token and the patches.
-    fn registers(&self) -> usize {
+    pub fn registers(&self) -> usize {
         self.reg_token.as_ref().map_or(0, |tokens| tokens.dims()[1])
     }
 
@@ -327,7 +327,11 @@ impl Vit {
             tokens.push(registers.val().expand([batch, count, d]));
         }
         tokens.push(patches);
-        let tokens = Tensor::cat(tokens, 1);
+        self.normed_before(Tensor::cat(tokens, 1))
+    }
+
+    /// Tokens as the first block sees them: normalised, where the encoder does that.
+    pub(crate) fn normed_before(&self, tokens: Tensor<3>) -> Tensor<3> {
         match &self.norm_pre {
             Some(norm) => norm.forward(tokens),
             None => tokens,
@@ -373,7 +377,8 @@ impl Vit {
         }
     }
 
-    fn without_registers(&self, tokens: Tensor<3>) -> Tensor<3> {
+    /// The class token and the patches.
+    pub(crate) fn without_registers(&self, tokens: Tensor<3>) -> Tensor<3> {
         if self.registers() == 0 {
             return tokens;
         }

@@ -20,6 +20,17 @@ pub(crate) struct PretrainArgs {
     /// without arguments, runs/pretrain with --data alone]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Start from an encoder: another run's directory, or a checkpoint in any layout that `semaim inspect` knows. Sizes and
+    /// normalisation are its own unless they are set. It is read before the first step alone [default: the configuration's
+    /// encoder.weights; else from nothing]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) init: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) layout: LayoutArgs,
+    /// Lengthen the run in --out to so many epochs in all: the learning rate goes through its warm-up and fall once more,
+    /// stretched or squeezed to the epochs that are added. The same command again goes on, and adds nothing
+    #[arg(long, value_name = "EPOCHS", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) extend: Option<u64>,
     /// Start from a recipe that comes with the program; see `semaim recipes` [default: quickstart, unless --data or
     /// --config is given]
     #[arg(long, value_name = "NAME", conflicts_with = "config")]

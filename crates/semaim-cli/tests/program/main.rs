@@ -18,4 +18,5 @@ mod precision;
 mod resume;
 mod runner;
 mod segment;
+mod start;
 mod train_classifier;

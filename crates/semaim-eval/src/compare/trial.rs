@@ -15,8 +15,9 @@ use semaim_kernels::Kernels;
 use semaim_train::callbacks::{NoEvaluation, Observer};
 use semaim_train::config::PretrainConfig;
 use semaim_train::memory::Memory;
-use semaim_train::pretrain::{pretrain, teacher};
+use semaim_train::pretrain::{Networks, pretrain, teacher};
 use semaim_train::run_dir::{DataPlace, RunDir};
+use semaim_train::start::initial_encoder;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
 use serde::{Deserialize, Serialize};
 
@@ -220,7 +221,7 @@ impl Trial {
         if self.variant.pretrain {
             let run = &self.pretrain;
             let source = open(&run.data.path, Split::Train, &run.open_options())?;
-            steps = steps_per_epoch(run.train.batch_size, source.len())? * run.train.epochs;
+            steps = steps_per_epoch(run.train.batch_size, source.len())? * run.train.total_epochs();
             let teacher = teacher(run, device)?.map(|teacher| teacher.vit.width());
             memory = Some(Memory::estimate(run, teacher, kernels));
         }
@@ -255,17 +256,22 @@ impl Trial {
                 message: error.to_string(),
             })?;
             // Weights depend on seed and name alone: these are what every variant begins with.
-            let encoder = initialise(Vit::zeros(&config.model, device), config.seed);
+            let encoder = Vit::zeros_as(&config.model, &config.arch, device);
+            let encoder = match initial_encoder(config, device)? {
+                Some((start, _)) => start.vit,
+                None => initialise(encoder, config.seed),
+            };
             let normalisation = config.augment().normalisation;
             write_encoder(&self.encoder(), &encoder, &config.model, &normalisation)?;
             return Ok(RunOutcome::Finished);
         }
         let source = open(&config.data.path, Split::Train, &config.open_options())?;
         record.steps =
-            steps_per_epoch(config.train.batch_size, source.len())? * config.train.epochs;
+            steps_per_epoch(config.train.batch_size, source.len())? * config.train.total_epochs();
         let run = RunDir::open(&folder, config, DataPlace::Recorded)?;
-        let (teacher, nothing) = (teacher(config, device)?, &mut NoEvaluation);
-        let outcome = pretrain(config, source, &run, teacher, device, observer, nothing)?;
+        let networks = Networks::read(config, &run, device)?;
+        let nothing = &mut NoEvaluation;
+        let outcome = pretrain(config, source, &run, networks, device, observer, nothing)?;
         Ok(outcome)
     }
 

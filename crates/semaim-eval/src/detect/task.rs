@@ -106,16 +106,12 @@ pub(super) fn param_groups(
         let in_encoder = name.strip_prefix("backbone.");
         let exempt = |part: &str| part == "pos_embed" || part.starts_with("norm");
         let decays = !in_encoder.is_some_and(|rest| rest.split('.').any(exempt));
-        ParamGroup {
-            lr_scale: config
-                .layer_decay
-                .powi((depth + 1 - layer(name, depth)) as i32),
-            weight_decay: if decays {
-                config.optimiser.weight_decay
-            } else {
-                0.0
-            },
-        }
+        let above = depth + 1 - layer(name, depth);
+        let weight_decay = match decays {
+            true => config.optimiser.weight_decay,
+            false => 0.0,
+        };
+        ParamGroup::new(config.layer_decay.powi(above as i32), weight_decay)
     };
     let names = weights(model)?.into_keys();
     let groups: BTreeMap<String, ParamGroup> =

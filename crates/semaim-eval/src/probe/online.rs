@@ -203,10 +203,9 @@ pub fn online_probe(
         device: device_of(&encoder.vit),
     };
     let grid = settings(options);
-    let groups = grid.iter().map(|&(base_lr, weight_decay)| ParamGroup {
-        lr_scale: base_lr,
-        weight_decay,
-    });
+    let groups = grid
+        .iter()
+        .map(|&(base_lr, weight_decay)| ParamGroup::new(base_lr, weight_decay));
     let classes = sets.train.source.classes().len();
     let size = HeadSize {
         width: frozen.width(),

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use semaim::config::VitConfig;
+use semaim::config::{ArchOptions, VitConfig};
 use semaim::mae::MaeConfig;
 use semaim::parameters::{weights, with_weights};
 use semaim::target::{PixelLoss, PixelTarget, Target};
@@ -62,7 +62,7 @@ pub(crate) fn check(file: &Recorded) -> Result<usize, Failure> {
         loss: PixelLoss::L2,
     });
     let fresh = config
-        .init(&vit, &target, 0, &device)
+        .init(&vit, &ArchOptions::default(), &target, 0, &device)
         .map_err(|e| e.to_string())?;
     let recorded = file.weights("model.");
     let ours = weights(&fresh).map_err(|e| e.to_string())?;

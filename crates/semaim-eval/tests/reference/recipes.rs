@@ -106,6 +106,7 @@ fn interpolated(compare: &mut Comparisons, name: &str, array: &Array) -> Result<
 fn schedule(compare: &mut Comparisons, name: &str, array: &Array) -> Result<(), Failure> {
     let [peak, min, warmup_epochs, epochs, every] = numbers(name)?;
     let schedule = LrSchedule {
+        extended_to: Vec::new(),
         decay: Decay::Cosine,
         peak,
         min,

@@ -112,7 +112,11 @@ impl Settings {
             },
         };
         Ok(Self {
-            model: SemaimConfig { vit, decoder },
+            model: SemaimConfig {
+                vit,
+                decoder,
+                ..SemaimConfig::default()
+            },
             order: order(file.metadata("order")?)?,
             similarity: match file.metadata("attention")?.as_str() {
                 "cls" => Similarity::Cls,

@@ -51,6 +51,7 @@ pub(crate) fn check(file: &Recorded) -> Result<usize, Failure> {
         Some(other) => return Err(format!("use_ema `{other}`")),
     };
     let schedule = LrSchedule {
+        extended_to: Vec::new(),
         decay: Decay::Cosine,
         peak: file.number("lr")?,
         min: file.number("min_lr")?,
@@ -67,9 +68,7 @@ pub(crate) fn check(file: &Recorded) -> Result<usize, Failure> {
     let &[beta1, beta2] = parsed.as_slice() else {
         return Err(format!("betas `{betas}`"));
     };
-    let param_groups = ParamGroups::Pretrain {
-        weight_decay: file.number("weight_decay")?,
-    };
+    let param_groups = ParamGroups::pretrain(file.number("weight_decay")?);
     let rule = UpdateRule::AdamW {
         betas: [beta1, beta2],
         epsilon: file.number("eps")?,

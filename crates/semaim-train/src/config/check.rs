@@ -7,7 +7,7 @@ use crate::schedule::ScheduleKind;
 
 use super::{
     CheckpointConfig, DataConfig, Loading, LogConfig, Method, OptimiserConfig, OrderSource,
-    PretrainConfig, RunSettings, TargetKind, TrainConfig,
+    PretrainConfig, QueryStart, RunSettings, TargetKind, TrainConfig,
 };
 
 impl Validate for PretrainConfig {
@@ -85,6 +85,7 @@ impl Validate for PretrainConfig {
             "is of use only where views are fixed but for mirroring: data.crop_scale = [1.0, 1.0]",
         );
         self.run().check(problems);
+        self.check_start(problems);
         problems.within("eval", |problems| {
             problems.require(
                 self.eval.feature != Representation::Patches,
@@ -107,6 +108,60 @@ impl Validate for PretrainConfig {
     fn renamed_keys() -> Vec<RenamedKey> {
         let cache = RenamedKey::new("teacher.cache", "teacher_cache");
         [RunSettings::renamed_keys(), vec![cache]].concat()
+    }
+}
+
+impl PretrainConfig {
+    /// What is allowed of the weights that a run starts from, and of how they learn.
+    fn check_start(&self, problems: &mut Problems) {
+        problems.require(
+            self.layer_decay > 0.0 && self.layer_decay <= 1.0,
+            "layer_decay",
+            format!("must be in (0, 1], is {}", self.layer_decay),
+        );
+        problems.require(
+            self.train.freeze_blocks <= self.model.depth,
+            "train.freeze_blocks",
+            format!(
+                "is {}, the encoder has {} blocks",
+                self.train.freeze_blocks, self.model.depth
+            ),
+        );
+        let epochs = self.train.epochs as f64;
+        problems.require(
+            self.new_parts_epochs >= 0.0 && self.new_parts_epochs < epochs,
+            "new_parts_epochs",
+            format!("must be in [0, train.epochs), is {}", self.new_parts_epochs),
+        );
+        problems.require(
+            self.new_parts_epochs == 0.0 || self.encoder.is_named(),
+            "new_parts_epochs",
+            "needs weights to start from (--init): without them all parts are new",
+        );
+        problems.require(
+            self.query_start == QueryStart::Fresh || self.encoder.is_named(),
+            "query_start",
+            "is `encoder`, which needs weights to start from (--init)",
+        );
+        problems.require(
+            self.query_start == QueryStart::Fresh || self.method == Method::Semaim,
+            "query_start",
+            "is `encoder`: a masked autoencoder has no query stream",
+        );
+        problems.within("arch", |problems| {
+            problems.in_range("registers", self.arch.registers, ..=256);
+            let epsilon = self.arch.epsilon;
+            problems.require(
+                epsilon > 0.0 && epsilon <= 1.0,
+                "epsilon",
+                format!("must be in (0, 1], is {epsilon}"),
+            );
+            problems.require(
+                self.arch.projection.is_none(),
+                "projection",
+                "is none of pre-training",
+            );
+        });
     }
 }
 
@@ -192,6 +247,17 @@ impl Loading {
 impl TrainConfig {
     fn check(&self, problems: &mut Problems) {
         problems.in_range("epochs", self.epochs, 1..=1_000_000);
+        let ends = std::iter::once(&self.epochs).chain(&self.extended_to);
+        problems.require(
+            ends.clone().is_sorted_by(|a, b| a < b)
+                && ends.max().is_some_and(|&end| end <= 1_000_000),
+            "extended_to",
+            format!(
+                "must rise from train.epochs {} on, to 1000000 at most",
+                self.epochs
+            ),
+        );
+        problems.in_range("freeze_blocks", self.freeze_blocks, ..=1_000);
         problems.in_range("batch_size", self.batch_size, 1..=1_048_576);
         problems.require(
             self.grad_accum_steps >= 1
@@ -320,6 +386,15 @@ mod tests {
             ("train.grad_accum_steps=7", "train.grad_accum_steps"),
             ("train.drop_path=1.0", "train.drop_path"),
             ("train.epochs=0", "train.epochs"),
+            ("train.extended_to=[20]", "train.extended_to"),
+            ("train.extended_to=[30,25]", "train.extended_to"),
+            ("train.freeze_blocks=5", "train.freeze_blocks"),
+            ("layer_decay=0", "layer_decay"),
+            ("new_parts_epochs=-1", "new_parts_epochs"),
+            ("new_parts_epochs=1", "new_parts_epochs"),
+            ("arch.registers=-1", "arch.registers"),
+            ("arch.epsilon=0", "arch.epsilon"),
+            ("query_start=encoder", "query_start"),
             ("optimiser.warmup_epochs=1000", "optimiser.warmup_epochs"),
             ("optimiser.base_lr=nan", "optimiser.base_lr"),
             ("optimiser.schedule=steps", "optimiser.milestones"),

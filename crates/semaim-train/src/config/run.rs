@@ -27,6 +27,9 @@ pub enum OnNan {
 pub struct TrainConfig {
     /// Passes over the images.
     pub epochs: u64,
+    /// Ends of the parts by which a run was lengthened (`--extend`), in epochs from its start, rising, all above `epochs`. In
+    /// each of them the learning rate goes through warm-up and fall again, stretched or squeezed to its length.
+    pub extended_to: Vec<u64>,
     /// Images per optimiser step.
     pub batch_size: usize,
     /// Parts that a batch is computed in, one after the other, to save memory; divides `batch_size`.
@@ -39,6 +42,8 @@ pub struct TrainConfig {
     pub precision: Precision,
     /// Largest gradient norm; larger gradients are scaled down. 0: no clipping.
     pub clip_norm: f64,
+    /// Blocks of the encoder, from the first, that stay as they are, with the embedding before them; 0: all learns.
+    pub freeze_blocks: usize,
     /// Probability of leaving out a residual branch of the last block, in [0, 1).
     pub drop_path: f64,
     /// Whether an EMA copy is kept.
@@ -56,11 +61,13 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             epochs: 20,
+            extended_to: Vec::new(),
             batch_size: 64,
             grad_accum_steps: 1,
             recompute: Recompute::None,
             precision: Precision::F32,
             clip_norm: 3.0,
+            freeze_blocks: 0,
             drop_path: 0.0,
             ema: false,
             ema_decay: [EmaDecay::PUBLISHED.first, EmaDecay::PUBLISHED.last],
@@ -171,6 +178,11 @@ pub const RESUMABLE_KEYS: &[&str] = &[
 ];
 
 impl TrainConfig {
+    /// Passes over the images, those by which the run was lengthened among them.
+    pub fn total_epochs(&self) -> u64 {
+        self.extended_to.last().copied().unwrap_or(self.epochs)
+    }
+
     /// Images per forward and backward pass.
     pub fn micro_batch(&self) -> usize {
         self.batch_size / self.grad_accum_steps.max(1)
@@ -240,6 +252,12 @@ impl RunSettings<'_> {
             warmup_start: self.optimiser.warmup_start,
             epochs: self.train.epochs as f64,
             decay: self.optimiser.decay(),
+            extended_to: self
+                .train
+                .extended_to
+                .iter()
+                .map(|&end| end as f64)
+                .collect(),
         }
     }
 
@@ -262,7 +280,7 @@ impl RunSettings<'_> {
             "{} per epoch, {} in all, {warm_up:.0} of them warm-up: few for this method; --set train.batch_size={batch}{whole} \
              makes {} per epoch of these images, --set train.epochs=N more epochs",
             counted(per_epoch, "step"),
-            per_epoch * train.epochs,
+            per_epoch * train.total_epochs(),
             images / batch,
         ))
     }

@@ -13,6 +13,9 @@ use crate::error::TrainError;
 /// The settings that name data sets.
 const DATA_KEYS: [&str; 3] = ["data.path", "data.eval", "data"];
 
+/// The setting that says by what a run was lengthened.
+const LENGTHENED: &str = "train.extended_to";
+
 /// A configuration file as a table, under today's names.
 ///
 /// # Errors
@@ -43,6 +46,7 @@ fn differences(before: &Table, now: &Table, unset: &Table) -> Vec<Difference> {
     keys.into_iter()
         .filter(|key| !is_resumable(key))
         .filter(|key| before.get(*key) != now.get(*key))
+        .filter(|key| !is_lengthened(key, before.get(*key), now.get(*key)))
         .map(|key| Difference {
             key: key.clone(),
             values: format!("{} then, {} now", said(before.get(key)), said(now.get(key))),
@@ -93,6 +97,16 @@ fn is_resumable(key: &str) -> bool {
     })
 }
 
+/// Whether a setting says that the run is to be longer than before, and leaves its past as it was.
+fn is_lengthened(key: &str, before: Option<&Value>, now: Option<&Value>) -> bool {
+    let before = before.and_then(Value::as_array);
+    let now = now.and_then(Value::as_array);
+    let longer = before
+        .zip(now)
+        .is_some_and(|(before, now)| now.starts_with(before));
+    key == LENGTHENED && longer
+}
+
 /// The values of a table and of those in it, by dotted key.
 fn leaves(table: &Table) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
@@ -127,6 +141,11 @@ mod tests {
         other.eval.knn_k = 3;
         let unset = table(&PretrainConfig::default());
         assert!(differences(&before, &table(&other), &unset).is_empty());
+        other.train.extended_to = vec![30];
+        assert!(differences(&before, &table(&other), &unset).is_empty());
+        let shorter = differences(&table(&other), &before, &unset);
+        assert_eq!(shorter[0].key, LENGTHENED);
+        other.train.extended_to.clear();
         other.seed = 5;
         other.model.image_size = [32, 64];
         let found = differences(&before, &table(&other), &unset);

@@ -79,7 +79,8 @@ impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
         share: f64,
         sums: &mut Sums,
     ) -> Result<Loss, TrainError> {
-        let model = self.state.model.clone().train();
+        let model = self.state.model.clone();
+        let model = self.state.optimiser.learning(model).train();
         let micro_batch = MicroBatch {
             model: &model,
             state: &self.state,
