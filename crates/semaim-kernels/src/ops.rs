@@ -138,7 +138,12 @@ pub fn moving_average<const D: usize>(
     value: Tensor<D>,
     decay: f64,
 ) -> Tensor<D> {
-    match fused(|| Some((update::owned(&average)?, update::owned(&value)?))) {
+    match fused(|| {
+        Some((
+            update::owned_or_copied(&average)?,
+            update::owned_or_copied(&value)?,
+        ))
+    }) {
         Some((mean, value)) => {
             drop(average);
             update::moving_average(mean, &value, decay)

@@ -78,8 +78,7 @@ impl QueryBlock {
     /// [`WeightError::Device`] when the backend does not give the weights.
     pub(crate) fn copy_of(block: &Block) -> Result<Self, WeightError> {
         let [_, d] = block.attn.qkv.weight.dims();
-        // By way of the host: parts of a larger tensor are summed up in another order than tensors of their own, and a run
-        // that goes on has the latter.
+        // By way of the host: tensors of their own, where views would hold on to all of the encoder's.
         let part = |number: usize| -> Result<Linear, WeightError> {
             let LinearWeights { weight, bias } = block.attn.qkv.part(number * d, d);
             let device = weight.device();

@@ -5,7 +5,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Device, Tensor};
 use rayon::prelude::*;
 
-use super::graph::as_f32_slice;
+use super::graph::{as_f32_slice, sizes, tensor as new_tensor};
 use super::simd::{Arithmetic, multiversion};
 use crate::types::{AdamWStep, Moments};
 
@@ -13,7 +13,7 @@ use crate::types::{AdamWStep, Moments};
 const CHUNK: usize = 1 << 15;
 
 /// The tensor's storage, if it is one on the CPU backend without gaps.
-pub(crate) fn owned<const D: usize>(tensor: &Tensor<D>) -> Option<FlexTensor> {
+fn owned<const D: usize>(tensor: &Tensor<D>) -> Option<FlexTensor> {
     let tensor = tensor.clone().try_into_primitive::<Flex>().ok()?;
     let whole = |tensor: &FlexTensor| {
         tensor.layout().contiguous_offsets() == Some((0, tensor.storage::<f32>().len()))
@@ -35,6 +35,19 @@ pub(crate) struct InPlace {
     gradient: FlexTensor,
 }
 
+/// The tensor's own storage, or a copy of a part of another's: the update is the same to the bit, whether a weight is a view or not.
+pub(crate) fn owned_or_copied<const D: usize>(tensor: &Tensor<D>) -> Option<FlexTensor> {
+    if let Some(owned) = owned(tensor) {
+        return Some(owned);
+    }
+    let view = tensor.clone().try_into_primitive::<Flex>().ok()?;
+    (view.dtype() == DType::F32).then(|| {
+        let shape = sizes(&view);
+        let numbers = as_f32_slice(&view.to_contiguous()).to_vec();
+        new_tensor(numbers, &shape)
+    })
+}
+
 impl InPlace {
     pub(crate) fn of<const D: usize>(
         weight: &Tensor<D>,
@@ -42,9 +55,9 @@ impl InPlace {
         moments: &Moments,
     ) -> Option<Self> {
         Some(Self {
-            weight: owned(weight)?,
-            first: owned(&moments.first)?,
-            second: owned(&moments.second)?,
+            weight: owned_or_copied(weight)?,
+            first: owned_or_copied(&moments.first)?,
+            second: owned_or_copied(&moments.second)?,
             gradient: contiguous(gradient)?,
         })
     }

@@ -84,6 +84,32 @@ fn shared_tensors_are_left_alone() {
     assert_eq!(flat(b), [5.0, 5.0, 5.0]);
 }
 
+/// A part of a larger tensor is updated as a tensor of its own is, to the bit: a run whose weights are views at first goes on, after a
+/// kill, with weights that are none.
+#[test]
+fn views_are_updated_as_tensors_of_their_own() {
+    let numbers = &mut Numbers::new(7);
+    let (rows, width) = (12, 37);
+    let whole = tensor(&numbers.values(rows * width, 1.0), [rows, width]);
+    let gradient = tensor(&numbers.values(4 * width, 1.0), [4 * width]);
+    let view = || whole.clone().narrow(0, 5, 4);
+    let own = || tensor(&flat(view()), [4, width]);
+    let rule = AdamWStep {
+        lr: 1e-2,
+        weight_decay: 0.05,
+        betas: [0.9, 0.95],
+        epsilon: 1e-8,
+        count: 1,
+        gradient_factor: 0.7,
+    };
+    let before = flat(whole.clone());
+    let moved = |weight: Tensor<2>| flat(adamw(weight, gradient.clone(), None, rule).0);
+    assert_eq!(moved(view()), moved(own()));
+    let mean = |average: Tensor<2>, value: Tensor<2>| flat(moving_average(average, value, 0.3));
+    assert_eq!(mean(view(), own()), mean(own(), view()));
+    assert_eq!(flat(whole), before);
+}
+
 #[test]
 fn squares_are_summed_in_any_number_of_threads_alike() {
     for seed in 0..10 {
