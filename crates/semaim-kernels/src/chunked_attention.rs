@@ -42,7 +42,11 @@ fn by_chunks(
     let row = batch * heads * key.dims()[2];
     let chunk = (most_weights / row.max(1)).clamp(1, query_len.max(1));
     let device = query.device().inner();
-    let bias = mask.map(|mask| mask.bias(&device));
+    // Lengths may have come from a device with gradients, of which a mask has none.
+    let bias = mask.map(|mask| match mask.bias(&device) {
+        bias if bias.is_autodiff() => bias.inner(),
+        bias => bias,
+    });
     let form = Form { bias, chunk };
     let inputs = [query, key, value];
     if !inputs[0].is_autodiff() {
