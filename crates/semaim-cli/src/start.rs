@@ -53,7 +53,7 @@ pub(crate) fn settings(
         }
         _ => out.join("config.toml").display().to_string(),
     };
-    let ends = before.as_ref().and_then(|before| extensions(before));
+    let ends = before.as_ref().and_then(extensions);
     if let Some(ends) = &ends {
         let ends = ends.iter().map(|&end| Value::Integer(end as i64)).collect();
         let train = Table::from_iter([("extended_to".to_string(), Value::Array(ends))]);

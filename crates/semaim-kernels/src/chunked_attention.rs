@@ -52,9 +52,9 @@ fn by_chunks(
     if !inputs[0].is_autodiff() {
         return form.forward(&inputs);
     }
-    match on_backends(&inputs, form) {
-        Ok(out) => out,
-        Err(form) => form.plain(inputs),
+    match on_backends(&inputs, &form) {
+        Some(out) => out,
+        None => form.plain(inputs),
     }
 }
 
@@ -154,33 +154,23 @@ fn joined(mut chunks: Vec<Tensor<4>>) -> Tensor<4> {
 }
 
 /// As a node of the graph, on whichever backend the tensors are.
-fn on_backends(inputs: &[Tensor<4>; 3], form: Form) -> Result<Tensor<4>, Form> {
-    let form = match node::<Flex>(inputs, form) {
-        Ok(out) => return Ok(out),
-        Err(form) => form,
-    };
+fn on_backends(inputs: &[Tensor<4>; 3], form: &Form) -> Option<Tensor<4>> {
+    let out = node::<Flex>(inputs, form);
     #[cfg(feature = "gpu")]
-    let form = match node::<burn::backend::Cube>(inputs, form) {
-        Ok(out) => return Ok(out),
-        Err(form) => form,
-    };
-    Err(form)
+    let out = out.or_else(|| node::<burn::backend::Cube>(inputs, form));
+    out
 }
 
-/// As a node of the graph on one backend; the form comes back if the tensors are not there.
-fn node<B: Backend>(inputs: &[Tensor<4>; 3], form: Form) -> Result<Tensor<4>, Form>
+/// As a node of the graph on one backend; `None` if the tensors are not there.
+fn node<B: Backend>(inputs: &[Tensor<4>; 3], form: &Form) -> Option<Tensor<4>>
 where
     DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Autodiff<B>>,
 {
     let tracked = inputs
         .iter()
         .map(|input| input.clone().try_into_primitive::<Autodiff<B>>());
-    let Ok(tracked) = tracked.collect::<Result<Vec<_>, _>>() else {
-        return Err(form);
-    };
-    let Ok(tracked) = <[FloatTensor<Autodiff<B>>; 3]>::try_from(tracked) else {
-        return Err(form);
-    };
+    let tracked = tracked.collect::<Result<Vec<_>, _>>().ok()?;
+    let tracked = <[FloatTensor<Autodiff<B>>; 3]>::try_from(tracked).ok()?;
     let inputs = tracked
         .each_ref()
         .map(|input| Tensor::<4>::from_primitive::<B>(input.primitive().clone()));
@@ -188,10 +178,13 @@ where
     let nodes = tracked.each_ref().map(|input| input.node());
     let step = Attention::<B>(PhantomData).prepare::<NoCheckpointing>(nodes);
     let out = match step.compute_bound().stateful() {
-        OpsKind::Tracked(step) => step.finish(State { inputs, form }, out),
+        OpsKind::Tracked(step) => {
+            let form = form.clone();
+            step.finish(State { inputs, form }, out)
+        }
         OpsKind::UnTracked(step) => step.finish(out),
     };
-    Ok(Tensor::from_primitive::<Autodiff<B>>(out))
+    Some(Tensor::from_primitive::<Autodiff<B>>(out))
 }
 
 /// A tensor that was made of those of a backend.

@@ -1,6 +1,7 @@
 //! Where operations are composed a run does not wait for its steps, and still comes to what one that waits comes to.
 //!
 //! Which form of the operations runs, and the count of reads, are the process's: these tests take turns.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -69,7 +70,7 @@ impl Observer for Reads {
     }
     fn stepped(&mut self, report: &StepReport) {
         self.0.push(reads());
-        let logged = report.progress.step % 3 == 0 || report.progress.step == 8;
+        let logged = report.progress.step.is_multiple_of(3) || report.progress.step == 8;
         assert!(report.numbers.is_some() || !logged);
     }
     fn doing(&mut self, _: &'static str) {}

@@ -32,7 +32,7 @@ struct Sums {
 /// The loss of a step, where it is.
 enum StepLoss {
     Read(LossValues),
-    Unread(UnreadLoss),
+    Unread(Box<UnreadLoss>),
 }
 
 impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
@@ -44,7 +44,7 @@ impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
         let mut sums = Sums::default();
         let mut loss = match self.kernels {
             Kernels::Fused => StepLoss::Read(LossValues::default()),
-            Kernels::Composed => StepLoss::Unread(UnreadLoss::default()),
+            Kernels::Composed => StepLoss::Unread(Box::default()),
         };
         for batch in batches {
             let share = batch.items.len() as f64 / self.settings.train.batch_size as f64;
@@ -57,7 +57,7 @@ impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
         let numbers = match loss {
             StepLoss::Read(loss) => Some(self.update_by_numbers(sums, loss, lr, epoch)?),
             StepLoss::Unread(loss) => {
-                self.update_unread(sums, loss, lr, epoch);
+                self.update_unread(sums, *loss, lr, epoch);
                 None
             }
         };
