@@ -295,7 +295,7 @@ impl Checkpoint {
     /// centre is cut out.
     fn preprocessor(&self) -> Value {
         let [height, width] = self.config.image_size;
-        let short = (height.max(width) as f64 / SHOWN).round() as usize;
+        let short = short_side(self.config.image_size);
         json!({
             "image_processor_type": "CLIPImageProcessor",
             "do_convert_rgb": true,
@@ -394,6 +394,11 @@ impl Checkpoint {
         json["use_swiglu_ffn"] = json!(gated);
         Ok(json)
     }
+}
+
+/// What the short side of images is resized to before their centre is cut out, for an encoder of images of a size.
+pub fn short_side([height, width]: [usize; 2]) -> usize {
+    (height.max(width) as f64 / SHOWN).round() as usize
 }
 
 fn exported(weights: Weights) -> Exported {

@@ -1,6 +1,7 @@
 //! `semaim export`.
 
 mod detector;
+mod onnx;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,13 +15,19 @@ use semaim_train::run_dir::checkpoints;
 use semaim_train::state::MODEL;
 use serde_json::json;
 
-use crate::args::ExportArgs;
+use crate::args::{ExportArgs, FormatArg};
 use crate::detector_file;
 use crate::encoder::tell_resizing;
 use crate::exit::Exit;
 use crate::output;
 
 pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
+    if args.format == FormatArg::Onnx {
+        return onnx::run(args);
+    }
+    if args.dynamic_size {
+        return Err(Exit::user("--dynamic-size is for --layout onnx"));
+    }
     let heads = args.told.heads.map(|heads| heads as usize);
     if let Some(file) = detector_file::open(&args.weights, &args.detector, heads)? {
         return detector::run(args, file);

@@ -99,8 +99,9 @@ pub(crate) struct InspectArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExportArgs {
-    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows; for detectron2, and from it, a
-    /// detector: a run of `semaim detect`, a detector's file, or one of detectron2's (ViTDet's .pkl or .pth)
+    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows; for onnx also a run of
+    /// `semaim finetune` or `semaim segment`, which is written with its head; for detectron2, and from it, a detector: a run of
+    /// `semaim detect`, a detector's file, or one of detectron2's (ViTDet's .pkl or .pth)
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
     /// For whom it is written; detectors: detectron2 or semaim
@@ -108,7 +109,7 @@ pub(crate) struct ExportArgs {
     pub(crate) format: FormatArg,
     /// The file to write (.safetensors), or a folder for its model.safetensors; for huggingface a config.json and a
     /// preprocessor_config.json are put into the folder, or NAME.config.json and so on beside the file; for detectron2 also .pkl,
-    /// as its models are published
+    /// as its models are published; for onnx .onnx
     #[arg(long, value_name = "FILE")]
     pub(crate) to: PathBuf,
     /// How numbers are written
@@ -117,6 +118,9 @@ pub(crate) struct ExportArgs {
     /// Size of the images in pixels, as SIDE or HEIGHTxWIDTH [default: the encoder's]; the position table is resized
     #[arg(long, value_name = "SIZE", value_parser = parse_image_size)]
     pub(crate) image_size: Option<[usize; 2]>,
+    /// For onnx: a graph for images of any size whose sides are multiples of the patches' [default: of one size]
+    #[arg(long, conflicts_with = "image_size")]
+    pub(crate) dynamic_size: bool,
     /// The whole model of a run directory, its decoder too (semaim and mae)
     #[arg(long)]
     pub(crate) whole: bool,
@@ -133,6 +137,16 @@ pub(crate) struct ExportArgs {
 }
 
 impl ExportArgs {
+    /// The first option given that ONNX files have no use for.
+    pub(crate) fn not_for_onnx(&self) -> Option<&'static str> {
+        let narrow = !matches!(self.dtype, DtypeArg::F32);
+        let options = [(narrow, "--dtype"), (self.whole, "--whole")];
+        let given = options
+            .into_iter()
+            .find_map(|(is_given, option)| is_given.then_some(option));
+        given.or(self.detector.given())
+    }
+
     pub(crate) fn source(&self) -> WeightsSource {
         self.told.source(&self.weights, self.from, self.image_size)
     }
@@ -151,17 +165,19 @@ pub(crate) enum FormatArg {
     Semaim,
     /// detectron2's ViTDet (detectors).
     Detectron2,
+    /// ONNX: a graph that onnxruntime and others run (encoders, classifiers, segmenters).
+    Onnx,
 }
 
 impl FormatArg {
-    /// The format of an encoder; `None` of what is for detectors.
+    /// The format of an encoder's weights; `None` of what is for detectors or is no weights alone.
     pub(crate) fn format(self) -> Option<ExportFormat> {
         match self {
             Self::Timm => Some(ExportFormat::Timm),
             Self::Huggingface => Some(ExportFormat::HuggingFace),
             Self::Mae => Some(ExportFormat::Mae),
             Self::Semaim => Some(ExportFormat::Semaim),
-            Self::Detectron2 => None,
+            Self::Detectron2 | Self::Onnx => None,
         }
     }
 }

@@ -289,3 +289,89 @@ fn weights_that_are_not_finite_are_refused() {
         converted.stderr
     );
 }
+
+#[test]
+fn onnx_files_are_of_encoders_and_classifiers_and_say_how_images_are_prepared() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path());
+    let file = folder.path().join("deep/er/model.onnx");
+    let ran = {
+        let fixed = ["export", "--layout", "onnx", "--weights", path(&run)];
+        succeed(semaim(
+            &[&fixed[..], &["--to", path(&file), "--json"]].concat(),
+        ))
+    };
+    let said = json(&ran);
+    assert_eq!(
+        (&said["kind"], &said["layout"]),
+        (&"encoder".into(), &"onnx".into())
+    );
+    let holds = |file: &Path, text: &str| {
+        let bytes = std::fs::read(file).unwrap();
+        bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    for text in [
+        "semaim.input",
+        "shortest_edge",
+        "LayerNormalization",
+        "blocks.1.mlp.fc2.weight",
+    ] {
+        assert!(holds(&file, text), "{text}");
+    }
+    assert!(!holds(&file, "Resize"));
+    let any = folder.path().join("any.onnx");
+    exported(&run, &any, &["--layout", "onnx", "--dynamic-size"]);
+    assert!(holds(&any, "Resize") && holds(&any, "multiple_of"));
+    let first = std::fs::read(&any).unwrap();
+    exported(&run, &any, &["--layout", "onnx", "--dynamic-size"]);
+    assert_eq!(std::fs::read(&any).unwrap(), first);
+
+    let data = folder.path().join("data");
+    coloured(&data, "train", COLOURS, 6);
+    coloured(&data, "val", COLOURS, 3);
+    let tuned = folder.path().join("tuned");
+    let settings = [
+        "train.epochs=1",
+        "train.batch_size=4",
+        "optimiser.warmup_epochs=0",
+    ];
+    let settings: Vec<&str> = settings
+        .iter()
+        .flat_map(|setting| ["--set", setting])
+        .collect();
+    let fixed = [
+        "finetune",
+        "--weights",
+        path(&run),
+        "--data",
+        path(&data),
+        "--out",
+        path(&tuned),
+    ];
+    succeed(semaim(&[&fixed[..], &settings].concat()));
+    let classes = folder.path().join("classes.onnx");
+    exported(
+        &tuned,
+        &classes,
+        &["--layout", "onnx", "--image-size", "32x32"],
+    );
+    assert!(holds(&classes, "semaim.classes") && holds(&classes, COLOURS[0].0));
+
+    let refused = |more: &[&str], parts: &[&str]| {
+        let fixed = ["export", "--weights", path(&run)];
+        refuse(semaim(&[&fixed[..], more].concat()), parts);
+    };
+    let to = path(&any);
+    refused(&["--layout", "onnx", "--to", "x.pth"], &[".onnx"]);
+    refused(
+        &["--layout", "onnx", "--to", to, "--dtype", "f16"],
+        &["--dtype"],
+    );
+    refused(&["--layout", "onnx", "--to", to, "--whole"], &["--whole"]);
+    refused(
+        &["--to", "x.safetensors", "--dynamic-size"],
+        &["--layout onnx"],
+    );
+}

@@ -1,0 +1,154 @@
+//! Encoders, classifiers and segmenters as ONNX files.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use burn::tensor::Device;
+use semaim::position::Interpolation;
+use semaim_checkpoint::atomic;
+use semaim_checkpoint::checkpoint::Checkpoint;
+use semaim_checkpoint::export::short_side;
+use semaim_checkpoint::model_file::{ModelFile, ModelKind};
+use semaim_eval::segment::segmenter::TrainedSegmenter;
+use semaim_onnx::{About, ImageSize, Model, OnnxError, classifier, encoder, segmenter};
+use serde_json::{Value, json};
+
+use crate::args::ExportArgs;
+use crate::encoder::{tell, tell_resizing};
+use crate::exit::Exit;
+use crate::output;
+
+pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
+    if let Some(option) = args.not_for_onnx() {
+        return Err(Exit::user(format!(
+            "{option} is of no use with --layout onnx"
+        )));
+    }
+    let to = file(&args.to)?;
+    let (kind, model) = match ModelFile::kind_at(&args.weights) {
+        Some(ModelKind::Detector) => {
+            return Err(Exit::user(format!(
+                "{} is a detector; as ONNX encoders, classifiers and segmenters are written (its encoder alone is what it was \
+                 trained on)",
+                args.weights.display()
+            )));
+        }
+        Some(ModelKind::Classifier) => ("classifier", a_classifier(args)?),
+        Some(ModelKind::Segmenter) => ("segmenter", a_segmenter(args)?),
+        None => ("encoder", an_encoder(args)?),
+    };
+    output::create_folder_of(&to)
+        .and_then(|()| atomic::write_bytes(&to, &model.bytes()))
+        .map_err(|error| Exit::user(format!("writing {}: {error}", to.display())))?;
+    let (constants, nodes) = model.counts();
+    match args.json {
+        true => println!(
+            "{}",
+            json!({"file": to, "layout": "onnx", "kind": kind, "tensors": constants, "nodes": nodes})
+        ),
+        false => println!("{kind} of {nodes} nodes, layout onnx, in {}", to.display()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The file to write: itself, or model.onnx in a folder.
+fn file(to: &Path) -> Result<PathBuf, Exit> {
+    match to.extension() {
+        Some(extension) if extension == "onnx" => Ok(to.to_path_buf()),
+        None => Ok(to.join("model.onnx")),
+        Some(_) if to.is_dir() => Ok(to.join("model.onnx")),
+        Some(_) => Err(Exit::user(format!(
+            "--to {}: --layout onnx writes .onnx files, or into a folder",
+            to.display()
+        ))),
+    }
+}
+
+fn failed(error: OnnxError) -> Exit {
+    match error {
+        OnnxError::NotDynamic { .. }
+        | OnnxError::FewPatches { .. }
+        | OnnxError::TooLarge { .. } => Exit::user(error),
+        OnnxError::Weights(_) | OnnxError::Missing { .. } => Exit::ours(error),
+    }
+}
+
+fn size(args: &ExportArgs, interpolation: Interpolation) -> ImageSize {
+    match args.dynamic_size {
+        true => ImageSize::Dynamic(interpolation),
+        false => ImageSize::Fixed,
+    }
+}
+
+/// How images are shown to encoders and classifiers.
+fn centre(image_size: [usize; 2]) -> Value {
+    let [height, width] = image_size;
+    json!({
+        "shortest_edge": short_side(image_size),
+        "interpolation": "bicubic",
+        "antialias": true,
+        "center_crop": {"height": height, "width": width},
+    })
+}
+
+fn an_encoder(args: &ExportArgs) -> Result<Model, Exit> {
+    let source = args.source();
+    let checkpoint = Checkpoint::read(&source).map_err(Exit::user)?;
+    tell(&checkpoint);
+    tell_resizing(&checkpoint, &source, args.image_size);
+    let mut found = checkpoint.encoder(&Device::flex()).map_err(Exit::user)?;
+    if let Some(image_size) = args.image_size {
+        found = found.resized(image_size).map_err(Exit::user)?;
+    }
+    let about = About {
+        normalisation: &found.normalisation,
+        classes: &[],
+        resize: centre(found.config.image_size),
+    };
+    let size = size(args, found.interpolation);
+    encoder(&found.vit, &found.config, size, &about).map_err(failed)
+}
+
+fn a_classifier(args: &ExportArgs) -> Result<Model, Exit> {
+    let mut file = ModelFile::read(&args.weights).map_err(Exit::user)?;
+    file.check_finite(&args.weights).map_err(Exit::user)?;
+    let mut model = file.classifier(&Device::flex()).map_err(Exit::user)?;
+    if let Some(image_size) = args.image_size {
+        file.config.image_size = image_size;
+        file.config.validate().map_err(Exit::user)?;
+        let (grid, by) = (file.config.grid(), file.interpolation);
+        model.encoder = model.encoder.resized(grid, by).map_err(Exit::ours)?;
+    }
+    let about = About {
+        normalisation: &file.normalisation,
+        classes: &file.classes,
+        resize: centre(file.config.image_size),
+    };
+    let size = size(args, file.interpolation);
+    classifier(&model, &file.config, size, &about).map_err(failed)
+}
+
+fn a_segmenter(args: &ExportArgs) -> Result<Model, Exit> {
+    let file = ModelFile::read(&args.weights).map_err(Exit::user)?;
+    let TrainedSegmenter { mut model, info } =
+        TrainedSegmenter::of_file(file, &args.weights, &Device::flex()).map_err(Exit::user)?;
+    let mut config = info.config.clone();
+    if let Some(image_size) = args.image_size {
+        config.image_size = image_size;
+        config.validate().map_err(Exit::user)?;
+        let resized = model.encoder.resized(config.grid(), Interpolation::Bicubic);
+        model.encoder = resized.map_err(Exit::ours)?;
+    }
+    let about = About {
+        normalisation: &info.normalisation,
+        classes: &info.classes,
+        resize: json!({
+            "to": info.settings.size,
+            "interpolation": "bilinear",
+            "antialias": true,
+            "inference": info.settings.segmenter.inference,
+            "values": info.settings.values,
+        }),
+    };
+    segmenter(&model, &config, size(args, Interpolation::Bicubic), &about).map_err(failed)
+}
