@@ -195,8 +195,8 @@ impl LabelDataConfig {
 }
 
 /// What a trained segmenter is to be evaluated on or used for: a folder of label images with its folder of images, COCO
-/// annotations, with their folder of images where it is not near the file, or else what `data` names. The values of label images are read as those that it was trained on, unless a file beside
-/// them says otherwise.
+/// annotations, with their folder of images where it is not near the file, or else what `data` names. The values of label images
+/// are read as those that it was trained on, unless a file beside them says otherwise.
 ///
 /// # Errors
 /// A folder that cannot be read.

@@ -1,16 +1,16 @@
-//! GemmWorkload against plain loops, within bounds.
+//! Products against plain loops, within bounds.
 
 use super::*;
 
 /// Numbers from a formula, different in each place.
-fn numbers(count: usize, seed: usize) -> Vec<f32> {
+pub(super) fn numbers(count: usize, seed: usize) -> Vec<f32> {
     (0..count)
         .map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.5 - 1.0)
         .collect()
 }
 
 /// `[rows, width]` with `gap` numbers after each row but the last that nobody may use.
-fn spread(values: &[f32], width: usize, gap: usize) -> Vec<f32> {
+pub(super) fn spread(values: &[f32], width: usize, gap: usize) -> Vec<f32> {
     let rows: Vec<&[f32]> = values.chunks(width.max(1)).collect();
     let mut out = Vec::new();
     for (i, row) in rows.iter().enumerate() {
@@ -20,6 +20,39 @@ fn spread(values: &[f32], width: usize, gap: usize) -> Vec<f32> {
         }
     }
     out
+}
+
+/// The transpose of `[height, width]`.
+pub(super) fn transposed(x: &[f32], width: usize) -> Vec<f32> {
+    let height = x.len() / width.max(1);
+    (0..x.len())
+        .map(|i| x[i % height * width + i / height])
+        .collect()
+}
+
+/// Asserts that a result `[rows, width]`, spread with `gap` numbers between rows, is what `expected(row, column)` says, to the
+/// rounding of sums of `depth` terms, and that nothing was written between rows.
+pub(super) fn assert_result(
+    case: &str,
+    out: &[f32],
+    [rows, depth, width, gap]: [usize; 4],
+    expected: impl Fn(usize, usize) -> f64,
+) {
+    let tolerance = 1e-6 * (1.0 + depth as f64).sqrt() * 4.0;
+    for i in 0..rows {
+        for j in 0..width {
+            let (got, expected) = (f64::from(out[i * (width + gap) + j]), expected(i, j));
+            assert!(
+                (got - expected).abs() < tolerance,
+                "{rows} × {depth} × {width}, {case}, {got} {expected}"
+            );
+        }
+        let after = &out[i * (width + gap) + width..];
+        assert!(
+            after.iter().take(gap).all(|v| v.is_nan()),
+            "written between rows"
+        );
+    }
 }
 
 struct Case {
@@ -40,12 +73,6 @@ fn check(case: &Case) {
     } = *case;
     let (a, b) = (numbers(rows * depth, 1), numbers(depth * columns, 2));
     let (bias, base) = (numbers(columns, 3), numbers(rows * columns, 4));
-    let transposed = |x: &[f32], width: usize| -> Vec<f32> {
-        let height = x.len() / width.max(1);
-        (0..x.len())
-            .map(|i| x[i % height * width + i / height])
-            .collect()
-    };
     let a_rows = spread(&a, depth, gap);
     let a_columns = spread(&transposed(&a, depth), rows, gap);
     let mut tiles = vec![0.0; rows * depth];
@@ -95,31 +122,19 @@ fn check(case: &Case) {
                 1 => product(Lhs::Transposed(by_depth), right, finish, &mut view),
                 _ => product(Tiles::new(&tiles, depth, rows), right, finish, &mut view),
             }
-            for i in 0..rows {
-                for j in 0..columns {
-                    let sum: f64 = (0..depth)
-                        .map(|p| f64::from(a[i * depth + p]) * f64::from(b[p * columns + j]))
-                        .sum();
-                    let bias = if with_bias { f64::from(bias[j]) } else { 0.0 };
-                    let base = if with_base > 0 {
-                        f64::from(base[i * columns + j])
-                    } else {
-                        0.0
-                    };
-                    let expected = base + f64::from(scale) * (sum + bias);
-                    let got = f64::from(out[i * (columns + gap) + j]);
-                    let tolerance = 1e-6 * (1.0 + depth as f64).sqrt() * 4.0;
-                    assert!(
-                        (got - expected).abs() < tolerance,
-                        "{rows} × {depth} × {columns}, {layout}, {got} {expected}"
-                    );
-                }
-                let after = &out[i * (columns + gap) + columns..];
-                assert!(
-                    after.iter().take(gap).all(|v| v.is_nan()),
-                    "written between rows"
-                );
-            }
+            let case = format!("layout {layout}");
+            assert_result(&case, &out, [rows, depth, columns, gap], |i, j| {
+                let sum: f64 = (0..depth)
+                    .map(|p| f64::from(a[i * depth + p]) * f64::from(b[p * columns + j]))
+                    .sum();
+                let bias = if with_bias { f64::from(bias[j]) } else { 0.0 };
+                let base = if with_base > 0 {
+                    f64::from(base[i * columns + j])
+                } else {
+                    0.0
+                };
+                base + f64::from(scale) * (sum + bias)
+            });
         }
     }
 }

@@ -1,15 +1,9 @@
 //! Products in bf16 against plain loops over rounded numbers, within bounds, by every unit of the machine.
 
 use super::super::right::{PanelFormat, Right};
+use super::super::tests::{assert_result, numbers, spread, transposed};
 use super::super::{Base, Finish, Lhs, Rows, RowsMut, product};
 use super::Bf16Unit;
-
-/// Numbers from a formula, different in each place, with more bits than bf16 holds.
-fn numbers(count: usize, seed: usize) -> Vec<f32> {
-    (0..count)
-        .map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.5 - 1.0)
-        .collect()
-}
 
 /// To the nearest number in bf16, ties to even: by halves and quarters, without looking at bits.
 fn nearest(x: f32) -> f64 {
@@ -19,25 +13,6 @@ fn nearest(x: f32) -> f64 {
     let x = f64::from(x);
     let step = 2f64.powi(x.abs().log2().floor() as i32 - 7);
     (x / step).round_ties_even() * step
-}
-
-/// `[rows, width]` with `gap` numbers after each row but the last that nobody may use.
-fn spread(values: &[f32], width: usize, gap: usize) -> Vec<f32> {
-    let mut out = Vec::new();
-    for (i, row) in values.chunks(width.max(1)).enumerate() {
-        if i > 0 {
-            out.extend(std::iter::repeat_n(f32::NAN, gap));
-        }
-        out.extend_from_slice(row);
-    }
-    out
-}
-
-fn transposed(x: &[f32], width: usize) -> Vec<f32> {
-    let height = x.len() / width.max(1);
-    (0..x.len())
-        .map(|i| x[i % height * width + i / height])
-        .collect()
 }
 
 /// The right-hand side in panels, packed in each of the three ways; the memory ends where the last panel does.
@@ -89,29 +64,17 @@ fn check(unit: Bf16Unit, [rows, depth, columns]: [usize; 3]) {
             let mut out = spread(&base, columns, gap);
             let mut view = RowsMut::new(&mut out, rows, columns, columns + gap);
             product(left, right, finish, &mut view);
-            for i in 0..rows {
-                for j in 0..columns {
-                    let term = |p: usize| nearest(a[i * depth + p]) * nearest(b[p * columns + j]);
-                    let sum: f64 = (0..depth).map(term).sum();
-                    let bias = finish.bias.get(j).map_or(0.0, |&bias| f64::from(bias));
-                    let base = match finish.base {
-                        Base::Zero => 0.0,
-                        _ => f64::from(base[i * columns + j]),
-                    };
-                    let expected = base + f64::from(finish.scale) * (sum + bias);
-                    let got = f64::from(out[i * (columns + gap) + j]);
-                    let tolerance = 1e-6 * (1.0 + depth as f64).sqrt() * 4.0;
-                    assert!(
-                        (got - expected).abs() < tolerance,
-                        "{unit:?}, {rows} × {depth} × {columns}, {by_depth}, {got} {expected}"
-                    );
-                }
-                let after = &out[i * (columns + gap) + columns..];
-                assert!(
-                    after.iter().take(gap).all(|v| v.is_nan()),
-                    "written between rows"
-                );
-            }
+            let case = format!("{unit:?}, by depth: {by_depth}");
+            assert_result(&case, &out, [rows, depth, columns, gap], |i, j| {
+                let term = |p: usize| nearest(a[i * depth + p]) * nearest(b[p * columns + j]);
+                let sum: f64 = (0..depth).map(term).sum();
+                let bias = finish.bias.get(j).map_or(0.0, |&bias| f64::from(bias));
+                let base = match finish.base {
+                    Base::Zero => 0.0,
+                    _ => f64::from(base[i * columns + j]),
+                };
+                base + f64::from(finish.scale) * (sum + bias)
+            });
         }
     }
 }
