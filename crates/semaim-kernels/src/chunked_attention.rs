@@ -42,11 +42,7 @@ fn by_chunks(
     let row = batch * heads * key.dims()[2];
     let chunk = (most_weights / row.max(1)).clamp(1, query_len.max(1));
     let device = query.device().inner();
-    // Lengths may have come from a device with gradients, of which a mask has none.
-    let bias = mask.map(|mask| match mask.bias(&device) {
-        bias if bias.is_autodiff() => bias.inner(),
-        bias => bias,
-    });
+    let bias = mask.map(|mask| mask.bias(&device));
     let form = Form { bias, chunk };
     let inputs = [query, key, value];
     if !inputs[0].is_autodiff() {

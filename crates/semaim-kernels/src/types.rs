@@ -193,7 +193,12 @@ impl PrefixMask {
                     .clone()
                     .reshape([samples, 1, query_len, 1])
                     .expand(shape);
-                keys.greater_equal(lens).float() * Self::MASKED
+                let masked = keys.greater_equal(lens).float() * Self::MASKED;
+                // Lengths may have come from a device with gradients.
+                match masked.is_autodiff() {
+                    true => masked.inner(),
+                    false => masked,
+                }
             }
         });
         bias.clone()
