@@ -105,8 +105,12 @@ impl RunLog {
         Ok(())
     }
 
+    /// In one write: who reads along, `tail -f` or a dashboard, sees whole lines.
     fn line(&mut self, line: &Value) -> Result<(), TrainError> {
-        writeln!(self.metrics, "{line}").map_err(|source| io("writing", &self.path, source))
+        let line = format!("{line}\n");
+        self.metrics
+            .write_all(line.as_bytes())
+            .map_err(|source| io("writing", &self.path, source))
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::evaluate::{COLOURS, coloured, path, trained};
-use crate::runner::{Ran, encoder, pretrain, run, semaim, succeed};
+use crate::runner::{Ran, encoder, lines, pretrain, run, semaim, succeed};
 
 /// Starts a command whose reader closes both pipes before it has said a word.
 fn without_reader(mut command: Command) -> Child {
@@ -49,12 +49,6 @@ fn until(child: &mut Child, mut holds: impl FnMut() -> bool) {
     while !holds() && child.try_wait().unwrap().is_none() {
         std::thread::yield_now();
     }
-}
-
-#[cfg(unix)]
-fn lines(file: &Path) -> usize {
-    let text = fs::read(file).unwrap_or_default();
-    text.iter().filter(|&&byte| byte == b'\n').count()
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use crate::evaluate::{COLOURS, coloured};
-use crate::runner::{Ran, encoder, pretrain, refuse, run, succeed, values};
+use crate::runner::{self, Ran, encoder, pretrain, refuse, run, succeed, values};
 
 /// What the runs of this file share: enough steps to be killed in the middle of.
 const LONGER: &[&str] = &[
@@ -34,23 +34,6 @@ fn checkpoints(out: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Starts a run and waits until its log has `lines` lines.
-fn started(out: &Path, settings: &[&str], lines: usize) -> Child {
-    let mut child = pretrain(out, settings)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    loop {
-        let logged = fs::read(out.join("metrics.jsonl")).unwrap_or_default();
-        let logged = logged.iter().filter(|&&byte| byte == b'\n').count();
-        if logged >= lines || child.try_wait().unwrap().is_some() {
-            return child;
-        }
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn killed_twice_ends_with_the_same_bytes() {
     killed_twice(LONGER);
@@ -74,9 +57,7 @@ fn killed_twice(settings: &[&str]) {
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
     succeed(pretrain(&whole, settings));
     for lines in [5, 14] {
-        let mut child = started(&killed, settings, lines);
-        child.kill().unwrap();
-        child.wait().unwrap();
+        runner::killed(pretrain(&killed, settings), &killed, lines);
     }
     let last = succeed(pretrain(&killed, settings));
     assert!(
@@ -116,9 +97,7 @@ fn a_damaged_newest_checkpoint_is_reported_and_the_one_before_it_used() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, damaged) = (folder.path().join("whole"), folder.path().join("damaged"));
     succeed(pretrain(&whole, LONGER));
-    let mut child = started(&damaged, LONGER, 12);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    runner::killed(pretrain(&damaged, LONGER), &damaged, 12);
     let newest = checkpoints(&damaged).pop().unwrap();
     let mut bytes = fs::read(&newest).unwrap();
     let middle = bytes.len() / 2;
@@ -192,9 +171,7 @@ fn a_signal_saves_and_stops() {
 fn a_run_that_lost_its_checkpoints_never_starts_again() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    let mut child = started(&out, LONGER, 12);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    runner::killed(pretrain(&out, LONGER), &out, 12);
     for file in checkpoints(&out) {
         fs::write(file, b"damaged").unwrap();
     }

@@ -69,6 +69,24 @@ pub(crate) fn succeed(command: Command) -> Ran {
     ran
 }
 
+/// The whole lines of a file that a process may be writing; none where there is no file yet.
+pub(crate) fn lines(file: &Path) -> usize {
+    let text = std::fs::read(file).unwrap_or_default();
+    text.iter().filter(|&&byte| byte == b'\n').count()
+}
+
+/// Starts a training and kills it when the log of its run `out` has `logged` whole lines.
+pub(crate) fn killed(mut command: Command, out: &Path, logged: usize) {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the program starts");
+    let log = out.join("metrics.jsonl");
+    while lines(&log) < logged && child.try_wait().expect("a child").is_none() {
+        std::thread::yield_now();
+    }
+    child.kill().expect("a child");
+    child.wait().expect("a child");
+}
+
 /// Runs and expects a user's mistake whose message holds all of `parts`, without a panic.
 pub(crate) fn refuse(command: Command, parts: &[&str]) -> Ran {
     let ran = run(command);

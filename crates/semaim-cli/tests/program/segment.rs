@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use semaim_report::encode_indexed_png;
 use serde_json::{Value, json};
 
 use crate::bitmap::bitmap;
 use crate::evaluate::{json as parsed, path, trained};
-use crate::runner::{metrics, refuse, semaim, succeed, values};
+use crate::runner::{killed, metrics, refuse, semaim, succeed, values};
 
 /// Settings of a segmenter that trains in a second or two.
 const QUICK: &[&str] = &[
@@ -143,22 +143,7 @@ fn a_segmenter_on_generated_images_logs_its_losses_and_resumes_to_the_same_bytes
         "{log}"
     );
 
-    let mut child = command("killed", &[])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let log = folder.path().join("killed/metrics.jsonl");
-    loop {
-        let logged = fs::read(&log).unwrap_or_default();
-        let lines = logged.iter().filter(|&&byte| byte == b'\n').count();
-        if lines >= 7 || child.try_wait().unwrap().is_some() {
-            break;
-        }
-        std::thread::yield_now();
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    killed(command("killed", &[]), &folder.path().join("killed"), 7);
     let mut again = command("killed", &["--set", "data.workers=3"]);
     again.env("RAYON_NUM_THREADS", "3");
     succeed(again);

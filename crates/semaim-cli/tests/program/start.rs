@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use safetensors::SafeTensors;
 
 use crate::evaluate::path;
-use crate::runner::{SMALL, encoder, pretrain, refuse, semaim, succeed, values};
+use crate::runner::{self, SMALL, encoder, pretrain, refuse, semaim, succeed, values};
 
 /// The small run's settings that are no sizes of its network.
 fn from_weights(out: &Path, more: &[&str]) -> Command {
@@ -153,21 +153,7 @@ fn a_run_from_weights_goes_on_without_them_with_the_same_bytes() {
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
     succeed(command(&whole));
     for lines in [4, 11] {
-        let mut command = command(&killed);
-        let mut child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        loop {
-            let log = fs::read_to_string(killed.join("metrics.jsonl")).unwrap_or_default();
-            if log.lines().count() >= lines || child.try_wait().unwrap().is_some() {
-                break;
-            }
-            std::thread::yield_now();
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        runner::killed(command(&killed), &killed, lines);
     }
     assert!(!checkpoint_names(&killed).is_empty());
     fs::remove_file(&file).unwrap();
@@ -266,16 +252,8 @@ fn a_finished_run_is_lengthened_once_by_the_same_command() {
     succeed(pretrain(&killed, &keep));
     let longer = [&keep[..], &["--extend", "9"]].concat();
     succeed(pretrain(&whole, &longer));
-    let mut child = pretrain(&killed, &longer)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    while values(&killed, "train/loss").len() < 20 && child.try_wait().unwrap().is_none() {
-        std::thread::yield_now();
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let logged = runner::lines(&killed.join("metrics.jsonl"));
+    runner::killed(pretrain(&killed, &longer), &killed, logged + 5);
     // What was lengthened stays so: the run's own command goes on.
     succeed(pretrain(&killed, &keep));
     assert_eq!(encoder(&killed), encoder(&whole));

@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
 
 use serde_json::Value;
 
 use crate::evaluate::{COLOURS, coloured, json, path, trained};
-use crate::runner::{SMALL, refuse, run, semaim, succeed, values};
+use crate::runner::{SMALL, killed, refuse, run, semaim, succeed, values};
 
 /// Settings of a fine-tuning run that takes well under a second.
 const QUICK: &[&str] = &[
@@ -118,22 +117,7 @@ fn a_killed_fine_tuning_with_the_whole_recipe_ends_with_the_same_bytes() {
             .map(|file| fs::read(folder.path().join(name).join(file)).unwrap())
     };
     succeed(command("whole", &[]));
-    let mut child = command("killed", &[])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let log = folder.path().join("killed/metrics.jsonl");
-    loop {
-        let logged = fs::read(&log).unwrap_or_default();
-        let lines = logged.iter().filter(|&&byte| byte == b'\n').count();
-        if lines >= 9 || child.try_wait().unwrap().is_some() {
-            break;
-        }
-        std::thread::yield_now();
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    killed(command("killed", &[]), &folder.path().join("killed"), 9);
     succeed(command("killed", &["--set", "data.workers=3"]));
     assert_eq!(files("killed"), files("whole"));
     let losses = values(&folder.path().join("killed"), "train/loss");

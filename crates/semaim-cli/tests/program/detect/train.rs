@@ -1,13 +1,12 @@
 //! Training: losses, resuming, freezing, what a run would be.
 
 use std::fs;
-use std::process::Stdio;
 
 use serde_json::Value;
 
 use super::{LOSSES, detect, rectangles};
 use crate::evaluate::{json as parsed, path, trained};
-use crate::runner::{metrics, refuse, semaim, succeed, values};
+use crate::runner::{killed, metrics, refuse, semaim, succeed, values};
 
 #[test]
 fn a_detector_on_generated_images_logs_every_loss_and_resumes_to_the_same_bytes() {
@@ -65,22 +64,7 @@ fn a_detector_on_generated_images_logs_every_loss_and_resumes_to_the_same_bytes(
         serde_json::from_slice(&fs::read(whole.join("results.json")).unwrap()).unwrap();
     assert_eq!(results["best_by"], "box AP");
 
-    let mut child = command("killed", &[])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let log = folder.path().join("killed/metrics.jsonl");
-    loop {
-        let logged = fs::read(&log).unwrap_or_default();
-        let lines = logged.iter().filter(|&&byte| byte == b'\n').count();
-        if lines >= 7 || child.try_wait().unwrap().is_some() {
-            break;
-        }
-        std::thread::yield_now();
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    killed(command("killed", &[]), &folder.path().join("killed"), 7);
     let mut again = command("killed", &["--set", "data.workers=3"]);
     again.env("RAYON_NUM_THREADS", "3");
     succeed(again);
