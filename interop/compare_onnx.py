@@ -1,11 +1,13 @@
 """Runs what `semaim export --layout onnx` writes in onnxruntime and compares with semaim's own answers.
 
     python interop/compare_onnx.py --semaim target/release/semaim --weights MODEL [--heads N] [--image-size S] [--dynamic]
+        [--images FOLDER] [--set detector.canvas=N ...]
 
-MODEL is an encoder in any layout, or a run of `semaim finetune` or `semaim segment`. Encoders: every token, and the vectors `cls`
+MODEL is an encoder in any layout, or a run of `semaim finetune`, `semaim detect` or `semaim segment`. Encoders: every token, and the vectors `cls`
 and `mean`, against `semaim embed`; with --dynamic the file takes images of any size, and is asked at 0.75, 1 and 1.5 times its own.
 Classifiers: probabilities against `semaim predict`. Segmenters: the class of every pixel against `semaim predict`, whose ties and
-roundings may differ in one pixel of a thousand. Needs Python with onnxruntime, numpy, safetensors and pillow. Nothing in the build
+roundings may differ in one pixel of a thousand. Detectors: boxes and scores against `semaim predict`, and the pixels of masks; the
+images are those of --images, or drawn. Needs Python with onnxruntime, numpy, safetensors and pillow. Nothing in the build
 or the tests needs it. Prints a line per output and ends with 1 if one is off.
 """
 
@@ -145,6 +147,82 @@ def segmenter(options, network, facts, folder):
     return fits
 
 
+def pasted(mask, box, height, width):
+    """How probably each pixel of an image belongs to an object, by the mask of its box: linear between the cells' middles."""
+    side, (left, top, right, bottom) = len(mask), box
+    rows = ((np.arange(height) + 0.5 - top) / (bottom - top)) * side - 0.5
+    columns = ((np.arange(width) + 0.5 - left) / (right - left)) * side - 0.5
+    framed = np.pad(mask, 2)
+
+    def weights(places):
+        # Zeros surround the mask.
+        low = np.clip(np.floor(places), -2, side).astype(int)
+        return low + 2, np.where((places > -1) & (places < side), places - low, 0.0)
+
+    (y, dy), (x, dx) = weights(rows), weights(columns)
+    dy, dx = dy[:, None], dx[None, :]
+    corner = lambda down, right: framed[np.minimum(y + down, side + 3)][:, np.minimum(x + right, side + 3)]  # noqa: E731
+    return (1 - dy) * ((1 - dx) * corner(0, 0) + dx * corner(0, 1)) + dy * ((1 - dx) * corner(1, 0) + dx * corner(1, 1))
+
+
+def decoded(segmentation):
+    """A mask from COCO's compressed runs, `[height, width]`."""
+    from pycocotools import mask as coco
+
+    return coco.decode(segmentation).astype(bool)
+
+
+def detector(options, network, facts, folder):
+    height, width = facts["image_size"]
+    images = options.images or folder / "images"
+    if not options.images:
+        draw_images(images, [height, width], [height, width], facts["channels"])
+    said = folder / "detections.jsonl"
+    settings = [part for setting in options.set for part in ("--set", setting)]
+    run(options.semaim, "predict", "--weights", options.weights, "--data", images, "--out", said, *settings)
+    lines = [json.loads(line) for line in said.read_text(encoding="utf-8").splitlines()]
+    answers = {Path(line["path"]).name: line["objects"] for line in lines}
+    names = json.loads(network.about["semaim.classes"])
+    mean, std = (np.array(network.input[key], dtype=np.float32) for key in ("mean", "std"))
+    files = sorted(path for path in images.iterdir() if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".bmp"))
+    fits, all_found, all_expected = True, 0, 0
+    for path in files:
+        pixels = np.asarray(Image.open(path).convert("RGB" if facts["channels"] == 3 else "L"), dtype=np.float32) / 255
+        pixels = pixels.reshape(*pixels.shape[:2], facts["channels"])
+        if max(pixels.shape[:2]) != height:
+            raise SystemExit(f"{path}: the longer side has to be of {height} pixels, so that nothing is resized")
+        canvas = np.zeros((1, facts["channels"], height, width), dtype=np.float32)
+        rows, columns = pixels.shape[:2]
+        canvas[0, :, :rows, :columns] = ((pixels - mean) / std).transpose(2, 0, 1)
+        size = np.array([rows, columns], dtype=np.float32)
+        boxes, scores, classes, masks = network.session.run(
+            ["boxes", "scores", "classes", "masks"], {"images": canvas, "size": size}
+        )
+        expected = answers[path.name]
+        all_found, all_expected = all_found + len(boxes), all_expected + len(expected)
+        fits &= len(boxes) == len(expected)
+        worst = {"boxes, in pixels": 0.0, "scores": 0.0, "pixels of masks": 0.0}
+        for box, score, label, mask in zip(boxes, scores, classes, masks):
+            left, top, right, bottom = box
+            own = [answer for answer in expected if answer["class"] == names[label]]
+            apart = lambda answer: np.abs(np.array(answer["bbox"]) - [left, top, right - left, bottom - top]).max()  # noqa: E731
+            if not own:
+                fits = False
+                continue
+            nearest = min(own, key=apart)
+            worst["boxes, in pixels"] = max(worst["boxes, in pixels"], apart(nearest))
+            worst["scores"] = max(worst["scores"], abs(nearest["score"] - score))
+            if "segmentation" in nearest:
+                ours = pasted(mask, box, rows, columns) >= network.input["resize"]["mask_threshold"]
+                other = (ours != decoded(nearest["segmentation"])).mean()
+                worst["pixels of masks"] = max(worst["pixels of masks"], other)
+        off = worst["boxes, in pixels"] > 0.01 or worst["scores"] > 1e-4 or worst["pixels of masks"] > PIXELS
+        fits &= not off
+        told = ", ".join(f"{what} {value:.1e}" for what, value in worst.items())
+        print(f"{'IS OFF' if off else 'agrees'}  {path.name}: {len(boxes)} of {len(expected)} objects, at most apart: {told}")
+    return fits and all_found > 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--semaim", default="target/release/semaim")
@@ -153,6 +231,8 @@ def main():
     parser.add_argument("--activation")
     parser.add_argument("--image-size")
     parser.add_argument("--dynamic", action="store_true")
+    parser.add_argument("--set", action="append", default=[], help="a setting of a detector, for both")
+    parser.add_argument("--images", type=Path, help="images for a detector, their longer side as long as its canvas")
     options = parser.parse_args()
     told = {"--heads": options.heads, "--activation": options.activation}
     more = [part for name, value in told.items() if value for part in (name, value)]
@@ -161,7 +241,9 @@ def main():
         path = folder / "model.onnx"
         size = ["--image-size", options.image_size] if options.image_size else []
         dynamic = ["--dynamic-size"] if options.dynamic else []
-        run(options.semaim, "export", "--weights", options.weights, "--layout", "onnx", "--to", path, *more, *size, *dynamic)
+        settings = [part for setting in options.set for part in ("--set", setting)]
+        run(options.semaim, "export", "--weights", options.weights, "--layout", "onnx", "--to", path, *more, *size, *dynamic,
+            *settings)  # fmt: skip
         network = Network(path)
         kind = network.about["semaim.kind"]
         sides = network.input["size"]
@@ -176,7 +258,7 @@ def main():
             facts["patch_size"] = inspected["patch_size"]
             fits = encoder(options, network, facts, folder, more)
         else:
-            fits = {"classifier": classifier, "segmenter": segmenter}[kind](options, network, facts, folder)
+            fits = {"classifier": classifier, "detector": detector, "segmenter": segmenter}[kind](options, network, facts, folder)
     sys.exit(0 if fits else 1)
 
 

@@ -82,7 +82,7 @@ impl Backbone {
     }
 
     /// The positions of a grid's patches, `[1, patches, embed_dim]`.
-    pub(crate) fn positions(&self, grid: Grid) -> Tensor<3> {
+    pub fn positions(&self, grid: Grid) -> Tensor<3> {
         let own = FeatureMap {
             values: self.pos_embed.val().narrow(1, 1, self.trained_on.patches()),
             grid: self.trained_on,

@@ -3,7 +3,7 @@
 use crate::boxes::BoundingBox;
 
 /// Largest logarithm of a change in size that is decoded: one pixel to the published 1000.
-const LARGEST_LOG_SCALE: f64 = 4.135_166_556_742_356; // ln(1000 / 16)
+pub const LARGEST_LOG_SCALE: f64 = 4.135_166_556_742_356; // ln(1000 / 16)
 
 /// Deltas `[dx, dy, dw, dh]`: the shift of the centre over the size, and the logarithm of the change in size, each
 /// multiplied by a weight.

@@ -7,10 +7,10 @@ use crate::boxes::BoundingBox;
 use semaim::feature_map::FeatureMap;
 
 /// A region of this side, in pixels, belongs on [`CANONICAL_LEVEL`].
-const CANONICAL_SIDE: f32 = 224.0;
+pub const CANONICAL_SIDE: f32 = 224.0;
 
 /// Number of p4 among the maps from p2 on.
-const CANONICAL_LEVEL: f32 = 2.0;
+pub const CANONICAL_LEVEL: f32 = 2.0;
 
 /// The number of the map, of `levels`, whose scale fits a region: one further for each doubling of its side.
 pub fn level_of(region: BoundingBox, levels: usize) -> usize {

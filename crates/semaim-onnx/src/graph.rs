@@ -104,6 +104,12 @@ impl Graph {
         self.constant(&name, &[values.len()], INT64, raw_data)
     }
 
+    /// A constant whole number, `[]`.
+    pub(crate) fn int(&mut self, value: i64) -> Value {
+        let raw_data = value.to_le_bytes().to_vec();
+        self.constant(&format!("integer_{value}"), &[], INT64, raw_data)
+    }
+
     fn constant(
         &mut self,
         name: &str,
@@ -173,12 +179,22 @@ impl Graph {
 
     /// An input of numbers.
     pub(crate) fn input(&mut self, name: &str, axes: &[Axis], about: &str) -> Value {
-        self.proto.input.push(described(name, axes, about));
+        let input = described(name, FLOAT, axes, about);
+        self.proto.input.push(input);
         name.into()
     }
 
     /// Gives a value under a name.
     pub(crate) fn output(&mut self, value: &str, name: &str, axes: &[Axis], about: &str) {
+        self.output_of(FLOAT, value, name, axes, about);
+    }
+
+    /// The same of whole numbers.
+    pub(crate) fn int_output(&mut self, value: &str, name: &str, axes: &[Axis], about: &str) {
+        self.output_of(INT64, value, name, axes, about);
+    }
+
+    fn output_of(&mut self, data_type: i32, value: &str, name: &str, axes: &[Axis], about: &str) {
         self.proto.node.push(NodeProto {
             input: vec![value.into()],
             output: vec![name.into()],
@@ -186,11 +202,12 @@ impl Graph {
             op_type: "Identity".into(),
             attribute: Vec::new(),
         });
-        self.proto.output.push(described(name, axes, about));
+        let output = described(name, data_type, axes, about);
+        self.proto.output.push(output);
     }
 }
 
-fn described(name: &str, axes: &[Axis], about: &str) -> ValueInfoProto {
+fn described(name: &str, data_type: i32, axes: &[Axis], about: &str) -> ValueInfoProto {
     let dim = axes.iter().map(|axis| match axis {
         Axis::Fixed(side) => DimensionProto {
             dim_value: Some(*side as i64),
@@ -206,7 +223,7 @@ fn described(name: &str, axes: &[Axis], about: &str) -> ValueInfoProto {
         name: name.into(),
         r#type: Some(TypeProto {
             tensor_type: Some(TensorTypeProto {
-                elem_type: FLOAT,
+                elem_type: data_type,
                 shape: Some(shape),
             }),
         }),

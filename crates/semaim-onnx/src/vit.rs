@@ -50,13 +50,12 @@ impl VitNodes<'_> {
         graph.input("images", &axes, about)
     }
 
-    /// Tokens before the first block, `[batch, before + patches, embed_dim]`, and the shape of the map of patches,
-    /// `[batch, embed_dim, rows, columns]`.
-    pub(crate) fn embed(
+    /// The map of patches before positions are added, `[batch, embed_dim, rows, columns]`.
+    pub(crate) fn patches_of_images(
         &self,
         graph: &mut Graph,
         images: &str,
-    ) -> Result<(Value, Value), OnnxError> {
+    ) -> Result<Value, OnnxError> {
         let patch = self.config.patch_size as i64;
         let (weight, bias) = (
             graph.parameter("patch_embed.proj.weight")?,
@@ -64,7 +63,17 @@ impl VitNodes<'_> {
         );
         let square = || Attribute::Ints(vec![patch; 2]);
         let attributes = [("kernel_shape", square()), ("strides", square())];
-        let map = graph.node("Conv", &[images, &weight, &bias], attributes);
+        Ok(graph.node("Conv", &[images, &weight, &bias], attributes))
+    }
+
+    /// Tokens before the first block, `[batch, before + patches, embed_dim]`, and the shape of the map of patches,
+    /// `[batch, embed_dim, rows, columns]`.
+    pub(crate) fn embed(
+        &self,
+        graph: &mut Graph,
+        images: &str,
+    ) -> Result<(Value, Value), OnnxError> {
+        let map = self.patches_of_images(graph, images)?;
         let map_shape = graph.node("Shape", &[&map], []);
         let patches = rows(graph, &map);
         let positions = self.positions(graph, &map_shape)?;
@@ -144,16 +153,30 @@ impl VitNodes<'_> {
     ) -> Result<Value, OnnxError> {
         let name = |layer: &str| format!("blocks.{block}.{layer}");
         let normed = self.norm(graph, h, &name("norm1"))?;
-        let mixed = self.attention(graph, &normed, &name("attn"))?;
+        let mixed = self.attention(graph, &normed, &name("attn"), |_, scores, _| Ok(scores))?;
         let h = graph.node("Add", &[h, &mixed], []);
-        let normed = self.norm(graph, &h, &name("norm2"))?;
+        self.mlp(graph, &h, block)
+    }
+
+    /// The second half of a block.
+    pub(crate) fn mlp(&self, graph: &mut Graph, h: &str, block: usize) -> Result<Value, OnnxError> {
+        let name = |layer: &str| format!("blocks.{block}.{layer}");
+        let normed = self.norm(graph, h, &name("norm2"))?;
         let hidden = linear(graph, &normed, &name("mlp.fc1"))?;
         let hidden = self.activation(graph, &hidden);
         let out = linear(graph, &hidden, &name("mlp.fc2"))?;
-        Ok(graph.node("Add", &[&h, &out], []))
+        Ok(graph.node("Add", &[h, &out], []))
     }
 
-    fn attention(&self, graph: &mut Graph, x: &str, name: &str) -> Result<Value, OnnxError> {
+    /// Attention of tokens `[samples, tokens, embed_dim]`. `add` is given the scores `[samples, heads, tokens, tokens]` and the
+    /// queries `[samples, heads, tokens, head_dim]`, which are not scaled, and gives other scores.
+    pub(crate) fn attention(
+        &self,
+        graph: &mut Graph,
+        x: &str,
+        name: &str,
+        add: impl FnOnce(&mut Graph, Value, &str) -> Result<Value, OnnxError>,
+    ) -> Result<Value, OnnxError> {
         let heads = self.config.num_heads;
         let width = self.config.embed_dim / heads;
         let joint = linear(graph, x, &format!("{name}.qkv"))?;
@@ -175,6 +198,7 @@ impl VitNodes<'_> {
         let scale = graph.float(1.0 / (width as f32).sqrt());
         let query = graph.node("Mul", &[&by_head[0], &scale], []);
         let scores = graph.node("MatMul", &[&query, &by_head[1]], []);
+        let scores = add(graph, scores, &by_head[0])?;
         let shares = graph.node("Softmax", &[&scores], [last()]);
         let mixed = graph.node("MatMul", &[&shares, &by_head[2]], []);
         let order = Attribute::Ints(vec![0, 2, 1, 3]);
@@ -206,15 +230,9 @@ impl VitNodes<'_> {
         }
     }
 
-    /// A layer norm over the last axis.
+    /// A layer norm of the encoder's over the last axis.
     pub(crate) fn norm(&self, graph: &mut Graph, x: &str, name: &str) -> Result<Value, OnnxError> {
-        let weight = graph.parameter(&format!("{name}.weight"))?;
-        let bias = graph.parameter(&format!("{name}.bias"))?;
-        let attributes = [
-            ("axis", Attribute::Int(-1)),
-            ("epsilon", Attribute::Float(self.arch.epsilon as f32)),
-        ];
-        Ok(graph.node("LayerNormalization", &[x, &weight, &bias], attributes))
+        norm(graph, x, name, self.arch.epsilon)
     }
 
     /// The class token of tokens, `[batch, 1, width]`.
@@ -243,6 +261,22 @@ pub(crate) fn rows(graph: &mut Graph, map: &str) -> Value {
         &[&flat],
         [("perm", Attribute::Ints(vec![0, 2, 1]))],
     )
+}
+
+/// A layer norm over the last axis.
+pub(crate) fn norm(
+    graph: &mut Graph,
+    x: &str,
+    name: &str,
+    epsilon: f64,
+) -> Result<Value, OnnxError> {
+    let weight = graph.parameter(&format!("{name}.weight"))?;
+    let bias = graph.parameter(&format!("{name}.bias"))?;
+    let attributes = [
+        ("axis", Attribute::Int(-1)),
+        ("epsilon", Attribute::Float(epsilon as f32)),
+    ];
+    Ok(graph.node("LayerNormalization", &[x, &weight, &bias], attributes))
 }
 
 /// A linear layer over the last axis; without a bias where the model has none.

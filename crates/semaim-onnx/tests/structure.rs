@@ -12,8 +12,10 @@ use semaim::config::{Activation, ArchOptions, Normalisation, VitConfig};
 use semaim::init::initialise;
 use semaim::position::Interpolation;
 use semaim::vit::Vit;
+use semaim_detect::config::{AttentionConfig, DetectorConfig, RegionConfig};
+use semaim_detect::model::MaskRcnn;
 use semaim_onnx::proto::{FLOAT, GraphProto, INT64, IR_VERSION, ModelProto, OPSET, ValueInfoProto};
-use semaim_onnx::{About, ImageSize, Model, OnnxError, classifier, encoder, segmenter};
+use semaim_onnx::{About, ImageSize, Model, OnnxError, classifier, detector, encoder, segmenter};
 use semaim_segment::config::{HeadKind, SegmenterConfig, UperNetConfig};
 use semaim_segment::model::Segmenter;
 use serde_json::{Value, json};
@@ -45,8 +47,12 @@ fn normalisation() -> Normalisation {
 
 /// Axes as texts: numbers, or the names of those that are not fixed.
 fn axes(value: &ValueInfoProto) -> Vec<String> {
+    axes_of(value, FLOAT)
+}
+
+fn axes_of(value: &ValueInfoProto, elem_type: i32) -> Vec<String> {
     let tensor = value.r#type.as_ref().unwrap().tensor_type.as_ref().unwrap();
-    assert_eq!(tensor.elem_type, FLOAT);
+    assert_eq!(tensor.elem_type, elem_type);
     let dims = &tensor.shape.as_ref().unwrap().dim;
     let text = |dim: &semaim_onnx::proto::DimensionProto| match (&dim.dim_value, &dim.dim_param) {
         (Some(number), None) => number.to_string(),
@@ -288,5 +294,57 @@ fn segmenters_give_pixels() {
             (HeadKind::Linear, Ok(_)) | (HeadKind::Upernet, Err(OnnxError::FewPatches { .. })) => {}
             (_, other) => panic!("{:?}", other.map(|model| model.counts())),
         }
+    }
+}
+
+#[test]
+fn detectors_go_from_an_image_to_objects() {
+    let (vit, config) = vit(&ArchOptions::default());
+    let (norm, device) = (normalisation(), Device::flex());
+    let classes = ["a".to_string(), "b".into()];
+    for (window, relative_positions) in [(3, true), (0, false)] {
+        let settings = DetectorConfig {
+            classes: 2,
+            canvas: 64,
+            attention: AttentionConfig {
+                window,
+                global_blocks: Some(vec![2]),
+                relative_positions,
+            },
+            pyramid_channels: 8,
+            regions: RegionConfig {
+                channels: 8,
+                box_hidden: 16,
+                mask_bins: 6,
+                ..RegionConfig::default()
+            },
+            ..DetectorConfig::default()
+        };
+        let model = MaskRcnn::new(vit.clone(), settings, 0, &device).unwrap();
+        let arch = ArchOptions::default();
+        let model = detector(&model, &config, &arch, &about(&norm, &classes)).unwrap();
+        let (file, graph) = checked(&model);
+        assert_eq!(axes(&graph.input[0]), ["1", "3", "64", "64"]);
+        assert_eq!(axes(&graph.input[1]), ["2"]);
+        let [boxes, scores, numbers, masks] = graph.output.as_slice() else {
+            panic!("{} outputs", graph.output.len());
+        };
+        assert_eq!(axes(boxes), ["detections", "4"]);
+        assert_eq!(axes(scores), ["detections"]);
+        assert_eq!(axes_of(numbers, INT64), ["detections"]);
+        assert_eq!(axes(masks), ["detections", "12", "12"]);
+        // 8 by 8 patches; p2 has four times as many rows, and three anchors at each place.
+        assert_eq!(shapes(&graph, "positions"), [1, 64, 16]);
+        assert_eq!(shapes(&graph, "anchors_0"), [32 * 32 * 3, 4]);
+        assert_eq!(shapes(&graph, "anchors_4"), [2 * 2 * 3, 4]);
+        let count = |op: &str| graph.node.iter().filter(|node| node.op_type == op).count();
+        assert_eq!(count("NonMaxSuppression"), 5 + 1);
+        assert_eq!(count("RoiAlign"), 2 * 4);
+        // Windows of 3 patches do not fill 8: two of the three blocks pad, the last is global.
+        assert_eq!(count("Pad"), if window > 0 { 2 } else { 0 });
+        if relative_positions {
+            assert_eq!(shapes(&graph, "blocks.2.positions.rel_pos_w"), [8, 8, 8]);
+        }
+        assert_eq!(said(&file, "semaim.classes"), json!(classes));
     }
 }

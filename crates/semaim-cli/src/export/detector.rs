@@ -71,7 +71,7 @@ pub(super) fn run(args: &ExportArgs, file: DetectorFile) -> Result<ExitCode, Exi
         }
         _ => {
             return Err(Exit::user(format!(
-                "{} is a detector; it is written with --layout detectron2 or semaim",
+                "{} is a detector; it is written with --layout detectron2, onnx or semaim",
                 args.weights.display()
             )));
         }

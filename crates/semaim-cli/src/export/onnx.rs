@@ -1,19 +1,22 @@
-//! Encoders, classifiers and segmenters as ONNX files.
+//! Encoders, classifiers, detectors and segmenters as ONNX files.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use burn::tensor::Device;
+use semaim::config::covered;
 use semaim::position::Interpolation;
 use semaim_checkpoint::atomic;
 use semaim_checkpoint::checkpoint::Checkpoint;
-use semaim_checkpoint::export::short_side;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
+use semaim_eval::detect::detector::Detector;
+use semaim_eval::detect::file::DetectorFile;
 use semaim_eval::segment::segmenter::TrainedSegmenter;
-use semaim_onnx::{About, ImageSize, Model, OnnxError, classifier, encoder, segmenter};
+use semaim_onnx::{About, ImageSize, Model, OnnxError, classifier, detector, encoder, segmenter};
 use serde_json::{Value, json};
 
 use crate::args::ExportArgs;
+use crate::detector_file;
 use crate::encoder::{tell, tell_resizing};
 use crate::exit::Exit;
 use crate::output;
@@ -25,17 +28,10 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
         )));
     }
     let to = file(&args.to)?;
-    let (kind, model) = match ModelFile::kind_at(&args.weights) {
-        Some(ModelKind::Detector) => {
-            return Err(Exit::user(format!(
-                "{} is a detector; as ONNX encoders, classifiers and segmenters are written (its encoder alone is what it was \
-                 trained on)",
-                args.weights.display()
-            )));
-        }
-        Some(ModelKind::Classifier) => ("classifier", a_classifier(args)?),
-        Some(ModelKind::Segmenter) => ("segmenter", a_segmenter(args)?),
-        None => ("encoder", an_encoder(args)?),
+    let heads = args.told.heads.map(|heads| heads as usize);
+    let (kind, model) = match detector_file::open(&args.weights, &args.detector, heads)? {
+        Some(file) => ("detector", a_detector(args, file)?),
+        None => without_objects(args)?,
     };
     output::create_folder_of(&to)
         .and_then(|()| atomic::write_bytes(&to, &model.bytes()))
@@ -49,6 +45,21 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
         false => println!("{kind} of {nodes} nodes, layout onnx, in {}", to.display()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A model of any kind but a detector, and what it is.
+fn without_objects(args: &ExportArgs) -> Result<(&'static str, Model), Exit> {
+    if let Some(option) = args.detector.given() {
+        return Err(Exit::user(format!(
+            "{option} is for detectors; {} holds none",
+            args.weights.display()
+        )));
+    }
+    Ok(match ModelFile::kind_at(&args.weights) {
+        Some(ModelKind::Classifier) => ("classifier", a_classifier(args)?),
+        Some(ModelKind::Segmenter) => ("segmenter", a_segmenter(args)?),
+        Some(ModelKind::Detector) | None => ("encoder", an_encoder(args)?),
+    })
 }
 
 /// The file to write: itself, or model.onnx in a folder.
@@ -80,15 +91,20 @@ fn size(args: &ExportArgs, interpolation: Interpolation) -> ImageSize {
     }
 }
 
-/// How images are shown to encoders and classifiers.
+/// How images are shown to encoders and classifiers: resized so that they just cover `cover`, of square views its short side.
 fn centre(image_size: [usize; 2]) -> Value {
     let [height, width] = image_size;
-    json!({
-        "shortest_edge": short_side(image_size),
+    let [rows, columns] = covered(image_size);
+    let mut resize = json!({
+        "cover": {"height": rows, "width": columns},
         "interpolation": "bicubic",
         "antialias": true,
         "center_crop": {"height": height, "width": width},
-    })
+    });
+    if rows == columns {
+        resize["shortest_edge"] = json!(rows);
+    }
+    resize
 }
 
 fn an_encoder(args: &ExportArgs) -> Result<Model, Exit> {
@@ -128,6 +144,47 @@ fn a_classifier(args: &ExportArgs) -> Result<Model, Exit> {
     classifier(&model, &file.config, size, &about).map_err(failed)
 }
 
+fn a_detector(args: &ExportArgs, file: DetectorFile) -> Result<Model, Exit> {
+    for (given, option, instead) in [
+        (
+            args.image_size.is_some(),
+            "--image-size",
+            "; its images are of the canvas: --set detector.canvas=SIDE",
+        ),
+        (
+            args.dynamic_size,
+            "--dynamic-size",
+            ", whose images are of one size",
+        ),
+        (args.from.is_some(), "--from-layout", ""),
+    ] {
+        if given {
+            let weights = args.weights.display();
+            return Err(Exit::user(format!(
+                "{option}: {weights} is a detector{instead}"
+            )));
+        }
+    }
+    file.model.check_finite(&file.path).map_err(Exit::user)?;
+    let Detector { model, info } =
+        Detector::of_file(file.model, &file.path, &Device::flex()).map_err(Exit::user)?;
+    let (canvas, inference) = (model.config().canvas, &model.config().inference);
+    let about = About {
+        normalisation: &info.normalisation,
+        classes: &info.classes,
+        resize: json!({
+            "fit": {"height": canvas, "width": canvas},
+            "interpolation": "bicubic",
+            "antialias": true,
+            "pad": "zeros below and to the right, after the values are normalised",
+            "mask_threshold": inference.mask,
+            "masks_trained": info.settings.masks,
+            "category_ids": info.settings.category_ids,
+        }),
+    };
+    detector(&model, &info.config, &info.arch, &about).map_err(failed)
+}
+
 fn a_segmenter(args: &ExportArgs) -> Result<Model, Exit> {
     let file = ModelFile::read(&args.weights).map_err(Exit::user)?;
     let TrainedSegmenter { mut model, info } =
@@ -144,7 +201,7 @@ fn a_segmenter(args: &ExportArgs) -> Result<Model, Exit> {
         classes: &info.classes,
         resize: json!({
             "to": info.settings.size,
-            "interpolation": "bilinear",
+            "interpolation": "bicubic",
             "antialias": true,
             "inference": info.settings.segmenter.inference,
             "values": info.settings.values,

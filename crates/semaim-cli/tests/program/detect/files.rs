@@ -92,6 +92,30 @@ fn what_goes_to_detectron2_and_comes_back_finds_the_same() {
         &["detectron2", "detectors"],
     );
     refuse(export(&out, "timm", &to, &[]), &["detector"]);
+    // A graph for libraries, of the canvas that is told.
+    let graph = at("detector.onnx");
+    let told = succeed(export(&out, "onnx", &graph, &["--json"])).stdout;
+    assert!(told.contains("detector"), "{told}");
+    let bytes = fs::read(&graph).unwrap();
+    for said in [
+        "NonMaxSuppression",
+        "RoiAlign",
+        "semaim.classes",
+        "mask_threshold",
+    ] {
+        let said = said.as_bytes();
+        assert!(bytes.windows(said.len()).any(|part| part == said));
+    }
+    refuse(
+        export(&out, "onnx", &graph, &["--image-size", "64"]),
+        &["detector.canvas"],
+    );
+    refuse(
+        export(&out, "onnx", &graph, &["--dynamic-size"]),
+        &["one size"],
+    );
+    let canvas = ["--set", "detector.canvas=64"];
+    refuse(export(&encoder, "onnx", &graph, &canvas), &["--set"]);
     refuse(export(&out, "detectron2", &at("x.bin"), &[]), &[".pkl"]);
     let half = ["--dtype", "f16"];
     refuse(export(&out, "detectron2", &theirs, &half), &["--dtype"]);
