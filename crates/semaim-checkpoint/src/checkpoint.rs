@@ -16,7 +16,7 @@ use crate::encoder::Encoder;
 use crate::error::EncoderError;
 use crate::format::{CheckpointFormat, UnknownName};
 use crate::metadata::{SIZES, check_sizes, described};
-use crate::model_file::{CLASSES, ModelKind, kind_of};
+use crate::model_file::{ModelKind, kind_of};
 use crate::sidecar::{LIBRARIES_NAMES, Sidecar};
 use crate::weights_source::WeightsSource;
 
@@ -131,7 +131,8 @@ impl Checkpoint {
                 _ => {}
             }
         }
-        let architecture = architecture(&path, &mut found, &sidecar, source)?;
+        let mut architecture = architecture(&path, &mut found, &sidecar, source)?;
+        architecture.defaults_used.extend(of_a_classifier);
         Self::of(path, found, architecture, sidecar.files)
     }
 
@@ -262,10 +263,10 @@ fn index_of(shard: &Path) -> Option<PathBuf> {
     (numbers && index.is_file()).then_some(index)
 }
 
-/// A classifier of ours that looks at the mean of the patch tokens has its norm behind the mean; taken for the encoder's
-/// final one, which it takes the place of. Says so.
+/// A classifier, of ours or timm's, that looks at the mean of the patch tokens has its norm behind the mean; taken for the
+/// encoder's final one, which it takes the place of. Says so.
 fn with_a_final_norm(archive: &mut Archive) -> Option<String> {
-    if !archive.metadata.contains_key(CLASSES) || archive.tensors.contains_key("norm.weight") {
+    if archive.tensors.contains_key("norm.weight") {
         return None;
     }
     for part in ["weight", "bias"] {

@@ -1,31 +1,33 @@
-//! Encoders for other programs: the tables of [`crate::format`] followed the other way.
+//! Encoders and classifiers for other programs: the tables of [`crate::format`] followed the other way.
+
+mod head;
+mod huggingface;
+mod timm;
 
 use std::path::{Path, PathBuf};
 
-use semaim::config::{Activation, ArchOptions, SizeError};
+use semaim::config::{SizeError, VitConfig};
 use semaim::parameters::{Weight, Weights};
 use semaim::position::resize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::atomic;
-use crate::checkpoint::{Checkpoint, fill_patch_bias, fill_qkv_biases};
+use crate::checkpoint::Checkpoint;
 use crate::error::TensorFileError;
-use crate::format::rule::{Need, Rule};
-use crate::format::tables::{HF_CLIP, HF_DINOV2_4, HF_VIT_4};
 use crate::metadata::metadata;
 use crate::sidecar::is_a_librarys_name;
 use crate::tensors::{Precision, TensorFile};
 
-/// The share of the short side that a view shows.
-const SHOWN: f64 = 224.0 / 256.0;
+pub use head::Head;
 
 /// For whom an encoder is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportFormat {
-    /// timm's vision transformers.
+    /// timm's vision transformers, with a `config.json`.
     Timm,
-    /// Hugging Face's library: `ViTModel`, `Dinov2Model`, `Dinov2WithRegistersModel` or `CLIPVisionModel`, whichever
-    /// computes the same, with a `config.json` and a `preprocessor_config.json`.
+    /// Hugging Face's library: `ViTModel`, `Dinov2Model`, `Dinov2WithRegistersModel` or `CLIPVisionModel`, or a classifier's
+    /// `ViTForImageClassification`, `Dinov2ForImageClassification`, `Dinov2WithRegistersForImageClassification` or
+    /// `BeitForImageClassification`, whichever computes the same, with a `config.json` and a `preprocessor_config.json`.
     HuggingFace,
     /// The published masked autoencoders.
     Mae,
@@ -42,6 +44,11 @@ impl ExportFormat {
             Self::Mae => "mae",
             Self::Semaim => "semaim",
         }
+    }
+
+    /// Whether classifiers are written in it with their heads.
+    pub fn has_classifiers(self) -> bool {
+        matches!(self, Self::Timm | Self::HuggingFace)
     }
 }
 
@@ -107,11 +114,19 @@ impl Checkpoint {
         Ok(self)
     }
 
-    /// The encoder in a format.
+    /// The encoder in a format, with the head of a classifier on it if there is one: formats without classifiers
+    /// ([`ExportFormat::has_classifiers`]) refuse it.
     ///
     /// # Errors
-    /// An encoder that computes what the format's network does not.
-    pub fn export(&self, format: ExportFormat) -> Result<Exported, ExportError> {
+    /// An encoder, or a classifier, that computes what the format's network does not.
+    pub fn export(
+        &self,
+        format: ExportFormat,
+        head: Option<&Head>,
+    ) -> Result<Exported, ExportError> {
+        if head.is_some() && !format.has_classifiers() {
+            return Err(self.refused(format, "classifier"));
+        }
         match format {
             ExportFormat::Semaim => Ok(Exported {
                 file: TensorFile {
@@ -126,9 +141,9 @@ impl Checkpoint {
                 beside: Vec::new(),
                 notes: Vec::new(),
             }),
-            ExportFormat::Timm => self.timm(),
+            ExportFormat::Timm => self.timm(head),
             ExportFormat::Mae => self.mae(),
-            ExportFormat::HuggingFace => self.huggingface(),
+            ExportFormat::HuggingFace => self.huggingface(head),
         }
     }
 
@@ -143,262 +158,6 @@ impl Checkpoint {
     fn layer_scale(&self) -> bool {
         self.weights.contains_key("blocks.0.ls1.gamma")
     }
-
-    fn timm(&self) -> Result<Exported, ExportError> {
-        let mut weights = self.weights.clone();
-        weights.remove("mask_token");
-        // A network with registers adds positions to patches only: the class token's is added here once and for all.
-        if self.arch.registers > 0 {
-            fold_class_position(&mut weights);
-        }
-        // timm keeps CLIP's projection as the head of a classifier.
-        if let Some(projection) = weights.remove("projection.weight") {
-            let outputs = projection.shape.first().copied().unwrap_or(0);
-            weights.insert("head.weight".into(), projection);
-            weights.insert("head.bias".into(), zeros(vec![outputs]));
-        }
-        Ok(self.in_timms_names(weights))
-    }
-
-    fn mae(&self) -> Result<Exported, ExportError> {
-        let ArchOptions {
-            activation,
-            registers,
-            norm_pre,
-            projection,
-            epsilon: _,
-        } = self.arch;
-        let refused = |what| Err(self.refused(ExportFormat::Mae, what));
-        if registers > 0 {
-            return refused("register tokens");
-        }
-        if norm_pre {
-            return refused("norm before the first block");
-        }
-        if projection.is_some() {
-            return refused("projection of its tokens");
-        }
-        if self.layer_scale() {
-            return refused("LayerScale");
-        }
-        if activation != Activation::Gelu {
-            return refused("activation but GELU");
-        }
-        let mut weights = self.weights.clone();
-        weights.remove("mask_token");
-        Ok(self.in_timms_names(weights))
-    }
-
-    /// With the biases that these networks always have, and notes of what their files do not say.
-    fn in_timms_names(&self, mut weights: Weights) -> Exported {
-        if !self.arch.norm_pre {
-            fill_patch_bias(&mut weights, &self.config);
-        }
-        fill_qkv_biases(&mut weights, &self.config);
-        let mut exported = exported(weights);
-        if self.arch.activation == Activation::QuickGelu {
-            let note = "the activation is QuickGELU, which the file does not say";
-            exported.notes.push(note.into());
-        }
-        let usual = match self.arch.norm_pre {
-            true => 1e-5,
-            false => ArchOptions::default().epsilon,
-        };
-        if self.arch.epsilon != usual {
-            let note = format!(
-                "the layer norms have epsilon {:e}, which the file does not say",
-                self.arch.epsilon
-            );
-            exported.notes.push(note);
-        }
-        exported
-    }
-
-    fn huggingface(&self) -> Result<Exported, ExportError> {
-        let refused = |what| self.refused(ExportFormat::HuggingFace, what);
-        let dinov2 = self.layer_scale()
-            || self.arch.registers > 0
-            || self.arch.activation == Activation::SwiGlu;
-        let mut weights = self.weights.clone();
-        // Networks without a bias compute what networks with a bias of zero do.
-        fill_patch_bias(&mut weights, &self.config);
-        fill_qkv_biases(&mut weights, &self.config);
-        let bias = weights.get("patch_embed.proj.bias");
-        let bias_is_zero = bias.iter().all(|b| b.values.iter().all(|&v| v == 0.0));
-        let (rules, config) = if self.arch.norm_pre {
-            if dinov2 {
-                return Err(refused("CLIP with LayerScale, registers or SwiGLU"));
-            }
-            if !bias_is_zero {
-                return Err(refused("CLIP with a bias in its patch embedding"));
-            }
-            (HF_CLIP, self.clip_config())
-        } else {
-            if self.arch.projection.is_some() {
-                return Err(refused("projection of tokens but CLIP's"));
-            }
-            match dinov2 {
-                true => (HF_DINOV2_4, self.dinov2_config(&mut weights)?),
-                false => (HF_VIT_4, self.vit_config()),
-            }
-        };
-        let gated = self.arch.activation == Activation::SwiGlu;
-        let written = self.written(rules, &weights)?;
-        let written = written.into_iter().map(|(name, weight)| {
-            let tower = self.arch.norm_pre && !name.starts_with("visual_projection");
-            let name = match tower {
-                true => format!("vision_model.{name}"),
-                false if gated => name
-                    .replace(".mlp.fc1.", ".mlp.weights_in.")
-                    .replace(".mlp.fc2.", ".mlp.weights_out."),
-                false => name,
-            };
-            (name, weight)
-        });
-        let mut exported = exported(written.collect());
-        exported.beside = vec![
-            ("config.json", config),
-            ("preprocessor_config.json", self.preprocessor()),
-        ];
-        Ok(exported)
-    }
-
-    /// Tensors under the names of a table.
-    fn written(&self, rules: &[Rule], weights: &Weights) -> Result<Weights, ExportError> {
-        let mut written = Weights::new();
-        for rule in rules {
-            let blocks = match rule.is_per_block() {
-                true => self.config.depth,
-                false => 1,
-            };
-            for block in 0..blocks {
-                let name = rule.our_name(block);
-                let wrong = |message: String| ExportError::Tensor {
-                    path: self.path.clone(),
-                    name: name.clone(),
-                    message,
-                };
-                let Some(weight) = weights.get(&name) else {
-                    if rule.need == Need::Required {
-                        return Err(wrong("is missing".into()));
-                    }
-                    continue;
-                };
-                let parts = rule.write(weight).map_err(wrong)?;
-                written.extend(rule.their_names(block).into_iter().zip(parts));
-            }
-        }
-        Ok(written)
-    }
-
-    /// How images are shown to the encoder: the short side is resized so that the view shows 224 of 256 pixels, and the
-    /// centre is cut out.
-    fn preprocessor(&self) -> Value {
-        let [height, width] = self.config.image_size;
-        let short = short_side(self.config.image_size);
-        json!({
-            "image_processor_type": "CLIPImageProcessor",
-            "do_convert_rgb": true,
-            "do_resize": true,
-            "size": {"shortest_edge": short},
-            "resample": 3,
-            "do_center_crop": true,
-            "crop_size": {"height": height, "width": width},
-            "do_rescale": true,
-            "rescale_factor": 1.0 / 255.0,
-            "do_normalize": true,
-            "image_mean": self.normalisation.mean,
-            "image_std": self.normalisation.std,
-        })
-    }
-
-    /// What the configurations of all networks of Hugging Face's have in common.
-    fn common_config(&self, model_type: &str, class: &str) -> Value {
-        let config = &self.config;
-        let image_size = match config.image_size {
-            [height, width] if height == width => json!(height),
-            sizes => json!(sizes),
-        };
-        json!({
-            "model_type": model_type,
-            "architectures": [class],
-            "hidden_size": config.embed_dim,
-            "num_hidden_layers": config.depth,
-            "num_attention_heads": config.num_heads,
-            "intermediate_size": config.mlp_dim(),
-            "hidden_act": match self.arch.activation {
-                Activation::QuickGelu => "quick_gelu",
-                Activation::Gelu | Activation::SwiGlu => "gelu",
-            },
-            "layer_norm_eps": self.arch.epsilon,
-            "image_size": image_size,
-            "patch_size": config.patch_size,
-            "num_channels": config.channels,
-            "qkv_bias": true,
-        })
-    }
-
-    fn vit_config(&self) -> Value {
-        self.common_config("vit", "ViTModel")
-    }
-
-    fn clip_config(&self) -> Value {
-        let Some(width) = self.arch.projection else {
-            return self.common_config("clip_vision_model", "CLIPVisionModel");
-        };
-        let mut config = self.common_config("clip_vision_model", "CLIPVisionModelWithProjection");
-        config["projection_dim"] = json!(width);
-        config
-    }
-
-    /// Also fills in what these networks always have.
-    fn dinov2_config(&self, weights: &mut Weights) -> Result<Value, ExportError> {
-        let (config, registers) = (&self.config, self.arch.registers);
-        let d = config.embed_dim;
-        let gated = self.arch.activation == Activation::SwiGlu;
-        let ratio = config.mlp_dim() / d;
-        if self.arch.activation == Activation::QuickGelu {
-            return Err(self.refused(ExportFormat::HuggingFace, "DINOv2 with QuickGELU"));
-        }
-        // The library rounds the width of gated layers to a multiple of 8 from two thirds of the ratio, which is 4.
-        let hidden = match gated {
-            true => (4 * d * 2 / 3).div_ceil(8) * 8,
-            false => ratio * d,
-        };
-        if hidden != config.mlp_dim() {
-            return Err(self.refused(
-                ExportFormat::HuggingFace,
-                "DINOv2 with such a width of its MLP",
-            ));
-        }
-        let ones = || Weight {
-            shape: vec![d],
-            values: vec![1.0; d],
-        };
-        for block in 0..config.depth {
-            for scale in ["ls1", "ls2"] {
-                let name = format!("blocks.{block}.{scale}.gamma");
-                weights.entry(name).or_insert_with(ones);
-            }
-        }
-        let mask = weights.entry("mask_token".into());
-        mask.or_insert_with(|| zeros(vec![1, 1, d]));
-        let mut json = match registers {
-            0 => self.common_config("dinov2", "Dinov2Model"),
-            _ => self.common_config("dinov2_with_registers", "Dinov2WithRegistersModel"),
-        };
-        if registers > 0 {
-            json["num_register_tokens"] = json!(registers);
-        }
-        json["mlp_ratio"] = json!(if gated { 4 } else { ratio });
-        json["use_swiglu_ffn"] = json!(gated);
-        Ok(json)
-    }
-}
-
-/// What the short side of images is resized to before their centre is cut out, for an encoder of images of a size.
-pub fn short_side([height, width]: [usize; 2]) -> usize {
-    (height.max(width) as f64 / SHOWN).round() as usize
 }
 
 fn exported(weights: Weights) -> Exported {
@@ -420,23 +179,22 @@ fn zeros(shape: Vec<usize>) -> Weight {
     }
 }
 
-/// Adds the class token's row of the position table to the class token, and takes it off the table.
-fn fold_class_position(weights: &mut Weights) {
-    let Some(table) = weights.get_mut("pos_embed") else {
-        return;
-    };
-    let &[_, places, d] = table.shape.as_slice() else {
-        return;
-    };
-    let row: Vec<f32> = table.values.drain(..d.min(table.values.len())).collect();
-    table.shape = vec![1, places.saturating_sub(1), d];
-    if let Some(class) = weights.get_mut("cls_token") {
-        class
-            .values
-            .iter_mut()
-            .zip(row)
-            .for_each(|(value, position)| *value += position);
+/// Scales of one where a network has none.
+fn fill_layer_scale(weights: &mut Weights, config: &VitConfig) {
+    for block in 0..config.depth {
+        for scale in ["ls1", "ls2"] {
+            let ones = || Weight {
+                shape: vec![config.embed_dim],
+                values: vec![1.0; config.embed_dim],
+            };
+            let name = format!("blocks.{block}.{scale}.gamma");
+            weights.entry(name).or_insert_with(ones);
+        }
     }
+}
+
+fn is_square([height, width]: [usize; 2]) -> bool {
+    height == width
 }
 
 impl Exported {

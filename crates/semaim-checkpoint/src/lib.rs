@@ -9,7 +9,7 @@
 //! * [`model_file`]: an encoder with the heads of a task; `classifier` with those of classification.
 //! * [`digest`]: SHA-256 of files.
 //! * [`weights_source`]: which file it is, and what is told about it.
-//! * [`export`]: encoders for other programs.
+//! * [`export`]: encoders and classifiers for other programs.
 //!
 //! From a file to an encoder: `archive` gives tensors, `canonical` finds the encoder among them and gives it our names,
 //! `architecture` tells the network from shapes and, with `sidecar`, from the files beside; `metadata` is what our own files say.

@@ -106,6 +106,7 @@ struct VisionConfig {
 struct TimmArgs {
     num_heads: Option<usize>,
     img_size: Option<Sides>,
+    act_layer: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -305,7 +306,8 @@ impl Sidecar {
                     .find(|(size, _)| architecture.contains(size));
                 self.num_heads = size.map(|(_, heads)| *heads);
             }
-            if architecture.contains("quickgelu") {
+            let told = model_args.act_layer.as_deref() == Some("quick_gelu");
+            if told || architecture.contains("quickgelu") {
                 self.activation = Some(Activation::QuickGelu);
             } else if architecture.contains("_clip_") {
                 self.activation = Some(Activation::Gelu);

@@ -6,15 +6,16 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use semaim::config::{Activation, ArchOptions, Normalisation, VitConfig};
+use semaim::classifier::Pool;
+use semaim::config::{Activation, ArchOptions, Normalisation, VitConfig, covered};
 use semaim::init::initialise;
-use semaim::parameters::{Weight, to_host, weights};
+use semaim::parameters::{Weight, Weights, to_host, weights};
 use semaim::position::Interpolation;
 use semaim::vit::Vit;
 use semaim_checkpoint::Loading;
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::error::EncoderError;
-use semaim_checkpoint::export::{ExportError, ExportFormat};
+use semaim_checkpoint::export::{ExportError, ExportFormat, Exported, Head};
 use semaim_checkpoint::format::CheckpointFormat;
 use semaim_checkpoint::tensors::{Precision, TensorFile};
 use semaim_checkpoint::weights_source::WeightsSource;
@@ -134,7 +135,7 @@ fn tokens(checkpoint: &Checkpoint) -> Vec<f32> {
 }
 
 fn write(checkpoint: &Checkpoint, format: ExportFormat, precision: Precision, path: &Path) -> bool {
-    match checkpoint.export(format) {
+    match checkpoint.export(format, None) {
         Ok(exported) => {
             exported.write(path, precision).unwrap();
             true
@@ -163,21 +164,21 @@ fn what_is_exported_gives_the_same_tokens() {
             if !write(&made, format, Precision::F32, &path) {
                 continue;
             }
-            // What stands between layers and how many heads there are is not in files of these names.
+            // How many heads there are is not in files of this name; all others say so beside them.
             let told = WeightsSource {
-                num_heads: Some(3),
-                activation: (format == ExportFormat::Timm).then_some(made.arch.activation),
+                num_heads: (format == ExportFormat::Mae).then_some(3),
                 ..WeightsSource::default()
             };
             let found = Checkpoint::read(&told.at(&path)).unwrap();
             assert!(found.loading.missing.is_empty() && found.loading.unknown.is_empty());
-            // timm keeps CLIP's projection where other networks have a head for classes, and no activation at all.
+            // timm keeps CLIP's projection where other networks have a head for classes.
             if !(kind == "clip" && format == ExportFormat::Timm) {
                 assert_eq!(tokens(&found), expected, "{kind}, {}", format.name());
                 assert_eq!(found.config, made.config, "{kind}, {}", format.name());
             }
-            if matches!(format, ExportFormat::HuggingFace | ExportFormat::Semaim) {
+            if format != ExportFormat::Mae {
                 assert_eq!(found.normalisation, made.normalisation);
+                assert_eq!(found.arch.activation, made.arch.activation);
                 assert!(
                     found.defaults_used.is_empty(),
                     "{kind}: {:?}",
@@ -201,6 +202,153 @@ fn what_is_exported_gives_the_same_tokens() {
             ("clip", "mae")
         ]
     );
+}
+
+fn head(pool: Pool) -> Head {
+    let weight = |shape: &[usize]| Weight {
+        shape: shape.to_vec(),
+        values: (0..shape.iter().product())
+            .map(|i| i as f32 + 1.0)
+            .collect(),
+    };
+    let mut weights = Weights::new();
+    weights.insert("head.weight".into(), weight(&[2, 24]));
+    weights.insert("head.bias".into(), weight(&[2]));
+    if pool == Pool::Mean {
+        weights.insert("fc_norm.weight".into(), weight(&[24]));
+        weights.insert("fc_norm.bias".into(), weight(&[24]));
+    }
+    Head {
+        pool,
+        classes: vec!["cat".into(), "dög".into()],
+        weights,
+    }
+}
+
+#[test]
+fn classifiers_have_their_heads_and_the_names_of_their_classes() {
+    let config_of = |exported: &Exported| exported.beside[0].1.clone();
+    let plain = checkpoint(config(), ArchOptions::default(), false);
+    // timm: averaged tokens have a norm of their own, and no other.
+    let exported = plain
+        .export(ExportFormat::Timm, Some(&head(Pool::Mean)))
+        .unwrap();
+    let names: Vec<_> = exported.file.weights.keys().map(String::as_str).collect();
+    assert!(names.contains(&"fc_norm.weight") && names.contains(&"head.bias"));
+    assert!(!names.contains(&"norm.weight"));
+    let said = config_of(&exported);
+    assert_eq!(said["global_pool"], "avg");
+    assert_eq!(said["model_args"]["fc_norm"], true);
+    assert_eq!(said["num_classes"], 2);
+    assert_eq!(said["label_names"][1], "dög");
+    // Read again it is an encoder; that its final norm was behind the mean is said.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    exported.write(&path, Precision::F32).unwrap();
+    let found = Checkpoint::read(&WeightsSource::new(&path)).unwrap();
+    assert_eq!(
+        found.weights["norm.weight"],
+        head(Pool::Mean).weights["fc_norm.weight"]
+    );
+    assert!(
+        found
+            .defaults_used
+            .iter()
+            .any(|said| said.contains("fc_norm"))
+    );
+
+    let exported = plain
+        .export(ExportFormat::Timm, Some(&head(Pool::Cls)))
+        .unwrap();
+    assert!(exported.file.weights.contains_key("norm.weight"));
+    assert_eq!(config_of(&exported)["global_pool"], "token");
+
+    // Hugging Face: BEiT averages, without a bias of its keys.
+    let exported = plain
+        .export(ExportFormat::HuggingFace, Some(&head(Pool::Mean)))
+        .unwrap();
+    let weights = &exported.file.weights;
+    let query = "beit.encoder.layer.1.attention.attention.query.bias";
+    assert!(weights.contains_key(query));
+    assert!(!weights.contains_key(&query.replace("query", "key")));
+    assert!(weights.contains_key(&query.replace("query.bias", "key.weight")));
+    assert_eq!(
+        weights["beit.pooler.layernorm.bias"],
+        head(Pool::Mean).weights["fc_norm.bias"]
+    );
+    assert!(!weights.contains_key("beit.layernorm.weight"));
+    assert_eq!(weights["classifier.weight"].shape, [2, 24]);
+    let said = config_of(&exported);
+    assert_eq!(said["architectures"][0], "BeitForImageClassification");
+    assert_eq!(said["id2label"]["1"], "dög");
+    assert_eq!(said["label2id"]["cat"], 0);
+
+    let exported = plain
+        .export(ExportFormat::HuggingFace, Some(&head(Pool::Cls)))
+        .unwrap();
+    assert!(exported.file.weights.contains_key("vit.layernorm.bias"));
+    assert_eq!(
+        config_of(&exported)["architectures"][0],
+        "ViTForImageClassification"
+    );
+
+    // DINOv2's head sees the class token and the mean: not looking at the mean is the same.
+    let registers = ArchOptions {
+        registers: 2,
+        ..ArchOptions::default()
+    };
+    let dinov2 = checkpoint(config(), registers, false);
+    let exported = dinov2
+        .export(ExportFormat::HuggingFace, Some(&head(Pool::Cls)))
+        .unwrap();
+    let weight = &exported.file.weights["classifier.weight"];
+    assert_eq!(weight.shape, [2, 48]);
+    let row: Vec<f32> = (25..49).map(|i| i as f32).chain([0.0; 24]).collect();
+    assert_eq!(weight.values[48..], row);
+    let tower = "dinov2_with_registers.embeddings.cls_token";
+    assert!(exported.file.weights.contains_key(tower));
+
+    let wide = checkpoint(
+        VitConfig {
+            image_size: [16, 24],
+            ..self::config()
+        },
+        ArchOptions::default(),
+        false,
+    );
+    for (made, pool, format) in [
+        (&dinov2, Pool::Mean, ExportFormat::HuggingFace),
+        (&wide, Pool::Mean, ExportFormat::HuggingFace),
+        (&plain, Pool::Cls, ExportFormat::Mae),
+        (&plain, Pool::Cls, ExportFormat::Semaim),
+    ] {
+        let refused = made.export(format, Some(&head(pool))).unwrap_err();
+        assert!(
+            matches!(refused, ExportError::NotInFormat { .. }),
+            "{refused}"
+        );
+    }
+}
+
+/// timm divides the view's side by `crop_pct` and cuts to whole pixels.
+#[test]
+fn timm_resizes_images_to_the_size_that_we_do() {
+    for side in (16..=512).step_by(4) {
+        let sizes = VitConfig {
+            image_size: [side, side],
+            ..config()
+        };
+        let exported = checkpoint(sizes, ArchOptions::default(), false)
+            .export(ExportFormat::Timm, None)
+            .unwrap();
+        let said = &exported.beside[0].1["pretrained_cfg"];
+        let share = said["crop_pct"].as_f64().unwrap();
+        assert_eq!(
+            (side as f64 / share).floor() as usize,
+            covered([side, side])[0],
+            "{side}"
+        );
+    }
 }
 
 #[test]
@@ -261,7 +409,7 @@ fn what_is_missing_or_not_understood_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.safetensors");
     let made = checkpoint(config(), ArchOptions::default(), false);
-    let exported = made.export(ExportFormat::Timm).unwrap().file;
+    let exported = made.export(ExportFormat::Timm, None).unwrap().file;
     let with = |change: &dyn Fn(&mut TensorFile)| {
         let mut file = exported.clone();
         change(&mut file);
@@ -347,17 +495,22 @@ fn what_is_missing_or_not_understood_is_named() {
     ));
 }
 
-/// Hugging Face's library shows images as an evaluation does: 224 of 256 pixels of the short side, the centre.
+/// Hugging Face's library shows images as an evaluation does: 224 of 256 pixels of the short side, whole ones, the centre.
 #[test]
 fn preprocessors_of_hugging_face_cut_the_centre() {
-    for image_size in [[224, 224], [64, 64], [16, 32]] {
+    for (image_size, short) in [
+        ([224, 224], 256),
+        ([96, 96], 109),
+        ([64, 64], 73),
+        ([16, 32], 36),
+    ] {
         let config = VitConfig {
             image_size,
             patch_size: 16,
             ..config()
         };
         let made = checkpoint(config, ArchOptions::default(), false);
-        let exported = made.export(ExportFormat::HuggingFace).unwrap();
+        let exported = made.export(ExportFormat::HuggingFace, None).unwrap();
         let (_, found) = exported
             .beside
             .iter()
@@ -368,7 +521,7 @@ fn preprocessors_of_hugging_face_cut_the_centre() {
             found["crop_size"],
             serde_json::json!({"height": height, "width": width})
         );
-        let short = (height.max(width) as f64 * 256.0 / 224.0).round() as u64;
+        assert_eq!(exported.notes.len(), usize::from(height != width));
         assert_eq!(found["size"], serde_json::json!({"shortest_edge": short}));
         assert_eq!(
             (&found["do_center_crop"], &found["resample"]),

@@ -62,7 +62,7 @@ fn originals(folder: &Path) -> Vec<PathBuf> {
     write_encoder(&ours, &vit, &config, &normalisation).unwrap();
     let read = Checkpoint::read(&WeightsSource::new(&ours)).unwrap();
     let timm = folder.join("timm.safetensors");
-    let exported = read.export(ExportFormat::Timm).unwrap();
+    let exported = read.export(ExportFormat::Timm, None).unwrap();
     exported.write(&timm, Precision::F16).unwrap();
     let pickles = Path::new(env!("CARGO_MANIFEST_DIR")).join("../semaim-pickle/tests/data");
     let pickles = [

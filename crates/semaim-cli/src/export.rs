@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use semaim::parameters::Weights;
 use semaim_checkpoint::checkpoint::Checkpoint;
-use semaim_checkpoint::export::ExportFormat;
+use semaim_checkpoint::export::{ExportFormat, Head};
+use semaim_checkpoint::model_file::{ModelFile, ModelKind};
 use semaim_checkpoint::tensors::TensorFile;
 use semaim_data::counted;
 use semaim_train::run_dir::checkpoints;
@@ -24,6 +25,13 @@ use crate::output;
 pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
     if args.format == FormatArg::Onnx {
         return onnx::run(args);
+    }
+    let kind = ModelFile::kind_at(&args.weights);
+    if args.without_head && kind != Some(ModelKind::Classifier) {
+        return Err(Exit::user(format!(
+            "--without-head is for classifiers; {} is none",
+            args.weights.display()
+        )));
     }
     if args.dynamic_size {
         return Err(Exit::user("--dynamic-size is for --layout onnx"));
@@ -60,7 +68,15 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
     if let Some(image_size) = args.image_size {
         found = found.resized(image_size).map_err(Exit::user)?;
     }
-    let mut exported = found.export(format).map_err(Exit::user)?;
+    let with_head =
+        kind == Some(ModelKind::Classifier) && format.has_classifiers() && !args.without_head;
+    let head = match with_head {
+        true => Some(Head::of(
+            &ModelFile::read(&args.weights).map_err(Exit::user)?,
+        )),
+        false => None,
+    };
+    let mut exported = found.export(format, head.as_ref()).map_err(Exit::user)?;
     exported.file.weights.extend(decoder.unwrap_or_default());
     let to = file(&args.to)?;
     let beside = exported

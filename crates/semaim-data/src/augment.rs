@@ -1,6 +1,6 @@
 //! How views are cut out of images: the settings, and the plan of one view by them.
 
-use semaim_normalisation::Normalisation;
+use semaim_normalisation::{Normalisation, covered};
 use semaim_random::{Key, KeyedRng, Stream};
 
 use crate::augment_error::AugmentError;
@@ -17,9 +17,6 @@ use crate::view::ViewPlan;
 
 /// How many views are tried where one is chosen by what it shows.
 const TRIES: usize = 10;
-
-/// An evaluation view is 224 of the 256 pixels to which the short side of an image is resized, or as much at other sizes.
-const VIEW_OF_SIDE: [usize; 2] = [224, 256];
 
 /// How views are cut out of images and normalised.
 #[derive(Clone, Debug, PartialEq)]
@@ -232,7 +229,7 @@ impl Augment {
 /// `[left, top, width, height]` of the part an evaluation view shows, of an image with sides of at least 1.
 fn central_window(image: [u32; 2], view: [usize; 2]) -> [f64; 4] {
     let image = image.map(|side| f64::from(side.max(1)));
-    let sides = view.map(|side| (side * VIEW_OF_SIDE[1] / VIEW_OF_SIDE[0]).max(side) as f64);
+    let sides = covered(view).map(|side| side as f64);
     let view = view.map(|side| side as f64);
     // The axis along which the image is resized to the side; the other has to be as long at least.
     let tight = usize::from(image[1] * sides[0] < image[0] * sides[1]);

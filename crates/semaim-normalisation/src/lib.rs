@@ -1,4 +1,4 @@
-//! How pixels are normalised before a network sees them: what images, networks and checkpoints all have to agree on.
+//! How images are shown to a network: what images, networks and checkpoints all have to agree on.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +7,15 @@ pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 
 /// Standard deviation of the ImageNet training images per RGB channel, of values in [0, 1].
 pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// An evaluation view is 224 of the 256 pixels to which the short side of an image is resized, or as much at other sizes.
+const VIEW_OF_SIDE: [usize; 2] = [224, 256];
+
+/// The height and width that an image, resized with its shape kept, just covers before the middle of the size `view` (height,
+/// width) is cut out of it for evaluation. Of a square view that is its short side.
+pub fn covered(view: [usize; 2]) -> [usize; 2] {
+    view.map(|side| (side * VIEW_OF_SIDE[1] / VIEW_OF_SIDE[0]).max(side))
+}
 
 /// Mean and standard deviation per channel: a network sees `(x - mean) / std` of values `x` in [0, 1].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +58,13 @@ impl Normalisation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_pixels_are_covered() {
+        assert_eq!(covered([224, 224]), [256, 256]);
+        assert_eq!(covered([96, 112]), [109, 128]);
+        assert_eq!(covered([1, 2]), [1, 2]);
+    }
 
     #[test]
     fn what_is_usual_depends_on_the_channels() {

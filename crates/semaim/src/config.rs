@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::grid::Grid;
 
 pub use semaim_kernels::Activation;
-pub use semaim_normalisation::{IMAGENET_MEAN, IMAGENET_STD, Normalisation};
+pub use semaim_normalisation::{IMAGENET_MEAN, IMAGENET_STD, Normalisation, covered};
 
 /// The standard encoder sizes (width / depth / heads).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

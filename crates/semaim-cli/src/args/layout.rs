@@ -99,15 +99,15 @@ pub(crate) struct InspectArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExportArgs {
-    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows; for onnx also a run of
-    /// `semaim finetune` or `semaim segment`, which is written with its head; for detectron2, and from it, a detector: a run of
-    /// `semaim detect`, a detector's file, or one of detectron2's (ViTDet's .pkl or .pth)
+    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows; for timm, huggingface and onnx
+    /// also a run of `semaim finetune`, for onnx one of `semaim segment`, which are written with their heads; for detectron2 and onnx
+    /// a detector: a run of `semaim detect`, a detector's file, or one of detectron2's (ViTDet's .pkl or .pth)
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
-    /// For whom it is written; detectors: detectron2 or semaim
+    /// For whom it is written; detectors: detectron2, onnx or semaim
     #[arg(long = "layout", value_enum, default_value = "timm")]
     pub(crate) format: FormatArg,
-    /// The file to write (.safetensors), or a folder for its model.safetensors; for huggingface a config.json and a
+    /// The file to write (.safetensors), or a folder for its model.safetensors; for timm a config.json, for huggingface also a
     /// preprocessor_config.json are put into the folder, or NAME.config.json and so on beside the file; for detectron2 also .pkl,
     /// as its models are published; for onnx .onnx
     #[arg(long, value_name = "FILE")]
@@ -124,6 +124,9 @@ pub(crate) struct ExportArgs {
     /// The whole model of a run directory, its decoder too (semaim and mae)
     #[arg(long)]
     pub(crate) whole: bool,
+    /// Of a classifier the encoder alone; timm and huggingface take the head along, with the names of its classes
+    #[arg(long)]
+    pub(crate) without_head: bool,
     /// The layout of --weights [default: told from its names]
     #[arg(long = "from-layout", value_parser = |name: &str| name.parse::<CheckpointFormat>())]
     pub(crate) from: Option<CheckpointFormat>,
@@ -140,11 +143,14 @@ impl ExportArgs {
     /// The first option given that ONNX files have no use for.
     pub(crate) fn not_for_onnx(&self) -> Option<&'static str> {
         let narrow = !matches!(self.dtype, DtypeArg::F32);
-        let options = [(narrow, "--dtype"), (self.whole, "--whole")];
-        let given = options
+        let options = [
+            (narrow, "--dtype"),
+            (self.whole, "--whole"),
+            (self.without_head, "--without-head"),
+        ];
+        options
             .into_iter()
-            .find_map(|(is_given, option)| is_given.then_some(option));
-        given.or(self.detector.given())
+            .find_map(|(is_given, option)| is_given.then_some(option))
     }
 
     pub(crate) fn source(&self) -> WeightsSource {
@@ -165,7 +171,7 @@ pub(crate) enum FormatArg {
     Semaim,
     /// detectron2's ViTDet (detectors).
     Detectron2,
-    /// ONNX: a graph that onnxruntime and others run (encoders, classifiers, segmenters).
+    /// ONNX: a graph that onnxruntime and others run (encoders, classifiers, detectors, segmenters).
     Onnx,
 }
 

@@ -93,6 +93,9 @@ fn what_is_exported_is_inspected_and_classifies_alike() {
 
     let timm = folder.path().join("timm.safetensors");
     exported(&run, &timm, &["--dtype", "bf16"]);
+    // The file beside it says all that weights do not; without it heads and size have to be told.
+    let _ = knn(&timm, &[]);
+    std::fs::remove_file(folder.path().join("timm.config.json")).unwrap();
     let found = succeed(semaim(&[
         "inspect",
         path(&timm),
@@ -118,7 +121,7 @@ fn what_is_exported_is_inspected_and_classifies_alike() {
         semaim(&[&unsaid[..], &size].concat()),
         &["timm.safetensors", "--heads"],
     );
-    // A run keeps what was measured of it; its normalisation is told to timm by no file.
+    // A run keeps what was measured of it; of its normalisation these weights alone say nothing.
     let _ = knn(&timm, &[&size[..], &["--heads", &heads]].concat());
     let kept = std::fs::read_to_string(run.join("evaluations.jsonl")).unwrap();
     assert_eq!(
@@ -217,7 +220,42 @@ fn runs_and_their_checkpoints_are_encoders() {
         })
         .unwrap();
     let classifier = tuned.join("classifier.safetensors");
-    for (i, weights) in [&tuned, &classifier, &step].into_iter().enumerate() {
+    // With its head and classes for libraries; they are encoders still.
+    let timm = folder.path().join("timm");
+    exported(&tuned, &timm, &["--layout", "timm"]);
+    let config = |folder: &Path| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(folder.join("config.json")).unwrap()).unwrap()
+    };
+    assert_eq!(config(&timm)["num_classes"], COLOURS.len());
+    assert_eq!(config(&timm)["label_names"][0], COLOURS[0].0);
+    let alone = folder.path().join("alone");
+    exported(&tuned, &alone, &["--without-head"]);
+    assert_eq!(config(&alone)["num_classes"], 0);
+    let huggingface = folder.path().join("huggingface");
+    let export = [
+        "export",
+        "--layout",
+        "huggingface",
+        "--weights",
+        path(&tuned),
+    ];
+    let export = [&export[..], &["--to", path(&huggingface)]].concat();
+    // BEiT resizes tables that are not square as if they were.
+    refuse(semaim(&export), &["not square"]);
+    succeed(semaim(&[&export[..], &["--image-size", "16"]].concat()));
+    assert_eq!(config(&huggingface)["id2label"]["0"], COLOURS[0].0);
+    let fixed = [
+        "export",
+        "--without-head",
+        "--to",
+        path(&alone),
+        "--weights",
+    ];
+    refuse(
+        semaim(&[&fixed[..], &[path(&run)]].concat()),
+        &["classifiers"],
+    );
+    for (i, weights) in [&tuned, &classifier, &step, &timm].into_iter().enumerate() {
         let out = folder.path().join(format!("new-{i}/further"));
         let file = |name: &str| out.join(name);
         let with = |command: &str, more: &[&str]| {
@@ -226,7 +264,7 @@ fn runs_and_their_checkpoints_are_encoders() {
         };
         let said = succeed(with("knn", &["--data", path(&data), "--k", "1"]));
         // What is taken for the final norm of a classifier of averaged tokens is said.
-        assert_eq!(said.stderr.contains("fc_norm"), i < 2, "{}", said.stderr);
+        assert_eq!(said.stderr.contains("fc_norm"), i != 2, "{}", said.stderr);
         succeed(with("export", &["--to", path(&file("x.safetensors"))]));
         assert!(file("x.safetensors").is_file());
         succeed(with(
@@ -314,7 +352,7 @@ fn onnx_files_are_of_encoders_and_classifiers_and_say_how_images_are_prepared() 
     };
     for text in [
         "semaim.input",
-        "shortest_edge",
+        "center_crop",
         "LayerNormalization",
         "blocks.1.mlp.fc2.weight",
     ] {

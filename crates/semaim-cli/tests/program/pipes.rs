@@ -1,7 +1,6 @@
 //! Where standard output and the terminal go away, and what is shown where there is no terminal.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;

@@ -173,7 +173,10 @@ impl Subfolders {
 
 /// Whether there are PNGs in a folder, or in a folder of it.
 fn has_pngs(folder: &Path) -> bool {
-    let walk = walkdir::WalkDir::new(folder).max_depth(3).into_iter();
+    let walk = walkdir::WalkDir::new(folder)
+        .follow_links(true)
+        .max_depth(3)
+        .into_iter();
     walk.filter_map(Result::ok)
         .any(|entry| is_png(entry.path()))
 }

@@ -159,6 +159,23 @@ fn pascal_voc() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn folders_may_be_links() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    image(&path("disk/photos/a.png"));
+    labels(&path("disk/drawn/a.png"), &columns([0, 1, 0, 1, 0, 1]));
+    for (kind, place) in [("images", "disk/photos"), ("annotations", "disk/drawn")] {
+        fs::create_dir_all(path("set").join(kind)).unwrap();
+        for split in ["train", "val"] {
+            std::os::unix::fs::symlink(path(place), path("set").join(kind).join(split)).unwrap();
+        }
+    }
+    assert!(has_label_images(path("set").to_str().unwrap()).unwrap());
+    assert_eq!(names(&path("set"), Split::Train), ["a.png"]);
+}
+
 #[test]
 fn folders_can_be_named() {
     let folder = tempfile::tempdir().unwrap();
