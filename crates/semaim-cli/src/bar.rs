@@ -22,10 +22,41 @@ pub(crate) struct TrainingBar {
     json: bool,
     bar: ProgressBar,
     lines: Lines,
+    pace: Pace,
+}
+
+/// What is said of a step, from those before it.
+#[derive(Debug, Default)]
+struct Pace {
     /// Exponential mean of the time per step.
-    pace: Option<f64>,
+    seconds: Option<f64>,
     /// The latest loss that is known.
     loss: Option<f64>,
+}
+
+impl Pace {
+    /// Epoch, loss, learning rate, images per second and time left.
+    fn message(&mut self, report: &StepReport) -> String {
+        let seconds = report.time.as_secs_f64();
+        let pace = self
+            .seconds
+            .map_or(seconds, |pace| 0.9 * pace + 0.1 * seconds);
+        self.seconds = Some(pace);
+        let progress = report.progress;
+        let left = pace * (progress.total_steps - progress.step) as f64;
+        if let Some(numbers) = &report.numbers {
+            self.loss = Some(numbers.loss.total);
+        }
+        // A device is not asked for the loss of each step: the latest that is known.
+        let loss = self.loss.map_or("-".into(), |loss| format!("{loss:.4}"));
+        format!(
+            "epoch {:.1} loss {loss} lr {:.1e} {:.0} img/s {} left",
+            progress.epoch(),
+            report.lr,
+            report.images as f64 / pace.max(1e-9),
+            duration(left)
+        )
+    }
 }
 
 impl TrainingBar {
@@ -43,8 +74,7 @@ impl TrainingBar {
             json,
             bar,
             lines: Lines::new(),
-            pace: None,
-            loss: None,
+            pace: Pace::default(),
         })
     }
 
@@ -62,7 +92,7 @@ impl Observer for TrainingBar {
                 progress.step, progress.total_steps
             ));
         }
-        self.pace = None;
+        self.pace.seconds = None;
         self.bar.reset();
         self.bar.set_length(progress.total_steps);
         self.bar.set_position(progress.step);
@@ -74,24 +104,9 @@ impl Observer for TrainingBar {
     }
 
     fn stepped(&mut self, report: &StepReport) {
-        let seconds = report.time.as_secs_f64();
-        let pace = self.pace.map_or(seconds, |pace| 0.9 * pace + 0.1 * seconds);
-        self.pace = Some(pace);
         let progress = report.progress;
-        let left = pace * (progress.total_steps - progress.step) as f64;
-        if let Some(numbers) = &report.numbers {
-            self.loss = Some(numbers.loss.total);
-        }
-        // A device is not asked for the loss of each step: the latest that is known.
-        let loss = self.loss.map_or("-".into(), |loss| format!("{loss:.4}"));
-        let message = format!(
-            "epoch {:.1} loss {loss} lr {:.1e} {:.0} img/s {} left",
-            progress.epoch(),
-            report.lr,
-            report.images as f64 / pace.max(1e-9),
-            duration(left)
-        );
-        if self.lines.due() {
+        let message = self.pace.message(report);
+        if self.lines.due(Instant::now()) {
             eprintln!("step {}/{}  {message}", progress.step, progress.total_steps);
         }
         self.bar.set_position(progress.step);
@@ -149,7 +164,7 @@ impl CountingBar {
                 .suspend(|| eprintln!("left out {}: {}", bad.name, bad.error));
         }
         self.bar.inc((done + bad.len()) as u64);
-        if self.lines.due() {
+        if self.lines.due(Instant::now()) {
             eprintln!(
                 "{}/{} images  {:.0} img/s  {} left",
                 self.bar.position(),
@@ -181,14 +196,19 @@ impl Lines {
     fn new() -> Self {
         let seconds = std::env::var("SEMAIM_PROGRESS_SECONDS").ok();
         let seconds = seconds.and_then(|seconds| seconds.parse().ok());
+        let every = Duration::from_secs(seconds.unwrap_or(Self::SECONDS));
+        Self::from((!has_bar()).then_some(every), Instant::now())
+    }
+
+    fn from(every: Option<Duration>, now: Instant) -> Self {
         Self {
-            every: (!has_bar()).then_some(Duration::from_secs(seconds.unwrap_or(Self::SECONDS))),
-            last: Cell::new(Instant::now()),
+            every,
+            last: Cell::new(now),
         }
     }
 
-    fn due(&self) -> bool {
-        let now = Instant::now();
+    /// Whether a line is due; then it counts as written.
+    fn due(&self, now: Instant) -> bool {
         let due = self
             .every
             .is_some_and(|every| now.duration_since(self.last.get()) >= every);
@@ -224,7 +244,60 @@ pub(crate) fn duration(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::duration;
+    use semaim_train::callbacks::StepNumbers;
+    use semaim_train::loss_values::LossValues;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_due_once_a_minute_and_never_beside_a_bar() {
+        let start = Instant::now();
+        let lines = Lines::from(Some(Duration::from_secs(60)), start);
+        let written: Vec<u64> = (0..200)
+            .filter(|second| lines.due(start + Duration::from_secs(*second)))
+            .collect();
+        assert_eq!(written, [60, 120, 180]);
+        // Whoever is late is not late for ever: the next minute begins with the line.
+        assert!(lines.due(start + Duration::from_secs(290)));
+        assert!(!lines.due(start + Duration::from_secs(349)));
+        assert!(lines.due(start + Duration::from_secs(350)));
+        let bar = Lines::from(None, start);
+        assert!(!bar.due(start + Duration::from_secs(10_000)));
+    }
+
+    #[test]
+    fn a_line_tells_loss_rate_and_time_left() {
+        let mut pace = Pace::default();
+        let report = |step, loss| StepReport {
+            progress: Progress {
+                step,
+                total_steps: 100,
+                steps_per_epoch: 10,
+            },
+            lr: 1e-3,
+            images: 64,
+            time: Duration::from_millis(500),
+            numbers: loss,
+            bad: Vec::new(),
+        };
+        assert_eq!(
+            pace.message(&report(10, None)),
+            "epoch 1.0 loss - lr 1.0e-3 128 img/s 45 s left"
+        );
+        let loss = StepNumbers {
+            loss: LossValues {
+                total: 0.25,
+                parts: Vec::new(),
+            },
+            grad_norm: 1.0,
+        };
+        pace.message(&report(11, Some(loss)));
+        // The latest loss that is known.
+        assert_eq!(
+            pace.message(&report(40, None)),
+            "epoch 4.0 loss 0.2500 lr 1.0e-3 128 img/s 30 s left"
+        );
+    }
 
     #[test]
     fn durations_read_well() {
