@@ -9,6 +9,7 @@ mod layout;
 mod numbers;
 mod pictures;
 mod segment;
+mod selection;
 mod train;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub(crate) use layout::{ExportArgs, FormatArg, InspectArgs, LayoutArgs, parse_im
 pub(crate) use numbers::count;
 pub(crate) use pictures::{ReportArgs, ShowArgs};
 pub(crate) use segment::SegmentArgs;
+pub(crate) use selection::SelectionArgs;
 pub(crate) use train::{CompareArgs, FinetuneArgs, PretrainArgs};
 
 use crate::device;

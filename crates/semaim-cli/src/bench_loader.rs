@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use semaim_data::{Augment, OpenOptions, ShapesOptions, Split, measure, open};
+use semaim_data::{Augment, OpenOptions, ShapesOptions, Split, measure, open_all};
 use serde_json::json;
 
 use crate::args::BenchLoaderArgs;
@@ -18,8 +18,9 @@ pub(crate) fn run(args: &BenchLoaderArgs) -> Result<ExitCode, Exit> {
             image_size: [side, side],
             ..ShapesOptions::default()
         },
+        ..OpenOptions::default()
     };
-    let source = open(&args.data, Split::Train, &options)?;
+    let source = open_all(&args.data, Split::Train, &args.selection.of(options))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers: Vec<usize> = match args.workers.as_slice() {
         [] => (1..=cores).collect(),
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &BenchLoaderArgs) -> Result<ExitCode, Exit> {
     if args.json {
         println!(
             "{}",
-            json!({"data": args.data, "image_size": side, "cores": cores, "loader": rows})
+            json!({"data": args.selection.named(&args.data), "image_size": side, "cores": cores, "loader": rows})
         );
     }
     Ok(ExitCode::SUCCESS)

@@ -18,7 +18,12 @@ use crate::{device, settings};
 
 pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     let layers = Layers::new().file(&args.file)?.sets(&args.set)?;
-    let options = [("data", settings::quoted(args.data.as_deref()))];
+    let data = [("data", settings::data_names(&args.data))];
+    let layers = settings::with_options(layers, &data)?;
+    let options: Vec<_> = ["pretrain.data", "finetune.data"]
+        .into_iter()
+        .flat_map(|table| args.selection.settings(table))
+        .collect();
     let config: CompareConfig = settings::load(layers, &options)?;
     let device = args.device.open()?;
     let out = match (&args.out, args.file.file_stem()) {

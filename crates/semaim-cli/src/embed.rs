@@ -19,7 +19,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
     // Before anything is written: what is unfinished is removed however early the signal comes.
     let stop = signals::stop_flag("stopping")?;
     let loaded = Loaded::of(&args.encoder)?;
-    let source = loaded.open(&args.data, args.split)?;
+    let source = loaded.open(&args.data, &args.selection, args.split)?;
     let config = &loaded.encoder.config;
     let representation = args.representation();
     let shape = representation.shape(config.grid().patches(), loaded.encoder.vit.width());
@@ -55,7 +55,10 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
     let names = writer.names_path();
     let count = writer.finish().map_err(Exit::user)?;
     if count == 0 {
-        return Err(Exit::user(format!("{}: no image could be read", args.data)));
+        return Err(Exit::user(format!(
+            "{}: no image could be read",
+            args.data.join(", ")
+        )));
     }
     let seconds = start.elapsed().as_secs_f64();
     if args.json {

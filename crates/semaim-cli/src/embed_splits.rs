@@ -6,6 +6,7 @@ use semaim_eval::embed::{EmbedOptions, Embedder, Embeddings};
 use semaim_eval::splits::{ImageSubset, LabelledSplits};
 use semaim_eval::vectors::LabelledVectors;
 
+use crate::args::SelectionArgs;
 use crate::bar::CountingBar;
 use crate::encoder::Loaded;
 use crate::exit::Exit;
@@ -17,13 +18,19 @@ pub(crate) struct EmbeddedSplits {
 }
 
 /// Both splits of a labelled data set. `seed` divides one without splits.
-pub(crate) fn labelled(loaded: &Loaded, data: &str, seed: u64) -> Result<LabelledSplits, Exit> {
-    let train = loaded.open(data, Split::Train)?;
-    let eval = loaded.open(data, Split::Eval)?;
+pub(crate) fn labelled(
+    loaded: &Loaded,
+    data: &[String],
+    selection: &SelectionArgs,
+    seed: u64,
+) -> Result<LabelledSplits, Exit> {
+    let train = loaded.open(data, selection, Split::Train)?;
+    let eval = loaded.open(data, selection, Split::Eval)?;
     let sets = LabelledSplits::divide(train, eval, seed).map_err(Exit::user)?;
     sets.ok_or_else(|| {
         Exit::user(format!(
-            "{data}: this needs labels (class folders, .cls members or a list with labels)"
+            "{}: this needs labels (class folders, .cls members or a list with labels)",
+            data.join(", ")
         ))
     })
 }

@@ -9,12 +9,12 @@ use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::format::CheckpointFormat;
 use semaim_checkpoint::weights_source::WeightsSource;
-use semaim_data::{Augment, OpenOptions, Source, Split, open};
+use semaim_data::{Augment, OpenOptions, Source, Split, open_all};
 use semaim_eval::embed::EmbedOptions;
 use semaim_eval::image_batches::BatchOptions;
 use semaim_eval::views::{open_options, views};
 
-use crate::args::EncoderArgs;
+use crate::args::{EncoderArgs, SelectionArgs};
 use crate::exit::Exit;
 
 /// An encoder on its device.
@@ -57,12 +57,17 @@ impl Loaded {
     }
 
     /// Opens images in the form that the encoder takes.
-    pub(crate) fn open(&self, data: &str, split: Split) -> Result<Arc<dyn Source>, Exit> {
+    pub(crate) fn open(
+        &self,
+        data: &[String],
+        selection: &SelectionArgs,
+        split: Split,
+    ) -> Result<Arc<dyn Source>, Exit> {
         let options = OpenOptions {
             max_pixels: self.max_pixels,
             ..open_options(&self.encoder.config)
         };
-        Ok(open(data, split, &options)?)
+        Ok(open_all(data, split, &selection.of(options))?)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
-use semaim_data::{OpenOptions, Source, Split, counted, open, open_label_maps, open_objects};
+use semaim_data::{OpenOptions, Source, Split, counted, open_all, open_label_maps, open_objects};
 use semaim_eval::classify::classify;
 use semaim_eval::detect::data::evaluated;
 use semaim_eval::detect::detector::Detector;
@@ -55,15 +55,19 @@ fn classifier(args: &EvaluateArgs, file: &ModelFile, device: &Device) -> Result<
         )));
     }
     let model = file.classifier(device).map_err(Exit::user)?;
-    let data = args.data.as_deref().unwrap_or_default();
     let options = OpenOptions {
         max_pixels: args.loader.limit.max_pixels,
         ..open_options(&file.config)
     };
-    let part = ImageSubset::whole(open(data, args.split, &options)?);
+    let part = ImageSubset::whole(open_all(
+        &args.data,
+        args.split,
+        &args.selection.of(options),
+    )?);
     if part.source.classes().is_empty() {
         return Err(Exit::user(format!(
-            "{data}: this needs labels (class folders, .cls members or a list with labels)"
+            "{}: this needs labels (class folders, .cls members or a list with labels)",
+            args.data.join(", ")
         )));
     }
     let numbers = numbers_of(&*part.source, &file.classes).map_err(Exit::user)?;
@@ -101,7 +105,7 @@ fn detector(args: &EvaluateArgs, file: DetectorFile, device: &Device) -> Result<
         ..info.open_options()
     };
     let spec = evaluated(
-        args.data.as_deref(),
+        args.annotated()?,
         args.annotations.as_deref(),
         args.images.as_deref(),
     );
@@ -145,7 +149,7 @@ fn segmenter(args: &EvaluateArgs, segmenter: &TrainedSegmenter) -> Result<ExitCo
     };
     let spec = labelled(
         info,
-        args.data.as_deref(),
+        args.annotated()?,
         args.labels.as_deref(),
         args.annotations.as_deref(),
         args.images.as_deref(),

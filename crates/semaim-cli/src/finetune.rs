@@ -15,7 +15,7 @@ use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
 use serde_json::{Value, json};
 
-use crate::args::{FinetuneArgs, data_place};
+use crate::args::{FinetuneArgs, SelectionArgs, data_place};
 use crate::bar::TrainingBar;
 use crate::evaluation_log::{Evaluation, Worth};
 use crate::exit::{Exit, STOPPED};
@@ -55,9 +55,14 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let seconds = start.elapsed().as_secs_f64();
     let picture = write_confusion(&results.last.classification, &run)?;
     let last = &results.last;
+    let named = SelectionArgs {
+        exclude: config.data.exclude.clone(),
+        limit: (config.data.limit > 0).then_some(config.data.limit),
+    };
+    let named = named.named(config.data.path.as_slice());
     let evaluation = Evaluation {
         name: "fine-tuning",
-        data: &config.data.path,
+        data: &named,
         setting: counted(last.epoch.round() as u64, "epoch"),
         worth: Worth::Accuracy {
             top1: last.classification.accuracy.top1,
@@ -92,12 +97,13 @@ fn load_config(args: &FinetuneArgs) -> Result<FinetuneConfig, Exit> {
     let mut options = settings::encoder(args.weights.as_deref(), &args.layout);
     options.extend([
         ("from_scratch", args.from_scratch.then(|| "true".into())),
-        ("data.path", settings::quoted(args.data.as_deref())),
-        ("data.eval", settings::quoted(args.eval_data.as_deref())),
+        ("data.path", settings::data_names(&args.data)),
+        ("data.eval", settings::data_names(&args.eval_data)),
         ("seed", args.run.seed.map(|seed| seed.to_string())),
         ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
-    settings::load(layers.sets(&args.run.set)?, &options)
+    let layers = settings::with_options(layers.sets(&args.run.set)?, &options)?;
+    settings::load(layers, &args.selection.settings("data"))
 }
 
 fn write_confusion(found: &Classification, run: &RunDir) -> Result<PathBuf, Exit> {

@@ -26,13 +26,13 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
             (bank, queries, Device::flex())
         }
         (_, _, Some(encoder)) => {
-            let data = args.data.as_deref().ok_or_else(|| {
-                Exit::user(
+            if args.data.is_empty() {
+                return Err(Exit::user(
                     "--weights needs --data: the labelled images (`shapes` for the generated ones)",
-                )
-            })?;
+                ));
+            }
             let loaded = Loaded::of(encoder)?;
-            let sets = labelled(&loaded, data, args.seed)?;
+            let sets = labelled(&loaded, &args.data, &args.selection, args.seed)?;
             let splits = embed_splits(&loaded, &sets, args.feature)?;
             (splits.train, splits.eval, loaded.device)
         }
@@ -53,7 +53,8 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     )
     .map_err(Exit::user)?;
     let searched = start.elapsed().as_secs_f64();
-    if let (Some(encoder), Some(data)) = (&args.encoder.0, &args.data) {
+    if let Some(encoder) = &args.encoder.0 {
+        let data = &args.selection.named(&args.data);
         let classes = bank.labels.iter().collect::<BTreeSet<_>>().len();
         for (k, accuracy) in args.k.iter().zip(&accuracies) {
             // The usual temperature is not told.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use semaim_config::Layers;
-use semaim_data::{Split, counted, open};
+use semaim_data::{Split, counted, open_all};
 use semaim_eval::splits::{ImageSubset, LabelledSplits};
 use semaim_train::callbacks::Observer;
 use semaim_train::config::PretrainConfig;
@@ -29,7 +29,11 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     let out = out_dir(args);
     let config = load_config(args, &out)?;
     let device = args.device.open_to_train(config.train.precision)?;
-    let source = open(&config.data.path, Split::Train, &config.open_options())?;
+    let source = open_all(
+        config.data.path.as_slice(),
+        Split::Train,
+        &config.open_options(),
+    )?;
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, source.len())?;
     if args.run.dry_run {
         let kernels = device::kernels(&args.device.name);
@@ -111,7 +115,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
 fn load_config(args: &PretrainArgs, out: &Path) -> Result<PretrainConfig, Exit> {
     let mut layers = Layers::new();
     // Without images of one's own there is one experiment to start with.
-    let nothing_named = args.data.is_none() && args.run.config.is_none();
+    let nothing_named = args.data.is_empty() && args.run.config.is_none();
     let recipe = args
         .recipe
         .as_deref()
@@ -124,12 +128,13 @@ fn load_config(args: &PretrainArgs, out: &Path) -> Result<PretrainConfig, Exit> 
     }
     let mut options = settings::encoder(args.init.as_deref(), &args.layout);
     options.extend([
-        ("data.path", settings::quoted(args.data.as_deref())),
-        ("data.eval", settings::quoted(args.eval_data.as_deref())),
+        ("data.path", settings::data_names(&args.data)),
+        ("data.eval", settings::data_names(&args.eval_data)),
         ("seed", args.run.seed.map(|seed| seed.to_string())),
         ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
     let layers = settings::with_options(layers.sets(&args.run.set)?, &options)?;
+    let layers = settings::with_options(layers, &args.selection.settings("data"))?;
     start::settings(&layers, out, args.extend)
 }
 
@@ -141,7 +146,7 @@ fn out_dir(args: &PretrainArgs) -> PathBuf {
     let name = match (&args.recipe, stem) {
         (Some(recipe), _) => PathBuf::from(recipe),
         (None, Some(stem)) => PathBuf::from(stem),
-        (None, None) if args.data.is_none() => PathBuf::from(QUICKSTART),
+        (None, None) if args.data.is_empty() => PathBuf::from(QUICKSTART),
         (None, None) => PathBuf::from("pretrain"),
     };
     PathBuf::from("runs").join(name)

@@ -11,6 +11,7 @@ use semaim_eval::probe::online::{OnlineError, OnlineProbe, online_probe, token_w
 use semaim_eval::probe::{Probe, ProbeError, ProbeOptions, Setting, probe};
 use semaim_eval::splits::LabelledSplits;
 use semaim_train::callbacks::Observer;
+use semaim_train::config::DataNames;
 use semaim_train::run_dir::RunDir;
 use serde_json::{Value, json};
 
@@ -24,7 +25,7 @@ use crate::{evaluation_log, report};
 pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
     let loaded = Loaded::of(&args.encoder)?;
     let representation = args.feature;
-    let sets = labelled(&loaded, &args.data, args.seed)?;
+    let sets = labelled(&loaded, &args.data, &args.selection, args.seed)?;
     sets.check_for_training().map_err(Exit::user)?;
     let tested = sets.test.items.len();
     let on_images = args.augment || args.head == HeadKind::Attentive;
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
             HeadKind::Linear => "linear probe",
             HeadKind::Attentive => "attentive probe",
         },
-        data: &args.data,
+        data: &args.selection.named(&args.data),
         setting: evaluation_log::setting(
             &format!(
                 "{}{}",
@@ -175,7 +176,9 @@ fn probe_on_images(
 ) -> Result<Probe, Exit> {
     let config = OnlineProbe {
         weights: args.encoder.weights.clone(),
-        data: args.data.clone(),
+        data: DataNames::new(args.data.clone()),
+        exclude: args.selection.exclude.clone(),
+        limit: args.selection.limit,
         head: args.head,
         representation: args.feature,
         augment: args.augment,

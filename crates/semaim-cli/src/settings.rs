@@ -56,8 +56,20 @@ pub(crate) fn quoted(text: Option<&str>) -> Option<String> {
     text.map(|text| Value::from(text).to_string())
 }
 
+/// Data sets as a setting names them: one as a text, several as a list.
+pub(crate) fn data_names(names: &[String]) -> Option<String> {
+    match names {
+        [] => None,
+        [name] => quoted(Some(name)),
+        names => Some(Value::from(names).to_string()),
+    }
+}
+
 /// Lays options that stand for settings on top, where they are given, and loads the configuration.
-pub(crate) fn load<T>(layers: Layers, options: &[(&str, Option<String>)]) -> Result<T, Exit>
+pub(crate) fn load<T>(
+    layers: Layers,
+    options: &[(impl AsRef<str>, Option<String>)],
+) -> Result<T, Exit>
 where
     T: Serialize + DeserializeOwned + Default + Validate,
 {
@@ -67,11 +79,11 @@ where
 /// Lays options that stand for settings on top, where they are given.
 pub(crate) fn with_options(
     mut layers: Layers,
-    options: &[(&str, Option<String>)],
+    options: &[(impl AsRef<str>, Option<String>)],
 ) -> Result<Layers, Exit> {
     for (key, value) in options {
         if let Some(value) = value {
-            layers = layers.set(&format!("{key}={value}"))?;
+            layers = layers.set(&format!("{}={value}", key.as_ref()))?;
         }
     }
     Ok(layers)

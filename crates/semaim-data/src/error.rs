@@ -261,6 +261,34 @@ pub enum DataError {
         /// What is possible.
         reason: String,
     },
+    /// A pattern of images to leave out that is none.
+    #[error("--exclude {pattern:?}: {reason}")]
+    Pattern {
+        /// The pattern as given.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Patterns that leave nothing.
+    #[error("--exclude leaves out all {images} of {set}")]
+    AllExcluded {
+        /// The set.
+        set: String,
+        /// How many images there were, in words.
+        images: String,
+    },
+    /// An image that is in two data sets.
+    #[error(
+        "{name} is in two of the data sets that are named, {first} and {second}: each image may come once"
+    )]
+    Repeated {
+        /// The image.
+        name: String,
+        /// The data set that has it first.
+        first: String,
+        /// The other.
+        second: String,
+    },
     /// More images than can be numbered.
     #[error("{path}: more than {limit} images")]
     TooMany {

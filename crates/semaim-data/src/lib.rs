@@ -1,6 +1,6 @@
 //! Turns what a user points at into normalised float batches, deterministically.
 //!
-//! [`open`] makes a [`Source`] of a folder, tar files, an IDX file, a list or the generated `shapes` set;
+//! [`open`] makes a [`Source`] of a folder, tar files, an IDX file, a list or the generated `shapes` set, [`open_all`] of several;
 //! [`Augment`] cuts views out of its images; [`TrainingLoader`] and [`EvaluationLoader`] deliver batches of
 //! views from worker threads. What an image looks like depends only on the seed, the epoch and the image, so
 //! the number of workers and resumption cannot change it.
@@ -15,6 +15,7 @@ mod decode;
 mod dir_scan;
 mod erase;
 pub mod error;
+mod exclude;
 mod file;
 mod files;
 mod framing;
@@ -38,9 +39,11 @@ pub mod pixels;
 mod prefetch;
 mod rand_augment;
 mod region;
+mod renumbered;
 mod resample;
 mod same_classes;
 mod scratch;
+mod several;
 pub mod shapes;
 pub mod source;
 mod spec;
@@ -69,7 +72,7 @@ pub use object_set::{
     ImageObjects, ObjectClasses, ObjectCount, ObjectSet, ObjectSpec, is_annotated, open_objects,
 };
 pub use objects::Objects;
-pub use open::{OpenOptions, open};
+pub use open::{OpenOptions, open, open_all};
 pub use panic::panic_is_caught;
 pub use photometric::PhotometricDistortion;
 pub use pixels::Pixels;
@@ -77,9 +80,9 @@ pub use rand_augment::{Operation, RandAugment, fill_colour};
 pub use region::{DecodeRequest, DecodedRegion};
 pub use scratch::Scratch;
 pub use shapes::{Shapes, ShapesOptions};
-pub use source::{ClassTarget, Dataset, Source, Split};
+pub use source::{ClassTarget, Dataset, Source, Split, same_images};
 pub use spec::DataSpec;
-pub use subset::Subset;
+pub use subset::{Subset, spread};
 pub use throughput::{Throughput, measure};
 pub use view::{ViewGeometry, ViewPlan};
 

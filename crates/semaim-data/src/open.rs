@@ -8,13 +8,17 @@ use std::sync::Arc;
 use crate::decode::{DecodeOptions, Format};
 use crate::dir_scan;
 use crate::error::DataError;
+use crate::exclude::Exclusions;
 use crate::files::{self, Files};
 use crate::idx::{self, Idx};
 use crate::list;
+use crate::notices;
+use crate::several::Several;
 use crate::shapes::{Shapes, ShapesOptions};
-use crate::source::{Source, Split};
+use crate::source::{Source, Split, same_images};
 use crate::spec::DataSpec;
 use crate::splits;
+use crate::subset::Subset;
 use crate::tar::Tars;
 
 /// How to read a data set.
@@ -26,6 +30,13 @@ pub struct OpenOptions {
     pub max_pixels: u64,
     /// The generated images, for the specification `shapes`. Their split and channels are those given to [`open`].
     pub shapes: ShapesOptions,
+    /// Patterns of images to leave out, for [`open`] and [`open_all`]. A pattern is compared with every run of whole components of
+    /// an image's path below what was named, so that a name alone means files and folders at any depth; `*` and `?` do not match
+    /// a `/`, `**` matches folders.
+    pub exclude: Vec<String>,
+    /// The most images of a split, for [`open`] and [`open_all`]: so many of those that are left, spread evenly over them. 0 is no
+    /// limit.
+    pub limit: usize,
 }
 
 impl Default for OpenOptions {
@@ -35,6 +46,8 @@ impl Default for OpenOptions {
             channels: 3,
             max_pixels: 100_000_000,
             shapes: ShapesOptions::default(),
+            exclude: Vec::new(),
+            limit: 0,
         }
     }
 }
@@ -59,11 +72,98 @@ impl Default for OpenOptions {
 ///   one; otherwise it is what follows the image's name, or the last field where that is a whole number.
 /// - An image file, or several.
 ///
+/// What [`OpenOptions::exclude`] and [`OpenOptions::limit`] leave of it.
+///
 /// # Errors
 ///
-/// When there is nothing at the path, it cannot be read, it is broken, or no images are in it. Images themselves are not
-/// opened yet.
+/// When there is nothing at the path, it cannot be read, it is broken, or no images are in it or left. Images themselves are
+/// not opened yet.
 pub fn open(spec: &str, split: Split, options: &OpenOptions) -> Result<Arc<dyn Source>, DataError> {
+    open_all(&[spec], split, options)
+}
+
+/// Opens one or several data sets, each as [`open`] does, as one: their images in the order in which they are named, classes of
+/// one name being one class.
+///
+/// Where some of several have a part to evaluate on and others have none, [`Split::Eval`] is of the former alone, and it is said:
+/// the others are trained on.
+///
+/// # Errors
+///
+/// Those of [`open`]; no data set; an image that is in two of them.
+pub fn open_all<S: AsRef<str>>(
+    specs: &[S],
+    split: Split,
+    options: &OpenOptions,
+) -> Result<Arc<dyn Source>, DataError> {
+    let exclusions = Exclusions::new(&options.exclude)?;
+    let open = |spec: &S, split: Split| {
+        let spec = spec.as_ref();
+        let source = open_one(spec, split, options)?;
+        let paths = match spec.parse()? {
+            DataSpec::Paths(paths) => paths,
+            DataSpec::Shapes => Vec::new(),
+        };
+        let roots: Vec<&Path> = paths.iter().map(|path| root(path)).collect();
+        exclusions.apply(source, &roots)
+    };
+    let all = match specs {
+        [] => {
+            return Err(DataError::Spec {
+                spec: String::new(),
+                reason: "no images are named".to_owned(),
+            });
+        }
+        [spec] => open(spec, split)?,
+        several => open_several(several, split, open)?,
+    };
+    Ok(Subset::at_most(all, options.limit))
+}
+
+/// What the paths of images are below: a list's folder, or else the path itself.
+fn root(path: &Path) -> &Path {
+    match has_extension(path, &list::EXTENSIONS) && !path.is_dir() {
+        true => path.parent().unwrap_or(path),
+        false => path,
+    }
+}
+
+/// Several sets as one; see [`open_all`].
+fn open_several<S>(
+    specs: &[S],
+    split: Split,
+    open: impl Fn(&S, Split) -> Result<Arc<dyn Source>, DataError>,
+) -> Result<Arc<dyn Source>, DataError> {
+    let training: Vec<Arc<dyn Source>> = specs
+        .iter()
+        .map(|spec| open(spec, Split::Train))
+        .collect::<Result<_, _>>()?;
+    if split == Split::Train {
+        return Ok(Arc::new(Several::new(training, &[])?));
+    }
+    let (mut parts, mut undivided) = (Vec::new(), Vec::new());
+    for (spec, training) in specs.iter().zip(training) {
+        let part = open(spec, Split::Eval)?;
+        match same_images(&*part, &*training) {
+            true => undivided.push(part),
+            false => parts.push(part),
+        }
+    }
+    if parts.is_empty() {
+        return Ok(Arc::new(Several::new(undivided, &[])?));
+    }
+    for set in &undivided {
+        notices::warn(format!(
+            "{}: it has no part to evaluate on as others have, so it is trained on alone",
+            set.describe()
+        ));
+    }
+    let classes = undivided.iter().flat_map(|set| set.classes());
+    let classes: Vec<String> = classes.cloned().collect();
+    Ok(Arc::new(Several::new(parts, &classes)?))
+}
+
+fn open_one(spec: &str, split: Split, options: &OpenOptions) -> Result<Arc<dyn Source>, DataError> {
     let decoding = DecodeOptions {
         channels: options.channels,
         max_pixels: options.max_pixels,
@@ -91,7 +191,7 @@ pub fn open(spec: &str, split: Split, options: &OpenOptions) -> Result<Arc<dyn S
             Some(other) => Err(DataError::Spec {
                 spec: spec.to_owned(),
                 reason: format!(
-                    "several paths must all be .tar files or all be images, {} is neither as the first is",
+                    "several paths must all be .tar files or all be images, {} is neither as the first is; other sets are named one by one (--data A --data B)",
                     other.display()
                 ),
             }),

@@ -59,6 +59,11 @@ pub trait Source: Send + Sync + std::fmt::Debug + 'static {
     fn describe(&self) -> String;
 }
 
+/// Whether two sources are of the same images, as the splits of a set that is not divided are.
+pub fn same_images(a: &dyn Source, b: &dyn Source) -> bool {
+    a.len() == b.len() && a.name(0) == b.name(0) && a.describe() == b.describe()
+}
+
 /// Images with something to learn about each: what a loader reads and a task is trained on.
 ///
 /// Any `dyn Source` is one whose targets are classes. A source of another kind of target, such as boxes or a label map,

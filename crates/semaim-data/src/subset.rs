@@ -15,7 +15,27 @@ pub struct Subset {
     items: Vec<u64>,
 }
 
+/// `limit` places among `count`, spread evenly, rising; all of them where there are no more, or `limit` is 0.
+pub fn spread(count: usize, limit: usize) -> impl Iterator<Item = usize> {
+    let taken = match limit {
+        0 => count,
+        limit => limit.min(count),
+    };
+    // A product of two numbers of images is beyond 32 bits.
+    (0..taken).map(move |place| (place as u128 * count as u128 / taken as u128) as usize)
+}
+
 impl Subset {
+    /// At most `limit` images of a source, spread evenly over it; 0 is no limit.
+    pub(crate) fn at_most(source: Arc<dyn Source>, limit: usize) -> Arc<dyn Source> {
+        let count = source.len();
+        if limit == 0 || count <= limit {
+            return source;
+        }
+        let items = spread(count, limit).map(|item| item as u64).collect();
+        Arc::new(Self::new(source, items))
+    }
+
     /// The images `items` of a source; numbers that it does not have are images that cannot be read.
     pub fn new(source: Arc<dyn Source>, items: Vec<u64>) -> Self {
         Self { source, items }
@@ -64,6 +84,19 @@ impl Source for Subset {
 mod tests {
     use super::*;
     use crate::shapes::{Shapes, ShapesOptions};
+
+    #[test]
+    fn a_limit_spreads_over_the_whole_set() {
+        let places = |count, limit| spread(count, limit).collect::<Vec<_>>();
+        assert_eq!(places(10, 4), [0, 2, 5, 7]);
+        assert_eq!(places(3, 4), [0, 1, 2]);
+        assert_eq!(places(3, 0), [0, 1, 2]);
+        let all: Arc<dyn Source> = Arc::new(Shapes::new(ShapesOptions::default()).unwrap());
+        let some = Subset::at_most(Arc::clone(&all), 2);
+        assert_eq!(some.len(), 2);
+        assert_eq!(some.name(1), all.name(all.len() / 2));
+        assert_eq!(some.classes(), all.classes());
+    }
 
     #[test]
     fn images_are_those_that_were_chosen() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use semaim_data::{DataError, OpenOptions, Source, Split, Subset, open};
+use semaim_data::{DataError, OpenOptions, Source, Split, Subset, open_all, same_images, spread};
 use semaim_random::{Key, KeyedRng, Stream};
 use semaim_train::config::DataConfig;
 
@@ -105,13 +105,15 @@ impl LabelledSplits {
         let named = !data.eval.is_empty();
         let spec = if named { &data.eval } else { &data.path };
         let train = if named {
-            open(spec, Split::Train, options)?
+            open_all(spec.as_slice(), Split::Train, options)?
         } else {
             Arc::clone(training)
         };
-        let test = open(spec, Split::Eval, &evaluation(data, options))?;
+        let test = open_all(spec.as_slice(), Split::Eval, &evaluation(data, options))?;
         match Self::divide(train, test, seed)? {
-            None if named => Err(SplitsError::Unlabelled { name: spec.clone() }),
+            None if named => Err(SplitsError::Unlabelled {
+                name: spec.to_string(),
+            }),
             sets => Ok(sets),
         }
     }
@@ -127,16 +129,16 @@ impl LabelledSplits {
         options: &OpenOptions,
         seed: u64,
     ) -> Result<Self, SplitsError> {
-        let spec = match data.eval.as_str() {
-            "" => &data.path,
-            eval => eval,
+        let spec = match data.eval.is_empty() {
+            true => &data.path,
+            false => &data.eval,
         };
-        let train = open(&data.path, Split::Train, options)?;
-        let test = open(spec, Split::Eval, &evaluation(data, options))?;
+        let train = open_all(data.path.as_slice(), Split::Train, options)?;
+        let test = open_all(spec.as_slice(), Split::Eval, &evaluation(data, options))?;
         let unlabelled = if is_labelled(&*train) {
             spec.to_string()
         } else {
-            data.path.clone()
+            data.path.to_string()
         };
         let sets = Self::divide(train, test, seed)?;
         let sets = sets.ok_or(SplitsError::Unlabelled { name: unlabelled })?;
@@ -194,7 +196,7 @@ impl LabelledSplits {
             return Ok(None);
         }
         check_classes(&*train, &*test)?;
-        let sets = if same(&*train, &*test) {
+        let sets = if same_images(&*train, &*test) {
             let (train_items, test) = divided(&*train, seed);
             Self {
                 test: ImageSubset {
@@ -286,21 +288,14 @@ impl ImageSubset {
 
     /// Thinned out evenly to at most `limit` images; 0 is no limit.
     pub fn at_most(self, limit: usize) -> Self {
-        let count = self.items.len();
-        if limit == 0 || count <= limit {
-            return self;
-        }
-        let items = (0..limit).map(|i| self.items[i * count / limit]).collect();
+        let places = spread(self.items.len(), limit);
+        let items = places.map(|place| self.items[place]).collect();
         Self { items, ..self }
     }
 }
 
 fn is_labelled(source: &dyn Source) -> bool {
     (0..source.len()).any(|item| source.label(item).is_some())
-}
-
-fn same(a: &dyn Source, b: &dyn Source) -> bool {
-    a.len() == b.len() && a.name(0) == b.name(0) && a.describe() == b.describe()
 }
 
 fn check_classes(train: &dyn Source, test: &dyn Source) -> Result<(), SplitsError> {

@@ -4,6 +4,7 @@
 
 mod check;
 mod data;
+mod data_names;
 mod run;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use crate::param_groups::ParamGroups;
 use crate::run_dir::RunConfig;
 
 pub use data::{DataConfig, Loading};
+pub use data_names::DataNames;
 pub use run::{
     CheckpointConfig, LogConfig, OnNan, OptimiserConfig, RESUMABLE_KEYS, RunSettings, TrainConfig,
 };
@@ -264,7 +266,7 @@ impl Default for EvalConfig {
 
 impl RunConfig for PretrainConfig {
     fn data_sets(&mut self) -> Vec<&mut String> {
-        vec![&mut self.data.path, &mut self.data.eval]
+        self.data.data_sets()
     }
 
     fn files(&mut self) -> Vec<&mut PathBuf> {

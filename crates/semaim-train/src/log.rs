@@ -1,4 +1,6 @@
-//! `metrics.jsonl` and TensorBoard events.
+//! `metrics.jsonl`, `metrics.csv` and TensorBoard events.
+
+mod metrics_csv;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -10,12 +12,14 @@ use serde_json::{Map, Value, json};
 
 use crate::error::TrainError;
 use crate::run_dir::RunDir;
+use metrics_csv::MetricsCsv;
 
 /// The log of a run, on the disk after every entry.
 #[derive(Debug)]
 pub struct RunLog {
     path: PathBuf,
     metrics: File,
+    csv: MetricsCsv,
     events: Option<EventWriter>,
 }
 
@@ -37,6 +41,9 @@ impl RunLog {
             .append(true)
             .open(&path)
             .map_err(|source| io("opening", &path, source))?;
+        let table = path.with_extension("csv");
+        let csv = MetricsCsv::of(&table, &read_metrics(&path)?)
+            .map_err(|source| io("writing", &table, source))?;
         let events = if tensorboard {
             let mut events = EventWriter::create(run.path())?;
             if let Some(step) = resumed_after {
@@ -49,6 +56,7 @@ impl RunLog {
         Ok(Self {
             path,
             metrics,
+            csv,
             events,
         })
     }
@@ -72,9 +80,21 @@ impl RunLog {
                 events.scalar(step, name, *value as f32)?;
             }
         }
-        self.line(&Value::Object(line))?;
+        self.row(line)?;
         if let Some(events) = &mut self.events {
             events.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Writes numbers to the log and to its table, which is made anew where it has no column for one of them.
+    fn row(&mut self, line: Map<String, Value>) -> Result<(), TrainError> {
+        let table = self.csv.path().to_path_buf();
+        let failed = |source| io("writing", &table, source);
+        let fits = self.csv.add(&line).map_err(failed)?;
+        self.line(&Value::Object(line))?;
+        if !fits {
+            self.csv = MetricsCsv::of(&table, &read_metrics(&self.path)?).map_err(failed)?;
         }
         Ok(())
     }
@@ -165,6 +185,38 @@ fn truncate(path: &Path, last: Option<u64>) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PretrainConfig;
+    use crate::run_dir::DataPlace;
+
+    #[test]
+    fn the_table_has_what_the_log_has_however_often_it_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let run = RunDir::open(&path, &PretrainConfig::default(), DataPlace::Recorded).unwrap();
+        let table = || fs::read_to_string(path.join("metrics.csv")).unwrap();
+        let mut log = RunLog::open(&run, None, false).unwrap();
+        assert_eq!(table(), "step,epoch\n");
+        log.scalars(1, 0.5, &[("loss", 2.0), ("norm", f64::NAN)])
+            .unwrap();
+        log.event(1, "bad_image", json!({"image": "a,b"})).unwrap();
+        log.scalars(1, 0.5, &[("knn", 0.25)]).unwrap();
+        log.scalars(2, 1.0, &[("loss", 1.0 / 3.0), ("norm", 3.0)])
+            .unwrap();
+        let after_two =
+            "step,epoch,loss,norm,knn\n1,0.5,2.0,,\n1,0.5,,,0.25\n2,1.0,0.333333333,3.0,\n";
+        assert_eq!(table(), after_two);
+        drop(log);
+        // Step 2 is taken again, and a kill left half a line.
+        fs::write(path.join("metrics.csv"), "step,epo").unwrap();
+        let mut log = RunLog::open(&run, Some(1), false).unwrap();
+        assert!(table().ends_with("\n1,0.5,,,0.25\n"), "{}", table());
+        log.scalars(2, 1.0, &[("loss", 1.0 / 3.0), ("norm", 3.0)])
+            .unwrap();
+        assert_eq!(table(), after_two);
+        drop(log);
+        RunLog::open(&run, None, false).unwrap();
+        assert_eq!(table(), "step,epoch\n");
+    }
 
     #[test]
     fn entries_after_the_checkpoint_and_half_lines_are_removed() {

@@ -3,6 +3,7 @@
 //! ```text
 //! config.toml            the resolved configuration, defaults written out
 //! metrics.jsonl          one JSON object per line
+//! metrics.csv            its numbers as a table
 //! events.out.tfevents.*  the same for TensorBoard
 //! checkpoints/           step-000001234.safetensors: the newest two and every n-th
 //! latest_checkpoint      the name of the newest
@@ -338,7 +339,7 @@ mod tests {
         fs::create_dir(&data).unwrap();
         let with = |path: String| {
             let mut config = PretrainConfig::default();
-            config.data.path = path;
+            config.data.path = path.as_str().into();
             config
         };
         let data = data.display().to_string();

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use semaim::config::Size;
 use semaim_kernels::{Precision, Recompute};
 
-use super::{Choice, DeviceArgs, EncoderArgs, PixelLimit, one_of};
+use super::{Choice, DeviceArgs, EncoderArgs, PixelLimit, SelectionArgs, one_of};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
@@ -129,9 +129,11 @@ impl BenchModel {
 pub(crate) struct BenchLoaderArgs {
     #[command(flatten)]
     pub(crate) limit: PixelLimit,
-    /// The images, as for `pretrain`
+    /// The images, as for `pretrain`; several times: all of them
     #[arg(long, value_name = "PATH", default_value = "shapes")]
-    pub(crate) data: String,
+    pub(crate) data: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// Side of the views in pixels
     #[arg(long, default_value_t = 224, value_parser = clap::value_parser!(u32).range(1..=8192))]
     pub(crate) image_size: u32,

@@ -1,9 +1,10 @@
 //! The command lines of what an encoder or a classifier is used for.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use semaim::representation::Representation;
-use semaim_data::Split;
+use semaim_data::{OpenOptions, Source, Split, open_all};
 use semaim_eval::probe::ProbeOptions;
 use semaim_eval::probe::head::HeadKind;
 
@@ -12,7 +13,8 @@ use semaim_eval::image_batches::BatchOptions;
 use crate::exit::Exit;
 
 use super::{
-    Choice, DetectorFileArgs, DeviceArgs, EncoderArgs, PixelLimit, count, numbers, one_of,
+    Choice, DetectorFileArgs, DeviceArgs, EncoderArgs, PixelLimit, SelectionArgs, count, numbers,
+    one_of,
 };
 
 /// A part of a data set.
@@ -46,9 +48,11 @@ const HEADS: &[Choice<HeadKind>] = &[
 pub(crate) struct EmbedArgs {
     #[command(flatten)]
     pub(crate) encoder: EncoderArgs,
-    /// The images, as for `pretrain`
-    #[arg(long, value_name = "PATH")]
-    pub(crate) data: String,
+    /// The images, as for `pretrain`; several times: all of them
+    #[arg(long, value_name = "PATH", required = true)]
+    pub(crate) data: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// The file to write: .safetensors (`features`, `labels`), .npy or .parquet; paths and labels go to a .csv beside it
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
@@ -109,9 +113,12 @@ impl clap::FromArgMatches for OptionalEncoder {
 pub(crate) struct KnnArgs {
     #[command(flatten)]
     pub(crate) encoder: OptionalEncoder,
-    /// Labelled images with a training and an evaluation split; without splits one image in five is classified
+    /// Labelled images with a training and an evaluation split; without splits one image in five is classified. Several times:
+    /// all of them
     #[arg(long, value_name = "PATH", requires = "weights")]
-    pub(crate) data: Option<String>,
+    pub(crate) data: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// Vectors to search, written by `semaim embed`, instead of --weights and --data
     #[arg(long, value_name = "FILE", requires = "queries", conflicts_with_all = ["weights", "data"])]
     pub(crate) bank: Option<PathBuf>,
@@ -139,9 +146,12 @@ pub(crate) struct KnnArgs {
 pub(crate) struct ProbeArgs {
     #[command(flatten)]
     pub(crate) encoder: EncoderArgs,
-    /// Labelled images with a training and an evaluation split; without splits one image in five is for the test
-    #[arg(long, value_name = "PATH")]
-    pub(crate) data: String,
+    /// Labelled images with a training and an evaluation split; without splits one image in five is for the test. Several times:
+    /// all of them
+    #[arg(long, value_name = "PATH", required = true)]
+    pub(crate) data: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// What represents an image
     #[arg(long, value_parser = one_of(FEATURES), default_value = "mean")]
     pub(crate) feature: Representation,
@@ -232,9 +242,11 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
     /// The images: for a classifier labelled ones, as for `finetune`; for a detector those with objects, as for `detect`; for a
-    /// segmenter those with the class of every pixel, as for `segment`
+    /// segmenter those with the class of every pixel, as for `segment`. Several times: all of them (classifiers)
     #[arg(long, value_name = "PATH", required_unless_present_any = ["annotations", "labels"])]
-    pub(crate) data: Option<String>,
+    pub(crate) data: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// Which images of a data set that is divided
     #[arg(long, value_parser = one_of(SPLITS), default_value = "eval", conflicts_with_all = ["annotations", "labels"])]
     pub(crate) split: Split,
@@ -268,9 +280,11 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
     /// The images, as for `pretrain`; for a detector or a segmenter those with objects or label images, too, as for `detect` and
-    /// `segment`
+    /// `segment`. Several times: all of them, where they have no annotations
     #[arg(long, value_name = "PATH", required_unless_present = "annotations")]
-    pub(crate) data: Option<String>,
+    pub(crate) data: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// Which images of a data set that is divided
     #[arg(long, value_parser = one_of(SPLITS), default_value = "eval", conflicts_with = "annotations")]
     pub(crate) split: Split,
@@ -310,6 +324,36 @@ pub(crate) struct PredictArgs {
     pub(crate) json: bool,
 }
 
+impl EvaluateArgs {
+    /// The one set, where one is named, of a model whose images have annotations.
+    ///
+    /// # Errors
+    /// Several sets, or images of a set that are left out.
+    pub(crate) fn annotated(&self) -> Result<Option<&str>, Exit> {
+        annotated(&self.data, &self.selection, &self.weights)
+    }
+}
+
+/// The one set that is named, if any; annotations are all read or none.
+fn annotated<'a>(
+    data: &'a [String],
+    selection: &SelectionArgs,
+    model: &Path,
+) -> Result<Option<&'a str>, Exit> {
+    match data {
+        _ if !selection.is_all() => Err(Exit::user(format!(
+            "--exclude and --limit are for images without annotations; those for {} have some",
+            model.display()
+        ))),
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        _ => Err(Exit::user(format!(
+            "several --data are for images without annotations; those for {} have some",
+            model.display()
+        ))),
+    }
+}
+
 impl PredictArgs {
     /// What names the images, for messages.
     pub(crate) fn named(&self) -> String {
@@ -317,6 +361,26 @@ impl PredictArgs {
             .annotations
             .as_ref()
             .map(|path| path.display().to_string());
-        self.data.clone().or(annotations).unwrap_or_default()
+        match self.data[..] {
+            [] => annotations.unwrap_or_default(),
+            _ => self.selection.named(&self.data),
+        }
+    }
+
+    /// Opens images without annotations.
+    pub(crate) fn open(&self, options: OpenOptions) -> Result<Arc<dyn Source>, Exit> {
+        Ok(open_all(
+            &self.data,
+            self.split,
+            &self.selection.of(options),
+        )?)
+    }
+
+    /// The one set, where one is named, whose images have annotations.
+    ///
+    /// # Errors
+    /// Several sets, or images of a set that are left out.
+    pub(crate) fn annotated(&self) -> Result<Option<&str>, Exit> {
+        annotated(&self.data, &self.selection, &self.weights)
     }
 }

@@ -2,20 +2,23 @@
 
 use std::path::PathBuf;
 
-use super::{DeviceArgs, LayoutArgs, RunArgs};
+use super::{DeviceArgs, LayoutArgs, RunArgs, SelectionArgs};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PretrainArgs {
     /// The images: `shapes` (generated, the default); a folder, searched recursively (JPEG, PNG, WebP, BMP, TIFF, GIF; a
     /// subfolder `train` is used if there is one, class folders give labels); tar files (WebDataset), comma
     /// separated or with a {000..012} range; an IDX file (`*-ubyte`, `*-ubyte.gz`); a list of paths (`path` or
-    /// `path label` per line) [default: the configuration's data.path]
+    /// `path label` per line). Several times: all of them, classes of one name being one [default: the configuration's
+    /// data.path]
     #[arg(long, value_name = "PATH")]
-    pub(crate) data: Option<String>,
+    pub(crate) data: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// Labelled images for kNN during the run, in any of the same forms [default: the subfolder `val` or `test`
     /// of --data, or a part of --data, if it has labels]
     #[arg(long, value_name = "PATH")]
-    pub(crate) eval_data: Option<String>,
+    pub(crate) eval_data: Vec<String>,
     /// The run directory [default: runs/NAME, after the recipe or the configuration file; runs/quickstart
     /// without arguments, runs/pretrain with --data alone]
     #[arg(long, value_name = "DIR")]
@@ -52,12 +55,15 @@ pub(crate) struct FinetuneArgs {
     /// Use only the encoder's sizes and draw its weights anew: what pre-training is to be compared with
     #[arg(long)]
     pub(crate) from_scratch: bool,
-    /// Labelled images with a training and an evaluation split; without splits one image in five is for the test
+    /// Labelled images with a training and an evaluation split; without splits one image in five is for the test. Several times:
+    /// all of them, classes of one name being one
     #[arg(long, value_name = "PATH")]
-    pub(crate) data: Option<String>,
+    pub(crate) data: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// Evaluation images, where they are not in --data
     #[arg(long, value_name = "PATH")]
-    pub(crate) eval_data: Option<String>,
+    pub(crate) eval_data: Vec<String>,
     /// The run directory [default: runs/NAME, after the configuration file; runs/finetune without one]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
@@ -75,9 +81,11 @@ pub(crate) struct CompareArgs {
     /// Where its runs and tables go [default: runs/NAME, after the file]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// The images [default: the file's]
+    /// The images [default: the file's]; several times: all of them
     #[arg(long, value_name = "PATH")]
-    pub(crate) data: Option<String>,
+    pub(crate) data: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// Change one setting of the file, as in `--set pretrain.train.epochs=5`
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,

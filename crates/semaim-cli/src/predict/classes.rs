@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use burn::tensor::Device;
 use semaim_checkpoint::model_file::ModelFile;
-use semaim_data::{OpenOptions, Source, counted, open};
+use semaim_data::{OpenOptions, Source, counted};
 use semaim_eval::classify::{PredictIter, Predictions};
 use semaim_eval::splits::ImageSubset;
 use semaim_eval::vectors::csv_field;
@@ -48,7 +48,7 @@ pub(super) fn run(
         max_pixels: args.loader.limit.max_pixels,
         ..open_options(config)
     };
-    let part = ImageSubset::whole(open(&args.named(), args.split, &options)?);
+    let part = ImageSubset::whole(args.open(options)?);
     let augment = views(config, &file.normalisation);
     // There are no more predictions than classes.
     let top = args.top.min(file.classes.len());

@@ -7,8 +7,7 @@ use std::sync::atomic::Ordering;
 
 use burn::tensor::Device;
 use semaim_data::{
-    NumberedBy, OpenOptions, Source, Split, counted, image_numbers, is_annotated, open,
-    open_objects,
+    NumberedBy, OpenOptions, Source, Split, counted, image_numbers, is_annotated, open_objects,
 };
 use semaim_eval::detect::data::evaluated;
 use semaim_eval::detect::detector::{Detector, DetectorInfo};
@@ -112,12 +111,12 @@ impl Images {
             max_pixels: args.loader.limit.max_pixels,
             ..info.open_options()
         };
-        let annotated = match &args.data {
-            None => true,
-            Some(data) => is_annotated(data)?,
-        };
+        let mut annotated = args.data.is_empty();
+        for data in &args.data {
+            annotated |= is_annotated(data)?;
+        }
         if !annotated {
-            let source = open(&args.named(), args.split, &options)?;
+            let source = args.open(options)?;
             let names: Vec<String> = (0..source.len()).map(|item| source.name(item)).collect();
             let (ids, numbered_by) = image_numbers(&names);
             return Ok(Self {
@@ -127,7 +126,7 @@ impl Images {
             });
         }
         let spec = evaluated(
-            args.data.as_deref(),
+            args.annotated()?,
             args.annotations.as_deref(),
             args.images.as_deref(),
         );

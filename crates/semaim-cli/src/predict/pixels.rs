@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use semaim_checkpoint::atomic;
 use semaim_data::{
-    OpenOptions, Source, Split, counted, has_label_images, is_annotated, open, open_label_maps,
+    OpenOptions, Source, Split, counted, has_label_images, is_annotated, open_label_maps,
     open_objects,
 };
 use semaim_eval::detect::data::evaluated;
@@ -64,7 +64,10 @@ pub(super) fn run(args: &PredictArgs, segmenter: &TrainedSegmenter) -> Result<Ex
     };
     write_classes(info, &out.join(CLASSES))?;
     let palette = palette(info);
-    let root = Path::new(args.data.as_deref().unwrap_or_default());
+    let root = |image: &str| {
+        let mut roots = args.data.iter().map(Path::new);
+        roots.find(|root| Path::new(image).starts_with(root))
+    };
     let items: Vec<u64> = (0..source.len() as u64).collect();
     let bar = CountingBar::new(items.len() as u64);
     let (mut count, mut unreadable) = (0, 0);
@@ -83,7 +86,11 @@ pub(super) fn run(args: &PredictArgs, segmenter: &TrainedSegmenter) -> Result<Ex
             .map(|class| info.settings.values[usize::from(*class)])
             .collect();
         let png = encode_indexed_png(columns, rows, &values, &palette).map_err(Exit::ours)?;
-        labels.write_below(root, &source.name(labelled.item as usize), &png)?;
+        let name = source.name(labelled.item as usize);
+        match root(&name) {
+            Some(root) => labels.write_below(root, &name, &png)?,
+            None => labels.write(&name, &png)?,
+        }
         if let Some(pictures) = &mut pictures {
             label_pictures::draw(pictures, &*source, &labelled, &info.classes)?;
         }
@@ -130,17 +137,19 @@ fn images(args: &PredictArgs, info: &SegmenterInfo) -> Result<Arc<dyn Source>, E
         max_pixels: args.loader.limit.max_pixels,
         ..info.open_options()
     };
-    if let Some(data) = &args.data {
+    let mut plain = !args.data.is_empty();
+    for data in &args.data {
         if has_label_images(data)? {
-            let spec = labelled(info, Some(data), None, None, None)?;
+            let spec = labelled(info, args.annotated()?, None, None, None)?;
             return Ok(Arc::new(open_label_maps(&spec, args.split, &options)?));
         }
-        if !is_annotated(data)? {
-            return Ok(open(data, args.split, &options)?);
-        }
+        plain &= !is_annotated(data)?;
+    }
+    if plain {
+        return args.open(options);
     }
     let spec = evaluated(
-        args.data.as_deref(),
+        args.annotated()?,
         args.annotations.as_deref(),
         args.images.as_deref(),
     );

@@ -18,5 +18,6 @@ mod precision;
 mod resume;
 mod runner;
 mod segment;
+mod selection;
 mod start;
 mod train_classifier;

@@ -9,6 +9,7 @@
 mod folders;
 mod idx;
 mod lists;
+mod several;
 mod tars;
 
 use std::fs;

@@ -2,7 +2,7 @@
 
 use semaim::representation::Representation;
 use semaim_config::{ConfigErrors, Layers, Problems, RenamedKey, Validate, to_toml};
-use semaim_train::config::{EvalConfig, PretrainConfig};
+use semaim_train::config::{DataNames, EvalConfig, PretrainConfig};
 use serde::{Deserialize, Serialize};
 
 use super::CompareError;
@@ -14,7 +14,7 @@ use crate::probe::ProbeOptions;
 #[serde(deny_unknown_fields, default)]
 pub struct CompareConfig {
     /// Labelled images, for pre-training (without their labels) and for every evaluation.
-    pub data: String,
+    pub data: DataNames,
     /// Seeds: each variant is trained once with each.
     pub seeds: Vec<u64>,
     /// Name of the variant that the others are compared with.
@@ -133,7 +133,7 @@ impl CompareConfig {
         })?;
         config.seed = seed;
         config.data.path.clone_from(&self.data);
-        config.data.eval = String::new();
+        config.data.eval = DataNames::default();
         Ok(config)
     }
 
@@ -142,7 +142,7 @@ impl CompareConfig {
         let mut config = self.finetune.clone();
         config.seed = seed;
         config.data.path.clone_from(&self.data);
-        config.data.eval = String::new();
+        config.data.eval = DataNames::default();
         config.encoder.weights = encoder.to_path_buf();
         config
     }

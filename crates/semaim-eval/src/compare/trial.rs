@@ -10,7 +10,7 @@ use semaim::init::initialise;
 use semaim::vit::Vit;
 use semaim_checkpoint::atomic;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
-use semaim_data::{DataSpec, Split, open};
+use semaim_data::{DataSpec, Split, open_all};
 use semaim_kernels::Kernels;
 use semaim_train::callbacks::{NoEvaluation, Observer};
 use semaim_train::config::PretrainConfig;
@@ -76,7 +76,9 @@ impl Trial {
         let mut common = config.clone();
         common.pretrain.data.workers = 0;
         common.finetune.data.workers = 0;
-        common.data = DataSpec::absolute(&common.data);
+        for name in common.data.iter_mut() {
+            *name = DataSpec::absolute(name);
+        }
         let measured = CompareConfig {
             seeds: Vec::new(),
             variants: vec![variant.clone()],
@@ -220,7 +222,7 @@ impl Trial {
         let (mut steps, mut memory) = (0, None);
         if self.variant.pretrain {
             let run = &self.pretrain;
-            let source = open(&run.data.path, Split::Train, &run.open_options())?;
+            let source = open_all(run.data.path.as_slice(), Split::Train, &run.open_options())?;
             steps = steps_per_epoch(run.train.batch_size, source.len())? * run.train.total_epochs();
             let teacher = teacher(run, device)?.map(|teacher| teacher.vit.width());
             memory = Some(Memory::estimate(run, teacher, kernels));
@@ -265,7 +267,11 @@ impl Trial {
             write_encoder(&self.encoder(), &encoder, &config.model, &normalisation)?;
             return Ok(RunOutcome::Finished);
         }
-        let source = open(&config.data.path, Split::Train, &config.open_options())?;
+        let source = open_all(
+            config.data.path.as_slice(),
+            Split::Train,
+            &config.open_options(),
+        )?;
         record.steps =
             steps_per_epoch(config.train.batch_size, source.len())? * config.train.total_epochs();
         let run = RunDir::open(&folder, config, DataPlace::Recorded)?;

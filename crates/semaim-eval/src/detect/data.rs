@@ -109,6 +109,7 @@ impl ObjectDataConfig {
                 seed,
                 ..ShapesOptions::default()
             },
+            ..OpenOptions::default()
         };
         let spec = self.spec();
         let train = open_objects(&spec, Split::Train, &options(self.shapes_count))?;

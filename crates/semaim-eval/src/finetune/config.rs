@@ -7,7 +7,7 @@ use semaim_checkpoint::weights_source::WeightsSource;
 use semaim_config::{Problems, RenamedKey, Validate};
 use semaim_data::{MixupCutmix, RandAugment, RandomErasing};
 use semaim_train::config::{
-    CheckpointConfig, DataConfig, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
+    CheckpointConfig, DataConfig, DataNames, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
 };
 use semaim_train::run_dir::RunConfig;
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ impl Default for FinetuneConfig {
             encoder: WeightsSource::default(),
             data: DataConfig {
                 // Whoever trains on generated images says so.
-                path: String::new(),
+                path: DataNames::default(),
                 crop_scale: [0.08, 1.0],
                 ..DataConfig::default()
             },
@@ -178,7 +178,7 @@ impl Default for EvalConfig {
 
 impl RunConfig for FinetuneConfig {
     fn data_sets(&mut self) -> Vec<&mut String> {
-        vec![&mut self.data.path, &mut self.data.eval]
+        self.data.data_sets()
     }
 
     fn files(&mut self) -> Vec<&mut PathBuf> {

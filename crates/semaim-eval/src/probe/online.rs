@@ -17,7 +17,7 @@ use semaim_data::{Augment, ClassTarget, LoaderError};
 use semaim_random::{Key, KeyedRng, Stream};
 use semaim_train::callbacks::{Callbacks, Evaluator, Observer, Progress};
 use semaim_train::config::{
-    CheckpointConfig, DataConfig, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
+    CheckpointConfig, DataConfig, DataNames, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
 };
 use semaim_train::error::TrainError;
 use semaim_train::log::RunLog;
@@ -50,7 +50,13 @@ pub struct OnlineProbe {
     /// The encoder's file.
     pub weights: PathBuf,
     /// The labelled images.
-    pub data: String,
+    pub data: DataNames,
+    /// Patterns of images that are left out. Probes that began before there were such have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// The most images of each split; `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
     /// What is trained.
     pub head: HeadKind,
     /// What represents an image for a linear head.
@@ -98,7 +104,7 @@ impl Validate for OnlineProbe {
 
 impl RunConfig for OnlineProbe {
     fn data_sets(&mut self) -> Vec<&mut String> {
-        vec![&mut self.data]
+        self.data.iter_mut().collect()
     }
 
     fn files(&mut self) -> Vec<&mut PathBuf> {

@@ -152,6 +152,7 @@ impl LabelDataConfig {
                 seed,
                 ..ShapesOptions::default()
             },
+            ..OpenOptions::default()
         };
         let spec = self.spec();
         let train = open_label_maps(&spec, Split::Train, &options(self.shapes_count))?;

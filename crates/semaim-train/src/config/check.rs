@@ -215,6 +215,8 @@ impl DataConfig {
             "path",
             "must name the images (--data; `shapes` for the generated ones)",
         );
+        self.path.check("path", problems);
+        self.eval.check("eval", problems);
         problems.in_range("shapes_count", self.shapes_count, 1..);
         problems.in_range("shapes_eval_count", self.shapes_eval_count, 1..);
         let [low, high] = self.crop_scale;

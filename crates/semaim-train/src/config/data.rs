@@ -3,14 +3,20 @@
 use semaim_data::{Augment, Normalisation, OpenOptions, ShapesOptions};
 use serde::{Deserialize, Serialize};
 
+use super::data_names::DataNames;
+
 /// The images and how they are shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// `shapes`, a folder, tar files, an IDX file or a list; see `semaim pretrain --help`.
-    pub path: String,
+    /// `shapes`, a folder, tar files, an IDX file or a list, or several of them; see `semaim pretrain --help`.
+    pub path: DataNames,
     /// Labelled images for kNN, in any of the same forms; empty: the evaluation split of `path`, if it has labels.
-    pub eval: String,
+    pub eval: DataNames,
+    /// Patterns of images that are left out, of `path` and of `eval`; see [`OpenOptions::exclude`].
+    pub exclude: Vec<String>,
+    /// The most images of each split, spread evenly over it; 0: all.
+    pub limit: usize,
     /// Generated training images when `path` is `shapes`.
     pub shapes_count: usize,
     /// Generated evaluation images when `path` is `shapes`.
@@ -41,7 +47,9 @@ impl Default for DataConfig {
         let usual = Augment::new([1, 1], 3);
         Self {
             path: "shapes".into(),
-            eval: String::new(),
+            eval: DataNames::default(),
+            exclude: Vec::new(),
+            limit: 0,
             shapes_count: 6_000,
             shapes_eval_count: 1_000,
             crop_scale: usual.crop_scale,
@@ -69,6 +77,11 @@ pub struct Loading {
 }
 
 impl DataConfig {
+    /// The names of all data sets.
+    pub fn data_sets(&mut self) -> Vec<&mut String> {
+        self.path.iter_mut().chain(self.eval.iter_mut()).collect()
+    }
+
     /// What the trainer reads.
     pub fn loading(&self) -> Loading {
         Loading {
@@ -109,6 +122,8 @@ impl DataConfig {
                 seed,
                 ..ShapesOptions::default()
             },
+            exclude: self.exclude.clone(),
+            limit: self.limit,
         }
     }
 }

@@ -1,0 +1,59 @@
+//! Which of the images that `--data` names are meant.
+
+use semaim_data::OpenOptions;
+use serde_json::json;
+
+use super::count;
+
+/// Which images of data sets are used.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct SelectionArgs {
+    /// Leave out images by their paths below --data, as a shell matches them: a file's or folder's name at any depth
+    /// (`thumbs`, `*_mask.png`), or a path (`train/dogs/*`, `**/raw/*.tif`). Several times: all of them. Classes that lose all
+    /// their images are none
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) exclude: Vec<String>,
+    /// Use at most so many images of each split, spread evenly over it, after --exclude
+    #[arg(long, value_name = "N", value_parser = count(1..=u64::from(u32::MAX)))]
+    pub(crate) limit: Option<usize>,
+}
+
+impl SelectionArgs {
+    /// Whether nothing is left out.
+    pub(crate) fn is_all(&self) -> bool {
+        self.exclude.is_empty() && self.limit.is_none()
+    }
+
+    /// Opens no other images than these.
+    pub(crate) fn of(&self, options: OpenOptions) -> OpenOptions {
+        OpenOptions {
+            exclude: self.exclude.clone(),
+            limit: self.limit.unwrap_or(0),
+            ..options
+        }
+    }
+
+    /// The options as settings of the table of that name.
+    pub(crate) fn settings(&self, table: &str) -> Vec<(String, Option<String>)> {
+        let exclude = (!self.exclude.is_empty()).then(|| json!(self.exclude).to_string());
+        vec![
+            (format!("{table}.exclude"), exclude),
+            (
+                format!("{table}.limit"),
+                self.limit.map(|limit| limit.to_string()),
+            ),
+        ]
+    }
+
+    /// Data sets and what is used of them, for people to read.
+    pub(crate) fn named(&self, data: &[String]) -> String {
+        let mut named = data.join(", ");
+        if !self.exclude.is_empty() {
+            named += &format!(" without {}", self.exclude.join(", "));
+        }
+        if let Some(limit) = self.limit {
+            named += &format!(" ({limit} images at most)");
+        }
+        named
+    }
+}

@@ -1,0 +1,225 @@
+//! Several data sets as one.
+
+use std::collections::{HashMap, hash_map::Entry};
+use std::sync::Arc;
+
+use crate::classes::{self, Classes};
+use crate::error::{DataError, ImageError};
+use crate::region::{DecodeRequest, DecodedRegion};
+use crate::renumbered::Renumbered;
+use crate::scratch::Scratch;
+use crate::source::Source;
+
+/// The images of several sources, one source after the other, under the classes of all of them.
+#[derive(Debug)]
+pub(crate) struct Several {
+    parts: Vec<Arc<dyn Source>>,
+    /// The number of the first image after each part.
+    ends: Vec<usize>,
+    classes: Vec<String>,
+}
+
+impl Several {
+    /// Puts sources together. Classes of one name are one class; `others` are classes beside those of the parts.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Repeated`] when an image is in two parts; more images than can be numbered.
+    pub(crate) fn new(parts: Vec<Arc<dyn Source>>, others: &[String]) -> Result<Self, DataError> {
+        check_names(&parts)?;
+        let names = parts.iter().flat_map(|part| part.classes());
+        let names: Vec<&str> = names.chain(others).map(String::as_str).collect();
+        let classes = Classes::of_texts(names.into_iter()).names().to_vec();
+        let parts: Vec<Arc<dyn Source>> = parts
+            .into_iter()
+            .map(|part| Arc::new(Renumbered::new(part, classes.clone())) as Arc<dyn Source>)
+            .collect();
+        let mut ends = Vec::with_capacity(parts.len());
+        let mut count = 0usize;
+        for part in &parts {
+            count = count.saturating_add(part.len());
+            ends.push(count);
+        }
+        DataError::check_count("all data sets together".as_ref(), count)?;
+        Ok(Self {
+            parts,
+            ends,
+            classes,
+        })
+    }
+
+    /// The part that an image is in, and its number there.
+    fn place(&self, index: usize) -> Option<(&dyn Source, usize)> {
+        let at = self.ends.partition_point(|&end| end <= index);
+        let start = match at {
+            0 => 0,
+            at => *self.ends.get(at - 1)?,
+        };
+        Some((&**self.parts.get(at)?, index - start))
+    }
+}
+
+/// Refuses images that are in two sources, however the paths are written.
+fn check_names(parts: &[Arc<dyn Source>]) -> Result<(), DataError> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for (number, part) in parts.iter().enumerate() {
+        for index in 0..part.len() {
+            let name = part.name(index);
+            let key = std::path::absolute(&name)
+                .map_or_else(|_| name.clone(), |path| path.display().to_string());
+            match seen.entry(key) {
+                Entry::Vacant(place) => {
+                    place.insert(number);
+                }
+                // What a list names twice is its own matter.
+                Entry::Occupied(place) if *place.get() == number => {}
+                Entry::Occupied(place) => {
+                    return Err(DataError::Repeated {
+                        name,
+                        first: parts[*place.get()].describe(),
+                        second: part.describe(),
+                    });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Source for Several {
+    fn len(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    fn label(&self, index: usize) -> Option<u32> {
+        let (part, index) = self.place(index)?;
+        part.label(index)
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.place(index)
+            .map_or_else(String::new, |(part, index)| part.name(index))
+    }
+
+    fn decode(
+        &self,
+        index: usize,
+        request: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
+        scratch: &mut Scratch,
+    ) -> Result<DecodedRegion, ImageError> {
+        match self.place(index) {
+            Some((part, index)) => part.decode(index, request, scratch),
+            None => Err(ImageError::out_of_range(self.describe(), index, self.len())),
+        }
+    }
+
+    fn describe(&self) -> String {
+        let parts: Vec<String> = self.parts.iter().map(|part| part.describe()).collect();
+        format!(
+            "{} data sets: {} images, {} ({})",
+            self.parts.len(),
+            self.len(),
+            classes::describe(&self.classes),
+            parts.join("; ")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shapes::{Shapes, ShapesOptions};
+
+    fn shapes(count: usize, seed: u64) -> Arc<dyn Source> {
+        let options = ShapesOptions {
+            count,
+            seed,
+            ..ShapesOptions::default()
+        };
+        Arc::new(Shapes::new(options).unwrap())
+    }
+
+    /// A source whose images and classes have other names.
+    #[derive(Debug)]
+    struct Other(Arc<dyn Source>, Vec<String>);
+
+    impl Source for Other {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+        fn label(&self, index: usize) -> Option<u32> {
+            self.0.label(index).map(|label| label % self.1.len() as u32)
+        }
+        fn classes(&self) -> &[String] {
+            &self.1
+        }
+        fn name(&self, index: usize) -> String {
+            format!("other{index}")
+        }
+        fn decode(
+            &self,
+            index: usize,
+            request: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
+            scratch: &mut Scratch,
+        ) -> Result<DecodedRegion, ImageError> {
+            self.0.decode(index, request, scratch)
+        }
+        fn describe(&self) -> String {
+            "others".into()
+        }
+    }
+
+    #[test]
+    fn images_follow_each_other_and_classes_of_one_name_are_one() {
+        let first = shapes(4, 0);
+        let names = vec![first.classes()[3].clone(), "another".to_owned()];
+        let second: Arc<dyn Source> = Arc::new(Other(shapes(3, 1), names.clone()));
+        let all = Several::new(
+            vec![Arc::clone(&first), Arc::clone(&second)],
+            &["third".into()],
+        )
+        .unwrap();
+        assert_eq!(all.len(), 7);
+        assert_eq!(all.classes().len(), first.classes().len() + 2);
+        assert!(all.classes().is_sorted());
+        for index in 0..7 {
+            let (part, at) = if index < 4 {
+                (&first, index)
+            } else {
+                (&second, index - 4)
+            };
+            assert_eq!(all.name(index), part.name(at));
+            assert_eq!(all.image(index).unwrap(), part.image(at).unwrap());
+            let named = |source: &dyn Source, at| {
+                let label: u32 = source.label(at).unwrap();
+                source.classes()[label as usize].clone()
+            };
+            assert_eq!(named(&all, index), named(&**part, at));
+        }
+        assert!(all.image(7).is_err() && all.label(7).is_none());
+    }
+
+    #[test]
+    fn an_image_in_two_sets_is_refused() {
+        let twice = Several::new(vec![shapes(4, 0), shapes(4, 0)], &[]);
+        assert!(matches!(twice, Err(DataError::Repeated { .. })));
+    }
+
+    #[test]
+    fn numbers_stay_the_numbers_that_they_are() {
+        let numbered = |names: &[&str]| -> Arc<dyn Source> {
+            let names = names.iter().map(|name| name.to_string()).collect();
+            Arc::new(Other(shapes(2, 0), names))
+        };
+        let all = Several::new(vec![numbered(&["2", "11"])], &[]).unwrap();
+        assert_eq!(all.classes().len(), 12);
+        assert_eq!(
+            all.label(0).map(|label| label == 2 || label == 11),
+            Some(true)
+        );
+    }
+}
