@@ -10,6 +10,7 @@ mod numbers;
 mod pictures;
 mod segment;
 mod selection;
+mod shell;
 mod train;
 
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ pub(crate) use numbers::count;
 pub(crate) use pictures::{ReportArgs, ShowArgs};
 pub(crate) use segment::SegmentArgs;
 pub(crate) use selection::SelectionArgs;
+pub(crate) use shell::{CompletionsArgs, ManArgs};
 pub(crate) use train::{CompareArgs, FinetuneArgs, PretrainArgs};
 
 use crate::device;
@@ -107,6 +109,10 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Bench,
     },
+    /// Print the script by which a shell completes commands, options and their values.
+    Completions(CompletionsArgs),
+    /// Print the manual page of the program, or write one for every command.
+    Man(ManArgs),
 }
 
 /// Where and how tensors are computed.

@@ -10,6 +10,7 @@ mod bench_pointing;
 mod bench_step;
 mod coco_eval;
 mod compare;
+mod completions;
 mod detect;
 mod detector_file;
 mod device;
@@ -27,6 +28,7 @@ mod finetune;
 mod inspect;
 mod knn;
 mod label_pictures;
+mod man;
 mod object_pictures;
 mod origin;
 mod outcome;
@@ -76,6 +78,8 @@ fn main() -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Devices(args) => devices::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Recipes { command, json } => match command.unwrap_or(Recipes::List) {
             Recipes::List => recipes::list(json),
             Recipes::Show { name } => recipes::show(&name, json),

@@ -19,5 +19,6 @@ mod resume;
 mod runner;
 mod segment;
 mod selection;
+mod shell;
 mod start;
 mod train_classifier;

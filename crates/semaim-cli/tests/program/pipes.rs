@@ -122,6 +122,8 @@ fn other_commands_end_quietly_when_the_reader_has_enough() {
         &["inspect", weights, "--tensors"][..],
         &["recipes", "show", "quickstart"],
         &["pretrain", "--dry-run"],
+        &["completions", "zsh"],
+        &["man"],
         &["knn", "--weights", weights, "--data", "shapes", "--k", "1"],
     ] {
         let mut command = semaim(arguments);
@@ -142,7 +144,12 @@ fn other_commands_end_quietly_when_the_reader_has_enough() {
 fn other_commands_say_when_their_output_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let run_dir = trained(folder.path());
-    for arguments in [&["inspect", path(&run_dir)][..], &["recipes"]] {
+    for arguments in [
+        &["inspect", path(&run_dir)][..],
+        &["recipes"],
+        &["completions", "bash"],
+        &["man"],
+    ] {
         let ran = onto_full_disk(semaim(arguments));
         assert_eq!(ran.code, Some(2), "{arguments:?}");
         assert!(ran.stderr.contains("standard output"), "{}", ran.stderr);
