@@ -16,7 +16,7 @@ use crate::evaluate::path;
 use crate::runner::semaim;
 
 /// Settings of a detector that trains in a second or two.
-const QUICK: &[&str] = &[
+pub(crate) const QUICK: &[&str] = &[
     "detector.canvas=64",
     "detector.pyramid_channels=8",
     "detector.attention.window=0",

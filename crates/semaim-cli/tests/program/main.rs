@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bitmap;
+mod book;
 mod checkpoints;
 mod cli;
 mod coco_eval;

@@ -12,7 +12,7 @@ use crate::evaluate::{json as parsed, path, trained};
 use crate::runner::{killed, metrics, refuse, semaim, succeed, values};
 
 /// Settings of a segmenter that trains in a second or two.
-const QUICK: &[&str] = &[
+pub(crate) const QUICK: &[&str] = &[
     "augment.crop=32",
     "upernet.channels=8",
     "upernet.auxiliary_channels=4",
@@ -57,7 +57,7 @@ fn read_labels(file: &Path) -> (Vec<u8>, Vec<u8>) {
 
 /// Pictures of 40 pixels with a red field on blue, and label images in which the field has the second value and the rest the
 /// first; the first row says nothing.
-fn fields(root: &Path, split: &str, count: usize, values: [u8; 3]) {
+pub(crate) fn fields(root: &Path, split: &str, count: usize, values: [u8; 3]) {
     let [rest, field, nothing] = values;
     for folder in ["images", "annotations"] {
         fs::create_dir_all(root.join(folder).join(split)).unwrap();
