@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use semaim_data::BadImage;
 use semaim_train::callbacks::{Observer, Progress, StepReport};
+use semaim_train::ranks;
 
 use crate::exit::Exit;
 use crate::{output, signals, warnings};
@@ -20,6 +21,8 @@ pub(crate) struct TrainingBar {
     stop: Arc<AtomicBool>,
     /// Whether only the final JSON object goes to standard output.
     json: bool,
+    /// Whether another process tells where the run stands.
+    quiet: bool,
     bar: ProgressBar,
     lines: Lines,
     pace: Pace,
@@ -67,11 +70,17 @@ impl TrainingBar {
     pub(crate) fn new(json: bool) -> Result<Self, Exit> {
         output::go_on_without_stdout();
         let stop = signals::stop_flag("stopping after this step")?;
-        let bar = ProgressBar::with_draw_target(None, target());
+        let quiet = !ranks::current().is_root();
+        let target = match quiet {
+            true => ProgressDrawTarget::hidden(),
+            false => target(),
+        };
+        let bar = ProgressBar::with_draw_target(None, target);
         warnings::keep_above(&bar);
         Ok(Self {
             stop,
             json,
+            quiet,
             bar,
             lines: Lines::new(),
             pace: Pace::default(),
@@ -106,7 +115,7 @@ impl Observer for TrainingBar {
     fn stepped(&mut self, report: &StepReport) {
         let progress = report.progress;
         let message = self.pace.message(report);
-        if self.lines.due(Instant::now()) {
+        if self.lines.due(Instant::now()) && !self.quiet {
             eprintln!("step {}/{}  {message}", progress.step, progress.total_steps);
         }
         self.bar.set_position(progress.step);
@@ -122,6 +131,9 @@ impl Observer for TrainingBar {
 
     /// Above the bar; on standard error when standard output is for a program.
     fn say(&mut self, line: &str) {
+        if self.quiet {
+            return;
+        }
         self.bar.suspend(|| {
             if self.json {
                 eprintln!("{line}")

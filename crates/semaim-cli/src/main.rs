@@ -37,6 +37,7 @@ mod pictures;
 mod predict;
 mod pretrain;
 mod probe;
+mod ranks;
 mod recipes;
 mod report;
 mod scores;
@@ -55,13 +56,30 @@ use clap::Parser;
 
 use args::{Args, Bench, Command, Recipes};
 use exit::Exit;
+use ranks::World;
 
 fn main() -> ExitCode {
     exit::explain_panics();
     semaim_kernels::keep_memory();
+    let world = match World::join() {
+        Ok(world) => world,
+        Err(Exit { code, message }) => {
+            eprintln!("error: {message}");
+            return ExitCode::from(code);
+        }
+    };
     let args = Args::parse();
-    warnings::print_to_stderr();
-    let result = match args.command {
+    if semaim_train::ranks::current().is_root() {
+        warnings::print_to_stderr();
+    }
+    world.end(run(args))
+}
+
+fn run(args: Args) -> Result<ExitCode, Exit> {
+    if !matches!(args.command, Command::Pretrain(_)) {
+        ranks::alone()?;
+    }
+    match args.command {
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Knn(args) => knn::run(&args),
@@ -90,12 +108,5 @@ fn main() -> ExitCode {
             Bench::Step(args) => bench_step::run(&args, bench_step::Work::Step),
             Bench::Embed(args) => bench_step::run(&args, bench_step::Work::Embed),
         },
-    };
-    match result {
-        Ok(code) => code,
-        Err(Exit { code, message }) => {
-            eprintln!("error: {message}");
-            ExitCode::from(code)
-        }
     }
 }

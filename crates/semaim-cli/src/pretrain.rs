@@ -12,6 +12,7 @@ use semaim_train::callbacks::Observer;
 use semaim_train::config::PretrainConfig;
 use semaim_train::log::read_metrics;
 use semaim_train::pretrain::{Networks, pretrain, teacher, teacher_of_images};
+use semaim_train::ranks;
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
 use serde_json::{Value, json};
@@ -35,6 +36,9 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         &config.open_options(),
     )?;
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, source.len())?;
+    if args.run.dry_run && !ranks::current().is_root() {
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.run.dry_run {
         let kernels = device::kernels(&args.device.name);
         let teacher = teacher(&config, &device)?;
@@ -54,7 +58,13 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
             test: sets.test.at_most(config.eval.max_queries),
         });
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
-    report::write_environment(run.path(), &args.device)?;
+    let ranks = ranks::current();
+    if ranks.count() > 1 && !config.teacher_cache.as_os_str().is_empty() {
+        return Err(Exit::user("teacher_cache is for one process"));
+    }
+    if ranks.is_root() {
+        report::write_environment(run.path(), &args.device)?;
+    }
     let pictures = match &labelled {
         Some(sets) => sets.test.clone(),
         None => ImageSubset {
@@ -85,6 +95,13 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     };
     let mut bar = TrainingBar::new(args.run.json)?;
     bar.say(&format!("{}; into {}", source.describe(), out.display()));
+    if ranks.count() > 1 {
+        bar.say(&format!(
+            "{} processes, each batch in {} parts",
+            ranks.count(),
+            config.train.grad_accum_steps
+        ));
+    }
     if !has_labels {
         bar.say("no labels, so no kNN; --eval-data names labelled images");
     }
@@ -101,6 +118,9 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         &mut bar,
         &mut evaluations,
     )?;
+    if !ranks.is_root() {
+        return Ok(outcome::code(outcome));
+    }
     report::write(run.path(), None)?;
     let summary = Summary::of(&run, start.elapsed().as_secs_f64())?;
     if args.run.json {

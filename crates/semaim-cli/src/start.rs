@@ -8,6 +8,7 @@ use semaim::config::{ArchOptions, Normalisation, VitConfig};
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_config::{Layers, recorded, to_toml};
 use semaim_train::config::PretrainConfig;
+use semaim_train::ranks;
 use semaim_train::start::check_network;
 use serde::Serialize;
 use toml::{Table, Value};
@@ -54,9 +55,15 @@ pub(crate) fn settings(
         _ => out.join("config.toml").display().to_string(),
     };
     let ends = before.as_ref().and_then(extensions);
+    let mut train = Table::new();
     if let Some(ends) = &ends {
         let ends = ends.iter().map(|&end| Value::Integer(end as i64)).collect();
-        let train = Table::from_iter([("extended_to".to_string(), Value::Array(ends))]);
+        train.insert("extended_to".into(), Value::Array(ends));
+    }
+    if let Some(parts) = parts_of_a_batch(before.as_ref(), ranks::current().count()) {
+        train.insert("grad_accum_steps".into(), parts);
+    }
+    if !train.is_empty() {
         below.insert("train".into(), Value::Table(train));
     }
     let below = Layers::new().text(name, &below.to_string())?;
@@ -101,6 +108,15 @@ fn recorded_at(out: &Path) -> Result<Option<Table>, Exit> {
     table
         .map(Some)
         .map_err(|error| failed(error.message().to_string()))
+}
+
+/// In how many parts a batch is computed where nobody says it: as before, so that a run goes on on another number of processes, or
+/// one for each of several.
+fn parts_of_a_batch(before: Option<&Table>, processes: usize) -> Option<Value> {
+    match before {
+        Some(before) => table(before, "train")?.get("grad_accum_steps").cloned(),
+        None => (processes > 1).then_some(Value::Integer(processes as i64)),
+    }
 }
 
 /// The ends of the parts by which a run was lengthened.

@@ -65,7 +65,7 @@ pub use framing::{Framing, LARGE_SCALE_JITTER, SEGMENTATION_SCALE, short_side_si
 pub use image_numbers::{NumberedBy, image_numbers};
 pub use label_map::{IGNORED, LabelMap};
 pub use label_map_set::{LabelMapSet, LabelMapSpec, has_label_images, open_label_maps};
-pub use loader::{EvaluationLoader, LoaderOptions, Position, TrainingLoader};
+pub use loader::{EvaluationLoader, LoaderOptions, Position, TrainingLoader, Turns};
 pub use mask::{Mask, MaskError};
 pub use mixup_cutmix::{MixOp, MixupCutmix};
 pub use object_set::{

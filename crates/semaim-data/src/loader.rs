@@ -33,6 +33,41 @@ pub struct LoaderOptions {
     pub queue: usize,
     /// The seed of the permutations, crops and flips.
     pub seed: u64,
+    /// Which of the batches are delivered; the others are those of other processes.
+    pub turns: Turns,
+}
+
+/// Which batches of a run are a process's own, where several share them in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turns {
+    /// Batches of a step, at least 1; a run starts with the first of one.
+    pub of: u64,
+    /// The first of them that is its own, below `of`.
+    pub first: u64,
+    /// How many further the next is, at least 1.
+    pub every: u64,
+}
+
+impl Turns {
+    /// All batches.
+    pub const ALL: Self = Self {
+        of: 1,
+        first: 0,
+        every: 1,
+    };
+
+    /// How many batches of a step are its own.
+    pub fn per_step(self) -> u64 {
+        self.of
+            .saturating_sub(self.first)
+            .div_ceil(self.every.max(1))
+    }
+
+    /// The batch of the run that is its `own`th, both from 0.
+    fn batch(self, own: u64) -> u64 {
+        let per_step = self.per_step().max(1);
+        own / per_step * self.of + self.first + own % per_step * self.every
+    }
 }
 
 impl Default for LoaderOptions {
@@ -45,6 +80,7 @@ impl Default for LoaderOptions {
             workers: 0,
             queue: 4,
             seed: 0,
+            turns: Turns::ALL,
         }
     }
 }
@@ -103,7 +139,9 @@ struct TrainingPlan<D: ?Sized> {
     batches_per_epoch: u64,
     /// The first batch, counted over all epochs.
     start: u64,
+    /// Batches that are delivered.
     batches: u64,
+    turns: Turns,
 }
 
 impl<D: Dataset + ?Sized> TrainingPlan<D> {
@@ -119,6 +157,10 @@ impl<D: Dataset + ?Sized> TrainingPlan<D> {
         }
         if dataset.is_empty() {
             return Err(LoaderError::NoImages);
+        }
+        let turns = options.turns;
+        if turns.per_step() == 0 || turns.every == 0 {
+            return wrong(format!("no batch in {turns:?}"));
         }
         let Ok(len) = u32::try_from(dataset.len()) else {
             return wrong(format!(
@@ -140,7 +182,8 @@ impl<D: Dataset + ?Sized> TrainingPlan<D> {
             batch_size: options.batch_size,
             batches_per_epoch: options.batches_per_epoch,
             start,
-            batches: end.saturating_sub(start),
+            batches: end.saturating_sub(start) / turns.of * turns.per_step(),
+            turns,
         })
     }
 }
@@ -157,7 +200,7 @@ impl<D: Dataset + ?Sized> BatchPlan for TrainingPlan<D> {
     }
 
     fn position(&self, sequence: u64) -> (u64, u64) {
-        let batch = self.start + sequence;
+        let batch = self.start + self.turns.batch(sequence);
         (
             batch / self.batches_per_epoch,
             batch % self.batches_per_epoch,

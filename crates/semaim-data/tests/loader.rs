@@ -11,7 +11,7 @@ use std::sync::Arc;
 use semaim_data::{
     Augment, Batch, Dataset, DecodeRequest, DecodedRegion, EvaluationLoader, ImageError,
     ImageProblem, LoaderError, LoaderOptions, Pixels, Position, Scratch, Source, TrainingLoader,
-    ViewGeometry, measure,
+    Turns, ViewGeometry, measure,
 };
 
 /// Images by formula; some are broken, some make the source panic.
@@ -93,6 +93,7 @@ fn options(workers: usize) -> LoaderOptions {
         workers,
         queue: 2,
         seed: 11,
+        turns: Turns::ALL,
     }
 }
 
@@ -124,6 +125,44 @@ fn workers_change_nothing() {
                 .all(|(i, l)| *l == Some(*i as u32 % 3))
         );
     }
+}
+
+#[test]
+fn processes_take_batches_in_turn() {
+    let source = Made::with_broken(17, &[3, 8]);
+    let options = |turns| LoaderOptions {
+        batches_per_epoch: 6,
+        turns,
+        ..options(2)
+    };
+    let run = |turns, from| -> Vec<Batch> {
+        TrainingLoader::start(Arc::clone(&source), augment(), options(turns), from)
+            .map(Result::unwrap)
+            .collect()
+    };
+    let from = Position { epoch: 1, batch: 3 };
+    let all = run(Turns::ALL, from);
+    assert_eq!(all.len(), 9);
+    // Three batches a step, two processes: the first takes the first and the third of each.
+    for (first, of_a_step) in [(0, vec![0, 2]), (1, vec![1])] {
+        let turns = Turns {
+            of: 3,
+            first,
+            every: 2,
+        };
+        assert_eq!(turns.per_step(), of_a_step.len() as u64);
+        let own = run(turns, from);
+        let expected = (0..3).flat_map(|step| of_a_step.iter().map(move |at| 3 * step + at));
+        let expected: Vec<&Batch> = expected.map(|at| &all[at]).collect();
+        assert_eq!(own.iter().collect::<Vec<_>>(), expected, "{turns:?}");
+    }
+    let none = Turns {
+        of: 2,
+        first: 2,
+        every: 3,
+    };
+    let mut loader = TrainingLoader::start(source.clone(), augment(), options(none), from);
+    assert!(matches!(loader.next(), Some(Err(LoaderError::Options(_)))));
 }
 
 #[test]

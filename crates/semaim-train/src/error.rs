@@ -68,6 +68,20 @@ pub enum TrainError {
         /// Where the weights before the step are.
         saved: PathBuf,
     },
+    /// More processes than parts of a batch.
+    #[error(
+        "{ranks} processes for a batch of {parts} parts: some would have nothing to do. --set train.grad_accum_steps={ranks} (a \
+         divisor of train.batch_size) for a new run, or fewer processes"
+    )]
+    ManyRanks {
+        /// Processes.
+        ranks: usize,
+        /// Parts of a batch.
+        parts: usize,
+    },
+    /// A model whose batch norms would each see a part of the batch.
+    #[error("models with batch norm are trained by one process")]
+    RanksWithBatchNorm,
     /// A teacher of images with other channels.
     #[error("{path} is a teacher for images of {teacher} channels, the model's have {student}")]
     TeacherChannels {

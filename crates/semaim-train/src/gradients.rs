@@ -40,6 +40,13 @@ impl Gradients {
         }
     }
 
+    /// Gradients `[values]` by name.
+    pub(crate) fn from_iter(by_name: impl Iterator<Item = (String, Tensor<1>)>) -> Self {
+        Self {
+            by_name: by_name.collect(),
+        }
+    }
+
     /// Adds the gradients of another part of the batch.
     pub fn add(&mut self, other: Self) {
         for (name, gradient) in other.by_name {

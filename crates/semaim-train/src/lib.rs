@@ -8,12 +8,14 @@
 //! * [`gradients`], [`param_groups`], [`optimiser`], [`schedule`], [`ema`]: the parts of an update.
 //! * [`run_dir`], [`state`], [`log`]: what is on the disk, and going on from it bit for bit.
 //! * [`memory`] and [`step_time`](mod@step_time): what a run needs, told beforehand.
+//! * [`ranks`]: several processes that train one model; `exchange` adds up what they computed.
 //! * [`callbacks`]: how a program follows, evaluates and stops a run.
 
 pub mod callbacks;
 pub mod config;
 pub mod ema;
 pub mod error;
+mod exchange;
 pub mod freeze;
 pub mod gradients;
 pub mod log;
@@ -23,6 +25,7 @@ pub mod memory;
 pub mod optimiser;
 pub mod param_groups;
 pub mod pretrain;
+pub mod ranks;
 pub mod restore;
 pub mod run_dir;
 pub mod schedule;

@@ -18,9 +18,16 @@ use metrics_csv::MetricsCsv;
 #[derive(Debug)]
 pub struct RunLog {
     path: PathBuf,
+    /// None: nothing is written.
+    files: Option<Files>,
+    events: Option<EventWriter>,
+}
+
+/// What is open.
+#[derive(Debug)]
+struct Files {
     metrics: File,
     csv: MetricsCsv,
-    events: Option<EventWriter>,
 }
 
 impl RunLog {
@@ -55,10 +62,18 @@ impl RunLog {
         };
         Ok(Self {
             path,
-            metrics,
-            csv,
+            files: Some(Files { metrics, csv }),
             events,
         })
+    }
+
+    /// The log of a process that leaves writing to another.
+    pub fn silent(run: &RunDir) -> Self {
+        Self {
+            path: run.metrics(),
+            files: None,
+            events: None,
+        }
     }
 
     /// Writes numbers of a step under their names; those that are not finite are `null` in the JSON.
@@ -89,12 +104,15 @@ impl RunLog {
 
     /// Writes numbers to the log and to its table, which is made anew where it has no column for one of them.
     fn row(&mut self, line: Map<String, Value>) -> Result<(), TrainError> {
-        let table = self.csv.path().to_path_buf();
+        let Some(Files { csv, .. }) = &mut self.files else {
+            return Ok(());
+        };
+        let table = csv.path().to_path_buf();
         let failed = |source| io("writing", &table, source);
-        let fits = self.csv.add(&line).map_err(failed)?;
+        let fits = csv.add(&line).map_err(failed)?;
         self.line(&Value::Object(line))?;
-        if !fits {
-            self.csv = MetricsCsv::of(&table, &read_metrics(&self.path)?).map_err(failed)?;
+        if let (false, Some(Files { csv, .. })) = (fits, &mut self.files) {
+            *csv = MetricsCsv::of(&table, &read_metrics(&self.path)?).map_err(failed)?;
         }
         Ok(())
     }
@@ -127,8 +145,11 @@ impl RunLog {
 
     /// In one write: who reads along, `tail -f` or a dashboard, sees whole lines.
     fn line(&mut self, line: &Value) -> Result<(), TrainError> {
+        let Some(Files { metrics, .. }) = &mut self.files else {
+            return Ok(());
+        };
         let line = format!("{line}\n");
-        self.metrics
+        metrics
             .write_all(line.as_bytes())
             .map_err(|source| io("writing", &self.path, source))
     }

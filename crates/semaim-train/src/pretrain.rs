@@ -24,6 +24,7 @@ use crate::config::{Method, Positions, PretrainConfig, QueryStart};
 use crate::error::TrainError;
 use crate::freeze::with_frozen_blocks;
 use crate::param_groups::layer;
+use crate::ranks;
 use crate::run_dir::{RunDir, checkpoints};
 use crate::start::initial_encoder;
 use crate::state::{TrainCounters, TrainState};
@@ -63,7 +64,9 @@ impl Networks {
         };
         let start = match start {
             Some((encoder, record)) => {
-                record.write(run.path())?;
+                if ranks::current().is_root() {
+                    record.write(run.path())?;
+                }
                 Some(encoder)
             }
             None => None,

@@ -24,6 +24,7 @@ use semaim_data::DataSpec;
 use serde::Serialize;
 
 use crate::error::TrainError;
+use crate::ranks;
 use crate::state::TrainState;
 use experiment::check_same;
 pub(crate) use experiment::table;
@@ -60,18 +61,38 @@ pub enum DataPlace {
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
-    /// Held for the life of the process; the operating system lets go of it even after a kill.
-    _lock: File,
+    /// Held for the life of the process; the operating system lets go of it even after a kill. A rank that is not the first
+    /// has none: the first holds it for all.
+    _lock: Option<File>,
 }
 
 impl RunDir {
-    /// Opens a run directory, creating it if need be. Its configuration is recorded with absolute paths, so that the same
+    /// Opens a run directory, creating it if need be; of several [ranks](crate::ranks) the first does, and the others wait for it.
+    /// Its configuration is recorded with absolute paths, so that the same
     /// data named in another way is the same experiment.
     ///
     /// # Errors
     /// A folder that cannot be written, is in use, holds something else, holds another experiment, or a
     /// configuration that is damaged.
     pub fn open<C: RunConfig>(
+        path: &Path,
+        config: &C,
+        data: DataPlace,
+    ) -> Result<Self, TrainError> {
+        let ranks = ranks::current();
+        if ranks.is_root() {
+            let opened = Self::open_alone(path, config, data)?;
+            ranks.barrier();
+            return Ok(opened);
+        }
+        ranks.barrier();
+        Ok(Self {
+            path: path.to_path_buf(),
+            _lock: None,
+        })
+    }
+
+    fn open_alone<C: RunConfig>(
         path: &Path,
         config: &C,
         data: DataPlace,
@@ -119,7 +140,7 @@ impl RunDir {
             .map_err(io("writing", &config_path))?;
         Ok(Self {
             path: path.to_path_buf(),
-            _lock: lock,
+            _lock: Some(lock),
         })
     }
 

@@ -3,13 +3,14 @@
 mod step;
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::Device;
 use semaim::parameters::device_of;
 use semaim_data::{
-    Augment, Batch, Dataset, LoaderError, LoaderOptions, Position, Source, TrainingLoader,
+    Augment, Batch, Dataset, LoaderError, LoaderOptions, Position, Source, TrainingLoader, Turns,
 };
 use semaim_kernels::{Kernels, kernels_on};
 use serde_json::json;
@@ -19,6 +20,7 @@ use crate::config::RunSettings;
 use crate::error::TrainError;
 use crate::log::RunLog;
 use crate::loss_values::Window;
+use crate::ranks::{self, Ranks};
 use crate::run_dir::RunDir;
 use crate::schedule::LrSchedule;
 use crate::state::TrainState;
@@ -71,6 +73,20 @@ pub fn train<T: Task, D: Dataset<Target = T::Target> + ?Sized>(
     Trainer::new(task, initial_state, settings, images, run)?.run(callbacks)
 }
 
+/// Lets the first rank do something before the others, who find what it has left.
+fn in_turn<V>(
+    ranks: &dyn Ranks,
+    act: impl FnOnce() -> Result<V, TrainError>,
+) -> Result<V, TrainError> {
+    if ranks.is_root() {
+        let done = act()?;
+        ranks.barrier();
+        return Ok(done);
+    }
+    ranks.barrier();
+    act()
+}
+
 struct Trainer<'a, T: Task, D: ?Sized> {
     task: &'a T,
     settings: RunSettings<'a>,
@@ -85,6 +101,7 @@ struct Trainer<'a, T: Task, D: ?Sized> {
     kernels: Kernels,
     unread: UnreadSteps,
     window: Window,
+    ranks: Rc<dyn Ranks>,
 }
 
 impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
@@ -102,7 +119,14 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         let steps_per_epoch = steps_per_epoch(settings.train.batch_size, images.source.len())?;
         let data_len = images.source.len() as u64;
         initial_state.counts.data_len = data_len;
-        let saved = run.latest_checkpoint(&initial_state)?;
+        let ranks = ranks::current();
+        if ranks.count() > settings.train.grad_accum_steps {
+            return Err(TrainError::ManyRanks {
+                ranks: ranks.count(),
+                parts: settings.train.grad_accum_steps,
+            });
+        }
+        let saved = in_turn(&*ranks, || run.latest_checkpoint(&initial_state))?;
         let resumed = saved.is_some();
         let state = saved.unwrap_or(initial_state);
         if state.counts.data_len != data_len {
@@ -111,11 +135,11 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
                 now: data_len,
             });
         }
-        let log = RunLog::open(
-            run,
-            resumed.then_some(state.counts.step),
-            settings.log.tensorboard,
-        )?;
+        let last = resumed.then_some(state.counts.step);
+        let log = match ranks.is_root() {
+            true => RunLog::open(run, last, settings.log.tensorboard)?,
+            false => RunLog::silent(run),
+        };
         Ok(Self {
             task,
             settings,
@@ -129,7 +153,22 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
             log,
             unread: UnreadSteps::default(),
             window: Window::default(),
+            ranks,
         })
+    }
+
+    /// Whether loss and gradient norm of a step are known when it is taken: on the CPU, and where they are exchanged.
+    fn reads_steps(&self) -> bool {
+        self.kernels == Kernels::Fused || self.ranks.count() > 1
+    }
+
+    /// Which parts of a step's batch are this rank's.
+    fn turns(&self) -> Turns {
+        Turns {
+            of: self.settings.train.grad_accum_steps as u64,
+            first: self.ranks.rank() as u64,
+            every: self.ranks.count() as u64,
+        }
     }
 
     fn progress(&self) -> Progress {
@@ -150,6 +189,7 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
             workers: self.settings.loading.workers,
             queue: self.settings.loading.queue,
             seed: self.settings.seed,
+            turns: self.turns(),
         };
         let from = Position {
             epoch: step / self.steps_per_epoch,
@@ -166,14 +206,16 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         } = callbacks;
         if self.progress().step >= self.progress().total_steps {
             // A kill between the last checkpoint and the export leaves that to be done.
-            self.task.export(self.run, &self.state)?;
+            if self.ranks.is_root() {
+                self.task.export(self.run, &self.state)?;
+            }
             return Ok(RunOutcome::AlreadyFinished);
         }
         observer.started(self.progress());
         if let Some(few) = self.settings.few_steps(self.images.source.len()) {
             observer.say(&format!("warning: {few}"));
         }
-        if !self.resumed {
+        if !self.resumed && self.ranks.is_root() {
             let progress = self.progress();
             evaluator.evaluate(&self.state, progress, &mut self.log, observer)?;
         }
@@ -195,16 +237,19 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
             self.count_bad(&report)?;
             self.note(&report)?;
             observer.stepped(&report);
-            let stop = observer.stop_requested();
+            let [stop, save] =
+                self.agreed([observer.stop_requested(), self.is_time_to_save(last_save)]);
             let progress = self.progress();
             let finished = progress.step == progress.total_steps;
             // Before saving: what is saved has been evaluated, also when a kill comes in between.
             if finished || self.is_time_to_evaluate() {
                 self.read_steps()?;
-                evaluator.evaluate(&self.state, progress, &mut self.log, observer)?;
+                if self.ranks.is_root() {
+                    evaluator.evaluate(&self.state, progress, &mut self.log, observer)?;
+                }
                 last_step = Instant::now();
             }
-            if stop || self.is_time_to_save(last_save) {
+            if stop || save {
                 // No checkpoint without knowing that it is a good one.
                 self.read_steps()?;
                 self.save()?;
@@ -217,9 +262,22 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         Ok(RunOutcome::Finished)
     }
 
-    /// The parts of the next step's batch.
+    /// What all ranks do: stop when any of them is asked to, save when the first says that it is time.
+    fn agreed(&self, [stop, save]: [bool; 2]) -> [bool; 2] {
+        if self.ranks.count() == 1 {
+            return [stop, save];
+        }
+        let all = self.ranks.all_gather(&[u8::from(stop), u8::from(save)]);
+        let said = |of: &Vec<u8>, at: usize| of.get(at).is_some_and(|&byte| byte > 0);
+        [
+            all.iter().any(|rank| said(rank, 0)),
+            all.first().is_some_and(|root| said(root, 1)),
+        ]
+    }
+
+    /// This rank's parts of the next step's batch.
     fn batches(&self, loader: &mut TrainingLoader<D>) -> Result<Vec<Batch<T::Target>>, TrainError> {
-        let count = self.settings.train.grad_accum_steps;
+        let count = self.turns().per_step() as usize;
         let batches: Result<Vec<_>, LoaderError> = loader.by_ref().take(count).collect();
         let batches = batches?;
         if batches.len() < count {
@@ -270,7 +328,7 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         self.window.images += report.images;
         self.window.time += report.time;
         // Losses that were read later than their step was taken are in it already.
-        if let (Kernels::Fused, Some(numbers)) = (self.kernels, &report.numbers) {
+        if let (true, Some(numbers)) = (self.reads_steps(), &report.numbers) {
             self.window.loss.add(&numbers.loss, 1.0);
         }
         if !self.is_logged() {
@@ -322,6 +380,9 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
 
     /// Writes the checkpoint, then what others read.
     fn save(&self) -> Result<PathBuf, TrainError> {
+        if !self.ranks.is_root() {
+            return Ok(self.run.checkpoints());
+        }
         let path = self.run.save(&self.state, |step| self.is_kept(step))?;
         self.task.export(self.run, &self.state)?;
         Ok(path)

@@ -132,6 +132,11 @@ impl BatchStatistics {
         }
     }
 
+    /// Whether nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        self.by_param.is_empty()
+    }
+
     /// Adds what a part of the step's batch measured, weighted by its share of the batch. Each part is normalised by its
     /// own statistics; the running ones follow their mean.
     pub fn add(&mut self, part: Self, share: f64) {

@@ -27,6 +27,7 @@ fn batches(workers: usize, from: Position) -> Vec<Batch<LabelMap>> {
         workers,
         queue: 2,
         seed: 5,
+        ..LoaderOptions::default()
     };
     let augment = Augment::scaled_crop([32, 32], 32, 3);
     let loader = TrainingLoader::start(Arc::new(shapes(7)), augment, options, from);

@@ -17,6 +17,7 @@ fn batches(set: &Arc<ObjectSet>, workers: usize, from: Position) -> Vec<Batch<Ob
         workers,
         queue: 2,
         seed: 5,
+        ..LoaderOptions::default()
     };
     let augment = Augment::on_canvas([48, 48], 3);
     let loader = TrainingLoader::start(Arc::clone(set), augment, options, from);

@@ -32,7 +32,7 @@ pub struct TrainConfig {
     pub extended_to: Vec<u64>,
     /// Images per optimiser step.
     pub batch_size: usize,
-    /// Parts that a batch is computed in, one after the other, to save memory; divides `batch_size`.
+    /// Parts that a batch is computed in, one after the other to save memory, or by several processes; divides `batch_size`.
     pub grad_accum_steps: usize,
     /// What the backward pass computes again to save memory: `none`, the hidden layers of the MLPs (`mlp`), or all of
     /// each block (`block`). The results are the same to the bit. Only the fused operations of the CPU do this.

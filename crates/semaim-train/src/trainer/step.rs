@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use burn::module::Module;
 use semaim::batch_norm::BatchStatistics;
+use semaim::parameters::device_of;
 use semaim_data::{Batch, Dataset};
 use semaim_kernels::{Kernels, with_precision};
 use serde_json::json;
@@ -15,6 +16,7 @@ use crate::callbacks::{StepNumbers, StepReport};
 use crate::config::OnNan;
 use crate::ema;
 use crate::error::TrainError;
+use crate::exchange::{ShardedSum, Told};
 use crate::gradients::{Gradients, clip_factor};
 use crate::loss_values::LossValues;
 use crate::optimiser::GradientScale;
@@ -41,6 +43,9 @@ impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
         let epoch = self.state.counts.step / self.steps_per_epoch;
         let epochs = self.state.counts.step as f64 / self.steps_per_epoch as f64;
         let lr = self.lr_schedule.at(epochs);
+        if self.ranks.count() > 1 {
+            return self.step_together(batches, lr, epoch);
+        }
         let mut sums = Sums::default();
         let mut loss = match self.kernels {
             Kernels::Fused => StepLoss::Read(LossValues::default()),
@@ -69,6 +74,58 @@ impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
             images: batches.iter().map(|batch| batch.items.len()).sum(),
             time: Duration::ZERO,
             bad: batches.iter().flat_map(|batch| batch.bad.clone()).collect(),
+        })
+    }
+
+    /// The same of several ranks, of whom each has some of the parts.
+    fn step_together(
+        &mut self,
+        batches: &[Batch<T::Target>],
+        lr: f64,
+        epoch: u64,
+    ) -> Result<StepReport, TrainError> {
+        let (count, parts) = (self.ranks.count(), self.settings.train.grad_accum_steps);
+        let batch_size = self.settings.train.batch_size as f64;
+        let mut shards = ShardedSum::default();
+        let (mut loss, mut images, mut bad) = (LossValues::default(), 0, Vec::new());
+        let mut names = Vec::new();
+        for round in 0..parts.div_ceil(count) {
+            let own = match batches.get(round) {
+                None => None,
+                Some(batch) => {
+                    let share = batch.items.len() as f64 / batch_size;
+                    let mut own = Sums::default();
+                    let of_batch = self.loss_and_gradients(batch, share, &mut own)?;
+                    if !own.statistics.is_empty() {
+                        return Err(TrainError::RanksWithBatchNorm);
+                    }
+                    let of_batch = LossValues::of(of_batch)?;
+                    names = of_batch.parts.iter().map(|(name, _)| *name).collect();
+                    let told = Told::new(&of_batch, batch.items.len(), &batch.bad);
+                    Some((own.gradients, told))
+                }
+            };
+            let in_round = (parts - round * count).min(count);
+            for told in shards.add(&*self.ranks, own, in_round)? {
+                loss.add(&told.loss(&names), told.images as f64 / batch_size);
+                images += told.images;
+                bad.extend(told.bad_images());
+            }
+        }
+        let device = device_of(&self.state.model);
+        let sums = Sums {
+            gradients: shards.finish(&*self.ranks, &device),
+            statistics: BatchStatistics::default(),
+        };
+        let numbers = self.update_by_numbers(sums, loss, lr, epoch)?;
+        self.state.counts.step += 1;
+        Ok(StepReport {
+            progress: self.progress(),
+            numbers: Some(numbers),
+            lr,
+            images,
+            time: Duration::ZERO,
+            bad,
         })
     }
 

@@ -1,0 +1,155 @@
+//! Pre-training by several processes under `mpirun`. Needs the feature `mpi` and Open MPI's or MPICH's `mpirun`.
+#![cfg(feature = "mpi")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Eight images in four parts a step; seconds in all.
+const SMALL: &[&str] = &[
+    "model.image_size=[16,16]",
+    "model.patch_size=8",
+    "model.embed_dim=16",
+    "model.depth=2",
+    "model.num_heads=2",
+    "decoder.query_depth=1",
+    "train.epochs=4",
+    "train.batch_size=8",
+    "train.ema=true",
+    "optimiser.warmup_epochs=1",
+    "data.path=shapes",
+    "data.shapes_count=40",
+    "data.shapes_eval_count=20",
+    "data.workers=1",
+    "eval.pictures=2",
+    "log.every_steps=1",
+];
+
+fn started(processes: usize, arguments: &[&str]) -> Command {
+    let program = env!("CARGO_BIN_EXE_semaim");
+    let mut command = match processes {
+        1 => Command::new(program),
+        _ => {
+            let mut command = Command::new("mpirun");
+            command.args(["-n", &processes.to_string(), program]);
+            command
+        }
+    };
+    command.args(arguments).stdin(Stdio::null());
+    command.env("RAYON_NUM_THREADS", "1");
+    // Containers run as root, on fewer cores than processes, without ssh.
+    for (name, value) in [
+        ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
+        ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
+        ("OMPI_MCA_rmaps_base_oversubscribe", "1"),
+        ("OMPI_MCA_plm_rsh_agent", "true"),
+    ] {
+        command.env(name, value);
+    }
+    command
+}
+
+fn pretrain(processes: usize, out: &Path, more: &[&str]) -> Command {
+    let mut arguments = vec!["pretrain", "--out", out.to_str().unwrap()];
+    for setting in SMALL {
+        arguments.extend(["--set", setting]);
+    }
+    started(processes, &[&arguments[..], more].concat())
+}
+
+fn run(mut command: Command) -> Output {
+    command.output().expect("mpirun starts")
+}
+
+fn succeed(command: Command) -> String {
+    let ran = run(command);
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(
+        ran.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    said
+}
+
+fn encoders(out: &Path) -> [Vec<u8>; 2] {
+    ["encoder.safetensors", "encoder_ema.safetensors"]
+        .map(|name| std::fs::read(out.join(name)).unwrap())
+}
+
+fn lines(out: &Path) -> usize {
+    let log = std::fs::read(out.join("metrics.jsonl")).unwrap_or_default();
+    log.iter().filter(|&&byte| byte == b'\n').count()
+}
+
+#[test]
+fn processes_end_with_the_bytes_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = ["--set", "train.grad_accum_steps=4"];
+    let of = |processes: usize| folder.path().join(processes.to_string());
+    for processes in [1, 2, 3, 4] {
+        let said = succeed(pretrain(processes, &of(processes), &parts));
+        // One of them tells.
+        assert_eq!(said.matches("encoder  ").count(), 1, "{said}");
+        assert_eq!(encoders(&of(processes)), encoders(&of(1)), "{processes}");
+    }
+    assert!(of(2).join("report.html").is_file());
+}
+
+#[test]
+fn a_run_goes_on_with_another_number_of_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, stopped] = ["whole", "stopped"].map(|name| folder.path().join(name));
+    // A part for each process, where nothing is set.
+    let said = succeed(pretrain(2, &whole, &[]));
+    assert!(said.contains("each batch in 2 parts"), "{said}");
+    let mut child = pretrain(2, &stopped, &["--set", "checkpoint.every_steps=1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while lines(&stopped) < 6 && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The processes of a launcher that was killed end by themselves; until then the run is theirs.
+    let again = || {
+        run(pretrain(
+            1,
+            &stopped,
+            &["--set", "checkpoint.every_steps=1"],
+        ))
+    };
+    let mut ran = again();
+    while String::from_utf8_lossy(&ran.stderr).contains("in use") {
+        std::thread::yield_now();
+        ran = again();
+    }
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    assert_eq!(encoders(&stopped), encoders(&whole));
+    let many = run(pretrain(
+        3,
+        &stopped,
+        &["--set", "checkpoint.every_steps=1"],
+    ));
+    assert_eq!(many.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&many.stderr).contains("3 processes for a batch of 2 parts"));
+}
+
+#[test]
+fn mistakes_end_all_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let ran = run(pretrain(2, &out, &["--data", "/nowhere/at/all"]));
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert_eq!(ran.status.code(), Some(2), "{said}");
+    assert!(said.contains("error: process 0 of 2:"), "{said}");
+    let ran = run(started(2, &["recipes", "list"]));
+    assert_eq!(ran.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&ran.stderr).contains("only `semaim pretrain`"));
+}
