@@ -2,7 +2,7 @@
 
 pub(crate) mod pictures;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -13,6 +13,7 @@ use semaim_eval::detect::config::DetectConfig;
 use semaim_eval::detect::file::{DetectorFile, ToldDetector};
 use semaim_eval::detect::{DetectRunError, detect, prepare};
 use semaim_train::callbacks::Observer;
+use semaim_train::ranks;
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
 
@@ -24,25 +25,31 @@ use crate::trained::Trained;
 use crate::{detector_file, device, dry_run, outcome, recipes, report, scores, settings};
 
 pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
-    let config = load_config(args)?;
-    let device = args.device.open_to_train(config.train.precision)?;
-    let prepared = prepare(&config, &device)?;
-    let (train, eval) = (prepared.train(), prepared.eval());
-    let steps_per_epoch = steps_per_epoch(config.train.batch_size, train.len())?;
-    if args.run.dry_run {
-        let kernels = device::kernels(&args.device.name);
-        let json = args.run.json;
-        dry_run::detection(&config, &prepared, steps_per_epoch, &device, kernels, json)?;
-        return Ok(ExitCode::SUCCESS);
-    }
     let out = settings::out_dir(
         args.out.as_deref(),
         args.recipe.as_deref(),
         &args.run,
         "detect",
     );
+    let config = load_config(args, &out)?;
+    let ranks = ranks::current();
+    let device = args.device.open_to_train(config.train.precision)?;
+    let prepared = prepare(&config, &device)?;
+    let (train, eval) = (prepared.train(), prepared.eval());
+    let steps_per_epoch = steps_per_epoch(config.train.batch_size, train.len())?;
+    if args.run.dry_run && !ranks.is_root() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.run.dry_run {
+        let kernels = device::kernels(&args.device.name);
+        let json = args.run.json;
+        dry_run::detection(&config, &prepared, steps_per_epoch, &device, kernels, json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
-    report::write_environment(run.path(), &args.device)?;
+    if ranks.is_root() {
+        report::write_environment(run.path(), &args.device)?;
+    }
     let mut bar = TrainingBar::new(args.run.json)?;
     bar.say(&format!(
         "{} to train on; {} to evaluate; into {}",
@@ -73,6 +80,9 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
         }
         other => other?,
     };
+    if !ranks.is_root() {
+        return Ok(outcome::code(outcome));
+    }
     let seconds = start.elapsed().as_secs_f64();
     // Whoever stops a run does not wait for pictures.
     let wanted = match outcome {
@@ -122,7 +132,7 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
 }
 
 /// Defaults or the settings of the detector that is trained on, recipe or file, `--set`, then the options that stand for a setting.
-fn load_config(args: &DetectArgs) -> Result<DetectConfig, Exit> {
+fn load_config(args: &DetectArgs, out: &Path) -> Result<DetectConfig, Exit> {
     let mut layers = Layers::new();
     if let Some(name) = &args.recipe {
         layers = recipes::find(name, "detect")?.lay(layers)?;
@@ -149,6 +159,7 @@ fn load_config(args: &DetectArgs) -> Result<DetectConfig, Exit> {
         ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
     let layers = settings::with_options(layers.sets(&args.run.set)?, &options)?;
+    let layers = settings::in_parts::<DetectConfig>(layers, out)?;
     let config: DetectConfig = layers.load()?;
     if config.encoder_only || config.from_scratch {
         return Ok(config);

@@ -1,6 +1,6 @@
 //! `semaim finetune`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -11,6 +11,7 @@ use semaim_eval::classify::Classification;
 use semaim_eval::finetune::config::FinetuneConfig;
 use semaim_eval::finetune::{BEST, FinetuneError, Results, finetune, prepare};
 use semaim_train::callbacks::Observer;
+use semaim_train::ranks;
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
 use serde_json::{Value, json};
@@ -22,19 +23,25 @@ use crate::exit::{Exit, STOPPED};
 use crate::{device, dry_run, outcome, pictures, report, scores, settings};
 
 pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
-    let config = load_config(args)?;
+    let out = settings::out_dir(args.out.as_deref(), None, &args.run, "finetune");
+    let config = load_config(args, &out)?;
+    let ranks = ranks::current();
     let device = args.device.open_to_train(config.train.precision)?;
     let prepared = prepare(&config, &device)?;
     let sets = prepared.sets();
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, sets.train.items.len())?;
+    if args.run.dry_run && !ranks.is_root() {
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.run.dry_run {
         let kernels = device::kernels(&args.device.name);
         dry_run::finetuning(&config, &prepared, steps_per_epoch, kernels, args.run.json)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let out = settings::out_dir(args.out.as_deref(), None, &args.run, "finetune");
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
-    report::write_environment(run.path(), &args.device)?;
+    if ranks.is_root() {
+        report::write_environment(run.path(), &args.device)?;
+    }
     let mut bar = TrainingBar::new(args.run.json)?;
     bar.say(&format!(
         "{} of {} to train on, {} to test; into {}",
@@ -52,6 +59,9 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
         }
         other => other?,
     };
+    if !ranks.is_root() {
+        return Ok(outcome::code(outcome));
+    }
     let seconds = start.elapsed().as_secs_f64();
     let picture = write_confusion(&results.last.classification, &run)?;
     let last = &results.last;
@@ -89,7 +99,7 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     Ok(outcome::code(outcome))
 }
 
-fn load_config(args: &FinetuneArgs) -> Result<FinetuneConfig, Exit> {
+fn load_config(args: &FinetuneArgs, out: &Path) -> Result<FinetuneConfig, Exit> {
     let mut layers = Layers::new();
     if let Some(path) = &args.run.config {
         layers = layers.file(path)?;
@@ -103,6 +113,7 @@ fn load_config(args: &FinetuneArgs) -> Result<FinetuneConfig, Exit> {
         ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
     let layers = settings::with_options(layers.sets(&args.run.set)?, &options)?;
+    let layers = settings::in_parts::<FinetuneConfig>(layers, out)?;
     settings::load(layers, &args.selection.settings("data"))
 }
 

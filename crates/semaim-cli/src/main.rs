@@ -76,7 +76,11 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<ExitCode, Exit> {
-    if !matches!(args.command, Command::Pretrain(_)) {
+    let together = matches!(
+        args.command,
+        Command::Pretrain(_) | Command::Finetune(_) | Command::Detect(_)
+    );
+    if !together {
         ranks::alone()?;
     }
     match args.command {

@@ -67,7 +67,9 @@ impl World {
         if rank > 0 {
             std::thread::sleep(std::time::Duration::from_secs(2));
         }
-        eprintln!("error: process {rank} of {count}: {message}");
+        // In one piece: the launcher mixes what processes say.
+        let message = format!("error: process {rank} of {count}: {message}\n");
+        eprint!("{message}");
         self.abort(code)
     }
 
@@ -92,7 +94,7 @@ pub(crate) fn alone() -> Result<(), Exit> {
     match ranks::current().count() {
         1 => Ok(()),
         count => Err(Exit::user(format!(
-            "{count} processes were started together; only `semaim pretrain` shares its work among several"
+            "{count} processes were started together; pretrain, finetune and detect share their work among several"
         ))),
     }
 }

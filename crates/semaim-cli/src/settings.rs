@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use semaim_checkpoint::checkpoint::activation_name;
-use semaim_config::{Layers, Validate};
+use semaim_config::{Layers, Validate, recorded};
+use semaim_train::ranks;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use toml::Table;
 
 use crate::args::{LayoutArgs, RunArgs};
 use crate::exit::Exit;
@@ -87,6 +89,41 @@ pub(crate) fn with_options(
         }
     }
     Ok(layers)
+}
+
+/// The configuration that a run directory holds, if it holds one.
+pub(crate) fn recorded_at<T: Validate>(out: &Path) -> Result<Option<Table>, Exit> {
+    let path = out.join("config.toml");
+    let failed = |message: String| Exit::user(format!("{}: {message}", path.display()));
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
+    let table = recorded::<T>(&text);
+    table
+        .map(Some)
+        .map_err(|error| failed(error.message().to_string()))
+}
+
+/// Lays under all in how many parts a batch is computed, where nobody says it: as the run in `out` has it, which goes on so on
+/// another number of processes, or one for each of several.
+pub(crate) fn in_parts<T: Validate>(layers: Layers, out: &Path) -> Result<Layers, Exit> {
+    let key = "grad_accum_steps";
+    let parts = match recorded_at::<T>(out)? {
+        Some(before) => before
+            .get("train")
+            .and_then(|train| train.get(key)?.as_integer()),
+        None => {
+            let processes = ranks::current().count();
+            (processes > 1).then_some(processes as i64)
+        }
+    };
+    let Some(parts) = parts else {
+        return Ok(layers);
+    };
+    let name = out.join("config.toml").display().to_string();
+    let below = Layers::new().text(name, &format!("[train]\n{key} = {parts}\n"))?;
+    Ok(below.under(&layers))
 }
 
 #[cfg(test)]

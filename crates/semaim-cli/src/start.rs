@@ -1,20 +1,19 @@
 //! What stands below the settings of a pre-training run: the sizes of the weights that it starts from, or what its directory
 //! already holds.
 
-use std::fs;
 use std::path::Path;
 
 use semaim::config::{ArchOptions, Normalisation, VitConfig};
 use semaim_checkpoint::checkpoint::Checkpoint;
-use semaim_config::{Layers, recorded, to_toml};
+use semaim_config::{Layers, to_toml};
 use semaim_train::config::PretrainConfig;
-use semaim_train::ranks;
 use semaim_train::start::check_network;
 use serde::Serialize;
 use toml::{Table, Value};
 
 use crate::encoder::{tell, tell_resizing};
 use crate::exit::Exit;
+use crate::settings;
 
 /// The settings of a run in a directory: where it starts from weights, those that nobody set are the weights' own, and once
 /// the run is there, what it recorded. A run that was lengthened stays so; `extend` lengthens it to so many epochs in all.
@@ -24,7 +23,7 @@ pub(crate) fn settings(
     extend: Option<u64>,
 ) -> Result<PretrainConfig, Exit> {
     let told: PretrainConfig = layers.load_unchecked()?;
-    let before = recorded_at(out)?;
+    let before = settings::recorded_at::<PretrainConfig>(out)?;
     let mut below = Table::new();
     let mut weights = None;
     let name = match (&before, told.encoder.is_named()) {
@@ -55,19 +54,13 @@ pub(crate) fn settings(
         _ => out.join("config.toml").display().to_string(),
     };
     let ends = before.as_ref().and_then(extensions);
-    let mut train = Table::new();
     if let Some(ends) = &ends {
         let ends = ends.iter().map(|&end| Value::Integer(end as i64)).collect();
-        train.insert("extended_to".into(), Value::Array(ends));
-    }
-    if let Some(parts) = parts_of_a_batch(before.as_ref(), ranks::current().count()) {
-        train.insert("grad_accum_steps".into(), parts);
-    }
-    if !train.is_empty() {
+        let train = Table::from_iter([("extended_to".to_string(), Value::Array(ends))]);
         below.insert("train".into(), Value::Table(train));
     }
     let below = Layers::new().text(name, &below.to_string())?;
-    let mut all = below.under(layers);
+    let mut all = settings::in_parts::<PretrainConfig>(below.under(layers), out)?;
     if let Some(epochs) = extend {
         if before.is_none() {
             return Err(Exit::user(format!(
@@ -94,29 +87,6 @@ pub(crate) fn settings(
         check_network(&config, weights)?;
     }
     Ok(config)
-}
-
-/// The configuration that a run directory holds, if it holds one.
-fn recorded_at(out: &Path) -> Result<Option<Table>, Exit> {
-    let path = out.join("config.toml");
-    let failed = |message: String| Exit::user(format!("{}: {message}", path.display()));
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let text = fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
-    let table = recorded::<PretrainConfig>(&text);
-    table
-        .map(Some)
-        .map_err(|error| failed(error.message().to_string()))
-}
-
-/// In how many parts a batch is computed where nobody says it: as before, so that a run goes on on another number of processes, or
-/// one for each of several.
-fn parts_of_a_batch(before: Option<&Table>, processes: usize) -> Option<Value> {
-    match before {
-        Some(before) => table(before, "train")?.get("grad_accum_steps").cloned(),
-        None => (processes > 1).then_some(Value::Integer(processes as i64)),
-    }
 }
 
 /// The ends of the parts by which a run was lengthened.

@@ -142,6 +142,59 @@ fn a_run_goes_on_with_another_number_of_processes() {
 }
 
 #[test]
+fn fine_tuning_and_detection_end_with_the_bytes_of_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = folder.path().join("encoder");
+    succeed(pretrain(1, &encoder, &["--set", "train.epochs=2"]));
+    let weights = encoder.to_str().unwrap();
+    let fixed = ["--weights", weights, "--data", "shapes"];
+    let detector = [
+        "detector.canvas=32",
+        "detector.pyramid_channels=8",
+        "detector.proposals.anchor_sizes=[4.0,8.0,16.0,32.0,64.0]",
+        "detector.proposals.convolutions=1",
+        "detector.regions.channels=8",
+        "detector.regions.box_hidden=16",
+        "detector.regions.box_convolutions=1",
+        "detector.regions.mask_convolutions=1",
+        "optimiser.schedule=cosine",
+        "optimiser.milestones=[]",
+    ];
+    for (command, of_it, model) in [
+        (
+            "finetune",
+            &["augment.mixup=0.8", "data.shapes_count=40"][..],
+            "classifier.safetensors",
+        ),
+        ("detect", &detector[..], "detector.safetensors"),
+    ] {
+        let mut bytes = Vec::new();
+        for processes in [1, 2, 3] {
+            let out = folder.path().join(format!("{command}-{processes}"));
+            let mut arguments = vec![command, "--out", out.to_str().unwrap()];
+            arguments.extend(fixed);
+            for setting in [
+                "train.epochs=2",
+                "train.batch_size=8",
+                "train.grad_accum_steps=4",
+                "optimiser.warmup_epochs=1",
+                "data.shapes_count=24",
+                "data.shapes_eval_count=10",
+            ]
+            .iter()
+            .chain(of_it)
+            {
+                arguments.extend(["--set", setting]);
+            }
+            let said = succeed(started(processes, &arguments));
+            assert_eq!(said.matches("last  ").count(), 1, "{said}");
+            bytes.push(std::fs::read(out.join(model)).unwrap());
+        }
+        assert!(bytes.iter().all(|own| *own == bytes[0]), "{command}");
+    }
+}
+
+#[test]
 fn mistakes_end_all_processes() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
@@ -151,5 +204,5 @@ fn mistakes_end_all_processes() {
     assert!(said.contains("error: process 0 of 2:"), "{said}");
     let ran = run(started(2, &["recipes", "list"]));
     assert_eq!(ran.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&ran.stderr).contains("only `semaim pretrain`"));
+    assert!(String::from_utf8_lossy(&ran.stderr).contains("share their work"));
 }

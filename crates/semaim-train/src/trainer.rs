@@ -200,6 +200,13 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
     }
 
     fn run(mut self, callbacks: Callbacks<'_, T::Model>) -> Result<RunOutcome, TrainError> {
+        let outcome = self.steps(callbacks)?;
+        // What the first rank wrote is there for all.
+        self.ranks.barrier();
+        Ok(outcome)
+    }
+
+    fn steps(&mut self, callbacks: Callbacks<'_, T::Model>) -> Result<RunOutcome, TrainError> {
         let Callbacks {
             observer,
             evaluator,
