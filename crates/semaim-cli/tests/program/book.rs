@@ -24,6 +24,7 @@ use commands::{Typed, commands};
 const NOT_RUN: &[(&str, usize)] = &[
     ("cargo", 2),
     ("hf", 1),
+    ("mpirun", 1),
     ("pip", 1),
     ("python", 4),
     ("sbatch", 1),
