@@ -11,6 +11,7 @@ mod pictures;
 mod segment;
 mod selection;
 mod shell;
+mod stats;
 mod train;
 
 use std::path::PathBuf;
@@ -36,6 +37,7 @@ pub(crate) use pictures::{ReportArgs, ShowArgs};
 pub(crate) use segment::SegmentArgs;
 pub(crate) use selection::SelectionArgs;
 pub(crate) use shell::{CompletionsArgs, ManArgs};
+pub(crate) use stats::StatsArgs;
 pub(crate) use train::{CompareArgs, FinetuneArgs, PretrainArgs};
 
 use crate::device;
@@ -86,6 +88,9 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Score detections against annotations as COCO does: 12 numbers for boxes and for masks, and AP by category.
     CocoEval(CocoEvalArgs),
+    /// What the images of a set are like: means and deviations of channels as settings, counts, sizes, images that cannot be read,
+    /// and images that are there twice.
+    Stats(StatsArgs),
     /// What a checkpoint holds: layout, sizes, type of numbers, position grid, and which tensors an encoder takes from it.
     Inspect(InspectArgs),
     /// Write an encoder, or a whole model, for another program.

@@ -47,6 +47,7 @@ mod settings;
 mod show;
 mod signals;
 mod start;
+mod stats;
 mod trained;
 mod warnings;
 
@@ -95,6 +96,7 @@ fn run(args: Args) -> Result<ExitCode, Exit> {
         Command::Predict(args) => predict::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::CocoEval(args) => coco_eval::run(&args),
+        Command::Stats(args) => stats::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Show(args) => show::run(&args),

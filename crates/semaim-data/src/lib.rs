@@ -48,6 +48,7 @@ pub mod shapes;
 pub mod source;
 mod spec;
 mod splits;
+mod statistics;
 mod subset;
 mod tar;
 mod throughput;
@@ -82,6 +83,9 @@ pub use scratch::Scratch;
 pub use shapes::{Shapes, ShapesOptions};
 pub use source::{ClassTarget, Dataset, Source, Split, same_images};
 pub use spec::DataSpec;
+pub use statistics::{
+    ChannelStatistics, ImageChannel, ImageStatistics, Statistics, StatisticsLoader,
+};
 pub use subset::{Subset, spread};
 pub use throughput::{Throughput, measure};
 pub use view::{ViewGeometry, ViewPlan};

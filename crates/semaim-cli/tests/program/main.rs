@@ -22,4 +22,5 @@ mod segment;
 mod selection;
 mod shell;
 mod start;
+mod stats;
 mod train_classifier;

@@ -1,0 +1,35 @@
+//! The command line of `semaim stats`.
+
+use semaim_data::Split;
+
+use super::{Choice, PixelLimit, SelectionArgs, count, one_of};
+
+/// What is measured.
+const SPLITS: &[Choice<Split>] = &[
+    ("train", "The images to train on", Split::Train),
+    ("eval", "Those held out", Split::Eval),
+];
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatsArgs {
+    /// The images, as --data of `pretrain` takes them; several: all of them
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) data: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    /// Which images of a set that is divided [default: those to train on; those held out are looked through for images that are
+    /// in both]
+    #[arg(long, value_parser = one_of(SPLITS))]
+    pub(crate) split: Option<Split>,
+    /// Channels as which images are read, as model.channels of a run
+    #[arg(long, default_value_t = 3, value_parser = count(1..=1024))]
+    pub(crate) channels: usize,
+    /// Threads that read images; 0: one per core. They change no number
+    #[arg(long, default_value_t = 0, value_parser = count(..=1024))]
+    pub(crate) workers: usize,
+    #[command(flatten)]
+    pub(crate) limit: PixelLimit,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
