@@ -11,7 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use rule::Rule;
-use semaim::config::{IMAGENET_MEAN, IMAGENET_STD};
+use semaim::config::{CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD};
 use semaim::position::Interpolation;
 
 /// Who wrote a checkpoint, as far as it can be told from its names.
@@ -131,10 +131,7 @@ impl CheckpointFormat {
     /// green and blue in 0..1.
     pub(crate) fn normalisation(self) -> [[f32; 3]; 2] {
         match self {
-            format if format.is_clip() => [
-                [0.481_454_66, 0.457_827_5, 0.408_210_73],
-                [0.268_629_54, 0.261_302_6, 0.275_777_1],
-            ],
+            format if format.is_clip() => [CLIP_MEAN, CLIP_STD],
             Self::HfVit => [[0.5; 3]; 2],
             _ => [IMAGENET_MEAN, IMAGENET_STD],
         }

@@ -65,7 +65,7 @@ impl Loaded {
     ) -> Result<Arc<dyn Source>, Exit> {
         let options = OpenOptions {
             max_pixels: self.max_pixels,
-            ..open_options(&self.encoder.config)
+            ..open_options(&self.encoder.config, &self.encoder.normalisation)
         };
         Ok(open_all(data, split, &selection.of(options))?)
     }

@@ -57,7 +57,7 @@ fn classifier(args: &EvaluateArgs, file: &ModelFile, device: &Device) -> Result<
     let model = file.classifier(device).map_err(Exit::user)?;
     let options = OpenOptions {
         max_pixels: args.loader.limit.max_pixels,
-        ..open_options(&file.config)
+        ..open_options(&file.config, &file.normalisation)
     };
     let part = ImageSubset::whole(open_all(
         &args.data,

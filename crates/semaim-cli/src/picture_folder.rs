@@ -85,7 +85,8 @@ pub(crate) fn rgb(pixels: &Pixels) -> Result<RgbImage, Exit> {
         [grey, ..] => [grey; 3],
         [] => [0; 3],
     };
-    let data = pixels.data.chunks(channels).flat_map(colour).collect();
+    let bytes = pixels.bytes();
+    let data = bytes.chunks(channels).flat_map(colour).collect();
     rgb_image(pixels.width, pixels.height, data).map_err(Exit::ours)
 }
 

@@ -29,6 +29,10 @@ const QUICKSTART: &str = "quickstart";
 pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     let out = out_dir(args);
     let config = load_config(args, &out)?;
+    // A run that is there was begun with the figures that it has.
+    if !out.join("config.toml").is_file() {
+        config.data.check_measured(config.model.channels)?;
+    }
     let device = args.device.open_to_train(config.train.precision)?;
     let source = open_all(
         config.data.path.as_slice(),

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use semaim_data::{
-    BadImage, ChannelStatistics, DataError, ImageStatistics, OpenOptions, Source, Split,
-    Statistics, StatisticsLoader, counted, open_all, same_images,
+    BadImage, ChannelStatistics, DataError, ImageError, ImageProblem, ImageStatistics, OpenOptions,
+    Source, Split, Statistics, StatisticsLoader, counted, open_all, same_images,
 };
 use serde_json::{Value, json};
 
@@ -13,11 +13,19 @@ use crate::args::StatsArgs;
 use crate::bar::CountingBar;
 use crate::exit::Exit;
 
+/// Channels as which images are read, unless they cannot.
+const RGB: usize = 3;
+
 /// Lines of each list that people are shown; `--json` has all.
 const SHOWN: usize = 10;
 
 pub(crate) fn run(args: &StatsArgs) -> Result<ExitCode, Exit> {
-    let source = open(args, args.split.unwrap_or(Split::Train))?;
+    let split = args.split.unwrap_or(Split::Train);
+    let mut source = open(args, args.channels.unwrap_or(RGB), split)?;
+    let channels = args.channels.unwrap_or_else(|| channels_of(&*source));
+    if args.channels.is_none() && channels != RGB {
+        source = open(args, channels, split)?;
+    }
     let bar = CountingBar::new(source.len() as u64);
     let mut statistics = Statistics::default();
     let mut bad = Vec::new();
@@ -33,7 +41,7 @@ pub(crate) fn run(args: &StatsArgs) -> Result<ExitCode, Exit> {
     }
     let report = Report {
         held_out: match args.split {
-            None => HeldOut::of(args, &source, &statistics)?,
+            None => HeldOut::of(args, channels, &source, &statistics)?,
             Some(_) => None,
         },
         classes: class_counts(&*source),
@@ -50,9 +58,30 @@ pub(crate) fn run(args: &StatsArgs) -> Result<ExitCode, Exit> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn open(args: &StatsArgs, split: Split) -> Result<Arc<dyn Source>, DataError> {
+/// How many channels the first image has, of those that can be read, where it cannot be read as RGB; else 3.
+fn channels_of(source: &dyn Source) -> usize {
+    /// So many are looked at.
+    const FIRST: usize = 16;
+    let channels = |index| match source.image(index) {
+        Ok(_) => Some(RGB),
+        Err(ImageError {
+            problem: ImageProblem::Channels { found, .. },
+            ..
+        }) => Some(found),
+        Err(ImageError {
+            problem: ImageProblem::Stack { channels, .. },
+            ..
+        }) => channels,
+        Err(_) => None,
+    };
+    let mut known = (0..source.len().min(FIRST)).filter_map(channels);
+    known.next().unwrap_or(RGB)
+}
+
+fn open(args: &StatsArgs, channels: usize, split: Split) -> Result<Arc<dyn Source>, DataError> {
     let options = OpenOptions {
-        channels: args.channels,
+        channels,
+        unit_floats: false,
         max_pixels: args.limit.max_pixels,
         ..OpenOptions::default()
     };
@@ -103,10 +132,11 @@ struct HeldOut {
 impl HeldOut {
     fn of(
         args: &StatsArgs,
+        channels: usize,
         train: &Arc<dyn Source>,
         statistics: &Statistics,
     ) -> Result<Option<Self>, Exit> {
-        let source = open(args, Split::Eval)?;
+        let source = open(args, channels, Split::Eval)?;
         // What is generated differs by how it is generated.
         if same_images(&**train, &*source) || args.data.iter().all(|data| data == "shapes") {
             return Ok(None);
@@ -115,10 +145,7 @@ impl HeldOut {
         let (mut bad, mut in_both) = (Vec::new(), Vec::new());
         look(&source, args, &bar, &mut bad, |item, image| {
             if let Some(of_train) = statistics.same_content(image) {
-                in_both.push([
-                    source.name(item as usize),
-                    train.name(of_train as usize),
-                ]);
+                in_both.push([source.name(item as usize), train.name(of_train as usize)]);
             }
         })?;
         bar.clear();
@@ -333,7 +360,10 @@ impl Report {
 fn settings(channels: &[ChannelStatistics]) -> Result<[String; 2], usize> {
     // Six digits are more than a set of images is worth.
     let digits = |value: f64| -> f64 { format!("{value:.5e}").parse().unwrap_or(value) };
-    if let Some(flat) = channels.iter().position(|channel| digits(channel.std) <= 0.0) {
+    if let Some(flat) = channels
+        .iter()
+        .position(|channel| digits(channel.std) <= 0.0)
+    {
         return Err(flat);
     }
     let list = |of: fn(&ChannelStatistics) -> f64| {

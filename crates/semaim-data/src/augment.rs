@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn planes_are_normalised_in_order() {
-        let pixels = Pixels::new(1, 1, 3, vec![255, 0, 51]).unwrap();
+        let pixels = Pixels::new(1, 1, 3, vec![255u8, 0, 51]).unwrap();
         let augment = Augment::new([2, 3], 3);
         for view in [
             evaluation(&augment, &pixels),
@@ -402,7 +402,7 @@ mod tests {
     #[test]
     fn alpha_is_a_channel_like_others() {
         // Premultiplying would turn the red of transparent pixels black.
-        let pixels = Pixels::new(4, 4, 4, [200, 100, 50, 0].repeat(16)).unwrap();
+        let pixels = Pixels::new(4, 4, 4, [200u8, 100, 50, 0].repeat(16)).unwrap();
         let view = evaluation(&Augment::new([2, 2], 4), &pixels);
         assert!((view[0] - (200.0 / 255.0 - 0.485) / 0.229).abs() < 1e-5);
         assert!((view[15] - (0.0 - 0.5) / 0.25).abs() < 1e-5);
@@ -412,7 +412,7 @@ mod tests {
     fn mismatches_are_errors() {
         let augment = Augment::new([2, 2], 3);
         let mut scratch = Scratch::new();
-        let grey = Pixels::new(1, 1, 1, vec![0]).unwrap();
+        let grey = Pixels::new(1, 1, 1, vec![0u8]).unwrap();
         let plan = augment.evaluation_view([1, 1]);
         let error = plan.render_image(&grey, &mut scratch, &mut [0.0; 12]);
         assert!(matches!(error, Err(ViewError::Channels { image: 1, .. })));

@@ -3,9 +3,11 @@
 mod format;
 mod jpeg;
 mod metadata;
+mod npy;
 mod orientation;
 mod raster;
 mod samples;
+mod stack;
 mod tiff;
 
 use std::path::Path;
@@ -13,22 +15,23 @@ use std::path::Path;
 use crate::error::{ImageError, ImageProblem};
 use crate::file::read_file_into;
 use crate::panic::catch_decoder_panic;
-use crate::pixels::Pixels;
+use crate::pixels::{Pixels, Samples};
 use crate::region::{DecodeRequest, DecodedRegion};
 
 pub use format::Format;
 pub(crate) use samples::{convert, luma};
+pub(crate) use stack::{Layer, stacked};
 
 /// Decodes an image file.
 ///
 /// The format is recognised by the first bytes, whatever the file is called: JPEG (grey, YCbCr, RGB, CMYK, YCCK), PNG,
-/// WebP, BMP, TIFF and GIF (the first frame). 16-bit and float samples are scaled to 8 bits. The orientation
-/// in EXIF or TIFF tags is applied.
+/// WebP, BMP, TIFF, GIF (the first frame) and NumPy's `.npy` (`[height, width]`, `[height, width, channels]` or `[channels, height,
+/// width]`). Samples keep their depth: 8 bits, 16 bits, floats as they are. The orientation in EXIF or TIFF tags is applied.
 ///
 /// `channels` is what to return: 3 is RGB, 1 is luma (ITU-R 601 weights, as Pillow's `L`), 4 is RGBA. Alpha is dropped
-/// for 1 and 3, neither blended nor premultiplied, as Pillow's `convert("RGB")` does; it is 255 for 4 when the file has
-/// none. Any other number is possible only for TIFFs with exactly that many samples per pixel, which are
-/// returned as they are.
+/// for 1 and 3, neither blended nor premultiplied, as Pillow's `convert("RGB")` does; it is the largest value for 4 when the file has
+/// none. Any other number is possible only for files with exactly that many channels, which are returned as they are: TIFFs with so
+/// many samples per pixel, or so many in all pages of one size, and arrays.
 ///
 /// Images with more than `max_pixels` pixels are refused before memory is allocated for them.
 ///
@@ -38,8 +41,9 @@ pub(crate) use samples::{convert, luma};
 /// cut off and is refused, although its first rows could be shown.
 pub fn decode(bytes: &[u8], channels: usize, max_pixels: u64) -> Result<Pixels, ImageProblem> {
     let options = DecodeOptions {
-        channels,
+        channels: Some(channels),
         max_pixels,
+        unit_floats: false,
     };
     let part = options.decode_part(
         bytes,
@@ -62,15 +66,20 @@ pub(crate) struct DecodeBuffers {
 impl DecodeBuffers {
     /// Takes back the memory of an image that is done with.
     pub(crate) fn reuse(&mut self, pixels: Pixels) {
-        self.samples = pixels.data;
+        if let Samples::U8(samples) = pixels.samples {
+            self.samples = samples;
+        }
     }
 }
 
 /// What a source wants of all its images.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DecodeOptions {
-    pub(crate) channels: usize,
+    /// How many channels; `None`: as many as the image has.
+    pub(crate) channels: Option<usize>,
     pub(crate) max_pixels: u64,
+    /// Whether floats beyond 0 to 1 are refused.
+    pub(crate) unit_floats: bool,
 }
 
 impl DecodeOptions {
@@ -93,6 +102,7 @@ impl DecodeOptions {
         let wanted = Wanted {
             channels: self.channels,
             max_pixels: self.max_pixels,
+            unit_floats: self.unit_floats,
             format,
         };
         let decoded = catch_decoder_panic(|| match format {
@@ -101,6 +111,7 @@ impl DecodeOptions {
                 jpeg::decode(bytes, &wanted, request, &mut reading.jpeg, samples)
             }
             Format::Tiff => tiff::decode(bytes, &wanted).map(DecodedRegion::whole),
+            Format::Npy => npy::decode(bytes, &wanted).map(DecodedRegion::whole),
             _ => raster::decode(bytes, &wanted).map(DecodedRegion::whole),
         });
         decoded.unwrap_or_else(|message| {
@@ -139,10 +150,10 @@ impl DecodeOptions {
         part
     }
 
-    /// The largest file worth reading, in bytes: uncompressed 16-bit RGBA of the pixel limit, and 64 MiB for
-    /// metadata. It keeps a mislabelled archive from filling the memory.
+    /// The largest file worth reading, in bytes: uncompressed RGBA, or as many channels as are wanted, in single precision of the
+    /// pixel limit, and 64 MiB for metadata. It keeps a mislabelled archive from filling the memory.
     pub(crate) fn max_bytes(&self) -> u64 {
-        let sample = 2 * self.channels.max(4) as u64;
+        let sample = 4 * self.channels.unwrap_or(4).max(4) as u64;
         self.max_pixels
             .saturating_mul(sample)
             .saturating_add(64 << 20)
@@ -152,8 +163,9 @@ impl DecodeOptions {
 /// What a decoder must return, and the format it was recognised as.
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
-    channels: usize,
+    channels: Option<usize>,
     max_pixels: u64,
+    unit_floats: bool,
     format: Format,
 }
 
@@ -191,7 +203,55 @@ impl Wanted {
         ImageProblem::Channels {
             format: self.format.name(),
             found,
-            wanted: self.channels,
+            wanted: self.channels.unwrap_or(found),
         }
+    }
+
+    /// The image of `size` (columns, rows) whose samples have `found` channels, with the wanted number of them.
+    fn pixels(
+        &self,
+        [width, height]: [u32; 2],
+        found: usize,
+        mut samples: Samples,
+    ) -> Result<Pixels, ImageProblem> {
+        if let Samples::F32(floats) = &mut samples {
+            self.check_floats(floats, [width as usize, found])?;
+        }
+        let channels = self.channels.unwrap_or(found);
+        let samples = samples::convert_samples(samples, found, channels)
+            .ok_or_else(|| self.impossible(found))?;
+        Pixels::new(width, height, channels, samples)
+            .ok_or_else(|| self.broken("less data than the header promises"))
+    }
+
+    /// Refuses what is no number, and numbers that normalisation is not for. `columns` and `channels` tell where one is.
+    fn check_floats(
+        &self,
+        floats: &mut [f32],
+        [columns, channels]: [usize; 2],
+    ) -> Result<(), ImageProblem> {
+        /// How far rounding may lead beyond 0 to 1.
+        const SLACK: f32 = 1e-3;
+        if let Some(at) = floats.iter().position(|value| !value.is_finite()) {
+            let pixel = at / channels.max(1);
+            return Err(ImageProblem::NotFinite {
+                value: floats.get(at).copied().unwrap_or(f32::NAN),
+                column: pixel % columns.max(1),
+                row: pixel / columns.max(1),
+                channel: at % channels.max(1),
+            });
+        }
+        if !self.unit_floats {
+            return Ok(());
+        }
+        let low = floats.iter().copied().fold(f32::INFINITY, f32::min);
+        let high = floats.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        if low < -SLACK || high > 1.0 + SLACK {
+            return Err(ImageProblem::FloatRange { low, high });
+        }
+        for value in floats {
+            *value = value.clamp(0.0, 1.0);
+        }
+        Ok(())
     }
 }

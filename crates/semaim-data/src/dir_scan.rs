@@ -19,6 +19,8 @@ pub(crate) struct Listing {
     pub(crate) images: Vec<Box<Path>>,
     /// Files that are not images.
     pub(crate) others: u64,
+    /// Arrays beside images, which are then no images.
+    arrays: Vec<Box<Path>>,
     /// Files of image formats that are not read, counted by format.
     pub(crate) not_read: NotRead,
     /// Folders and files that could not be looked at, relative to the folder, sorted.
@@ -102,6 +104,11 @@ pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
             Err(error) => listing.note_unreadable(root, &error),
         }
     }
+    // Arrays beside images are mostly vectors or masks.
+    if listing.images.is_empty() {
+        listing.others -= listing.arrays.len() as u64;
+        listing.images = std::mem::take(&mut listing.arrays);
+    }
     let bytes = |path: &Path| path.as_os_str().as_encoded_bytes().to_vec();
     listing.images.sort_by_cached_key(|path| bytes(path));
     listing.unreadable.sort_unstable();
@@ -118,6 +125,11 @@ impl Listing {
         } else {
             self.others += 1;
             self.not_read.count(name);
+            if entry.file_type().is_file() && Format::is_array_name(name) {
+                let path = entry.path();
+                self.arrays
+                    .push(path.strip_prefix(root).unwrap_or(path).into());
+            }
         }
     }
 
@@ -138,6 +150,14 @@ impl Listing {
     /// Warns of what was left out below `root`.
     pub(crate) fn warn(&self, root: &Path) {
         self.not_read.warn(root);
+        if !self.arrays.is_empty() {
+            notices::warn(format!(
+                "{}: {} beside images {} not taken for images; a list of them, or a folder of their own, makes them some",
+                root.display(),
+                counted(self.arrays.len(), ".npy file"),
+                if self.arrays.len() == 1 { "is" } else { "are" },
+            ));
+        }
         if !self.unreadable.is_empty() {
             let number = self.unreadable.len() as u64;
             notices::warn(format!(

@@ -46,7 +46,7 @@ pub enum ImageProblem {
     Empty,
     /// The first bytes are not those of a format this crate reads.
     #[error(
-        "not an image: its first bytes are those of no known format (JPEG, PNG, WebP, BMP, TIFF, GIF)"
+        "not an image: its first bytes are those of no known format (JPEG, PNG, WebP, BMP, TIFF, GIF, NPY)"
     )]
     UnknownFormat,
     /// The header says the image has no pixels.
@@ -98,7 +98,8 @@ pub enum ImageProblem {
     /// The image cannot be given with the wanted number of channels.
     #[error(
         "the {format} image has {found} channels and cannot be read as {wanted}; 1 (luma), 3 (RGB) and 4 (RGBA) \
-         are possible for images with 1 to 4 channels, any other count only for TIFFs with exactly that many"
+         are possible for images with 1 to 4 channels, any other count only for TIFFs and arrays with exactly that many \
+         (--set model.channels={found}, or --channels)"
     )]
     Channels {
         /// The format, recognised by its first bytes.
@@ -107,6 +108,37 @@ pub enum ImageProblem {
         found: usize,
         /// Channels asked for.
         wanted: usize,
+    },
+    /// A sample that is not a number, or infinite.
+    #[error("it is {value} at column {column}, row {row}, channel {channel} (counted from 0)")]
+    NotFinite {
+        /// The sample.
+        value: f32,
+        /// Its column, from 0, in the file.
+        column: usize,
+        /// Its row, from 0, in the file.
+        row: usize,
+        /// Its channel, from 0, in the file.
+        channel: usize,
+    },
+    /// Floats of another range than the normalisation is for.
+    #[error(
+        "its floating-point samples go from {low} to {high} instead of 0 to 1, which the usual mean and standard deviation are \
+         for; `semaim stats` measures those of such images, for data.mean and data.std"
+    )]
+    FloatRange {
+        /// The least sample.
+        low: f32,
+        /// The largest sample.
+        high: f32,
+    },
+    /// Files or pages that are no channels of one image together.
+    #[error("its parts do not fit together: {reason}")]
+    Stack {
+        /// Why.
+        reason: String,
+        /// How many channels they have in all, where that is why.
+        channels: Option<usize>,
     },
     /// An annotation cannot be used in its image.
     #[error("annotation {annotation}: {reason}")]
@@ -397,7 +429,7 @@ pub enum ViewError {
     },
     /// The image's sizes and its data disagree.
     #[error(
-        "the image says it is {width}x{height} pixels of {channels} channels but has {bytes} bytes"
+        "the image says it is {width}x{height} pixels of {channels} channels but has {samples} samples"
     )]
     Inconsistent {
         /// Columns.
@@ -406,8 +438,18 @@ pub enum ViewError {
         height: u32,
         /// Channels.
         channels: usize,
-        /// Length of the data.
-        bytes: usize,
+        /// How many samples there are.
+        samples: usize,
+    },
+    /// An augmentation that is for images of 8 bits only.
+    #[error(
+        "the image has floating-point samples, and {what} is for those of 8 or 16 bits; switch it off ({setting})"
+    )]
+    FloatAugmentation {
+        /// The augmentation.
+        what: &'static str,
+        /// The setting that switches it off.
+        setting: &'static str,
     },
     /// The resampling refused.
     #[error("cannot resize: {0}")]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::classes::{self, Classes};
 use crate::counted::counted;
-use crate::decode::{DecodeOptions, Format};
+use crate::decode::{DecodeOptions, Format, Layer, stacked};
 use crate::dir_scan;
 use crate::error::{DataError, ImageError};
 use crate::region::{DecodeRequest, DecodedRegion};
@@ -19,6 +19,8 @@ pub(crate) struct Files {
     /// Where relative paths start.
     root: PathBuf,
     paths: Vec<Box<Path>>,
+    /// The files whose channels follow those of each path, where an image is several files; else empty.
+    more: Vec<Box<[Box<Path>]>>,
     classes: Classes,
     /// One per image, or empty when no image has a label.
     labels: Vec<Option<u32>>,
@@ -49,17 +51,20 @@ impl Files {
         Self::new(what, root, listing.images, classes, labels, decoding)
     }
 
-    /// The images of a list at `path`: paths relative to its folder, and one label per image or none at all.
+    /// The images of a list at `path`: paths relative to its folder, the files whose channels follow those of each path, if images
+    /// are several files, and one label per image or none at all.
     pub(crate) fn of_list(
         path: &Path,
         paths: Vec<Box<Path>>,
+        more: Vec<Box<[Box<Path>]>>,
         classes: Classes,
         labels: Vec<Option<u32>>,
         decoding: DecodeOptions,
     ) -> Result<Self, DataError> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let what = format!("list {}", path.display());
-        Self::new(what, folder, paths, classes, labels, decoding)
+        let files = Self::new(what, folder, paths, classes, labels, decoding)?;
+        Ok(Self { more, ..files })
     }
 
     /// Single image files, in the order given, without labels.
@@ -87,10 +92,41 @@ impl Files {
             what,
             root: root.to_owned(),
             paths,
+            more: Vec::new(),
             classes,
             labels,
             decoding,
         })
+    }
+
+    /// Decodes the files of an image, each with the channels that it has, and puts these together.
+    fn decode_stack(
+        &self,
+        first: &Path,
+        more: &[Box<Path>],
+        scratch: &mut Scratch,
+    ) -> Result<DecodedRegion, ImageError> {
+        let options = DecodeOptions {
+            channels: None,
+            ..self.decoding
+        };
+        let paths = std::iter::once(first).chain(more.iter().map(|path| &**path));
+        let mut layers = Vec::with_capacity(1 + more.len());
+        for path in paths {
+            let path = self.root.join(path);
+            let decoded =
+                options.decode_file(&path, &mut DecodeRequest::whole, &mut scratch.decoding)?;
+            layers.push(Layer {
+                name: path.display().to_string(),
+                pixels: decoded.pixels,
+            });
+        }
+        stacked(layers, self.decoding.channels)
+            .map(DecodedRegion::whole)
+            .map_err(|problem| ImageError {
+                name: self.root.join(first).display().to_string(),
+                problem,
+            })
     }
 }
 
@@ -121,6 +157,9 @@ impl Source for Files {
         let Some(path) = self.paths.get(index) else {
             return Err(ImageError::out_of_range(&*self.what, index, self.len()));
         };
+        if let Some(more) = self.more.get(index) {
+            return self.decode_stack(path, more, scratch);
+        }
         let path = self.root.join(path);
         self.decoding
             .decode_file(&path, request, &mut scratch.decoding)
@@ -129,11 +168,20 @@ impl Source for Files {
     fn describe(&self) -> String {
         let images = counted(self.len(), "image");
         let classes = classes::describe(self.classes());
-        format!("{}: {images}, {classes}", self.what)
+        let files = match self.more.first() {
+            Some(more) => format!(" of {} files each", 1 + more.len()),
+            None => String::new(),
+        };
+        format!("{}: {images}{files}, {classes}", self.what)
     }
 }
 
 /// Whether a path names an image by its extension.
 pub(crate) fn is_image(path: &Path) -> bool {
     Format::is_image_name(path.as_os_str().as_encoded_bytes())
+}
+
+/// Whether a path that somebody names is that of an image by its extension: also that of an array.
+pub(crate) fn is_listed(path: &Path) -> bool {
+    Format::is_listed_name(path.as_os_str().as_encoded_bytes())
 }

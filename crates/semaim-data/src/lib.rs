@@ -76,7 +76,7 @@ pub use objects::Objects;
 pub use open::{OpenOptions, open, open_all};
 pub use panic::panic_is_caught;
 pub use photometric::PhotometricDistortion;
-pub use pixels::Pixels;
+pub use pixels::{Pixels, Samples};
 pub use rand_augment::{Operation, RandAugment, fill_colour};
 pub use region::{DecodeRequest, DecodedRegion};
 pub use scratch::Scratch;

@@ -29,7 +29,10 @@ enum Separator {
 
 /// Reads a list: one image per line, `path` or `path label`. Empty lines and lines that start with `#` are skipped.
 ///
-/// Paths are relative to the folder of the list, or absolute, and may contain spaces. Where the label starts is
+/// Where every line of a `.csv`, or of a list with tabs, begins with as many names of image files, and with more than one, these files
+/// are one image; a field after them is its label. Channels are those of the files as they are, one file after the other.
+///
+/// Paths are relative to the folder of the list, or absolute, and may contain spaces. Where the label starts is otherwise
 /// decided for the whole list where every line has a tab (after the last), or, in a `.csv`, where every line has a comma
 /// (after the last; a first line whose path is no image is a heading). Otherwise it is what follows the name of an image
 /// that a line starts with, or the last field if that is a whole number. Labels that are all whole numbers are the
@@ -54,13 +57,17 @@ pub(crate) fn open(path: &Path, decoding: DecodeOptions) -> Result<Files, DataEr
             });
         }
     };
-    let folder = path.parent().unwrap_or(Path::new(""));
     let broken = |line: u64, reason: String| DataError::List {
         path: path.to_owned(),
         line,
         reason,
     };
     let separator = Separator::of(text, path);
+    if let Some(character) = separator.character()
+        && let Some(files) = stacked_files(text, character)
+    {
+        return open_stacks(path, text, (character, files), decoding);
+    }
     let mut paths: Vec<Box<Path>> = Vec::new();
     let mut texts: Vec<Option<&str>> = Vec::new();
     for (line, (image, label)) in entries(text, separator) {
@@ -80,23 +87,40 @@ pub(crate) fn open(path: &Path, decoding: DecodeOptions) -> Result<Files, DataEr
     if paths.is_empty() {
         return Err(DataError::no_images(path, 0, &NotRead::default()));
     }
+    let line = || entries(text, separator).next().map_or(0, |(line, _)| line);
+    look_for(path, &paths, line)?;
+    let (classes, labels) = labelled(&texts);
+    Files::of_list(path, paths, Vec::new(), classes, labels, decoding)
+}
+
+/// Refuses a list of whose first images none is there. `line` is that of the first.
+fn look_for(path: &Path, paths: &[Box<Path>], line: impl FnOnce() -> u64) -> Result<(), DataError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
     let looked_for = paths.len().min(LOOKED_FOR);
     let exists = |image: &Path| folder.join(image).exists();
-    if !paths.iter().take(looked_for).any(|image| exists(image)) {
-        let line = entries(text, separator).next().map_or(0, |(line, _)| line);
-        let first = paths
-            .first()
-            .map_or(folder.to_owned(), |image| folder.join(image));
-        let reason = match looked_for {
-            1 => format!("there is no {}", first.display()),
-            several => format!(
-                "there is no {}, nor are there the images of the {} lines after it",
-                first.display(),
-                several - 1
-            ),
-        };
-        return Err(broken(line, reason));
+    if paths.iter().take(looked_for).any(|image| exists(image)) {
+        return Ok(());
     }
+    let first = paths
+        .first()
+        .map_or(folder.to_owned(), |image| folder.join(image));
+    let reason = match looked_for {
+        1 => format!("there is no {}", first.display()),
+        several => format!(
+            "there is no {}, nor are there the images of the {} lines after it",
+            first.display(),
+            several - 1
+        ),
+    };
+    Err(DataError::List {
+        path: path.to_owned(),
+        line: line(),
+        reason,
+    })
+}
+
+/// The classes that labels name, and the class of each; none where there is no label at all.
+fn labelled(texts: &[Option<&str>]) -> (Classes, Vec<Option<u32>>) {
     let different: BTreeSet<&str> = texts.iter().flatten().copied().collect();
     let classes = Classes::of_texts(different.iter().copied());
     let lookup = classes.lookup();
@@ -110,7 +134,82 @@ pub(crate) fn open(path: &Path, decoding: DecodeOptions) -> Result<Files, DataEr
         texts.iter().map(|text| text.and_then(label)).collect()
     };
     drop(lookup);
-    Files::of_list(path, paths, classes, labels, decoding)
+    (classes, labels)
+}
+
+/// How many files an image is, where every line begins with the names of several: the least number of them in a line.
+fn stacked_files(text: &str, separator: char) -> Option<usize> {
+    let files = |(number, (_, line)): (usize, (u64, &str))| {
+        let fields = line
+            .trim()
+            .split(separator)
+            .map(|field| unquote(field.trim()));
+        let files = fields
+            .take_while(|field| Format::is_listed_name(field.as_bytes()))
+            .count();
+        // A heading.
+        (number > 0 || files > 0).then_some(files)
+    };
+    let least = lines(text).enumerate().filter_map(files).min()?;
+    (least > 1).then_some(least)
+}
+
+/// A list whose images are `files` files each.
+fn open_stacks(
+    path: &Path,
+    text: &str,
+    (separator, files): (char, usize),
+    decoding: DecodeOptions,
+) -> Result<Files, DataError> {
+    let mut paths: Vec<Box<Path>> = Vec::new();
+    let mut more: Vec<Box<[Box<Path>]>> = Vec::new();
+    let mut texts: Vec<Option<&str>> = Vec::new();
+    let mut first_line = 0;
+    for (number, (line, content)) in lines(text).enumerate() {
+        let fields: Vec<&str> = content
+            .trim()
+            .split(separator)
+            .map(|field| unquote(field.trim()))
+            .collect();
+        let is_file = |field: &&&str| Format::is_listed_name(field.as_bytes());
+        let here = fields.iter().take_while(is_file).count();
+        if here == 0 && number == 0 {
+            continue;
+        }
+        let broken = |reason: String| DataError::List {
+            path: path.to_owned(),
+            line,
+            reason,
+        };
+        if here != files {
+            return Err(broken(format!(
+                "an image is {here} files here and {files} files in other lines"
+            )));
+        }
+        let (images, rest) = fields.split_at(files);
+        let label = match rest {
+            [] => None,
+            [label] => Some(*label),
+            [_, other, ..] => {
+                return Err(broken(format!(
+                    "after {files} files and a label there is `{other}`, which is neither"
+                )));
+            }
+        };
+        let mut images = images.iter().map(|image| Box::from(Path::new(image)));
+        if paths.is_empty() {
+            first_line = line;
+        }
+        paths.extend(images.next());
+        more.push(images.collect());
+        texts.push(label.filter(|label| !label.is_empty()));
+    }
+    if paths.is_empty() {
+        return Err(DataError::no_images(path, 0, &NotRead::default()));
+    }
+    look_for(path, &paths, || first_line)?;
+    let (classes, labels) = labelled(&texts);
+    Files::of_list(path, paths, more, classes, labels, decoding)
 }
 
 /// The lines that name images, with their numbers from 1.
@@ -127,7 +226,7 @@ fn entries(text: &str, separator: Separator) -> impl Iterator<Item = (u64, (&str
         .map(move |(number, (line, text))| (number, line, separator.split(text)))
         .filter(move |(number, _, (image, _))| {
             // The heading of a table, such as `path,label`.
-            *number > 0 || separator == Separator::Space || Format::is_image_name(image.as_bytes())
+            *number > 0 || separator == Separator::Space || Format::is_listed_name(image.as_bytes())
         })
         .map(|(_, line, entry)| (line, entry))
 }
@@ -144,6 +243,15 @@ impl Separator {
             Self::Comma
         } else {
             Self::Space
+        }
+    }
+
+    /// The character, where it is one that paths rarely have.
+    fn character(self) -> Option<char> {
+        match self {
+            Self::Tab => Some('\t'),
+            Self::Comma => Some(','),
+            Self::Space => None,
         }
     }
 
@@ -164,7 +272,7 @@ impl Separator {
 
 /// An image and its label where only spaces stand between them; `None` where there is no label. Paths may contain spaces.
 fn after_image(line: &str) -> Option<(&str, Option<&str>)> {
-    let is_image = |text: &str| Format::is_image_name(unquote(text.trim()).as_bytes());
+    let is_image = |text: &str| Format::is_listed_name(unquote(text.trim()).as_bytes());
     let mut spaces = line.match_indices(char::is_whitespace);
     if !is_image(line)
         && let Some((at, _)) = spaces.find(|(at, _)| is_image(&line[..*at]))

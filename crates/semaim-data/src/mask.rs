@@ -276,7 +276,7 @@ mod tests {
             .flat_map(|y| (0..width).map(move |x| (x, y)))
             .map(|(x, y)| (f64::from(x) - 60.0).hypot(f64::from(y) - 70.0) < 37.0)
             .collect();
-        let data = bits
+        let data: Vec<u8> = bits
             .iter()
             .map(|inside| if *inside { 255 } else { 0 })
             .collect();

@@ -24,8 +24,10 @@ use crate::tar::Tars;
 /// How to read a data set.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
-    /// Channels of the images: 1 is luma, 3 is RGB, 4 is RGBA; other numbers for TIFFs with so many samples.
+    /// Channels of the images: 1 is luma, 3 is RGB, 4 is RGBA; other numbers for TIFFs and arrays with so many.
     pub channels: usize,
+    /// Whether an image of floats is refused whose samples go beyond 0 to 1: where normalisation is for values of 0 to 1.
+    pub unit_floats: bool,
     /// The most pixels an image may have. Larger ones are refused from their header, before memory is allocated.
     pub max_pixels: u64,
     /// The generated images, for the specification `shapes`. Their split and channels are those given to [`open`].
@@ -44,10 +46,22 @@ impl Default for OpenOptions {
     fn default() -> Self {
         Self {
             channels: 3,
+            unit_floats: true,
             max_pixels: 100_000_000,
             shapes: ShapesOptions::default(),
             exclude: Vec::new(),
             limit: 0,
+        }
+    }
+}
+
+impl OpenOptions {
+    /// How images are decoded.
+    pub(crate) fn decoding(&self) -> DecodeOptions {
+        DecodeOptions {
+            channels: Some(self.channels),
+            max_pixels: self.max_pixels,
+            unit_floats: self.unit_floats,
         }
     }
 }
@@ -67,8 +81,10 @@ impl Default for OpenOptions {
 ///   one name the last counts.
 /// - An IDX file (`...-ubyte`, `...-ubyte.gz`), or a folder that holds such, `train-images-...` for training and
 ///   `t10k-images-...` or `test-images-...` for evaluation.
+/// - Arrays of NumPy's (`.npy`) in a folder or a tar file that holds no other images; beside others they are none.
 /// - A list (`.txt`, `.lst`, `.csv`, `.tsv`): one image per line, `path` or `path label`; relative paths start at
-///   the list's folder. The label follows the last tab if every line has one; in a `.csv` the last comma if every line has
+///   the list's folder. Where every line of a `.csv`, or of a list with tabs, begins with the names of several image files, these
+///   are one image: the channels of the first, then those of the second, and so on. The label follows the last tab if every line has one; in a `.csv` the last comma if every line has
 ///   one; otherwise it is what follows the image's name, or the last field where that is a whole number.
 /// - An image file, or several.
 ///
@@ -164,10 +180,7 @@ fn open_several<S>(
 }
 
 fn open_one(spec: &str, split: Split, options: &OpenOptions) -> Result<Arc<dyn Source>, DataError> {
-    let decoding = DecodeOptions {
-        channels: options.channels,
-        max_pixels: options.max_pixels,
-    };
+    let decoding = options.decoding();
     let paths = match spec.parse()? {
         DataSpec::Paths(paths) => paths,
         DataSpec::Shapes => {
@@ -180,7 +193,7 @@ fn open_one(spec: &str, split: Split, options: &OpenOptions) -> Result<Arc<dyn S
     };
     match &paths[..] {
         [path] => open_path(path, split, decoding),
-        several if several.iter().all(|path| files::is_image(path)) => {
+        several if several.iter().all(|path| files::is_listed(path)) => {
             for path in several {
                 fs::metadata(path).map_err(|e| DataError::unreadable(path, e))?;
             }
@@ -212,10 +225,10 @@ fn open_path(
     if has_extension(path, &["tar"]) {
         Ok(Arc::new(Tars::open(&[path.to_owned()], split, decoding)?))
     } else if idx::is_idx_name(&name) {
-        Ok(Arc::new(Idx::open(path, decoding.channels)?))
+        Ok(Arc::new(Idx::open(path, decoding.channels.unwrap_or(1))?))
     } else if has_extension(path, &list::EXTENSIONS) {
         Ok(Arc::new(list::open(path, decoding)?))
-    } else if files::is_image(path) || Format::of_file(path).is_some() {
+    } else if files::is_listed(path) || Format::of_file(path).is_some() {
         Ok(Arc::new(Files::of_images(&[path.to_owned()], decoding)?))
     } else {
         Err(match Format::not_read(name.as_bytes()) {
@@ -238,7 +251,10 @@ fn open_folder(
     let part = choose_part(folder, split)?;
     let failed = |error| DataError::unreadable(&part, error);
     if let Some(images) = idx::images_in(&part, split).map_err(failed)? {
-        return Ok(Arc::new(Idx::open(&images, decoding.channels)?));
+        return Ok(Arc::new(Idx::open(
+            &images,
+            decoding.channels.unwrap_or(1),
+        )?));
     }
     let tars = only_tars(&part).map_err(failed)?;
     if tars.is_empty() {
@@ -303,7 +319,7 @@ fn only_tars(folder: &Path) -> io::Result<Vec<PathBuf>> {
         if has_extension(&path, &["tar"]) {
             tars.push(path);
         } else if entry.file_type()?.is_dir()
-            || crate::decode::Format::is_image_name(name.to_string_lossy().as_bytes())
+            || Format::is_listed_name(name.to_string_lossy().as_bytes())
         {
             return Ok(Vec::new());
         }

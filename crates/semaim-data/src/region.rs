@@ -32,7 +32,7 @@ impl DecodeRequest {
 }
 
 /// A region of an image in memory, perhaps shrunk.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DecodedRegion {
     /// The pixels of the region.
     pub pixels: Pixels,

@@ -31,7 +31,7 @@
 //!
 //! let set = Shapes::new(ShapesOptions { count: 100, ..ShapesOptions::default() })?;
 //! let sample = set.sample(17);
-//! assert_eq!(sample.pixels.data.len(), 64 * 64 * 3);
+//! assert_eq!(sample.pixels.samples.len(), 64 * 64 * 3);
 //! assert!(sample.label < 10);
 //! # Ok::<(), semaim_data::DataError>(())
 //! ```
@@ -105,7 +105,7 @@ pub struct BoundingBox {
 }
 
 /// One picture and everything known about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// The picture.
     pub pixels: Pixels,
@@ -215,7 +215,7 @@ impl Shapes {
                 width,
                 height,
                 channels,
-                data,
+                samples: data.into(),
             },
             label,
             bounds,

@@ -193,7 +193,11 @@ impl Statistics {
 
     /// The sizes that images have, columns and rows, and how many have each; the most frequent first, of these the smallest.
     pub fn sizes(&self) -> Vec<([u32; 2], u64)> {
-        let mut sizes: Vec<_> = self.sizes.iter().map(|(size, count)| (*size, *count)).collect();
+        let mut sizes: Vec<_> = self
+            .sizes
+            .iter()
+            .map(|(size, count)| (*size, *count))
+            .collect();
         sizes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         sizes
     }
@@ -248,15 +252,19 @@ mod tests {
         let images: Vec<Pixels> = (0..4u32)
             .map(|image| {
                 let data = (0..6 * 5 * 2).map(|at| ((at * 37 + image * 91) % 251) as u8);
-                Pixels::new(6, 5, 2, data.collect()).unwrap()
+                Pixels::new(6, 5, 2, data.collect::<Vec<u8>>()).unwrap()
             })
             .collect();
         let found = of(&images).channels();
         for (channel, found) in found.iter().enumerate() {
             let values: Vec<f64> = images
                 .iter()
-                .flat_map(|image| image.data.iter().skip(channel).step_by(2))
-                .map(|&sample| f64::from(sample) / 255.0)
+                .flat_map(|image| {
+                    let bytes = image.bytes();
+                    let samples = bytes.iter().skip(channel).step_by(2).copied();
+                    samples.collect::<Vec<u8>>()
+                })
+                .map(|sample| f64::from(sample) / 255.0)
                 .collect();
             let n = values.len() as f64;
             let mean = values.iter().sum::<f64>() / n;
@@ -269,19 +277,20 @@ mod tests {
 
     #[test]
     fn every_image_counts_the_same() {
-        let small = Pixels::new(1, 1, 1, vec![255]).unwrap();
-        let large = Pixels::new(10, 10, 1, vec![0; 100]).unwrap();
+        let small = Pixels::new(1, 1, 1, vec![255u8]).unwrap();
+        let large = Pixels::new(10, 10, 1, vec![0u8; 100]).unwrap();
         let [channel] = of(&[small, large]).channels()[..] else {
             panic!("one channel");
         };
         assert_eq!((channel.mean, channel.std), (0.5, 0.5));
-        let same = Pixels::new(3, 1, 1, vec![77; 3]).unwrap();
+        let same = Pixels::new(3, 1, 1, vec![77u8; 3]).unwrap();
         assert_eq!(of(&[same.clone(), same]).channels()[0].std, 0.0);
     }
 
     #[test]
     fn sizes_and_duplicates() {
-        let image = |width, value| Pixels::new(width, 2, 1, vec![value; width as usize * 2]).unwrap();
+        let image =
+            |width, value| Pixels::new(width, 2, 1, vec![value as u8; width as usize * 2]).unwrap();
         let images = [
             image(3, 1),
             image(2, 1),

@@ -60,7 +60,7 @@ impl Tars {
         decoding: DecodeOptions,
     ) -> Result<Self, DataError> {
         let mut files = Vec::with_capacity(paths.len());
-        let mut images = Vec::new();
+        let (mut images, mut arrays) = (Vec::new(), Vec::new());
         let mut texts = BTreeMap::new();
         let mut others = 0;
         let mut not_read = NotRead::default();
@@ -72,11 +72,18 @@ impl Tars {
             for (key, text) in index.classes {
                 texts.insert((number, key), text);
             }
-            images.extend(index.images.into_iter().map(|member| Found {
+            let found = |member| Found {
                 file: number,
                 member,
-            }));
+            };
+            images.extend(index.images.into_iter().map(found));
+            arrays.extend(index.arrays.into_iter().map(found));
             files.push((path.clone(), file));
+        }
+        // Arrays beside images are mostly vectors or masks.
+        if images.is_empty() {
+            others -= arrays.len() as u64;
+            images = arrays;
         }
         let first = paths.first().map(PathBuf::as_path);
         let first = first.unwrap_or(Path::new("")).to_owned();

@@ -6,10 +6,11 @@ use semaim_random::Key;
 use crate::augment::Augment;
 use crate::error::ViewError;
 use crate::framing::Frame;
-use crate::pixels::Pixels;
+use crate::notices;
+use crate::pixels::{Pixels, narrow};
 use crate::rand_augment::fill_colour;
 use crate::region::{DecodeRequest, DecodedRegion};
-use crate::resample::Region;
+use crate::resample::{Region, Resized};
 use crate::scratch::Scratch;
 
 /// Where a view shows what of an image: what boxes and masks need to follow it.
@@ -140,20 +141,54 @@ impl ViewPlan<'_> {
         augment.check_shapes(pixels, out.len())?;
         let [rows, columns] = self.frame.valid_size;
         let resized = scratch.resampler.resample(pixels, region, columns, rows)?;
+        let on_bytes = self.key.is_some().then(|| augment.on_bytes()).flatten();
+        match (resized, on_bytes) {
+            (Resized::Bytes(bytes), _) => self.finish(bytes, &mut scratch.augmentation, out)?,
+            (Resized::Words(words), Some(_)) => {
+                notices::warn(
+                    "images of 16 bits are rounded to 8 where their colours are changed at random (augment.rand_layers, \
+                     augment.photometric)"
+                        .to_owned(),
+                );
+                let mut bytes: Vec<u8> = words.iter().copied().map(narrow).collect();
+                self.finish(&mut bytes, &mut scratch.augmentation, out)?;
+            }
+            (Resized::Words(words), None) => {
+                let value = |sample: u16| f32::from(sample) / f32::from(u16::MAX);
+                augment.normalise_deep(words, value, [rows, columns], self.flip, out);
+            }
+            (Resized::Floats(_), Some([what, setting])) => {
+                return Err(ViewError::FloatAugmentation { what, setting });
+            }
+            (Resized::Floats(floats), None) => {
+                augment.normalise_deep(floats, |sample| sample, [rows, columns], self.flip, out);
+            }
+        }
+        if let (Some(erase), Some(key)) = (&augment.erase, self.key) {
+            let [height, width] = augment.image_size;
+            erase.apply(out, [augment.channels(), height, width], key)?;
+        }
+        Ok(())
+    }
+
+    /// Changes colours where that is asked for, and normalises.
+    fn finish(
+        &self,
+        resized: &mut [u8],
+        buffer: &mut Vec<u8>,
+        out: &mut [f32],
+    ) -> Result<(), ViewError> {
+        let augment = self.augment;
+        let [rows, columns] = self.frame.valid_size;
         if let (Some(policy), Some(key)) = (&augment.rand_augment, self.key) {
             // Every operation is as likely as its mirror image, so it makes no difference that mirroring comes after.
             let fill = fill_colour(&augment.normalisation.mean);
-            let buffer = &mut scratch.augmentation;
             policy.apply(resized, [rows, columns], &fill, buffer, key)?;
         }
         if let (Some(distortion), Some(key)) = (&augment.photometric, self.key) {
             distortion.apply(resized, augment.channels(), key);
         }
         augment.normalise(resized, [rows, columns], self.flip, out);
-        if let (Some(erase), Some(key)) = (&augment.erase, self.key) {
-            let [height, width] = augment.image_size;
-            erase.apply(out, [augment.channels(), height, width], key)?;
-        }
         Ok(())
     }
 }
@@ -175,6 +210,51 @@ impl Augment {
             });
         }
         Ok(())
+    }
+
+    /// What is done to the bytes of a training view, if anything is, and the setting that switches it off.
+    fn on_bytes(&self) -> Option<[&'static str; 2]> {
+        if self.rand_augment.is_some() {
+            return Some(["RandAugment", "augment.rand_layers=0"]);
+        }
+        let photometric = self.photometric.is_some();
+        photometric.then_some(["photometric distortion", "augment.photometric=false"])
+    }
+
+    /// Interleaved samples of more than 8 bits, of some rows and columns, to the top left of normalised planes, which are 0
+    /// elsewhere. `value` is what normalisation takes of a sample.
+    fn normalise_deep<S: Copy>(
+        &self,
+        resized: &[S],
+        value: impl Fn(S) -> f32,
+        [valid_rows, valid_columns]: [usize; 2],
+        mirror: bool,
+        out: &mut [f32],
+    ) {
+        let [height, width] = self.image_size;
+        let channels = self.channels();
+        if height * width == 0 {
+            return;
+        }
+        if [valid_rows, valid_columns] != self.image_size {
+            out.fill(0.0);
+        }
+        let Normalisation { mean, std } = &self.normalisation;
+        let planes = out.chunks_exact_mut(height * width);
+        for (channel, ((plane, mean), std)) in planes.zip(mean).zip(std).enumerate() {
+            let rows = resized.chunks_exact(valid_columns * channels);
+            for (target, source) in shown_rows(plane, width, valid_columns).zip(rows) {
+                let samples = source.iter().skip(channel).step_by(channels);
+                let write = |(number, &sample): (&mut f32, &S)| {
+                    *number = (value(sample) - mean) / std;
+                };
+                if mirror {
+                    target.iter_mut().rev().zip(samples).for_each(write);
+                } else {
+                    target.iter_mut().zip(samples).for_each(write);
+                }
+            }
+        }
     }
 
     /// Interleaved bytes of some rows and columns to the top left of normalised planes, which are 0 elsewhere.
@@ -271,11 +351,97 @@ mod tests {
         assert_eq!(mirrored.to_view([8.0, 4.0]), [56.0, 0.0]);
     }
 
+    /// The view of a key, and the same of an image with samples of another kind.
+    fn view(augment: &Augment, image: &Pixels, item: u64) -> Result<Vec<f32>, ViewError> {
+        let mut out = vec![f32::NAN; augment.view_len()];
+        let plan = augment.training_view(image.size(), Key::new(1, 2, item));
+        plan.render_image(image, &mut Scratch::new(), &mut out)?;
+        Ok(out)
+    }
+
+    #[test]
+    fn views_of_every_depth_and_channel_count_are_alike() {
+        for channels in [1, 2, 3, 4, 5, 16] {
+            let place = |at: u32| {
+                [
+                    at % channels as u32,
+                    at / channels as u32 % 24,
+                    at / channels as u32 / 24,
+                ]
+            };
+            let bytes: Vec<u8> = (0..24 * 20 * channels as u32)
+                .map(place)
+                .map(|[channel, x, y]| (20 + 7 * channel + 3 * x + 2 * y) as u8)
+                .collect();
+            let words: Vec<u16> = bytes.iter().map(|&byte| u16::from(byte) * 257).collect();
+            let floats: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+            let image =
+                |samples: crate::pixels::Samples| Pixels::new(24, 20, channels, samples).unwrap();
+            let augment = Augment::new([8, 12], channels);
+            for item in 0..6 {
+                let flat = view(&augment, &image(bytes.clone().into()), item).unwrap();
+                for deep in [image(words.clone().into()), image(floats.clone().into())] {
+                    let deep = view(&augment, &deep, item).unwrap();
+                    for (deep, flat) in deep.iter().zip(&flat) {
+                        // Two levels of 8 bits, by the least deviation.
+                        assert!((deep - flat).abs() < 0.036, "{channels}: {deep} {flat}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_those_of_the_documentation() {
+        let augment = Augment {
+            normalisation: Normalisation {
+                mean: vec![100.0],
+                std: vec![50.0],
+            },
+            ..Augment::new([2, 2], 1)
+        };
+        let constant = |samples: crate::pixels::Samples| Pixels::new(2, 2, 1, samples).unwrap();
+        let shown = |image: &Pixels| view(&augment, image, 0).unwrap()[0];
+        let near = |a: f32, b: f32| assert!((a - b).abs() < 1e-5, "{a} {b}");
+        near(shown(&constant(vec![51u8; 4].into())), (0.2 - 100.0) / 50.0);
+        near(
+            shown(&constant(vec![13_107u16; 4].into())),
+            (0.2 - 100.0) / 50.0,
+        );
+        near(shown(&constant(vec![175.0f32; 4].into())), 1.5);
+    }
+
+    #[test]
+    fn colours_are_changed_in_8_bits_and_never_of_floats() {
+        let augment = Augment {
+            rand_augment: Some(crate::RandAugment {
+                probability: 1.0,
+                ..crate::RandAugment::default()
+            }),
+            ..Augment::new([8, 8], 3)
+        };
+        let bytes: Vec<u8> = (0..16 * 16 * 3u32).map(|at| (at * 7 % 251) as u8).collect();
+        let words: Vec<u16> = bytes.iter().map(|&byte| u16::from(byte) * 257).collect();
+        let floats: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+        let image = |samples: crate::pixels::Samples| Pixels::new(16, 16, 3, samples).unwrap();
+        let [flat, deep] = [image(bytes.into()), image(words.into())];
+        let plain = Augment::new([8, 8], 3);
+        let changed = (0..10).filter(|&item| {
+            view(&augment, &deep, item).unwrap() != view(&plain, &deep, item).unwrap()
+        });
+        assert!(changed.count() > 5);
+        assert_eq!(view(&augment, &flat, 1).unwrap().len(), 192);
+        let refused = view(&augment, &image(floats.into()), 1)
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("augment.rand_layers=0"), "{refused}");
+    }
+
     #[test]
     fn a_training_view_shows_what_its_geometry_says() {
         // An image whose red says the column and whose green says the row.
         let data = (0..64u32 * 48).flat_map(|at| [(at % 64 * 4) as u8, (at / 64 * 5) as u8, 0]);
-        let image = Pixels::new(64, 48, 3, data.collect()).unwrap();
+        let image = Pixels::new(64, 48, 3, data.collect::<Vec<u8>>()).unwrap();
         let mut augment = Augment::new([8, 8], 3);
         augment.normalisation = Normalisation {
             mean: vec![0.0; 3],

@@ -21,7 +21,7 @@ use inputs::{boxes, damage, draw, picture, without_markers};
 use parts::Part;
 use semaim_data::{
     Augment, CropBox, DecodeRequest, DecodedRegion, ImageError, ImageProblem, OpenOptions, Pixels,
-    Scratch, Source, Split, decode, open,
+    Samples, Scratch, Source, Split, decode, open,
 };
 use semaim_random::Key;
 
@@ -59,7 +59,10 @@ fn whole_of(pixels: &Pixels) -> Part<'_> {
     Part {
         size: pixels.size(),
         channels: pixels.channels,
-        samples: &pixels.data,
+        samples: match &pixels.samples {
+            Samples::U8(samples) => samples,
+            other => panic!("{other:?}"),
+        },
         origin: [0; 2],
         shrink: 1,
     }

@@ -69,7 +69,7 @@ impl Source for Made {
                 problem: ImageProblem::Empty,
             });
         }
-        let data = (0..12 * 10 * 3)
+        let data: Vec<u8> = (0..12 * 10 * 3)
             .map(|i| (i * (index + 3) % 251) as u8)
             .collect();
         let pixels = Pixels::new(12, 10, 3, data).unwrap();

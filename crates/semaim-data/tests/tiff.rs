@@ -138,7 +138,7 @@ impl Tiff {
     fn rgb(&self) -> Vec<u8> {
         let pixels = decode(&self.bytes(), 3, 1000).unwrap();
         assert_eq!(pixels.channels, 3);
-        pixels.data
+        pixels.bytes().into_owned()
     }
 
     /// What it is refused as.
@@ -222,7 +222,7 @@ fn alpha_of_both_kinds() {
     let associated = Tiff::new([2, 1], 2, &[8; 4], &stored).with(338, &[1]);
     assert_eq!(associated.rgb(), [99, 199, 39, 9, 9, 9]);
     let rgba = decode(&associated.bytes(), 4, 1000).unwrap();
-    assert_eq!(rgba.data, [99, 199, 39, 128, 9, 9, 9, 0]);
+    assert_eq!(*rgba.bytes(), [99, 199, 39, 128, 9, 9, 9, 0]);
     let unspecified = Tiff::new([2, 1], 2, &[8; 4], &stored).with(338, &[0]);
     assert_eq!(unspecified.rgb(), [50, 100, 20, 9, 9, 9]);
     // Grey with alpha.
@@ -232,7 +232,7 @@ fn alpha_of_both_kinds() {
     let associated = Tiff::new([2, 1], 1, &[8; 2], &stored).with(338, &[1]);
     assert_eq!(associated.rgb(), grey(&[99, 200]));
     assert_eq!(
-        decode(&associated.bytes(), 1, 1000).unwrap().data,
+        *decode(&associated.bytes(), 1, 1000).unwrap().bytes(),
         [99, 200]
     );
 }
@@ -254,11 +254,28 @@ fn samples_of_all_types() {
     let unit = Tiff::new([3, 1], 1, &[32], &floats(&[0.0, 0.2, 1.0])).of_format(3);
     assert_eq!(unit.rgb(), grey(&[0, 51, 255]));
     let beyond = Tiff::new([2, 1], 1, &[32], &floats(&[0.0, 200.0])).of_format(3);
-    assert!(beyond.refused().contains("200"));
+    let pixels = decode(&beyond.bytes(), 1, 1000).unwrap();
+    assert_eq!(pixels.samples, vec![0.0f32, 200.0].into());
+    let broken = Tiff::new([3, 1], 1, &[32], &floats(&[0.0, 1.0, f32::NAN])).of_format(3);
+    let error = decode(&broken.bytes(), 3, 1000).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ImageProblem::NotFinite {
+                column: 2,
+                row: 0,
+                channel: 0,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let signed = Tiff::new([2, 1], 1, &[16], &[0, 0, 1, 0]).of_format(2);
     assert!(signed.refused().contains("signed"));
     let sixteen = Tiff::new([2, 1], 1, &[16], &[0, 0x80, 0xFF, 0xFF]);
     assert_eq!(sixteen.rgb(), grey(&[128, 255]));
+    let deep = decode(&sixteen.bytes(), 1, 1000).unwrap();
+    assert_eq!(deep.samples, vec![0x8000u16, 0xFFFF].into());
     let two = Tiff::new([4, 1], 1, &[2], &[0b0001_1011]);
     assert_eq!(two.rgb(), grey(&[0, 85, 170, 255]));
 }
@@ -285,6 +302,95 @@ fn planes_and_tiles() {
     assert_eq!(tiled.rgb(), grey(&expected));
 }
 
+/// A file of several pages, each as [`Tiff::bytes`] writes it: the offsets of a page move with its place.
+fn pages(pages: &[Tiff]) -> Vec<u8> {
+    let mut out: Vec<u8> = Vec::new();
+    let mut link = None;
+    for page in pages {
+        let bytes = page.bytes();
+        let start = out.len() as u32;
+        if let Some(link) = link {
+            // The directory of the page is 8 bytes behind its header.
+            let directory: u32 = start + 8;
+            out[link..link + 4].copy_from_slice(&directory.to_le_bytes());
+        }
+        let count = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+        let mut moved = bytes.clone();
+        for entry in 0..count {
+            let at = 10 + 12 * entry;
+            let field = |from: usize| u16::from_le_bytes([bytes[from], bytes[from + 1]]);
+            let number = |from: usize| {
+                u32::from_le_bytes([
+                    bytes[from],
+                    bytes[from + 1],
+                    bytes[from + 2],
+                    bytes[from + 3],
+                ])
+            };
+            let length = match field(at + 2) {
+                3 => 2,
+                4 => 4,
+                _ => 1,
+            };
+            let is_offset = field(at) == 273 || number(at + 4) * length > 4;
+            if is_offset {
+                let value = number(at + 8) + start;
+                moved[at + 8..at + 12].copy_from_slice(&value.to_le_bytes());
+            }
+        }
+        link = Some(out.len() + 10 + 12 * count);
+        out.extend(moved);
+    }
+    out
+}
+
+#[test]
+fn pages_are_channels_where_so_many_are_wanted() {
+    let page = |value: u8| Tiff::new([2, 1], 1, &[8], &[value, value + 1]);
+    let five = pages(&[page(10), page(20), page(30), page(40), page(50)]);
+    let all = decode(&five, 5, 1000).unwrap();
+    assert_eq!(
+        all.samples,
+        vec![10u8, 20, 30, 40, 50, 11, 21, 31, 41, 51].into()
+    );
+    // Otherwise it is the first, as it always was.
+    assert_eq!(
+        *decode(&five, 3, 1000).unwrap().bytes(),
+        [10, 10, 10, 11, 11, 11]
+    );
+    assert_eq!(*decode(&five, 1, 1000).unwrap().bytes(), [10, 11]);
+    let error = decode(&five, 6, 1000).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ImageProblem::Channels {
+                found: 5,
+                wanted: 6,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    // Smaller copies and pages of another size do not count.
+    let small = Tiff::new([1, 1], 1, &[8], &[99]);
+    let copy = page(77).with(254, &[1]);
+    let three = pages(&[page(10), small, page(20), copy, page(30)]);
+    assert_eq!(
+        *decode(&three, 3, 1000).unwrap().bytes(),
+        [10, 20, 30, 11, 21, 31]
+    );
+    // Pages of RGB, of 16 bits and of floats.
+    let rgb = |value: u8| Tiff::new([1, 1], 2, &[8; 3], &[value, value + 1, value + 2]);
+    let six = decode(&pages(&[rgb(1), rgb(4)]), 6, 1000).unwrap();
+    assert_eq!(six.samples, vec![1u8, 2, 3, 4, 5, 6].into());
+    let deep = |value: u16| Tiff::new([1, 1], 1, &[16], &value.to_le_bytes());
+    let two = decode(&pages(&[deep(700), deep(65_535)]), 2, 1000).unwrap();
+    assert_eq!(two.samples, vec![700u16, 65_535].into());
+    let float = |value: f32| Tiff::new([1, 1], 1, &[32], &value.to_le_bytes()).of_format(3);
+    let two = decode(&pages(&[float(-3.5), float(1e4)]), 2, 1000).unwrap();
+    assert_eq!(two.samples, vec![-3.5f32, 1e4].into());
+}
+
 #[test]
 fn orientations_of_all_types() {
     // One pixel above the other, a quarter turned.
@@ -300,7 +406,7 @@ fn orientations_of_all_types() {
     for tiff in [short, long, xmp] {
         let pixels = decode(&tiff.bytes(), 3, 1000).unwrap();
         assert_eq!((pixels.width, pixels.height), (2, 1));
-        assert_eq!(pixels.data, expected);
+        assert_eq!(pixels.bytes(), expected);
     }
 }
 

@@ -151,7 +151,11 @@ mod tests {
             },
             interpolation: Interpolation::default(),
         };
-        let data = |seed: usize| (0..40 * 30 * 3).map(|i| (i * seed % 251) as u8).collect();
+        let data = |seed: usize| {
+            (0..40 * 30 * 3)
+                .map(|i| (i * seed % 251) as u8)
+                .collect::<Vec<u8>>()
+        };
         let images: Vec<Pixels> = (1..19)
             .map(|seed| Pixels::new(40, 30, 3, data(seed)).unwrap())
             .collect();

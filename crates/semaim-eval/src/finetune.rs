@@ -15,7 +15,7 @@ use semaim::init::initialise;
 use semaim::vit::Vit;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
-use semaim_data::{Augment, AugmentError};
+use semaim_data::{Augment, AugmentError, OpenOptions};
 use semaim_train::callbacks::{Callbacks, Observer};
 use semaim_train::error::TrainError;
 use semaim_train::freeze::with_frozen_blocks;
@@ -113,11 +113,14 @@ pub fn prepare(config: &FinetuneConfig, device: &Device) -> Result<Prepared, Fin
             config.seed,
         );
     }
-    let options = config.data.open_options(
-        encoder.config.image_size,
-        encoder.config.channels,
-        config.seed,
-    );
+    let options = OpenOptions {
+        unit_floats: encoder.normalisation.is_a_convention(),
+        ..config.data.open_options(
+            encoder.config.image_size,
+            encoder.config.channels,
+            config.seed,
+        )
+    };
     let sets = LabelledSplits::for_training(&config.data, &options, config.seed)?;
     Ok(Prepared { encoder, sets })
 }

@@ -199,7 +199,9 @@ mod tests {
             64,
             32,
             3,
-            (0..64 * 32 * 3).map(|i| (i * 7 % 251) as u8).collect(),
+            (0..64 * 32 * 3)
+                .map(|i| (i * 7 % 251) as u8)
+                .collect::<Vec<u8>>(),
         )
         .unwrap();
         let with = |inside: &dyn Fn(usize, usize) -> bool| Target {

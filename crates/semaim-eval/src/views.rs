@@ -12,10 +12,11 @@ pub fn views(config: &VitConfig, normalisation: &Normalisation) -> Augment {
 }
 
 /// How data sets are opened in the form that a network takes.
-pub fn open_options(config: &VitConfig) -> OpenOptions {
+pub fn open_options(config: &VitConfig, normalisation: &Normalisation) -> OpenOptions {
     let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
     OpenOptions {
         channels: config.channels,
+        unit_floats: normalisation.is_a_convention(),
         shapes: ShapesOptions {
             image_size: config.image_size.map(side),
             ..ShapesOptions::default()

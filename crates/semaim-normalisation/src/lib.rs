@@ -17,6 +17,12 @@ pub fn covered(view: [usize; 2]) -> [usize; 2] {
     view.map(|side| (side * VIEW_OF_SIDE[1] / VIEW_OF_SIDE[0]).max(side))
 }
 
+/// Mean of CLIP's training images per RGB channel, of values in [0, 1].
+pub const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+
+/// Standard deviation of CLIP's training images per RGB channel, of values in [0, 1].
+pub const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
+
 /// Mean and standard deviation per channel: a network sees `(x - mean) / std` of values `x` in [0, 1].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Normalisation {
@@ -49,6 +55,22 @@ impl Normalisation {
         Self { mean, std }
     }
 
+    /// Whether these are figures that many networks have in common, all of them for values in [0, 1]: those of
+    /// [`Normalisation::usual`], CLIP's, or a half. Other figures were measured, on images of whatever values.
+    pub fn is_a_convention(&self) -> bool {
+        let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-3;
+        let is = |other: &Self| {
+            self.mean.len() == other.mean.len()
+                && self.std.len() == other.std.len()
+                && self.mean.iter().zip(&other.mean).all(near)
+                && self.std.iter().zip(&other.std).all(near)
+        };
+        let channels = self.channels();
+        is(&Self::usual(channels))
+            || is(&Self::filled(&CLIP_MEAN, &CLIP_STD, [0.5, 0.25], channels))
+            || is(&Self::filled(&[], &[], [0.5, 0.5], channels))
+    }
+
     /// Channels that are normalised.
     pub fn channels(&self) -> usize {
         self.mean.len()
@@ -64,6 +86,22 @@ mod tests {
         assert_eq!(covered([224, 224]), [256, 256]);
         assert_eq!(covered([96, 112]), [109, 128]);
         assert_eq!(covered([1, 2]), [1, 2]);
+    }
+
+    #[test]
+    fn conventions_are_known() {
+        let of = |mean: &[f32], std: &[f32]| Normalisation {
+            mean: mean.to_vec(),
+            std: std.to_vec(),
+        };
+        for channels in [1, 2, 3, 4, 7] {
+            assert!(Normalisation::usual(channels).is_a_convention());
+        }
+        assert!(of(&CLIP_MEAN, &CLIP_STD).is_a_convention());
+        assert!(of(&[0.5; 3], &[0.5; 3]).is_a_convention());
+        assert!(!of(&[0.1, 0.2, 0.3], &IMAGENET_STD).is_a_convention());
+        assert!(!of(&[120.0], &[60.0]).is_a_convention());
+        assert!(!of(&[0.5; 3], &[0.5]).is_a_convention());
     }
 
     #[test]

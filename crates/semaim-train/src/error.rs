@@ -40,6 +40,15 @@ pub enum TrainError {
         /// Images of one step.
         batch_size: usize,
     },
+    /// Channels that no mean and standard deviation are usual for.
+    #[error(
+        "model.channels is {channels}: the usual mean and standard deviation (ImageNet's) mean nothing for so many channels; give \
+         data.mean and data.std with {channels} values each, as `semaim stats --channels {channels} PATH` measures them"
+    )]
+    Unmeasured {
+        /// How many there are.
+        channels: usize,
+    },
     /// Too large a share of the images cannot be read.
     #[error(
         "{bad} of the {seen} images seen so far cannot be read, more than data.max_bad_fraction = {allowed} allows; the latest: {latest}"

@@ -6,7 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::grid::Grid;
 
 pub use semaim_kernels::Activation;
-pub use semaim_normalisation::{IMAGENET_MEAN, IMAGENET_STD, Normalisation, covered};
+pub use semaim_normalisation::{
+    CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Normalisation, covered,
+};
 
 /// The standard encoder sizes (width / depth / heads).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -21,9 +21,10 @@ pub(crate) struct StatsArgs {
     /// in both]
     #[arg(long, value_parser = one_of(SPLITS))]
     pub(crate) split: Option<Split>,
-    /// Channels as which images are read, as model.channels of a run
-    #[arg(long, default_value_t = 3, value_parser = count(1..=1024))]
-    pub(crate) channels: usize,
+    /// Channels as which images are read, as model.channels of a run [default: 3, or as many as the first image has where it
+    /// cannot be read as 3]
+    #[arg(long, value_parser = count(1..=1024))]
+    pub(crate) channels: Option<usize>,
     /// Threads that read images; 0: one per core. They change no number
     #[arg(long, default_value_t = 0, value_parser = count(..=1024))]
     pub(crate) workers: usize,

@@ -6,10 +6,10 @@ use super::{DeviceArgs, LayoutArgs, RunArgs, SelectionArgs};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PretrainArgs {
-    /// The images: `shapes` (generated, the default); a folder, searched recursively (JPEG, PNG, WebP, BMP, TIFF, GIF; a
-    /// subfolder `train` is used if there is one, class folders give labels); tar files (WebDataset), comma
+    /// The images: `shapes` (generated, the default); a folder, searched recursively (JPEG, PNG, WebP, BMP, TIFF, GIF, or
+    /// NumPy's .npy; a subfolder `train` is used if there is one, class folders give labels); tar files (WebDataset), comma
     /// separated or with a {000..012} range; an IDX file (`*-ubyte`, `*-ubyte.gz`); a list of paths (`path` or
-    /// `path label` per line). Several times: all of them, classes of one name being one [default: the configuration's
+    /// `path label` per line; in a .csv or with tabs also several files per image, whose channels follow each other). Several times: all of them, classes of one name being one [default: the configuration's
     /// data.path]
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Vec<String>,

@@ -46,7 +46,7 @@ pub(super) fn run(
     let config = &file.config;
     let options = OpenOptions {
         max_pixels: args.loader.limit.max_pixels,
-        ..open_options(config)
+        ..open_options(config, &file.normalisation)
     };
     let part = ImageSubset::whole(args.open(options)?);
     let augment = views(config, &file.normalisation);

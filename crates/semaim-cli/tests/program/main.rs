@@ -5,6 +5,7 @@
 
 mod bitmap;
 mod book;
+mod channels;
 mod checkpoints;
 mod cli;
 mod coco_eval;

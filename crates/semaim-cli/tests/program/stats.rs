@@ -2,9 +2,9 @@
 
 use std::fs;
 
+use crate::bitmap::bitmap;
 use crate::evaluate::{json, path};
 use crate::runner::{pretrain, refuse, semaim, succeed};
-use crate::bitmap::bitmap;
 
 #[test]
 fn a_folder_is_measured_and_its_settings_are_those_of_a_run() {
@@ -48,7 +48,10 @@ fn a_folder_is_measured_and_its_settings_are_those_of_a_run() {
     assert_eq!(found["classes"][1]["images"], 3);
     // The same picture under two names, of different classes, and one that is held out and to train on.
     let group = &found["duplicates"][0];
-    assert_eq!((&group[0]["class"], &group[1]["class"]), (&"a".into(), &"b".into()));
+    assert_eq!(
+        (&group[0]["class"], &group[1]["class"]),
+        (&"a".into(), &"b".into())
+    );
     assert_eq!(found["held_out"]["images"], 2);
     let in_both = found["held_out"]["in_both"].as_array().unwrap();
     assert_eq!(in_both.len(), 1);
@@ -79,7 +82,10 @@ fn a_folder_is_measured_and_its_settings_are_those_of_a_run() {
     for setting in &settings {
         more.extend(["--set", setting]);
     }
-    let dry = succeed(pretrain(&run, &[&more[..], &["--set", "train.batch_size=1"]].concat()));
+    let dry = succeed(pretrain(
+        &run,
+        &[&more[..], &["--set", "train.batch_size=1"]].concat(),
+    ));
     assert!(dry.stdout.contains("0.333333"), "{}", dry.stdout);
 }
 
@@ -93,8 +99,14 @@ fn sets_without_a_readable_image_and_flat_channels_are_said() {
     fs::write(data.join("2.bmp"), bitmap(4, |_, _| [1, 2, 3])).unwrap();
     let text = succeed(semaim(&["stats", path(&data)])).stdout;
     assert!(text.contains("no settings: channel 0"), "{text}");
-    refuse(semaim(&["stats", path(&data.join("none"))]), &["no such file"]);
+    refuse(
+        semaim(&["stats", path(&data.join("none"))]),
+        &["no such file"],
+    );
     let shapes = succeed(semaim(&["stats", "shapes", "--limit", "40", "--json"]));
     let found = json(&shapes);
-    assert_eq!((&found["images"], &found["held_out"]), (&40.into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&found["images"], &found["held_out"]),
+        (&40.into(), &serde_json::Value::Null)
+    );
 }

@@ -17,6 +17,8 @@ pub enum Format {
     Tiff,
     /// GIF.
     Gif,
+    /// An array of NumPy's.
+    Npy,
 }
 
 impl Format {
@@ -27,7 +29,10 @@ impl Format {
     ];
 
     /// The formats in words.
-    pub const NAMES: &'static str = "JPEG, PNG, WebP, BMP, TIFF and GIF";
+    pub const NAMES: &'static str = "JPEG, PNG, WebP, BMP, TIFF, GIF and NPY";
+
+    /// The extension of arrays. Where there are other images beside them, they are something else than images: vectors, masks.
+    pub(crate) const ARRAY: &'static str = "npy";
 
     /// The format of image that the extension of a file name says, if it is one that is not read: `HEIC`, `SVG`, ...
     pub(crate) fn not_read(name: &[u8]) -> Option<&'static str> {
@@ -121,6 +126,8 @@ impl Format {
             Some(Self::Tiff)
         } else if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
             Some(Self::Gif)
+        } else if bytes.starts_with(super::npy::MAGIC) {
+            Some(Self::Npy)
         } else {
             None
         }
@@ -135,6 +142,7 @@ impl Format {
             Self::Bmp => "BMP",
             Self::Tiff => "TIFF",
             Self::Gif => "GIF",
+            Self::Npy => "NPY",
         }
     }
 
@@ -146,6 +154,16 @@ impl Format {
         Self::EXTENSIONS
             .iter()
             .any(|known| extension.eq_ignore_ascii_case(known.as_bytes()))
+    }
+
+    /// Whether a file name is that of an array, in upper or lower case.
+    pub(crate) fn is_array_name(name: &[u8]) -> bool {
+        extension(name).is_some_and(|found| found.eq_ignore_ascii_case(Self::ARRAY.as_bytes()))
+    }
+
+    /// Whether a file name that somebody lists is that of an image: also that of an array.
+    pub(crate) fn is_listed_name(name: &[u8]) -> bool {
+        Self::is_image_name(name) || Self::is_array_name(name)
     }
 }
 

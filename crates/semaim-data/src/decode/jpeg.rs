@@ -25,7 +25,10 @@ pub(super) fn decode(
     let jpeg = Jpeg::parse(bytes).map_err(told)?;
     let stored = jpeg.size();
     wanted.check_size(stored[0], stored[1])?;
-    if !matches!(wanted.channels, 1 | 3 | 4) {
+    if wanted
+        .channels
+        .is_some_and(|channels| !matches!(channels, 1 | 3 | 4))
+    {
         return Err(wanted.impossible(jpeg.components()));
     }
     let turn = metadata::orientation(jpeg.exif(), jpeg.xmp());
@@ -36,8 +39,9 @@ pub(super) fn decode(
         .decode(region, request.shrink, buffers, out)
         .map_err(told)?;
     let found = decoded.channels;
-    let pixels = samples::convert(decoded.samples, found, wanted.channels)
-        .and_then(|data| Pixels::new(decoded.width, decoded.height, wanted.channels, data))
+    let channels = wanted.channels.unwrap_or(found);
+    let pixels = samples::convert(decoded.samples, found, channels)
+        .and_then(|data| Pixels::new(decoded.width, decoded.height, channels, data))
         .ok_or_else(|| wanted.impossible(found))?;
     let [left, top] = decoded.origin;
     let covered = [left, top, decoded.width, decoded.height];

@@ -3,7 +3,7 @@
 use image::metadata::Orientation;
 
 use crate::crop::CropBox;
-use crate::pixels::Pixels;
+use crate::pixels::{Pixels, Samples};
 
 /// The columns and rows that an image of `size` has after turning.
 pub(super) fn turned_size([width, height]: [u32; 2], orientation: Orientation) -> [u32; 2] {
@@ -90,21 +90,41 @@ fn gather(pixels: &Pixels, turned: bool, from: impl Fn(usize, usize) -> (usize, 
         (pixels.width, pixels.height)
     };
     let channels = pixels.channels;
-    let mut data = Vec::with_capacity(pixels.data.len());
-    for y in 0..height as usize {
-        for x in 0..width as usize {
-            let (from_x, from_y) = from(x, y);
-            let start = (from_y * pixels.width as usize + from_x) * channels;
-            let pixel = pixels.data.get(start..start + channels);
-            data.extend_from_slice(pixel.unwrap_or_default());
-        }
-    }
+    // Where the samples of each pixel of the result begin.
+    let starts = || {
+        let from = &from;
+        (0..height as usize).flat_map(move |y| {
+            (0..width as usize).map(move |x| {
+                let (from_x, from_y) = from(x, y);
+                (from_y * pixels.width as usize + from_x) * channels
+            })
+        })
+    };
+    let samples = match &pixels.samples {
+        Samples::U8(samples) => gathered(samples, channels, starts()).into(),
+        Samples::U16(samples) => gathered(samples, channels, starts()).into(),
+        Samples::F32(samples) => gathered(samples, channels, starts()).into(),
+    };
     Pixels {
         width,
         height,
         channels,
-        data,
+        samples,
     }
+}
+
+/// The `channels` samples from each place on.
+fn gathered<S: Copy>(
+    samples: &[S],
+    channels: usize,
+    starts: impl Iterator<Item = usize>,
+) -> Vec<S> {
+    let mut out = Vec::with_capacity(samples.len());
+    for start in starts {
+        let pixel = samples.get(start..start + channels);
+        out.extend_from_slice(pixel.unwrap_or_default());
+    }
+    out
 }
 
 #[cfg(test)]
@@ -129,14 +149,18 @@ mod tests {
         for (exif, width, data) in expected {
             let turned = apply(pixels.clone(), Orientation::from_exif(exif).unwrap());
             assert_eq!(turned.width, width, "{exif}");
-            assert_eq!(std::str::from_utf8(&turned.data).unwrap(), data, "{exif}");
+            assert_eq!(
+                std::str::from_utf8(&turned.bytes()).unwrap(),
+                data,
+                "{exif}"
+            );
             assert!(turned.is_consistent());
         }
     }
 
     #[test]
     fn boxes_are_turned_like_pixels() {
-        let stored = Pixels::new(7, 5, 1, (0..35).collect()).unwrap();
+        let stored = Pixels::new(7, 5, 1, (0..35u8).collect::<Vec<_>>()).unwrap();
         for exif in 1..=8 {
             let orientation = Orientation::from_exif(exif).unwrap();
             let turned = apply(stored.clone(), orientation);
@@ -164,9 +188,9 @@ mod tests {
         let rows = part.top..part.top + part.height;
         let data = rows.flat_map(|y| {
             let start = (y * pixels.width + part.left) as usize;
-            pixels.data[start..start + part.width as usize].to_vec()
+            pixels.bytes()[start..start + part.width as usize].to_vec()
         });
-        Pixels::new(part.width, part.height, 1, data.collect()).unwrap()
+        Pixels::new(part.width, part.height, 1, data.collect::<Vec<_>>()).unwrap()
     }
 
     #[test]
@@ -174,6 +198,16 @@ mod tests {
         let pixels = Pixels::new(1, 2, 2, b"abcd".to_vec()).unwrap();
         let turned = apply(pixels, Orientation::Rotate90);
         assert_eq!((turned.width, turned.height), (2, 1));
-        assert_eq!(turned.data, b"cdab");
+        assert_eq!(*turned.bytes(), *b"cdab");
+    }
+
+    #[test]
+    fn every_depth_is_turned() {
+        let turned = |samples: Samples| {
+            let pixels = Pixels::new(2, 1, 1, samples).unwrap();
+            apply(pixels, Orientation::FlipHorizontal).samples
+        };
+        assert_eq!(turned(vec![1u16, 500].into()), vec![500u16, 1].into());
+        assert_eq!(turned(vec![1.5f32, -2.0].into()), vec![-2.0f32, 1.5].into());
     }
 }

@@ -6,9 +6,9 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::format::Format;
-use super::{Wanted, metadata, orientation, samples};
+use super::{Wanted, metadata, orientation};
 use crate::error::ImageProblem;
-use crate::pixels::Pixels;
+use crate::pixels::{Pixels, Samples};
 
 /// What a decoder may allocate besides the pixels, in bytes: palettes, colour profiles, windows of compression.
 const OVERHEAD: u64 = 64 << 20;
@@ -23,7 +23,9 @@ pub(super) fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Pixels, ImageProbl
         Format::Bmp => ImageFormat::Bmp,
         Format::Gif => ImageFormat::Gif,
         // These have decoders of their own.
-        Format::Jpeg | Format::Tiff => return Err(wanted.unsupported("an image of this format")),
+        Format::Jpeg | Format::Tiff | Format::Npy => {
+            return Err(wanted.unsupported("an image of this format"));
+        }
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
@@ -43,21 +45,26 @@ pub(super) fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Pixels, ImageProbl
         _ => Orientation::NoTransforms,
     };
     let decoded = DynamicImage::from_decoder(decoder).map_err(|e| wanted.broken(e))?;
-    let (data, found) = eight_bit(decoded);
-    let data =
-        samples::convert(data, found, wanted.channels).ok_or_else(|| wanted.impossible(found))?;
-    let pixels = Pixels::new(width, height, wanted.channels, data)
-        .ok_or_else(|| wanted.broken("less data than the header promises"))?;
+    let (samples, found) = samples_of(decoded);
+    let pixels = wanted.pixels([width, height], found, samples)?;
     Ok(orientation::apply(pixels, turn))
 }
 
-/// The samples scaled to 8 bits and their number of channels.
-fn eight_bit(image: DynamicImage) -> (Vec<u8>, usize) {
-    let alpha = image.color().has_alpha();
-    match (image.color().has_color(), alpha) {
-        (false, false) => (image.into_luma8().into_raw(), 1),
-        (false, true) => (image.into_luma_alpha8().into_raw(), 2),
-        (true, false) => (image.into_rgb8().into_raw(), 3),
-        (true, true) => (image.into_rgba8().into_raw(), 4),
+/// The samples, of 8 or 16 bits, and their number of channels.
+fn samples_of(image: DynamicImage) -> (Samples, usize) {
+    match image {
+        DynamicImage::ImageLuma16(image) => (image.into_raw().into(), 1),
+        DynamicImage::ImageLumaA16(image) => (image.into_raw().into(), 2),
+        DynamicImage::ImageRgb16(image) => (image.into_raw().into(), 3),
+        DynamicImage::ImageRgba16(image) => (image.into_raw().into(), 4),
+        image => {
+            let alpha = image.color().has_alpha();
+            match (image.color().has_color(), alpha) {
+                (false, false) => (image.into_luma8().into_raw().into(), 1),
+                (false, true) => (image.into_luma_alpha8().into_raw().into(), 2),
+                (true, false) => (image.into_rgb8().into_raw().into(), 3),
+                (true, true) => (image.into_rgba8().into_raw().into(), 4),
+            }
+        }
     }
 }

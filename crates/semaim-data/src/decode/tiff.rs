@@ -1,4 +1,4 @@
-//! TIFFs: grey, colours, palettes, CMYK, alpha, and any number of samples per pixel.
+//! TIFFs: grey, colours, palettes, CMYK, alpha, any number of samples per pixel, and pages that are channels.
 
 mod samples;
 
@@ -9,9 +9,10 @@ use ::tiff::decoder::{Decoder, DecodingResult, Limits};
 use ::tiff::tags::{CompressionMethod, PhotometricInterpretation, Tag};
 use ::tiff::{ColorType, TiffError};
 
-use super::{Wanted, metadata, orientation, samples as channels};
+use super::{Layer, Wanted, metadata, orientation, samples as channels, stacked};
 use crate::error::ImageProblem;
-use crate::pixels::Pixels;
+use crate::notices;
+use crate::pixels::{Pixels, Samples};
 
 /// The tag of the XMP packet.
 const XMP: u16 = 700;
@@ -31,17 +32,102 @@ struct Tags {
     reversed: Vec<(u64, u64)>,
 }
 
+/// Decodes the first page, or as the channels of one image all pages of its size, where these have as many as are wanted.
 pub(super) fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Pixels, ImageProblem> {
+    let pages = Pages::of(bytes);
+    let channels = pages.places.len() * pages.channels;
+    let stack = match wanted.channels {
+        _ if pages.places.len() < 2 => false,
+        None => true,
+        Some(wanted) if wanted == channels => true,
+        Some(1 | 3 | 4) => {
+            notices::warn(
+                "a TIFF has several pages, of which the first is read; where they are channels, model.channels (or --channels) \
+                 must be as many as all pages have"
+                    .to_owned(),
+            );
+            false
+        }
+        Some(_) => return Err(wanted.impossible(channels)),
+    };
+    if !stack {
+        return decode_page(bytes, 0, wanted);
+    }
+    let as_it_is = Wanted {
+        channels: None,
+        ..*wanted
+    };
+    let layer = |&place: &usize| -> Result<Layer, ImageProblem> {
+        Ok(Layer {
+            name: format!("page {place}"),
+            pixels: decode_page(bytes, place, &as_it_is)?,
+        })
+    };
+    let layers: Result<Vec<Layer>, ImageProblem> = pages.places.iter().map(layer).collect();
+    stacked(layers?, wanted.channels)
+}
+
+/// The pages that may be channels of one image.
+struct Pages {
+    /// Places of pages that have the first one's size and number of samples and are neither a smaller copy of another nor a mask.
+    places: Vec<usize>,
+    /// Samples per pixel of each.
+    channels: usize,
+}
+
+impl Pages {
+    /// The most pages that are looked at.
+    const MOST: usize = 4096;
+
+    /// Pages that cannot be read end the list: they do not spoil the first.
+    fn of(bytes: &[u8]) -> Self {
+        let mut pages = Self {
+            places: Vec::new(),
+            channels: 0,
+        };
+        let Ok(mut decoder) = Decoder::new(Cursor::new(bytes)) else {
+            return pages;
+        };
+        let mut first = None;
+        for place in 0..Self::MOST {
+            let (Ok(size), Ok(color)) = (decoder.dimensions(), decoder.colortype()) else {
+                break;
+            };
+            let kind = decoder.find_tag_unsigned::<u32>(Tag::NewSubfileType);
+            let is_another = kind.ok().flatten().is_some_and(|kind| kind & 0b101 != 0);
+            let channels = usize::from(color.num_samples());
+            if place == 0 {
+                pages.channels = channels;
+            }
+            let page = (size, channels);
+            if *first.get_or_insert(page) == page && (place == 0 || !is_another) {
+                pages.places.push(place);
+            }
+            if !decoder.more_images() || decoder.next_image().is_err() {
+                break;
+            }
+        }
+        pages
+    }
+}
+
+fn decode_page(bytes: &[u8], page: usize, wanted: &Wanted) -> Result<Pixels, ImageProblem> {
     let told = |error: TiffError| match error {
         TiffError::UnsupportedError(error) => {
             wanted.unsupported(format!("a TIFF of a kind that is not decoded ({error})"))
         }
         error => wanted.broken(error),
     };
-    let tags = Tags::read(bytes, wanted).map_err(told)??;
+    let tags = Tags::read(bytes, page, wanted).map_err(told)??;
+    if page > 0 && tags.palette.is_some() {
+        return Err(wanted.unsupported("a TIFF with several pages of palettes"));
+    }
     let bytes = patched(bytes, &tags);
     let [width, height] = tags.size;
     let mut decoder = Decoder::new(Cursor::new(&bytes[..])).map_err(told)?;
+    if page > 0 {
+        decoder.seek_to_image(page).map_err(told)?;
+    }
     let color = decoder.colortype().map_err(told)?;
     let (width, height) = (width as usize, height as usize);
     let mut limits = Limits::default();
@@ -54,53 +140,70 @@ pub(super) fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Pixels, ImageProbl
     let mut result = DecodingResult::U8(Vec::new());
     let layout = decoder.read_image_to_buffer(&mut result).map_err(told)?;
     let found = usize::from(color.num_samples());
-    let data = match (color.bit_depth(), result) {
+    let samples = match (color.bit_depth(), result) {
         (bits @ (1 | 2 | 4), DecodingResult::U8(packed)) => {
             // Indices are numbers, all others are levels.
             let is_index = tags.palette.is_some();
-            samples::unpacked(&packed, width * found, bits, is_index)
+            samples::unpacked(&packed, width * found, bits, is_index).into()
         }
-        (_, result) => samples::eight_bits(result).map_err(|kind| wanted.unsupported(kind))?,
+        (_, result) => samples::levels(result).map_err(|kind| wanted.unsupported(kind))?,
     };
-    let data = match layout.planes {
-        0 | 1 => data,
-        _ => samples::interleaved(&data, count, found),
+    let samples = match layout.planes {
+        0 | 1 => samples,
+        _ => match samples {
+            Samples::U8(planes) => channels::interleaved(&planes, count, found).into(),
+            Samples::U16(planes) => channels::interleaved(&planes, count, found).into(),
+            Samples::F32(planes) => channels::interleaved(&planes, count, found).into(),
+        },
     };
-    let pixels = |data: Vec<u8>, channels: usize| {
-        Pixels::new(tags.size[0], tags.size[1], channels, data)
+    let pixels = |samples: Samples, found: usize| {
+        wanted
+            .pixels(tags.size, found, samples)
             .map(|pixels| orientation::apply(pixels, tags.turn))
-            .ok_or_else(|| wanted.broken("less data than the header promises"))
     };
     // What is no picture to look at is given as it is, if that is asked for.
     let multiband = matches!(color, ColorType::Multiband { .. });
-    if !matches!(wanted.channels, 1 | 3 | 4) || (multiband && found > 2) {
-        return if found == wanted.channels {
-            pixels(data, found)
-        } else {
-            Err(wanted.impossible(found))
+    let as_it_is = match wanted.channels {
+        None => multiband,
+        Some(channels) => !matches!(channels, 1 | 3 | 4) || (multiband && found > 2),
+    };
+    if as_it_is {
+        return match wanted.channels {
+            Some(channels) if channels != found => Err(wanted.impossible(found)),
+            _ => pixels(samples, found),
         };
     }
-    let (data, found) = match (color, tags.palette) {
-        (ColorType::Gray(_), Some(palette)) => (samples::coloured(&data, &palette), 3),
-        (ColorType::CMYK(_), _) => (samples::printed::<4>(&data), 3),
-        (ColorType::CMYKA(_), _) => (samples::printed::<5>(&data), 3),
-        (ColorType::YCbCr(_), _) => (samples::from_ycbcr(&data), 3),
-        (ColorType::RGBA(_), _) if tags.associated_alpha => (samples::divided::<4>(data), 4),
+    // Colours that have to be computed are so in 8 bits.
+    let bytes = |samples| samples::bytes(samples).map_err(|kind| wanted.unsupported(kind));
+    match (color, tags.palette) {
+        (ColorType::Gray(_), Some(palette)) => {
+            pixels(samples::coloured(&bytes(samples)?, &palette).into(), 3)
+        }
+        (ColorType::CMYK(_), _) => pixels(samples::printed::<4>(&bytes(samples)?).into(), 3),
+        (ColorType::CMYKA(_), _) => pixels(samples::printed::<5>(&bytes(samples)?).into(), 3),
+        (ColorType::YCbCr(_), _) => pixels(samples::from_ycbcr(&bytes(samples)?).into(), 3),
+        (ColorType::RGBA(_), _) if tags.associated_alpha => {
+            pixels(samples::divided::<4>(bytes(samples)?).into(), 4)
+        }
         (ColorType::Multiband { .. }, _) if tags.associated_alpha => {
-            (samples::divided::<2>(data), 2)
+            pixels(samples::divided::<2>(bytes(samples)?).into(), 2)
         }
         (ColorType::Gray(_) | ColorType::RGB(_) | ColorType::RGBA(_), _)
-        | (ColorType::Multiband { .. }, _) => (data, found),
-        (other, _) => return Err(wanted.unsupported(format!("a TIFF of colours {other:?}"))),
-    };
-    let data =
-        channels::convert(data, found, wanted.channels).ok_or_else(|| wanted.impossible(found))?;
-    pixels(data, wanted.channels)
+        | (ColorType::Multiband { .. }, _) => pixels(samples, found),
+        (other, _) => Err(wanted.unsupported(format!("a TIFF of colours {other:?}"))),
+    }
 }
 
 impl Tags {
-    fn read(bytes: &[u8], wanted: &Wanted) -> Result<Result<Self, ImageProblem>, TiffError> {
+    fn read(
+        bytes: &[u8],
+        page: usize,
+        wanted: &Wanted,
+    ) -> Result<Result<Self, ImageProblem>, TiffError> {
         let mut decoder = Decoder::new(Cursor::new(bytes))?;
+        if page > 0 {
+            decoder.seek_to_image(page)?;
+        }
         let (width, height) = decoder.dimensions()?;
         if let Err(problem) = wanted.check_size(width, height) {
             return Ok(Err(problem));

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::layout::{self, Folders, Pair};
 use super::{BACKGROUND, ClassList, LabelMapSet, Labels, MAX_CLASS_SHARE, Values};
-use crate::decode::DecodeOptions;
 use crate::error::{DataError, ImageProblem};
 use crate::kept;
 use crate::label_map::IGNORED;
@@ -171,10 +170,7 @@ fn of_label_images(
     split: Split,
     options: &OpenOptions,
 ) -> Result<LabelMapSet, DataError> {
-    let decoding = DecodeOptions {
-        channels: options.channels,
-        max_pixels: options.max_pixels,
-    };
+    let decoding = options.decoding();
     let hold_out = folders[1].is_none();
     let [train, eval] = &folders;
     let chosen = match (split, train, eval) {

@@ -62,10 +62,7 @@ pub fn open_objects(
     split: Split,
     options: &OpenOptions,
 ) -> Result<ObjectSet, DataError> {
-    let decoding = DecodeOptions {
-        channels: options.channels,
-        max_pixels: options.max_pixels,
-    };
+    let decoding = options.decoding();
     if spec.annotations.is_some() || spec.eval_annotations.is_some() {
         let of = |path: &Option<PathBuf>, images: &Option<PathBuf>| {
             path.clone().map(|path| CocoFiles {

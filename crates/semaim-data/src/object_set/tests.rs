@@ -44,7 +44,10 @@ fn picture() -> (Pixels, String) {
         triangle.concat(),
         green.to_text()
     );
-    (Pixels::new(80, 60, 3, data.collect()).unwrap(), json)
+    (
+        Pixels::new(80, 60, 3, data.collect::<Vec<u8>>()).unwrap(),
+        json,
+    )
 }
 
 fn opened() -> (tempfile::TempDir, ObjectSet) {
@@ -52,7 +55,7 @@ fn opened() -> (tempfile::TempDir, ObjectSet) {
     let (pixels, json) = picture();
     image::save_buffer(
         folder.path().join("a.png"),
-        &pixels.data,
+        &pixels.bytes(),
         pixels.width,
         pixels.height,
         image::ExtendedColorType::Rgb8,

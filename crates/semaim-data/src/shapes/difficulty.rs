@@ -56,7 +56,7 @@ fn accuracy(feature: impl Fn(&Sample) -> Vec<f32>) -> f32 {
 
 #[test]
 fn raw_pixels_say_little() {
-    let accuracy = accuracy(|s| s.pixels.data.iter().map(|b| f32::from(*b)).collect());
+    let accuracy = accuracy(|s| s.pixels.bytes().iter().map(|b| f32::from(*b)).collect());
     assert!((0.08..0.35).contains(&accuracy), "{accuracy}");
 }
 

@@ -24,7 +24,9 @@ fn hash(bytes: &[u8]) -> u64 {
 fn the_bytes_are_pinned() {
     // Over many small images, so that every class, texture and kind of clutter takes part.
     let set = set(60, [24, 20], 3, Split::Train);
-    let bytes: Vec<u8> = (0..60).flat_map(|i| set.sample(i).pixels.data).collect();
+    let bytes: Vec<u8> = (0..60)
+        .flat_map(|i| set.sample(i).pixels.bytes().into_owned())
+        .collect();
     let hash = hash(&bytes);
     assert_eq!(
         hash, 0x5BF6_AE71_CCD8_4D6A,
@@ -59,10 +61,10 @@ fn seeds_splits_and_indices_differ() {
     })
     .unwrap();
     for i in 0..20 {
-        let data = base.sample(i).pixels.data;
-        assert_ne!(data, eval.sample(i).pixels.data);
-        assert_ne!(data, seeded.sample(i).pixels.data);
-        assert_ne!(data, base.sample(i + 1).pixels.data);
+        let data = base.sample(i).pixels.samples;
+        assert_ne!(data, eval.sample(i).pixels.samples);
+        assert_ne!(data, seeded.sample(i).pixels.samples);
+        assert_ne!(data, base.sample(i + 1).pixels.samples);
     }
     let labels = |set: &Shapes| (0..20).map(|i| set.label(i)).collect::<Vec<_>>();
     assert_ne!(labels(&base), labels(&eval));

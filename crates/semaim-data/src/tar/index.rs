@@ -34,6 +34,8 @@ pub(super) struct Member {
 pub(super) struct Index {
     /// The images, in order.
     pub(super) images: Vec<Member>,
+    /// Arrays, which are images where there are no others.
+    pub(super) arrays: Vec<Member>,
     /// Sample keys and the texts of their `.cls` members.
     pub(super) classes: Vec<(Vec<u8>, String)>,
     /// Files that are neither.
@@ -114,28 +116,33 @@ impl Index {
         } else {
             self.others += 1;
             not_read.count(&member.name);
+            if Format::is_array_name(&member.name) {
+                self.arrays.push(member);
+            }
         }
         Ok(())
     }
 
     /// Of images of the same name keeps the last, at the place of the first: mending one does not move the others.
     fn keep_last(&mut self, path: &Path) {
-        let mut places: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
-        let mut kept: Vec<Member> = Vec::with_capacity(self.images.len());
-        for member in self.images.drain(..) {
-            match places.get(&member.name) {
-                Some(&place) => {
-                    let name = String::from_utf8_lossy(&member.name);
-                    self.repeated.push(name.into_owned());
-                    kept[place] = member;
-                }
-                None => {
-                    places.insert(member.name.clone(), kept.len());
-                    kept.push(member);
+        for members in [&mut self.images, &mut self.arrays] {
+            let mut places: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+            let mut kept: Vec<Member> = Vec::with_capacity(members.len());
+            for member in members.drain(..) {
+                match places.get(&member.name) {
+                    Some(&place) => {
+                        let name = String::from_utf8_lossy(&member.name);
+                        self.repeated.push(name.into_owned());
+                        kept[place] = member;
+                    }
+                    None => {
+                        places.insert(member.name.clone(), kept.len());
+                        kept.push(member);
+                    }
                 }
             }
+            *members = kept;
         }
-        self.images = kept;
         if !self.repeated.is_empty() {
             notices::warn(format!(
                 "{}: there is more than one member of the same name, of which the last counts: {}",

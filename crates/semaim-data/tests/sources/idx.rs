@@ -31,7 +31,7 @@ fn idx_files_with_labels() {
     assert_eq!(source.classes(), ["0", "1", "2", "3"]);
     let pixels = source.image(1).unwrap();
     assert_eq!((pixels.width, pixels.height, pixels.channels), (2, 1, 3));
-    assert_eq!(pixels.data, [7, 7, 7, 8, 8, 8]);
+    assert_eq!(*pixels.bytes(), [7, 7, 7, 8, 8, 8]);
     assert!(source.name(1).ends_with("train-images-idx3-ubyte.gz#1"));
     assert!(source.image(2).is_err() && source.image(usize::MAX).is_err());
     let eval = opened(root.path(), Split::Eval).unwrap();
@@ -41,14 +41,8 @@ fn idx_files_with_labels() {
         ..OpenOptions::default()
     };
     let spec = root.path().display().to_string();
-    assert_eq!(
-        open(&spec, Split::Train, &grey)
-            .unwrap()
-            .image(0)
-            .unwrap()
-            .data,
-        [5, 6]
-    );
+    let image = open(&spec, Split::Train, &grey).unwrap().image(0).unwrap();
+    assert_eq!(*image.bytes(), [5, 6]);
 }
 
 #[test]

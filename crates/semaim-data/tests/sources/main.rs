@@ -6,6 +6,7 @@
     reason = "a failing test may panic"
 )]
 
+mod arrays;
 mod folders;
 mod idx;
 mod lists;
@@ -52,7 +53,7 @@ fn train(path: &Path) -> Arc<dyn Source> {
 
 /// The red of every image, which tells the files of [`folder`] apart.
 fn reds(source: &Arc<dyn Source>) -> Vec<u8> {
-    let red = |index| source.image(index).unwrap().data[0];
+    let red = |index| source.image(index).unwrap().bytes()[0];
     (0..source.len()).map(red).collect()
 }
 

@@ -222,6 +222,7 @@ impl Trial {
         let (mut steps, mut memory) = (0, None);
         if self.variant.pretrain {
             let run = &self.pretrain;
+            run.data.check_measured(run.model.channels)?;
             let source = open_all(run.data.path.as_slice(), Split::Train, &run.open_options())?;
             steps = steps_per_epoch(run.train.batch_size, source.len())? * run.train.total_epochs();
             let teacher = teacher(run, device)?.map(|teacher| teacher.vit.width());
@@ -250,6 +251,7 @@ impl Trial {
         record: &mut Record,
     ) -> Result<RunOutcome, CompareError> {
         let config = &self.pretrain;
+        config.data.check_measured(config.model.channels)?;
         let folder = self.folder.join("pretrain");
         if !self.variant.pretrain {
             fs::create_dir_all(&folder).map_err(|error| CompareError::File {

@@ -78,6 +78,7 @@ impl DetectorInfo {
         let side = u32::try_from(self.settings.detector.canvas).unwrap_or(u32::MAX);
         OpenOptions {
             channels: self.config.channels,
+            unit_floats: self.normalisation.is_a_convention(),
             shapes: ShapesOptions {
                 count: SHAPES_TO_EVALUATE,
                 image_size: [side; 2],

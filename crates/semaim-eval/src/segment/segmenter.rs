@@ -116,6 +116,7 @@ impl SegmenterInfo {
         let [height, width] = self.config.image_size.map(|side| side as u32);
         OpenOptions {
             channels: self.config.channels,
+            unit_floats: self.normalisation.is_a_convention(),
             shapes: ShapesOptions {
                 image_size: [height, width],
                 count: SHAPES_TO_EVALUATE,

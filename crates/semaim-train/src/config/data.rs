@@ -4,6 +4,7 @@ use semaim_data::{Augment, Normalisation, OpenOptions, ShapesOptions};
 use serde::{Deserialize, Serialize};
 
 use super::data_names::DataNames;
+use crate::error::TrainError;
 
 /// The images and how they are shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,9 +28,10 @@ pub struct DataConfig {
     pub crop_ratio: [f64; 2],
     /// Probability of mirroring, in [0, 1].
     pub flip: f64,
-    /// Per channel, subtracted from values in [0, 1]; empty: ImageNet's for 1 and 3 channels, 0.5 for others.
+    /// Per channel, subtracted from values (bytes over 255, 16 bits over 65535, floats as they are); empty: ImageNet's for 1 and 3
+    /// channels. For other numbers of channels `semaim stats` measures them.
     pub mean: Vec<f32>,
-    /// Per channel, divided by after that; empty: ImageNet's for 1 and 3 channels, 0.25 for others.
+    /// Per channel, divided by after that; empty: ImageNet's for 1 and 3 channels.
     pub std: Vec<f32>,
     /// Largest image that is decoded, in pixels.
     pub max_pixels: u64,
@@ -91,6 +93,20 @@ impl DataConfig {
         }
     }
 
+    /// Refuses to begin a run on images of `channels` whose mean and standard deviation are not given although nothing is usual for so
+    /// many. The channels of `shapes` are known.
+    ///
+    /// # Errors
+    /// [`TrainError::Unmeasured`].
+    pub fn check_measured(&self, channels: usize) -> Result<(), TrainError> {
+        let given = !self.mean.is_empty() && !self.std.is_empty();
+        let known = self.path.as_slice().iter().all(|name| name == "shapes");
+        match given || known || matches!(channels, 1 | 3) {
+            true => Ok(()),
+            false => Err(TrainError::Unmeasured { channels }),
+        }
+    }
+
     /// How images of `channels` are shown, in views of `image_size` (height and width in pixels).
     pub fn augment(&self, image_size: [usize; 2], channels: usize) -> Augment {
         let usual = Augment::new(image_size, channels);
@@ -113,8 +129,10 @@ impl DataConfig {
     /// How data sets are opened.
     pub fn open_options(&self, image_size: [usize; 2], channels: usize, seed: u64) -> OpenOptions {
         let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+        let normalisation = self.augment(image_size, channels).normalisation;
         OpenOptions {
             channels,
+            unit_floats: normalisation.is_a_convention(),
             max_pixels: self.max_pixels,
             shapes: ShapesOptions {
                 count: self.shapes_count,

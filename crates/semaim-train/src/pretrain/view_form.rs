@@ -52,11 +52,14 @@ impl ViewForm {
         let Self::Bytes(normalisation) = self else {
             return images(batch, shape, device);
         };
-        // Rounded, as a view was a quotient of such numbers.
-        let bytes: Vec<u8> = batch.images.iter().map(|x| (x + 0.5) as u8).collect();
         let [channels, height, width] = shape;
-        let views = upload_bytes(&bytes, device);
-        let views = views.reshape([batch.items.len(), channels, height, width]);
+        // Views of 16 bits and of floats are no bytes.
+        let views = match bytes(&batch.images) {
+            Some(bytes) => {
+                upload_bytes(&bytes, device).reshape([batch.items.len(), channels, height, width])
+            }
+            None => images(batch, shape, device),
+        };
         let row = |values: &[f32]| {
             let data = TensorData::new(values.to_vec(), [1, channels, 1, 1]);
             Tensor::<4>::from_data(data, device)
@@ -65,12 +68,43 @@ impl ViewForm {
     }
 }
 
+/// Numbers as the bytes that they are, if all of them are such but for rounding: a view was a quotient of such numbers.
+fn bytes(numbers: &[f32]) -> Option<Vec<u8>> {
+    let byte = |number: &f32| {
+        let byte = (number + 0.5) as u8;
+        ((number - f32::from(byte)).abs() < 1e-2).then_some(byte)
+    };
+    numbers.iter().map(byte).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use semaim::parameters::to_host;
     use semaim_data::{LoaderOptions, Position, Shapes, ShapesOptions, Source, TrainingLoader};
     use std::sync::Arc;
+
+    #[test]
+    fn what_is_no_byte_travels_as_it_is() {
+        assert_eq!(bytes(&[0.0, 254.9999, 255.0]), Some(vec![0, 255, 255]));
+        for number in [0.5, 17.25, -1.0, 256.0, 3e4, f32::NAN] {
+            assert_eq!(bytes(&[1.0, number]), None, "{number}");
+        }
+        let batch = Batch {
+            images: vec![0.5, 300.0, -20.0, 7.0],
+            items: vec![0],
+            ..Batch::<()>::default()
+        };
+        let normalisation = Normalisation {
+            mean: vec![1.0],
+            std: vec![2.0],
+        };
+        let views = ViewForm::Bytes(normalisation).images(&batch, [1, 2, 2], &Device::flex());
+        let views = to_host("images", views).unwrap().values;
+        for (view, number) in views.iter().zip(&batch.images) {
+            assert!((view - (number / 255.0 - 1.0) / 2.0).abs() < 1e-5);
+        }
+    }
 
     #[test]
     fn bytes_become_what_they_are_when_normalised_before() {

@@ -1,27 +1,40 @@
-//! The samples of TIFFs as interleaved levels of 8 bits.
+//! The samples of TIFFs as interleaved levels.
 
 use tiff::decoder::DecodingResult;
 
-/// Scales samples to 8 bits: whole numbers by their whole range, floats from 0 to 1.
+use crate::pixels::{Samples, narrow};
+
+/// The samples of the depths that there are: whole numbers of 8 and 16 bits and floats as they are, wider whole numbers scaled to 8
+/// bits by their whole range.
 ///
-/// Where that would be a guess, it says what the samples are: signed numbers, floats beyond 0 to 1, and wide numbers that
-/// are so small that all of them would be black.
-pub(super) fn eight_bits(samples: DecodingResult) -> Result<Vec<u8>, String> {
-    match samples {
-        DecodingResult::U8(samples) => Ok(samples),
-        DecodingResult::U16(samples) => Ok(samples.into_iter().map(narrow).collect()),
-        DecodingResult::U32(samples) => wide(&samples, |v| f64::from(v) / f64::from(u32::MAX)),
-        DecodingResult::U64(samples) => wide(&samples, |v| v as f64 / u64::MAX as f64),
-        DecodingResult::F16(samples) => floats(samples.iter().map(|v| f64::from(v.to_f32()))),
-        DecodingResult::F32(samples) => floats(samples.iter().map(|&v| f64::from(v))),
-        DecodingResult::F64(samples) => floats(samples.iter().copied()),
-        _ => Err("a TIFF with signed samples".to_owned()),
-    }
+/// Where that would be a guess, it says what the samples are: signed numbers, and wide numbers that are so small that all of them
+/// would be black.
+pub(super) fn levels(samples: DecodingResult) -> Result<Samples, String> {
+    Ok(match samples {
+        DecodingResult::U8(samples) => samples.into(),
+        DecodingResult::U16(samples) => samples.into(),
+        DecodingResult::U32(samples) => {
+            wide(&samples, |v| f64::from(v) / f64::from(u32::MAX))?.into()
+        }
+        DecodingResult::U64(samples) => wide(&samples, |v| v as f64 / u64::MAX as f64)?.into(),
+        DecodingResult::F16(samples) => floats(samples.iter().map(|v| v.to_f32())),
+        DecodingResult::F32(samples) => samples.into(),
+        DecodingResult::F64(samples) => floats(samples.iter().map(|&v| v as f32)),
+        _ => return Err("a TIFF with signed samples".to_owned()),
+    })
 }
 
-/// 16 bits to 8, rounding to nearest: 65535 is 255.
-fn narrow(value: u16) -> u8 {
-    ((u32::from(value) + 128) / 257) as u8
+fn floats(samples: impl Iterator<Item = f32>) -> Samples {
+    Samples::F32(samples.collect())
+}
+
+/// The samples in 8 bits, floats from 0 to 1.
+pub(super) fn bytes(samples: Samples) -> Result<Vec<u8>, String> {
+    match samples {
+        Samples::U8(samples) => Ok(samples),
+        Samples::U16(samples) => Ok(samples.into_iter().map(narrow).collect()),
+        Samples::F32(samples) => unit_floats(&samples),
+    }
 }
 
 fn level(value: f64) -> u8 {
@@ -44,12 +57,12 @@ fn wide<T: Copy + Ord + std::fmt::Display>(
     }
 }
 
-fn floats(samples: impl Iterator<Item = f64> + Clone) -> Result<Vec<u8>, String> {
+fn unit_floats(samples: &[f32]) -> Result<Vec<u8>, String> {
     /// How far rounding may lead beyond 0 to 1.
-    const SLACK: f64 = 1e-3;
-    let low = samples.clone().fold(f64::INFINITY, f64::min);
-    let high = samples.clone().fold(f64::NEG_INFINITY, f64::max);
-    if samples.clone().any(f64::is_nan) {
+    const SLACK: f32 = 1e-3;
+    let low = samples.iter().copied().fold(f32::INFINITY, f32::min);
+    let high = samples.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    if samples.iter().any(|sample| sample.is_nan()) {
         return Err("a TIFF with floating-point samples, some of them not a number".to_owned());
     }
     if low < -SLACK || high > 1.0 + SLACK {
@@ -57,7 +70,10 @@ fn floats(samples: impl Iterator<Item = f64> + Clone) -> Result<Vec<u8>, String>
             "a TIFF with floating-point samples from {low} to {high} instead of 0 to 1"
         ));
     }
-    Ok(samples.map(level).collect())
+    Ok(samples
+        .iter()
+        .map(|&sample| level(f64::from(sample)))
+        .collect())
 }
 
 /// Samples of 1, 2 or 4 bits, of which `row` stand in a row that starts with a byte of its own; as levels from 0 to 255, or
@@ -72,18 +88,6 @@ pub(super) fn unpacked(packed: &[u8], row: usize, bits: u8, as_they_are: bool) -
             (1..=8 / bits).map(move |place| (u16::from(byte) >> (8 - place * bits) & most) * factor)
         });
         out.extend(samples.take(row).map(|sample| sample as u8));
-    }
-    out
-}
-
-/// Planes of `len` samples one after the other to pixels of `channels` samples.
-pub(super) fn interleaved(planes: &[u8], len: usize, channels: usize) -> Vec<u8> {
-    let mut out = vec![0; len * channels];
-    for (channel, plane) in planes.chunks_exact(len.max(1)).take(channels).enumerate() {
-        let targets = out.iter_mut().skip(channel).step_by(channels);
-        for (target, &sample) in targets.zip(plane) {
-            *target = sample;
-        }
     }
     out
 }
@@ -144,6 +148,10 @@ pub(super) fn divided<const N: usize>(mut samples: Vec<u8>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn eight_bits(result: DecodingResult) -> Result<Vec<u8>, String> {
+        bytes(levels(result)?)
+    }
 
     #[test]
     fn whole_numbers_are_scaled_by_their_range() {
