@@ -28,7 +28,7 @@ pub(super) fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Pixels, ImageProbl
     } = header;
     let kind = kind.ok_or_else(|| {
         wanted.unsupported(format!(
-            "an array of {type_name}; 8-bit and 16-bit whole numbers from 0 on (uint8, uint16) and floats are"
+            "an array of {type_name} (uint8, uint16 and floats are read)"
         ))
     })?;
     let axes = Axes::of(&shape, wanted.channels).map_err(|reason| wanted.unsupported(reason))?;
@@ -110,11 +110,11 @@ impl Axes {
                 )),
             },
             [_, _, _, _] => Err(format!(
-                "an array of the shape {}, several images; one image per file is",
+                "an array of the shape {}, several images (one image per file is read)",
                 said(shape)
             )),
             _ => Err(format!(
-                "an array of the shape {}; [height, width], [height, width, channels] and [channels, height, width] are",
+                "an array of the shape {} ([height, width], [height, width, channels] and [channels, height, width] are read)",
                 said(shape)
             )),
         }
