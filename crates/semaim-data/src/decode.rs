@@ -2,6 +2,8 @@
 
 mod format;
 mod jpeg;
+#[cfg(feature = "jxl")]
+mod jxl;
 mod metadata;
 mod npy;
 mod orientation;
@@ -26,7 +28,7 @@ pub(crate) use stack::{Layer, stacked};
 ///
 /// The format is recognised by the first bytes, whatever the file is called: JPEG (grey, YCbCr, RGB, CMYK, YCCK), PNG,
 /// WebP, BMP, TIFF, GIF (the first frame) and NumPy's `.npy` (`[height, width]`, `[height, width, channels]` or `[channels, height,
-/// width]`). Samples keep their depth: 8 bits, 16 bits, floats as they are. The orientation in EXIF or TIFF tags is applied.
+/// width]`), in builds with the feature `jxl` JPEG XL, too. Samples keep their depth: 8 bits, 16 bits, floats as they are. The orientation in EXIF or TIFF tags is applied.
 ///
 /// `channels` is what to return: 3 is RGB, 1 is luma (ITU-R 601 weights, as Pillow's `L`), 4 is RGBA. Alpha is dropped
 /// for 1 and 3, neither blended nor premultiplied, as Pillow's `convert("RGB")` does; it is the largest value for 4 when the file has
@@ -111,6 +113,8 @@ impl DecodeOptions {
                 jpeg::decode(bytes, &wanted, request, &mut reading.jpeg, samples)
             }
             Format::Tiff => tiff::decode(bytes, &wanted).map(DecodedRegion::whole),
+            #[cfg(feature = "jxl")]
+            Format::Jxl => jxl::decode(bytes, &wanted).map(DecodedRegion::whole),
             Format::Npy => npy::decode(bytes, &wanted).map(DecodedRegion::whole),
             _ => raster::decode(bytes, &wanted).map(DecodedRegion::whole),
         });

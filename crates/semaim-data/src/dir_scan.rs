@@ -51,11 +51,14 @@ impl NotRead {
             .iter()
             .map(|(format, count)| counted(*count, &format!("{format} file")))
             .collect();
+        let advice = match &counts[..] {
+            [_] => Format::advice(self.0.keys().next().copied().unwrap_or_default()),
+            _ => format!("convert them to one of the formats {}", Format::NAMES),
+        };
         notices::warn(format!(
-            "{}: {} not read; convert them to one of the formats {}",
+            "{}: {} not read; {advice}",
             place.display(),
             are(&counts),
-            Format::NAMES
         ));
     }
 

@@ -46,7 +46,8 @@ pub enum ImageProblem {
     Empty,
     /// The first bytes are not those of a format this crate reads.
     #[error(
-        "not an image: its first bytes are those of no known format (JPEG, PNG, WebP, BMP, TIFF, GIF, NPY)"
+        "not an image: its first bytes are those of no known format ({})",
+        Format::NAMES
     )]
     UnknownFormat,
     /// The header says the image has no pixels.
@@ -214,10 +215,7 @@ pub enum DataError {
         among: String,
     },
     /// An image of a format that is not read.
-    #[error(
-        "{path}: {format} files are not read; convert it to one of the formats {}",
-        crate::Format::NAMES
-    )]
+    #[error("{path}: {format} files are not read; {}", Format::advice(.format))]
     NotRead {
         /// The file.
         path: PathBuf,

@@ -19,17 +19,45 @@ pub enum Format {
     Gif,
     /// An array of NumPy's.
     Npy,
+    /// JPEG XL.
+    #[cfg(feature = "jxl")]
+    Jxl,
 }
 
 impl Format {
     /// The extensions of image files, in lower case. They decide which files of a folder are images; what is
     /// inside decides how they are read.
-    pub const EXTENSIONS: [&'static str; 10] = [
-        "jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "jpe", "jfif",
+    pub const EXTENSIONS: &'static [&'static str] = &[
+        "jpg",
+        "jpeg",
+        "png",
+        "webp",
+        "bmp",
+        "tif",
+        "tiff",
+        "gif",
+        "jpe",
+        "jfif",
+        #[cfg(feature = "jxl")]
+        "jxl",
     ];
 
     /// The formats in words.
-    pub const NAMES: &'static str = "JPEG, PNG, WebP, BMP, TIFF, GIF and NPY";
+    pub const NAMES: &'static str = match cfg!(feature = "jxl") {
+        true => "JPEG, PNG, WebP, BMP, TIFF, GIF, NPY and JPEG XL",
+        false => "JPEG, PNG, WebP, BMP, TIFF, GIF and NPY",
+    };
+
+    /// What to do about files of a format that is not read.
+    pub(crate) fn advice(format: &str) -> String {
+        let names = Self::NAMES;
+        match format {
+            "JPEG XL" => format!(
+                "build with the feature jxl (cargo build --release --features jxl), or convert it to one of the formats {names}"
+            ),
+            _ => format!("convert it to one of the formats {names}"),
+        }
+    }
 
     /// The extension of arrays. Where there are other images beside them, they are something else than images: vectors, masks.
     pub(crate) const ARRAY: &'static str = "npy";
@@ -41,7 +69,7 @@ impl Format {
             "heic" | "heics" => "HEIC",
             "heif" | "heifs" | "hif" => "HEIF",
             "avif" | "avifs" => "AVIF",
-            "jxl" => "JPEG XL",
+            "jxl" if cfg!(not(feature = "jxl")) => "JPEG XL",
             "jxr" | "wdp" | "hdp" => "JPEG XR",
             "jp2" | "j2k" | "jpf" | "jpx" | "j2c" | "jpc" => "JPEG 2000",
             "jls" => "JPEG-LS",
@@ -129,6 +157,10 @@ impl Format {
         } else if bytes.starts_with(super::npy::MAGIC) {
             Some(Self::Npy)
         } else {
+            #[cfg(feature = "jxl")]
+            if bytes.starts_with(&[0xFF, 0x0A]) || bytes.starts_with(b"\0\0\0\x0CJXL ") {
+                return Some(Self::Jxl);
+            }
             None
         }
     }
@@ -143,6 +175,8 @@ impl Format {
             Self::Tiff => "TIFF",
             Self::Gif => "GIF",
             Self::Npy => "NPY",
+            #[cfg(feature = "jxl")]
+            Self::Jxl => "JPEG XL",
         }
     }
 
@@ -193,6 +227,7 @@ mod tests {
             ("IMG_1.HEIC", "HEIC"),
             ("a/b.heif", "HEIF"),
             ("x.avif", "AVIF"),
+            #[cfg(not(feature = "jxl"))]
             ("x.jxl", "JPEG XL"),
             ("x.Svg", "SVG"),
             ("DSC.NEF", "RAW"),
@@ -207,6 +242,7 @@ mod tests {
         for (bytes, format) in [
             (&b"\0\0\0\x18ftypheic\0\0\0\0"[..], "HEIC"),
             (b"\0\0\0\x1cftypavif", "AVIF"),
+            #[cfg(not(feature = "jxl"))]
             (b"\xFF\x0A12", "JPEG XL"),
             (b"<?xml version=\"1.0\"?>\n<svg xmlns", "SVG"),
         ] {

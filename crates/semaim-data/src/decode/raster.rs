@@ -23,6 +23,8 @@ pub(super) fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Pixels, ImageProbl
         Format::Bmp => ImageFormat::Bmp,
         Format::Gif => ImageFormat::Gif,
         // These have decoders of their own.
+        #[cfg(feature = "jxl")]
+        Format::Jxl => return Err(wanted.unsupported("an image of this format")),
         Format::Jpeg | Format::Tiff | Format::Npy => {
             return Err(wanted.unsupported("an image of this format"));
         }
