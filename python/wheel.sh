@@ -3,7 +3,9 @@
 # target/release is taken; the program alone is compiled once more, on Linux linked statically: such a wheel runs on every
 # distribution, whichever C library it has and of what age.
 set -euo pipefail
-out=$(realpath -m "${1:-$(dirname "$0")/../target/wheels}")
+out=${1:-$(dirname "$0")/../target/wheels}
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
 cd "$(dirname "$0")/.."
 
 if [ "$(uname -s)" != Linux ]; then
@@ -15,6 +17,5 @@ maturin build --release --out "$built" -- -C target-feature=+crt-static
 # maturin reads from the file what it needs of the system, which is nothing; that this includes musl it does not know.
 machine=$(uname -m)
 python3 -m wheel tags --remove --platform-tag "manylinux_2_17_$machine.manylinux2014_$machine.musllinux_1_1_$machine" "$built"/*.whl
-mkdir -p "$out"
 mv "$built"/*.whl "$out"
 ls "$out"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import subprocess
 import sys
-from importlib.metadata import requires, version
+from importlib.metadata import distribution, requires, version
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,18 @@ def test_a_pickled_error_keeps_its_code() -> None:
 
 def test_what_the_package_needs_is_numpy_alone() -> None:
     assert [need for need in requires("semaim") or [] if "extra ==" not in need] == ["numpy"]
+
+
+def test_the_program_of_a_wheel_for_every_linux_is_static() -> None:
+    if "musllinux" not in (distribution("semaim").read_text("WHEEL") or ""):
+        pytest.skip("the wheel was built for this machine alone")
+    elf = Path(semaim.program()).read_bytes()
+    (start,) = struct.unpack_from("<Q", elf, 32)
+    size, count = struct.unpack_from("<HH", elf, 54)
+    kinds = [struct.unpack_from("<I", elf, start + number * size)[0] for number in range(count)]
+    loadable, interpreter = 1, 3
+    assert loadable in kinds
+    assert interpreter not in kinds
 
 
 def test_types_come_with_the_package() -> None:
