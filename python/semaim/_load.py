@@ -100,7 +100,7 @@ def _as_decoded(image: Image.Image, channels: int) -> Image.Image:
     mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(channels)
     if mode is None:
         raise ValueError(f"the encoder takes images of {channels} channels, which Pillow does not have")
-    # What the program scales to 8 bits Pillow cuts off.
+    # Pillow cuts off what is above 8 bits; the program keeps it.
     if image.mode.startswith(("I", "F")):
         raise ValueError(f"Pillow's mode {image.mode} has more than 8 bits: scale the image to 8 bits first")
     return ImageOps.exif_transpose(image).convert(mode)
