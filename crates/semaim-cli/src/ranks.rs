@@ -103,7 +103,7 @@ pub(crate) fn alone() -> Result<(), Exit> {
 #[cfg(not(feature = "mpi"))]
 fn started() -> Option<usize> {
     let said = |name: &&str| std::env::var(name).ok()?.parse().ok();
-    COUNTS.iter().find_map(|name| said(&name))
+    COUNTS.iter().find_map(said)
 }
 
 #[cfg(feature = "mpi")]
