@@ -531,5 +531,15 @@ fn preprocessors_of_hugging_face_cut_the_centre() {
             found["image_mean"],
             serde_json::json!(made.normalisation.mean)
         );
+        assert_eq!(found["do_convert_rgb"], true);
     }
+    // The library would make colours of grey.
+    let grey = VitConfig {
+        channels: 1,
+        ..config()
+    };
+    let made = checkpoint(grey, ArchOptions::default(), false);
+    let exported = made.export(ExportFormat::HuggingFace, None).unwrap();
+    assert_eq!(exported.beside[1].1["do_convert_rgb"], false);
+    assert!(exported.notes[0].contains("of 1 channels"));
 }

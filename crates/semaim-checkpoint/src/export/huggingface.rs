@@ -114,6 +114,12 @@ impl Checkpoint {
                         them, and vectors differ";
             exported.notes.push(note.into());
         }
+        let channels = self.config.channels;
+        if channels != 3 {
+            exported.notes.push(format!(
+                "transformers opens images in RGB; of {channels} channels it has to be given arrays"
+            ));
+        }
         exported.beside = vec![
             ("config.json", config),
             ("preprocessor_config.json", self.preprocessor()),
@@ -228,7 +234,7 @@ impl Checkpoint {
         let [rows, columns] = covered(self.config.image_size);
         json!({
             "image_processor_type": "CLIPImageProcessor",
-            "do_convert_rgb": true,
+            "do_convert_rgb": self.config.channels == 3,
             "do_resize": true,
             "size": {"shortest_edge": rows.max(columns)},
             "resample": 3,
