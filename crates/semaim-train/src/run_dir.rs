@@ -67,7 +67,7 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Opens a run directory, creating it if need be; of several [ranks](crate::ranks) the first does, and the others wait for it.
+    /// Opens a run directory, creating it if need be; of several [ranks] the first does, and the others wait for it.
     /// Its configuration is recorded with absolute paths, so that the same
     /// data named in another way is the same experiment.
     ///
