@@ -178,8 +178,7 @@ def detector(options, network, facts, folder):
     if not options.images:
         draw_images(images, [height, width], [height, width], facts["channels"])
     said = folder / "detections.jsonl"
-    settings = [part for setting in options.set for part in ("--set", setting)]
-    run(options.semaim, "predict", "--weights", options.weights, "--data", images, "--out", said, *settings)
+    run(options.semaim, "predict", "--weights", options.weights, "--data", images, "--out", said, *options.settings)
     lines = [json.loads(line) for line in said.read_text(encoding="utf-8").splitlines()]
     answers = {Path(line["path"]).name: line["objects"] for line in lines}
     names = json.loads(network.about["semaim.classes"])
@@ -234,6 +233,7 @@ def main():
     parser.add_argument("--set", action="append", default=[], help="a setting of a detector, for both")
     parser.add_argument("--images", type=Path, help="images for a detector, their longer side as long as its canvas")
     options = parser.parse_args()
+    options.settings = [part for setting in options.set for part in ("--set", setting)]
     told = {"--heads": options.heads, "--activation": options.activation}
     more = [part for name, value in told.items() if value for part in (name, value)]
     with tempfile.TemporaryDirectory() as name:
@@ -241,9 +241,8 @@ def main():
         path = folder / "model.onnx"
         size = ["--image-size", options.image_size] if options.image_size else []
         dynamic = ["--dynamic-size"] if options.dynamic else []
-        settings = [part for setting in options.set for part in ("--set", setting)]
         run(options.semaim, "export", "--weights", options.weights, "--layout", "onnx", "--to", path, *more, *size, *dynamic,
-            *settings)  # fmt: skip
+            *options.settings)  # fmt: skip
         network = Network(path)
         kind = network.about["semaim.kind"]
         sides = network.input["size"]

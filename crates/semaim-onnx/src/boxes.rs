@@ -54,8 +54,7 @@ pub(crate) fn decoded(
 /// The places where a value `[n]` is true, `[places]`.
 pub(crate) fn places(graph: &mut Graph, is: &str) -> Value {
     let places = graph.node("NonZero", &[is], []);
-    let all = graph.ints(&[-1]);
-    graph.node("Reshape", &[&places, &all], [])
+    graph.reshaped(&places, &[-1])
 }
 
 /// The rows of a value at places.

@@ -8,11 +8,7 @@ const BATCH_NORM_EPSILON: f32 = 1e-5;
 
 /// Tokens `[batch, patches, channels]` as a map of a shape `[batch, channels, rows, columns]`.
 pub(crate) fn map(graph: &mut Graph, tokens: &str, shape: &str) -> Value {
-    let turned = graph.node(
-        "Transpose",
-        &[tokens],
-        [("perm", Attribute::Ints(vec![0, 2, 1]))],
-    );
+    let turned = graph.permuted(tokens, &[0, 2, 1]);
     graph.node("Reshape", &[&turned, shape], [])
 }
 
@@ -84,6 +80,5 @@ pub(crate) fn bilinear_to(graph: &mut Graph, x: &str, [rows, columns]: [usize; 2
 
 /// Maps of the same positions, one after the other along the channels.
 pub(crate) fn side_by_side(graph: &mut Graph, maps: &[Value]) -> Value {
-    let maps: Vec<&str> = maps.iter().map(String::as_str).collect();
-    graph.node("Concat", &maps, [("axis", Attribute::Int(1))])
+    graph.joined(maps, 1)
 }

@@ -177,6 +177,24 @@ impl Graph {
         outputs
     }
 
+    /// A value in another shape.
+    pub(crate) fn reshaped(&mut self, x: &str, shape: &[i64]) -> Value {
+        let shape = self.ints(shape);
+        self.node("Reshape", &[x, &shape], [])
+    }
+
+    /// A value with its axes in another order.
+    pub(crate) fn permuted(&mut self, x: &str, order: &[i64]) -> Value {
+        let order = Attribute::Ints(order.to_vec());
+        self.node("Transpose", &[x], [("perm", order)])
+    }
+
+    /// Values one after the other along an axis.
+    pub(crate) fn joined(&mut self, parts: &[Value], axis: i64) -> Value {
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        self.node("Concat", &parts, [("axis", Attribute::Int(axis))])
+    }
+
     /// An input of numbers.
     pub(crate) fn input(&mut self, name: &str, axes: &[Axis], about: &str) -> Value {
         let input = described(name, FLOAT, axes, about);

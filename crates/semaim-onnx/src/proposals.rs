@@ -7,8 +7,7 @@ use semaim_detect::proposals::PROPOSAL_CODER;
 use crate::boxes::{best, columns, decoded, gathered, places, sides, suppressed};
 use crate::dense::conv;
 use crate::error::OnnxError;
-use crate::graph::{Attribute, Graph, Value};
-use crate::window_blocks::{reshaped, transposed};
+use crate::graph::{Graph, Value};
 
 /// The best proposals of an image by the maps of all levels and their anchors, `[proposals, 4]`, clipped to `limits`.
 pub(crate) fn proposals(
@@ -40,26 +39,22 @@ pub(crate) fn proposals(
         let least = graph.node("Min", &[&width, &height], []);
         let zero = graph.float(0.0);
         let inside = graph.node("Greater", &[&least, &zero], []);
-        let inside = reshaped(graph, &inside, &[-1]);
+        let inside = graph.reshaped(&inside, &[-1]);
         let inside = places(graph, &inside);
         let decoded = gathered(graph, &decoded, &inside);
         let level = gathered(graph, &level, &inside);
         let (all, one_group) = (
-            reshaped(graph, &decoded, &[1, -1, 4]),
-            reshaped(graph, &level, &[1, 1, -1]),
+            graph.reshaped(&decoded, &[1, -1, 4]),
+            graph.reshaped(&level, &[1, 1, -1]),
         );
         let most = config.before_nms_inference;
         let kept = suppressed(graph, &all, &one_group, most, config.nms_iou, None);
         let kept = columns(graph, &kept, 2, 3);
-        let kept = reshaped(graph, &kept, &[-1]);
+        let kept = graph.reshaped(&kept, &[-1]);
         boxes.push(gathered(graph, &decoded, &kept));
         logits.push(gathered(graph, &level, &kept));
     }
-    let joined = |graph: &mut Graph, parts: &[Value]| {
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        graph.node("Concat", &parts, [("axis", Attribute::Int(0))])
-    };
-    let (boxes, logits) = (joined(graph, &boxes), joined(graph, &logits));
+    let (boxes, logits) = (graph.joined(&boxes, 0), graph.joined(&logits, 0));
     let [_, chosen] = best(graph, &logits, config.after_nms_inference);
     Ok(gathered(graph, &boxes, &chosen))
 }
@@ -67,6 +62,6 @@ pub(crate) fn proposals(
 /// What a layer of the head says of each anchor, row by row, the anchors of a position innermost.
 fn per_anchor(graph: &mut Graph, x: &str, layer: &str, shape: &[i64]) -> Result<Value, OnnxError> {
     let x = conv(graph, x, &format!("rpn_head.{layer}"))?;
-    let x = transposed(graph, &x, &[0, 2, 3, 1]);
-    Ok(reshaped(graph, &x, shape))
+    let x = graph.permuted(&x, &[0, 2, 3, 1]);
+    Ok(graph.reshaped(&x, shape))
 }

@@ -6,7 +6,6 @@ use crate::dense::{conv, deconv};
 use crate::error::OnnxError;
 use crate::graph::{Attribute, Graph, Value};
 use crate::vit::{gelu, norm};
-use crate::window_blocks::transposed;
 
 /// The maps p2 to p6, `[1, channels, rows, columns]` each, of a map of patches.
 pub(crate) fn maps(graph: &mut Graph, x: &str) -> Result<Vec<Value>, OnnxError> {
@@ -52,7 +51,7 @@ pub(crate) fn normed_conv(graph: &mut Graph, x: &str, name: &str) -> Result<Valu
 
 /// A layer norm over the channels of a map.
 fn channel_norm(graph: &mut Graph, x: &str, name: &str) -> Result<Value, OnnxError> {
-    let x = transposed(graph, x, &[0, 2, 3, 1]);
+    let x = graph.permuted(x, &[0, 2, 3, 1]);
     let x = norm(graph, &x, name, LAYER_NORM_EPSILON)?;
-    Ok(transposed(graph, &x, &[0, 3, 1, 2]))
+    Ok(graph.permuted(&x, &[0, 3, 1, 2]))
 }

@@ -9,9 +9,9 @@ use crate::boxes::{best, columns, decoded, gathered, places, sides, suppressed};
 use crate::dense::{conv, deconv};
 use crate::error::OnnxError;
 use crate::graph::{Attribute, Graph, Value};
+use crate::proto::INT64;
 use crate::pyramid::normed_conv;
 use crate::vit::linear;
-use crate::window_blocks::{reshaped, transposed};
 
 /// What is found in an image.
 pub(crate) struct Found {
@@ -47,7 +47,11 @@ impl Maps {
             let shape = graph.node("Shape", &[&here], []);
             // All are of the one image there is.
             let images = graph.node("ConstantOfShape", &[&shape], []);
-            let images = graph.node("Cast", &[&images], [("to", Attribute::Int(7))]);
+            let images = graph.node(
+                "Cast",
+                &[&images],
+                [("to", Attribute::Int(i64::from(INT64)))],
+            );
             let attributes = [
                 ("mode", Attribute::Text("avg")),
                 (
@@ -62,11 +66,7 @@ impl Maps {
             parts.push(graph.node("RoiAlign", &[map, &cut_out, &images], attributes));
             order.push(here);
         }
-        let joined = |graph: &mut Graph, parts: &[Value]| {
-            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-            graph.node("Concat", &parts, [("axis", Attribute::Int(0))])
-        };
-        let (parts, order) = (joined(graph, &parts), joined(graph, &order));
+        let (parts, order) = (graph.joined(&parts, 0), graph.joined(&order, 0));
         // Back into the order of the regions: the places that sort the places.
         let count = graph.node("Shape", &[&order], []);
         let attributes = [("axis", Attribute::Int(0)), ("largest", Attribute::Int(0))];
@@ -90,14 +90,18 @@ impl Maps {
         for further in 1..self.0.len() {
             let from = graph.float((further as f32 - CANONICAL_LEVEL).exp2());
             let reached = graph.node("GreaterOrEqual", &[&side, &from], []);
-            let reached = graph.node("Cast", &[&reached], [("to", Attribute::Int(7))]);
+            let reached = graph.node(
+                "Cast",
+                &[&reached],
+                [("to", Attribute::Int(i64::from(INT64)))],
+            );
             level = Some(match level {
                 None => reached,
                 Some(level) => graph.node("Add", &[&level, &reached], []),
             });
         }
         let level = level.unwrap_or_else(|| graph.int(0));
-        reshaped(graph, &level, &[-1])
+        graph.reshaped(&level, &[-1])
     }
 }
 
@@ -125,13 +129,13 @@ pub(crate) fn detections(
     let shares = graph.node("Softmax", &[&scores], [("axis", Attribute::Int(-1))]);
     let shares = columns(graph, &shares, 0, classes);
     let deltas = linear(graph, &x, "box_predictor.bbox_pred")?;
-    let deltas = reshaped(graph, &deltas, &[-1, classes, 4]);
-    let from = reshaped(graph, proposals, &[-1, 1, 4]);
+    let deltas = graph.reshaped(&deltas, &[-1, classes, 4]);
+    let from = graph.reshaped(proposals, &[-1, 1, 4]);
     let boxes = decoded(graph, &from, &deltas, &REGION_CODER, limits);
 
     // Each class by itself: [classes, proposals, 4] and [classes, 1, proposals].
-    let boxes = transposed(graph, &boxes, &[1, 0, 2]);
-    let shares = transposed(graph, &shares, &[1, 0]);
+    let boxes = graph.permuted(&boxes, &[1, 0, 2]);
+    let shares = graph.permuted(&shares, &[1, 0]);
     let axis = graph.ints(&[1]);
     let by_class = graph.node("Unsqueeze", &[&shares, &axis], []);
     // No more of one class than of all.
@@ -143,15 +147,12 @@ pub(crate) fn detections(
     let count = graph.node("Slice", &[&count, &zero, &one], []);
     let place = graph.node("Mul", &[&class, &count], []);
     let place = graph.node("Add", &[&place, &number], []);
-    let (place, class) = (
-        reshaped(graph, &place, &[-1]),
-        reshaped(graph, &class, &[-1]),
-    );
-    let all = reshaped(graph, &shares, &[-1]);
+    let (place, class) = (graph.reshaped(&place, &[-1]), graph.reshaped(&class, &[-1]));
+    let all = graph.reshaped(&shares, &[-1]);
     let all = gathered(graph, &all, &place);
     let [scores, chosen] = best(graph, &all, config.detections);
     let place = gathered(graph, &place, &chosen);
-    let boxes = reshaped(graph, &boxes, &[-1, 4]);
+    let boxes = graph.reshaped(&boxes, &[-1, 4]);
     let boxes = gathered(graph, &boxes, &place);
     let classes = gathered(graph, &class, &chosen);
     let masks = masks(graph, settings, maps, &boxes, &classes)?;
@@ -182,7 +183,7 @@ fn masks(
     let x = deconv(graph, &x, "mask_head.deconv")?;
     let x = graph.node("Relu", &[&x], []);
     let x = conv(graph, &x, "mask_head.predictor")?;
-    let every = reshaped(graph, &x, &[-1, side, side]);
+    let every = graph.reshaped(&x, &[-1, side, side]);
     let count = graph.node("Size", &[class], []);
     let (zero, one) = (graph.int(0), graph.int(1));
     let row = graph.node("Range", &[&zero, &count, &one], []);

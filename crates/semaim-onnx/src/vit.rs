@@ -254,13 +254,8 @@ fn part(graph: &mut Graph, tokens: &str, start: i64, end: i64) -> Value {
 
 /// A map `[batch, channels, rows, columns]` as tokens `[batch, rows · columns, channels]`.
 pub(crate) fn rows(graph: &mut Graph, map: &str) -> Value {
-    let shape = graph.ints(&[0, 0, -1]);
-    let flat = graph.node("Reshape", &[map, &shape], []);
-    graph.node(
-        "Transpose",
-        &[&flat],
-        [("perm", Attribute::Ints(vec![0, 2, 1]))],
-    )
+    let flat = graph.reshaped(map, &[0, 0, -1]);
+    graph.permuted(&flat, &[0, 2, 1])
 }
 
 /// A layer norm over the last axis.

@@ -6,7 +6,7 @@ use semaim_detect::windows::counts;
 
 use crate::dense::map;
 use crate::error::OnnxError;
-use crate::graph::{Attribute, Graph, Value};
+use crate::graph::{Graph, Value};
 use crate::vit::{VitNodes, rows};
 
 /// The map after the last block, `[1, embed_dim, rows, columns]`, of images `[1, channels, canvas, canvas]`. `positions` are those of
@@ -79,25 +79,25 @@ fn attention(
         let [samples, rows, columns] = [samples * heads, grid.rows, grid.columns].map(|n| n as i64);
         let (heads, tokens) = (heads as i64, rows * columns);
         // One product per row of looking tokens, and one per column.
-        let query = reshaped(graph, query, &[samples, rows, columns, -1]);
-        let by_row = transposed(graph, &query, &[1, 0, 2, 3]);
-        let by_row = reshaped(graph, &by_row, &[rows, samples * columns, -1]);
+        let query = graph.reshaped(query, &[samples, rows, columns, -1]);
+        let by_row = graph.permuted(&query, &[1, 0, 2, 3]);
+        let by_row = graph.reshaped(&by_row, &[rows, samples * columns, -1]);
         let table = between(graph, &format!("{tables}_h"), grid.rows)?;
         let by_row = graph.node("MatMul", &[&by_row, &table], []);
-        let by_row = reshaped(graph, &by_row, &[rows, samples, columns, rows]);
-        let by_row = transposed(graph, &by_row, &[1, 0, 2, 3]);
-        let by_row = reshaped(graph, &by_row, &[samples, tokens, rows, 1]);
-        let by_column = transposed(graph, &query, &[2, 0, 1, 3]);
-        let by_column = reshaped(graph, &by_column, &[columns, samples * rows, -1]);
+        let by_row = graph.reshaped(&by_row, &[rows, samples, columns, rows]);
+        let by_row = graph.permuted(&by_row, &[1, 0, 2, 3]);
+        let by_row = graph.reshaped(&by_row, &[samples, tokens, rows, 1]);
+        let by_column = graph.permuted(&query, &[2, 0, 1, 3]);
+        let by_column = graph.reshaped(&by_column, &[columns, samples * rows, -1]);
         let table = between(graph, &format!("{tables}_w"), grid.columns)?;
         let by_column = graph.node("MatMul", &[&by_column, &table], []);
-        let by_column = reshaped(graph, &by_column, &[columns, samples, rows, columns]);
-        let by_column = transposed(graph, &by_column, &[1, 2, 0, 3]);
-        let by_column = reshaped(graph, &by_column, &[samples, tokens, 1, columns]);
-        let scores = reshaped(graph, &scores, &[samples, tokens, rows, columns]);
+        let by_column = graph.reshaped(&by_column, &[columns, samples, rows, columns]);
+        let by_column = graph.permuted(&by_column, &[1, 2, 0, 3]);
+        let by_column = graph.reshaped(&by_column, &[samples, tokens, 1, columns]);
+        let scores = graph.reshaped(&scores, &[samples, tokens, rows, columns]);
         let scores = graph.node("Add", &[&scores, &by_row], []);
         let scores = graph.node("Add", &[&scores, &by_column], []);
-        Ok(reshaped(graph, &scores, &[-1, heads, tokens, tokens]))
+        Ok(graph.reshaped(&scores, &[-1, heads, tokens, tokens]))
     };
     nodes.attention(graph, x, &format!("blocks.{block}.attn"), add)
 }
@@ -121,12 +121,12 @@ fn partition(graph: &mut Graph, x: &str, grid: Grid, d: usize, side: usize) -> V
     let (down, across) = counts(grid, side);
     let [d, rows, columns] = [d, grid.rows, grid.columns].map(|n| n as i64);
     let [side, down, across] = [side, down, across].map(|n| n as i64);
-    let x = reshaped(graph, x, &[rows, columns, d]);
+    let x = graph.reshaped(x, &[rows, columns, d]);
     let more = graph.ints(&[0, 0, 0, down * side - rows, across * side - columns, 0]);
     let x = graph.node("Pad", &[&x, &more], []);
-    let x = reshaped(graph, &x, &[down, side, across, side, d]);
-    let x = transposed(graph, &x, &[0, 2, 1, 3, 4]);
-    reshaped(graph, &x, &[down * across, side * side, d])
+    let x = graph.reshaped(&x, &[down, side, across, side, d]);
+    let x = graph.permuted(&x, &[0, 2, 1, 3, 4]);
+    graph.reshaped(&x, &[down * across, side * side, d])
 }
 
 /// Undoes [`partition`], whose zeros are left out.
@@ -134,22 +134,10 @@ fn join(graph: &mut Graph, windows: &str, grid: Grid, d: usize, side: usize) -> 
     let (down, across) = counts(grid, side);
     let [d, rows, columns] = [d, grid.rows, grid.columns].map(|n| n as i64);
     let [side, down, across] = [side, down, across].map(|n| n as i64);
-    let x = reshaped(graph, windows, &[down, across, side, side, d]);
-    let x = transposed(graph, &x, &[0, 2, 1, 3, 4]);
-    let x = reshaped(graph, &x, &[down * side, across * side, d]);
+    let x = graph.reshaped(windows, &[down, across, side, side, d]);
+    let x = graph.permuted(&x, &[0, 2, 1, 3, 4]);
+    let x = graph.reshaped(&x, &[down * side, across * side, d]);
     let (start, end) = (graph.ints(&[0, 0]), graph.ints(&[rows, columns]));
     let x = graph.node("Slice", &[&x, &start, &end], []);
-    reshaped(graph, &x, &[1, rows * columns, d])
-}
-
-/// A value in another shape.
-pub(crate) fn reshaped(graph: &mut Graph, x: &str, shape: &[i64]) -> Value {
-    let shape = graph.ints(shape);
-    graph.node("Reshape", &[x, &shape], [])
-}
-
-/// A value with its axes in another order.
-pub(crate) fn transposed(graph: &mut Graph, x: &str, order: &[i64]) -> Value {
-    let order = Attribute::Ints(order.to_vec());
-    graph.node("Transpose", &[x], [("perm", order)])
+    graph.reshaped(&x, &[1, rows * columns, d])
 }
