@@ -80,14 +80,10 @@ impl ShardedSum {
         let broken = |text: &str| TrainError::Internal(format!("ranks: {text}"));
         let (mut flat, mut message) = (Vec::new(), Vec::new());
         if let Some((gradients, mut told)) = own {
+            let layout = layout(&gradients);
+            told.layout = number_of(&layout);
             if self.layout.is_empty() {
-                self.layout = layout(&gradients);
-            }
-            told.layout = number_of(&self.layout);
-            if number_of(&layout(&gradients)) != told.layout {
-                return Err(broken(
-                    "parts of a batch have gradients of different weights",
-                ));
+                self.layout = layout;
             }
             for (name, gradient) in gradients.iter() {
                 flat.extend(to_host(name, gradient.clone())?.values);
@@ -100,11 +96,12 @@ impl ShardedSum {
                 serde_json::from_slice(&message).map_err(|error| broken(&error.to_string()))?;
             all.push(told);
         }
-        if all
-            .iter()
-            .any(|told| told.layout != number_of(&self.layout))
-        {
-            return Err(broken("they do not have gradients of the same weights"));
+        // Of all ranks, and of the parts before this one.
+        let layout = number_of(&self.layout);
+        if all.iter().any(|told| told.layout != layout) {
+            return Err(broken(
+                "parts of a batch have gradients of different weights",
+            ));
         }
         let shards = shards(self.total(), ranks.count());
         let shard = shards[ranks.rank()];
