@@ -1,7 +1,8 @@
 //! A file of named tensors, written as safetensors.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use half::{bf16, f16};
@@ -95,40 +96,13 @@ impl TensorFile {
     /// # Errors
     /// [`TensorFileError::Io`].
     pub fn write_as(&self, path: &Path, precision: Precision) -> Result<(), TensorFileError> {
-        let failed = |source| TensorFileError::Io {
-            action: "writing",
-            path: path.to_path_buf(),
-            source,
+        let shapes = self.weights.iter();
+        let shapes = shapes.map(|(name, weight)| (name.as_str(), weight.shape.as_slice()));
+        let values = |name: &str| {
+            let weight = self.weights.get(name);
+            Ok(weight.map_or(&[][..], |weight| &weight.values).into())
         };
-        let mut metadata = self.metadata.clone();
-        metadata.insert(CHECKSUM.into(), self.checksum(precision));
-        let mut header = Map::new();
-        header.insert("__metadata__".into(), json!(metadata));
-        let mut end = 0;
-        for (name, weight) in &self.weights {
-            let start = end;
-            end += precision.size() * weight.values.len();
-            let entry = json!({
-                "dtype": precision.name(), "shape": weight.shape, "data_offsets": [start, end],
-            });
-            header.insert(name.clone(), entry);
-        }
-        let mut header = Value::Object(header).to_string();
-        // Padding with spaces keeps the data aligned to 8 bytes, as the format asks.
-        while !header.len().is_multiple_of(8) {
-            header.push(' ');
-        }
-        atomic::write(path, |file| {
-            file.write_all(&(header.len() as u64).to_le_bytes())?;
-            file.write_all(header.as_bytes())?;
-            for weight in self.weights.values() {
-                for chunk in weight.values.chunks(CHUNK) {
-                    file.write_all(&precision.bytes(chunk))?;
-                }
-            }
-            Ok(())
-        })
-        .map_err(failed)
+        write_tensors(path, precision, &self.metadata, shapes, values)
     }
 
     /// Writes the tensors as a pickle of NumPy arrays, in the form of the models that detectron2 publishes, which its
@@ -148,18 +122,6 @@ impl TensorFile {
             path: path.to_path_buf(),
             source,
         })
-    }
-
-    /// Over the numbers as they are read again.
-    fn checksum(&self, precision: Precision) -> String {
-        let mut checksum = Checksum::default();
-        for (name, weight) in &self.weights {
-            checksum.tensor(name, &weight.shape);
-            for chunk in weight.values.chunks(CHUNK) {
-                checksum.values(&precision.rounded(chunk));
-            }
-        }
-        checksum.text()
     }
 
     /// Reads all tensors of a file, widened to `f32`; where it holds a checksum of ours, verifies it. Nothing but the
@@ -198,6 +160,63 @@ impl TensorFile {
             metadata: archive.metadata,
         })
     }
+}
+
+/// Writes a file of tensors that come one at a time, whole or not at all: `shapes` names them, sorted by name, and `values` gives the
+/// numbers of each. It is asked for all of them twice, as the checksum stands before them.
+///
+/// # Errors
+/// [`TensorFileError::Io`], also where `values` fails.
+pub fn write_tensors<'a, 'v>(
+    path: &Path,
+    precision: Precision,
+    metadata: &BTreeMap<String, String>,
+    shapes: impl Iterator<Item = (&'a str, &'a [usize])> + Clone,
+    values: impl Fn(&str) -> io::Result<Cow<'v, [f32]>>,
+) -> Result<(), TensorFileError> {
+    let failed = |source| TensorFileError::Io {
+        action: "writing",
+        path: path.to_path_buf(),
+        source,
+    };
+    let mut checksum = Checksum::default();
+    let mut tensors = Map::new();
+    let mut end = 0;
+    for (name, shape) in shapes.clone() {
+        // Over the numbers as they are read again.
+        let values = values(name).map_err(failed)?;
+        checksum.tensor(name, shape);
+        for chunk in values.chunks(CHUNK) {
+            checksum.values(&precision.rounded(chunk));
+        }
+        let start = end;
+        end += precision.size() * values.len();
+        let entry = json!({
+            "dtype": precision.name(), "shape": shape, "data_offsets": [start, end],
+        });
+        tensors.insert(name.to_string(), entry);
+    }
+    let mut metadata = metadata.clone();
+    metadata.insert(CHECKSUM.into(), checksum.text());
+    let mut header = Map::new();
+    header.insert("__metadata__".into(), json!(metadata));
+    header.extend(tensors);
+    let mut header = Value::Object(header).to_string();
+    // Padding with spaces keeps the data aligned to 8 bytes, as the format asks.
+    while !header.len().is_multiple_of(8) {
+        header.push(' ');
+    }
+    atomic::write(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(header.as_bytes())?;
+        for (name, _) in shapes {
+            for chunk in values(name)?.chunks(CHUNK) {
+                file.write_all(&precision.bytes(chunk))?;
+            }
+        }
+        Ok(())
+    })
+    .map_err(failed)
 }
 
 fn bytes(values: &[f32]) -> Vec<u8> {

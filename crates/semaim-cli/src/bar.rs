@@ -71,11 +71,7 @@ impl TrainingBar {
         output::go_on_without_stdout();
         let stop = signals::stop_flag("stopping after this step")?;
         let quiet = !ranks::current().is_root();
-        let target = match quiet {
-            true => ProgressDrawTarget::hidden(),
-            false => target(),
-        };
-        let bar = ProgressBar::with_draw_target(None, target);
+        let bar = ProgressBar::with_draw_target(None, target(quiet));
         warnings::keep_above(&bar);
         Ok(Self {
             stop,
@@ -152,12 +148,15 @@ impl Observer for TrainingBar {
 #[derive(Debug)]
 pub(crate) struct CountingBar {
     bar: ProgressBar,
+    /// Whether another process tells.
+    quiet: bool,
     lines: Lines,
 }
 
 impl CountingBar {
     pub(crate) fn new(images: u64) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(images), target());
+        let quiet = !ranks::current().is_root();
+        let bar = ProgressBar::with_draw_target(Some(images), target(quiet));
         let template = "{bar:20} {pos}/{len} images {per_sec} {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
@@ -165,12 +164,16 @@ impl CountingBar {
         warnings::keep_above(&bar);
         Self {
             bar,
+            quiet,
             lines: Lines::new(),
         }
     }
 
     /// A batch is done; its images that could not be read are named.
     pub(crate) fn add(&self, done: usize, bad: &[BadImage]) {
+        if self.quiet {
+            return;
+        }
         for bad in bad {
             self.bar
                 .suspend(|| eprintln!("left out {}: {}", bad.name, bad.error));
@@ -231,8 +234,8 @@ impl Lines {
     }
 }
 
-fn target() -> ProgressDrawTarget {
-    match has_bar() {
+fn target(quiet: bool) -> ProgressDrawTarget {
+    match has_bar() && !quiet {
         true => ProgressDrawTarget::stderr_with_hz(5),
         false => ProgressDrawTarget::hidden(),
     }

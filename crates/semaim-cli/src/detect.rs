@@ -37,9 +37,6 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
     let prepared = prepare(&config, &device)?;
     let (train, eval) = (prepared.train(), prepared.eval());
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, train.len())?;
-    if args.run.dry_run && !ranks.is_root() {
-        return Ok(ExitCode::SUCCESS);
-    }
     if args.run.dry_run {
         let kernels = device::kernels(&args.device.name);
         let json = args.run.json;
@@ -47,9 +44,7 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
         return Ok(ExitCode::SUCCESS);
     }
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
-    if ranks.is_root() {
-        report::write_environment(run.path(), &args.device)?;
-    }
+    report::write_environment(run.path(), &args.device)?;
     let mut bar = TrainingBar::new(args.run.json)?;
     bar.say(&format!(
         "{} to train on; {} to evaluate; into {}",

@@ -7,6 +7,7 @@ use std::time::Instant;
 use semaim_data::counted;
 use semaim_eval::embed::{EmbedOptions, Embedder};
 use semaim_eval::vectors::VectorWriter;
+use semaim_train::ranks;
 use serde_json::json;
 
 use crate::args::EmbedArgs;
@@ -23,7 +24,11 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
     let config = &loaded.encoder.config;
     let representation = args.representation();
     let shape = representation.shape(config.grid().patches(), loaded.encoder.vit.width());
-    let mut writer = VectorWriter::create(&args.out, shape.clone()).map_err(Exit::user)?;
+    let ranks = ranks::current();
+    let mut writer = match ranks.is_root() {
+        true => Some(VectorWriter::create(&args.out, shape.clone()).map_err(Exit::user)?),
+        false => None,
+    };
     let options = EmbedOptions {
         representation,
         ..loaded.options
@@ -37,7 +42,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
     let encoder = &loaded.encoder.vit;
     for batch in Embedder::start(encoder, &source, items, &augment, options) {
         // What is not finished is removed.
-        if stop.load(Ordering::Relaxed) {
+        if ranks.any(stop.load(Ordering::Relaxed)) {
             return Ok(ExitCode::from(STOPPED));
         }
         let batch = batch?;
@@ -46,12 +51,17 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
         for ((vector, &item), label) in vectors.zip(&batch.items).zip(&batch.labels) {
             let class = |label: u32| classes.get(label as usize).map_or("", String::as_str);
             let label = label.map(|label| (label, class(label)));
-            let name = source.name(item as usize);
-            writer.add(vector, &name, label).map_err(Exit::user)?;
+            if let Some(writer) = &mut writer {
+                let name = source.name(item as usize);
+                writer.add(vector, &name, label).map_err(Exit::user)?;
+            }
         }
         bar.add(batch.items.len(), &batch.bad);
     }
     bar.clear();
+    let Some(writer) = writer else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let names = writer.names_path();
     let count = writer.finish().map_err(Exit::user)?;
     if count == 0 {

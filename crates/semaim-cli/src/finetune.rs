@@ -30,18 +30,13 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let prepared = prepare(&config, &device)?;
     let sets = prepared.sets();
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, sets.train.items.len())?;
-    if args.run.dry_run && !ranks.is_root() {
-        return Ok(ExitCode::SUCCESS);
-    }
     if args.run.dry_run {
         let kernels = device::kernels(&args.device.name);
         dry_run::finetuning(&config, &prepared, steps_per_epoch, kernels, args.run.json)?;
         return Ok(ExitCode::SUCCESS);
     }
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
-    if ranks.is_root() {
-        report::write_environment(run.path(), &args.device)?;
-    }
+    report::write_environment(run.path(), &args.device)?;
     let mut bar = TrainingBar::new(args.run.json)?;
     bar.say(&format!(
         "{} of {} to train on, {} to test; into {}",

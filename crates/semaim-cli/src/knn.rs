@@ -10,6 +10,7 @@ use semaim_data::counted;
 use semaim_eval::class_names::{Comparison, share_numbering};
 use semaim_eval::knn::knn;
 use semaim_eval::vectors::{LabelledVectors, read_labelled};
+use semaim_train::ranks;
 use serde_json::{Value, json};
 
 use crate::args::{KNN_TEMPERATURE, KnnArgs};
@@ -53,6 +54,9 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     )
     .map_err(Exit::user)?;
     let searched = start.elapsed().as_secs_f64();
+    if !ranks::current().is_root() {
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Some(encoder) = &args.encoder.0 {
         let data = &args.selection.named(&args.data);
         let classes = bank.labels.iter().collect::<BTreeSet<_>>().len();
@@ -114,7 +118,12 @@ fn vectors(bank: &Path, queries: &Path) -> Result<(LabelledVectors, LabelledVect
     let mut of_bank = read_labelled(bank).map_err(Exit::user)?;
     let mut of_queries = read_labelled(queries).map_err(Exit::user)?;
     let compared = share_numbering((bank, &mut of_bank), (queries, &mut of_queries));
-    match compared.map_err(Exit::user)? {
+    let compared = compared.map_err(Exit::user)?;
+    // One of several processes tells.
+    if !ranks::current().is_root() {
+        return Ok((of_bank, of_queries));
+    }
+    match compared {
         Comparison::ByName { not_in_bank } if !not_in_bank.is_empty() => eprintln!(
             "warning: no vector of the bank is of these classes of the queries: {}",
             not_in_bank.join(", ")

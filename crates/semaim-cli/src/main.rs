@@ -77,12 +77,20 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<ExitCode, Exit> {
-    let together = matches!(
-        args.command,
-        Command::Pretrain(_) | Command::Finetune(_) | Command::Detect(_)
-    );
-    if !together {
-        ranks::alone()?;
+    let plans = match &args.command {
+        Command::Pretrain(args) => args.run.dry_run,
+        Command::Finetune(args) => args.run.dry_run,
+        Command::Detect(args) => args.run.dry_run,
+        Command::Segment(args) => args.run.dry_run,
+        Command::Embed(_) | Command::Knn(_) => false,
+        _ => {
+            ranks::alone()?;
+            false
+        }
+    };
+    // One of several processes tells what would be done.
+    if plans && !semaim_train::ranks::current().is_root() {
+        return Ok(ExitCode::SUCCESS);
     }
     match args.command {
         Command::Pretrain(args) => pretrain::run(&args),

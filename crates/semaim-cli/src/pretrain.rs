@@ -40,8 +40,9 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         &config.open_options(),
     )?;
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, source.len())?;
-    if args.run.dry_run && !ranks::current().is_root() {
-        return Ok(ExitCode::SUCCESS);
+    let ranks = ranks::current();
+    if ranks.count() > 1 && !config.teacher_cache.as_os_str().is_empty() {
+        return Err(Exit::user("teacher_cache is for one process"));
     }
     if args.run.dry_run {
         let kernels = device::kernels(&args.device.name);
@@ -62,13 +63,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
             test: sets.test.at_most(config.eval.max_queries),
         });
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
-    let ranks = ranks::current();
-    if ranks.count() > 1 && !config.teacher_cache.as_os_str().is_empty() {
-        return Err(Exit::user("teacher_cache is for one process"));
-    }
-    if ranks.is_root() {
-        report::write_environment(run.path(), &args.device)?;
-    }
+    report::write_environment(run.path(), &args.device)?;
     let pictures = match &labelled {
         Some(sets) => sets.test.clone(),
         None => ImageSubset {

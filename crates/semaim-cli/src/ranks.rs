@@ -1,5 +1,10 @@
 //! The processes that a launcher of MPI (`mpirun`, `srun`) starts: one program together.
 
+#[cfg(feature = "mpi")]
+mod mpi;
+#[cfg(feature = "mpi")]
+mod watch;
+
 use std::process::ExitCode;
 
 use semaim_train::ranks;
@@ -12,6 +17,9 @@ const COUNTS: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS"
 
 /// The processes that this one belongs to, to the end of the program.
 pub(crate) struct World {
+    /// Ended before MPI is.
+    #[cfg(feature = "mpi")]
+    _watch: Option<watch::Watch>,
     #[cfg(feature = "mpi")]
     universe: Option<::mpi::environment::Universe>,
 }
@@ -28,15 +36,32 @@ impl World {
 
         let launched = ["PMIX_RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK"];
         if !launched.iter().any(|name| std::env::var_os(name).is_some()) {
-            return Ok(Self { universe: None });
+            return Ok(Self {
+                _watch: None,
+                universe: None,
+            });
         }
-        // Other threads compute and load; only the one that trains talks.
-        let (universe, _) = ::mpi::initialize_with_threading(Threading::Funneled)
+        // The thread that trains talks, and the one that watches; others compute and load.
+        let (universe, threading) = ::mpi::initialize_with_threading(Threading::Multiple)
             .ok_or_else(|| Exit::ours("MPI cannot be started"))?;
-        if universe.world().size() > 1 {
-            ranks::join(std::rc::Rc::new(mpi::MpiRanks::new(universe.world())));
+        let world = universe.world();
+        let mut watch = None;
+        if world.size() > 1 {
+            let excuse = std::sync::Arc::<watch::Excuse>::default();
+            // A communicator of its own: the watch has the other.
+            let own = mpi::MpiRanks::new(world.duplicate(), std::sync::Arc::clone(&excuse));
+            let hosts = own.hosts();
+            match threading {
+                Threading::Multiple => watch = watch::Watch::start(hosts, excuse),
+                _ if world.rank() == 0 => eprintln!(
+                    "warning: this MPI lets only one thread talk: a process that hangs is not noticed"
+                ),
+                _ => {}
+            }
+            ranks::join(std::rc::Rc::new(own));
         }
         Ok(Self {
+            _watch: watch,
             universe: Some(universe),
         })
     }
@@ -56,7 +81,10 @@ impl World {
     pub(crate) fn end(self, result: Result<ExitCode, Exit>) -> ExitCode {
         let (rank, count) = (ranks::current().rank(), ranks::current().count());
         let Exit { code, message } = match result {
-            Ok(code) => return code,
+            Ok(code) => {
+                ranks::leave();
+                return code;
+            }
             Err(exit) => exit,
         };
         if count == 1 {
@@ -94,7 +122,7 @@ pub(crate) fn alone() -> Result<(), Exit> {
     match ranks::current().count() {
         1 => Ok(()),
         count => Err(Exit::user(format!(
-            "{count} processes were started together; pretrain, finetune and detect share their work among several"
+            "{count} processes were started together; pretrain, finetune, detect, segment, embed and knn share their work among several"
         ))),
     }
 }
@@ -104,93 +132,4 @@ pub(crate) fn alone() -> Result<(), Exit> {
 fn started() -> Option<usize> {
     let said = |name: &&str| std::env::var(name).ok()?.parse().ok();
     COUNTS.iter().find_map(said)
-}
-
-#[cfg(feature = "mpi")]
-mod mpi {
-    use std::fmt;
-
-    use ::mpi::collective::CommunicatorCollectives;
-    use ::mpi::datatype::{Partition, PartitionMut};
-    use ::mpi::topology::{Communicator, SimpleCommunicator};
-    use semaim_train::ranks::Ranks;
-
-    /// Processes that talk by MPI. Its own handling of errors ends all of them when one is lost.
-    pub(super) struct MpiRanks {
-        world: SimpleCommunicator,
-    }
-
-    impl MpiRanks {
-        pub(super) fn new(world: SimpleCommunicator) -> Self {
-            Self { world }
-        }
-    }
-
-    impl fmt::Debug for MpiRanks {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "rank {} of {}", self.rank(), self.count())
-        }
-    }
-
-    impl Ranks for MpiRanks {
-        fn rank(&self) -> usize {
-            self.world.rank() as usize
-        }
-
-        fn count(&self) -> usize {
-            self.world.size() as usize
-        }
-
-        fn all_gather(&self, own: &[u8]) -> Vec<Vec<u8>> {
-            // An empty vector stands at the address 1, which means something else to MPI: no message is empty.
-            let own = [&[0], own].concat();
-            let mut lengths = vec![0_i32; self.count()];
-            self.world
-                .all_gather_into(&(own.len() as i32), &mut lengths[..]);
-            let starts = starts(&lengths);
-            let mut all = vec![0_u8; lengths.iter().sum::<i32>() as usize];
-            let mut parts = PartitionMut::new(&mut all[..], &lengths[..], &starts[..]);
-            self.world.all_gather_varcount_into(&own[..], &mut parts);
-            let part = |(&start, &length): (&i32, &i32)| {
-                all[start as usize..][1..length as usize].to_vec()
-            };
-            starts.iter().zip(&lengths).map(part).collect()
-        }
-
-        fn all_to_all(&self, numbers: &[f32], lengths: &[usize], received: &[usize]) -> Vec<f32> {
-            let (lengths, received) = (counts(lengths), counts(received));
-            let (from, to) = (starts(&lengths), starts(&received));
-            let mut all = vec![0.0_f32; received.iter().sum::<i32>() as usize];
-            let own = Partition::new(numbers, &lengths[..], &from[..]);
-            let mut parts = PartitionMut::new(&mut all[..], &received[..], &to[..]);
-            self.world.all_to_all_varcount_into(&own, &mut parts);
-            all
-        }
-
-        fn all_gather_numbers(&self, own: &[f32], lengths: &[usize]) -> Vec<f32> {
-            let lengths = counts(lengths);
-            let starts = starts(&lengths);
-            let mut all = vec![0.0_f32; lengths.iter().sum::<i32>() as usize];
-            let mut parts = PartitionMut::new(&mut all[..], &lengths[..], &starts[..]);
-            self.world.all_gather_varcount_into(own, &mut parts);
-            all
-        }
-    }
-
-    /// As MPI counts: gradients of two thousand million weights are more than a machine holds here.
-    fn counts(lengths: &[usize]) -> Vec<i32> {
-        let count = |&length: &usize| i32::try_from(length).unwrap_or(i32::MAX);
-        lengths.iter().map(count).collect()
-    }
-
-    /// Where each part starts.
-    fn starts(lengths: &[i32]) -> Vec<i32> {
-        let mut next = 0;
-        let start = |&length: &i32| {
-            let start = next;
-            next += length;
-            start
-        };
-        lengths.iter().map(start).collect()
-    }
 }

@@ -14,6 +14,7 @@ use semaim_checkpoint::atomic;
 use semaim_data::counted;
 use semaim_report::{Cell, Fact, Page, Part, Picture, Section, ThemedPng};
 use semaim_train::log::read_metrics;
+use semaim_train::ranks;
 use serde_json::{Value, json};
 
 use crate::args::{DeviceArgs, ReportArgs};
@@ -107,8 +108,11 @@ fn read_picture(path: &Path) -> Option<ThemedPng> {
 }
 
 /// Writes down when and how a run was started, and what it computes on and with. A run that goes on keeps when it was
-/// started first.
+/// started first. Of several processes the first does.
 pub(crate) fn write_environment(run: &Path, device: &DeviceArgs) -> Result<(), Exit> {
+    if !ranks::current().is_root() {
+        return Ok(());
+    }
     let path = run.join(ENVIRONMENT);
     let now = Utc::now().format("%Y-%m-%d %H:%M UTC").to_string();
     let before = read_environment(&path).remove("started");

@@ -1,6 +1,6 @@
 //! `semaim segment`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,6 +15,7 @@ use semaim_eval::segment::segmenter::TrainedSegmenter;
 use semaim_eval::segment::{Caching, Results, SegmentRunError, prepare, segment};
 use semaim_segment::config::HeadKind;
 use semaim_train::callbacks::Observer;
+use semaim_train::ranks;
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
 use serde_json::json;
@@ -27,7 +28,13 @@ use crate::trained::Trained;
 use crate::{device, dry_run, label_pictures, outcome, recipes, report, scores, settings};
 
 pub(crate) fn run(args: &SegmentArgs) -> Result<ExitCode, Exit> {
-    let config = load_config(args)?;
+    let out = settings::out_dir(
+        args.out.as_deref(),
+        args.recipe.as_deref(),
+        &args.run,
+        "segment",
+    );
+    let config = load_config(args, &out)?;
     let device = args.device.open_to_train(config.train.precision)?;
     let prepared = prepare(&config, &device)?;
     let (train, eval) = (prepared.train(), prepared.eval());
@@ -38,12 +45,6 @@ pub(crate) fn run(args: &SegmentArgs) -> Result<ExitCode, Exit> {
         dry_run::segmentation(&config, &prepared, steps_per_epoch, &device, kernels, json)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let out = settings::out_dir(
-        args.out.as_deref(),
-        args.recipe.as_deref(),
-        &args.run,
-        "segment",
-    );
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
     report::write_environment(run.path(), &args.device)?;
     let mut bar = TrainingBar::new(args.run.json)?;
@@ -65,6 +66,9 @@ pub(crate) fn run(args: &SegmentArgs) -> Result<ExitCode, Exit> {
         }
         other => other?,
     };
+    if !ranks::current().is_root() {
+        return Ok(outcome::code(outcome));
+    }
     let seconds = start.elapsed().as_secs_f64();
     // Whoever stops a run does not wait for pictures.
     let wanted = match outcome {
@@ -149,7 +153,7 @@ fn write_pictures(
 }
 
 /// Defaults, recipe or file, `--set`, then the options that stand for a setting.
-fn load_config(args: &SegmentArgs) -> Result<SegmentConfig, Exit> {
+fn load_config(args: &SegmentArgs, out: &Path) -> Result<SegmentConfig, Exit> {
     let mut layers = Layers::new();
     if let Some(name) = &args.recipe {
         layers = recipes::find(name, "segment")?.lay(layers)?;
@@ -180,5 +184,6 @@ fn load_config(args: &SegmentArgs) -> Result<SegmentConfig, Exit> {
         ("seed", args.run.seed.map(|seed| seed.to_string())),
         ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
-    settings::load(layers.sets(&args.run.set)?, &options)
+    let layers = settings::with_options(layers.sets(&args.run.set)?, &options)?;
+    Ok(settings::in_parts::<SegmentConfig>(layers, out)?.load()?)
 }

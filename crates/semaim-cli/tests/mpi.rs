@@ -1,4 +1,4 @@
-//! Pre-training by several processes under `mpirun`. Needs the feature `mpi` and Open MPI's or MPICH's `mpirun`.
+//! Several processes under `mpirun`. Needs the feature `mpi` and Open MPI's or MPICH's `mpirun`.
 #![cfg(feature = "mpi")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -142,7 +142,7 @@ fn a_run_goes_on_with_another_number_of_processes() {
 }
 
 #[test]
-fn fine_tuning_and_detection_end_with_the_bytes_of_one_process() {
+fn what_is_trained_on_an_encoder_ends_with_the_bytes_of_one_process() {
     let folder = tempfile::tempdir().unwrap();
     let encoder = folder.path().join("encoder");
     succeed(pretrain(1, &encoder, &["--set", "train.epochs=2"]));
@@ -160,6 +160,14 @@ fn fine_tuning_and_detection_end_with_the_bytes_of_one_process() {
         "optimiser.schedule=cosine",
         "optimiser.milestones=[]",
     ];
+    // With batch norm.
+    let segmenter = [
+        "head=upernet",
+        "upernet.channels=8",
+        "upernet.auxiliary_channels=4",
+        "augment.crop=32",
+        "eval.pictures=0",
+    ];
     for (command, of_it, model) in [
         (
             "finetune",
@@ -167,6 +175,7 @@ fn fine_tuning_and_detection_end_with_the_bytes_of_one_process() {
             "classifier.safetensors",
         ),
         ("detect", &detector[..], "detector.safetensors"),
+        ("segment", &segmenter[..], "segmenter.safetensors"),
     ] {
         let mut bytes = Vec::new();
         for processes in [1, 2, 3] {
@@ -205,4 +214,106 @@ fn mistakes_end_all_processes() {
     let ran = run(started(2, &["recipes", "list"]));
     assert_eq!(ran.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&ran.stderr).contains("share their work"));
+}
+
+#[test]
+fn several_processes_embed_and_classify_what_one_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = folder.path().join("encoder");
+    succeed(pretrain(1, &encoder, &["--set", "train.epochs=2"]));
+    let weights = encoder.to_str().unwrap();
+    let mut found = Vec::new();
+    for processes in [1, 2, 3] {
+        // Seven batches, of which the last is short.
+        let embed = |split: &str| {
+            let out = folder.path().join(format!("{split}-{processes}.npy"));
+            let name = out.to_str().unwrap();
+            let fixed = ["embed", "--weights", weights, "--data", "shapes"];
+            let more = [
+                "--limit",
+                "50",
+                "--batch-size",
+                "8",
+                "--split",
+                split,
+                "--out",
+                name,
+            ];
+            let said = succeed(started(processes, &[&fixed[..], &more].concat()));
+            assert_eq!(said.matches("50 images in").count(), 1, "{said}");
+            out
+        };
+        let (bank, queries) = (embed("train"), embed("eval"));
+        let read = |path: &Path| std::fs::read(path).unwrap();
+        let files = [
+            read(&bank),
+            read(&bank.with_extension("csv")),
+            read(&queries),
+        ];
+        let knn = |of: &[&str]| {
+            let said = succeed(started(
+                processes,
+                &[&["knn", "--k", "1,5", "--json"], of].concat(),
+            ));
+            let result: serde_json::Value = serde_json::from_str(&said).unwrap();
+            result["knn"].clone()
+        };
+        let name = |path: &Path| path.to_str().unwrap().to_string();
+        let of_files = knn(&["--bank", &name(&bank), "--queries", &name(&queries)]);
+        let of_images = knn(&["--weights", weights, "--data", "shapes", "--limit", "700"]);
+        assert_eq!(of_images.as_array().unwrap().len(), 2);
+        found.push((files, of_files, of_images));
+    }
+    assert!(found.iter().all(|own| *own == found[0]));
+}
+
+/// The process of a rank among those that `mpirun` has started.
+fn process_of(launcher: u32, rank: usize) -> Option<u32> {
+    let said = format!("OMPI_COMM_WORLD_RANK={rank}");
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .find(|process: &u32| {
+            let read = |name: &str| std::fs::read_to_string(format!("/proc/{process}/{name}"));
+            let status = read("status").unwrap_or_default();
+            let child = format!("PPid:\t{launcher}\n");
+            let environment = read("environ").unwrap_or_default();
+            status.contains(&child) && environment.split('\0').any(|own| own == said)
+        })
+}
+
+#[test]
+fn a_process_that_hangs_is_named_and_ends_the_job() {
+    for stopped in [0, 1, 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("run");
+        let more = [
+            "--set",
+            "train.grad_accum_steps=4",
+            "--set",
+            "train.epochs=100000",
+            "--set",
+            "checkpoint.every_steps=5",
+        ];
+        let mut command = pretrain(3, &out, &more);
+        command
+            .env("SEMAIM_HANG_SECONDS", "3")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut job = command.spawn().unwrap();
+        while lines(&out) < 6 {
+            assert!(job.try_wait().unwrap().is_none(), "it ended early");
+            std::thread::yield_now();
+        }
+        let process = process_of(job.id(), stopped).expect("a process of the rank");
+        let process = process.to_string();
+        let stop = Command::new("kill").args(["-STOP", &process]).status();
+        assert!(stop.unwrap().success());
+        let ended = job.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success());
+        let expected = format!("error: process {stopped} of 3 on ");
+        assert!(said.contains(&expected), "{said}");
+        assert!(said.contains("has not been heard of for"), "{said}");
+    }
 }

@@ -120,6 +120,11 @@ impl<D: Dataset + ?Sized> TrainingLoader<D> {
             delivery: Delivery::start(plan, options.workers, options.queue),
         }
     }
+
+    /// Batches that are prepared and not asked for yet, at most [`LoaderOptions::queue`]: none where the images are the limit.
+    pub fn ready(&self) -> usize {
+        self.delivery.ready()
+    }
 }
 
 impl<D: Dataset + ?Sized> Iterator for TrainingLoader<D> {

@@ -122,6 +122,14 @@ impl<P: BatchPlan> Delivery<P> {
         }
     }
 
+    /// Batches that nobody would have to wait for.
+    pub(crate) fn ready(&self) -> usize {
+        match self {
+            Self::Running(prefetcher) => prefetcher.shared.lock().ready.len(),
+            Self::Refused(_) => 0,
+        }
+    }
+
     /// The next batch, or the refusal, once.
     pub(crate) fn next(&mut self) -> Option<Result<Batch<P::Target>, LoaderError>> {
         match self {

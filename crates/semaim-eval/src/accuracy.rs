@@ -32,6 +32,34 @@ impl HitCounter {
         self.top5 += u64::from(rank < depth);
     }
 
+    /// Adds what another has counted.
+    pub(crate) fn add_counted(&mut self, other: Self) {
+        self.images += other.images;
+        self.top1 += other.top1;
+        self.top5 += other.top5;
+    }
+
+    /// The counts as a message.
+    pub(crate) fn to_bytes(&self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        let counts = [self.images, self.top1, self.top5];
+        for (bytes, count) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(counts) {
+            *bytes = count.to_le_bytes();
+        }
+        bytes
+    }
+
+    /// The counts of a message.
+    pub(crate) fn of_bytes(bytes: &[u8; 24]) -> Self {
+        let mut counts = bytes.as_chunks::<8>().0.iter().copied();
+        let mut next = || counts.next().map_or(0, u64::from_le_bytes);
+        Self {
+            images: next(),
+            top1: next(),
+            top5: next(),
+        }
+    }
+
     /// Images counted.
     pub fn images(&self) -> u64 {
         self.images

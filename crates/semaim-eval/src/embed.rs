@@ -1,14 +1,20 @@
 //! One vector per image, batch by batch.
 
+mod message;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use semaim::parameters::{WeightError, device_of, to_host};
 use semaim::representation::Representation;
 use semaim::vit::Vit;
 use semaim_data::{Augment, BadImage, LoaderError, Source};
+use semaim_train::ranks::{self, Ranks};
 
 use crate::image_batches::{BatchOptions, ImageBatch, ImageBatches};
 use crate::vectors::LabelledVectors;
+pub use message::MessageError;
 
 /// Embedded images.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +78,9 @@ pub enum EmbedError {
     /// The features did not come off the device.
     #[error(transparent)]
     Weights(#[from] WeightError),
+    /// What another process sent.
+    #[error(transparent)]
+    Message(#[from] MessageError),
 }
 
 /// How images are embedded.
@@ -85,12 +94,19 @@ pub struct EmbedOptions {
 
 /// Embeds the central views of images, a batch at each call of `next`: memory does not grow with their number.
 ///
-/// Images that cannot be read are left out and listed with the batch they would have been in.
+/// Images that cannot be read are left out and listed with the batch they would have been in. Several [ranks] embed the batches in
+/// turn, and each of them gets all, in the order of one process; they have to ask equally often.
 #[derive(Debug)]
 pub struct Embedder<'a> {
     encoder: &'a Vit,
+    /// Those of this rank.
     batches: ImageBatches,
     representation: Representation,
+    ranks: Rc<dyn Ranks>,
+    /// Batches of all ranks that have not been embedded.
+    left: usize,
+    /// Those that have been, and were not asked for yet.
+    embedded: VecDeque<Embeddings>,
 }
 
 impl<'a> Embedder<'a> {
@@ -107,11 +123,45 @@ impl<'a> Embedder<'a> {
             batches,
         } = options;
         let device = device_of(encoder);
+        let ranks = ranks::current();
+        let items: Vec<u64> = items.into_iter().collect();
+        // Without a size there is one batch, which the loader refuses.
+        let size = match batches.batch_size {
+            0 => items.len().max(1),
+            size => size,
+        };
+        let turns = items.chunks(size).skip(ranks.rank()).step_by(ranks.count());
+        let own: Vec<u64> = turns.flatten().copied().collect();
         Self {
             encoder,
-            batches: ImageBatches::start(source, items, augment, batches, &device),
+            batches: ImageBatches::start(source, own, augment, batches, &device),
             representation,
+            ranks,
+            left: items.len().div_ceil(size),
+            embedded: VecDeque::new(),
         }
+    }
+
+    /// A batch of each rank that has one left.
+    fn round(&mut self) -> Result<(), EmbedError> {
+        let own = match self.batches.next() {
+            Some(batch) => Some(self.embed(batch?)?),
+            None => None,
+        };
+        let in_round = self.left.min(self.ranks.count());
+        self.left -= in_round;
+        if self.ranks.count() == 1 {
+            self.embedded.extend(own);
+            return Ok(());
+        }
+        let own = match own {
+            Some(own) => own.to_message()?,
+            None => Vec::new(),
+        };
+        for message in self.ranks.all_gather(&own).iter().take(in_round) {
+            self.embedded.push_back(Embeddings::of_message(message)?);
+        }
+        Ok(())
     }
 
     fn embed(&self, batch: ImageBatch) -> Result<Embeddings, EmbedError> {
@@ -141,12 +191,13 @@ impl Iterator for Embedder<'_> {
     type Item = Result<Embeddings, EmbedError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.batches.next()?;
-        Some(
-            batch
-                .map_err(Into::into)
-                .and_then(|batch| self.embed(batch)),
-        )
+        if self.embedded.is_empty() && self.left > 0 {
+            if let Err(error) = self.round() {
+                self.left = 0;
+                return Some(Err(error));
+            }
+        }
+        self.embedded.pop_front().map(Ok)
     }
 }
 

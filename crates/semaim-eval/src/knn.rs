@@ -7,6 +7,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::parameters::{WeightError, to_host};
 
+use semaim_train::ranks;
+
 use crate::accuracy::{Accuracy, HitCounter};
 
 /// Rows of a block of queries and of the bank.
@@ -102,7 +104,8 @@ pub enum KnnError {
 /// Classifies queries by their neighbours in a bank, for each k in `ks`. With fewer than five neighbours top-5 is among
 /// the first k, as in DINO's evaluation.
 ///
-/// Equal similarities go by the bank's order, equal votes by the class number.
+/// Equal similarities go by the bank's order, equal votes by the class number. Several [ranks] take blocks of queries in turn, each with
+/// the whole bank, and all get what one process would.
 ///
 /// # Errors
 /// [`KnnError`].
@@ -148,11 +151,14 @@ pub fn knn(
     classes.dedup();
     let place = |label: &u32| classes.partition_point(|class| class < label);
     let bank_classes: Vec<usize> = bank.labels.iter().map(place).collect();
+    let ranks = ranks::current();
     let mut hits = vec![HitCounter::default(); ks.len()];
     for (block, labels) in queries
         .features
         .chunks(QUERY_BLOCK * width)
         .zip(queries.labels.chunks(QUERY_BLOCK))
+        .skip(ranks.rank())
+        .step_by(ranks.count())
     {
         let neighbours = neighbours(bank.features, block, width, most, device)?;
         for (nearest, &label) in neighbours.iter().zip(labels) {
@@ -162,7 +168,16 @@ pub fn knn(
             }
         }
     }
-    Ok(hits.iter().map(HitCounter::accuracy).collect())
+    let own: Vec<u8> = hits.iter().flat_map(HitCounter::to_bytes).collect();
+    let all = ranks.all_gather(&own);
+    let of_all = (0..ks.len()).map(|k| {
+        let mut sum = HitCounter::default();
+        for counts in all.iter().filter_map(|own| own.as_chunks().0.get(k)) {
+            sum.add_counted(HitCounter::of_bytes(counts));
+        }
+        sum.accuracy()
+    });
+    Ok(of_all.collect())
 }
 
 /// A bank image and its cosine with a query.

@@ -88,9 +88,6 @@ pub enum TrainError {
         /// Parts of a batch.
         parts: usize,
     },
-    /// A model whose batch norms would each see a part of the batch.
-    #[error("models with batch norm are trained by one process")]
-    RanksWithBatchNorm,
     /// A teacher of images with other channels.
     #[error("{path} is a teacher for images of {teacher} channels, the model's have {student}")]
     TeacherChannels {

@@ -4,6 +4,7 @@
 //! in rank order: the order of one process, to the bit.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::parameters::to_host;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 use crate::gradients::Gradients;
-use crate::loss_values::LossValues;
+use crate::loss_values::{LossValues, TogetherTime};
 use crate::ranks::Ranks;
 
 /// What a rank tells of its part beside the gradients.
@@ -60,12 +61,18 @@ impl Told {
     }
 }
 
+/// Numbers of each rank's piece that are exchanged together: 16 MB.
+const CHUNK: usize = 1 << 22;
+
 /// This rank's piece of the sum of all gradients.
 #[derive(Default)]
 pub(crate) struct ShardedSum {
     /// Names and sizes of all gradients, by name.
     layout: Vec<(String, usize)>,
-    shard: Option<Vec<f32>>,
+    /// The sum of the parts so far; empty before the first.
+    shard: Vec<f32>,
+    /// What it took.
+    pub(crate) time: TogetherTime,
 }
 
 impl ShardedSum {
@@ -78,6 +85,7 @@ impl ShardedSum {
         parts: usize,
     ) -> Result<Vec<Told>, TrainError> {
         let broken = |text: &str| TrainError::Internal(format!("ranks: {text}"));
+        let start = Instant::now();
         let (mut flat, mut message) = (Vec::new(), Vec::new());
         if let Some((gradients, mut told)) = own {
             let layout = layout(&gradients);
@@ -96,6 +104,8 @@ impl ShardedSum {
                 serde_json::from_slice(&message).map_err(|error| broken(&error.to_string()))?;
             all.push(told);
         }
+        // Everybody is here.
+        self.time.waiting += start.elapsed();
         // Of all ranks, and of the parts before this one.
         let layout = number_of(&self.layout);
         if all.iter().any(|told| told.layout != layout) {
@@ -103,33 +113,61 @@ impl ShardedSum {
                 "parts of a batch have gradients of different weights",
             ));
         }
-        let shards = shards(self.total(), ranks.count());
-        let shard = shards[ranks.rank()];
-        let send = match flat.is_empty() {
-            true => vec![0; shards.len()],
-            false => shards,
-        };
-        let received: Vec<usize> = (0..ranks.count())
-            .map(|rank| if rank < parts { shard } else { 0 })
-            .collect();
-        let numbers = ranks.all_to_all(&flat, &send, &received);
-        for part in numbers.chunks(shard.max(1)) {
-            match &mut self.shard {
-                None => self.shard = Some(part.to_vec()),
-                Some(sum) => sum
-                    .iter_mut()
-                    .zip(part)
-                    .for_each(|(sum, value)| *sum += value),
-            }
-        }
+        let start = Instant::now();
+        self.exchange(ranks, &flat, parts, CHUNK);
+        self.time.exchange += start.elapsed();
         Ok(all)
     }
 
+    /// Gives each rank its piece of what this one has, if anything, and adds up the pieces of the first `parts` ranks. In chunks,
+    /// as a model's gradients several times over have no room.
+    fn exchange(&mut self, ranks: &dyn Ranks, flat: &[f32], parts: usize, chunk: usize) {
+        let shards = shards(self.total(), ranks.count());
+        let starts = shards.iter().scan(0, |next, length| {
+            let start = *next;
+            *next += length;
+            Some(start)
+        });
+        let starts: Vec<usize> = starts.collect();
+        let is_first = self.shard.is_empty();
+        self.shard.reserve_exact(shards[ranks.rank()]);
+        let longest = shards.iter().copied().max().unwrap_or(0);
+        for from in (0..longest).step_by(chunk) {
+            let lengths = shards.iter().map(|length| length.saturating_sub(from));
+            let lengths: Vec<usize> = lengths.map(|left| left.min(chunk)).collect();
+            let (mut sent, mut send) = (Vec::new(), vec![0; lengths.len()]);
+            if !flat.is_empty() {
+                for (start, length) in starts.iter().zip(&lengths) {
+                    // Shorter pieces end before.
+                    let start = (start + from).min(flat.len());
+                    sent.extend_from_slice(&flat[start..][..*length]);
+                }
+                send.clone_from(&lengths);
+            }
+            let own = lengths[ranks.rank()];
+            let received: Vec<usize> = (0..ranks.count())
+                .map(|rank| if rank < parts { own } else { 0 })
+                .collect();
+            let numbers = ranks.all_to_all(&sent, &send, &received);
+            let mut of_parts = numbers.chunks(own.max(1));
+            // The first is taken as it is: a sum that begins with zero would turn -0 into 0.
+            if is_first && let Some(part) = of_parts.next() {
+                self.shard.extend_from_slice(part);
+            }
+            for part in of_parts {
+                let sum = self.shard.iter_mut().skip(from);
+                sum.zip(part).for_each(|(sum, value)| *sum += value);
+            }
+        }
+    }
+
     /// The gradients of the whole batch, on a device.
-    pub(crate) fn finish(self, ranks: &dyn Ranks, device: &Device) -> Gradients {
+    pub(crate) fn finish(self, ranks: &dyn Ranks, device: &Device) -> (Gradients, TogetherTime) {
+        let start = Instant::now();
         let lengths = shards(self.total(), ranks.count());
-        let own = self.shard.unwrap_or_default();
-        let flat = ranks.all_gather_numbers(&own, &lengths);
+        let flat = ranks.all_gather_numbers(&self.shard, &lengths);
+        let mut time = self.time;
+        time.exchange += start.elapsed();
         let mut rest = flat.as_slice();
         let by_name = self.layout.into_iter().map(|(name, size)| {
             let (values, after) = rest.split_at(size.min(rest.len()));
@@ -137,7 +175,7 @@ impl ShardedSum {
             let data = TensorData::new(values.to_vec(), [values.len()]);
             (name, Tensor::from_data(data, device))
         });
-        Gradients::from_iter(by_name)
+        (Gradients::from_iter(by_name), time)
     }
 
     fn total(&self) -> usize {
@@ -166,4 +204,71 @@ fn shards(total: usize, count: usize) -> Vec<usize> {
     (0..count)
         .map(|rank| total.saturating_sub(rank * each).min(each))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of three ranks whose gradients are all the same.
+    #[derive(Debug)]
+    struct Alike(usize);
+
+    impl Ranks for Alike {
+        fn rank(&self) -> usize {
+            self.0
+        }
+
+        fn count(&self) -> usize {
+            3
+        }
+
+        fn all_gather(&self, own: &[u8]) -> Vec<Vec<u8>> {
+            vec![own.to_vec(); 3]
+        }
+
+        fn all_to_all(&self, numbers: &[f32], lengths: &[usize], received: &[usize]) -> Vec<f32> {
+            assert_eq!(numbers.len(), lengths.iter().sum::<usize>());
+            let start: usize = lengths[..self.0].iter().sum();
+            let own = &numbers[start..][..lengths[self.0]];
+            let of_rank = |received: &usize| own[..*received].to_vec();
+            received.iter().flat_map(of_rank).collect()
+        }
+
+        fn all_gather_numbers(&self, own: &[f32], _: &[usize]) -> Vec<f32> {
+            own.to_vec()
+        }
+    }
+
+    #[test]
+    fn pieces_of_any_size_add_up_to_the_same() {
+        for total in [1, 3, 8, 10] {
+            let flat: Vec<f32> = (0..total).map(|i| i as f32 - 4.0).collect();
+            for parts in [1, 2, 3] {
+                let expected: Vec<f32> = flat.iter().map(|v| v * parts as f32).collect();
+                for chunk in [1, 2, 3, 100] {
+                    let mut found = Vec::new();
+                    for rank in 0..3 {
+                        let mut sum = ShardedSum {
+                            layout: vec![("weight".into(), total)],
+                            ..ShardedSum::default()
+                        };
+                        sum.exchange(&Alike(rank), &flat, parts, chunk);
+                        found.extend(sum.shard);
+                    }
+                    assert_eq!(found, expected, "{parts} parts in chunks of {chunk}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_keep_their_sign() {
+        let mut sum = ShardedSum {
+            layout: vec![("weight".into(), 1)],
+            ..ShardedSum::default()
+        };
+        sum.exchange(&Alike(0), &[-0.0], 2, CHUNK);
+        assert_eq!(sum.shard[0].to_bits(), (-0.0_f32).to_bits());
+    }
 }

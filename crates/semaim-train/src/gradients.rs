@@ -47,6 +47,11 @@ impl Gradients {
         }
     }
 
+    /// Puts other numbers, `[values]`, beside them, under names that no weight has.
+    pub(crate) fn put(&mut self, name: String, values: Tensor<1>) {
+        self.by_name.insert(name, values);
+    }
+
     /// Adds the gradients of another part of the batch.
     pub fn add(&mut self, other: Self) {
         for (name, gradient) in other.by_name {

@@ -56,6 +56,15 @@ pub(crate) fn flat(loss: Loss) -> (Vec<&'static str>, Tensor<1>) {
     (names, Tensor::cat(all.collect(), 0))
 }
 
+/// Where the time goes that ranks have to do with each other.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TogetherTime {
+    /// Waiting for those that compute longer.
+    pub(crate) waiting: Duration,
+    /// Exchanging gradients.
+    pub(crate) exchange: Duration,
+}
+
 /// Sums since the last line of the log.
 #[derive(Default)]
 pub(crate) struct Window {
@@ -63,4 +72,10 @@ pub(crate) struct Window {
     pub(crate) loss: LossValues,
     pub(crate) images: usize,
     pub(crate) time: Duration,
+    /// Of it, waiting for images.
+    pub(crate) data: Duration,
+    /// The share of the loader's queue that was ready, summed over steps.
+    pub(crate) queue_fill: f64,
+    /// Of the time, with other ranks.
+    pub(crate) together: TogetherTime,
 }

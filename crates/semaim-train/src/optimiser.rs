@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use semaim::parameters::{NamedMapper, WeightError, Weights, from_host, map_in_place, to_host};
+use semaim::parameters::{NamedMapper, WeightError, Weights, from_host, map_in_place};
 use semaim_kernels::{AdamWStep, Moments, UnreadStep, adamw};
 
 use crate::freeze::frozen;
@@ -112,27 +112,22 @@ impl Optimiser {
         map_in_place(model, &mut update);
     }
 
-    /// The state: for AdamW under names `first.<weight>` and `second.<weight>`, for SGD under each weight's own.
-    ///
-    /// # Errors
-    /// [`WeightError::Device`] when the backend fails.
-    pub fn state(&self) -> Result<Weights, WeightError> {
-        let mut state = Weights::new();
-        let mut put = |name: String, tensor: &Tensor<1>| -> Result<(), WeightError> {
-            let weight = to_host(&name, tensor.clone())?;
-            state.insert(name, weight);
-            Ok(())
-        };
+    /// The state, `[values]` of each weight: for AdamW under names `first.<weight>` and `second.<weight>`, for SGD under each
+    /// weight's own.
+    pub fn state(&self) -> BTreeMap<String, Tensor<1>> {
+        let mut state = BTreeMap::new();
         for (name, buffers) in &self.buffers {
             match buffers {
                 Buffers::AdamW(moments) => {
-                    put(format!("first.{name}"), &moments.first)?;
-                    put(format!("second.{name}"), &moments.second)?;
+                    state.insert(format!("first.{name}"), moments.first.clone());
+                    state.insert(format!("second.{name}"), moments.second.clone());
                 }
-                Buffers::Sgd(momentum) => put(name.clone(), momentum)?,
+                Buffers::Sgd(momentum) => {
+                    state.insert(name.clone(), momentum.clone());
+                }
             }
         }
-        Ok(state)
+        state
     }
 
     /// Counts steps that were taken for it and turned out to be left out no more.
@@ -296,6 +291,7 @@ impl Sgd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use semaim::parameters::to_host;
 
     #[derive(Module, Debug)]
     struct One {
@@ -312,7 +308,12 @@ mod tests {
         let groups = ParamGroups::Uniform { weight_decay };
         let mut optimiser = Optimiser::new(rule, groups.clone());
         [(); 2].map(|()| {
-            let (steps, state) = (optimiser.steps(), optimiser.state().unwrap());
+            let (steps, state) = (optimiser.steps(), optimiser.state());
+            let state = state.into_iter().map(|(name, values)| {
+                let weight = to_host(&name, values).unwrap();
+                (name, weight)
+            });
+            let state = state.collect();
             optimiser = Optimiser::new(rule, groups.clone());
             optimiser.restore(steps, &state, &device).unwrap();
             let tracked = model.clone().train();

@@ -28,9 +28,21 @@ pub trait Ranks: Debug {
     /// Numbers of all of them one after the other; `lengths` is how many each gives.
     fn all_gather_numbers(&self, own: &[f32], lengths: &[usize]) -> Vec<f32>;
 
+    /// Whether it is looked after that this one goes on. A process that neither computes nor waits for others counts as hung; one that
+    /// waits for a disk says so.
+    fn set_watched(&self, _watched: bool) {}
+
     /// Whether this one speaks for all: writes, evaluates, shows.
     fn is_root(&self) -> bool {
         self.rank() == 0
+    }
+
+    /// Whether any of them says yes.
+    fn any(&self, own: bool) -> bool {
+        match self.count() {
+            1 => own,
+            _ => self.all_gather(&[u8::from(own)]).contains(&vec![1]),
+        }
     }
 
     /// Waits until everybody is here.
@@ -74,7 +86,20 @@ pub fn join(ranks: Rc<dyn Ranks>) {
     RANKS.with(|own| *own.borrow_mut() = ranks);
 }
 
+/// The thread belongs to nobody any more: what talks to the others is let go, before the means to talk are.
+pub fn leave() {
+    join(Rc::new(Alone));
+}
+
 /// Those whom this thread belongs to; [`Alone`] where nothing was said.
 pub fn current() -> Rc<dyn Ranks> {
     RANKS.with(|own| Rc::clone(&own.borrow()))
+}
+
+/// Does what this process does without the others, which wait for it: whatever would share its work with them does not.
+pub fn by_itself<V>(act: impl FnOnce() -> V) -> V {
+    let ranks = RANKS.with(|own| own.replace(Rc::new(Alone)));
+    let done = act();
+    join(ranks);
+    done
 }

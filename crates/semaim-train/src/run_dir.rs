@@ -164,6 +164,11 @@ impl RunDir {
         self.path.join("checkpoints")
     }
 
+    /// Where the checkpoint of a step is.
+    pub fn checkpoint(&self, step: u64) -> PathBuf {
+        self.checkpoints().join(checkpoint_name(step))
+    }
+
     /// Writes the state as the latest checkpoint and removes those that need not be kept: all but the newest two
     /// and those of which `keep` says that they stay.
     ///
@@ -173,9 +178,9 @@ impl RunDir {
         &self,
         state: &TrainState<M>,
         keep: impl Fn(u64) -> bool,
-    ) -> Result<PathBuf, TrainError> {
-        let name = format!("step-{:09}.safetensors", state.counts.step);
-        let path = self.checkpoints().join(&name);
+    ) -> Result<(), TrainError> {
+        let name = checkpoint_name(state.counts.step);
+        let path = self.checkpoint(state.counts.step);
         state.save(&path)?;
         let latest = self.path.join(LATEST);
         atomic::write_bytes(&latest, format!("{name}\n").as_bytes())
@@ -187,7 +192,7 @@ impl RunDir {
                 fs::remove_file(old).map_err(io("removing", old))?;
             }
         }
-        Ok(path)
+        Ok(())
     }
 
     /// The latest state that can be read, or `None` where none was ever saved. Damaged newer ones are warned of and set
@@ -247,6 +252,10 @@ impl RunDir {
     fn steps(&self) -> Result<Vec<(u64, PathBuf)>, TrainError> {
         checkpoints(&self.path)
     }
+}
+
+fn checkpoint_name(step: u64) -> String {
+    format!("step-{step:09}.safetensors")
 }
 
 /// Takes a run directory for this process alone.

@@ -3,12 +3,13 @@
 //! There is no generator state in it: every random draw has an address (see `semaim_random`).
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 use burn::module::Module;
-use semaim::parameters::{Weights, device_of, weights, with_weights};
+use semaim::parameters::{FlatWeight, Weights, device_of, flat_weights, to_host, with_weights};
 use semaim_checkpoint::error::TensorFileError;
-use semaim_checkpoint::tensors::TensorFile;
+use semaim_checkpoint::tensors::{Precision, TensorFile, write_tensors};
 
 use crate::error::TrainError;
 use crate::optimiser::Optimiser;
@@ -55,19 +56,19 @@ impl<M: Module> TrainState<M> {
     /// # Errors
     /// A device or the file system.
     pub fn save(&self, path: &Path) -> Result<(), TrainError> {
-        let mut all = Weights::new();
-        let mut put = |prefix: &str, part: Weights| {
-            all.extend(
-                part.into_iter()
-                    .map(|(name, weight)| (format!("{prefix}{name}"), weight)),
-            );
+        let mut all = BTreeMap::new();
+        let mut put = |prefix: &str, part: BTreeMap<String, FlatWeight>| {
+            let named = part.into_iter();
+            all.extend(named.map(|(name, weight)| (format!("{prefix}{name}"), weight)));
         };
-        put(MODEL, weights(&self.model)?);
+        put(MODEL, flat_weights(&self.model));
         if let Some(ema) = &self.ema {
-            put(EMA, weights(ema)?);
+            put(EMA, flat_weights(ema));
         }
         let (optimiser, optimiser_steps) = names(&self.optimiser);
-        put(&optimiser, self.optimiser.state()?);
+        let buffers = self.optimiser.state().into_iter();
+        let buffers = buffers.map(|(name, values)| (name, FlatWeight::of(values)));
+        put(&optimiser, buffers.collect());
         let numbers = [
             ("step", self.counts.step),
             ("skipped", self.counts.skipped),
@@ -80,11 +81,15 @@ impl<M: Module> TrainState<M> {
             .map(|(key, value)| ((*key).to_string(), value.to_string()))
             .collect();
         metadata.insert("semaim_version".into(), env!("CARGO_PKG_VERSION").into());
-        TensorFile {
-            weights: all,
-            metadata,
-        }
-        .write(path)?;
+        let shapes = all.iter();
+        let shapes = shapes.map(|(name, weight)| (name.as_str(), weight.shape.as_slice()));
+        // One at a time: of a large model there is no room for all of them twice.
+        let values = |name: &str| {
+            let weight = all.get(name).ok_or(io::ErrorKind::NotFound)?;
+            let weight = to_host(name, weight.values.clone()).map_err(io::Error::other)?;
+            Ok(weight.values.into())
+        };
+        write_tensors(path, Precision::F32, &metadata, shapes, values)?;
         Ok(())
     }
 

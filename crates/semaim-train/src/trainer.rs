@@ -1,8 +1,8 @@
 //! The loop: one step after the other until the schedule ends, whatever is trained.
 
+mod saver;
 mod step;
 
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,13 +19,14 @@ use crate::callbacks::{Callbacks, Progress, StepReport};
 use crate::config::RunSettings;
 use crate::error::TrainError;
 use crate::log::RunLog;
-use crate::loss_values::Window;
+use crate::loss_values::{TogetherTime, Window};
 use crate::ranks::{self, Ranks};
 use crate::run_dir::RunDir;
 use crate::schedule::LrSchedule;
 use crate::state::TrainState;
 use crate::task::Task;
 use crate::unread::UnreadSteps;
+use saver::{Saver, is_kept};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub struct Images<D: ?Sized = dyn Source> {
 ///
 /// # Errors
 /// [`TrainError`]; whatever was saved before stays.
-pub fn train<T: Task, D: Dataset<Target = T::Target> + ?Sized>(
+pub fn train<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized>(
     task: &T,
     initial_state: TrainState<T::Model>,
     settings: RunSettings<'_>,
@@ -104,7 +105,7 @@ struct Trainer<'a, T: Task, D: ?Sized> {
     ranks: Rc<dyn Ranks>,
 }
 
-impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
+impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
     fn new(
         task: &'a T,
         mut initial_state: TrainState<T::Model>,
@@ -200,13 +201,29 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
     }
 
     fn run(mut self, callbacks: Callbacks<'_, T::Model>) -> Result<RunOutcome, TrainError> {
-        let outcome = self.steps(callbacks)?;
+        let outcome = std::thread::scope(|scope| {
+            let mut saver = Saver {
+                scope,
+                task: self.task,
+                run: self.run,
+                keep_every: self.keep_every(),
+                writing: None,
+            };
+            let outcome = self.steps(callbacks, &mut saver);
+            let saved = self.wait_for(&mut saver);
+            let outcome = outcome?;
+            saved.map(|()| outcome)
+        })?;
         // What the first rank wrote is there for all.
         self.ranks.barrier();
         Ok(outcome)
     }
 
-    fn steps(&mut self, callbacks: Callbacks<'_, T::Model>) -> Result<RunOutcome, TrainError> {
+    fn steps(
+        &mut self,
+        callbacks: Callbacks<'_, T::Model>,
+        saver: &mut Saver<'_, '_, T>,
+    ) -> Result<RunOutcome, TrainError> {
         let Callbacks {
             observer,
             evaluator,
@@ -224,7 +241,9 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         }
         if !self.resumed && self.ranks.is_root() {
             let progress = self.progress();
-            evaluator.evaluate(&self.state, progress, &mut self.log, observer)?;
+            ranks::by_itself(|| {
+                evaluator.evaluate(&self.state, progress, &mut self.log, observer)
+            })?;
         }
         if device_of(&self.state.model) != Device::flex() {
             observer.doing("first steps: the device tunes its kernels");
@@ -234,10 +253,10 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         let mut last_step = Instant::now();
         while self.progress().step < self.progress().total_steps {
             let batches = self.batches(&mut loader)?;
-            let mut report = self.step(&batches)?;
+            let mut report = self.step(&batches, saver)?;
             if self.is_logged() || self.unread.len() >= UnreadSteps::MOST {
                 // Before the time is taken, as it waits for the device.
-                report.numbers = self.read_steps()?.or(report.numbers);
+                report.numbers = self.read_steps(saver)?.or(report.numbers);
             }
             report.time = last_step.elapsed();
             last_step = Instant::now();
@@ -250,16 +269,18 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
             let finished = progress.step == progress.total_steps;
             // Before saving: what is saved has been evaluated, also when a kill comes in between.
             if finished || self.is_time_to_evaluate() {
-                self.read_steps()?;
+                self.read_steps(saver)?;
                 if self.ranks.is_root() {
-                    evaluator.evaluate(&self.state, progress, &mut self.log, observer)?;
+                    ranks::by_itself(|| {
+                        evaluator.evaluate(&self.state, progress, &mut self.log, observer)
+                    })?;
                 }
                 last_step = Instant::now();
             }
             if stop || save {
                 // No checkpoint without knowing that it is a good one.
-                self.read_steps()?;
-                self.save()?;
+                self.read_steps(saver)?;
+                self.save(saver)?;
                 last_save = Instant::now();
             }
             if stop && !finished {
@@ -274,18 +295,23 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         if self.ranks.count() == 1 {
             return [stop, save];
         }
-        let all = self.ranks.all_gather(&[u8::from(stop), u8::from(save)]);
-        let said = |of: &Vec<u8>, at: usize| of.get(at).is_some_and(|&byte| byte > 0);
         [
-            all.iter().any(|rank| said(rank, 0)),
-            all.first().is_some_and(|root| said(root, 1)),
+            self.ranks.any(stop),
+            self.ranks.any(save && self.ranks.is_root()),
         ]
     }
 
     /// This rank's parts of the next step's batch.
-    fn batches(&self, loader: &mut TrainingLoader<D>) -> Result<Vec<Batch<T::Target>>, TrainError> {
+    fn batches(
+        &mut self,
+        loader: &mut TrainingLoader<D>,
+    ) -> Result<Vec<Batch<T::Target>>, TrainError> {
         let count = self.turns().per_step() as usize;
+        let queue = self.settings.loading.queue.max(1);
+        self.window.queue_fill += loader.ready() as f64 / queue as f64;
+        let start = Instant::now();
         let batches: Result<Vec<_>, LoaderError> = loader.by_ref().take(count).collect();
+        self.window.data += start.elapsed();
         let batches = batches?;
         if batches.len() < count {
             return Err(TrainError::Internal(
@@ -359,9 +385,18 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
                 "train/images_per_second",
                 window.images as f64 / window.time.as_secs_f64(),
             ),
+            ("time/data", window.data.as_secs_f64() / steps),
+            ("time/queue_fill", window.queue_fill / steps),
             ("train/skipped_steps", self.state.counts.skipped as f64),
             ("train/bad_images", self.state.counts.bad_images as f64),
         ]);
+        if self.ranks.count() > 1 {
+            let TogetherTime { waiting, exchange } = window.together;
+            scalars.extend([
+                ("time/ranks", waiting.as_secs_f64() / steps),
+                ("time/exchange", exchange.as_secs_f64() / steps),
+            ]);
+        }
         self.log.scalars(step, report.progress.epoch(), &scalars)
     }
 
@@ -370,14 +405,13 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         let every = self.settings.checkpoint.every_steps;
         progress.step == progress.total_steps
             || (every > 0 && progress.step.is_multiple_of(every))
-            || self.is_kept(progress.step)
+            || is_kept(progress.step, self.keep_every())
             || last.elapsed().as_secs_f64() >= 60.0 * self.settings.checkpoint.every_minutes
     }
 
-    /// Whether the checkpoint of a step is kept for good.
-    fn is_kept(&self, step: u64) -> bool {
-        let every = self.settings.checkpoint.keep_every_epochs * self.steps_per_epoch;
-        every > 0 && step > 0 && step.is_multiple_of(every)
+    /// Every so many steps a checkpoint is kept for good; 0: none is.
+    fn keep_every(&self) -> u64 {
+        self.settings.checkpoint.keep_every_epochs * self.steps_per_epoch
     }
 
     fn is_time_to_evaluate(&self) -> bool {
@@ -385,13 +419,20 @@ impl<'a, T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T, D> {
         every > 0 && self.state.counts.step.is_multiple_of(every)
     }
 
-    /// Writes the checkpoint, then what others read.
-    fn save(&self) -> Result<PathBuf, TrainError> {
+    /// Starts to write the checkpoint, and what others read.
+    fn save(&self, saver: &mut Saver<'_, '_, T>) -> Result<(), TrainError> {
         if !self.ranks.is_root() {
-            return Ok(self.run.checkpoints());
+            return Ok(());
         }
-        let path = self.run.save(&self.state, |step| self.is_kept(step))?;
-        self.task.export(self.run, &self.state)?;
-        Ok(path)
+        self.wait_for(saver)?;
+        saver.save(self.state.clone())
+    }
+
+    /// Waits until what was saved is on the disk.
+    fn wait_for(&self, saver: &mut Saver<'_, '_, T>) -> Result<(), TrainError> {
+        self.ranks.set_watched(false);
+        let saved = saver.wait();
+        self.ranks.set_watched(true);
+        saved
     }
 }

@@ -200,6 +200,7 @@ fn left(path: &Path) -> (Vec<Vec<u8>>, Vec<serde_json::Value>) {
         let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
         let line_of = line.as_object_mut().unwrap();
         line_of.remove("train/images_per_second");
+        line_of.retain(|name, _| !name.starts_with("time/"));
         line
     });
     (files.to_vec(), lines.collect())

@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor, activation};
 use semaim_kernels::{NormWeights, UnreadStep, batch_norm, moving_average};
 
 use crate::feature_map::FeatureMap;
-use crate::parameters::{NamedMapper, map_in_place};
+use crate::parameters::{NamedMapper, NamedVisitor, map_in_place, visit_named};
 
 /// What is added to the variance, as in PyTorch.
 const EPSILON: f64 = 1e-5;
@@ -150,6 +150,38 @@ impl BatchStatistics {
         }
     }
 
+    /// What was measured, `[values]`, by the names that the running statistics have in a model or in one that it was cloned
+    /// from.
+    pub fn by_name<M: Module>(mut self, model: &M) -> BTreeMap<String, Tensor<1>> {
+        let mut names = BTreeMap::new();
+        visit_named(
+            model,
+            &mut Each(|name: &str, id| {
+                if let Some(measured) = self.by_param.remove(&id) {
+                    names.insert(name.to_string(), measured);
+                }
+            }),
+        );
+        names
+    }
+
+    /// The other way: of what `measured` gives for the names of a model's weights.
+    pub fn of_names<M: Module>(
+        model: &M,
+        mut measured: impl FnMut(&str) -> Option<Tensor<1>>,
+    ) -> Self {
+        let mut by_param = BTreeMap::new();
+        visit_named(
+            model,
+            &mut Each(|name: &str, id| {
+                if let Some(measured) = measured(name) {
+                    by_param.insert(id, measured);
+                }
+            }),
+        );
+        Self { by_param }
+    }
+
     /// Moves the running statistics of a model (or of one that it was cloned from) a tenth of the way. A step that nobody has
     /// read and that is left out moves nothing.
     pub fn update<M: Module>(self, model: &mut M, unread: Option<&UnreadStep>) {
@@ -157,6 +189,15 @@ impl BatchStatistics {
         if !measured.is_empty() {
             map_in_place(model, &mut Follow { measured, unread });
         }
+    }
+}
+
+/// Does something with the name and the number of each weight.
+struct Each<F>(F);
+
+impl<F: FnMut(&str, ParamId)> NamedVisitor for Each<F> {
+    fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
+        (self.0)(name, param.id);
     }
 }
 

@@ -188,27 +188,51 @@ fn failed(name: &str, error: impl std::fmt::Debug) -> WeightError {
     }
 }
 
+/// A weight where it is, flattened.
+#[derive(Clone, Debug)]
+pub struct FlatWeight {
+    /// Sizes of the axes.
+    pub shape: Vec<usize>,
+    /// Values, last axis fastest, `[values]`.
+    pub values: Tensor<1>,
+}
+
+impl FlatWeight {
+    /// Flattens a tensor.
+    pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
+        let shape = tensor.dims().to_vec();
+        let values = shape.iter().product::<usize>();
+        Self {
+            shape,
+            values: tensor.reshape([values]),
+        }
+    }
+}
+
+/// All weights of a model under their checkpoint names, on their device.
+pub fn flat_weights<M: Module>(model: &M) -> BTreeMap<String, FlatWeight> {
+    struct Collect(BTreeMap<String, FlatWeight>);
+    impl NamedVisitor for Collect {
+        fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
+            self.0.insert(name.to_string(), FlatWeight::of(param.val()));
+        }
+    }
+    let mut collect = Collect(BTreeMap::new());
+    visit_named(model, &mut collect);
+    collect.0
+}
+
 /// Copies all weights of a model to the host, under their checkpoint names.
 ///
 /// # Errors
 /// [`WeightError::Device`] when the backend fails.
 pub fn weights<M: Module>(model: &M) -> Result<Weights, WeightError> {
-    struct Collect(Result<Weights, WeightError>);
-    impl NamedVisitor for Collect {
-        fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
-            if let Ok(weights) = &mut self.0 {
-                match to_host(name, param.val()) {
-                    Ok(weight) => {
-                        weights.insert(name.to_string(), weight);
-                    }
-                    Err(error) => self.0 = Err(error),
-                }
-            }
-        }
-    }
-    let mut collect = Collect(Ok(Weights::new()));
-    visit_named(model, &mut collect);
-    collect.0
+    let weights = flat_weights(model).into_iter().map(|(name, weight)| {
+        let values = to_host(&name, weight.values)?.values;
+        let shape = weight.shape;
+        Ok((name, Weight { shape, values }))
+    });
+    weights.collect()
 }
 
 /// Gives a model the weights of the same names; names it does not have are left unused.

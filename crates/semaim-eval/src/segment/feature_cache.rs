@@ -4,9 +4,9 @@
 //! numbers, so that no other is taken for it. A run that goes on fills the memory anew: what is kept is what would be computed,
 //! to the bit.
 
-use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hasher};
+use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::feature_map::FeatureMap;
@@ -29,7 +29,7 @@ type ViewKey = (u64, u64);
 /// What the encoder gives of views.
 pub(super) struct FeatureCache {
     /// The numbers of each map of a view.
-    known: RefCell<HashMap<ViewKey, Vec<Vec<f32>>>>,
+    known: Mutex<HashMap<ViewKey, Vec<Vec<f32>>>>,
 }
 
 /// Whether a frozen encoder sees each training image once.
@@ -87,7 +87,7 @@ impl FeatureCache {
     /// Nothing is known yet.
     pub(super) fn new() -> Self {
         Self {
-            known: RefCell::default(),
+            known: Mutex::default(),
         }
     }
 
@@ -109,7 +109,7 @@ impl FeatureCache {
             .zip(&views)
             .map(|(item, view)| (*item, hash(view)))
             .collect();
-        let mut known = self.known.borrow_mut();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // An image may be in a batch twice.
         let mut new = HashSet::new();
         let unknown: Vec<usize> = (0..keys.len())

@@ -12,6 +12,7 @@ use semaim_kernels::{Kernels, with_precision};
 use serde_json::json;
 
 use super::Trainer;
+use super::saver::Saver;
 use crate::callbacks::{StepNumbers, StepReport};
 use crate::config::OnNan;
 use crate::ema;
@@ -23,6 +24,9 @@ use crate::optimiser::GradientScale;
 use crate::state::TrainState;
 use crate::task::{Loss, MicroBatch, Task};
 use crate::unread::{Before, UnreadLoss};
+
+/// Before the names of running statistics, where what batch norms measured travels with gradients.
+const MEASURED: &str = "measured.";
 
 /// What the parts of a step's batch gave, added up.
 #[derive(Default)]
@@ -37,14 +41,18 @@ enum StepLoss {
     Unread(Box<UnreadLoss>),
 }
 
-impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
+impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
     /// One optimiser step.
-    pub(super) fn step(&mut self, batches: &[Batch<T::Target>]) -> Result<StepReport, TrainError> {
+    pub(super) fn step(
+        &mut self,
+        batches: &[Batch<T::Target>],
+        saver: &mut Saver<'_, '_, T>,
+    ) -> Result<StepReport, TrainError> {
         let epoch = self.state.counts.step / self.steps_per_epoch;
         let epochs = self.state.counts.step as f64 / self.steps_per_epoch as f64;
         let lr = self.lr_schedule.at(epochs);
         if self.ranks.count() > 1 {
-            return self.step_together(batches, lr, epoch);
+            return self.step_together(batches, lr, epoch, saver);
         }
         let mut sums = Sums::default();
         let mut loss = match self.kernels {
@@ -60,7 +68,7 @@ impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
             }
         }
         let numbers = match loss {
-            StepLoss::Read(loss) => Some(self.update_by_numbers(sums, loss, lr, epoch)?),
+            StepLoss::Read(loss) => Some(self.update_by_numbers(sums, loss, lr, epoch, saver)?),
             StepLoss::Unread(loss) => {
                 self.update_unread(sums, *loss, lr, epoch);
                 None
@@ -83,6 +91,7 @@ impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
         batches: &[Batch<T::Target>],
         lr: f64,
         epoch: u64,
+        saver: &mut Saver<'_, '_, T>,
     ) -> Result<StepReport, TrainError> {
         let (count, parts) = (self.ranks.count(), self.settings.train.grad_accum_steps);
         let batch_size = self.settings.train.batch_size as f64;
@@ -96,8 +105,9 @@ impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
                     let share = batch.items.len() as f64 / batch_size;
                     let mut own = Sums::default();
                     let of_batch = self.loss_and_gradients(batch, share, &mut own)?;
-                    if !own.statistics.is_empty() {
-                        return Err(TrainError::RanksWithBatchNorm);
+                    let measured = own.statistics.by_name(&self.state.model);
+                    for (name, measured) in measured {
+                        own.gradients.put(format!("{MEASURED}{name}"), measured);
                     }
                     let of_batch = LossValues::of(of_batch)?;
                     names = of_batch.parts.iter().map(|(name, _)| *name).collect();
@@ -113,11 +123,16 @@ impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
             }
         }
         let device = device_of(&self.state.model);
+        let (mut gradients, together) = shards.finish(&*self.ranks, &device);
+        self.window.together.waiting += together.waiting;
+        self.window.together.exchange += together.exchange;
         let sums = Sums {
-            gradients: shards.finish(&*self.ranks, &device),
-            statistics: BatchStatistics::default(),
+            statistics: BatchStatistics::of_names(&self.state.model, |name| {
+                gradients.remove(&format!("{MEASURED}{name}"))
+            }),
+            gradients,
         };
-        let numbers = self.update_by_numbers(sums, loss, lr, epoch)?;
+        let numbers = self.update_by_numbers(sums, loss, lr, epoch, saver)?;
         self.state.counts.step += 1;
         Ok(StepReport {
             progress: self.progress(),
@@ -159,6 +174,7 @@ impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
         loss: LossValues,
         lr: f64,
         epoch: u64,
+        saver: &mut Saver<'_, '_, T>,
     ) -> Result<StepNumbers, TrainError> {
         let numbers = StepNumbers {
             grad_norm: sums.gradients.norm()?,
@@ -166,7 +182,7 @@ impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
         };
         if numbers.not_finite().is_some() {
             let step = self.state.counts.step + 1;
-            self.not_finite(step, &numbers)?;
+            self.not_finite(step, &numbers, saver)?;
             return Ok(numbers);
         }
         let clip_norm = self.settings.train.clip_norm;
@@ -212,7 +228,10 @@ impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
     }
 
     /// Reads what the steps since the last reading came to; gives that of the last of them, if there are any.
-    pub(super) fn read_steps(&mut self) -> Result<Option<StepNumbers>, TrainError> {
+    pub(super) fn read_steps(
+        &mut self,
+        saver: &mut Saver<'_, '_, T>,
+    ) -> Result<Option<StepNumbers>, TrainError> {
         let mut last = None;
         for step in self.unread.read()? {
             let numbers = StepNumbers {
@@ -231,7 +250,7 @@ impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
                 if stops {
                     state.counts = step.before.counts;
                 }
-                self.not_finite(step.before.counts.step + 1, &numbers)?;
+                self.not_finite(step.before.counts.step + 1, &numbers, saver)?;
             }
             self.window.loss.add(&numbers.loss, 1.0);
             last = Some(numbers);
@@ -240,17 +259,28 @@ impl<T: Task, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
     }
 
     /// What follows from a loss or a gradient norm that is not finite: the end of the run, or a step that is left out.
-    fn not_finite(&mut self, step: u64, numbers: &StepNumbers) -> Result<(), TrainError> {
+    fn not_finite(
+        &mut self,
+        step: u64,
+        numbers: &StepNumbers,
+        saver: &mut Saver<'_, '_, T>,
+    ) -> Result<(), TrainError> {
         let Some((what, value)) = numbers.not_finite() else {
             return Ok(());
         };
         match self.settings.train.on_nan {
-            OnNan::Stop => Err(TrainError::NotFinite {
-                step,
-                what,
-                value,
-                saved: self.save()?,
-            }),
+            OnNan::Stop => {
+                self.save(saver)?;
+                self.wait_for(saver)?;
+                // Nobody ends the others before it is there.
+                self.ranks.barrier();
+                Err(TrainError::NotFinite {
+                    step,
+                    what,
+                    value,
+                    saved: self.run.checkpoint(self.state.counts.step),
+                })
+            }
             OnNan::Skip => {
                 self.state.counts.skipped += 1;
                 let details = json!({"what": what, "value": value.to_string()});
