@@ -123,9 +123,9 @@ pub(crate) enum Command {
 /// Where and how tensors are computed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DeviceArgs {
-    /// Where to compute: cpu, or cuda, rocm, metal, vulkan, wgpu (each with :INDEX) in a build with that feature;
-    /// `semaim devices` lists those that are there
-    #[arg(long = "device", value_name = "DEVICE", default_value = "cpu")]
+    /// Where to compute: cpu, or cuda, rocm, metal, vulkan, wgpu (each with :INDEX, or with :auto for one that is not another
+    /// process's of this machine) in a build with that feature; `semaim devices` lists those that are there
+    #[arg(long = "device", value_name = "DEVICE", default_value = "cpu", value_parser = device::of_process)]
     pub(crate) name: String,
     /// Go on with a device that does not compute what the CPU computes. Every device but the CPU is tested before a
     /// command, which takes a second or less; software adapters take longer

@@ -11,6 +11,7 @@ use semaim_train::error::TrainError;
 use semaim_train::measure::{
     EmbedBench, StepBench, StepTimes, StepsUnread, embed_products, step_products,
 };
+use semaim_train::ranks;
 use serde_json::{Value, json};
 
 use crate::args::BenchStepArgs;
@@ -47,6 +48,9 @@ pub(crate) fn run(args: &BenchStepArgs, work: Work) -> Result<ExitCode, Exit> {
         measured,
         flop,
     };
+    if !ranks::current().is_root() {
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.json {
         println!("{}", report.json(work));
     } else {
@@ -156,6 +160,8 @@ fn measure(
             order: part(|times| times.order),
             forward: part(|times| times.forward),
             backward: part(|times| times.backward),
+            ranks: part(|times| times.ranks),
+            exchange: part(|times| times.exchange),
             update: part(|times| times.update),
         }),
         unread,
@@ -226,6 +232,8 @@ impl Report<'_> {
                 "order": seconds(parts.order),
                 "forward": seconds(parts.forward),
                 "backward": seconds(parts.backward),
+                "ranks": seconds(parts.ranks),
+                "exchange": seconds(parts.exchange),
                 "update": seconds(parts.update),
             });
         }
@@ -267,12 +275,17 @@ impl Report<'_> {
             args.steps
         );
         if let Some(parts) = &measured.parts {
+            let together = [("other ranks", parts.ranks), ("exchange", parts.exchange)];
+            let together = together.iter().filter(|_| ranks::current().count() > 1);
             for (name, time) in [
                 ("order", parts.order),
                 ("forward", parts.forward),
                 ("backward", parts.backward),
-                ("clip, AdamW", parts.update),
-            ] {
+            ]
+            .iter()
+            .chain(together)
+            .chain(&[("clip, AdamW", parts.update)])
+            {
                 println!("{name:<14}{:>9.4} s", time.as_secs_f64());
             }
         }

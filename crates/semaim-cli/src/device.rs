@@ -1,11 +1,37 @@
 //! `--device`.
 
+use std::convert::Infallible;
+
 use burn::tensor::Device;
 use semaim_kernels::Kernels;
 use semaim_kernels::device::{describe, find, quietly};
 use semaim_kernels::self_test::{Disagreement, self_test};
 
 use crate::exit::Exit;
+
+/// Where launchers say which of the processes of a machine this is: Open MPI, SLURM, Intel MPI and MPICH, PALS.
+const LOCAL_RANKS: [&str; 4] = [
+    "OMPI_COMM_WORLD_LOCAL_RANK",
+    "SLURM_LOCALID",
+    "MPI_LOCALRANKID",
+    "PALS_LOCAL_RANKID",
+];
+
+/// The device that a name such as `cuda:auto` means for this process: the first of those on a machine has the first adapter.
+pub(crate) fn of_process(name: &str) -> Result<String, Infallible> {
+    let number = |name: &&str| std::env::var(name).ok()?.parse().ok();
+    let rank = LOCAL_RANKS.iter().find_map(number);
+    Ok(of_local_rank(name, rank.unwrap_or(0)))
+}
+
+fn of_local_rank(name: &str, rank: usize) -> String {
+    match name.strip_suffix(":auto") {
+        // All processes of a machine share its processor.
+        Some("cpu") => "cpu".to_string(),
+        Some(backend) => format!("{backend}:{rank}"),
+        None => name.to_string(),
+    }
+}
 
 /// The device of a name such as `cpu` or `cuda:1`. Any but the CPU has to compute what the CPU does before it is used;
 /// with `unchecked` it is warned of instead.
@@ -62,5 +88,23 @@ pub(crate) fn kernels(name: &str) -> Kernels {
     match name.split(':').next() {
         Some("cpu") => semaim_kernels::chosen(),
         _ => Kernels::Composed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_process_of_a_machine_has_its_own_adapter() {
+        for (name, rank, device) in [
+            ("cuda:auto", 0, "cuda:0"),
+            ("cuda:auto", 3, "cuda:3"),
+            ("cuda:1", 3, "cuda:1"),
+            ("cpu:auto", 3, "cpu"),
+            ("cpu", 3, "cpu"),
+        ] {
+            assert_eq!(of_local_rank(name, rank), device);
+        }
     }
 }

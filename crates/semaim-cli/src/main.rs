@@ -83,6 +83,9 @@ fn run(args: Args) -> Result<ExitCode, Exit> {
         Command::Detect(args) => args.run.dry_run,
         Command::Segment(args) => args.run.dry_run,
         Command::Embed(_) | Command::Knn(_) => false,
+        Command::Bench {
+            command: Bench::Step(_),
+        } => false,
         _ => {
             ranks::alone()?;
             false

@@ -226,7 +226,9 @@ fn several_processes_embed_and_classify_what_one_does() {
     for processes in [1, 2, 3] {
         // Seven batches, of which the last is short.
         let embed = |split: &str| {
-            let out = folder.path().join(format!("{split}-{processes}.npy"));
+            let out = folder
+                .path()
+                .join(format!("{split}-{processes}.safetensors"));
             let name = out.to_str().unwrap();
             let fixed = ["embed", "--weights", weights, "--data", "shapes"];
             let more = [

@@ -98,6 +98,8 @@ impl ShardedSum {
             }
             message = serde_json::to_vec(&told).map_err(|error| broken(&error.to_string()))?;
         }
+        self.time.exchange += start.elapsed();
+        let start = Instant::now();
         let mut all = Vec::new();
         for message in ranks.all_gather(&message).into_iter().take(parts) {
             let told: Told =

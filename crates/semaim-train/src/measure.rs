@@ -17,9 +17,12 @@ use semaim_kernels::{Precision, Recompute, count_launches, with_precision};
 
 use crate::config::OnNan;
 use crate::error::TrainError;
+use crate::exchange::{ShardedSum, Told};
 use crate::gradients::{Gradients, clip_factor};
+use crate::loss_values::{LossValues, TogetherTime};
 use crate::optimiser::{GradientScale, Optimiser, UpdateRule};
 use crate::param_groups::ParamGroups;
+use crate::ranks;
 use crate::task::Loss;
 use crate::unread::{Before, UnreadLoss, UnreadSteps};
 
@@ -32,6 +35,10 @@ pub struct StepTimes {
     pub forward: Duration,
     /// Gradients.
     pub backward: Duration,
+    /// Waiting for other ranks, where there are any.
+    pub ranks: Duration,
+    /// Exchanging gradients with them.
+    pub exchange: Duration,
     /// Gradient norm, clipping and AdamW.
     pub update: Duration,
 }
@@ -39,7 +46,7 @@ pub struct StepTimes {
 impl StepTimes {
     /// All of it.
     pub fn total(&self) -> Duration {
-        self.order + self.forward + self.backward + self.update
+        self.order + self.forward + self.backward + self.ranks + self.exchange + self.update
     }
 }
 
@@ -112,6 +119,7 @@ impl StepBench {
         let predicted = Instant::now();
         let gradients = Gradients::of(&model, loss.backward());
         drop(model);
+        let (gradients, together) = self.exchanged(gradients)?;
         let norm = gradients.norm()?;
         let done = Instant::now();
         let scale = GradientScale::Read(clip_factor(norm, CLIP_NORM));
@@ -124,9 +132,23 @@ impl StepBench {
         Ok(StepTimes {
             order: ordered - start,
             forward: predicted - ordered,
-            backward: done - predicted,
+            backward: done - predicted - together.waiting - together.exchange,
+            ranks: together.waiting,
+            exchange: together.exchange,
             update: done.elapsed(),
         })
+    }
+
+    /// Gradients summed over ranks, and what that took.
+    fn exchanged(&self, gradients: Gradients) -> Result<(Gradients, TogetherTime), TrainError> {
+        let ranks = ranks::current();
+        if ranks.count() == 1 {
+            return Ok((gradients, TogetherTime::default()));
+        }
+        let told = Told::new(&LossValues::default(), self.images.dims()[0], &[]);
+        let mut sum = ShardedSum::default();
+        sum.add(&*ranks, Some((gradients, told)), ranks.count())?;
+        Ok(sum.finish(&*ranks, &self.device))
     }
 
     /// Takes steps as a run takes them between two lines of its log where nobody waits for single steps: all are read together.

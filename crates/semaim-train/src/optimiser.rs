@@ -130,6 +130,35 @@ impl Optimiser {
         state
     }
 
+    /// A copy on another device.
+    pub(crate) fn on(&self, device: &Device) -> Self {
+        let moved = |tensor: &Tensor<1>| tensor.clone().to_device(device);
+        let buffers = self.buffers.iter().map(|(name, buffers)| {
+            let buffers = match buffers {
+                Buffers::AdamW(moments) => Buffers::AdamW(Moments {
+                    first: moved(&moments.first),
+                    second: moved(&moments.second),
+                }),
+                Buffers::Sgd(momentum) => Buffers::Sgd(moved(momentum)),
+            };
+            (name.clone(), buffers)
+        });
+        Self {
+            buffers: buffers.collect(),
+            rule: self.rule,
+            param_groups: self.param_groups.clone(),
+            steps: self.steps,
+        }
+    }
+
+    /// How many numbers its state has.
+    pub(crate) fn numbers(&self) -> u64 {
+        let numbers = self.state().into_values();
+        numbers
+            .map(|values| values.shape().num_elements() as u64)
+            .sum()
+    }
+
     /// Counts steps that were taken for it and turned out to be left out no more.
     pub fn forget_steps(&mut self, left_out: u64) {
         self.steps = self.steps.saturating_sub(left_out);

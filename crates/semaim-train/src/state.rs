@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 
 use burn::module::Module;
+use burn::tensor::Device;
 use semaim::parameters::{FlatWeight, Weights, device_of, flat_weights, to_host, with_weights};
 use semaim_checkpoint::error::TensorFileError;
 use semaim_checkpoint::tensors::{Precision, TensorFile, write_tensors};
@@ -51,6 +52,24 @@ fn names(optimiser: &Optimiser) -> (String, String) {
 }
 
 impl<M: Module> TrainState<M> {
+    /// A copy in the host's memory; on the CPU it shares its numbers until they change.
+    pub fn on_host(&self) -> Self {
+        let host = Device::flex();
+        let moved = |model: &M| model.clone().to_device(&host);
+        Self {
+            model: moved(&self.model),
+            ema: self.ema.as_ref().map(moved),
+            optimiser: self.optimiser.on(&host),
+            counts: self.counts,
+        }
+    }
+
+    /// What it takes in bytes.
+    pub fn bytes(&self) -> u64 {
+        let models = 1 + u64::from(self.ema.is_some());
+        4 * (models * self.model.num_params() as u64 + self.optimiser.numbers())
+    }
+
     /// Writes the state to one safetensors file, whole or not at all.
     ///
     /// # Errors

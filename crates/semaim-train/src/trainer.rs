@@ -1,5 +1,6 @@
 //! The loop: one step after the other until the schedule ends, whatever is trained.
 
+mod room;
 mod saver;
 mod step;
 
@@ -102,6 +103,8 @@ struct Trainer<'a, T: Task, D: ?Sized> {
     kernels: Kernels,
     unread: UnreadSteps,
     window: Window,
+    /// Lines of the log in a row whose steps waited for images.
+    slow_lines: u32,
     ranks: Rc<dyn Ranks>,
 }
 
@@ -154,6 +157,7 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
             log,
             unread: UnreadSteps::default(),
             window: Window::default(),
+            slow_lines: 0,
             ranks,
         })
     }
@@ -207,6 +211,7 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
                 task: self.task,
                 run: self.run,
                 keep_every: self.keep_every(),
+                no_room: false,
                 writing: None,
             };
             let outcome = self.steps(callbacks, &mut saver);
@@ -261,8 +266,11 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
             report.time = last_step.elapsed();
             last_step = Instant::now();
             self.count_bad(&report)?;
-            self.note(&report)?;
+            let waited = self.note(&report)?;
             observer.stepped(&report);
+            if let Some(line) = waited.and_then(|share| self.slow_images(share)) {
+                observer.say(&line);
+            }
             let [stop, save] =
                 self.agreed([observer.stop_requested(), self.is_time_to_save(last_save)]);
             let progress = self.progress();
@@ -356,7 +364,8 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
             || progress.step == progress.total_steps
     }
 
-    fn note(&mut self, report: &StepReport) -> Result<(), TrainError> {
+    /// Notes a step in the log; where a line is due, gives the share of the time since the last in which images were waited for.
+    fn note(&mut self, report: &StepReport) -> Result<Option<f64>, TrainError> {
         self.window.steps += 1;
         self.window.images += report.images;
         self.window.time += report.time;
@@ -365,7 +374,7 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
             self.window.loss.add(&numbers.loss, 1.0);
         }
         if !self.is_logged() {
-            return Ok(());
+            return Ok(None);
         }
         let window = std::mem::take(&mut self.window);
         let step = report.progress.step;
@@ -397,7 +406,25 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
                 ("time/exchange", exchange.as_secs_f64() / steps),
             ]);
         }
-        self.log.scalars(step, report.progress.epoch(), &scalars)
+        self.log.scalars(step, report.progress.epoch(), &scalars)?;
+        Ok(Some(window.data.as_secs_f64() / window.time.as_secs_f64()))
+    }
+
+    /// What to say, once, where the images are the limit: more than half of the time of some lines in a row went by without them.
+    fn slow_images(&mut self, share: f64) -> Option<String> {
+        const LINES: u32 = 3;
+        self.slow_lines = match share > 0.5 {
+            true => self.slow_lines.saturating_add(1),
+            false if self.slow_lines > LINES => self.slow_lines,
+            false => 0,
+        };
+        (self.slow_lines == LINES).then(|| {
+            format!(
+                "images are the limit: {:.0} % of the time goes by waiting for them (time/data and time/queue_fill in the log); \
+                 a faster disk, smaller images or more data.workers help",
+                100.0 * share
+            )
+        })
     }
 
     fn is_time_to_save(&self, last: Instant) -> bool {
@@ -425,7 +452,7 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
             return Ok(());
         }
         self.wait_for(saver)?;
-        saver.save(self.state.clone())
+        saver.save(&self.state)
     }
 
     /// Waits until what was saved is on the disk.

@@ -43,6 +43,14 @@ pub fn read_labelled(path: &Path) -> Result<LabelledVectors, VectorError> {
         path: path.to_path_buf(),
         message,
     };
+    if path
+        .extension()
+        .is_none_or(|extension| extension != "safetensors")
+    {
+        return Err(content(
+            "vectors with their labels are read from .safetensors files (semaim embed --out FILE.safetensors)".into(),
+        ));
+    }
     let file = File::open(path).map_err(reading)?;
     let total = file.metadata().map_err(reading)?.len();
     let mut file = BufReader::with_capacity(1 << 20, file);

@@ -1,7 +1,7 @@
 //! Checkpoints are written beside the steps: from a copy of the state, by a thread of its own, one at a time.
 //!
-//! The copy shares its numbers with the state until a step changes them, so that taking it costs no time, and at most the memory of
-//! another state while it is written.
+//! On the CPU the copy shares its numbers with the state until a step changes them: taking it costs no time, and at most the memory of
+//! another state while it is written. Off a device it is copied to the host's memory first.
 
 use std::thread::{Scope, ScopedJoinHandle};
 
@@ -10,6 +10,8 @@ use crate::run_dir::RunDir;
 use crate::state::TrainState;
 use crate::task::Task;
 
+use super::room::has_room;
+
 /// Writes checkpoints and, after each, what others read.
 pub(super) struct Saver<'scope, 'env, T> {
     pub(super) scope: &'scope Scope<'scope, 'env>,
@@ -17,24 +19,37 @@ pub(super) struct Saver<'scope, 'env, T> {
     pub(super) run: &'env RunDir,
     /// Every so many steps a checkpoint is kept for good; 0: none is.
     pub(super) keep_every: u64,
+    /// Whether it was said that there is no room to write from a copy.
+    pub(super) no_room: bool,
     /// The one that is being written.
     pub(super) writing: Option<ScopedJoinHandle<'scope, Result<(), TrainError>>>,
 }
 
 impl<'scope, T: Task + Sync> Saver<'scope, '_, T> {
-    /// Starts to write a state. Waits for the one before, if it is not on the disk yet.
+    /// Starts to write a state; where there is no room for a copy, writes it. Waits for the one before, if it is not on the disk yet.
     ///
     /// # Errors
-    /// Those of the one before.
-    pub(super) fn save(&mut self, state: TrainState<T::Model>) -> Result<(), TrainError> {
+    /// Those of the one before, and of copying it off a device.
+    pub(super) fn save(&mut self, state: &TrainState<T::Model>) -> Result<(), TrainError> {
         self.wait()?;
         let (task, run, keep_every) = (self.task, self.run, self.keep_every);
-        let write = move || {
-            run.save(&state, |step| is_kept(step, keep_every))?;
-            task.export(run, &state)
+        let write = move |state: &TrainState<T::Model>| {
+            run.save(state, |step| is_kept(step, keep_every))?;
+            task.export(run, state)
         };
+        let bytes = state.bytes();
+        if !has_room(bytes) {
+            if !std::mem::replace(&mut self.no_room, true) {
+                tracing::warn!(
+                    "steps wait for checkpoints to be written: there is no room for a copy of the state ({:.1} GB) to write them from",
+                    bytes as f64 / 1e9
+                );
+            }
+            return write(state);
+        }
+        let copy = state.on_host();
         let thread = std::thread::Builder::new().name("checkpoint".into());
-        let writing = thread.spawn_scoped(self.scope, write);
+        let writing = thread.spawn_scoped(self.scope, move || write(&copy));
         self.writing = Some(writing.map_err(|source| TrainError::Io {
             action: "writing",
             path: self.run.checkpoints(),
