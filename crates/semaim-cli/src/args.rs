@@ -158,6 +158,9 @@ impl DeviceArgs {
         let device = self.open()?;
         let checked = precision.check(&device);
         checked.map_err(|error| Exit::user(format!("train.precision: {error}")))?;
+        if let Some(slow) = precision.slower_than_f32(&device) {
+            tracing::warn!("train.precision: {slow}");
+        }
         Ok(device)
     }
 

@@ -15,6 +15,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, DispatchKindConversion, DispatchTensor, Flex};
 use burn::tensor::{Tensor, activation};
 
+use crate::precision::Precision;
 use crate::types::PrefixMask;
 
 /// Most attention weights that are made at a time: 128 MiB of them.
@@ -43,7 +44,11 @@ fn by_chunks(
     let chunk = (most_weights / row.max(1)).clamp(1, query_len.max(1));
     let device = query.device().inner();
     let bias = mask.map(|mask| mask.bias(&device));
-    let form = Form { bias, chunk };
+    let form = Form {
+        bias,
+        chunk,
+        precision: Precision::current(),
+    };
     let inputs = [query, key, value];
     if !inputs[0].is_autodiff() {
         return form.forward(&inputs);
@@ -61,6 +66,8 @@ struct Form {
     bias: Option<Tensor<4>>,
     /// Queries at a time.
     chunk: usize,
+    /// Of its products, forward and backward; softmax is of 32 bits.
+    precision: Precision,
 }
 
 impl Form {
@@ -75,7 +82,7 @@ impl Form {
     /// The weights of the queries from `start`, which are scaled already: `[batch, heads, queries, key_len]`.
     fn weights(&self, query: Tensor<4>, key: &Tensor<4>, start: usize) -> Tensor<4> {
         let [_, _, count, _] = query.dims();
-        let scores = query.matmul(key.clone().swap_dims(2, 3));
+        let scores = self.precision.matmul(query, key.clone().swap_dims(2, 3));
         let scores = match &self.bias {
             Some(bias) => scores + bias.clone().narrow(2, start, count),
             None => scores,
@@ -88,7 +95,7 @@ impl Form {
         let query = query.clone() * scale(query);
         let chunks = self.chunks(query.dims()[2]).map(|(start, count)| {
             let weights = self.weights(query.clone().narrow(2, start, count), key, start);
-            weights.matmul(value.clone())
+            self.precision.matmul(weights, value.clone())
         });
         joined(chunks.collect())
     }
@@ -97,18 +104,19 @@ impl Form {
     fn backward(&self, [query, key, value]: &[Tensor<4>; 3], dout: Tensor<4>) -> [Tensor<4>; 3] {
         let scale = scale(query);
         let scaled = query.clone() * scale;
+        let product = |left, right| self.precision.matmul(left, right);
         let (mut dquery, mut dkey, mut dvalue) = (Vec::new(), None, None);
         for (start, count) in self.chunks(query.dims()[2]) {
             let query = scaled.clone().narrow(2, start, count);
             let dout = dout.clone().narrow(2, start, count);
             let weights = self.weights(query.clone(), key, start);
-            let from_values = weights.clone().swap_dims(2, 3).matmul(dout.clone());
-            let dweights = dout.matmul(value.clone().swap_dims(2, 3));
+            let from_values = product(weights.clone().swap_dims(2, 3), dout.clone());
+            let dweights = product(dout, value.clone().swap_dims(2, 3));
             // Of softmax.
             let along = (dweights.clone() * weights.clone()).sum_dim(3);
             let dscores = weights * (dweights - along);
-            let from_scores = dscores.clone().swap_dims(2, 3).matmul(query);
-            dquery.push(dscores.matmul(key.clone()) * scale);
+            let from_scores = product(dscores.clone().swap_dims(2, 3), query);
+            dquery.push(product(dscores, key.clone()) * scale);
             dkey = Some(plus(dkey, from_scores));
             dvalue = Some(plus(dvalue, from_values));
         }
@@ -126,7 +134,8 @@ impl Form {
             bias: self.bias.map(Tensor::from_inner),
             ..self
         };
-        form.weights(query * scale, &key, 0).matmul(value)
+        let weights = form.weights(query * scale, &key, 0);
+        form.precision.matmul(weights, value)
     }
 }
 
@@ -225,6 +234,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::precision::with_precision;
     use burn::tensor::{Device, TensorData};
     use semaim_random::{Key, KeyedRng, Stream};
 
@@ -256,24 +266,46 @@ mod tests {
             .collect()
     }
 
-    /// Values and gradients, whatever the size of a chunk, are those of attention in one piece.
+    /// Values and gradients, whatever the size of a chunk, are those of attention in one piece; in bf16, but for the rounding of what
+    /// comes back, which the graph of the whole does not do.
     #[test]
     fn chunks_give_the_values_and_gradients_of_the_whole() {
         let mask = PrefixMask::new((0..14).map(|i| 1 + i * 5 % 9).collect(), 2, 9);
-        for mask in [None, Some(&mask)] {
-            let whole = run(|inputs| {
-                let bias = mask.map(|mask| mask.bias(&Device::flex()));
-                Form { bias, chunk: 7 }.plain(inputs)
-            });
+        for (mask, precision, tolerance) in [
+            (None, Precision::F32, 1e-5),
+            (Some(&mask), Precision::F32, 1e-5),
+            (Some(&mask), Precision::Bf16, 2e-2),
+        ] {
+            let whole = |precision| {
+                run(|inputs| {
+                    let bias = mask.map(|mask| mask.bias(&Device::flex()));
+                    let form = Form {
+                        bias,
+                        chunk: 7,
+                        precision,
+                    };
+                    form.plain(inputs)
+                })
+            };
+            let expected = whole(precision);
+            assert_eq!(
+                whole(Precision::F32) == expected,
+                precision == Precision::F32
+            );
             for chunk in [1, 2, 3, 7] {
                 let most = chunk * 2 * 3 * 9;
-                let found = run(|[query, key, value]| by_chunks(query, key, value, mask, most));
-                for (found, whole) in found.iter().zip(&whole) {
-                    assert_eq!(found.len(), whole.len());
-                    let largest = whole.iter().fold(0.0_f32, |m, x| m.max(x.abs()));
-                    for (found, whole) in found.iter().zip(whole) {
-                        let close = (found - whole).abs() <= 1e-5 * largest;
-                        assert!(close, "chunks of {chunk}: {found} {whole}");
+                let found = run(|[query, key, value]| {
+                    with_precision(precision, || by_chunks(query, key, value, mask, most))
+                });
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert_eq!(found.len(), expected.len());
+                    let largest = expected.iter().fold(0.0_f32, |m, x| m.max(x.abs()));
+                    for (found, expected) in found.iter().zip(expected) {
+                        let close = (found - expected).abs() <= tolerance * largest;
+                        assert!(
+                            close,
+                            "{precision:?}, chunks of {chunk}: {found} {expected}"
+                        );
                     }
                 }
             }

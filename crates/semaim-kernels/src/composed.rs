@@ -119,8 +119,8 @@ pub fn attention(
 ) -> Tensor<3> {
     let tracked = query.is_autodiff();
     let attn_out = match mask {
-        // The backend's own attention has no backward pass, so it serves what needs none.
-        None if !tracked => module::attention(
+        // The backend's own attention has no backward pass, so it serves what needs none, in 32 bits.
+        None if !tracked && Precision::current() == Precision::F32 => module::attention(
             split_heads(query, num_heads),
             split_heads(key, num_heads),
             split_heads(value, num_heads),

@@ -6,6 +6,7 @@ use burn::tensor::{Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::fused::matmul::{Bf16Unit, PanelFormat};
+use crate::ops::{Kernels, chosen};
 
 /// In which numbers the products of blocks, linear layers and MLPs are formed. Weights, gradients, the optimiser, norms, softmax
 /// and losses are `f32` either way.
@@ -73,6 +74,20 @@ impl Precision {
         }
     }
 
+    /// What is known of this precision on a device where it was measured to be slower than `f32`, as a sentence; `None` where it
+    /// was faster, or was not measured.
+    pub fn slower_than_f32(self, device: &Device) -> Option<&'static str> {
+        if self == Self::F32 || *device != Device::flex() {
+            return None;
+        }
+        match chosen() {
+            Kernels::Fused => Bf16Unit::get()?.slower_than_f32(),
+            Kernels::Composed => Some(
+                "composed operations on the CPU round factors to bf16 and multiply in 32 bits, which is slower than f32",
+            ),
+        }
+    }
+
     /// What has been chosen for operations that begin now on this thread.
     pub(crate) fn current() -> Self {
         CURRENT.get()
@@ -89,16 +104,23 @@ impl Precision {
 
 /// `left · right` in the current precision, for composed operations.
 pub(crate) fn matmul<const D: usize>(left: Tensor<D>, right: Tensor<D>) -> Tensor<D> {
-    match Precision::current() {
-        Precision::F32 => left.matmul(right),
-        // The CPU backend has no products in bf16: there the factors are rounded, and that is all.
-        Precision::Bf16 if left.device() == Device::flex() => {
-            let rounded = |x: Tensor<D>| x.cast(FloatDType::BF16).cast(FloatDType::F32);
-            rounded(left).matmul(rounded(right))
-        }
-        Precision::Bf16 => {
-            let bf16 = |x: Tensor<D>| x.cast(FloatDType::BF16);
-            bf16(left).matmul(bf16(right)).cast(FloatDType::F32)
+    Precision::current().matmul(left, right)
+}
+
+impl Precision {
+    /// `left · right` of composed operations.
+    pub(crate) fn matmul<const D: usize>(self, left: Tensor<D>, right: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::F32 => left.matmul(right),
+            // The CPU backend has no products in bf16: there the factors are rounded, and that is all.
+            Self::Bf16 if left.device() == Device::flex() => {
+                let rounded = |x: Tensor<D>| x.cast(FloatDType::BF16).cast(FloatDType::F32);
+                rounded(left).matmul(rounded(right))
+            }
+            Self::Bf16 => {
+                let bf16 = |x: Tensor<D>| x.cast(FloatDType::BF16);
+                bf16(left).matmul(bf16(right)).cast(FloatDType::F32)
+            }
         }
     }
 }

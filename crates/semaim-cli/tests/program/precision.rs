@@ -11,7 +11,10 @@ fn losses_in_bf16_follow_those_in_f32_and_threads_change_no_byte() {
         let mut command = pretrain(&out, &["--set", precision]);
         command.env("SEMAIM_BF16", "emulated");
         command.env("RAYON_NUM_THREADS", threads);
-        succeed(command);
+        let told = succeed(command)
+            .stderr
+            .contains("bf16 is emulated, which is slower");
+        assert_eq!(told, precision.ends_with("bf16"));
         (values(&out, "train/loss"), encoder(&out))
     };
     let (f32, _) = run("f32", "train.precision=f32", "1");

@@ -27,6 +27,20 @@ impl Bf16Unit {
         })
     }
 
+    /// What was measured of a unit whose products are slower than those in 32 bits (docs/performance.md).
+    pub(crate) fn slower_than_f32(self) -> Option<&'static str> {
+        match self {
+            Self::Amx => None,
+            Self::Avx512 => Some(
+                "products in bf16 are formed by AVX-512 BF16 here, not by AMX; where that was measured, steps were slower than in f32 \
+                 (an AMD EPYC: 0.76 of the speed)",
+            ),
+            Self::Emulated => Some(
+                "bf16 is emulated, which is slower than f32 and shows what bf16 does to training",
+            ),
+        }
+    }
+
     /// Every unit that this machine has, and emulation.
     #[cfg(test)]
     pub(crate) fn all() -> Vec<Self> {
