@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 # 16 steps of a small SemAIM: what is the same in every step is a relative difference.
@@ -20,6 +21,16 @@ RUN = [
     "log.every_steps=1", "eval.pictures=0", "eval.max_bank=32", "eval.max_queries=16",
 ]  # fmt: skip
 TOLERANCE = {"train/loss": 1e-5, "train/grad_norm": 3e-4}
+
+# 200 steps of a tiny one, whose memory must not grow.
+MEMORY_RUN = [
+    "train.epochs=1", "data.shapes_count=800", "train.batch_size=4", "model.image_size=[32,32]", "model.depth=1",
+    "model.embed_dim=48", "model.num_heads=3", "decoder.query_depth=1", "optimiser.warmup_epochs=0", "log.every_steps=10",
+    "eval.pictures=0", "eval.max_bank=16", "eval.max_queries=8",
+]  # fmt: skip
+MEMORY_STEPS = [20, 100, 200]
+# Of what it was after the first of them.
+MEMORY_GROWTH = 1.05
 
 
 def run(command, **environment):
@@ -30,6 +41,37 @@ def run(command, **environment):
 def metrics(folder):
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     return [entry for entry in map(json.loads, lines) if "train/loss" in entry]
+
+
+def resident(process):
+    """Bytes of a process in memory; an adapter made of software keeps its own there."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return 1024 * int(line.split()[1])
+    return None
+
+
+def memory(program, device):
+    """Whether memory stays as it is over a run's steps."""
+    with tempfile.TemporaryDirectory() as name:
+        out = Path(name) / "run"
+        command = [program, "pretrain", "--data", "shapes", "--out", out, "--device", device]
+        command += [part for setting in MEMORY_RUN for part in ("--set", setting)]
+        print("$", " ".join(map(str, command)), flush=True)
+        found = {}
+        with subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL) as process:
+            while process.poll() is None:
+                file = out / "metrics.jsonl"
+                lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+                steps = [json.loads(line).get("step", 0) for line in lines if line.endswith("\n")]
+                for step in MEMORY_STEPS:
+                    if step not in found and steps and max(steps) >= step:
+                        found[step] = resident(process.pid)
+                time.sleep(0.05)
+    told = ", ".join(f"{bytes_ / 1e6:.0f} MB at step {step}" for step, bytes_ in found.items() if bytes_)
+    grows = len(found) < len(MEMORY_STEPS) or found[MEMORY_STEPS[-1]] > MEMORY_GROWTH * found[MEMORY_STEPS[0]]
+    print(f"{'GROWS ' if grows else 'agrees'}  memory: {told}")
+    return not grows
 
 
 def main():
@@ -63,6 +105,7 @@ def main():
             off |= is_off
             verdict = "IS OFF" if is_off else "agrees"
             print(f"{verdict}  {key} of {len(cpu)} steps: largest relative difference {largest:.1e}, allowed {tolerance:.0e}")
+    off |= not memory(program, options.device)
     # What a step waits for, and what it launches.
     sizes = ["--depth", "2", "--image-size", "64", "--batch", "4", "--steps", "2"]
     off |= run([program, "bench", "step", "--device", options.device, *sizes]) != 0

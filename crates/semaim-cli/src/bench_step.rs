@@ -9,7 +9,7 @@ use semaim_kernels::roofline::GemmWorkload;
 use semaim_kernels::{Bf16Unit, Cpu, Kernels, Precision, kernels_on};
 use semaim_train::error::TrainError;
 use semaim_train::measure::{
-    EmbedBench, StepBench, StepTimes, StepsUnread, embed_products, step_products,
+    EmbedBench, StepBench, StepPart, StepTimes, StepsUnread, embed_products, step_products,
 };
 use semaim_train::ranks;
 use serde_json::{Value, json};
@@ -152,7 +152,11 @@ fn measure(
         }
         _ => None,
     };
-    let part = |get: fn(&StepTimes) -> Duration| median(parts.iter().map(get).collect());
+    let part = |get: fn(&StepTimes) -> StepPart| StepPart {
+        time: median(parts.iter().map(|step| get(step).time).collect()),
+        // Kernels are tuned in the first steps; the last one has those of a step.
+        launches: parts.last().and_then(|step| get(step).launches),
+    };
     Ok(Measured {
         fastest: totals.iter().min().copied().unwrap_or_default(),
         total: median(totals),
@@ -229,12 +233,18 @@ impl Report<'_> {
         });
         if let Some(parts) = &self.measured.parts {
             report["seconds_by_part"] = json!({
-                "order": seconds(parts.order),
-                "forward": seconds(parts.forward),
-                "backward": seconds(parts.backward),
-                "ranks": seconds(parts.ranks),
-                "exchange": seconds(parts.exchange),
-                "update": seconds(parts.update),
+                "order": seconds(parts.order.time),
+                "forward": seconds(parts.forward.time),
+                "backward": seconds(parts.backward.time),
+                "ranks": seconds(parts.ranks.time),
+                "exchange": seconds(parts.exchange.time),
+                "update": seconds(parts.update.time),
+            });
+            report["launches_by_part"] = json!({
+                "order": parts.order.launches,
+                "forward": parts.forward.launches,
+                "backward": parts.backward.launches,
+                "update": parts.update.launches,
             });
         }
         if let Some(unread) = &self.measured.unread {
@@ -242,7 +252,8 @@ impl Report<'_> {
                 "steps": unread.steps,
                 "seconds_per_step": seconds(unread.time),
                 "reads": unread.reads,
-                "launches": unread.launches,
+                "launches": unread.launches.as_ref().map(|launches| launches.count),
+                "launches_by_kernel": unread.launches.as_ref().map(|launches| &launches.by_kernel),
             });
         }
         if let Some(bound) = self.measured.bound {
@@ -277,7 +288,7 @@ impl Report<'_> {
         if let Some(parts) = &measured.parts {
             let together = [("other ranks", parts.ranks), ("exchange", parts.exchange)];
             let together = together.iter().filter(|_| ranks::current().count() > 1);
-            for (name, time) in [
+            for (name, part) in [
                 ("order", parts.order),
                 ("forward", parts.forward),
                 ("backward", parts.backward),
@@ -286,7 +297,11 @@ impl Report<'_> {
             .chain(together)
             .chain(&[("clip, AdamW", parts.update)])
             {
-                println!("{name:<14}{:>9.4} s", time.as_secs_f64());
+                let launches = match part.launches {
+                    Some(launches) => format!("{launches:>7} launches"),
+                    None => String::new(),
+                };
+                println!("{name:<14}{:>9.4} s{launches}", part.time.as_secs_f64());
             }
         }
         println!(
@@ -299,8 +314,8 @@ impl Report<'_> {
             let (steps, time) = (unread.steps, unread.time.as_secs_f64());
             println!("{:<14}{time:>9.4} s per step", format!("{steps} in a row"));
             println!("{:<14}{:>9} in all {steps}", "reads", unread.reads);
-            if let Some(launches) = unread.launches {
-                let per_step = launches as f64 / f64::from(steps.max(1));
+            if let Some(launches) = &unread.launches {
+                let per_step = launches.count as f64 / f64::from(steps.max(1));
                 println!("{:<14}{per_step:>9.1} per step", "launches");
             }
         }

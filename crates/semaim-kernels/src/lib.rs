@@ -59,12 +59,12 @@ mod unread;
 pub use allocator::keep_memory;
 pub use batch_norm::{BatchNormed, batch_norm};
 pub use bilinear::{Neighbours, bilinear, neighbours};
-pub use bytes::upload_bytes;
+pub use bytes::PackedBytes;
 pub use conv3x3::conv3x3;
 pub use fused::matmul::Bf16Unit;
 pub use fused::simd::Cpu;
 pub use gelu::gelu;
-pub use launches::count_launches;
+pub use launches::{Launches, count_launches};
 pub use ops::{
     Kernels, adamw, block, choose, chosen, kernels_on, layer_norm, linear, loss, mlp,
     moving_average, patches, pixel_patches, sum_of_squares,

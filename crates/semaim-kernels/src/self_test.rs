@@ -9,7 +9,7 @@ use std::fmt;
 
 use burn::tensor::{Device, Int, Tensor, TensorData, activation, module};
 
-use crate::bytes::upload_bytes;
+use crate::bytes::PackedBytes;
 use crate::composed;
 use crate::gelu::gelu;
 use crate::types::{LinearWeights, Loss, NormWeights, PrefixMask};
@@ -256,7 +256,7 @@ fn places() -> Vec<Check> {
             Tensor::cat(vec![x(device).narrow(1, 3, 11), x(device)], 1)
         }),
         Check::new("bytes", EXACT, |device| {
-            upload_bytes(&(0..=255).collect::<Vec<u8>>(), device)
+            PackedBytes::upload(&(0..=255).collect::<Vec<u8>>(), device).unpack()
         }),
         Check::new("what is not finite", EXACT, move |device| {
             // Made there, so that nobody knows it beforehand.

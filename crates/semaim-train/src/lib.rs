@@ -16,6 +16,7 @@ pub mod config;
 pub mod ema;
 pub mod error;
 mod exchange;
+mod feed;
 pub mod freeze;
 pub mod gradients;
 pub mod log;

@@ -13,7 +13,9 @@ use semaim::similarity::Similarity;
 use semaim::target::{PixelTarget, Target};
 use semaim::vit::ForwardOptions;
 use semaim_kernels::roofline::{Attention, GemmWorkload};
-use semaim_kernels::{Precision, Recompute, count_launches, with_precision};
+use semaim_kernels::{
+    Kernels, Launches, Precision, Recompute, count_launches, kernels_on, with_precision,
+};
 
 use crate::config::OnNan;
 use crate::error::TrainError;
@@ -26,27 +28,67 @@ use crate::ranks;
 use crate::task::Loss;
 use crate::unread::{Before, UnreadLoss, UnreadSteps};
 
+/// A part of a step that was waited for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StepPart {
+    /// How long it took.
+    pub time: Duration,
+    /// How many kernels were launched in it, where that can be counted.
+    pub launches: Option<u64>,
+}
+
+impl StepPart {
+    /// Does the work of a part, which ends by reading a number off the device.
+    fn of<T>(work: impl FnOnce() -> Result<T, TrainError>) -> Result<(T, Self), TrainError> {
+        let start = Instant::now();
+        let (result, launches) = count_launches(work);
+        let part = Self {
+            time: start.elapsed(),
+            launches: launches.map(|launches| launches.count),
+        };
+        Ok((result?, part))
+    }
+}
+
+impl From<Duration> for StepPart {
+    /// A part in which the device is not asked for anything.
+    fn from(time: Duration) -> Self {
+        Self {
+            time,
+            launches: None,
+        }
+    }
+}
+
 /// Where the time of a pre-training step goes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StepTimes {
     /// Encoding for the order, and the order.
-    pub order: Duration,
+    pub order: StepPart,
     /// Targets, the two streams and the loss.
-    pub forward: Duration,
-    /// Gradients.
-    pub backward: Duration,
+    pub forward: StepPart,
+    /// Gradients; where they are read before the update, which is on the CPU and of several ranks, their norm too.
+    pub backward: StepPart,
     /// Waiting for other ranks, where there are any.
-    pub ranks: Duration,
+    pub ranks: StepPart,
     /// Exchanging gradients with them.
-    pub exchange: Duration,
-    /// Gradient norm, clipping and AdamW.
-    pub update: Duration,
+    pub exchange: StepPart,
+    /// Clipping and AdamW; elsewhere the gradient norm too.
+    pub update: StepPart,
 }
 
 impl StepTimes {
     /// All of it.
     pub fn total(&self) -> Duration {
-        self.order + self.forward + self.backward + self.ranks + self.exchange + self.update
+        let parts = [
+            self.order,
+            self.forward,
+            self.backward,
+            self.ranks,
+            self.exchange,
+            self.update,
+        ];
+        parts.iter().map(|part| part.time).sum()
     }
 }
 
@@ -108,34 +150,56 @@ impl StepBench {
     }
 
     fn step_in_precision(&mut self) -> Result<StepTimes, TrainError> {
-        let start = Instant::now();
-        let rank_keys = self.rank_keys();
-        // Devices that compute in the background have to be waited for.
-        to_host("rank keys", rank_keys.clone())?;
-        let ordered = Instant::now();
+        let (rank_keys, order) = StepPart::of(|| {
+            let rank_keys = self.rank_keys();
+            // Devices that compute in the background have to be waited for.
+            to_host("rank keys", rank_keys.clone())?;
+            Ok(rank_keys)
+        })?;
         let model = self.model.clone().train();
-        let loss = self.loss(&model, rank_keys)?;
-        let value = to_host("loss", loss.clone().inner())?;
-        let predicted = Instant::now();
-        let gradients = Gradients::of(&model, loss.backward());
-        drop(model);
-        let (gradients, together) = self.exchanged(gradients)?;
-        let norm = gradients.norm()?;
-        let done = Instant::now();
-        let scale = GradientScale::Read(clip_factor(norm, CLIP_NORM));
-        self.optimiser.step(&mut self.model, gradients, scale, LR);
-        to_host("class token", self.model.encoder.cls_token.val())?;
+        let ((loss, value), forward) = StepPart::of(|| {
+            let loss = self.loss(&model, rank_keys)?;
+            let value = to_host("loss", loss.clone().inner())?;
+            Ok((loss, value))
+        })?;
+        let is_read = kernels_on(&self.device) == Kernels::Fused || ranks::current().count() > 1;
+        let total = loss.clone().inner();
+        let ((gradients, together, norm), mut backward) = StepPart::of(|| {
+            let gradients = Gradients::of(&model, loss.backward());
+            drop(model);
+            let (gradients, together) = self.exchanged(gradients)?;
+            let norm = match is_read {
+                true => Some(gradients.norm()?),
+                false => {
+                    wait_for(&gradients)?;
+                    None
+                }
+            };
+            Ok((gradients, together, norm))
+        })?;
+        backward.time = backward.time - together.waiting - together.exchange;
+        let ((), update) = StepPart::of(|| {
+            match norm {
+                Some(norm) => {
+                    let scale = GradientScale::Read(clip_factor(norm, CLIP_NORM));
+                    self.optimiser.step(&mut self.model, gradients, scale, LR);
+                }
+                None => self.update_unread(&mut UnreadSteps::default(), total, gradients),
+            }
+            to_host("class token", self.model.encoder.cls_token.val())?;
+            Ok(())
+        })?;
         self.step += 1;
         if !value.values.iter().all(|loss| loss.is_finite()) {
             return Err(not_finite());
         }
         Ok(StepTimes {
-            order: ordered - start,
-            forward: predicted - ordered,
-            backward: done - predicted - together.waiting - together.exchange,
-            ranks: together.waiting,
-            exchange: together.exchange,
-            update: done.elapsed(),
+            order,
+            forward,
+            backward,
+            ranks: StepPart::from(together.waiting),
+            exchange: StepPart::from(together.exchange),
+            update,
         })
     }
 
@@ -181,6 +245,13 @@ impl StepBench {
         let total = self.loss(&model, rank_keys)?;
         let gradients = Gradients::of(&model, total.backward());
         drop(model);
+        self.update_unread(unread, total, gradients);
+        self.step += 1;
+        Ok(())
+    }
+
+    /// Gradient norm, clipping and AdamW by numbers that nobody has read.
+    fn update_unread(&mut self, unread: &mut UnreadSteps, total: Tensor<1>, gradients: Gradients) {
         let mut loss = UnreadLoss::default();
         loss.add(Loss::from(total), 1.0);
         let norm = gradients.unread_norm();
@@ -188,8 +259,6 @@ impl StepBench {
             let scale = GradientScale::Unread(&step);
             self.optimiser.step(&mut self.model, gradients, scale, LR);
         }
-        self.step += 1;
-        Ok(())
     }
 
     fn rank_keys(&self) -> Tensor<2> {
@@ -218,12 +287,24 @@ const CLIP_NORM: f64 = 3.0;
 /// Their learning rate.
 const LR: f64 = 1e-4;
 
+/// Waits until a device has computed gradients.
+fn wait_for(gradients: &Gradients) -> Result<(), TrainError> {
+    // Reading any of them waits for all that was asked before; the shortest is read.
+    let shortest = gradients
+        .iter()
+        .min_by_key(|(_, gradient)| gradient.dims()[0]);
+    if let Some((name, gradient)) = shortest {
+        to_host(name, gradient.clone())?;
+    }
+    Ok(())
+}
+
 fn not_finite() -> TrainError {
     TrainError::Internal("the loss of the benchmark is not finite".into())
 }
 
 /// Steps in a row of which none was waited for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StepsUnread {
     /// How many.
     pub steps: u32,
@@ -232,7 +313,7 @@ pub struct StepsUnread {
     /// How often something was read off the device, in all steps together.
     pub reads: u64,
     /// How many kernels were launched in all of them, where that can be counted.
-    pub launches: Option<u64>,
+    pub launches: Option<Launches>,
 }
 
 /// Embedding of random images.

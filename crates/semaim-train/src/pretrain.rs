@@ -28,7 +28,7 @@ use crate::ranks;
 use crate::run_dir::{RunDir, checkpoints};
 use crate::start::initial_encoder;
 use crate::state::{TrainCounters, TrainState};
-use crate::task::{Loss, MicroBatch, Task};
+use crate::task::{Loss, MicroBatch, Sender, Task};
 use crate::trainer::{Images, RunOutcome, steps_per_epoch, train};
 use semaim_task::SemaimTask;
 use view_form::ViewForm;
@@ -225,7 +225,8 @@ impl Task for MaeTask<'_> {
             drop_path: drop_path.as_ref(),
             recompute: config.train.recompute,
         };
-        let images = self.views.images(batch, image_shape(config), self.device);
+        let shape = image_shape(config);
+        let images = self.views.images(&micro_batch, shape, self.device);
         let targets = self
             .target
             .of_images(images.clone(), config.model.patch_size)
@@ -236,6 +237,10 @@ impl Task for MaeTask<'_> {
                 .model
                 .forward(images, noise.patches, targets, &self.target, options)?;
         Ok(output.loss.into())
+    }
+
+    fn sender(&self) -> Option<Sender<ClassTarget>> {
+        Some(self.views.sender(image_shape(self.config), self.device))
     }
 
     fn export(&self, run: &RunDir, state: &TrainState<Mae>) -> Result<(), TrainError> {

@@ -46,6 +46,7 @@ pub fn step_time<T: Task, D: Dataset<Target = T::Target> + ?Sized>(
             model: &model,
             state: &state,
             batch,
+            sent: None,
         };
         let loss = with_precision(settings.train.precision, || task.loss(micro_batch))?;
         let gradients = Gradients::of(&model, loss.total.backward());

@@ -6,6 +6,7 @@ use semaim::batch_norm::BatchStatistics;
 use semaim_data::{Batch, ClassTarget};
 
 use crate::error::TrainError;
+pub use crate::feed::{Sender, SentImages};
 use crate::run_dir::RunDir;
 use crate::state::TrainState;
 
@@ -27,6 +28,12 @@ pub trait Task {
         &self,
         micro_batch: MicroBatch<'_, Self::Model, Self::Target>,
     ) -> Result<Loss, TrainError>;
+
+    /// What sends the images of batches to the device ahead of their steps, where the run does not wait for its steps; `None`
+    /// leaves that to [`Task::loss`].
+    fn sender(&self) -> Option<Sender<Self::Target>> {
+        None
+    }
 
     /// Writes what others read of the model; called after every checkpoint.
     ///
@@ -66,6 +73,8 @@ pub struct MicroBatch<'a, M, T = ClassTarget> {
     pub state: &'a TrainState<M>,
     /// The images and their targets.
     pub batch: &'a Batch<T>,
+    /// The images, where the task's [sender](Task::sender) has sent them.
+    pub sent: Option<&'a SentImages>,
 }
 
 /// A batch's images on a device, `[batch, channels, height, width]`, without gradients.

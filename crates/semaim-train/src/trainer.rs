@@ -10,15 +10,14 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use semaim::parameters::device_of;
-use semaim_data::{
-    Augment, Batch, Dataset, LoaderError, LoaderOptions, Position, Source, TrainingLoader, Turns,
-};
+use semaim_data::{Augment, Dataset, LoaderOptions, Position, Source, TrainingLoader, Turns};
 use semaim_kernels::{Kernels, kernels_on};
 use serde_json::json;
 
 use crate::callbacks::{Callbacks, Progress, StepReport};
 use crate::config::RunSettings;
 use crate::error::TrainError;
+use crate::feed::{Fed, Feed};
 use crate::log::RunLog;
 use crate::loss_values::{TogetherTime, Window};
 use crate::ranks::{self, Ranks};
@@ -184,7 +183,7 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
         }
     }
 
-    fn loader(&self) -> TrainingLoader<D> {
+    fn feed(&self) -> Result<Feed<D>, TrainError> {
         let grad_accum_steps = self.settings.train.grad_accum_steps as u64;
         let step = self.state.counts.step;
         let options = LoaderOptions {
@@ -201,7 +200,12 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
             batch: step % self.steps_per_epoch * grad_accum_steps,
         };
         let source = Arc::clone(&self.images.source);
-        TrainingLoader::start(source, self.images.augment.clone(), options, from)
+        let loader = TrainingLoader::start(source, self.images.augment.clone(), options, from);
+        let sender = match self.kernels {
+            Kernels::Fused => None,
+            Kernels::Composed => self.task.sender(),
+        };
+        Feed::start(loader, sender)
     }
 
     fn run(mut self, callbacks: Callbacks<'_, T::Model>) -> Result<RunOutcome, TrainError> {
@@ -253,11 +257,11 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
         if device_of(&self.state.model) != Device::flex() {
             observer.doing("first steps: the device tunes its kernels");
         }
-        let mut loader = self.loader();
+        let mut feed = self.feed()?;
         let mut last_save = Instant::now();
         let mut last_step = Instant::now();
         while self.progress().step < self.progress().total_steps {
-            let batches = self.batches(&mut loader)?;
+            let batches = self.batches(&mut feed)?;
             let mut report = self.step(&batches, saver)?;
             if self.is_logged() || self.unread.len() >= UnreadSteps::MOST {
                 // Before the time is taken, as it waits for the device.
@@ -310,23 +314,13 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
     }
 
     /// This rank's parts of the next step's batch.
-    fn batches(
-        &mut self,
-        loader: &mut TrainingLoader<D>,
-    ) -> Result<Vec<Batch<T::Target>>, TrainError> {
-        let count = self.turns().per_step() as usize;
+    fn batches(&mut self, feed: &mut Feed<D>) -> Result<Vec<Fed<T::Target>>, TrainError> {
         let queue = self.settings.loading.queue.max(1);
-        self.window.queue_fill += loader.ready() as f64 / queue as f64;
+        self.window.queue_fill += feed.ready() as f64 / queue as f64;
         let start = Instant::now();
-        let batches: Result<Vec<_>, LoaderError> = loader.by_ref().take(count).collect();
+        let batches = (0..self.turns().per_step()).map(|_| feed.next()).collect();
         self.window.data += start.elapsed();
-        let batches = batches?;
-        if batches.len() < count {
-            return Err(TrainError::Internal(
-                "the loader ended before the run".into(),
-            ));
-        }
-        Ok(batches)
+        batches
     }
 
     fn count_bad(&mut self, report: &StepReport) -> Result<(), TrainError> {

@@ -17,7 +17,7 @@ use crate::config::{OrderSource, PretrainConfig, TargetKind};
 use crate::error::TrainError;
 use crate::run_dir::RunDir;
 use crate::state::TrainState;
-use crate::task::{Loss, MicroBatch, Task};
+use crate::task::{Loss, MicroBatch, Sender, Task};
 use crate::teacher_cache::{AnswerSize, TeacherCache};
 
 /// SemAIM as a task.
@@ -153,7 +153,7 @@ impl Task for SemaimTask<'_> {
 
     fn loss(&self, micro_batch: MicroBatch<'_, Semaim>) -> Result<Loss, TrainError> {
         let shape = image_shape(self.config);
-        let images = self.views.images(micro_batch.batch, shape, self.device);
+        let images = self.views.images(&micro_batch, shape, self.device);
         let features = self.features(&images, &micro_batch)?;
         let (epoch, items) = (micro_batch.batch.epoch, &micro_batch.batch.items);
         let grid = self.config.model.grid();
@@ -175,6 +175,10 @@ impl Task for SemaimTask<'_> {
                 .model
                 .forward(images, rank_keys, targets, &self.target, options)?;
         Ok(output.loss.into())
+    }
+
+    fn sender(&self) -> Option<Sender<ClassTarget>> {
+        Some(self.views.sender(image_shape(self.config), self.device))
     }
 
     fn export(&self, run: &RunDir, state: &TrainState<Semaim>) -> Result<(), TrainError> {

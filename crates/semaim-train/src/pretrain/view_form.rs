@@ -2,13 +2,13 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim_data::{Augment, Batch, Normalisation};
-use semaim_kernels::{Kernels, kernels_on, upload_bytes};
+use semaim_kernels::{Kernels, PackedBytes, kernels_on};
 
 use crate::config::PretrainConfig;
-use crate::task::images;
+use crate::feed::{Sender, SentImages};
+use crate::task::{MicroBatch, images};
 
-/// In which form views travel to the device. Either way this is asked for a batch while the device is still at the step before,
-/// unless it is one that is waited for.
+/// In which form views travel to the device.
 #[derive(Clone, Debug)]
 pub(super) enum ViewForm {
     /// Normalised by those who prepare them.
@@ -42,29 +42,67 @@ impl ViewForm {
         }
     }
 
-    /// A batch's images on a device, `[batch, channels, height, width]`, normalised, without gradients.
-    pub(super) fn images<T>(
+    /// Sends a batch's images to a device, which is not waited for.
+    pub(super) fn send<T>(
         &self,
         batch: &Batch<T>,
         shape: [usize; 3],
         device: &Device,
+    ) -> SentImages {
+        let packed = match self {
+            Self::Normalised => None,
+            // Views of 16 bits and of floats are no bytes.
+            Self::Bytes(_) => bytes(&batch.images),
+        };
+        match packed {
+            Some(bytes) => SentImages::Bytes(PackedBytes::upload(&bytes, device)),
+            None => SentImages::Views(images(batch, shape, device)),
+        }
+    }
+
+    /// Images that have been sent, `[batch, channels, height, width]`, normalised, without gradients.
+    pub(super) fn received(
+        &self,
+        sent: SentImages,
+        [channels, height, width]: [usize; 3],
     ) -> Tensor<4> {
-        let Self::Bytes(normalisation) = self else {
-            return images(batch, shape, device);
-        };
-        let [channels, height, width] = shape;
-        // Views of 16 bits and of floats are no bytes.
-        let views = match bytes(&batch.images) {
-            Some(bytes) => {
-                upload_bytes(&bytes, device).reshape([batch.items.len(), channels, height, width])
+        let views = match sent {
+            SentImages::Views(views) => views,
+            SentImages::Bytes(bytes) => {
+                bytes
+                    .unpack()
+                    .reshape([-1, channels as i64, height as i64, width as i64])
             }
-            None => images(batch, shape, device),
         };
+        let Self::Bytes(normalisation) = self else {
+            return views;
+        };
+        let device = views.device();
         let row = |values: &[f32]| {
             let data = TensorData::new(values.to_vec(), [1, channels, 1, 1]);
-            Tensor::<4>::from_data(data, device)
+            Tensor::<4>::from_data(data, &device)
         };
         (views / 255.0 - row(&normalisation.mean)) / row(&normalisation.std)
+    }
+
+    /// The images of a micro-batch, sent now unless they have been sent before.
+    pub(super) fn images<M, T>(
+        &self,
+        micro_batch: &MicroBatch<'_, M, T>,
+        shape: [usize; 3],
+        device: &Device,
+    ) -> Tensor<4> {
+        let sent = match micro_batch.sent {
+            Some(sent) => sent.clone(),
+            None => self.send(micro_batch.batch, shape, device),
+        };
+        self.received(sent, shape)
+    }
+
+    /// What sends a run's batches ahead of their steps.
+    pub(super) fn sender<T: 'static>(&self, shape: [usize; 3], device: &Device) -> Sender<T> {
+        let (form, device) = (self.clone(), device.clone());
+        Box::new(move |batch| form.send(batch, shape, &device))
     }
 }
 
@@ -99,7 +137,10 @@ mod tests {
             mean: vec![1.0],
             std: vec![2.0],
         };
-        let views = ViewForm::Bytes(normalisation).images(&batch, [1, 2, 2], &Device::flex());
+        let form = ViewForm::Bytes(normalisation);
+        let sent = form.send(&batch, [1, 2, 2], &Device::flex());
+        assert!(matches!(sent, SentImages::Views(_)));
+        let views = form.received(sent, [1, 2, 2]);
         let views = to_host("images", views).unwrap().values;
         for (view, number) in views.iter().zip(&batch.images) {
             assert!((view - (number / 255.0 - 1.0) / 2.0).abs() < 1e-5);
@@ -129,7 +170,8 @@ mod tests {
                 let mut loader =
                     TrainingLoader::start(source, augment, options, Position::default());
                 let batch = loader.next().unwrap().unwrap();
-                let images = form.images(&batch, shape, &Device::flex());
+                let sent = form.sender(shape, &Device::flex())(&batch);
+                let images = form.received(sent, shape);
                 to_host("images", images).unwrap()
             });
         assert_eq!(normalised.shape, bytes.shape);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use burn::module::Module;
 use semaim::batch_norm::BatchStatistics;
 use semaim::parameters::device_of;
-use semaim_data::{Batch, Dataset};
+use semaim_data::Dataset;
 use semaim_kernels::{Kernels, with_precision};
 use serde_json::json;
 
@@ -18,6 +18,7 @@ use crate::config::OnNan;
 use crate::ema;
 use crate::error::TrainError;
 use crate::exchange::{ShardedSum, Told};
+use crate::feed::Fed;
 use crate::gradients::{Gradients, clip_factor};
 use crate::loss_values::LossValues;
 use crate::optimiser::GradientScale;
@@ -45,7 +46,7 @@ impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> 
     /// One optimiser step.
     pub(super) fn step(
         &mut self,
-        batches: &[Batch<T::Target>],
+        batches: &[Fed<T::Target>],
         saver: &mut Saver<'_, '_, T>,
     ) -> Result<StepReport, TrainError> {
         let epoch = self.state.counts.step / self.steps_per_epoch;
@@ -88,7 +89,7 @@ impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> 
     /// The same of several ranks, of whom each has some of the parts.
     fn step_together(
         &mut self,
-        batches: &[Batch<T::Target>],
+        batches: &[Fed<T::Target>],
         lr: f64,
         epoch: u64,
         saver: &mut Saver<'_, '_, T>,
@@ -147,7 +148,7 @@ impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> 
     /// The loss of a part of the step's batch. Its gradients times `share` and what batch norms measured are added to the sums.
     fn loss_and_gradients(
         &self,
-        batch: &Batch<T::Target>,
+        batch: &Fed<T::Target>,
         share: f64,
         sums: &mut Sums,
     ) -> Result<Loss, TrainError> {
@@ -157,6 +158,7 @@ impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> 
             model: &model,
             state: &self.state,
             batch,
+            sent: batch.sent.as_ref(),
         };
         let precision = self.settings.train.precision;
         let mut loss = with_precision(precision, || self.task.loss(micro_batch))?;
