@@ -46,6 +46,7 @@ mod conv3x3;
 pub mod device;
 mod fused;
 mod gelu;
+mod kernel_limits;
 mod launches;
 mod ops;
 mod pixel_loss;
@@ -64,6 +65,7 @@ pub use conv3x3::conv3x3;
 pub use fused::matmul::Bf16Unit;
 pub use fused::simd::Cpu;
 pub use gelu::gelu;
+pub use kernel_limits::{KernelLimits, kernel_limits};
 pub use launches::{Launches, count_launches};
 pub use ops::{
     Kernels, adamw, block, choose, chosen, kernels_on, layer_norm, linear, loss, mlp,

@@ -26,8 +26,8 @@ impl UnreadStep {
 
     /// `new`, or `old` where the step is left out. Of the other nothing comes through, not a number that is none either.
     pub fn choose<const D: usize>(&self, new: Tensor<D>, old: Tensor<D>) -> Tensor<D> {
-        let mask = self.left_out.clone().reshape([1; D]).expand(old.dims());
-        new.mask_where(mask, old)
+        // Choosing spreads the decision: spread before, it would be an operation of its own between those that a device puts together.
+        new.mask_where(self.left_out.clone().reshape([1; D]), old)
     }
 
     /// As [`crate::adamw`], by the factor of this step and not by that of `step`.
@@ -39,6 +39,9 @@ impl UnreadStep {
         step: AdamWStep,
     ) -> (Tensor<D>, Moments) {
         let old = moments.unwrap_or_else(|| Moments::zeros(&gradient));
+        // All of one shape, which a device puts together.
+        let shape = weight.dims();
+        let weight = weight.reshape([gradient.dims()[0]]);
         let step = AdamWStep {
             gradient_factor: 1.0,
             ..step
@@ -49,7 +52,7 @@ impl UnreadStep {
             first: self.choose(new.first, old.first),
             second: self.choose(new.second, old.second),
         };
-        (self.choose(moved, weight), moments)
+        (self.choose(moved, weight).reshape(shape), moments)
     }
 }
 

@@ -80,15 +80,6 @@ impl Gradients {
         Ok(squares.into_iter().map(f64::from).sum::<f64>().sqrt())
     }
 
-    /// The same norm, `[1]`, left on the device; `None` where there are no gradients.
-    pub fn unread_norm(&self) -> Option<Tensor<1>> {
-        let squares = self.by_name.values().map(|gradient| {
-            // Sums of sums, which a device that fuses makes in one go.
-            sum_of_squares(gradient.clone())
-        });
-        squares.reduce(|a, b| a + b).map(Tensor::sqrt)
-    }
-
     /// Takes the gradient of one weight out, `[values]`.
     pub fn remove(&mut self, name: &str) -> Option<Tensor<1>> {
         self.by_name.remove(name)

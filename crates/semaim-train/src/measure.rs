@@ -22,7 +22,7 @@ use crate::error::TrainError;
 use crate::exchange::{ShardedSum, Told};
 use crate::gradients::{Gradients, clip_factor};
 use crate::loss_values::{LossValues, TogetherTime};
-use crate::optimiser::{GradientScale, Optimiser, UpdateRule};
+use crate::optimiser::{Optimiser, UpdateRule};
 use crate::param_groups::ParamGroups;
 use crate::ranks;
 use crate::task::Loss;
@@ -181,8 +181,8 @@ impl StepBench {
         let ((), update) = StepPart::of(|| {
             match norm {
                 Some(norm) => {
-                    let scale = GradientScale::Read(clip_factor(norm, CLIP_NORM));
-                    self.optimiser.step(&mut self.model, gradients, scale, LR);
+                    let factor = clip_factor(norm, CLIP_NORM);
+                    self.optimiser.step(&mut self.model, gradients, factor, LR);
                 }
                 None => self.update_unread(&mut UnreadSteps::default(), total, gradients),
             }
@@ -254,10 +254,11 @@ impl StepBench {
     fn update_unread(&mut self, unread: &mut UnreadSteps, total: Tensor<1>, gradients: Gradients) {
         let mut loss = UnreadLoss::default();
         loss.add(Loss::from(total), 1.0);
-        let norm = gradients.unread_norm();
+        let gathered = self.optimiser.gather(&self.model, gradients);
+        let norm = gathered.unread_norm();
         if let Some(step) = unread.take(Before::default(), loss, norm, CLIP_NORM, OnNan::Stop) {
-            let scale = GradientScale::Unread(&step);
-            self.optimiser.step(&mut self.model, gradients, scale, LR);
+            self.optimiser
+                .step_unread(&mut self.model, gathered, &step, LR);
         }
     }
 

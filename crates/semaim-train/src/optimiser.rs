@@ -12,6 +12,11 @@ use crate::freeze::frozen;
 use crate::gradients::Gradients;
 use crate::param_groups::{ParamGroup, ParamGroups};
 
+mod together;
+
+pub use together::Gathered;
+use together::Part;
+
 /// How a gradient moves a weight.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum UpdateRule {
@@ -31,7 +36,7 @@ pub enum UpdateRule {
 
 /// What the gradients of a step are multiplied by.
 #[derive(Clone, Copy, Debug)]
-pub enum GradientScale<'a> {
+enum GradientScale<'a> {
     /// A number.
     Read(f64),
     /// A number that nobody has read, which may leave the whole step out.
@@ -56,6 +61,8 @@ pub struct Optimiser {
     param_groups: ParamGroups,
     steps: u64,
     buffers: BTreeMap<String, Buffers>,
+    /// Moments of weights that move together, which are in `buffers` then no more.
+    joint: BTreeMap<Vec<Part>, Moments>,
 }
 
 impl Optimiser {
@@ -66,6 +73,7 @@ impl Optimiser {
             param_groups,
             steps: 0,
             buffers: BTreeMap::new(),
+            joint: BTreeMap::new(),
         }
     }
 
@@ -92,21 +100,37 @@ impl Optimiser {
         })
     }
 
-    /// Moves a model's weights one step against their gradients, each multiplied by the factor that `scale` gives.
+    /// Moves a model's weights one step against their gradients, each multiplied by `factor`.
     ///
     /// On the CPU AdamW does this in place, if nobody else holds a copy of the model.
-    pub fn step<M: Module>(
-        &mut self,
-        model: &mut M,
-        gradients: Gradients,
-        scale: GradientScale<'_>,
-        lr: f64,
-    ) {
+    pub fn step<M: Module>(&mut self, model: &mut M, gradients: Gradients, factor: f64, lr: f64) {
+        self.take_apart();
         self.steps += 1;
         let mut update = Update {
             optimiser: self,
             gradients,
-            scale,
+            moved: BTreeMap::new(),
+            scale: GradientScale::Read(factor),
+            lr,
+        };
+        map_in_place(model, &mut update);
+    }
+
+    /// The same by a factor that nobody has read, many weights at a time.
+    pub fn step_unread<M: Module>(
+        &mut self,
+        model: &mut M,
+        gathered: Gathered,
+        step: &UnreadStep,
+        lr: f64,
+    ) {
+        self.steps += 1;
+        let moved = self.move_pieces(model, gathered.pieces, step, lr);
+        let mut update = Update {
+            optimiser: self,
+            gradients: gathered.single,
+            moved,
+            scale: GradientScale::Unread(step),
             lr,
         };
         map_in_place(model, &mut update);
@@ -127,23 +151,34 @@ impl Optimiser {
                 }
             }
         }
+        for (parts, moments) in &self.joint {
+            for part in parts {
+                let moments = part.moments(moments);
+                state.insert(format!("first.{}", part.name), moments.first);
+                state.insert(format!("second.{}", part.name), moments.second);
+            }
+        }
         state
     }
 
     /// A copy on another device.
     pub(crate) fn on(&self, device: &Device) -> Self {
         let moved = |tensor: &Tensor<1>| tensor.clone().to_device(device);
+        let both = |moments: &Moments| Moments {
+            first: moved(&moments.first),
+            second: moved(&moments.second),
+        };
         let buffers = self.buffers.iter().map(|(name, buffers)| {
             let buffers = match buffers {
-                Buffers::AdamW(moments) => Buffers::AdamW(Moments {
-                    first: moved(&moments.first),
-                    second: moved(&moments.second),
-                }),
+                Buffers::AdamW(moments) => Buffers::AdamW(both(moments)),
                 Buffers::Sgd(momentum) => Buffers::Sgd(moved(momentum)),
             };
             (name.clone(), buffers)
         });
+        let joint = self.joint.iter();
+        let joint = joint.map(|(parts, moments)| (parts.clone(), both(moments)));
         Self {
+            joint: joint.collect(),
             buffers: buffers.collect(),
             rule: self.rule,
             param_groups: self.param_groups.clone(),
@@ -176,6 +211,7 @@ impl Optimiser {
     ) -> Result<(), WeightError> {
         self.steps = steps;
         self.buffers.clear();
+        self.joint.clear();
         for (key, weight) in state {
             let (name, buffers) = match self.rule {
                 UpdateRule::Sgd { .. } => (key.as_str(), Buffers::Sgd(from_host(weight, device))),
@@ -204,12 +240,20 @@ impl Optimiser {
 struct Update<'a> {
     optimiser: &'a mut Optimiser,
     gradients: Gradients,
+    /// Weights that have moved with others, `[values]`.
+    moved: BTreeMap<String, Tensor<1>>,
     scale: GradientScale<'a>,
     lr: f64,
 }
 
 impl NamedMapper for Update<'_> {
     fn map<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if let Some(moved) = self.moved.remove(name) {
+            return param.map(|weight| {
+                let trained = weight.is_require_grad();
+                moved.reshape(weight.dims()).set_require_grad(trained)
+            });
+        }
         let Some(gradient) = self.gradients.remove(name) else {
             return param;
         };
@@ -349,7 +393,7 @@ mod tests {
             let loss = (tracked.weight.val().powi_scalar(2) * 1.5).sum();
             let gradients = Gradients::of(&tracked, loss.backward());
             drop(tracked);
-            optimiser.step(&mut model, gradients, GradientScale::Read(1.0), 0.1);
+            optimiser.step(&mut model, gradients, 1.0, 0.1);
             to_host("weight", model.weight.val()).unwrap().values[0]
         })
     }

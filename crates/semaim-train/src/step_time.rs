@@ -10,7 +10,6 @@ use semaim_kernels::with_precision;
 use crate::config::RunSettings;
 use crate::error::TrainError;
 use crate::gradients::Gradients;
-use crate::optimiser::GradientScale;
 use crate::state::TrainState;
 use crate::task::{MicroBatch, Task};
 use crate::trainer::Images;
@@ -55,10 +54,7 @@ pub fn step_time<T: Task, D: Dataset<Target = T::Target> + ?Sized>(
         gradients.norm()?;
         let of_images = start.elapsed();
         let start = Instant::now();
-        let scale = GradientScale::Read(1.0);
-        state
-            .optimiser
-            .step(&mut state.model, gradients, scale, 0.0);
+        state.optimiser.step(&mut state.model, gradients, 1.0, 0.0);
         let times = settings.train.batch_size as f64 / together.max(1) as f64;
         time = of_images.mul_f64(times) + start.elapsed();
     }

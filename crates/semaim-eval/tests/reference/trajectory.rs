@@ -7,7 +7,7 @@ use semaim::parameters::weights;
 use semaim::vit::ForwardOptions;
 use semaim_train::ema;
 use semaim_train::gradients::{Gradients, clip_factor};
-use semaim_train::optimiser::{GradientScale, Optimiser, UpdateRule};
+use semaim_train::optimiser::{Optimiser, UpdateRule};
 use semaim_train::param_groups::ParamGroups;
 use semaim_train::schedule::{Decay, EmaDecay, LrSchedule};
 
@@ -162,7 +162,7 @@ pub(crate) fn check(file: &Recorded) -> Result<usize, Failure> {
             &rates[step..=step],
             rate_tolerance,
         )?;
-        optimiser.step(&mut model, gradients, GradientScale::Read(factor), lr);
+        optimiser.step(&mut model, gradients, factor, lr);
         if let Some(copy) = &mut copy {
             ema::update(
                 copy,

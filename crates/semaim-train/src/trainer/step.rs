@@ -8,7 +8,7 @@ use burn::module::Module;
 use semaim::batch_norm::BatchStatistics;
 use semaim::parameters::device_of;
 use semaim_data::Dataset;
-use semaim_kernels::{Kernels, with_precision};
+use semaim_kernels::{Kernels, UnreadStep, with_precision};
 use serde_json::json;
 
 use super::Trainer;
@@ -21,7 +21,6 @@ use crate::exchange::{ShardedSum, Told};
 use crate::feed::Fed;
 use crate::gradients::{Gradients, clip_factor};
 use crate::loss_values::LossValues;
-use crate::optimiser::GradientScale;
 use crate::state::TrainState;
 use crate::task::{Loss, MicroBatch, Task};
 use crate::unread::{Before, UnreadLoss};
@@ -193,7 +192,15 @@ impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> 
         } else {
             1.0
         };
-        self.update(sums, GradientScale::Read(factor), lr, epoch);
+        let Sums {
+            gradients,
+            statistics,
+        } = sums;
+        let TrainState {
+            model, optimiser, ..
+        } = &mut self.state;
+        optimiser.step(model, gradients, factor, lr);
+        self.follow(statistics, None, epoch);
         Ok(numbers)
     }
 
@@ -204,25 +211,25 @@ impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> 
             optimiser_steps: self.state.optimiser.steps(),
         };
         let (clip_norm, on_nan) = (self.settings.train.clip_norm, self.settings.train.on_nan);
-        let norm = sums.gradients.unread_norm();
+        let Sums {
+            gradients,
+            statistics,
+        } = sums;
+        let gathered = self.state.optimiser.gather(&self.state.model, gradients);
+        let norm = gathered.unread_norm();
         if let Some(step) = self.unread.take(before, loss, norm, clip_norm, on_nan) {
-            self.update(sums, GradientScale::Unread(&step), lr, epoch);
+            let TrainState {
+                model, optimiser, ..
+            } = &mut self.state;
+            optimiser.step_unread(model, gathered, &step, lr);
+            self.follow(statistics, Some(&step), epoch);
         }
     }
 
-    fn update(&mut self, sums: Sums, scale: GradientScale<'_>, lr: f64, epoch: u64) {
-        let unread = match scale {
-            GradientScale::Read(_) => None,
-            GradientScale::Unread(step) => Some(step),
-        };
-        let TrainState {
-            model,
-            ema,
-            optimiser,
-            ..
-        } = &mut self.state;
-        optimiser.step(model, sums.gradients, scale, lr);
-        sums.statistics.update(model, unread);
+    /// What follows the weights that have moved: running statistics and the EMA copy.
+    fn follow(&mut self, statistics: BatchStatistics, unread: Option<&UnreadStep>, epoch: u64) {
+        let TrainState { model, ema, .. } = &mut self.state;
+        statistics.update(model, unread);
         if let Some(ema) = ema {
             let decay = self.settings.train.ema_decay().at(epoch);
             ema::update(ema, model, decay, unread);
