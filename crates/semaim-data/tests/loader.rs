@@ -6,7 +6,7 @@
     reason = "a failing test may panic"
 )]
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 
 use semaim_data::{
     Augment, Batch, Dataset, DecodeRequest, DecodedRegion, EvaluationLoader, ImageError,
@@ -444,4 +444,83 @@ fn targets_of_any_type_follow_the_view() {
     assert_eq!(batch.bad[0].item, 4);
     // The short side of 10 becomes 9 and the crop of 8 begins at its row 0, as 0.5 is rounded to the even number.
     assert_eq!(batch.targets, [[4.0, 4.5]; 5]);
+}
+
+/// Images of which all but the first few wait until they are let go.
+#[derive(Debug)]
+struct Held {
+    made: Made,
+    free: usize,
+    gate: (Mutex<bool>, Condvar),
+}
+
+impl Source for Held {
+    fn len(&self) -> usize {
+        self.made.len
+    }
+
+    fn label(&self, _: usize) -> Option<u32> {
+        None
+    }
+
+    fn classes(&self) -> &[String] {
+        &[]
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.made.name(index)
+    }
+
+    fn decode(
+        &self,
+        index: usize,
+        request: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
+        scratch: &mut Scratch,
+    ) -> Result<DecodedRegion, ImageError> {
+        let (open, opened) = &self.gate;
+        if index >= self.free {
+            drop(
+                opened
+                    .wait_while(open.lock().unwrap(), |open| !*open)
+                    .unwrap(),
+            );
+        }
+        self.made.decode(index, request, scratch)
+    }
+
+    fn describe(&self) -> String {
+        "held".to_owned()
+    }
+}
+
+#[test]
+fn the_fill_of_the_queue_tells_who_waits_for_whom() {
+    let held = |free| {
+        Arc::new(Held {
+            made: Made {
+                len: 60,
+                broken: Vec::new(),
+                panics: Vec::new(),
+            },
+            free,
+            gate: Default::default(),
+        })
+    };
+    let start = |source: &Arc<Held>| {
+        let source: Arc<dyn Source> = Arc::clone(source) as _;
+        TrainingLoader::start(source, augment(), options(2), Position::default())
+    };
+    // Nobody asks: the queue fills.
+    let loader = start(&held(60));
+    while loader.ready() < 2 {
+        std::thread::yield_now();
+    }
+    assert_eq!(loader.ready(), 2);
+    // The images are held: it stays empty.
+    let source = held(0);
+    let mut loader = start(&source);
+    assert_eq!(loader.ready(), 0);
+    *source.gate.0.lock().unwrap() = true;
+    source.gate.1.notify_all();
+    assert_eq!(loader.next().unwrap().unwrap().items.len(), 4);
 }

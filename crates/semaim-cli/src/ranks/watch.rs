@@ -16,6 +16,9 @@ use ::mpi::topology::{Communicator, SimpleCommunicator};
 /// What a process is given before it counts as hung, unless `SEMAIM_HANG_SECONDS` says otherwise; 0 is for ever.
 const SECONDS: u64 = 45;
 
+/// How long MPI may take to end the job before the process ends by itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Of our messages; the one that trains has a communicator of its own.
 const TAG: i32 = 1;
 
@@ -87,7 +90,13 @@ fn watch(hosts: &[String], limit: Duration, excuse: &Excuse, end: &(Mutex<bool>,
     let mut silence = Silence::new(heard.collect(), Instant::now());
     let mut idleness = Idleness::new(Activity::now(), Instant::now());
     let fail = |what: String| {
-        eprint!("error: {what}; the job ends. The same command goes on from the last checkpoint\n");
+        let after = "the job ends. The same command goes on from the last checkpoint";
+        eprint!("error: {what}; {after}\n");
+        // MPI asks its daemons to end all, and waits for those that do not answer.
+        std::thread::spawn(|| {
+            std::thread::sleep(PATIENCE);
+            std::process::abort()
+        });
         world.abort(1)
     };
     let mut last = Instant::now();

@@ -18,7 +18,10 @@ use std::io::{Cursor, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use semaim_data::{DataError, ImageProblem, OpenOptions, Source, Split, open};
+use semaim_data::{
+    Augment, BadImage, DataError, ImageProblem, LoaderOptions, OpenOptions, Position, Source,
+    Split, TrainingLoader, open,
+};
 use tempfile::TempDir;
 
 /// A 1x1 PNG whose red is `value`.

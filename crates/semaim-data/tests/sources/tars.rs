@@ -162,3 +162,52 @@ fn of_members_of_one_name_the_last_counts() {
     assert_eq!(reds(&source), [9, 2]);
     assert_eq!(labels(&source), [Some(2), Some(1)]);
 }
+
+#[test]
+fn a_shard_that_is_cut_short_while_it_is_read_loses_its_images_only() {
+    let root = tempfile::tempdir().unwrap();
+    for shard in 0..2 {
+        let members = (0..8).map(|i| (format!("{i}.png"), png(10 * shard + i)));
+        let members: Vec<(String, Vec<u8>)> = members.collect();
+        let members: Vec<(&str, Vec<u8>)> = members
+            .iter()
+            .map(|(name, data)| (name.as_str(), data.clone()))
+            .collect();
+        write(root.path(), &format!("{shard}.tar"), &tar_of(&members));
+    }
+    let spec = root.path().join("{0..1}.tar").display().to_string();
+    let source = open(&spec, Split::Train, &OpenOptions::default()).unwrap();
+    let options = LoaderOptions {
+        batch_size: 16,
+        epochs: 2,
+        workers: 1,
+        queue: 1,
+        ..LoaderOptions::default()
+    };
+    let augment = Augment::new([8, 8], 3);
+    let read = || {
+        let batches = TrainingLoader::start(
+            Arc::clone(&source),
+            augment.clone(),
+            options.clone(),
+            Position::default(),
+        );
+        batches.map(Result::unwrap).collect::<Vec<_>>()
+    };
+    assert!(read().iter().all(|batch| batch.bad.is_empty()));
+    // The last member's bytes and all that follows.
+    let shard = root.path().join("1.tar");
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(&shard)
+        .unwrap();
+    file.set_len(512).unwrap();
+    for batch in read() {
+        // A full batch of what is left, and each image that is not named once.
+        assert_eq!(batch.items.len(), 16);
+        assert!(batch.items.iter().all(|item| *item < 8));
+        assert!(!batch.bad.is_empty());
+        let is_of_shard = |bad: &BadImage| bad.name.contains("1.tar:") && bad.item >= 8;
+        assert!(batch.bad.iter().all(is_of_shard));
+    }
+}
