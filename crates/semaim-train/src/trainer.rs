@@ -102,8 +102,8 @@ struct Trainer<'a, T: Task, D: ?Sized> {
     kernels: Kernels,
     unread: UnreadSteps,
     window: Window,
-    /// Lines of the log in a row whose steps waited for images.
-    slow_lines: u32,
+    /// Lines of the log in a row whose steps waited for images; `None` once that was said.
+    slow_lines: Option<u32>,
     ranks: Rc<dyn Ranks>,
 }
 
@@ -156,7 +156,7 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
             log,
             unread: UnreadSteps::default(),
             window: Window::default(),
-            slow_lines: 0,
+            slow_lines: Some(0),
             ranks,
         })
     }
@@ -407,12 +407,13 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
     /// What to say, once, where the images are the limit: more than half of the time of some lines in a row went by without them.
     fn slow_images(&mut self, share: f64) -> Option<String> {
         const LINES: u32 = 3;
+        let lines = self.slow_lines?;
         self.slow_lines = match share > 0.5 {
-            true => self.slow_lines.saturating_add(1),
-            false if self.slow_lines > LINES => self.slow_lines,
-            false => 0,
+            true if lines + 1 == LINES => None,
+            true => Some(lines + 1),
+            false => Some(0),
         };
-        (self.slow_lines == LINES).then(|| {
+        self.slow_lines.is_none().then(|| {
             format!(
                 "images are the limit: {:.0} % of the time goes by waiting for them (time/data and time/queue_fill in the log); \
                  a faster disk, smaller images or more data.workers help",
