@@ -40,7 +40,7 @@ impl HitCounter {
     }
 
     /// The counts as a message.
-    pub(crate) fn to_bytes(&self) -> [u8; 24] {
+    pub(crate) fn to_bytes(self) -> [u8; 24] {
         let mut bytes = [0; 24];
         let counts = [self.images, self.top1, self.top5];
         for (bytes, count) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(counts) {

@@ -191,11 +191,12 @@ impl Iterator for Embedder<'_> {
     type Item = Result<Embeddings, EmbedError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.embedded.is_empty() && self.left > 0 {
-            if let Err(error) = self.round() {
-                self.left = 0;
-                return Some(Err(error));
-            }
+        if self.embedded.is_empty()
+            && self.left > 0
+            && let Err(error) = self.round()
+        {
+            self.left = 0;
+            return Some(Err(error));
         }
         self.embedded.pop_front().map(Ok)
     }

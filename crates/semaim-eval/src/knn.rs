@@ -168,7 +168,7 @@ pub fn knn(
             }
         }
     }
-    let own: Vec<u8> = hits.iter().flat_map(HitCounter::to_bytes).collect();
+    let own: Vec<u8> = hits.iter().flat_map(|hits| hits.to_bytes()).collect();
     let all = ranks.all_gather(&own);
     let of_all = (0..ks.len()).map(|k| {
         let mut sum = HitCounter::default();
