@@ -90,8 +90,11 @@ fn watch(hosts: &[String], limit: Duration, excuse: &Excuse, end: &(Mutex<bool>,
     let mut silence = Silence::new(heard.collect(), Instant::now());
     let mut idleness = Idleness::new(Activity::now(), Instant::now());
     let fail = |what: String| {
-        let after = "the job ends. The same command goes on from the last checkpoint";
-        eprint!("error: {what}; {after}\n");
+        // In one piece: the launcher mixes what processes say.
+        let message = format!(
+            "error: {what}; the job ends. The same command goes on from the last checkpoint\n"
+        );
+        eprint!("{message}");
         // MPI asks its daemons to end all, and waits for those that do not answer.
         std::thread::spawn(|| {
             std::thread::sleep(PATIENCE);
