@@ -51,12 +51,15 @@ impl World {
             // A communicator of its own: the watch has the other.
             let own = mpi::MpiRanks::new(world.duplicate(), std::sync::Arc::clone(&excuse));
             let hosts = own.hosts();
-            match threading {
-                Threading::Multiple => watch = watch::Watch::start(hosts, excuse),
+            match (watch::limit()?, threading) {
+                (None, _) => {}
+                (Some(limit), Threading::Multiple) => {
+                    watch = watch::Watch::start(hosts, limit, excuse);
+                }
                 _ if world.rank() == 0 => eprintln!(
                     "warning: this MPI lets only one thread talk: a process that hangs is not noticed"
                 ),
-                _ => {}
+                (Some(_), _) => {}
             }
             ranks::join(std::rc::Rc::new(own));
         }

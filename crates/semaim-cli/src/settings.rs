@@ -109,19 +109,22 @@ pub(crate) fn recorded_at<T: Validate>(out: &Path) -> Result<Option<Table>, Exit
 /// another number of processes, or one for each of several.
 pub(crate) fn in_parts<T: Validate>(layers: Layers, out: &Path) -> Result<Layers, Exit> {
     let key = "grad_accum_steps";
-    let parts = match recorded_at::<T>(out)? {
-        Some(before) => before
-            .get("train")
-            .and_then(|train| train.get(key)?.as_integer()),
-        None => {
-            let processes = ranks::current().count();
-            (processes > 1).then_some(processes as i64)
-        }
+    let processes = ranks::current().count();
+    let (parts, name) = match recorded_at::<T>(out)? {
+        Some(before) => (
+            before
+                .get("train")
+                .and_then(|train| train.get(key)?.as_integer()),
+            out.join("config.toml").display().to_string(),
+        ),
+        None => (
+            (processes > 1).then_some(processes as i64),
+            format!("a part for each of {processes} processes"),
+        ),
     };
     let Some(parts) = parts else {
         return Ok(layers);
     };
-    let name = out.join("config.toml").display().to_string();
     let below = Layers::new().text(name, &format!("[train]\n{key} = {parts}\n"))?;
     Ok(below.under(&layers))
 }

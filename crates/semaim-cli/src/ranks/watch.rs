@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use ::mpi::point_to_point::{Destination, Source};
 use ::mpi::topology::{Communicator, SimpleCommunicator};
 
+use crate::exit::Exit;
+
 /// What a process is given before it counts as hung, unless `SEMAIM_HANG_SECONDS` says otherwise; 0 is for ever.
 const SECONDS: u64 = 45;
 
@@ -37,6 +39,22 @@ impl Excuse {
     }
 }
 
+/// What a process is given before it counts as hung; `None` for ever.
+///
+/// # Errors
+/// `SEMAIM_HANG_SECONDS` that is no number of seconds.
+pub(super) fn limit() -> Result<Option<Duration>, Exit> {
+    let seconds = match std::env::var("SEMAIM_HANG_SECONDS") {
+        Err(_) => SECONDS,
+        Ok(said) => said.parse().map_err(|_| {
+            Exit::user(format!(
+                "SEMAIM_HANG_SECONDS is `{said}`; it must be a whole number of seconds, 0 to wait for ever"
+            ))
+        })?,
+    };
+    Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
+}
+
 /// The thread that watches; it ends when this is dropped, and says good-bye.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -45,14 +63,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Starts to watch; `hosts` names the machine of each process. `None` where it is not wanted, or there are no threads.
-    pub(super) fn start(hosts: Vec<String>, excuse: Arc<Excuse>) -> Option<Self> {
-        let said = std::env::var("SEMAIM_HANG_SECONDS").ok();
-        let seconds = said.and_then(|seconds| seconds.parse().ok());
-        let limit = Duration::from_secs(seconds.unwrap_or(SECONDS));
-        if limit.is_zero() {
-            return None;
-        }
+    /// Starts to watch; `hosts` names the machine of each process. `None` where there are no threads.
+    pub(super) fn start(hosts: Vec<String>, limit: Duration, excuse: Arc<Excuse>) -> Option<Self> {
         let end = Arc::new((Mutex::new(false), Condvar::new()));
         let shared = Arc::clone(&end);
         let thread = std::thread::Builder::new().name("watch".into());
