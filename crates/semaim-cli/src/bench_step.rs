@@ -11,6 +11,7 @@ use semaim_train::error::TrainError;
 use semaim_train::measure::{
     EmbedBench, StepBench, StepPart, StepTimes, StepsUnread, embed_products, step_products,
 };
+use semaim_train::process_memory::peak_bytes;
 use semaim_train::ranks;
 use serde_json::{Value, json};
 
@@ -177,16 +178,6 @@ fn measure(
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-/// The process's largest resident size so far, where the system tells it.
-fn peak_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kilobytes * 1024)
 }
 
 struct Report<'a> {

@@ -74,7 +74,7 @@ pub use object_set::{
 };
 pub use objects::Objects;
 pub use open::{OpenOptions, open, open_all};
-pub use panic::panic_is_caught;
+pub use panic::{panic_is_caught, panic_message};
 pub use photometric::PhotometricDistortion;
 pub use pixels::{Pixels, Samples};
 pub use rand_augment::{Operation, RandAugment, fill_colour};

@@ -25,7 +25,7 @@ pub(crate) fn catch_decoder_panic<T>(decode: impl FnOnce() -> T) -> Result<T, St
 }
 
 /// The text of a panic that was caught.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

@@ -6,7 +6,6 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::parameters::{WeightError, to_host};
-
 use semaim_train::ranks;
 
 use crate::accuracy::{Accuracy, HitCounter};

@@ -72,7 +72,7 @@ pub(crate) struct ShardedSum {
     /// The sum of the parts so far; empty before the first.
     shard: Vec<f32>,
     /// What it took.
-    pub(crate) time: TogetherTime,
+    time: TogetherTime,
 }
 
 impl ShardedSum {

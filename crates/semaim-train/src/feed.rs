@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use burn::tensor::Tensor;
-use semaim_data::{Batch, Dataset, LoaderError, TrainingLoader};
+use semaim_data::{Batch, Dataset, LoaderError, TrainingLoader, panic_message};
 use semaim_kernels::PackedBytes;
 
 use crate::error::TrainError;
@@ -174,12 +174,6 @@ impl<T> Drop for SendingThread<T> {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("it panicked").to_string()
 }
 
 #[cfg(test)]

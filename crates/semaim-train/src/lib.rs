@@ -26,6 +26,7 @@ pub mod memory;
 pub mod optimiser;
 pub mod param_groups;
 pub mod pretrain;
+pub mod process_memory;
 pub mod ranks;
 pub mod restore;
 pub mod run_dir;

@@ -10,6 +10,7 @@
 //! encoder.safetensors    the encoder alone, under timm's names
 //! ```
 
+mod checkpoint_files;
 mod experiment;
 
 use std::fs::{self, File, TryLockError};
@@ -26,6 +27,8 @@ use serde::Serialize;
 use crate::error::TrainError;
 use crate::ranks;
 use crate::state::TrainState;
+pub use checkpoint_files::checkpoints;
+use checkpoint_files::file_name;
 use experiment::check_same;
 pub(crate) use experiment::table;
 
@@ -166,7 +169,7 @@ impl RunDir {
 
     /// Where the checkpoint of a step is.
     pub fn checkpoint(&self, step: u64) -> PathBuf {
-        self.checkpoints().join(checkpoint_name(step))
+        self.checkpoints().join(file_name(step))
     }
 
     /// Writes the state as the latest checkpoint and removes those that need not be kept: all but the newest two
@@ -179,7 +182,7 @@ impl RunDir {
         state: &TrainState<M>,
         keep: impl Fn(u64) -> bool,
     ) -> Result<(), TrainError> {
-        let name = checkpoint_name(state.counts.step);
+        let name = file_name(state.counts.step);
         let path = self.checkpoint(state.counts.step);
         state.save(&path)?;
         let latest = self.path.join(LATEST);
@@ -254,10 +257,6 @@ impl RunDir {
     }
 }
 
-fn checkpoint_name(step: u64) -> String {
-    format!("step-{step:09}.safetensors")
-}
-
 /// Takes a run directory for this process alone.
 fn lock(run: &Path) -> Result<File, TrainError> {
     let path = run.join("run.lock");
@@ -286,33 +285,6 @@ fn absolute(path: &Path) -> PathBuf {
     fs::canonicalize(path)
         .or_else(|_| std::path::absolute(path))
         .unwrap_or_else(|_| path.to_path_buf())
-}
-
-/// The checkpoints in a run directory, by step; the directory need not be ours alone.
-///
-/// # Errors
-/// The file system.
-pub fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
-    let folder = run.join("checkpoints");
-    let failed = |source| TrainError::Io {
-        action: "reading",
-        path: folder.clone(),
-        source,
-    };
-    let mut steps = Vec::new();
-    for entry in fs::read_dir(&folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let step = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .and_then(|name| name.strip_prefix("step-")?.strip_suffix(".safetensors"))
-            .and_then(|number| number.parse().ok());
-        if let Some(step) = step {
-            steps.push((step, path));
-        }
-    }
-    steps.sort();
-    Ok(steps)
 }
 
 #[cfg(test)]

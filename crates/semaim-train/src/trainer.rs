@@ -1,6 +1,5 @@
 //! The loop: one step after the other until the schedule ends, whatever is trained.
 
-mod room;
 mod saver;
 mod step;
 
@@ -14,7 +13,7 @@ use semaim_data::{Augment, Dataset, LoaderOptions, Position, Source, TrainingLoa
 use semaim_kernels::{Kernels, kernels_on};
 use serde_json::json;
 
-use crate::callbacks::{Callbacks, Progress, StepReport};
+use crate::callbacks::{Callbacks, Evaluator, Observer, Progress, StepReport};
 use crate::config::RunSettings;
 use crate::error::TrainError;
 use crate::feed::{Fed, Feed};
@@ -248,11 +247,8 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
         if let Some(few) = self.settings.few_steps(self.images.source.len()) {
             observer.say(&format!("warning: {few}"));
         }
-        if !self.resumed && self.ranks.is_root() {
-            let progress = self.progress();
-            ranks::by_itself(|| {
-                evaluator.evaluate(&self.state, progress, &mut self.log, observer)
-            })?;
+        if !self.resumed {
+            self.evaluate(evaluator, observer)?;
         }
         if device_of(&self.state.model) != Device::flex() {
             observer.doing("first steps: the device tunes its kernels");
@@ -282,11 +278,7 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
             // Before saving: what is saved has been evaluated, also when a kill comes in between.
             if finished || self.is_time_to_evaluate() {
                 self.read_steps(saver)?;
-                if self.ranks.is_root() {
-                    ranks::by_itself(|| {
-                        evaluator.evaluate(&self.state, progress, &mut self.log, observer)
-                    })?;
-                }
+                self.evaluate(evaluator, observer)?;
                 last_step = Instant::now();
             }
             if stop || save {
@@ -300,6 +292,19 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
             }
         }
         Ok(RunOutcome::Finished)
+    }
+
+    /// Evaluates the model: the first rank, while the others wait.
+    fn evaluate(
+        &mut self,
+        evaluator: &mut dyn Evaluator<T::Model>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        if !self.ranks.is_root() {
+            return Ok(());
+        }
+        let progress = self.progress();
+        ranks::by_itself(|| evaluator.evaluate(&self.state, progress, &mut self.log, observer))
     }
 
     /// What all ranks do: stop when any of them is asked to, save when the first says that it is time.
@@ -446,15 +451,19 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
         if !self.ranks.is_root() {
             return Ok(());
         }
-        self.wait_for(saver)?;
-        saver.save(&self.state)
+        self.unwatched(|| saver.save(&self.state))
     }
 
     /// Waits until what was saved is on the disk.
     fn wait_for(&self, saver: &mut Saver<'_, '_, T>) -> Result<(), TrainError> {
+        self.unwatched(|| saver.wait())
+    }
+
+    /// Does what a disk may hold up for long.
+    fn unwatched<V>(&self, act: impl FnOnce() -> V) -> V {
         self.ranks.set_watched(false);
-        let saved = saver.wait();
+        let done = act();
         self.ranks.set_watched(true);
-        saved
+        done
     }
 }

@@ -106,6 +106,17 @@ struct Open {
     numbers: usize,
 }
 
+impl Open {
+    fn new(group: ParamGroup) -> Self {
+        Self {
+            group,
+            names: Vec::new(),
+            gradients: Vec::new(),
+            numbers: 0,
+        }
+    }
+}
+
 struct Gather<'a> {
     optimiser: &'a Optimiser,
     limits: KernelLimits,
@@ -162,21 +173,10 @@ impl NamedVisitor for Gather<'_> {
         let place = self.open.iter().position(|open| open.group == group);
         let mut open = match place {
             Some(place) => self.open.remove(place),
-            None => Open {
-                group,
-                names: Vec::new(),
-                gradients: Vec::new(),
-                numbers: 0,
-            },
+            None => Open::new(group),
         };
         if open.names.len() == self.most || open.numbers + len > MOST_NUMBERS {
-            let rest = Open {
-                group,
-                names: Vec::new(),
-                gradients: Vec::new(),
-                numbers: 0,
-            };
-            self.close(std::mem::replace(&mut open, rest));
+            self.close(std::mem::replace(&mut open, Open::new(group)));
         }
         open.names.push(name.to_string());
         open.gradients.push(gradient);

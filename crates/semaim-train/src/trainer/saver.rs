@@ -6,11 +6,10 @@
 use std::thread::{Scope, ScopedJoinHandle};
 
 use crate::error::TrainError;
+use crate::process_memory::has_room;
 use crate::run_dir::RunDir;
 use crate::state::TrainState;
 use crate::task::Task;
-
-use super::room::has_room;
 
 /// Writes checkpoints and, after each, what others read.
 pub(super) struct Saver<'scope, 'env, T> {

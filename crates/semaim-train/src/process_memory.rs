@@ -1,4 +1,4 @@
-//! Whether there is memory for another copy of the state.
+//! The memory that this process has taken, and whether there is more.
 
 use std::fs::read_to_string;
 
@@ -6,18 +6,23 @@ use std::fs::read_to_string;
 const MARGIN: u64 = 500_000_000;
 
 /// Whether so many bytes can be taken beside what steps take; where the system does not tell, it is taken for granted.
-pub(super) fn has_room(bytes: u64) -> bool {
+pub(crate) fn has_room(bytes: u64) -> bool {
     match (free(), step_peak()) {
         (Some(free), Some(peak)) => bytes + peak + MARGIN < free,
         _ => true,
     }
 }
 
+/// The largest resident size of the process so far in bytes, where the system tells it.
+pub fn peak_bytes() -> Option<u64> {
+    kilobytes(&read_to_string("/proc/self/status").ok()?, "VmHWM:")
+}
+
 /// What the process has taken at most beyond what it has now: a step takes it again.
 fn step_peak() -> Option<u64> {
     let status = read_to_string("/proc/self/status").ok()?;
     let now = kilobytes(&status, "VmRSS:")?;
-    Some(kilobytes(&status, "VmHWM:")?.saturating_sub(now))
+    Some(peak_bytes()?.saturating_sub(now))
 }
 
 /// Bytes that are free on the machine, or in the control group that the process is limited to.
