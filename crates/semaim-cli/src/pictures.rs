@@ -55,6 +55,9 @@ fn caption(config: &PretrainConfig) -> String {
     let source = match config.order_source() {
         None | Some(OrderSource::Model) => "",
         Some(OrderSource::Ema) => "similarity and order: the EMA copy's, as in training. ",
+        Some(OrderSource::Maps | OrderSource::Masks) => {
+            "similarity and order: the model's own, not those that training is given. "
+        }
         Some(OrderSource::Teacher) => "similarity and order: the teacher's, as in training. ",
     };
     let rest = if config.target.kind != TargetKind::Pixels {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use semaim_config::Layers;
-use semaim_data::{Split, counted, open_all};
+use semaim_data::counted;
 use semaim_eval::splits::{ImageSubset, LabelledSplits};
 use semaim_train::callbacks::Observer;
-use semaim_train::config::PretrainConfig;
+use semaim_train::config::{OrderSource, PretrainConfig};
 use semaim_train::log::read_metrics;
-use semaim_train::pretrain::{Networks, pretrain, teacher, teacher_of_images};
+use semaim_train::pretrain::{Networks, pretrain, teacher, teacher_of_images, training_images};
 use semaim_train::ranks;
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
@@ -34,11 +34,8 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         config.data.check_measured(config.model.channels)?;
     }
     let device = args.device.open_to_train(config.train.precision)?;
-    let source = open_all(
-        config.data.path.as_slice(),
-        Split::Train,
-        &config.open_options(),
-    )?;
+    let images = training_images(&config)?;
+    let source = images.images();
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, source.len())?;
     let ranks = ranks::current();
     if ranks.count() > 1 && !config.teacher_cache.as_os_str().is_empty() {
@@ -50,25 +47,32 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         return dry_run::print(
             &config,
             teacher.as_ref().map(|teacher| teacher.vit.width()),
-            &*source,
+            &**source,
             steps_per_epoch,
             kernels,
             args.run.json,
         );
     }
-    let labelled = LabelledSplits::of(&config.data, &config.open_options(), config.seed, &source)
-        .map_err(Exit::user)?
-        .map(|sets| LabelledSplits {
-            train: sets.train.at_most(config.eval.max_bank),
-            test: sets.test.at_most(config.eval.max_queries),
-        });
+    // Images with annotated objects have no classes, and a file of annotations is no folder of images to look for them in.
+    let no_classes = config.order_source() == Some(OrderSource::Masks)
+        && config.data.eval.is_empty()
+        && source.label(0).is_none();
+    let labelled = match no_classes {
+        true => None,
+        false => LabelledSplits::of(&config.data, &config.open_options(), config.seed, source)
+            .map_err(Exit::user)?,
+    };
+    let labelled = labelled.map(|sets| LabelledSplits {
+        train: sets.train.at_most(config.eval.max_bank),
+        test: sets.test.at_most(config.eval.max_queries),
+    });
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
     report::write_environment(run.path(), &args.device)?;
     let pictures = match &labelled {
         Some(sets) => sets.test.clone(),
         None => ImageSubset {
             items: (0..source.len() as u64).collect(),
-            source: Arc::clone(&source),
+            source: Arc::clone(source),
         },
     };
     let pictures = match config.eval.pictures {
@@ -110,7 +114,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     let start = Instant::now();
     let outcome = pretrain(
         &config,
-        source,
+        Arc::clone(&images),
         &run,
         networks,
         &device,

@@ -20,7 +20,7 @@ pub(crate) struct Listing {
     /// Files that are not images.
     pub(crate) others: u64,
     /// Arrays beside images, which are then no images.
-    arrays: Vec<Box<Path>>,
+    pub(crate) arrays: Vec<Box<Path>>,
     /// Files of image formats that are not read, counted by format.
     pub(crate) not_read: NotRead,
     /// Folders and files that could not be looked at, relative to the folder, sorted.

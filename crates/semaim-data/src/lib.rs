@@ -45,6 +45,7 @@ mod same_classes;
 mod scratch;
 mod several;
 pub mod shapes;
+mod similarity_maps;
 pub mod source;
 mod spec;
 mod splits;
@@ -81,6 +82,7 @@ pub use rand_augment::{Operation, RandAugment, fill_colour};
 pub use region::{DecodeRequest, DecodedRegion};
 pub use scratch::Scratch;
 pub use shapes::{Shapes, ShapesOptions};
+pub use similarity_maps::{MappedImages, SimilarityMap, SimilarityMapError};
 pub use source::{ClassTarget, Dataset, Source, Split, same_images};
 pub use spec::DataSpec;
 pub use statistics::{

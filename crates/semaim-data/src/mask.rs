@@ -127,43 +127,60 @@ impl Mask {
     /// [`MaskError::Window`] when the window is empty or not within the image, [`MaskError::Grid`] when the grid has
     /// no patches or more than 2^24.
     pub fn patch_shares(&self, window: [f64; 4], grid: [usize; 2]) -> Result<Vec<f32>, MaskError> {
-        let [left, top, width, height] = window;
-        let [down, across] = grid;
-        let patches = down.saturating_mul(across);
-        if patches == 0 || patches > MAX_PATCHES {
-            return Err(MaskError::Grid {
-                height: down,
-                width: across,
-            });
-        }
-        // A window as large as the image may stand out of it by the rounding of its own computation.
-        let inside = |from: f64, length: f64, side: u32| {
-            from >= -1e-6 && length > 0.0 && from + length <= f64::from(side) + 1e-6
+        let inside = |x: usize, y: usize| {
+            let index = y * self.width as usize + x;
+            f64::from(u8::from(self.bits.get(index).copied().unwrap_or(false)))
         };
-        if !inside(left, width, self.width) || !inside(top, height, self.height) {
-            return Err(MaskError::Window {
-                window,
-                width: self.width,
-                height: self.height,
-            });
-        }
-        let columns = spans(left, width, across, self.width);
-        let rows = spans(top, height, down, self.height);
-        let mut shares = Vec::with_capacity(patches);
-        for vertical in &rows {
-            for horizontal in &columns {
-                let mut area = 0.0;
-                for (y, tall) in vertical.pixels() {
-                    let row = y * self.width as usize;
-                    let wide = horizontal.pixels().filter(|(x, _)| self.bits[row + x]);
-                    area += tall * wide.map(|(_, wide)| wide).sum::<f64>();
-                }
-                let share = area / (vertical.length() * horizontal.length());
-                shares.push(share.clamp(0.0, 1.0) as f32);
-            }
+        let mut shares = patch_means([self.width, self.height], inside, window, grid)?;
+        for share in &mut shares {
+            *share = share.clamp(0.0, 1.0);
         }
         Ok(shares)
     }
+}
+
+/// The mean of `value`, given a column and a row of an image of `size` (columns, rows), over each patch of a view, `[grid_h * grid_w]`;
+/// window, grid and errors as for [`Mask::patch_shares`].
+pub(crate) fn patch_means(
+    size: [u32; 2],
+    value: impl Fn(usize, usize) -> f64,
+    window: [f64; 4],
+    grid: [usize; 2],
+) -> Result<Vec<f32>, MaskError> {
+    let [left, top, width, height] = window;
+    let [down, across] = grid;
+    let patches = down.saturating_mul(across);
+    if patches == 0 || patches > MAX_PATCHES {
+        return Err(MaskError::Grid {
+            height: down,
+            width: across,
+        });
+    }
+    // A window as large as the image may stand out of it by the rounding of its own computation.
+    let inside = |from: f64, length: f64, side: u32| {
+        from >= -1e-6 && length > 0.0 && from + length <= f64::from(side) + 1e-6
+    };
+    if !inside(left, width, size[0]) || !inside(top, height, size[1]) {
+        return Err(MaskError::Window {
+            window,
+            width: size[0],
+            height: size[1],
+        });
+    }
+    let columns = spans(left, width, across, size[0]);
+    let rows = spans(top, height, down, size[1]);
+    let mut means = Vec::with_capacity(patches);
+    for vertical in &rows {
+        for horizontal in &columns {
+            let mut sum = 0.0;
+            for (y, tall) in vertical.pixels() {
+                let row = horizontal.pixels().map(|(x, wide)| wide * value(x, y));
+                sum += tall * row.sum::<f64>();
+            }
+            means.push((sum / (vertical.length() * horizontal.length())) as f32);
+        }
+    }
+    Ok(means)
 }
 
 /// The extent of a patch along one side of the image.

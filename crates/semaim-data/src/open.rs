@@ -112,10 +112,22 @@ pub fn open_all<S: AsRef<str>>(
     split: Split,
     options: &OpenOptions,
 ) -> Result<Arc<dyn Source>, DataError> {
+    open_all_by(specs, split, options, |spec, split| {
+        open_one(spec, split, options)
+    })
+}
+
+/// [`open_all`], each data set being opened by `open_one` without exclusions and limit.
+pub(crate) fn open_all_by<S: AsRef<str>>(
+    specs: &[S],
+    split: Split,
+    options: &OpenOptions,
+    open_one: impl Fn(&str, Split) -> Result<Arc<dyn Source>, DataError>,
+) -> Result<Arc<dyn Source>, DataError> {
     let exclusions = Exclusions::new(&options.exclude)?;
     let open = |spec: &S, split: Split| {
         let spec = spec.as_ref();
-        let source = open_one(spec, split, options)?;
+        let source = open_one(spec, split)?;
         let paths = match spec.parse()? {
             DataSpec::Paths(paths) => paths,
             DataSpec::Shapes => Vec::new(),
@@ -179,7 +191,11 @@ fn open_several<S>(
     Ok(Arc::new(Several::new(parts, &classes)?))
 }
 
-fn open_one(spec: &str, split: Split, options: &OpenOptions) -> Result<Arc<dyn Source>, DataError> {
+pub(crate) fn open_one(
+    spec: &str,
+    split: Split,
+    options: &OpenOptions,
+) -> Result<Arc<dyn Source>, DataError> {
     let decoding = options.decoding();
     let paths = match spec.parse()? {
         DataSpec::Paths(paths) => paths,

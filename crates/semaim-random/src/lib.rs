@@ -57,6 +57,8 @@ pub enum Stream {
     RegionSample = 15,
     /// Brightness, contrast, saturation and hue of an image.
     PhotometricDistortion = 16,
+    /// Which comes first of the patches that a given similarity map has as equals.
+    OrderTies = 17,
 }
 
 /// What random numbers belong to.

@@ -164,18 +164,26 @@ pub enum OrderSource {
     Ema,
     /// A frozen teacher's, by its class token; needs `teacher.weights`.
     Teacher,
+    /// Nobody's: similarity maps from the files of `order.maps`.
+    Maps,
+    /// Nobody's: the share of each patch that the annotated objects of the image cover. For data with annotations (COCO, YOLO,
+    /// `shapes`).
+    Masks,
 }
 
 /// The order of prediction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OrderConfig {
     /// Which order.
     pub kind: Order,
     /// How similarity is measured, for the orders that need it.
     pub similarity: Similarity,
-    /// Whose features give it.
+    /// Whose features give it, or what else.
     pub source: OrderSource,
+    /// The folder of similarity maps for `source = "maps"`: a grey image or an array (`.npy`) for each image, called as the image
+    /// but for the ending (`7.png` or `cats/7.png` for `cats/7.jpg`), of any size; it is stretched over the image.
+    pub maps: PathBuf,
 }
 
 /// What is predicted.
@@ -274,6 +282,7 @@ impl RunConfig for PretrainConfig {
             &mut self.encoder.weights,
             &mut self.teacher.weights,
             &mut self.teacher_cache,
+            &mut self.order.maps,
         ]
     }
 
@@ -335,7 +344,7 @@ impl PretrainConfig {
         Target::Features { width }
     }
 
-    /// Whose similarity gives the order of prediction, where the order follows one.
+    /// What gives the similarity that the order of prediction follows, where it follows one.
     pub fn order_source(&self) -> Option<OrderSource> {
         let follows = self.method == Method::Semaim && self.order.kind.needs_similarity();
         follows.then_some(self.order.source)

@@ -8,6 +8,7 @@ use semaim::parameters::WeightError;
 use semaim_checkpoint::error::EncoderError;
 use semaim_checkpoint::error::TensorFileError;
 use semaim_config::ConfigErrors;
+use semaim_data::SimilarityMapError;
 use semaim_data::error::{DataError, LoaderError};
 use semaim_kernels::NoBf16;
 use semaim_tensorboard::EventError;
@@ -24,6 +25,9 @@ pub enum TrainError {
     /// The data set cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The similarity maps that the order follows.
+    #[error(transparent)]
+    Maps(#[from] SimilarityMapError),
     /// Images could not be delivered.
     #[error(transparent)]
     Loader(#[from] LoaderError),

@@ -17,10 +17,10 @@ use semaim::target::Target;
 use semaim::teacher::Teacher;
 use semaim::vit::ForwardOptions;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
-use semaim_data::{Batch, ClassTarget, Source};
+use semaim_data::{Batch, MappedImages, SimilarityMap, Source, Split, open_all};
 
 use crate::callbacks::{Callbacks, Evaluator, Observer};
-use crate::config::{Method, Positions, PretrainConfig, QueryStart};
+use crate::config::{Method, OrderSource, Positions, PretrainConfig, QueryStart};
 use crate::error::TrainError;
 use crate::freeze::with_frozen_blocks;
 use crate::param_groups::layer;
@@ -75,13 +75,31 @@ impl Networks {
     }
 }
 
-/// Pre-trains in a run directory, from its latest checkpoint if it has one. `networks` is what [`Networks::read`] gives.
+/// The images of a run, with the similarity maps that its order follows where they are given from outside.
+///
+/// # Errors
+/// Images or maps that cannot be opened, or that do not belong together.
+pub fn training_images(config: &PretrainConfig) -> Result<Arc<MappedImages>, TrainError> {
+    let (specs, options) = (config.data.path.as_slice(), config.open_options());
+    let grid = config.model.grid();
+    let grid = [grid.rows, grid.columns];
+    let images = || open_all(specs, Split::Train, &options);
+    let images = match config.order_source() {
+        Some(OrderSource::Maps) => MappedImages::with_files(images()?, &config.order.maps, grid)?,
+        Some(OrderSource::Masks) => MappedImages::with_masks(specs, &options, grid)?,
+        _ => MappedImages::plain(images()?),
+    };
+    Ok(Arc::new(images))
+}
+
+/// Pre-trains in a run directory, from its latest checkpoint if it has one. `images` is what [`training_images`] gives, `networks` what
+/// [`Networks::read`] does.
 ///
 /// # Errors
 /// [`TrainError`]; whatever was saved before stays.
 pub fn pretrain<E>(
     config: &PretrainConfig,
-    source: Arc<dyn Source>,
+    images: Arc<MappedImages>,
     run: &RunDir,
     networks: Networks,
     device: &Device,
@@ -92,10 +110,10 @@ where
     E: Evaluator<Semaim> + Evaluator<Mae>,
 {
     let Networks { teacher, start } = networks;
-    let steps_per_epoch = steps_per_epoch(config.train.batch_size, source.len())?;
+    let steps_per_epoch = steps_per_epoch(config.train.batch_size, images.len())?;
     let views = ViewForm::of(config, device);
     let images = Images {
-        source,
+        source: images,
         augment: views.augment(config),
     };
     let target = config.target(teacher.as_ref().map(|teacher| teacher.vit.width()));
@@ -193,7 +211,7 @@ fn initial_state<M: Pretrained>(
 }
 
 /// The branches that are left out for a batch.
-fn drop_path(config: &PretrainConfig, batch: &Batch) -> Option<DropPath> {
+fn drop_path(config: &PretrainConfig, batch: &Batch<SimilarityMap>) -> Option<DropPath> {
     let (rate, depth) = (config.train.drop_path, config.model.depth);
     DropPath::draw(rate, depth, config.seed, batch.epoch, &batch.items)
 }
@@ -214,9 +232,9 @@ struct MaeTask<'a> {
 
 impl Task for MaeTask<'_> {
     type Model = Mae;
-    type Target = ClassTarget;
+    type Target = SimilarityMap;
 
-    fn loss(&self, micro_batch: MicroBatch<'_, Mae>) -> Result<Loss, TrainError> {
+    fn loss(&self, micro_batch: MicroBatch<'_, Mae, SimilarityMap>) -> Result<Loss, TrainError> {
         let (config, batch) = (self.config, micro_batch.batch);
         let grid = config.model.grid();
         let noise = OrderNoise::draw(config.seed, batch.epoch, &batch.items, grid, self.device);
@@ -239,7 +257,7 @@ impl Task for MaeTask<'_> {
         Ok(output.loss.into())
     }
 
-    fn sender(&self) -> Option<Sender<ClassTarget>> {
+    fn sender(&self) -> Option<Sender<SimilarityMap>> {
         Some(self.views.sender(image_shape(self.config), self.device))
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Barrier, Mutex};
 
 use burn::tensor::Device;
-use semaim_data::{Shapes, ShapesOptions, Source};
+use semaim_data::{MappedImages, Shapes, ShapesOptions, Source};
 use semaim_train::callbacks::{NoEvaluation, Observer, Progress, StepReport};
 use semaim_train::config::{Method, PretrainConfig};
 use semaim_train::error::TrainError;
@@ -152,7 +152,7 @@ fn run(path: &Path, config: &PretrainConfig, stop: u64) -> Result<RunOutcome, Tr
     let mut nothing = NoEvaluation;
     pretrain(
         config,
-        source,
+        Arc::new(MappedImages::plain(source)),
         &run,
         networks,
         &device,

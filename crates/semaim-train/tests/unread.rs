@@ -10,7 +10,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use semaim::batch_norm::BatchStatistics;
 use semaim::parameters::{reads, to_host};
-use semaim_data::{Shapes, ShapesOptions, Source};
+use semaim_data::{MappedImages, Shapes, ShapesOptions, Source};
 use semaim_kernels::{Kernels, choose};
 use semaim_train::callbacks::{Callbacks, NoEvaluation, Observer, Progress, StepReport};
 use semaim_train::config::{Method, OnNan, PretrainConfig};
@@ -113,7 +113,7 @@ fn a_run_reads_its_device_once_for_each_line_of_the_log() {
             let mut nothing = NoEvaluation;
             let outcome = pretrain(
                 &config,
-                source,
+                Arc::new(MappedImages::plain(source)),
                 &run,
                 Networks::default(),
                 &device,

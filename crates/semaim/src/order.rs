@@ -172,6 +172,28 @@ impl PredictionOrder {
     }
 }
 
+/// A similarity map that was given from outside, `[patches]`, as one in which all values differ: how many patches come below
+/// each, over their number. Orders follow which of two patches is more similar, never by how much; equals are told apart by chance, as
+/// a mask's patches are, which would all begin at the object's upper edge otherwise. Where nothing tells patches apart, as in a view
+/// without objects, the most similar patch is any.
+///
+/// The draw depends on the seed, the epoch and the image alone.
+pub fn without_ties(map: &[f32], seed: u64, epoch: u64, item: u64) -> Vec<f32> {
+    let mut draw = KeyedRng::new(Key::new(seed, epoch, item), Stream::OrderTies);
+    let mut patches: Vec<(f32, u64, usize)> = map
+        .iter()
+        .enumerate()
+        // Adding 0 makes -0 one of its equals.
+        .map(|(patch, &value)| (value + 0.0, draw.bits(), patch))
+        .collect();
+    patches.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+    let mut ranks = vec![0.0; map.len()];
+    for (rank, (_, _, patch)) in patches.into_iter().enumerate() {
+        ranks[patch] = rank as f32 / map.len() as f32;
+    }
+    ranks
+}
+
 /// The most similar patch of each image, `[batch]`.
 pub fn most_similar(similarity: Tensor<2>) -> Tensor<1, Int> {
     similarity.argmax(1).squeeze_dim::<1>(1)
@@ -296,6 +318,27 @@ mod tests {
                 assert!(values.iter().all(|v| v.is_finite()), "{order:?} {grid:?}");
             }
         }
+    }
+
+    #[test]
+    fn equals_of_a_given_map_are_drawn_and_the_rest_keeps_its_order() {
+        // -0 and 0 are equals to whoever draws a mask.
+        let map = [0.0, 1.0, 0.25, 1.0, -0.0, 1.0];
+        let mut first = [0usize; 6];
+        for item in 0..300 {
+            let ranks = without_ties(&map, 1, 2, item);
+            assert_eq!(ranks, without_ties(&map, 1, 2, item));
+            let mut sorted = ranks.clone();
+            sorted.sort_by(f32::total_cmp);
+            assert!(sorted.windows(2).all(|pair| pair[0] < pair[1]), "{ranks:?}");
+            let rank = |patch: usize| (ranks[patch] * 6.0).round() as usize;
+            assert_eq!(rank(2), 2);
+            assert!(rank(0) < 2 && rank(4) < 2);
+            first[(0..6).max_by_key(|&patch| rank(patch)).unwrap()] += 1;
+        }
+        let drawn = [first[1], first[3], first[5]];
+        assert!(drawn.iter().all(|&count| count > 60), "{first:?}");
+        assert_eq!(drawn.iter().sum::<usize>(), 300);
     }
 
     #[test]

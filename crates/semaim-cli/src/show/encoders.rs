@@ -150,6 +150,7 @@ impl EncoderFeatures {
             OrderSource::Model => kind,
             OrderSource::Ema => format!("{kind}, EMA"),
             OrderSource::Teacher => "teacher".into(),
+            OrderSource::Maps | OrderSource::Masks => format!("{kind}, own, not as given"),
         }
     }
 
@@ -191,7 +192,7 @@ fn source_maps(
     device: &Device,
 ) -> Result<Option<Vec<Vec<f32>>>, Exit> {
     match config.order_source() {
-        None | Some(OrderSource::Model) => Ok(None),
+        None | Some(OrderSource::Model | OrderSource::Maps | OrderSource::Masks) => Ok(None),
         Some(OrderSource::Ema) => {
             let ema = read(args, &path.join(EMA_ENCODER), device)?;
             let found = extract_features(&ema, pixels, device).map_err(Exit::ours)?;

@@ -10,12 +10,12 @@ use semaim::init::initialise;
 use semaim::vit::Vit;
 use semaim_checkpoint::atomic;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
-use semaim_data::{DataSpec, Split, open_all};
+use semaim_data::{DataSpec, Source};
 use semaim_kernels::Kernels;
 use semaim_train::callbacks::{NoEvaluation, Observer};
 use semaim_train::config::PretrainConfig;
 use semaim_train::memory::Memory;
-use semaim_train::pretrain::{Networks, pretrain, teacher};
+use semaim_train::pretrain::{Networks, pretrain, teacher, training_images};
 use semaim_train::run_dir::{DataPlace, RunDir};
 use semaim_train::start::initial_encoder;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
@@ -223,8 +223,8 @@ impl Trial {
         if self.variant.pretrain {
             let run = &self.pretrain;
             run.data.check_measured(run.model.channels)?;
-            let source = open_all(run.data.path.as_slice(), Split::Train, &run.open_options())?;
-            steps = steps_per_epoch(run.train.batch_size, source.len())? * run.train.total_epochs();
+            let images = training_images(run)?;
+            steps = steps_per_epoch(run.train.batch_size, images.len())? * run.train.total_epochs();
             let teacher = teacher(run, device)?.map(|teacher| teacher.vit.width());
             memory = Some(Memory::estimate(run, teacher, kernels));
         }
@@ -269,17 +269,13 @@ impl Trial {
             write_encoder(&self.encoder(), &encoder, &config.model, &normalisation)?;
             return Ok(RunOutcome::Finished);
         }
-        let source = open_all(
-            config.data.path.as_slice(),
-            Split::Train,
-            &config.open_options(),
-        )?;
+        let images = training_images(config)?;
         record.steps =
-            steps_per_epoch(config.train.batch_size, source.len())? * config.train.total_epochs();
+            steps_per_epoch(config.train.batch_size, images.len())? * config.train.total_epochs();
         let run = RunDir::open(&folder, config, DataPlace::Recorded)?;
         let networks = Networks::read(config, &run, device)?;
         let nothing = &mut NoEvaluation;
-        let outcome = pretrain(config, source, &run, networks, device, observer, nothing)?;
+        let outcome = pretrain(config, images, &run, networks, device, observer, nothing)?;
         Ok(outcome)
     }
 

@@ -64,6 +64,24 @@ impl Validate for PretrainConfig {
             "order.source",
             "is `ema`, which needs train.ema = true",
         );
+        let maps_are_named = !self.order.maps.as_os_str().is_empty();
+        problems.require(
+            self.order_source() != Some(OrderSource::Maps) || maps_are_named,
+            "order.maps",
+            "must name the folder of maps, as order.source is `maps`",
+        );
+        problems.require(
+            self.order.source == OrderSource::Maps || !maps_are_named,
+            "order.maps",
+            "is named, but order.source is not `maps`",
+        );
+        problems.require(
+            !matches!(self.order.source, OrderSource::Maps | OrderSource::Masks)
+                || self.order.kind.needs_similarity()
+                || self.method == Method::Mae,
+            "order.kind",
+            "follows no similarity, but order.source gives maps or masks for it",
+        );
         problems.require(
             self.target.kind != TargetKind::Ema || self.train.ema,
             "target.kind",

@@ -2,14 +2,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use semaim::model::Semaim;
-use semaim::order::{OrderNoise, PredictionOrder};
+use semaim::order::{OrderNoise, PredictionOrder, without_ties};
 use semaim::target::Target;
 use semaim::teacher::Teacher;
 use semaim::vit::ForwardOptions;
 use semaim_checkpoint::encoder::Encoder;
-use semaim_data::ClassTarget;
+use semaim_data::{Batch, SimilarityMap};
 
 use super::view_form::ViewForm;
 use super::{drop_path, export, image_shape, teacher_of_images};
@@ -86,9 +86,12 @@ impl<'a> SemaimTask<'a> {
     fn features(
         &self,
         images: &Tensor<4>,
-        micro_batch: &MicroBatch<'_, Semaim>,
+        micro_batch: &MicroBatch<'_, Semaim, SimilarityMap>,
     ) -> Result<Features, TrainError> {
-        let mut features = Features::default();
+        let mut features = Features {
+            similarity: self.given_maps(micro_batch.batch),
+            tokens: None,
+        };
         for &network in &self.networks {
             let found = self.encode(network, images, micro_batch)?;
             if network.orders {
@@ -101,12 +104,30 @@ impl<'a> SemaimTask<'a> {
         Ok(features)
     }
 
+    /// The maps that came with the images, `[batch, patches]`, where the order follows such.
+    fn given_maps(&self, batch: &Batch<SimilarityMap>) -> Option<Tensor<2>> {
+        match self.config.order_source()? {
+            OrderSource::Model | OrderSource::Ema | OrderSource::Teacher => None,
+            OrderSource::Maps | OrderSource::Masks => {
+                let maps = batch.targets.iter().zip(&batch.items);
+                let ranked = maps
+                    .flat_map(|(map, &item)| without_ties(map, self.config.seed, batch.epoch, item))
+                    .collect::<Vec<f32>>();
+                let shape = [batch.items.len(), self.config.model.grid().patches()];
+                Some(Tensor::from_data(
+                    TensorData::new(ranked, shape),
+                    self.device,
+                ))
+            }
+        }
+    }
+
     /// What one network gives.
     fn encode(
         &self,
         network: Network,
         images: &Tensor<4>,
-        micro_batch: &MicroBatch<'_, Semaim>,
+        micro_batch: &MicroBatch<'_, Semaim, SimilarityMap>,
     ) -> Result<Features, TrainError> {
         let model = match (network.source, &micro_batch.state.ema, &self.teacher) {
             (OrderSource::Teacher, _, Some(teacher)) => {
@@ -149,9 +170,9 @@ impl<'a> SemaimTask<'a> {
 
 impl Task for SemaimTask<'_> {
     type Model = Semaim;
-    type Target = ClassTarget;
+    type Target = SimilarityMap;
 
-    fn loss(&self, micro_batch: MicroBatch<'_, Semaim>) -> Result<Loss, TrainError> {
+    fn loss(&self, micro_batch: MicroBatch<'_, Semaim, SimilarityMap>) -> Result<Loss, TrainError> {
         let shape = image_shape(self.config);
         let images = self.views.images(&micro_batch, shape, self.device);
         let features = self.features(&images, &micro_batch)?;
@@ -177,7 +198,7 @@ impl Task for SemaimTask<'_> {
         Ok(output.loss.into())
     }
 
-    fn sender(&self) -> Option<Sender<ClassTarget>> {
+    fn sender(&self) -> Option<Sender<SimilarityMap>> {
         Some(self.views.sender(image_shape(self.config), self.device))
     }
 

@@ -1,0 +1,247 @@
+//! Similarity maps in files, matched with images by their names.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::SimilarityMap;
+use crate::counted::counted;
+use crate::decode::{DecodeBuffers, DecodeOptions};
+use crate::dir_scan;
+use crate::error::{DataError, ImageError, ImageProblem};
+use crate::mask::patch_means;
+use crate::notices::{self, some_of};
+use crate::pixels::{Pixels, Samples};
+use crate::region::DecodeRequest;
+use crate::source::Source;
+use crate::view::ViewGeometry;
+
+/// Why images cannot be given similarity maps.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SimilarityMapError {
+    /// The folder of maps, or the annotated images.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Images without a map.
+    #[error(
+        "{folder}: no map for {images} of {of}: {some}; a map has its image's name (a/7.png or 7.png for a/7.jpg), and images \
+         without one are left out by data.exclude"
+    )]
+    Missing {
+        /// The folder of maps.
+        folder: PathBuf,
+        /// How many images, in words.
+        images: String,
+        /// How many images there are.
+        of: usize,
+        /// The first of them.
+        some: String,
+    },
+    /// A map that could be that of several images.
+    #[error(
+        "{map} would be the map of both {first} and {second}; give maps the images' folders (a/7.png for a/7.jpg)"
+    )]
+    Shared {
+        /// The map.
+        map: PathBuf,
+        /// An image.
+        first: String,
+        /// Another.
+        second: String,
+    },
+    /// Two maps that differ in their endings alone.
+    #[error("{folder}: there are both {first} and {second}, so which is the map is not known")]
+    Twice {
+        /// The folder of maps.
+        folder: PathBuf,
+        /// A map.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// An image that has two entries in the annotations.
+    #[error("{image} is annotated twice: which of its masks are meant is not known")]
+    AnnotatedTwice {
+        /// The image.
+        image: String,
+    },
+}
+
+/// How maps are decoded: with the channels that they have, and any numbers.
+const DECODING: DecodeOptions = DecodeOptions {
+    channels: None,
+    max_pixels: 100_000_000,
+    unit_floats: false,
+};
+
+/// The most that the sides of map and image may differ in ratio before it is said.
+const SAME_RATIO: f64 = 0.02;
+
+/// A map file for each image of a source.
+#[derive(Debug)]
+pub(super) struct MapFiles {
+    /// By the image's number.
+    paths: Vec<PathBuf>,
+}
+
+impl MapFiles {
+    /// Finds the file of every image.
+    pub(super) fn find(folder: &Path, images: &dyn Source) -> Result<Self, SimilarityMapError> {
+        let files = list(folder)?;
+        let mut by_name: HashMap<String, &Path> = HashMap::new();
+        for file in &files {
+            if let Some(first) = by_name.insert(without_ending(&shown(file)), file) {
+                return Err(SimilarityMapError::Twice {
+                    folder: folder.to_owned(),
+                    first: first.to_owned(),
+                    second: file.to_path_buf(),
+                });
+            }
+        }
+        let (mut paths, mut missing) = (Vec::with_capacity(images.len()), Vec::new());
+        let mut taken: HashMap<&Path, usize> = HashMap::new();
+        for index in 0..images.len() {
+            let name = images.name(index);
+            let Some(&file) = candidates(&name).iter().find_map(|end| by_name.get(end)) else {
+                missing.push(name);
+                continue;
+            };
+            if let Some(other) = taken.insert(file, index) {
+                return Err(SimilarityMapError::Shared {
+                    map: folder.join(file),
+                    first: images.name(other),
+                    second: name,
+                });
+            }
+            paths.push(folder.join(file));
+        }
+        if !missing.is_empty() {
+            return Err(SimilarityMapError::Missing {
+                folder: folder.to_owned(),
+                images: counted(missing.len(), "image"),
+                of: images.len(),
+                some: some_of(&missing),
+            });
+        }
+        Ok(Self { paths })
+    }
+
+    /// The map of a view of an image.
+    pub(super) fn map(
+        &self,
+        index: usize,
+        view: &ViewGeometry,
+        grid: [usize; 2],
+    ) -> Result<SimilarityMap, ImageError> {
+        let Some(path) = self.paths.get(index) else {
+            return Err(ImageError::out_of_range("maps", index, self.paths.len()));
+        };
+        let failed = |problem| ImageError {
+            name: path.display().to_string(),
+            problem,
+        };
+        let mut whole = DecodeRequest::whole;
+        let decoded = DECODING.decode_file(path, &mut whole, &mut DecodeBuffers::default())?;
+        let map = decoded.pixels;
+        let values = grey(&map).ok_or_else(|| {
+            failed(ImageProblem::Unsupported {
+                what: format!(
+                    "a map of {} channels that differ (a map has one value per pixel)",
+                    map.channels
+                ),
+            })
+        })?;
+        say_if_stretched(path, &map, view.image_size);
+        let [left, top, width, height] = view.source;
+        let [across, down] = [0, 1]
+            .map(|axis| f64::from(map.size()[axis]) / f64::from(view.image_size[axis].max(1)));
+        let window = [left * across, top * down, width * across, height * down];
+        let columns = map.size()[0] as usize;
+        let value =
+            |x: usize, y: usize| values.get(y * columns + x).copied().map_or(0.0, f64::from);
+        let mut means = patch_means(map.size(), value, window, grid).map_err(|error| {
+            failed(ImageProblem::Unsupported {
+                what: format!("a map that does not fit its image: {error}"),
+            })
+        })?;
+        if view.flip {
+            for row in means.chunks_mut(grid[1]) {
+                row.reverse();
+            }
+        }
+        Ok(means)
+    }
+}
+
+/// The files below a folder that may be maps, relative to it: images and arrays alike.
+fn list(folder: &Path) -> Result<Vec<Box<Path>>, DataError> {
+    let listing = dir_scan::list(folder)?;
+    let files = [listing.images, listing.arrays].concat();
+    match files.is_empty() {
+        true => Err(DataError::no_images(
+            folder,
+            listing.others,
+            &listing.not_read,
+        )),
+        false => Ok(files),
+    }
+}
+
+/// A path with `/` between its parts.
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().replace('\\', "/")
+}
+
+/// A path without the ending of its last part.
+fn without_ending(path: &str) -> String {
+    let name = path.rfind('/').map_or(0, |slash| slash + 1);
+    match path[name..].rfind('.') {
+        Some(dot) if dot > 0 => path[..name + dot].to_owned(),
+        _ => path.to_owned(),
+    }
+}
+
+/// What the map of an image may be called, without its ending: the image's path, then less and less of its folders, down to its own
+/// name. A member of an archive is called by its path there.
+fn candidates(image: &str) -> Vec<String> {
+    let path = image.replace('\\', "/");
+    let inside = path
+        .rsplit_once(".tar:")
+        .map_or(&*path, |(_, member)| member);
+    let stem = without_ending(inside.trim_start_matches('/'));
+    let starts = std::iter::once(0).chain(stem.match_indices('/').map(|(at, _)| at + 1));
+    starts.map(|start| stem[start..].to_owned()).collect()
+}
+
+/// The values of a map of one channel, or of several that are all the same.
+fn grey(map: &Pixels) -> Option<Vec<f32>> {
+    let every = |values: Vec<f32>| -> Option<Vec<f32>> {
+        let alike = |pixel: &[f32]| pixel.windows(2).all(|pair| pair[0] == pair[1]);
+        let pixels = values.chunks_exact(map.channels.max(1));
+        pixels
+            .map(|pixel| alike(pixel).then(|| pixel.first().copied()).flatten())
+            .collect()
+    };
+    every(match &map.samples {
+        Samples::U8(bytes) => bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect(),
+        Samples::U16(words) => words
+            .iter()
+            .map(|&word| f32::from(word) / 65535.0)
+            .collect(),
+        Samples::F32(floats) => floats.clone(),
+    })
+}
+
+/// Tells, once for a shape, of a map that is not of its image's shape: maps of cut images look like this.
+fn say_if_stretched(path: &Path, map: &Pixels, image: [u32; 2]) {
+    let ratio = |[width, height]: [u32; 2]| f64::from(width) / f64::from(height.max(1));
+    // A map of few cells can be no closer to the shape than a cell.
+    let cell = 1.0 / f64::from(map.size()[0].min(map.size()[1]).max(1));
+    let off = (ratio(map.size()) / ratio(image)).ln().abs();
+    if off > SAME_RATIO.max(cell) {
+        notices::warn(format!(
+            "{}: maps of another shape than their images are stretched over them; maps of cut images would be wrong so",
+            path.parent().unwrap_or(path).display(),
+        ));
+    }
+}
