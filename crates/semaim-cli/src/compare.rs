@@ -1,12 +1,16 @@
 //! `semaim compare`.
 
+mod page;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use semaim_checkpoint::atomic;
 use semaim_config::Layers;
 use semaim_eval::compare::config::CompareConfig;
+use semaim_eval::compare::record::Record;
 use semaim_eval::compare::table::{as_json, markdown};
+use semaim_eval::compare::timing::remaining;
 use semaim_eval::compare::{PlannedTrial, compare, plan, records};
 use semaim_train::trainer::RunOutcome;
 use serde_json::{Value, json};
@@ -15,6 +19,9 @@ use crate::args::CompareArgs;
 use crate::bar::TrainingBar;
 use crate::exit::{Exit, STOPPED};
 use crate::{device, settings};
+
+/// The page of a comparison, in its folder.
+const PAGE: &str = "compare.html";
 
 pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     let layers = Layers::new().file(&args.file)?.sets(&args.set)?;
@@ -34,7 +41,11 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     records(&config, &out)?;
     if args.dry_run {
         let kernels = device::kernels(&args.device.name);
-        print_plan(&plan(&config, &out, kernels, &device)?, args.json);
+        let planned = plan(&config, &out, kernels, &device)?;
+        let mut bar = TrainingBar::new(true)?;
+        let seconds = remaining(&config, &planned, &out, &device, &mut bar)?;
+        bar.clear();
+        print_plan(&planned, &seconds, args.json);
         return Ok(ExitCode::SUCCESS);
     }
     let ran = if args.table_only {
@@ -46,13 +57,14 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
         ran
     };
     // Whatever ended it, the table is of what there is.
-    let records = write_table(&config, &out)?;
+    let records = write_results(&config, &out)?;
     let outcome = ran?;
     if args.json {
         println!("{}", as_json(&config, &records));
     } else {
         println!("{}", markdown(&config, &records));
         println!("{}", out.join("table.md").display());
+        println!("{}", out.join(PAGE).display());
     }
     Ok(match outcome {
         RunOutcome::Finished | RunOutcome::AlreadyFinished => ExitCode::SUCCESS,
@@ -63,12 +75,13 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     })
 }
 
-fn write_table(
-    config: &CompareConfig,
-    out: &Path,
-) -> Result<Vec<semaim_eval::compare::trial::Record>, Exit> {
+/// Writes table and page of what there is.
+fn write_results(config: &CompareConfig, out: &Path) -> Result<Vec<Record>, Exit> {
     let records = records(config, out)?;
+    let title = out.file_name().unwrap_or_default().to_string_lossy();
+    let page = page::page(&title, config, &records)?;
     let files = [
+        (PAGE, page.html().map_err(Exit::ours)?),
         ("table.md", markdown(config, &records)),
         ("table.json", as_json(config, &records).to_string()),
     ];
@@ -81,31 +94,69 @@ fn write_table(
     Ok(records)
 }
 
-/// Says what a comparison would do.
-fn print_plan(trials: &[PlannedTrial], as_json: bool) {
+/// Says what a comparison would do, and how long it would take here.
+fn print_plan(trials: &[PlannedTrial], seconds: &[f64], as_json: bool) {
+    let total: f64 = seconds.iter().sum();
     if as_json {
-        let row = |trial: &PlannedTrial| {
+        let row = |(trial, seconds): (&PlannedTrial, &f64)| {
             json!({
                 "variant": trial.variant,
                 "seed": trial.seed,
                 "steps": trial.steps,
                 "memory_bytes": trial.memory.map(|memory| memory.total()),
                 "finished": trial.finished,
+                "seconds": seconds,
             })
         };
-        println!("{}", Value::Array(trials.iter().map(row).collect()));
+        println!("{}", trials.iter().zip(seconds).map(row).collect::<Value>());
         return;
     }
-    for trial in trials {
+    for (trial, seconds) in trials.iter().zip(seconds) {
         let what = match (trial.finished, trial.memory) {
             (true, _) => "finished".to_string(),
-            (false, None) => "no pre-training".to_string(),
+            (false, None) => format!("no pre-training; {}", duration(*seconds)),
             (false, Some(memory)) => format!(
-                "{} steps of pre-training, about {:.2} GB",
+                "{} steps of pre-training, about {:.2} GB; {}",
                 trial.steps,
-                memory.total() as f64 / 1e9
+                memory.total() as f64 / 1e9,
+                duration(*seconds)
             ),
         };
         println!("{}, seed {}: {what}", trial.variant, trial.seed);
+    }
+    println!(
+        "about {} in all, by a few steps and images of each kind timed just now",
+        duration(total)
+    );
+}
+
+/// A time as people say it.
+fn duration(seconds: f64) -> String {
+    let minutes = (seconds / 60.0).round() as u64;
+    match (seconds, minutes) {
+        (..90.0, _) => format!("{seconds:.0} s"),
+        (_, ..120) => format!("{minutes} min"),
+        _ => format!("{} h {:02} min", minutes / 60, minutes % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_said_as_people_say_them() {
+        let said = [0.4, 89.0, 90.0, 7_100.0, 7_200.0, 90_000.0].map(duration);
+        assert_eq!(
+            said,
+            [
+                "0 s",
+                "89 s",
+                "2 min",
+                "118 min",
+                "2 h 00 min",
+                "25 h 00 min"
+            ]
+        );
     }
 }

@@ -5,8 +5,12 @@
 //! and never done again. The table ([`table`]) pairs variants by seed.
 
 pub mod config;
+mod frozen;
+pub mod measure;
+pub mod record;
 pub mod statistics;
 pub mod table;
+pub mod timing;
 pub mod trial;
 
 use std::path::{Path, PathBuf};
@@ -24,10 +28,12 @@ use semaim_train::trainer::RunOutcome;
 use crate::embed::EmbedError;
 use crate::finetune::FinetuneError;
 use crate::knn::KnnError;
+use crate::pointing::PointingError;
 use crate::probe::ProbeError;
 use crate::splits::SplitsError;
 use config::CompareConfig;
-use trial::{Record, Trial};
+use record::Record;
+use trial::Trial;
 
 /// Why a comparison could not start or go on. Cells that are finished stay.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +88,9 @@ pub enum CompareError {
     /// The probe.
     #[error(transparent)]
     Probe(#[from] ProbeError),
+    /// Pointing.
+    #[error(transparent)]
+    Pointing(#[from] PointingError),
 }
 
 /// What a trial would take.

@@ -145,7 +145,7 @@ impl<'a> Embedder<'a> {
     /// A batch of each rank that has one left.
     fn round(&mut self) -> Result<(), EmbedError> {
         let own = match self.batches.next() {
-            Some(batch) => Some(self.embed(batch?)?),
+            Some(batch) => Some(embed_batch(self.encoder, self.representation, &batch?)?),
             None => None,
         };
         let in_round = self.left.min(self.ranks.count());
@@ -163,28 +163,33 @@ impl<'a> Embedder<'a> {
         }
         Ok(())
     }
+}
 
-    fn embed(&self, batch: ImageBatch) -> Result<Embeddings, EmbedError> {
-        let mut embeddings = Embeddings {
-            bad: batch.bad,
-            ..Embeddings::default()
-        };
-        if let Some(images) = batch.images {
-            let tokens = self.encoder.tokens(images);
-            let features = self.representation.of(tokens);
-            embeddings.features = to_host("features", features)?.values;
-            embeddings.width = embeddings.features.len() / batch.items.len();
-            let vectors = embeddings.features.chunks(embeddings.width.max(1));
-            for (vector, &item) in vectors.zip(&batch.items) {
-                if !vector.iter().all(|value| value.is_finite()) {
-                    return Err(EmbedError::NotFinite { item });
-                }
+/// The vectors of a batch by an encoder.
+fn embed_batch(
+    encoder: &Vit,
+    representation: Representation,
+    batch: &ImageBatch,
+) -> Result<Embeddings, EmbedError> {
+    let mut embeddings = Embeddings {
+        bad: batch.bad.clone(),
+        ..Embeddings::default()
+    };
+    if let Some(images) = &batch.images {
+        let tokens = encoder.tokens(images.clone());
+        let features = representation.of(tokens);
+        embeddings.features = to_host("features", features)?.values;
+        embeddings.width = embeddings.features.len() / batch.items.len();
+        let vectors = embeddings.features.chunks(embeddings.width.max(1));
+        for (vector, &item) in vectors.zip(&batch.items) {
+            if !vector.iter().all(|value| value.is_finite()) {
+                return Err(EmbedError::NotFinite { item });
             }
-            embeddings.items = batch.items;
-            embeddings.labels = batch.targets;
         }
-        Ok(embeddings)
+        embeddings.items.clone_from(&batch.items);
+        embeddings.labels.clone_from(&batch.targets);
     }
+    Ok(embeddings)
 }
 
 impl Iterator for Embedder<'_> {
@@ -217,6 +222,31 @@ pub fn embed(
     let mut all = Embeddings::default();
     for batch in Embedder::start(encoder, source, items, augment, options) {
         all.append(batch?);
+    }
+    Ok(all)
+}
+
+/// [`embed`] by each of several encoders that see images alike: each image is prepared once. In one process.
+///
+/// # Errors
+/// [`EmbedError`].
+pub fn embed_by_each(
+    encoders: &[&Vit],
+    source: &Arc<dyn Source>,
+    items: &[u64],
+    augment: &Augment,
+    options: EmbedOptions,
+) -> Result<Vec<Embeddings>, EmbedError> {
+    let Some(first) = encoders.first() else {
+        return Ok(Vec::new());
+    };
+    let mut all = vec![Embeddings::default(); encoders.len()];
+    let items = items.iter().copied();
+    for batch in ImageBatches::start(source, items, augment, options.batches, &device_of(*first)) {
+        let batch = batch?;
+        for (embeddings, encoder) in all.iter_mut().zip(encoders) {
+            embeddings.append(embed_batch(encoder, options.representation, &batch)?);
+        }
     }
     Ok(all)
 }

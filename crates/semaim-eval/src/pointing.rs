@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use semaim::parameters::{WeightError, device_of, to_host};
 use semaim::similarity::{Similarity, class_similarity, mean_similarity};
 use semaim::vit::Vit;
-use semaim_data::{Augment, Mask, Pixels, Scratch, ViewError};
+use semaim_data::{Augment, Mask, Pixels, Scratch, Shapes, Source, ViewError};
 
 /// An image with its object.
 #[derive(Clone, Debug)]
@@ -162,6 +162,14 @@ fn first(map: &[f32]) -> usize {
 }
 
 impl Target {
+    /// Generated images, one after the other.
+    pub fn of_shapes(shapes: &Shapes) -> impl Iterator<Item = Self> {
+        (0..shapes.len()).map(|index| Self {
+            pixels: shapes.sample(index).pixels,
+            object: shapes.mask(index),
+        })
+    }
+
     /// `[left, top, width, height]` of the part of the image that the evaluation view shows.
     fn shown(&self, augment: &Augment) -> [f64; 4] {
         let plan = augment.evaluation_view(self.pixels.size());

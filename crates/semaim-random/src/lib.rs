@@ -59,6 +59,8 @@ pub enum Stream {
     PhotometricDistortion = 16,
     /// Which comes first of the patches that a given similarity map has as equals.
     OrderTies = 17,
+    /// Which images of a class keep their labels where a probe learns from a share of them.
+    LabelShare = 18,
 }
 
 /// What random numbers belong to.

@@ -14,7 +14,7 @@ pub(crate) const WIDTHS: [u32; 2] = [720, 1476];
 /// The most points of a curve, about two for every unit of width.
 const MOST_POINTS: usize = 1200;
 /// The curves' colours on white. The style sheet of a page has others for the dark, in this order.
-pub(crate) const COLOURS: [RGBColor; 8] = [
+pub(crate) const COLOURS: [RGBColor; 12] = [
     RGBColor(0x1f, 0x6f, 0xb2),
     RGBColor(0xc8, 0x50, 0x1a),
     RGBColor(0x15, 0x80, 0x5c),
@@ -23,6 +23,10 @@ pub(crate) const COLOURS: [RGBColor; 8] = [
     RGBColor(0xc0, 0x33, 0x6a),
     RGBColor(0x4f, 0x6b, 0x79),
     RGBColor(0x5f, 0x55, 0xd8),
+    RGBColor(0x0b, 0x8a, 0x9c),
+    RGBColor(0x6d, 0x8a, 0x1e),
+    RGBColor(0xa0, 0x52, 0x2d),
+    RGBColor(0x3b, 0x3b, 0x3b),
 ];
 
 /// How numbers are laid out along an axis.
@@ -43,9 +47,12 @@ pub struct Series {
     /// Its points, `[x, y]`, joined in this order. One with a number that is not finite is a gap; a point between two
     /// gaps is a dot.
     pub points: Vec<[f64; 2]>,
+    /// Where the curve is spread, a lighter area: `[x, low, high]`, joined in this order; nothing for none. Parts with a number that
+    /// is not finite, or on a logarithmic axis not above 0, are left out.
+    pub band: Vec<[f64; 3]>,
 }
 
-/// A chart of up to eight curves over a common axis.
+/// A chart of up to twelve curves over a common axis.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LineChart {
     /// The line above.
@@ -56,7 +63,7 @@ pub struct LineChart {
     pub y_label: String,
     /// How the vertical axis is laid out. The horizontal one is linear.
     pub y_scale: Scale,
-    /// The curves. From the ninth on, colours come again.
+    /// The curves. From the thirteenth on, colours come again.
     pub series: Vec<Series>,
 }
 
@@ -84,6 +91,15 @@ impl LineChart {
         if points().next().is_none() {
             return Ok(None);
         }
+        let bands: Vec<Vec<(f64, f64)>> = self
+            .series
+            .iter()
+            .map(|series| outline(&series.band, shown))
+            .collect();
+        let heights = || {
+            let of_bands = bands.iter().flatten().map(|point| point.1);
+            points().map(|point| point[1]).chain(of_bands)
+        };
         let x = axis(points().map(|point| point[0]), 0.0);
         let strokes: Vec<Vec<Vec<(f64, f64)>>> = self
             .series
@@ -93,16 +109,16 @@ impl LineChart {
         let mut svg = String::new();
         let drawn = match self.y_scale {
             Scale::Linear => {
-                let y = axis(points().map(|point| point[1]), 0.04);
-                self.draw(&mut svg, width, x, y, &strokes)
+                let y = axis(heights(), 0.04);
+                self.draw(&mut svg, width, x, y, &strokes, &bands)
             }
             Scale::Log => {
-                let y = axis(points().map(|point| point[1].log10()), 0.04);
+                let y = axis(heights().map(f64::log10), 0.04);
                 let (low, high) = (10f64.powf(y.start), 10f64.powf(y.end));
                 let y = (low..high)
                     .log_scale()
                     .with_key_points(log_ticks(low, high));
-                self.draw(&mut svg, width, x, y, &strokes)
+                self.draw(&mut svg, width, x, y, &strokes, &bands)
             }
         };
         drawn.map_err(|error| FigureError::Chart(error.to_string()))?;
@@ -116,6 +132,7 @@ impl LineChart {
         x: Range<f64>,
         y: Y,
         strokes: &[Vec<Vec<(f64, f64)>>],
+        bands: &[Vec<(f64, f64)>],
     ) -> Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>
     where
         Y: AsRangedCoord<Value = f64>,
@@ -145,6 +162,15 @@ impl LineChart {
             .bold_line_style(RGBColor(128, 128, 128).mix(0.25))
             .axis_style(RGBColor(128, 128, 128))
             .draw()?;
+        for (index, band) in bands
+            .iter()
+            .enumerate()
+            .filter(|(_, band)| !band.is_empty())
+        {
+            let colour = COLOURS[index % COLOURS.len()];
+            let area = Polygon::new(band.clone(), colour.mix(0.13).filled());
+            chart.draw_series([area])?;
+        }
         for (index, strokes) in strokes.iter().enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
             let (points, lines): (Vec<_>, Vec<_>) =
@@ -203,6 +229,20 @@ fn axis(numbers: impl Iterator<Item = f64>, margin: f64) -> Range<f64> {
     low - margin * span..high + margin * span
 }
 
+/// The outline of a band: along its upper edge and back along its lower one.
+fn outline(band: &[[f64; 3]], shown: impl Fn(&[f64; 2]) -> bool) -> Vec<(f64, f64)> {
+    let edge = |side: usize| band.iter().map(move |point| [point[0], point[side]]);
+    let is_shown = |point: &[f64; 3]| {
+        [1, 2]
+            .into_iter()
+            .all(|side| shown(&[point[0], point[side]]))
+    };
+    if band.len() < 2 || !band.iter().all(is_shown) {
+        return Vec::new();
+    }
+    edge(2).chain(edge(1).rev()).map(|[x, y]| (x, y)).collect()
+}
+
 /// The parts of a curve between its gaps, with fewer points where there are too many to be seen: of every stretch the
 /// first, the lowest, the highest and the last, so that spikes stay.
 fn strokes(points: &[[f64; 2]], shown: impl Fn(&[f64; 2]) -> bool) -> Vec<Vec<(f64, f64)>> {
@@ -251,6 +291,7 @@ mod tests {
             series: vec![Series {
                 name: "training".into(),
                 points,
+                ..Series::default()
             }],
             ..LineChart::default()
         }
@@ -285,6 +326,35 @@ mod tests {
         for svg in [gaps, one, log] {
             assert!(!svg.contains("NaN") && !svg.contains("inf"));
         }
+    }
+
+    #[test]
+    fn a_band_is_an_area_that_the_axis_holds() {
+        let mut chart = chart(Scale::Linear, &[3.0, 1.0, 2.0]);
+        assert_eq!(
+            chart
+                .svg(WIDTHS[0])
+                .unwrap()
+                .unwrap()
+                .matches("<polygon")
+                .count(),
+            0
+        );
+        chart.series[0].band = vec![[0.0, 2.5, 3.5], [1.0, -40.0, 2.0], [2.0, 1.0, 3.0]];
+        let svg = chart.svg(WIDTHS[0]).unwrap().unwrap();
+        assert_eq!(svg.matches("<polygon").count(), 1);
+        assert!(svg.contains("-40") || svg.contains("-30"), "{svg}");
+        // What is not known is not drawn.
+        chart.series[0].band[1][1] = f64::NAN;
+        assert_eq!(
+            chart
+                .svg(WIDTHS[0])
+                .unwrap()
+                .unwrap()
+                .matches("<polygon")
+                .count(),
+            0
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::chart::{LineChart, WIDTHS};
+use crate::chart::{COLOURS, LineChart, WIDTHS};
 use crate::error::FigureError;
 use crate::themed::ThemedPng;
 
@@ -223,7 +223,7 @@ fn charts(charts: &[LineChart]) -> Result<Markup, FigureError> {
                     @if chart.series.len() > 1 {
                         figcaption.legend {
                             @for (index, series) in chart.series.iter().enumerate() {
-                                span { i.{ "series-" (index % 8 + 1) } {} (series.name) }
+                                span { i.{ "series-" (index % COLOURS.len() + 1) } {} (series.name) }
                             }
                         }
                     }
@@ -281,7 +281,6 @@ fn list(class: &str, facts: &[Fact]) -> Markup {
 mod tests {
     use super::*;
     use crate::Series;
-    use crate::chart::COLOURS;
 
     /// A page with a part of every kind, all texts of which are `text`.
     fn page(text: &str) -> Page {
@@ -293,6 +292,7 @@ mod tests {
         let series = |points: &[[f64; 2]]| Series {
             name: text.into(),
             points: points.into(),
+            ..Series::default()
         };
         let chart = LineChart {
             title: text.into(),
@@ -429,7 +429,7 @@ mod tests {
                         "{name} on {behind}"
                     );
                 }
-                for series in 1..=8 {
+                for series in 1..=COLOURS.len() {
                     assert!(contrast(palette(&format!("series-{series}"))[theme], behind) >= 3.0);
                 }
             }

@@ -48,6 +48,7 @@ fn page() -> Page {
         series: vec![Series {
             name: "training".into(),
             points: vec![[0.0, 1.0], [1.0, 2.0]],
+            ..Series::default()
         }],
         ..LineChart::default()
     };

@@ -91,10 +91,10 @@ pub(crate) struct CompareArgs {
     pub(crate) set: Vec<String>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Say what would be done, with steps and memory, and exit
+    /// Say what would be done, with steps, memory and how long it takes here, and exit; a few steps are timed for it
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Only make the table of what is finished
+    /// Only make table and page of what is finished
     #[arg(long)]
     pub(crate) table_only: bool,
     /// Print the table as JSON on standard output

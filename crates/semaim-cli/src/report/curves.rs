@@ -111,6 +111,7 @@ pub(super) fn charts(entries: &[Value]) -> Part {
         let series = chart.curves.iter().map(|(name, key)| Series {
             name: (*name).into(),
             points: points(entries, key, chart.factor),
+            ..Series::default()
         });
         LineChart {
             title: chart.title.into(),

@@ -130,6 +130,7 @@ fn curves(scores: &ObjectScores) -> Vec<LineChart> {
                 .enumerate()
                 .map(|(recall, precision)| [recall as f64, 100.0 * precision])
                 .collect(),
+            ..Series::default()
         });
         LineChart {
             title: format!("Precision over recall, {kind}"),

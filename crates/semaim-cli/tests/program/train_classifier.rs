@@ -322,6 +322,9 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
         "{planned}"
     );
     assert!(!out.exists());
+    // Both trials cost something, the one that trains more.
+    let seconds = |trial: usize| planned[trial]["seconds"].as_f64().unwrap();
+    assert!(seconds(0) > 0.0 && seconds(1) > seconds(0), "{planned}");
     // One seed first, then both: the trials of the first are kept.
     let one = json(&succeed(with(&["--set", "seeds=[1]"])));
     assert_eq!(one["cells"].as_array().unwrap().len(), 2);
@@ -339,6 +342,30 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
         table.contains("| mae |") && table.contains("linear probe"),
         "{table}"
     );
+    let finished = json(&succeed(with(&["--dry-run"])));
+    assert!(
+        finished
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|t| t["seconds"] == 0.0),
+        "{finished}"
+    );
+    // A record of before a setting came goes on; one of other settings does not.
+    let written = fs::read_to_string(&record).unwrap();
+    let older = written
+        .replace(r#"\"max_bank\":0,"#, "")
+        .replace(r#""curve":[],"#, "");
+    assert_ne!(older, written);
+    fs::write(&record, &older).unwrap();
+    succeed(with(&["--table-only"]));
+    fs::write(
+        &record,
+        written.replace(r#"\"max_bank\":0,"#, r#"\"max_bank\":7,"#),
+    )
+    .unwrap();
+    refuse(with(&["--table-only"]), &["other settings", "trial.json"]);
+    fs::write(&record, &written).unwrap();
     // One more evaluation is added to finished trials.
     let more = ["evaluations=[\"knn\",\"probe\",\"finetune\"]", "seeds=[0]"];
     let tuned = ["finetune.train.epochs=2", "finetune.train.batch_size=8"];
@@ -383,6 +410,102 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
     let text = text.replace("method=mae\"", "method=mea\"");
     fs::write(&file, text).unwrap();
     wrong(&[], &["variant `mae`", "method"]);
+}
+
+#[test]
+fn curves_are_measured_at_the_checkpoints_that_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("curves.toml");
+    let text = r#"
+seeds = [3, 4]
+baseline = "stochastic"
+evaluations = ["knn", "probe", "pointing"]
+curve = ["knn", "pointing"]
+probe_labels = [1.0, 0.75]
+probe_epochs = 2
+knn_k = 3
+max_bank = 90
+max_queries = 20
+pointing_images = 10
+
+[[variants]]
+name = "stochastic"
+set = ["order.kind=stochastic"]
+
+[[variants]]
+name = "oracle"
+set = ["order.source=masks"]
+
+[[variants]]
+name = "random"
+pretrain = false
+
+[pretrain.checkpoint]
+keep_every_epochs = 2
+"#;
+    fs::write(&file, text).unwrap();
+    let out = folder.path().join("compared");
+    let small = SMALL.iter().map(|s| format!("pretrain.{s}"));
+    let more = [
+        "pretrain.train.epochs=5",
+        "pretrain.data.shapes_eval_count=30",
+    ];
+    let small: Vec<String> = small.chain(more.map(String::from)).collect();
+    let small: Vec<&str> = small.iter().map(String::as_str).collect();
+    let fixed = ["compare", path(&file), "--out", path(&out), "--json"];
+    let with = |more: &[&str]| semaim(&[&fixed[..], &sets(&small), more].concat());
+    // Without curves first: they are added to trials that are trained.
+    let none = json(&succeed(with(&["--set", "curve=[]"])));
+    assert_eq!(none["curves"], serde_json::json!({}), "{none}");
+    let found = json(&succeed(with(&[])));
+    let knn = &found["curves"]["knn"];
+    let names: Vec<&str> = knn
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["variant"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["stochastic", "oracle"], "{found}");
+    let points = knn[1]["points"].as_array().unwrap();
+    // Two kept ones and the last, not the one before the last.
+    let per_epoch = found["variants"][0]["steps"].as_u64().unwrap() / 5;
+    let steps: Vec<u64> = points
+        .iter()
+        .map(|p| p["step"].as_u64().unwrap() / per_epoch)
+        .collect();
+    assert_eq!(steps, [2, 4, 5], "{found}");
+    assert_eq!(points[0]["top1"]["seeds"], 2);
+    assert_eq!(points[0]["to_baseline"]["seeds"], 2);
+    // The last point is the trained encoder.
+    let oracle = &found["variants"][1];
+    assert_eq!(
+        points[2]["top1"]["mean"], oracle["knn"]["top1"]["mean"],
+        "{found}"
+    );
+    for key in ["pointing-cls", "pointing-gap", "pointing-self"] {
+        let last = &found["curves"][key][1]["points"][2]["hits"]["mean"];
+        assert_eq!(*last, oracle[key]["hits"]["mean"], "{found}");
+    }
+    assert_eq!(oracle["probe-75%"]["top1"]["seeds"], 2);
+    assert_eq!(found["variants"][2]["steps"], Value::Null);
+    let page = fs::read_to_string(out.join("compare.html")).unwrap();
+    assert!(page.contains("<polygon") && page.contains("difference to stochastic"));
+    assert!(page.contains("linear probe, 75 % of the labels"));
+    // Nothing is left to do.
+    let record = out.join("oracle/seed-3/trial.json");
+    let before = fs::metadata(&record).unwrap().modified().unwrap();
+    assert_eq!(json(&succeed(with(&[]))), found);
+    assert_eq!(fs::metadata(&record).unwrap().modified().unwrap(), before);
+    let wrong = |more: &str, parts: &[&str]| refuse(with(&["--set", more]), parts);
+    wrong("curve=[\"finetune\"]", &["curve", "finetune"]);
+    wrong(
+        "pretrain.checkpoint.keep_every_epochs=0",
+        &["keep_every_epochs"],
+    );
+    wrong("probe_labels=[0.5,1.5]", &["probe_labels"]);
+    wrong("evaluations=[\"knn\",\"knn\"]", &["evaluations"]);
+    let images = data(folder.path());
+    refuse(with(&["--data", path(&images)]), &["pointing", "shapes"]);
 }
 
 #[test]

@@ -19,8 +19,10 @@ pub struct CompareConfig {
     pub seeds: Vec<u64>,
     /// Name of the variant that the others are compared with.
     pub baseline: String,
-    /// What is measured.
+    /// What is measured of the trained encoder.
     pub evaluations: Vec<Evaluation>,
+    /// What is measured at every checkpoint that `pretrain.checkpoint.keep_every_epochs` keeps, too: curves over training.
+    pub curve: Vec<Evaluation>,
     /// What represents an image for kNN and probe.
     pub feature: Representation,
     /// Neighbours for kNN.
@@ -31,6 +33,14 @@ pub struct CompareConfig {
     pub probe_epochs: usize,
     /// Images per step of the probe.
     pub probe_batch_size: usize,
+    /// Shares of the training labels that a probe learns from, each in (0, 1], each a column.
+    pub probe_labels: Vec<f64>,
+    /// The most training images that kNN searches and probes learn from, spread evenly; 0: all.
+    pub max_bank: usize,
+    /// The most images that kNN and probes classify, spread evenly; 0: all.
+    pub max_queries: usize,
+    /// Generated images that pointing is measured on.
+    pub pointing_images: usize,
     /// What is compared.
     pub variants: Vec<Variant>,
     /// What all variants have in common, as for `semaim pretrain`.
@@ -47,11 +57,16 @@ impl Default for CompareConfig {
             seeds: vec![0, 1, 2],
             baseline: "random".into(),
             evaluations: vec![Evaluation::Knn, Evaluation::Probe, Evaluation::Finetune],
+            curve: Vec::new(),
             feature: eval.feature,
             knn_k: eval.knn_k,
             knn_temperature: eval.knn_temperature,
             probe_epochs: 90,
             probe_batch_size: 256,
+            probe_labels: vec![1.0],
+            max_bank: 0,
+            max_queries: 0,
+            pointing_images: 2_000,
             variants: vec![Variant {
                 name: "random".into(),
                 pretrain: false,
@@ -73,26 +88,8 @@ pub enum Evaluation {
     Probe,
     /// The whole network, fine-tuned.
     Finetune,
-}
-
-impl Evaluation {
-    /// Its name in tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Knn => "kNN",
-            Self::Probe => "linear probe",
-            Self::Finetune => "fine-tuned",
-        }
-    }
-
-    /// Its key in records.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Knn => "knn",
-            Self::Probe => "probe",
-            Self::Finetune => "finetune",
-        }
-    }
+    /// Whether orders start on the object, for `shapes`.
+    Pointing,
 }
 
 /// One way of pre-training.
@@ -198,6 +195,42 @@ impl Validate for CompareConfig {
             self.feature != Representation::Patches,
             "feature",
             "must be one vector per image: cls, mean or both",
+        );
+        problems.require(
+            distinct(&self.evaluations),
+            "evaluations",
+            "must differ from each other",
+        );
+        problems.require(
+            !self.curve.contains(&Evaluation::Finetune),
+            "curve",
+            "cannot hold finetune: checkpoints on the way are not fine-tuned",
+        );
+        problems.require(
+            self.curve.is_empty() || self.pretrain.checkpoint.keep_every_epochs > 0,
+            "pretrain.checkpoint.keep_every_epochs",
+            "must be above 0, as curve measures the checkpoints that are kept",
+        );
+        let points = |evaluations: &[Evaluation]| evaluations.contains(&Evaluation::Pointing);
+        let shapes = self.data.as_slice() == ["shapes"];
+        problems.require(
+            shapes || !(points(&self.evaluations) || points(&self.curve)),
+            "evaluations",
+            "pointing needs data = \"shapes\", whose objects are known",
+        );
+        problems.in_range("pointing_images", self.pointing_images, 1..);
+        problems.require(
+            !self.probe_labels.is_empty()
+                && self
+                    .probe_labels
+                    .iter()
+                    .all(|&share| share > 0.0 && share <= 1.0)
+                && distinct(&self.probe_labels),
+            "probe_labels",
+            format!(
+                "must be different shares in (0, 1], are {:?}",
+                self.probe_labels
+            ),
         );
         problems.in_range("knn_k", self.knn_k, 1..);
         problems.require(

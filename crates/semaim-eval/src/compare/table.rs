@@ -1,38 +1,49 @@
 //! The table of a comparison, for people (Markdown) and for programs (JSON).
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::config::{CompareConfig, Evaluation};
+use super::config::CompareConfig;
+use super::measure::{Measure, Scores};
+use super::record::Record;
 use super::statistics::Summary;
-use super::trial::Record;
 
-/// One variant in one evaluation.
-struct Entry {
-    all: Summary,
+/// A number of one variant over seeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Entry {
+    /// Over all seeds.
+    pub all: Summary,
     /// Differences to the baseline with the same seed, where both are measured.
-    difference: Option<Summary>,
+    pub difference: Option<Summary>,
 }
 
-/// Top-1 of a variant by seed.
-fn top1(records: &[Record], variant: &str, evaluation: Evaluation) -> Vec<(u64, f64)> {
-    records
-        .iter()
-        .filter(|record| record.variant == variant)
-        .filter_map(|record| Some((record.seed, record.accuracy.get(evaluation.key())?.top1)))
-        .collect()
+/// A number of a variant over training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// The variant.
+    pub variant: String,
+    /// By step.
+    pub points: Vec<(u64, Entry)>,
 }
 
-fn entry(
+/// The entry of a variant, given what was measured of a trial.
+fn entry<'a>(
     config: &CompareConfig,
-    records: &[Record],
+    records: &'a [Record],
     variant: &str,
-    evaluation: Evaluation,
+    measure: Measure,
+    scores: impl Fn(&'a Record) -> Option<&'a Scores>,
 ) -> Option<Entry> {
-    let own = top1(records, variant, evaluation);
+    let by_seed = |variant: &str| -> Vec<(u64, f64)> {
+        let own = records.iter().filter(|record| record.variant == variant);
+        own.filter_map(|record| Some((record.seed, scores(record)?.get(measure)?)))
+            .collect()
+    };
+    let own = by_seed(variant);
     let values: Vec<f64> = own.iter().map(|(_, value)| *value).collect();
-    let baseline = top1(records, &config.baseline, evaluation);
+    let baseline = by_seed(&config.baseline);
     let differences: Vec<f64> = own
         .iter()
         .filter_map(|(seed, value)| {
@@ -48,8 +59,42 @@ fn entry(
     })
 }
 
+/// A number of the trained encoder of a variant; `None` where no seed has it.
+pub fn trained(
+    config: &CompareConfig,
+    records: &[Record],
+    variant: &str,
+    measure: Measure,
+) -> Option<Entry> {
+    entry(config, records, variant, measure, |record| {
+        Some(&record.scores)
+    })
+}
+
+/// A number of every variant over training, where it was measured on the way.
+pub fn curves(config: &CompareConfig, records: &[Record], measure: Measure) -> Vec<Curve> {
+    let curve = |variant: &str| {
+        let own = records.iter().filter(|record| record.variant == variant);
+        let steps = own.flat_map(|record| record.curve.iter().map(|point| point.step));
+        let steps: BTreeSet<u64> = steps.collect();
+        let points = steps.into_iter().filter_map(|step| {
+            let found = entry(config, records, variant, measure, |record| {
+                let point = record.curve.iter().find(|point| point.step == step)?;
+                Some(&point.scores)
+            })?;
+            Some((step, found))
+        });
+        Curve {
+            variant: variant.to_owned(),
+            points: points.collect(),
+        }
+    };
+    let all = config.variants.iter().map(|variant| curve(&variant.name));
+    all.filter(|curve| !curve.points.is_empty()).collect()
+}
+
 /// Steps and mean time of pre-training of a variant; `None` where it is not pre-trained.
-fn effort(records: &[Record], variant: &str) -> Option<(u64, f64)> {
+pub fn effort(records: &[Record], variant: &str) -> Option<(u64, f64)> {
     let done: Vec<&Record> = records
         .iter()
         .filter(|record| record.variant == variant && record.steps > 0 && record.encoded)
@@ -63,9 +108,13 @@ fn effort(records: &[Record], variant: &str) -> Option<(u64, f64)> {
 pub fn markdown(config: &CompareConfig, records: &[Record]) -> String {
     let mut text = String::from("| variant |");
     let mut rule = String::from("\n|---|");
-    for evaluation in &config.evaluations {
-        let name = evaluation.name();
-        text += &format!(" {name}, top-1 % | to {} |", config.baseline);
+    let measures = config.measures();
+    for measure in &measures {
+        let what = match measure.unit() {
+            "top1" => ", top-1",
+            _ => "",
+        };
+        text += &format!(" {}{what} % | to {} |", measure.name(), config.baseline);
         rule += "---|---|";
     }
     text += " steps | pre-training, s |";
@@ -73,8 +122,8 @@ pub fn markdown(config: &CompareConfig, records: &[Record]) -> String {
     text += "---|---|\n";
     for variant in &config.variants {
         let _ = write!(text, "| {} |", variant.name);
-        for &evaluation in &config.evaluations {
-            let Some(entry) = entry(config, records, &variant.name, evaluation) else {
+        for &measure in &measures {
+            let Some(entry) = trained(config, records, &variant.name, measure) else {
                 text += " – | – |";
                 continue;
             };
@@ -96,7 +145,8 @@ pub fn markdown(config: &CompareConfig, records: &[Record]) -> String {
     text
 }
 
-fn spread(summary: &Summary) -> String {
+/// A mean with its standard deviation, in per cent.
+pub fn spread(summary: &Summary) -> String {
     let mean = 100.0 * summary.mean;
     if summary.count < 2 {
         format!("{mean:.1} (1 seed)")
@@ -105,7 +155,8 @@ fn spread(summary: &Summary) -> String {
     }
 }
 
-fn interval(summary: &Summary) -> String {
+/// A mean difference with its 95 % interval, in points.
+pub fn interval(summary: &Summary) -> String {
     let mean = 100.0 * summary.mean;
     if summary.count < 2 {
         return format!("{mean:+.1}");
@@ -125,14 +176,16 @@ pub fn as_json(config: &CompareConfig, records: &[Record]) -> Value {
             "interval_95": [finite(summary.mean - half), finite(summary.mean + half)],
         })
     };
+    let entry = |measure: Measure, entry: &Entry| {
+        let mut value = json!({"to_baseline": entry.difference.as_ref().map(summary)});
+        value[measure.unit()] = summary(&entry.all);
+        value
+    };
     let variants = config.variants.iter().map(|variant| {
         let mut row = json!({"variant": variant.name});
-        for &evaluation in &config.evaluations {
-            if let Some(entry) = entry(config, records, &variant.name, evaluation) {
-                row[evaluation.key()] = json!({
-                    "top1": summary(&entry.all),
-                    "to_baseline": entry.difference.as_ref().map(summary),
-                });
+        for measure in config.measures() {
+            if let Some(found) = trained(config, records, &variant.name, measure) {
+                row[measure.key()] = entry(measure, &found);
             }
         }
         if let Some((steps, seconds)) = effort(records, &variant.name) {
@@ -148,13 +201,30 @@ pub fn as_json(config: &CompareConfig, records: &[Record]) -> Value {
             "steps": record.steps,
             "pretrain_seconds": record.pretrain_seconds,
             "finetune_seconds": record.finetune_seconds,
-            "accuracy": record.accuracy,
+            "accuracy": record.scores.accuracy,
+            "pointing": record.scores.pointing,
+            "curve": record.curve,
         })
     });
+    let mut over_training = json!({});
+    for measure in config.curve_measures() {
+        let of_variant = |curve: Curve| {
+            let point = |(step, found): &(u64, Entry)| {
+                let mut value = entry(measure, found);
+                value["step"] = json!(step);
+                value
+            };
+            let points: Vec<Value> = curve.points.iter().map(point).collect();
+            json!({"variant": curve.variant, "points": points})
+        };
+        let found = curves(config, records, measure).into_iter();
+        over_training[measure.key()] = found.map(of_variant).collect();
+    }
     json!({
         "data": config.data,
         "baseline": config.baseline,
         "variants": variants.collect::<Vec<_>>(),
+        "curves": over_training,
         "cells": trials.collect::<Vec<_>>(),
     })
 }
@@ -167,7 +237,8 @@ fn finite(value: f64) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::accuracy::Accuracy;
-    use crate::compare::config::Variant;
+    use crate::compare::config::{Evaluation, Variant};
+    use crate::compare::measure::CurvePoint;
 
     #[test]
     fn variants_are_paired_by_seed() {
@@ -181,12 +252,20 @@ mod tests {
             variants: vec![variant("a"), variant("b")],
             ..CompareConfig::default()
         };
+        let scores = |top1: f64| Scores {
+            accuracy: [("knn".to_string(), Accuracy { top1, top5: 1.0 })].into(),
+            ..Scores::default()
+        };
         let record = |name: &str, seed: u64, top1: f64| Record {
             variant: name.into(),
             seed,
             encoded: true,
             steps: 7,
-            accuracy: [("knn".to_string(), Accuracy { top1, top5: 1.0 })].into(),
+            scores: scores(top1),
+            curve: vec![CurvePoint {
+                step: 5,
+                scores: scores(top1 / 2.0),
+            }],
             ..Record::default()
         };
         // Seeds differ by much, the variants of each by little; the third seed of b is not there yet.
@@ -211,5 +290,12 @@ mod tests {
         let difference = value["variants"][1]["knn"]["to_baseline"]["mean"].as_f64();
         assert!((difference.unwrap() - 0.02).abs() < 1e-12);
         assert_eq!(value["cells"].as_array().unwrap().len(), 5);
+        let found = curves(&config, &records, Measure::Knn);
+        assert_eq!(found.len(), 2);
+        let [(step, half)] = found[1].points[..] else {
+            panic!("{found:?}")
+        };
+        assert_eq!((step, half.all.count), (5, 2));
+        assert!((half.difference.unwrap().mean - 0.01).abs() < 1e-12);
     }
 }

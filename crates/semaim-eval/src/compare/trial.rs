@@ -1,6 +1,5 @@
 //! One variant with one seed: its folder, and what has been measured.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -8,51 +7,26 @@ use std::time::Instant;
 use burn::tensor::Device;
 use semaim::init::initialise;
 use semaim::vit::Vit;
-use semaim_checkpoint::atomic;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
-use semaim_data::{DataSpec, Source};
+use semaim_data::Source;
 use semaim_kernels::Kernels;
 use semaim_train::callbacks::{NoEvaluation, Observer};
 use semaim_train::config::PretrainConfig;
 use semaim_train::memory::Memory;
 use semaim_train::pretrain::{Networks, pretrain, teacher, training_images};
-use semaim_train::run_dir::{DataPlace, RunDir};
+use semaim_train::run_dir::{DataPlace, RunDir, checkpoints};
 use semaim_train::start::initial_encoder;
+use semaim_train::state::MODEL;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
-use serde::{Deserialize, Serialize};
 
-use super::config::{CompareConfig, Evaluation, Variant};
+use super::config::{CompareConfig, Variant};
+use super::frozen::FrozenEvaluation;
+use super::measure::{Measure, Scores};
+use super::record::{Record, measured_by};
+use super::timing::steps_done;
 use super::{CompareError, PlannedTrial};
 use crate::accuracy::Accuracy;
-use crate::embed::{EmbedOptions, embed};
 use crate::finetune::{FinetuneError, finetune, prepare};
-use crate::image_batches::BatchOptions;
-use crate::knn::knn;
-use crate::probe::probe;
-use crate::splits::LabelledSplits;
-use crate::vectors::LabelledVectors;
-use crate::views::views;
-
-/// What has been measured of a trial so far.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// The variant.
-    pub variant: String,
-    /// The seed.
-    pub seed: u64,
-    /// The settings that it was made with.
-    pub(super) settings: String,
-    /// Whether the encoder is there.
-    pub encoded: bool,
-    /// Optimiser steps of pre-training.
-    pub steps: u64,
-    /// Time that pre-training took, over all sittings that were not cut short.
-    pub pretrain_seconds: f64,
-    /// Time that fine-tuning took, likewise.
-    pub finetune_seconds: f64,
-    /// Accuracy by evaluation ([`Evaluation::key`]).
-    pub accuracy: BTreeMap<String, Accuracy>,
-}
 
 /// One variant with one seed.
 #[derive(Clone, Debug)]
@@ -60,6 +34,7 @@ pub struct Trial {
     variant: Variant,
     seed: u64,
     pretrain: PretrainConfig,
+    /// The settings of the whole comparison on which its numbers depend, as JSON.
     settings: String,
     folder: PathBuf,
 }
@@ -72,20 +47,7 @@ impl Trial {
         out: &Path,
     ) -> Result<Self, CompareError> {
         let pretrain = config.pretrain(variant, seed)?;
-        // How many threads prepare images changes nothing that is measured.
-        let mut common = config.clone();
-        common.pretrain.data.workers = 0;
-        common.finetune.data.workers = 0;
-        for name in common.data.iter_mut() {
-            *name = DataSpec::absolute(name);
-        }
-        let measured = CompareConfig {
-            seeds: Vec::new(),
-            variants: vec![variant.clone()],
-            baseline: String::new(),
-            evaluations: Vec::new(),
-            ..common
-        };
+        let measured = measured_by(config, variant);
         Ok(Self {
             variant: variant.clone(),
             seed,
@@ -93,6 +55,15 @@ impl Trial {
             settings: serde_json::json!(measured).to_string(),
             folder: out.join(&variant.name).join(format!("seed-{seed}")),
         })
+    }
+
+    pub(super) fn pretrain(&self) -> &PretrainConfig {
+        &self.pretrain
+    }
+
+    /// Steps of pre-training that are saved.
+    pub(super) fn steps_done(&self) -> u64 {
+        steps_done(&self.folder.join("pretrain"))
     }
 
     fn path(&self) -> PathBuf {
@@ -104,42 +75,13 @@ impl Trial {
     /// # Errors
     /// A record that cannot be read, or was made with other settings.
     pub fn record(&self) -> Result<Record, CompareError> {
-        let path = self.path();
-        let failed = |message: String| CompareError::File {
-            action: "reading",
-            path: path.clone(),
-            message,
+        let empty = Record {
+            variant: self.variant.name.clone(),
+            seed: self.seed,
+            settings: self.settings.clone(),
+            ..Record::default()
         };
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Record {
-                    variant: self.variant.name.clone(),
-                    seed: self.seed,
-                    settings: self.settings.clone(),
-                    ..Record::default()
-                });
-            }
-            Err(error) => return Err(failed(error.to_string())),
-        };
-        let record: Record =
-            serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
-        if record.settings != self.settings {
-            return Err(CompareError::OtherSettings { path });
-        }
-        Ok(record)
-    }
-
-    fn write(&self, record: &Record) -> Result<(), CompareError> {
-        let text = serde_json::json!(record).to_string();
-        let path = self.path();
-        let written = fs::create_dir_all(&self.folder)
-            .and_then(|()| atomic::write_bytes(&path, text.as_bytes()));
-        written.map_err(|error| CompareError::File {
-            action: "writing",
-            path,
-            message: error.to_string(),
-        })
+        Record::read(&self.path(), empty)
     }
 
     /// Does what is not done yet.
@@ -150,10 +92,11 @@ impl Trial {
         observer: &mut dyn Observer,
     ) -> Result<RunOutcome, CompareError> {
         let mut record = self.record()?;
-        let missing = |record: &Record, evaluation: &Evaluation| {
-            !record.accuracy.contains_key(evaluation.key())
-        };
-        if record.encoded && !config.evaluations.iter().any(|e| missing(&record, e)) {
+        let wanted = config.measures();
+        if record.encoded
+            && record.scores.missing(&wanted).is_empty()
+            && self.unmeasured_points(config, &record)?.is_empty()
+        {
             return Ok(RunOutcome::Finished);
         }
         if observer.stop_requested() {
@@ -167,48 +110,100 @@ impl Trial {
                 record.pretrain_seconds += start.elapsed().as_secs_f64();
             }
             record.encoded = outcome != RunOutcome::Stopped;
-            self.write(&record)?;
+            record.write(&self.path())?;
             if outcome == RunOutcome::Stopped {
                 return Ok(RunOutcome::Stopped);
             }
         }
-        let mut splits = None;
-        for evaluation in &config.evaluations {
-            if !missing(&record, evaluation) {
-                continue;
-            }
+        let missing = record.scores.missing(&wanted);
+        let (tuned, frozen): (Vec<Measure>, Vec<Measure>) =
+            missing.into_iter().partition(|m| *m == Measure::Finetune);
+        if !frozen.is_empty() {
             if observer.stop_requested() {
                 return Ok(RunOutcome::Stopped);
             }
-            let accuracy = match evaluation {
-                Evaluation::Finetune => {
-                    match self.finetune(config, device, observer, &mut record)? {
-                        Some(accuracy) => accuracy,
-                        None => {
-                            self.write(&record)?;
-                            return Ok(RunOutcome::Stopped);
-                        }
-                    }
-                }
-                frozen => {
-                    let splits = match &splits {
-                        Some(splits) => splits,
-                        None => splits.insert(self.embed(config, device)?),
-                    };
-                    self.frozen(*frozen, config, splits, device)?
-                }
-            };
-            observer.say(&format!(
-                "{}, seed {}: {} top-1 {:.2} %",
-                self.variant.name,
-                self.seed,
-                evaluation.name(),
-                100.0 * accuracy.top1
-            ));
-            record.accuracy.insert(evaluation.key().into(), accuracy);
-            self.write(&record)?;
+            observer.doing("evaluation");
+            let encoder = Encoder::read(&self.encoder(), device)?;
+            let frozen = FrozenEvaluation::new(config, &self.pretrain, device, frozen)?;
+            for scores in frozen.of(&[encoder])? {
+                record.scores.add(scores);
+            }
+            self.say(observer, &record.scores, &frozen.measures);
+            record.write(&self.path())?;
+        }
+        let points = self.unmeasured_points(config, &record)?;
+        if !points.is_empty() {
+            if observer.stop_requested() {
+                return Ok(RunOutcome::Stopped);
+            }
+            observer.doing("evaluation of checkpoints");
+            let trained = Encoder::read(&self.encoder(), device)?;
+            let encoders: Vec<Encoder> = points
+                .iter()
+                .map(|(_, path)| trained.at(path, MODEL))
+                .collect::<Result<_, _>>()?;
+            let measures = config.curve_measures();
+            let frozen = FrozenEvaluation::new(config, &self.pretrain, device, measures)?;
+            for ((step, _), scores) in points.iter().zip(frozen.of(&encoders)?) {
+                record.add_point(*step, scores);
+            }
+            record.write(&self.path())?;
+        }
+        if !tuned.is_empty() {
+            if observer.stop_requested() {
+                return Ok(RunOutcome::Stopped);
+            }
+            let accuracy = self.finetune(config, device, observer, &mut record)?;
+            if let Some(accuracy) = accuracy {
+                let key = Measure::Finetune.key();
+                record.scores.accuracy.insert(key, accuracy);
+                self.say(observer, &record.scores, &tuned);
+            }
+            record.write(&self.path())?;
+            if accuracy.is_none() {
+                return Ok(RunOutcome::Stopped);
+            }
         }
         Ok(RunOutcome::Finished)
+    }
+
+    /// Says what was measured.
+    fn say(&self, observer: &mut dyn Observer, scores: &Scores, measures: &[Measure]) {
+        let (variant, seed) = (&self.variant.name, self.seed);
+        for measure in measures {
+            if let Some(share) = scores.get(*measure) {
+                let name = measure.name();
+                observer.say(&format!(
+                    "{variant}, seed {seed}: {name} {:.2} %",
+                    100.0 * share
+                ));
+            }
+        }
+    }
+
+    /// The kept checkpoints of which something is not measured that the curves have, by step.
+    fn unmeasured_points(
+        &self,
+        config: &CompareConfig,
+        record: &Record,
+    ) -> Result<Vec<(u64, PathBuf)>, CompareError> {
+        let wanted = config.curve_measures();
+        let folder = self.folder.join("pretrain");
+        if wanted.is_empty() || !self.variant.pretrain || !folder.join("checkpoints").is_dir() {
+            return Ok(Vec::new());
+        }
+        // The newest two are there as well, of which the older belongs to no curve.
+        let every = self.pretrain.checkpoint.keep_every_epochs
+            * (record.steps / self.pretrain.train.total_epochs().max(1)).max(1);
+        let is_kept = |step: u64| step.is_multiple_of(every.max(1)) || step == record.steps;
+        let is_measured = |step: u64| {
+            let point = record.curve.iter().find(|point| point.step == step);
+            point.is_some_and(|point| point.scores.missing(&wanted).is_empty())
+        };
+        let all = checkpoints(&folder)?.into_iter();
+        Ok(all
+            .filter(|(step, _)| is_kept(*step) && !is_measured(*step))
+            .collect())
     }
 
     /// What the trial would take.
@@ -228,13 +223,14 @@ impl Trial {
             let teacher = teacher(run, device)?.map(|teacher| teacher.vit.width());
             memory = Some(Memory::estimate(run, teacher, kernels));
         }
-        let measured = |evaluation: &Evaluation| record.accuracy.contains_key(evaluation.key());
         Ok(PlannedTrial {
             variant: self.variant.name.clone(),
             seed: self.seed,
             steps,
             memory,
-            finished: record.encoded && config.evaluations.iter().all(measured),
+            finished: record.encoded
+                && record.scores.missing(&config.measures()).is_empty()
+                && self.unmeasured_points(config, &record)?.is_empty(),
         })
     }
 
@@ -277,57 +273,6 @@ impl Trial {
         let nothing = &mut NoEvaluation;
         let outcome = pretrain(config, images, &run, networks, device, observer, nothing)?;
         Ok(outcome)
-    }
-
-    /// Both splits of the data as vectors.
-    fn embed(
-        &self,
-        config: &CompareConfig,
-        device: &Device,
-    ) -> Result<[LabelledVectors; 2], CompareError> {
-        let encoder = Encoder::read(&self.encoder(), device)?;
-        let (data, options) = (&self.pretrain.data, self.pretrain.open_options());
-        let sets = LabelledSplits::for_training(data, &options, self.seed)?;
-        let augment = views(&encoder.config, &encoder.normalisation);
-        let options = EmbedOptions {
-            representation: config.feature,
-            batches: BatchOptions {
-                batch_size: self.pretrain.eval.batch_size,
-                workers: self.pretrain.data.workers,
-            },
-        };
-        let vectors = |part: &crate::splits::ImageSubset| -> Result<LabelledVectors, CompareError> {
-            let (source, items) = (&part.source, &part.items);
-            let found = embed(&encoder.vit, source, items, &augment, options)?;
-            Ok(found.labelled())
-        };
-        Ok([vectors(&sets.train)?, vectors(&sets.test)?])
-    }
-
-    fn frozen(
-        &self,
-        evaluation: Evaluation,
-        config: &CompareConfig,
-        [bank, queries]: &[LabelledVectors; 2],
-        device: &Device,
-    ) -> Result<Accuracy, CompareError> {
-        if evaluation == Evaluation::Probe {
-            let options = config.probe(self.seed);
-            let found = probe(bank.view(), queries.view(), &options, device)?;
-            return Ok(found.test);
-        }
-        let ks = [config.knn_k];
-        let found = knn(
-            bank.view(),
-            queries.view(),
-            &ks,
-            config.knn_temperature,
-            device,
-        )?;
-        Ok(found.first().copied().unwrap_or(Accuracy {
-            top1: f64::NAN,
-            top5: f64::NAN,
-        }))
     }
 
     /// The accuracy at the end of the schedule, or `None` when asked to stop before.

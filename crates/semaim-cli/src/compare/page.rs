@@ -1,0 +1,179 @@
+//! The page of a comparison: curves over training with bands over seeds, and the table.
+
+use semaim_config::to_toml;
+use semaim_data::counted;
+use semaim_eval::compare::config::CompareConfig;
+use semaim_eval::compare::measure::{CHANCE, Measure};
+use semaim_eval::compare::record::Record;
+use semaim_eval::compare::table::{Curve, curves, effort, interval, spread, trained};
+use semaim_report::{Cell, Fact, LineChart, Page, Part, Section, Series};
+
+use crate::exit::Exit;
+
+/// The page; it holds what has been measured so far.
+pub(super) fn page(title: &str, config: &CompareConfig, records: &[Record]) -> Result<Page, Exit> {
+    let measured = records.iter().filter(|record| record.encoded).count();
+    let mut sections = Vec::new();
+    if let Some(over_training) = over_training(config, records) {
+        sections.push(over_training);
+    }
+    sections.push(at_the_end(config, records));
+    sections.push(Section {
+        title: "Configuration".into(),
+        parts: vec![Part::Source {
+            title: "The comparison, with all defaults".into(),
+            text: to_toml(config)?,
+        }],
+    });
+    Ok(Page {
+        title: title.into(),
+        subtitle: format!(
+            "{measured} of {} trained: {}, {}",
+            counted(records.len() as u64, "encoder"),
+            counted(config.variants.len() as u64, "variant"),
+            counted(config.seeds.len() as u64, "seed"),
+        ),
+        facts: vec![
+            Fact {
+                name: "images".into(),
+                value: config.data.to_string(),
+            },
+            Fact {
+                name: "compared with".into(),
+                value: config.baseline.clone(),
+            },
+        ],
+        sections,
+    })
+}
+
+/// A chart for every number that was measured on the way, and one of its difference to the baseline.
+fn over_training(config: &CompareConfig, records: &[Record]) -> Option<Section> {
+    let mut charts = Vec::new();
+    for measure in config.curve_measures() {
+        let found = curves(config, records, measure);
+        let mut series: Vec<Series> = found.iter().map(of_values).collect();
+        series.extend(chance(measure, records));
+        charts.push(LineChart {
+            title: measure.name(),
+            x_label: "step".into(),
+            y_label: "%".into(),
+            series,
+            ..LineChart::default()
+        });
+        // The baseline keeps its place, so that a variant has one colour in both.
+        charts.push(LineChart {
+            title: format!("{}, difference to {}", measure.name(), config.baseline),
+            x_label: "step".into(),
+            y_label: "points".into(),
+            series: found.iter().map(of_differences).collect(),
+            ..LineChart::default()
+        });
+    }
+    charts.retain(|chart| chart.series.iter().any(|series| !series.points.is_empty()));
+    if charts.is_empty() {
+        return None;
+    }
+    let text = "Lines are means over seeds. Bands are a standard deviation to both sides on the left; on the right, where variants are \
+                paired by seed, they are the 95 % interval of the mean difference. One seed has no band.";
+    Some(Section {
+        title: "Over training".into(),
+        parts: vec![Part::Text(text.into()), Part::Charts(charts)],
+    })
+}
+
+fn of_values(curve: &Curve) -> Series {
+    let points = curve.points.iter();
+    let percent = |share: f64| 100.0 * share;
+    Series {
+        name: curve.variant.clone(),
+        points: points
+            .clone()
+            .map(|(step, entry)| [*step as f64, percent(entry.all.mean)])
+            .collect(),
+        band: points
+            .map(|(step, entry)| {
+                let (mean, deviation) = (entry.all.mean, entry.all.deviation);
+                [
+                    *step as f64,
+                    percent(mean - deviation),
+                    percent(mean + deviation),
+                ]
+            })
+            .collect(),
+    }
+}
+
+fn of_differences(curve: &Curve) -> Series {
+    let points = curve.points.iter();
+    let differences = points.filter_map(|(step, entry)| Some((*step, entry.difference?)));
+    Series {
+        name: curve.variant.clone(),
+        points: differences
+            .clone()
+            .map(|(step, difference)| [step as f64, 100.0 * difference.mean])
+            .collect(),
+        band: differences
+            .map(|(step, difference)| {
+                let (mean, half) = (difference.mean, difference.half_width());
+                [step as f64, 100.0 * (mean - half), 100.0 * (mean + half)]
+            })
+            .collect(),
+    }
+}
+
+/// What a start at random would hit, as a line.
+fn chance(measure: Measure, records: &[Record]) -> Option<Series> {
+    if !matches!(measure, Measure::Pointing(_)) {
+        return None;
+    }
+    let points = records.iter().flat_map(|record| &record.curve);
+    let mut found: Vec<(u64, f64)> = points
+        .filter_map(|point| Some((point.step, *point.scores.pointing.get(CHANCE)?)))
+        .collect();
+    found.sort_by_key(|(step, _)| *step);
+    let (first, last) = (found.first()?.0, found.last()?.0);
+    let mean = found.iter().map(|(_, chance)| chance).sum::<f64>() / found.len() as f64;
+    Some(Series {
+        name: "chance".into(),
+        points: vec![[first as f64, 100.0 * mean], [last as f64, 100.0 * mean]],
+        ..Series::default()
+    })
+}
+
+/// The table.
+fn at_the_end(config: &CompareConfig, records: &[Record]) -> Section {
+    let measures = config.measures();
+    let mut header = vec!["variant".to_owned()];
+    for measure in &measures {
+        header.push(format!("{}, %", measure.name()));
+        header.push(format!("to {}", config.baseline));
+    }
+    header.extend(["steps".to_owned(), "pre-training, s".to_owned()]);
+    let row = |variant: &str| {
+        let mut cells = vec![Cell::Text(variant.to_owned())];
+        for &measure in &measures {
+            let entry = trained(config, records, variant, measure);
+            let difference = entry.and_then(|entry| entry.difference);
+            let text = |text: Option<String>| Cell::Number(text.unwrap_or_else(|| "–".into()));
+            cells.push(text(entry.map(|entry| spread(&entry.all))));
+            cells.push(text(difference.map(|difference| interval(&difference))));
+        }
+        let (steps, seconds) = effort(records, variant).unwrap_or_default();
+        cells.push(Cell::Number(steps.to_string()));
+        cells.push(Cell::Number(format!("{seconds:.0}")));
+        cells
+    };
+    let text = "Mean ± standard deviation over seeds; beside it the mean difference to the same seed of the baseline with its 95 % \
+                interval (Student's t).";
+    Section {
+        title: "Trained".into(),
+        parts: vec![
+            Part::Text(text.into()),
+            Part::Table {
+                header,
+                rows: config.variants.iter().map(|v| row(&v.name)).collect(),
+            },
+        ],
+    }
+}

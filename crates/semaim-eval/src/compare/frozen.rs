@@ -1,0 +1,213 @@
+//! What is measured of encoders without training them: kNN, probes, pointing.
+
+use burn::tensor::Device;
+use semaim::vit::Vit;
+use semaim_checkpoint::encoder::Encoder;
+use semaim_data::{Augment, Shapes, ShapesOptions, Split};
+use semaim_random::{Key, KeyedRng, Stream};
+use semaim_train::config::PretrainConfig;
+
+use super::CompareError;
+use super::config::CompareConfig;
+use super::measure::{Measure, Scores};
+use crate::embed::{EmbedOptions, Embeddings, embed_by_each};
+use crate::image_batches::BatchOptions;
+use crate::knn::knn;
+use crate::pointing::{PointingGame, Target};
+use crate::probe::probe;
+use crate::splits::{ImageSubset, LabelledSplits};
+use crate::vectors::LabelledVectors;
+use crate::views::views;
+
+/// A measurement of several encoders of one trial: images are prepared once for all of them.
+pub(super) struct FrozenEvaluation<'a> {
+    config: &'a CompareConfig,
+    pretrain: &'a PretrainConfig,
+    device: &'a Device,
+    pub(super) measures: Vec<Measure>,
+    /// What vectors are made of, where any are needed.
+    sets: Option<LabelledSplits>,
+}
+
+impl<'a> FrozenEvaluation<'a> {
+    pub(super) fn new(
+        config: &'a CompareConfig,
+        pretrain: &'a PretrainConfig,
+        device: &'a Device,
+        measures: Vec<Measure>,
+    ) -> Result<Self, CompareError> {
+        let is_of_vectors = |measure: &Measure| !matches!(measure, Measure::Pointing(_));
+        let sets = match measures.iter().any(is_of_vectors) {
+            true => Some(labelled(config, pretrain)?),
+            false => None,
+        };
+        Ok(Self {
+            config,
+            pretrain,
+            device,
+            measures,
+            sets,
+        })
+    }
+
+    /// Measures encoders, which see images of one size alike.
+    pub(super) fn of(&self, encoders: &[Encoder]) -> Result<Vec<Scores>, CompareError> {
+        let Some(first) = encoders.first() else {
+            return Ok(Vec::new());
+        };
+        let mut all = vec![Scores::default(); encoders.len()];
+        let augment = views(&first.config, &first.normalisation);
+        if let Some(sets) = &self.sets {
+            let vits: Vec<&Vit> = encoders.iter().map(|encoder| &encoder.vit).collect();
+            let banks = self.vectors(&vits, &sets.train, &augment)?;
+            let queries = self.vectors(&vits, &sets.test, &augment)?;
+            for ((scores, bank), queries) in all.iter_mut().zip(&banks).zip(&queries) {
+                self.classify(scores, bank, queries)?;
+            }
+        }
+        if self
+            .measures
+            .iter()
+            .any(|m| matches!(m, Measure::Pointing(_)))
+        {
+            let targets = self.targets(first)?;
+            for (scores, encoder) in all.iter_mut().zip(encoders) {
+                let mut game = PointingGame::new(&encoder.vit, &augment);
+                for batch in targets.chunks(self.pretrain.eval.batch_size.max(1)) {
+                    game.show(batch)?;
+                }
+                scores.add_pointing(&game.counted());
+            }
+        }
+        Ok(all)
+    }
+
+    /// The vectors of images by each encoder.
+    fn vectors(
+        &self,
+        encoders: &[&Vit],
+        images: &ImageSubset,
+        augment: &Augment,
+    ) -> Result<Vec<LabelledVectors>, CompareError> {
+        let options = EmbedOptions {
+            representation: self.config.feature,
+            batches: BatchOptions {
+                batch_size: self.pretrain.eval.batch_size,
+                workers: self.pretrain.data.workers,
+            },
+        };
+        let found = embed_by_each(encoders, &images.source, &images.items, augment, options)?;
+        Ok(found.into_iter().map(Embeddings::labelled).collect())
+    }
+
+    /// kNN and probes.
+    fn classify(
+        &self,
+        scores: &mut Scores,
+        bank: &LabelledVectors,
+        queries: &LabelledVectors,
+    ) -> Result<(), CompareError> {
+        let (config, device) = (self.config, self.device);
+        for &measure in &self.measures {
+            let accuracy = match measure {
+                Measure::Knn => {
+                    let (k, temperature) = ([config.knn_k], config.knn_temperature);
+                    let found = knn(bank.view(), queries.view(), &k, temperature, device)?;
+                    found.first().copied()
+                }
+                Measure::Probe { labels } => {
+                    let part = labels_of(bank, labels, self.pretrain.seed);
+                    let options = config.probe(self.pretrain.seed);
+                    Some(probe(part.view(), queries.view(), &options, device)?.test)
+                }
+                Measure::Finetune | Measure::Pointing(_) => None,
+            };
+            if let Some(accuracy) = accuracy {
+                scores.accuracy.insert(measure.key(), accuracy);
+            }
+        }
+        Ok(())
+    }
+
+    /// Generated images that are not trained on, with their objects.
+    fn targets(&self, encoder: &Encoder) -> Result<Vec<Target>, CompareError> {
+        let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+        let shapes = Shapes::new(ShapesOptions {
+            count: self.config.pointing_images,
+            image_size: encoder.config.image_size.map(side),
+            channels: encoder.config.channels,
+            seed: self.pretrain.seed,
+            split: Split::Eval,
+        })?;
+        Ok(Target::of_shapes(&shapes).collect())
+    }
+}
+
+/// The images that are searched and classified.
+pub(super) fn labelled(
+    config: &CompareConfig,
+    pretrain: &PretrainConfig,
+) -> Result<LabelledSplits, CompareError> {
+    let (data, options) = (&pretrain.data, pretrain.open_options());
+    let sets = LabelledSplits::for_training(data, &options, pretrain.seed)?;
+    Ok(LabelledSplits {
+        train: sets.train.at_most(config.max_bank),
+        test: sets.test.at_most(config.max_queries),
+    })
+}
+
+/// The vectors whose labels a probe learns from: a share of each class, at least one of each, drawn by the seed.
+fn labels_of(bank: &LabelledVectors, share: f64, seed: u64) -> LabelledVectors {
+    let width = bank.features.len() / bank.labels.len().max(1);
+    let draw =
+        |item: usize| KeyedRng::new(Key::new(seed, 0, item as u64), Stream::LabelShare).bits();
+    let classes = bank
+        .labels
+        .iter()
+        .max()
+        .map_or(0, |most| *most as usize + 1);
+    let mut by_class = vec![Vec::new(); classes];
+    for (item, &label) in bank.labels.iter().enumerate() {
+        by_class[label as usize].push(item);
+    }
+    let mut chosen = Vec::new();
+    for mut items in by_class {
+        let count = (share * items.len() as f64).ceil() as usize;
+        items.sort_by_key(|&item| (draw(item), item));
+        chosen.extend(items.into_iter().take(count));
+    }
+    chosen.sort_unstable();
+    let rows = chosen
+        .iter()
+        .flat_map(|item| &bank.features[item * width..][..width]);
+    LabelledVectors {
+        features: rows.copied().collect(),
+        labels: chosen.iter().map(|&item| bank.labels[item]).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_labels_is_one_of_every_class() {
+        let labels: Vec<u32> = (0..300).map(|item| u32::from(item % 10 == 0)).collect();
+        let features = (0..600).map(|value| value as f32).collect();
+        let bank = LabelledVectors { features, labels };
+        let count = |part: &LabelledVectors| {
+            let rare = part.labels.iter().filter(|label| **label == 1).count();
+            [part.labels.len() - rare, rare]
+        };
+        assert_eq!(count(&labels_of(&bank, 0.1, 0)), [27, 3]);
+        assert_eq!(count(&labels_of(&bank, 0.01, 0)), [3, 1]);
+        assert_eq!(labels_of(&bank, 1.0, 5), bank);
+        let part = labels_of(&bank, 0.1, 0);
+        for (row, label) in part.features.chunks(2).zip(&part.labels) {
+            let item = row[0] as usize / 2;
+            assert_eq!(*label, u32::from(item % 10 == 0));
+            assert_eq!(row[1], row[0] + 1.0);
+        }
+        assert_ne!(labels_of(&bank, 0.1, 1), part);
+    }
+}

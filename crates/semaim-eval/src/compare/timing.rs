@@ -1,0 +1,332 @@
+//! How long a comparison will take on this machine: a few steps and a few images of each part, timed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use burn::tensor::Device;
+use semaim::init::initialise;
+use semaim::vit::Vit;
+use semaim_checkpoint::encoder::{Encoder, write_encoder};
+use semaim_random::{Key, KeyedRng, Stream};
+use semaim_train::callbacks::{NoEvaluation, Observer, Progress, StepReport};
+use semaim_train::config::PretrainConfig;
+use semaim_train::pretrain::{Networks, pretrain, training_images};
+use semaim_train::run_dir::{DataPlace, RunDir, checkpoints};
+use semaim_train::trainer::steps_per_epoch;
+use tempfile::TempDir;
+
+use super::config::CompareConfig;
+use super::frozen::labelled;
+use super::measure::Measure;
+use super::trial::Trial;
+use super::{CompareError, PlannedTrial, trials};
+use crate::embed::{EmbedOptions, embed};
+use crate::finetune::{FinetuneError, finetune, prepare};
+use crate::image_batches::BatchOptions;
+use crate::knn::{Labelled, knn};
+use crate::probe::probe;
+use crate::views::views;
+
+/// Steps that are timed at most, and for how long about.
+const STEPS: usize = 40;
+const LONG_ENOUGH: Duration = Duration::from_millis(1_500);
+/// Images, and vectors, that are timed at most.
+const SAMPLE: usize = 256;
+
+/// What remains of each trial in seconds, by trial; 0 for what is finished.
+///
+/// Steps of pre-training (once for each variant) and of fine-tuning are taken in a folder that is removed; images are embedded, and
+/// vectors searched and probed, in small numbers. What one part costs a trial is taken for the same in all seeds.
+///
+/// # Errors
+/// What the comparison itself would meet.
+pub fn remaining(
+    config: &CompareConfig,
+    planned: &[PlannedTrial],
+    out: &Path,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<Vec<f64>, CompareError> {
+    let mut steps: BTreeMap<String, f64> = BTreeMap::new();
+    let mut evaluation = None;
+    let mut remaining = Vec::new();
+    for (trial, plan) in trials(config, out)?.iter().zip(planned) {
+        if plan.finished {
+            remaining.push(0.0);
+            continue;
+        }
+        let record = trial.record()?;
+        let mut seconds = 0.0;
+        if plan.steps > 0 && !record.encoded {
+            let step = match steps.get(&plan.variant) {
+                Some(step) => *step,
+                None => {
+                    observer.doing("steps of pre-training");
+                    let step = pretraining_step(trial.pretrain(), device)?;
+                    steps.insert(plan.variant.clone(), step);
+                    step
+                }
+            };
+            seconds += step * plan.steps.saturating_sub(trial.steps_done()) as f64;
+        }
+        let costs = match &evaluation {
+            Some(costs) => costs,
+            None => {
+                observer.doing("evaluation");
+                evaluation.insert(EvaluationCosts::measure(config, trial, device)?)
+            }
+        };
+        let final_ones = record.scores.missing(&config.measures());
+        seconds += costs.of(&final_ones, 1, config);
+        if plan.steps > 0 && !config.curve.is_empty() {
+            let epochs = trial.pretrain().train.total_epochs();
+            let kept = epochs / config.pretrain.checkpoint.keep_every_epochs.max(1);
+            let left = (kept as usize).saturating_sub(record.curve.len());
+            seconds += costs.of(&config.curve_measures(), left, config);
+        }
+        remaining.push(seconds);
+    }
+    Ok(remaining)
+}
+
+/// What evaluations cost, in seconds.
+struct EvaluationCosts {
+    /// Preparing an image.
+    image: f64,
+    /// Preparing an image and embedding it.
+    embedded: f64,
+    /// Images that are embedded.
+    images: f64,
+    /// kNN of all queries.
+    knn: f64,
+    /// A probe on all vectors.
+    probe: f64,
+    /// Fine-tuning.
+    finetune: f64,
+}
+
+impl EvaluationCosts {
+    fn measure(
+        config: &CompareConfig,
+        trial: &Trial,
+        device: &Device,
+    ) -> Result<Self, CompareError> {
+        let pretrain = trial.pretrain();
+        let folder = temporary_folder()?;
+        let file = folder.path().join("encoder.safetensors");
+        let vit = initialise(
+            Vit::zeros_as(&pretrain.model, &pretrain.arch, device),
+            pretrain.seed,
+        );
+        let normalisation = pretrain.augment().normalisation;
+        write_encoder(&file, &vit, &pretrain.model, &normalisation)?;
+        let encoder = Encoder::read(&file, device)?;
+        let sets = labelled(config, pretrain)?;
+        let (bank, queries) = (sets.train.items.len(), sets.test.items.len());
+
+        let some = sets.train.clone().at_most(SAMPLE);
+        let augment = views(&encoder.config, &encoder.normalisation);
+        let options = EmbedOptions {
+            representation: config.feature,
+            batches: BatchOptions {
+                batch_size: pretrain.eval.batch_size,
+                workers: pretrain.data.workers,
+            },
+        };
+        let (found, seconds) =
+            timed(|| embed(&encoder.vit, &some.source, &some.items, &augment, options));
+        let width = found?.width;
+        let embedded = seconds / some.items.len().max(1) as f64;
+        let (decoded, seconds) = timed(|| {
+            let images = some.items.iter().take(SAMPLE / 8);
+            images
+                .filter(|item| some.source.image(**item as usize).is_ok())
+                .count()
+        });
+        let image = seconds / decoded.max(1) as f64;
+
+        let classes = sets.train.source.classes().len().max(2);
+        let vectors = RandomVectors::new(bank, width, classes);
+        let few = RandomVectors::new(queries.min(SAMPLE), width, classes);
+        let (found, seconds) = timed(|| {
+            knn(
+                vectors.view(),
+                few.view(),
+                &[config.knn_k.min(bank)],
+                config.knn_temperature,
+                device,
+            )
+        });
+        found?;
+        let knn = seconds * queries as f64 / few.labels.len().max(1) as f64;
+        let mut options = config.probe(0);
+        options.epochs = 1;
+        let (found, seconds) = timed(|| probe(vectors.view(), few.view(), &options, device));
+        found?;
+        let probe = seconds * config.probe_epochs as f64;
+
+        let finetune = match config.measures().contains(&Measure::Finetune) {
+            true => finetuning(config, &file, folder.path(), device)?,
+            false => 0.0,
+        };
+        Ok(Self {
+            image: image.min(embedded),
+            embedded,
+            images: (bank + queries) as f64,
+            knn,
+            probe,
+            finetune,
+        })
+    }
+
+    /// What some measurements of so many encoders of a trial cost.
+    fn of(&self, measures: &[Measure], encoders: usize, config: &CompareConfig) -> f64 {
+        if encoders == 0 {
+            return 0.0;
+        }
+        let (count, network) = (encoders as f64, self.embedded - self.image);
+        let needs_vectors = |m: &Measure| matches!(m, Measure::Knn | Measure::Probe { .. });
+        let points = |m: &Measure| matches!(m, Measure::Pointing(_));
+        let mut seconds = 0.0;
+        if measures.iter().any(needs_vectors) {
+            seconds += self.images * (self.image + count * network);
+        }
+        if measures.iter().any(points) {
+            // Two passes through the encoder, and a mask is drawn as long as its image.
+            let images = config.pointing_images as f64;
+            seconds += images * (2.0 * self.image + count * 2.0 * network);
+        }
+        for measure in measures {
+            seconds += match measure {
+                Measure::Knn => count * self.knn,
+                Measure::Probe { labels } => count * labels * self.probe,
+                Measure::Finetune => self.finetune,
+                Measure::Pointing(_) => 0.0,
+            };
+        }
+        seconds
+    }
+}
+
+/// Seconds of a step of pre-training.
+fn pretraining_step(config: &PretrainConfig, device: &Device) -> Result<f64, CompareError> {
+    let folder = temporary_folder()?;
+    let images = training_images(config)?;
+    let run = RunDir::open(&folder.path().join("run"), config, DataPlace::Recorded)?;
+    let networks = Networks::read(config, &run, device)?;
+    let mut watch = Stopwatch::default();
+    pretrain(
+        config,
+        images,
+        &run,
+        networks,
+        device,
+        &mut watch,
+        &mut NoEvaluation,
+    )?;
+    Ok(watch.step())
+}
+
+/// Seconds of fine-tuning an encoder's file.
+fn finetuning(
+    config: &CompareConfig,
+    encoder: &Path,
+    folder: &Path,
+    device: &Device,
+) -> Result<f64, CompareError> {
+    let config = config.finetune(encoder, 0);
+    let prepared = prepare(&config, device)?;
+    let images = prepared.sets().train.items.len();
+    let steps = steps_per_epoch(config.train.batch_size, images)? * config.train.total_epochs();
+    let run = RunDir::open(&folder.join("finetune"), &config, DataPlace::Recorded)?;
+    let mut watch = Stopwatch::default();
+    match finetune(&config, prepared, &run, device, &mut watch) {
+        // Stopped before anything was evaluated, as it should be.
+        Ok(_) | Err(FinetuneError::Results { .. }) => Ok(steps as f64 * watch.step()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Times steps, and stops the run when there are enough.
+#[derive(Default)]
+struct Stopwatch {
+    times: Vec<Duration>,
+}
+
+impl Stopwatch {
+    /// The median time of a step in seconds; the first one prepares things.
+    fn step(&self) -> f64 {
+        let mut times = self.times.clone();
+        if times.len() > 1 {
+            times.remove(0);
+        }
+        times.sort_unstable();
+        times
+            .get(times.len() / 2)
+            .map_or(0.0, Duration::as_secs_f64)
+    }
+}
+
+impl Observer for Stopwatch {
+    fn started(&mut self, _: Progress) {}
+
+    fn stepped(&mut self, report: &StepReport) {
+        self.times.push(report.time);
+    }
+
+    fn doing(&mut self, _: &'static str) {}
+
+    fn say(&mut self, _: &str) {}
+
+    fn stop_requested(&self) -> bool {
+        let count = self.times.len();
+        count >= STEPS || count >= 2 && self.times.iter().sum::<Duration>() >= LONG_ENOUGH
+    }
+}
+
+/// Vectors as large as those of an encoder.
+struct RandomVectors {
+    features: Vec<f32>,
+    labels: Vec<u32>,
+}
+
+impl RandomVectors {
+    fn new(count: usize, width: usize, classes: usize) -> Self {
+        let mut draw = KeyedRng::new(Key::default(), Stream::LabelShare);
+        Self {
+            features: (0..count * width).map(|_| draw.uniform() - 0.5).collect(),
+            labels: (0..count).map(|item| (item % classes) as u32).collect(),
+        }
+    }
+
+    fn view(&self) -> Labelled<'_> {
+        Labelled {
+            features: &self.features,
+            labels: &self.labels,
+        }
+    }
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let start = Instant::now();
+    let done = work();
+    (done, start.elapsed().as_secs_f64())
+}
+
+fn temporary_folder() -> Result<TempDir, CompareError> {
+    tempfile::tempdir().map_err(|error| CompareError::File {
+        action: "creating",
+        path: std::env::temp_dir(),
+        message: error.to_string(),
+    })
+}
+
+/// Steps that a run in a folder has saved.
+pub(super) fn steps_done(run: &Path) -> u64 {
+    let saved = match run.join("checkpoints").is_dir() {
+        true => checkpoints(run).unwrap_or_default(),
+        false => Vec::new(),
+    };
+    saved.last().map_or(0, |(step, _)| *step)
+}
