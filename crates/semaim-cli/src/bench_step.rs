@@ -33,15 +33,22 @@ pub(crate) fn run(args: &BenchStepArgs, work: Work) -> Result<ExitCode, Exit> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads as usize);
         pool.build_global().map_err(Exit::ours)?;
     }
+    if work == Work::Embed && config.decoder != published_decoder(&config.vit) {
+        return Err(Exit::user(
+            "--predict-fraction and --predict are of `bench step`: embedding predicts nothing",
+        ));
+    }
     let device = args.device.open()?;
     let products = match work {
+        // Those of a step that predicts all patches.
+        Work::Step if config.decoder.predict_fraction < 1.0 => Vec::new(),
         Work::Step => step_products(&config, args.batch as usize),
         Work::Embed => embed_products(&config.vit, args.batch as usize),
     };
-    let flop: f64 = products
+    let flop = products
         .iter()
         .map(|(product, count)| product.flop() * *count as f64)
-        .sum();
+        .reduce(|a, b| a + b);
     let measured = measure(args, &config, work, &products, &device)?;
     let report = Report {
         args,
@@ -70,8 +77,9 @@ fn config(args: &BenchStepArgs) -> Result<SemaimConfig, String> {
         ..standard
     };
     let decoder = Decoder {
-        query_depth: vit.depth,
-        ..Decoder::default()
+        predict_fraction: args.predict_fraction,
+        predict: args.predict,
+        ..published_decoder(&vit)
     };
     let config = SemaimConfig {
         vit,
@@ -80,6 +88,14 @@ fn config(args: &BenchStepArgs) -> Result<SemaimConfig, String> {
     };
     config.validate().map_err(|error| error.to_string())?;
     Ok(config)
+}
+
+/// As many query blocks as encoder blocks, every patch predicted.
+fn published_decoder(vit: &VitConfig) -> Decoder {
+    Decoder {
+        query_depth: vit.depth,
+        ..Decoder::default()
+    }
 }
 
 /// Medians over the measured steps.
@@ -136,7 +152,7 @@ fn measure(
         peak = peak.or_else(peak_bytes);
         // The products alone are measured in f32, on the CPU.
         let comparable = args.precision == Precision::F32 && *device == Device::flex();
-        if !args.no_bound && comparable {
+        if !args.no_bound && comparable && !products.is_empty() {
             bounds.push(
                 products
                     .iter()
@@ -184,7 +200,8 @@ struct Report<'a> {
     args: &'a BenchStepArgs,
     kernels: Kernels,
     measured: Measured,
-    flop: f64,
+    /// Of the products, where they are counted.
+    flop: Option<f64>,
 }
 
 impl Report<'_> {
@@ -218,8 +235,9 @@ impl Report<'_> {
             "seconds": total,
             "seconds_fastest": seconds(self.measured.fastest),
             "images_per_second": self.images_per_second(),
-            "gflop": self.flop / 1e9,
-            "gflop_per_second": self.flop / 1e9 / total,
+            "predict_fraction": self.args.predict_fraction,
+            "gflop": self.flop.map(|flop| flop / 1e9),
+            "gflop_per_second": self.flop.map(|flop| flop / 1e9 / total),
             "peak_bytes": self.measured.peak_bytes,
         });
         if let Some(parts) = &self.measured.parts {
@@ -310,12 +328,14 @@ impl Report<'_> {
                 println!("{:<14}{per_step:>9.1} per step", "launches");
             }
         }
-        println!(
-            "{:<14}{:>9.1} per {what}, {:.1} per second",
-            "GFLOP",
-            flop / 1e9,
-            flop / 1e9 / total
-        );
+        if let Some(flop) = flop {
+            println!(
+                "{:<14}{:>9.1} per {what}, {:.1} per second",
+                "GFLOP",
+                flop / 1e9,
+                flop / 1e9 / total
+            );
+        }
         if let Some(bound) = measured.bound {
             let bound = bound.as_secs_f64();
             println!(

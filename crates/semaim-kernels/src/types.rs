@@ -147,6 +147,31 @@ impl PrefixMask {
         }
     }
 
+    /// The mask of some of the queries: those at `places` of each sample, `[samples, queries]`, each below `query_len`.
+    pub fn of_queries(&self, places: &[u32]) -> Self {
+        let query_len = places.len() / self.samples.max(1);
+        let prefix_lens = match &self.prefix_lens {
+            PrefixLens::Host(lens) => {
+                let sample = |i: usize| i / query_len * self.query_len;
+                let of = |(i, &place): (usize, &u32)| lens[sample(i) + place as usize];
+                PrefixLens::Host(Arc::new(places.iter().enumerate().map(of).collect()))
+            }
+            PrefixLens::Device(lens) => {
+                let places: Vec<i64> = places.iter().map(|&place| i64::from(place)).collect();
+                let data = TensorData::new(places, [self.samples, query_len]);
+                let places = Tensor::from_data(data, &lens.device());
+                PrefixLens::Device(Box::new(lens.as_ref().clone().gather(1, places)))
+            }
+        };
+        Self {
+            prefix_lens,
+            samples: self.samples,
+            query_len,
+            key_len: self.key_len,
+            bias: Arc::default(),
+        }
+    }
+
     /// To how many keys each query attends, `[samples, query_len]`.
     pub fn prefix_lens(&self) -> Tensor<2, Int> {
         match &self.prefix_lens {

@@ -61,6 +61,8 @@ pub enum Stream {
     OrderTies = 17,
     /// Which images of a class keep their labels where a probe learns from a share of them.
     LabelShare = 18,
+    /// Which patches of an image are predicted in an epoch, where not all of them are.
+    PredictedPlaces = 19,
 }
 
 /// What random numbers belong to.

@@ -105,6 +105,7 @@ impl Default for PretrainConfig {
                 query_depth: 2,
                 weights: DecoderWeights::Own,
                 head: Head::Mlp,
+                ..Decoder::default()
             },
             mae: MaeConfig::default(),
             order: OrderConfig::default(),

@@ -9,6 +9,7 @@ use semaim::drop_path::DropPath;
 use semaim::model::Semaim;
 use semaim::order::{Order, OrderNoise, PredictionOrder};
 use semaim::parameters::{reads, to_host};
+use semaim::predicted::PredictedPlaces;
 use semaim::similarity::Similarity;
 use semaim::target::{PixelTarget, Target};
 use semaim::vit::ForwardOptions;
@@ -278,7 +279,17 @@ impl StepBench {
         let targets =
             PixelTarget::default().values(self.images.clone(), self.config.vit.patch_size);
         let targets = Tensor::from_inner(targets);
-        let output = model.forward(images, rank_keys, targets, &self.target, options)?;
+        let items: Vec<u64> = (0..self.images.dims()[0] as u64).collect();
+        let patches = self.config.vit.grid().patches();
+        let predicted = PredictedPlaces::draw(&self.config.decoder, patches, 0, self.step, &items);
+        let output = model.forward(
+            images,
+            rank_keys,
+            predicted.as_ref(),
+            targets,
+            &self.target,
+            options,
+        )?;
         Ok(output.loss)
     }
 }

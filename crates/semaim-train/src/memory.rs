@@ -19,26 +19,34 @@ struct Stack {
     vit: VitConfig,
     blocks: usize,
     tokens: usize,
+    /// Tokens with keys and values.
+    seen: usize,
 }
 
 impl Stack {
     /// Numbers kept for one sample, and the most that one block needs on its way back.
     fn numbers(&self, kernels: Kernels, recompute: Recompute) -> (u64, u64) {
         let (embed_dim, hidden) = (self.vit.embed_dim as u64, self.vit.mlp_dim() as u64);
-        let (blocks, tokens) = (self.blocks as u64, self.tokens as u64);
+        let [blocks, tokens, seen] = [self.blocks, self.tokens, self.seen].map(|n| n as u64);
         match kernels {
             Kernels::Fused => {
                 // The block's input; queries, keys, values, mixed values and the middle; the hidden layer.
                 let kept = match recompute {
-                    Recompute::None => 6 * embed_dim + hidden,
-                    Recompute::Mlp => 6 * embed_dim,
-                    Recompute::Block => embed_dim,
+                    Recompute::None => tokens * (4 * embed_dim + hidden) + seen * 2 * embed_dim,
+                    Recompute::Mlp => tokens * 4 * embed_dim + seen * 2 * embed_dim,
+                    Recompute::Block => tokens * embed_dim,
                 };
-                // Of the one block on its way back: gradients and layer inputs, two of them hidden layers.
-                let back = 8 * embed_dim + 2 * hidden;
-                (tokens * blocks * kept, tokens * back)
+                // Of the one block on its way back: gradients and layer inputs, two of them hidden layers; of keys and values
+                // two gradients and their layers' input.
+                let back = tokens * (5 * embed_dim + 2 * hidden) + seen * 3 * embed_dim;
+                (blocks * kept, back)
             }
-            Kernels::Composed => (tokens * blocks * composed(&self.vit, tokens), 0),
+            Kernels::Composed => {
+                // Of tokens that are only seen: the layer norm's steps, keys and values.
+                let only_seen = seen.saturating_sub(tokens) * 6 * embed_dim;
+                let kept = tokens * composed(&self.vit, seen) + only_seen;
+                (blocks * kept, 0)
+            }
         }
     }
 }
@@ -58,14 +66,19 @@ impl Memory {
             blocks: vit.depth,
             vit,
             tokens,
+            seen: tokens,
         };
+        // Patches that are predicted.
+        let mut predicted = patches;
         let (stacks, head) = match config.method {
             Method::Semaim => {
                 let encoder = stack(vit.clone(), 1 + registers + patches);
+                predicted = config.decoder.predicted(patches);
                 let queries = Stack {
                     vit: vit.clone(),
                     blocks: config.decoder.query_depth,
-                    tokens: patches,
+                    tokens: predicted,
+                    seen: patches,
                 };
                 // The head's hidden layer forward and back.
                 let head = match config.decoder.head {
@@ -83,8 +96,8 @@ impl Memory {
         let each = stacks.map(|stack| stack.numbers(kernels, config.train.recompute));
         let blocks = each.iter().map(|(kept, _)| kept).sum::<u64>()
             + each.iter().map(|(_, back)| *back).max().unwrap_or(0);
-        // Images, truth, predictions and their gradient.
-        let ends = (1 + patches as u64) * (5 * width + head);
+        // Images and truth; predictions, their gradient and the truth in the order of prediction.
+        let ends = (1 + patches as u64) * 2 * width + (1 + predicted as u64) * (3 * width + head);
         Self {
             state: 4 * copies * (parameters.encoder + parameters.decoder),
             activations: 4 * (blocks + ends) * config.train.micro_batch() as u64,
@@ -105,6 +118,7 @@ impl Memory {
             vit: vit.clone(),
             blocks: vit.depth,
             tokens: 1 + patches,
+            seen: 1 + patches,
         };
         let (kept, back) = encoder.numbers(kernels, recompute);
         // The image as patches and their gradient, and the tokens at both ends.
@@ -129,6 +143,7 @@ impl Memory {
                 vit: vit.clone(),
                 blocks: 1,
                 tokens,
+                seen: tokens,
             };
             match fused(number) {
                 true => one.numbers(Kernels::Fused, recompute),
@@ -146,8 +161,33 @@ impl Memory {
     }
 }
 
-/// Numbers kept by one composed block for one token: the layer norms' steps and the projections' inputs (about 20 rows
-/// of `embed_dim`), the MLP's hidden rows before and after GELU, and four score matrices per head.
-fn composed(vit: &VitConfig, tokens: u64) -> u64 {
-    (20 * vit.embed_dim + 2 * vit.mlp_dim()) as u64 + 4 * vit.num_heads as u64 * tokens
+/// Numbers kept by one composed block for one token that attends to `seen` others: the layer norms' steps and the projections'
+/// inputs (about 20 rows of `embed_dim`), the MLP's hidden rows before and after GELU, and four score matrices per head.
+fn composed(vit: &VitConfig, seen: u64) -> u64 {
+    (20 * vit.embed_dim + 2 * vit.mlp_dim()) as u64 + 4 * vit.num_heads as u64 * seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn predicting_fewer_patches_keeps_less_but_of_keys_and_values() {
+        let estimate = |fraction| {
+            let mut config = PretrainConfig::default();
+            config.decoder.predict_fraction = fraction;
+            Memory::estimate(&config, None, Kernels::Fused)
+        };
+        let [all, half, one] = [1.0, 0.5, 1e-9].map(estimate);
+        assert_eq!(all.state, half.state);
+        assert!(one.activations < half.activations && half.activations < all.activations);
+        // Of 128 numbers a token, in 4 encoder blocks and 2 query blocks with hidden layers of 512; images in micro-batches of 64.
+        let content = 65 * 4 * (6 * 128 + 512) + 65 * (8 * 128 + 2 * 512);
+        let queries = |count: u64| 2 * (count * (4 * 128 + 512) + 64 * 2 * 128);
+        let ends = |count: u64| 65 * 2 * 192 + (1 + count) * (3 * 192 + 3 * 512);
+        for (estimate, count) in [(all, 64), (half, 32), (one, 1)] {
+            let numbers = content + queries(count) + ends(count);
+            assert_eq!(estimate.activations, 4 * 64 * numbers);
+        }
+    }
 }

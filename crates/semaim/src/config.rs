@@ -4,6 +4,7 @@ use semaim_kernels::LAYER_NORM_EPSILON;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::grid::Grid;
+use crate::predicted::PredictedPatches;
 
 pub use semaim_kernels::Activation;
 pub use semaim_normalisation::{
@@ -262,6 +263,10 @@ pub struct Decoder {
     pub weights: DecoderWeights,
     /// The prediction head.
     pub head: Head,
+    /// Share of the patches that is predicted in a step, in (0, 1].
+    pub predict_fraction: f64,
+    /// Which patches are predicted, where not all of them are.
+    pub predict: PredictedPatches,
 }
 
 impl Default for Decoder {
@@ -270,7 +275,17 @@ impl Default for Decoder {
             query_depth: 12,
             weights: DecoderWeights::Own,
             head: Head::Mlp,
+            predict_fraction: 1.0,
+            predict: PredictedPatches::Random,
         }
+    }
+}
+
+impl Decoder {
+    /// How many of so many patches are predicted in a step: at least one.
+    pub fn predicted(&self, patches: usize) -> usize {
+        let count = (self.predict_fraction * patches as f64).round() as usize;
+        count.max(1).min(patches)
     }
 }
 
@@ -305,6 +320,13 @@ impl SemaimConfig {
                     "{query_depth} does not divide the encoder's depth {}",
                     self.vit.depth
                 ),
+            });
+        }
+        let fraction = self.decoder.predict_fraction;
+        if !(fraction > 0.0 && fraction <= 1.0) {
+            return Err(SizeError {
+                key: "predict_fraction",
+                message: format!("must be in (0, 1], is {fraction}"),
             });
         }
         Ok(())
@@ -399,5 +421,18 @@ mod tests {
         .validate()
         .unwrap_err();
         assert_eq!(error.key, "query_depth");
+        for predict_fraction in [0.0, -0.5, 1.1, f64::NAN] {
+            let decoder = Decoder {
+                predict_fraction,
+                ..Decoder::default()
+            };
+            let error = SemaimConfig {
+                decoder,
+                ..SemaimConfig::default()
+            }
+            .validate()
+            .unwrap_err();
+            assert_eq!(error.key, "predict_fraction");
+        }
     }
 }

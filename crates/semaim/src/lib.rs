@@ -8,7 +8,8 @@
 //! 2. [`similarity`]: how semantic each patch is, by the encoder's own tokens.
 //! 3. [`order`]: from similarity to rank keys.
 //! 4. [`sequence`]: from rank keys to tokens in the order of prediction, and who sees whom.
-//! 5. [`query`]: the decoder that is thrown away, the *query stream*, and the prediction head.
+//! 5. [`query`]: the decoder that is thrown away, the *query stream*, and the prediction head; [`predicted`]: which patches
+//!    have a query, where not all are to be predicted.
 //! 6. [`target`]: what is predicted and how far off a prediction is; [`teacher`]: a frozen network that gives it.
 //! 7. [`model`]: the two streams side by side, from images to the loss.
 //!
@@ -43,7 +44,7 @@
 //! let ranks = order.rank_keys(Some(similarity), &OrderNoise::draw(0, 0, &[0, 1], grid, &device));
 //!
 //! let targets = PixelTarget::default().values(images.clone(), 8);
-//! let output = model.forward(images, ranks, targets, &target, ForwardOptions::default())?;
+//! let output = model.forward(images, ranks, None, targets, &target, ForwardOptions::default())?;
 //! assert_eq!(output.loss_map.dims(), [2, 24]);
 //! # Ok(())
 //! # }
@@ -63,6 +64,7 @@ pub mod order;
 pub mod param_count;
 pub mod parameters;
 pub mod position;
+pub mod predicted;
 pub mod pretrained;
 pub mod query;
 pub mod representation;

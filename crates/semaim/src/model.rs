@@ -6,8 +6,9 @@ use burn::tensor::{Device, Tensor};
 use crate::config::{SemaimConfig, SizeError};
 use crate::init::initialise;
 use crate::parameters::WeightError;
+use crate::predicted::PredictedPlaces;
 use crate::query::{PredictionHead, QueryBlock, QueryStep};
-use crate::sequence::Sequence;
+use crate::sequence::{Queries, Sequence};
 use crate::target::Target;
 use crate::vit::{ForwardOptions, Vit};
 
@@ -26,9 +27,9 @@ pub struct Semaim {
 /// What a forward pass gives.
 #[derive(Debug)]
 pub struct Output {
-    /// The loss of each patch, `[batch, patches]`, in the order of the image.
+    /// The loss of each patch, `[batch, patches]`, in the order of the image; zero for patches that are not predicted.
     pub loss_map: Tensor<2>,
-    /// The mean of `loss_map`, `[1]`.
+    /// The mean loss of the patches that are predicted, `[1]`.
     pub loss: Tensor<1>,
 }
 
@@ -87,15 +88,18 @@ impl Semaim {
         rank_keys: Tensor<2>,
     ) -> Result<Tensor<3>, WeightError> {
         let sequence = self.sequence(rank_keys)?;
-        let predictions = self.predict_in_order(images, &sequence, ForwardOptions::default());
+        let (queries, options) = (sequence.queries(None), ForwardOptions::default());
+        let predictions = self.predict_in_order(images, &sequence, &queries, options);
         Ok(sequence.restore(predictions))
     }
 
-    /// The two streams. All tokens stand in the order of prediction, so that what a token sees stands before it.
+    /// The two streams: the predictions of all queries, `[batch, queries, width]`. All tokens stand in the order of prediction, so
+    /// that what a token sees stands before it.
     fn predict_in_order(
         &self,
         images: Tensor<4>,
         sequence: &Sequence,
+        queries: &Queries,
         options: ForwardOptions<'_>,
     ) -> Tensor<3> {
         let encoder = &self.encoder;
@@ -104,7 +108,7 @@ impl Semaim {
         let positions = encoder.patch_positions().expand(patches.dims());
         let mut h = encoder.with_class(sequence.sort(patches));
         // Both streams go through the same norms.
-        let mut g = encoder.normed_before(sequence.sort(positions));
+        let mut g = encoder.normed_before(queries.take(positions));
         for (i, block) in encoder.blocks.iter().enumerate() {
             let drop_path = options.drop_path(i);
             h = block.forward(h, Some(&sequence.content), drop_path, options.recompute);
@@ -113,7 +117,7 @@ impl Semaim {
                     Some(own) => QueryStep::own(own),
                     None => QueryStep::shared(block),
                 };
-                g = step.forward(g, h.clone(), &sequence.query, drop_path, options.recompute);
+                g = step.forward(g, h.clone(), &queries.mask, drop_path, options.recompute);
             }
         }
         self.prediction_head.forward(encoder.norm.forward(g))
@@ -121,26 +125,185 @@ impl Semaim {
 
     /// The loss of the predictions against `targets`, `[batch, patches, width]` in the order of the image.
     ///
+    /// `predicted` says which patches are predicted; `None`: all of them.
+    ///
     /// # Errors
     /// [`WeightError::Device`] when the backend does not give the keys.
     pub fn forward(
         &self,
         images: Tensor<4>,
         rank_keys: Tensor<2>,
+        predicted: Option<&PredictedPlaces>,
         targets: Tensor<3>,
         target: &Target,
         options: ForwardOptions<'_>,
     ) -> Result<Output, WeightError> {
         let sequence = self.sequence(rank_keys)?;
-        let targets = sequence.sort(targets);
-        let predictions = self.predict_in_order(images, &sequence, options);
+        let queries = sequence.queries(predicted);
+        let targets = queries.take(targets);
+        let predictions = self.predict_in_order(images, &sequence, &queries, options);
         let losses = target.loss(predictions, targets);
-        let loss_map = sequence
-            .restore(losses.clone().unsqueeze_dim(2))
-            .squeeze_dim(2);
         Ok(Output {
-            loss: losses.mean(),
-            loss_map,
+            loss: losses.clone().mean(),
+            loss_map: sequence.restore_queries(&queries, losses),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Decoder, DecoderWeights, VitConfig};
+    use crate::drop_path::DropPath;
+    use crate::predicted::PredictedPatches;
+    use crate::target::PixelTarget;
+    use burn::tensor::{Gradients, TensorData};
+
+    const BATCH: usize = 3;
+    const PATCHES: usize = 8;
+
+    fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+        x.into_data().try_to_vec().unwrap()
+    }
+
+    fn waves<const D: usize>(shape: [usize; D], step: f32) -> Tensor<D> {
+        let count = shape.iter().product();
+        let values: Vec<f32> = (0..count).map(|i| (i as f32 * step).sin()).collect();
+        Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+    }
+
+    fn images() -> Tensor<4> {
+        waves([BATCH, 3, 16, 32], 0.37)
+    }
+
+    fn rank_keys() -> Tensor<2> {
+        waves([BATCH, PATCHES], 1.7)
+    }
+
+    fn config(
+        weights: DecoderWeights,
+        predict_fraction: f64,
+        predict: PredictedPatches,
+    ) -> SemaimConfig {
+        SemaimConfig {
+            vit: VitConfig::tiny(),
+            decoder: Decoder {
+                query_depth: 2,
+                weights,
+                predict_fraction,
+                predict,
+                ..Decoder::default()
+            },
+            ..SemaimConfig::default()
+        }
+    }
+
+    /// Gradients of weights in every part of the model.
+    fn gradients(model: &Semaim, gradients: &Gradients) -> Vec<(&'static str, Vec<f32>)> {
+        let encoder = &model.encoder;
+        let PredictionHead::Mlp(head) = &model.prediction_head else {
+            panic!("not an MLP");
+        };
+        let mut found = vec![
+            (
+                "patches",
+                values(encoder.patch_embed.proj.weight.grad(gradients).unwrap()),
+            ),
+            ("class", values(encoder.cls_token.grad(gradients).unwrap())),
+            (
+                "qkv",
+                values(encoder.blocks[0].attn.qkv.weight.grad(gradients).unwrap()),
+            ),
+            (
+                "fc2",
+                values(encoder.blocks[0].mlp.fc2.weight.grad(gradients).unwrap()),
+            ),
+            ("norm", values(encoder.norm.weight.grad(gradients).unwrap())),
+            ("head", values(head.fc1.weight.grad(gradients).unwrap())),
+        ];
+        for block in &model.query_blocks {
+            found.extend([
+                ("q", values(block.attn.q.weight.grad(gradients).unwrap())),
+                ("k", values(block.attn.k.weight.grad(gradients).unwrap())),
+                ("norm1", values(block.norm1.weight.grad(gradients).unwrap())),
+                ("fc1", values(block.mlp.fc1.bias.grad(gradients).unwrap())),
+            ]);
+        }
+        found
+    }
+
+    fn assert_near(name: &str, found: &[f32], expected: &[f32]) {
+        let size = expected.iter().fold(0.0_f32, |size, v| size.max(v.abs()));
+        assert!(size > 1e-7, "{name} is nothing");
+        assert_eq!(found.len(), expected.len(), "{name}");
+        for (found, expected) in found.iter().zip(expected) {
+            let off = (found - expected).abs();
+            assert!(off <= 1e-5 * size + 1e-8, "{name}: {found} {expected}");
+        }
+    }
+
+    #[test]
+    fn some_patches_are_predicted_as_they_are_among_all() {
+        let target = Target::Pixels(PixelTarget::default());
+        let drop_path = DropPath::draw(0.5, 2, 1, 0, &[0, 1, 2]);
+        for (weights, predict, drop_path) in [
+            (DecoderWeights::Own, PredictedPatches::Random, None),
+            (
+                DecoderWeights::Own,
+                PredictedPatches::Late,
+                drop_path.as_ref(),
+            ),
+            (DecoderWeights::Shared, PredictedPatches::Random, None),
+        ] {
+            let config = config(weights, 0.4, predict);
+            let predicted = PredictedPlaces::draw(&config.decoder, PATCHES, 5, 1, &[0, 1, 2]);
+            let predicted = predicted.unwrap();
+            let model = config.init(&target, 3, &Device::flex()).unwrap().train();
+            let options = ForwardOptions {
+                drop_path,
+                ..ForwardOptions::default()
+            };
+            let forward = |predicted| {
+                let targets = target.of_images(images(), 8).unwrap();
+                let images = Tensor::from_inner(images());
+                let targets = Tensor::from_inner(targets);
+                model.forward(images, rank_keys(), predicted, targets, &target, options)
+            };
+            let some = forward(Some(&predicted)).unwrap();
+            let all = forward(None).unwrap();
+            // One for the patches that are predicted.
+            let mut counts = vec![0.0; BATCH * PATCHES];
+            let order = Sequence::of(rank_keys()).unwrap().patches().unwrap();
+            for (i, &place) in predicted.places().iter().enumerate() {
+                let image = i / predicted.per_image();
+                counts[image * PATCHES + order[image][place as usize]] = 1.0;
+            }
+            let counts = TensorData::new(counts, [BATCH, PATCHES]);
+            let masked = all.loss_map * Tensor::from_data(counts, &Device::flex().autodiff());
+            let loss = masked.clone().sum() / predicted.places().len() as f32;
+            assert_near(
+                "losses",
+                &values(some.loss_map.inner()),
+                &values(masked.inner()),
+            );
+            let [found, expected] = [&some.loss, &loss].map(|loss| values(loss.clone().inner()));
+            assert_near("loss", &found, &expected);
+            let found = gradients(&model, &some.loss.backward());
+            let expected = gradients(&model, &loss.backward());
+            for ((name, found), (_, expected)) in found.iter().zip(&expected) {
+                assert_near(name, found, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn pictures_predict_all_patches_whatever_a_step_predicts() {
+        let target = Target::Pixels(PixelTarget::default());
+        let [all, some] = [1.0, 0.1].map(|fraction| {
+            let config = config(DecoderWeights::Own, fraction, PredictedPatches::Random);
+            let model = config.init(&target, 3, &Device::flex()).unwrap();
+            values(model.predict(images(), rank_keys()).unwrap())
+        });
+        assert_eq!(some, all);
     }
 }

@@ -82,6 +82,7 @@ mod tests {
                         query_depth: 2,
                         weights: weights_of,
                         head,
+                        ..Decoder::default()
                     },
                 };
                 let model = config.init(&target, 0, &Device::flex()).unwrap();

@@ -153,7 +153,7 @@ impl QueryStep {
         Self(block.weights())
     }
 
-    /// `g [batch, patches, embed_dim]` attends to `h [batch, first + patches, embed_dim]`, each query to the tokens
+    /// `g [batch, queries, embed_dim]` attends to `h [batch, first + patches, embed_dim]`, each query to the tokens
     /// that `mask` allows.
     pub fn forward(
         self,
@@ -185,7 +185,7 @@ impl PredictionHead {
         }
     }
 
-    /// `[batch, patches, embed_dim]` to `[batch, patches, out]`.
+    /// `[batch, queries, embed_dim]` to `[batch, queries, out]`.
     pub fn forward(&self, g: Tensor<3>) -> Tensor<3> {
         match self {
             Self::Mlp(mlp) => mlp.forward(g),

@@ -2,10 +2,11 @@
 
 use std::cmp::Ordering;
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 use semaim_kernels::{Kernels, PrefixMask, kernels_on};
 
 use crate::parameters::{WeightError, int_to_host, to_host};
+use crate::predicted::PredictedPlaces;
 
 /// Patches in the order in which they are predicted.
 ///
@@ -166,6 +167,47 @@ impl Sequence {
         take(x, self.in_image.clone())
     }
 
+    /// The queries of the patches at these places, which must be of as many images of as many patches; `None`: of all.
+    pub fn queries(&self, predicted: Option<&PredictedPlaces>) -> Queries {
+        let Some(predicted) = predicted else {
+            return Queries {
+                mask: self.query.clone(),
+                rows: self.in_order.clone(),
+                are_all: true,
+            };
+        };
+        let [batch, count] = self.patch_at.dims();
+        let (places, per_image) = (predicted.places(), predicted.per_image());
+        assert_eq!(
+            (predicted.patches(), places.len()),
+            (count, batch * per_image),
+            "places of a batch"
+        );
+        let of_batch =
+            |(i, &place): (usize, &u32)| (i / per_image * count) as i64 + i64::from(place);
+        let places: Vec<i64> = places.iter().enumerate().map(of_batch).collect();
+        let data = TensorData::new(places, [batch * per_image]);
+        let places = Tensor::from_data(data, &self.in_order.device());
+        Queries {
+            mask: self.query.of_queries(predicted.places()),
+            rows: self.in_order.clone().select(0, places),
+            are_all: false,
+        }
+    }
+
+    /// What belongs to each query, `[batch, queries]`, in the order of the image, `[batch, patches]`; zero for patches that are not
+    /// predicted.
+    pub fn restore_queries(&self, queries: &Queries, x: Tensor<2>) -> Tensor<2> {
+        if queries.are_all {
+            return self.restore(x.unsqueeze_dim(2)).squeeze_dim(2);
+        }
+        let ([batch, count], rows) = (self.patch_at.dims(), queries.rows.clone());
+        let all = Tensor::<1>::zeros([batch * count], &x.device());
+        let x = x.reshape([rows.dims()[0]]);
+        all.select_assign(0, rows, x, IndexingUpdateOp::Add)
+            .reshape([batch, count])
+    }
+
     /// Who sees whom, by the places of patches in the image.
     ///
     /// # Errors
@@ -205,6 +247,25 @@ impl Sequence {
     }
 }
 
+/// The queries of a step: one for each patch that is predicted, in the order of prediction.
+#[derive(Clone, Debug)]
+pub struct Queries {
+    /// To how many of the `first + patches` content tokens each query attends.
+    pub mask: PrefixMask,
+    /// Rows of a batch's patches in the order of the image, `[batch * queries]`: whose query it is.
+    rows: Tensor<1, Int>,
+    /// Whether every patch has one.
+    are_all: bool,
+}
+
+impl Queries {
+    /// What belongs to the patch of each query, from the order of the image: `[batch, patches, width]` to
+    /// `[batch, queries, width]`.
+    pub fn take(&self, x: Tensor<3>) -> Tensor<3> {
+        take(x, self.rows.clone())
+    }
+}
+
 /// Who sees whom, by the places of patches in the image; the class token (and registers) first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Visibility {
@@ -214,17 +275,19 @@ pub struct Visibility {
     pub query: Vec<bool>,
 }
 
-/// Rows of `[batch, patches, width]`, taken as `[batch * patches, width]`.
+/// Rows of `[batch, patches, width]`, taken as `[batch * patches, width]`; as many of each sample.
 fn take(x: Tensor<3>, rows: Tensor<1, Int>) -> Tensor<3> {
     let [batch, patches, width] = x.dims();
+    let [taken] = rows.dims();
     x.reshape([batch * patches, width])
         .select(0, rows)
-        .reshape([batch, patches, width])
+        .reshape([batch, taken / batch.max(1), width])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Decoder;
     use burn::tensor::Device;
 
     fn keys(values: Vec<f32>, shape: [usize; 2]) -> Tensor<2> {
@@ -268,6 +331,43 @@ mod tests {
     }
 
     #[test]
+    fn a_query_of_some_sees_what_it_sees_among_all() {
+        let sequence = Sequence::of(keys(
+            vec![4.0, 0.0, 2.0, 2.0, 1.0, 0.0, 9.0, 5.0, 5.0, 1.0],
+            [2, 5],
+        ));
+        let sequence = sequence.unwrap();
+        let decoder = Decoder {
+            predict_fraction: 0.4,
+            ..Decoder::default()
+        };
+        let predicted = PredictedPlaces::draw(&decoder, 5, 2, 0, &[11, 12]).unwrap();
+        let queries = sequence.queries(Some(&predicted));
+        assert_eq!(queries.mask.prefix_lens().dims(), [2, 2]);
+        let lens = |mask: &PrefixMask| int_to_host("mask", mask.prefix_lens()).unwrap();
+        let (some, all) = (lens(&queries.mask), lens(&sequence.query));
+        let patches = sequence.patches().unwrap();
+        let x: Vec<f32> = (0..10).map(|i| i as f32).collect();
+        let x = Tensor::<3>::from_data(TensorData::new(x, [2, 5, 1]), &Device::flex());
+        let taken = queries.take(x.clone()).squeeze_dim::<2>(2);
+        let map = sequence.restore_queries(&queries, taken.clone() + 1.0);
+        let [taken, map]: [Vec<f32>; 2] = [taken, map].map(|x| x.into_data().try_to_vec().unwrap());
+        let mut expected = vec![0.0; 10];
+        for (i, &place) in predicted.places().iter().enumerate() {
+            let (image, place) = (i / 2, place as usize);
+            assert_eq!(some[i], all[image * 5 + place]);
+            let patch = image * 5 + patches[image][place];
+            assert_eq!(taken[i], patch as f32);
+            expected[patch] = patch as f32 + 1.0;
+        }
+        assert_eq!(map, expected);
+        // All of them, restored, are all.
+        let queries = sequence.queries(None);
+        let all = sequence.restore_queries(&queries, queries.take(x.clone()).squeeze_dim(2));
+        assert_eq!(all.into_data(), x.squeeze_dim::<2>(2).into_data());
+    }
+
+    #[test]
     fn keys_that_are_no_numbers_do_not_hang() {
         let sequence = Sequence::of(keys(vec![f32::NAN, 0.0, f32::NAN], [1, 3])).unwrap();
         assert_eq!(sequence.patches().unwrap(), [vec![1, 0, 2]]);
@@ -300,7 +400,18 @@ mod tests {
             let x = Tensor::<1, Int>::arange(0..(batch * count) as i64, &Device::flex());
             let x = x.float().reshape([batch, count, 1]);
             let restored = device.restore(host.sort(x.clone()));
-            assert_eq!(restored.into_data(), x.into_data());
+            assert_eq!(restored.into_data(), x.clone().into_data());
+            let decoder = Decoder {
+                predict_fraction: 0.4,
+                ..Decoder::default()
+            };
+            let items: Vec<u64> = (0..batch as u64).collect();
+            let predicted = PredictedPlaces::draw(&decoder, count, 0, 0, &items);
+            let [host, device] = [&host, &device].map(|s| s.queries(predicted.as_ref()));
+            let lens = |queries: &Queries| queries.mask.prefix_lens().into_data();
+            assert_eq!(lens(&device), lens(&host));
+            let of = |queries: &Queries| queries.take(x.clone()).into_data();
+            assert_eq!(of(&device), of(&host));
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use semaim::config::Size;
+use semaim::predicted::PredictedPatches;
 use semaim_kernels::{Precision, Recompute};
 
 use super::{Choice, DeviceArgs, EncoderArgs, PixelLimit, SelectionArgs, one_of};
@@ -73,6 +74,12 @@ pub(crate) struct BenchStepArgs {
     /// What the backward pass computes again to save memory
     #[arg(long, value_name = "PART", default_value = "none", value_parser = parse_recompute)]
     pub(crate) recompute: Recompute,
+    /// Share of the patches that is predicted (decoder.predict_fraction); below 1 no products are counted
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+    pub(crate) predict_fraction: f64,
+    /// Which patches are predicted, where not all are (decoder.predict)
+    #[arg(long, value_parser = one_of(PREDICTED), default_value = "random")]
+    pub(crate) predict: PredictedPatches,
     /// In which numbers products are formed; the products alone are measured with f32 only
     #[arg(long, value_parser = one_of(PRECISIONS), default_value = "f32")]
     pub(crate) precision: Precision,
@@ -85,6 +92,15 @@ pub(crate) struct BenchStepArgs {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+const PREDICTED: &[Choice<PredictedPatches>] = &[
+    (
+        "random",
+        "At random places of the order",
+        PredictedPatches::Random,
+    ),
+    ("late", "The last ones of the order", PredictedPatches::Late),
+];
 
 const PRECISIONS: &[Choice<Precision>] = &[
     ("f32", "32-bit numbers", Precision::F32),

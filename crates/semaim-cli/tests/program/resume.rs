@@ -52,6 +52,17 @@ fn a_masked_autoencoder_killed_twice_ends_with_the_same_bytes() {
     killed_twice(&LONGER.iter().copied().chain(mae).collect::<Vec<_>>());
 }
 
+#[test]
+fn a_run_that_predicts_some_patches_killed_twice_ends_with_the_same_bytes() {
+    let some = [
+        "decoder.predict_fraction=0.5",
+        "train.grad_accum_steps=2",
+        "target.kind=ema",
+    ];
+    let some = some.iter().flat_map(|setting| ["--set", setting]);
+    killed_twice(&LONGER.iter().copied().chain(some).collect::<Vec<_>>());
+}
+
 fn killed_twice(settings: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));

@@ -89,6 +89,7 @@ impl Settings {
                 "LINEAR" => Head::Linear,
                 other => return Err(format!("unknown head `{other}`")),
             },
+            ..Decoder::default()
         };
         let blur = match (file.optional("gk"), file.optional("gs")) {
             (Some(size), Some(sigma)) => Some(Blur {

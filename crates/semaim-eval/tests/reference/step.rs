@@ -88,6 +88,7 @@ pub(crate) fn check(file: &Recorded) -> Result<usize, Failure> {
         .forward(
             Tensor::from_inner(images.clone()),
             Tensor::from_inner(keys.clone()),
+            None,
             Tensor::from_inner(targets),
             &settings.target,
             ForwardOptions::default(),

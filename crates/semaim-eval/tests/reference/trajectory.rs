@@ -133,6 +133,7 @@ pub(crate) fn check(file: &Recorded) -> Result<usize, Failure> {
         let output = tracked.forward(
             images,
             keys,
+            None,
             targets,
             &settings.target,
             ForwardOptions::default(),

@@ -1,5 +1,6 @@
 //! What is allowed: every value, or combination of values, that a run cannot use is named.
 
+use semaim::predicted::PredictedPatches;
 use semaim::representation::Representation;
 use semaim_config::{Problems, RenamedKey, Validate};
 
@@ -16,10 +17,12 @@ impl Validate for PretrainConfig {
             Method::Semaim => {
                 if let Err(error) = self.semaim().validate() {
                     let table = match error.key {
-                        "query_depth" => "decoder",
+                        "query_depth" | "predict_fraction" => "decoder",
                         _ => "model",
                     };
                     problems.add(format!("{table}.{}", error.key), error.message);
+                } else {
+                    self.check_predicted(problems);
                 }
                 problems.in_range("mae.mask_ratio", self.mae.mask_ratio, 0.0..=1.0);
             }
@@ -30,6 +33,22 @@ impl Validate for PretrainConfig {
                         _ => "model",
                     };
                     problems.add(format!("{table}.{}", error.key), error.message);
+                }
+                for (key, default) in [
+                    (
+                        "decoder.predict_fraction",
+                        self.decoder.predict_fraction == 1.0,
+                    ),
+                    (
+                        "decoder.predict",
+                        self.decoder.predict == PredictedPatches::Random,
+                    ),
+                ] {
+                    problems.require(
+                        default,
+                        key,
+                        "is of the query stream, which a masked autoencoder has none of; mae.mask_ratio says how much it predicts",
+                    );
                 }
                 problems.in_range("mae.decoder_depth", self.mae.decoder_depth, ..=1_000);
                 problems.in_range("mae.decoder_dim", self.mae.decoder_dim, ..=65_536);
@@ -130,6 +149,22 @@ impl Validate for PretrainConfig {
 }
 
 impl PretrainConfig {
+    /// What is allowed of the patches that are predicted, where the sizes are.
+    fn check_predicted(&self, problems: &mut Problems) {
+        let (fraction, patches) = (self.decoder.predict_fraction, self.model.grid().patches());
+        let all = self.decoder.predicted(patches) == patches;
+        problems.require(
+            !all || fraction == 1.0 || patches == 1,
+            "decoder.predict_fraction",
+            format!("is {fraction}, which of {patches} patches is all of them"),
+        );
+        problems.require(
+            !all || self.decoder.predict == PredictedPatches::Random,
+            "decoder.predict",
+            "says which patches are predicted where not all are: it needs decoder.predict_fraction below 1",
+        );
+    }
+
     /// What is allowed of the weights that a run starts from, and of how they learn.
     fn check_start(&self, problems: &mut Problems) {
         problems.require(
@@ -387,6 +422,27 @@ mod tests {
         assert_eq!(again, config);
     }
 
+    fn problem_of(settings: &[&str]) -> String {
+        let layers = settings.iter().fold(Layers::new(), |layers, setting| {
+            layers.set(setting).unwrap()
+        });
+        match layers.load::<PretrainConfig>() {
+            Ok(_) => String::new(),
+            Err(errors) => errors.to_string(),
+        }
+    }
+
+    #[test]
+    fn some_patches_are_predicted_by_a_query_stream_alone() {
+        let some = "decoder.predict_fraction=0.25";
+        assert_eq!(problem_of(&[some]), "");
+        assert_eq!(problem_of(&[some, "decoder.predict=late"]), "");
+        let message = problem_of(&[some, "method=mae"]);
+        assert!(message.contains("mae.mask_ratio"), "{message}");
+        let message = problem_of(&["decoder.predict=late", "method=mae"]);
+        assert!(message.contains("`decoder.predict`"), "{message}");
+    }
+
     #[test]
     fn one_side_makes_a_square() {
         let one = Layers::new().set("model.image_size=32").unwrap();
@@ -402,6 +458,10 @@ mod tests {
             ("model.image_size=[65,64]", "model.image_size"),
             ("model.embed_dim=130", "model.embed_dim"),
             ("decoder.query_depth=3", "decoder.query_depth"),
+            ("decoder.predict_fraction=0", "decoder.predict_fraction"),
+            ("decoder.predict_fraction=1.5", "decoder.predict_fraction"),
+            ("decoder.predict_fraction=0.999", "all of them"),
+            ("decoder.predict=late", "predict_fraction below 1"),
             ("method=mea", "mae"),
             ("train.grad_accum_steps=7", "train.grad_accum_steps"),
             ("train.drop_path=1.0", "train.drop_path"),

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::model::Semaim;
 use semaim::order::{OrderNoise, PredictionOrder, without_ties};
+use semaim::predicted::PredictedPlaces;
 use semaim::target::Target;
 use semaim::teacher::Teacher;
 use semaim::vit::ForwardOptions;
@@ -186,15 +187,21 @@ impl Task for SemaimTask<'_> {
             .or_else(|| self.target.of_images(images.clone(), patch_size))
             .ok_or_else(|| TrainError::Internal("there is nothing to predict".into()))?;
         let drop_path = drop_path(self.config, micro_batch.batch);
+        let (decoder, seed) = (&self.config.decoder, self.config.seed);
+        let predicted = PredictedPlaces::draw(decoder, grid.patches(), seed, epoch, items);
         let options = ForwardOptions {
             drop_path: drop_path.as_ref(),
             recompute: self.config.train.recompute,
         };
         let (images, targets) = (Tensor::from_inner(images), Tensor::from_inner(targets));
-        let output =
-            micro_batch
-                .model
-                .forward(images, rank_keys, targets, &self.target, options)?;
+        let output = micro_batch.model.forward(
+            images,
+            rank_keys,
+            predicted.as_ref(),
+            targets,
+            &self.target,
+            options,
+        )?;
         Ok(output.loss.into())
     }
 
