@@ -33,15 +33,18 @@ pub(crate) fn run(args: &BenchStepArgs, work: Work) -> Result<ExitCode, Exit> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads as usize);
         pool.build_global().map_err(Exit::ours)?;
     }
-    if work == Work::Embed && config.decoder != published_decoder(&config.vit) {
+    let published = published_decoder(&config.vit);
+    if work == Work::Embed && (config.decoder != published || args.order_downscale > 1) {
         return Err(Exit::user(
-            "--predict-fraction and --predict are of `bench step`: embedding predicts nothing",
+            "--predict-fraction, --predict and --order-downscale are of `bench step`: embedding predicts nothing",
         ));
     }
     let device = args.device.open()?;
     let products = match work {
-        // Those of a step that predicts all patches.
-        Work::Step if config.decoder.predict_fraction < 1.0 => Vec::new(),
+        // Those of a step that predicts all patches in an order of whole images.
+        Work::Step if config.decoder.predict_fraction < 1.0 || args.order_downscale > 1 => {
+            Vec::new()
+        }
         Work::Step => step_products(&config, args.batch as usize),
         Work::Embed => embed_products(&config.vit, args.batch as usize),
     };
@@ -87,6 +90,12 @@ fn config(args: &BenchStepArgs) -> Result<SemaimConfig, String> {
         ..SemaimConfig::default()
     };
     config.validate().map_err(|error| error.to_string())?;
+    let (divisor, rows) = (args.order_downscale, config.vit.grid().rows);
+    if !rows.is_multiple_of(divisor as usize) {
+        return Err(format!(
+            "--order-downscale {divisor} does not divide the grid of {rows} × {rows} patches"
+        ));
+    }
     Ok(config)
 }
 
@@ -136,7 +145,9 @@ fn measure(
     let batch = args.batch as usize;
     let mut bench = match work {
         Work::Step => {
-            let bench = StepBench::new(config, batch, args.recompute, args.precision, device)?;
+            let downscale = args.order_downscale as usize;
+            let (recompute, precision) = (args.recompute, args.precision);
+            let bench = StepBench::new(config, batch, downscale, recompute, precision, device)?;
             Bench::Step(bench.into())
         }
         Work::Embed => Bench::Embed(EmbedBench::new(config, batch, args.precision, device)?.into()),
@@ -236,6 +247,7 @@ impl Report<'_> {
             "seconds_fastest": seconds(self.measured.fastest),
             "images_per_second": self.images_per_second(),
             "predict_fraction": self.args.predict_fraction,
+            "order_downscale": self.args.order_downscale,
             "gflop": self.flop.map(|flop| flop / 1e9),
             "gflop_per_second": self.flop.map(|flop| flop / 1e9 / total),
             "peak_bytes": self.measured.peak_bytes,

@@ -99,7 +99,7 @@ impl Evaluations<'_> {
                 (Some(OrderSource::Ema), _, Some(ema)) => ema,
                 _ => &state.model,
             };
-            self.config.order.similarity.of(model.encoder(), images)
+            self.config.order.similarity_by(model.encoder(), images)
         };
         let ImageSubset { source, items } = &self.pictures;
         let seen = learned_orders(

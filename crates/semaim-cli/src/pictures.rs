@@ -60,6 +60,10 @@ fn caption(config: &PretrainConfig) -> String {
         }
         Some(OrderSource::Teacher) => "similarity and order: the teacher's, as in training. ",
     };
+    let downscale = match config.order.downscale {
+        1 => String::new(),
+        divisor => format!("similarity of images at 1/{divisor}, as in training. "),
+    };
     let rest = if config.target.kind != TargetKind::Pixels {
         "order: warm patches are predicted first"
     } else if config.target.normalise {
@@ -67,7 +71,7 @@ fn caption(config: &PretrainConfig) -> String {
     } else {
         "prediction: each patch from the patches before it"
     };
-    format!("{source}{rest}")
+    format!("{source}{downscale}{rest}")
 }
 
 /// The picture of a confusion matrix.

@@ -9,6 +9,7 @@ mod run;
 
 use std::path::PathBuf;
 
+use burn::tensor::Tensor;
 use semaim::config::{ArchOptions, Decoder, DecoderWeights, Head, SemaimConfig, VitConfig};
 use semaim::mae::MaeConfig;
 use semaim::order::Order;
@@ -16,6 +17,7 @@ use semaim::param_count::ParamCount;
 use semaim::representation::Representation;
 use semaim::similarity::Similarity;
 use semaim::target::{Blur, PixelLoss, PixelTarget, Target};
+use semaim::vit::Vit;
 use semaim_checkpoint::weights_source::WeightsSource;
 use semaim_data::{Augment, OpenOptions};
 use serde::{Deserialize, Serialize};
@@ -173,7 +175,7 @@ pub enum OrderSource {
 }
 
 /// The order of prediction.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OrderConfig {
     /// Which order.
@@ -185,6 +187,30 @@ pub struct OrderConfig {
     /// The folder of similarity maps for `source = "maps"`: a grey image or an array (`.npy`) for each image, called as the image
     /// but for the ending (`7.png` or `cats/7.png` for `cats/7.jpg`), of any size; it is stretched over the image.
     pub maps: PathBuf,
+    /// What the sides of images are divided by for the encoding that gives it, where that is by the model or its EMA copy; divides
+    /// the rows and columns of patches. 2: a quarter of the patches.
+    pub downscale: usize,
+}
+
+impl Default for OrderConfig {
+    fn default() -> Self {
+        Self {
+            kind: Order::default(),
+            similarity: Similarity::default(),
+            source: OrderSource::default(),
+            maps: PathBuf::new(),
+            downscale: 1,
+        }
+    }
+}
+
+impl OrderConfig {
+    /// The similarity map by an encoder without gradients that the order follows, `[batch, patches]`, where the order is the model's
+    /// or its EMA copy's.
+    pub fn similarity_by(&self, encoder: &Vit, images: Tensor<4>) -> Tensor<2> {
+        self.similarity
+            .of_downscaled(encoder, images, self.downscale)
+    }
 }
 
 /// What is predicted.
@@ -349,6 +375,16 @@ impl PretrainConfig {
     pub fn order_source(&self) -> Option<OrderSource> {
         let follows = self.method == Method::Semaim && self.order.kind.needs_similarity();
         follows.then_some(self.order.source)
+    }
+
+    /// Whose tokens are predicted, where tokens are.
+    pub fn target_source(&self) -> Option<OrderSource> {
+        match self.target.kind {
+            TargetKind::Pixels => None,
+            TargetKind::Ema => Some(OrderSource::Ema),
+            TargetKind::Own => Some(OrderSource::Model),
+            TargetKind::Teacher => Some(OrderSource::Teacher),
+        }
     }
 
     /// Whether training needs the teacher.

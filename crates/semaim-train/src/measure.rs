@@ -103,6 +103,7 @@ pub struct StepBench {
     prediction_order: PredictionOrder,
     optimiser: Optimiser,
     images: Tensor<4>,
+    downscale: usize,
     recompute: Recompute,
     precision: Precision,
     device: Device,
@@ -110,13 +111,15 @@ pub struct StepBench {
 }
 
 impl StepBench {
-    /// Builds model and images.
+    /// Builds model and images. The order's encoding sees images whose sides are divided by `downscale`, which divides the rows and
+    /// columns of patches.
     ///
     /// # Errors
     /// [`TrainError::Size`] for sizes that do not fit together.
     pub fn new(
         config: &SemaimConfig,
         batch: usize,
+        downscale: usize,
         recompute: Recompute,
         precision: Precision,
         device: &Device,
@@ -135,6 +138,7 @@ impl StepBench {
             images: images(&config.vit, batch, device),
             config: config.clone(),
             target,
+            downscale,
             recompute,
             precision,
             device: device.clone(),
@@ -265,7 +269,8 @@ impl StepBench {
 
     fn rank_keys(&self) -> Tensor<2> {
         let items: Vec<u64> = (0..self.images.dims()[0] as u64).collect();
-        let similarity = Similarity::Cls.of(&self.model.encoder, self.images.clone());
+        let (encoder, images) = (&self.model.encoder, self.images.clone());
+        let similarity = Similarity::Cls.of_downscaled(encoder, images, self.downscale);
         let noise = OrderNoise::draw(0, self.step, &items, self.config.vit.grid(), &self.device);
         self.prediction_order.rank_keys(Some(similarity), &noise)
     }

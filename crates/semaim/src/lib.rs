@@ -5,7 +5,7 @@
 //! order and you have read the method:
 //!
 //! 1. [`vit`]: the encoder that is kept, the *content stream*.
-//! 2. [`similarity`]: how semantic each patch is, by the encoder's own tokens.
+//! 2. [`similarity`]: how semantic each patch is, by the encoder's own tokens; [`downscaled`]: the same of smaller images.
 //! 3. [`order`]: from similarity to rank keys.
 //! 4. [`sequence`]: from rank keys to tokens in the order of prediction, and who sees whom.
 //! 5. [`query`]: the decoder that is thrown away, the *query stream*, and the prediction head; [`predicted`]: which patches
@@ -53,6 +53,7 @@
 pub mod batch_norm;
 pub mod classifier;
 pub mod config;
+pub mod downscaled;
 pub mod drop_path;
 pub mod feature_map;
 pub mod grid;

@@ -295,6 +295,19 @@ impl Vit {
         Ok(self)
     }
 
+    /// The same encoder on another grid of patches, its position table resized as [`Vit::positions_on`] does it. Its device is not
+    /// waited for. For encoders without gradients.
+    pub fn on_grid(&self, grid: Grid) -> Self {
+        let class = self.pos_embed.val().narrow(1, 0, 1);
+        let table = Tensor::cat(vec![class, self.positions_on(grid)], 1);
+        Self {
+            pos_embed: Param::from_tensor(table).set_require_grad(false),
+            rows: grid.rows,
+            columns: grid.columns,
+            ..self.clone()
+        }
+    }
+
     /// The positions of the patches, `[1, patches, embed_dim]`: what the query stream starts from.
     pub fn patch_positions(&self) -> Tensor<3> {
         self.pos_embed.val().narrow(1, 1, self.grid().patches())

@@ -80,6 +80,9 @@ pub(crate) struct BenchStepArgs {
     /// Which patches are predicted, where not all are (decoder.predict)
     #[arg(long, value_parser = one_of(PREDICTED), default_value = "random")]
     pub(crate) predict: PredictedPatches,
+    /// What the sides of images are divided by for the order's encoding (order.downscale); above 1 no products are counted
+    #[arg(long, value_name = "DIVISOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) order_downscale: u32,
     /// In which numbers products are formed; the products alone are measured with f32 only
     #[arg(long, value_parser = one_of(PRECISIONS), default_value = "f32")]
     pub(crate) precision: Precision,

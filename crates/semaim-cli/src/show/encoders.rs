@@ -32,6 +32,8 @@ pub(crate) struct EncoderFeatures {
     pub(crate) order: Order,
     /// Whose similarity the order follows, and that of each image where it is another network's.
     source: OrderSource,
+    /// What the sides of images are divided by for it.
+    downscale: usize,
     source_maps: Option<Vec<Vec<f32>>>,
     seed: u64,
     pub(crate) images: Vec<ImageFeatures>,
@@ -127,6 +129,7 @@ impl EncoderFeatures {
             similarity,
             order,
             source,
+            downscale: config.as_ref().map_or(1, |config| config.order.downscale),
             source_maps,
             seed: config.as_ref().map_or(0, |config| config.seed),
             colours: colours(&tokens, encoder.vit.width()),
@@ -145,7 +148,10 @@ impl EncoderFeatures {
 
     /// What the run's order follows, in a few words.
     pub(super) fn similarity_name(&self) -> String {
-        let kind = name(self.similarity);
+        let kind = match self.downscale {
+            1 => name(self.similarity),
+            divisor => format!("{} at 1/{divisor}", name(self.similarity)),
+        };
         match self.source {
             OrderSource::Model => kind,
             OrderSource::Ema => format!("{kind}, EMA"),
@@ -181,7 +187,7 @@ fn predicts_pixels(args: &ShowArgs, config: &PretrainConfig) -> bool {
     config.target.kind == TargetKind::Pixels && args.image_size.is_none_or(same_size)
 }
 
-/// The similarity of each image, `[patches]`, that training took from another network than the model.
+/// The similarity of each image, `[patches]`, that training took from another network than the model, or from smaller images.
 fn source_maps(
     args: &ShowArgs,
     path: &Path,
@@ -192,9 +198,14 @@ fn source_maps(
     device: &Device,
 ) -> Result<Option<Vec<Vec<f32>>>, Exit> {
     match config.order_source() {
-        None | Some(OrderSource::Model | OrderSource::Maps | OrderSource::Masks) => Ok(None),
+        None | Some(OrderSource::Maps | OrderSource::Masks) => Ok(None),
+        Some(OrderSource::Model) if config.order.downscale == 1 => Ok(None),
+        Some(OrderSource::Model) => Ok(Some(downscaled_maps(encoder, config, images, device)?)),
         Some(OrderSource::Ema) => {
             let ema = read(args, &path.join(EMA_ENCODER), device)?;
+            if config.order.downscale > 1 {
+                return Ok(Some(downscaled_maps(&ema, config, images, device)?));
+            }
             let found = extract_features(&ema, pixels, device).map_err(Exit::ours)?;
             let kind = config.order.similarity;
             let map = |image: &ImageFeatures| image.similarity(kind).to_vec();
@@ -230,6 +241,33 @@ fn source_maps(
     }
 }
 
+/// The similarity of each image, `[patches]`, by an encoder that training shows smaller images.
+fn downscaled_maps(
+    encoder: &Encoder,
+    config: &PretrainConfig,
+    images: &[ImageFeatures],
+    device: &Device,
+) -> Result<Vec<Vec<f32>>, Exit> {
+    let (divisor, grid) = (config.order.downscale, encoder.config.grid());
+    if !grid.rows.is_multiple_of(divisor) || !grid.columns.is_multiple_of(divisor) {
+        return Err(Exit::user(format!(
+            "the order of this run is of images whose sides are divided by {divisor} (order.downscale), which does not divide a \
+             grid of {} × {} patches; another --image-size, or --columns image,attention,similarity:cls,pca",
+            grid.rows, grid.columns
+        )));
+    }
+    let map = |image: &ImageFeatures| {
+        let [height, width] = image.size;
+        let shape = [1, encoder.config.channels, height, width];
+        let view = Tensor::from_data(TensorData::new(image.view.clone(), shape), device);
+        let similarity = config.order.similarity_by(&encoder.vit, view);
+        Ok(to_host("similarity", similarity)
+            .map_err(Exit::ours)?
+            .values)
+    };
+    images.iter().map(map).collect()
+}
+
 /// What a run predicts of the views that its encoder got, in the order that follows `maps`, or the model's own similarity.
 fn predictions(
     path: &Path,
@@ -250,7 +288,7 @@ fn predictions(
                     TensorData::new(maps.concat(), [maps.len(), config.model.grid().patches()]),
                     device,
                 ),
-                None => config.order.similarity.of(&model.encoder, shown),
+                None => config.order.similarity_by(&model.encoder, shown),
             };
             orders_of_views(&*model, &similarity, config, &items, views)
         }

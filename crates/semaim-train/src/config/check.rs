@@ -1,5 +1,6 @@
 //! What is allowed: every value, or combination of values, that a run cannot use is named.
 
+use semaim::grid::Grid;
 use semaim::predicted::PredictedPatches;
 use semaim::representation::Representation;
 use semaim_config::{Problems, RenamedKey, Validate};
@@ -78,6 +79,7 @@ impl Validate for PretrainConfig {
                 format!("must be above 0, is {sigma}"),
             );
         });
+        self.check_downscale(problems);
         problems.require(
             self.order.source != OrderSource::Ema || self.train.ema,
             "order.source",
@@ -163,6 +165,40 @@ impl PretrainConfig {
             "decoder.predict",
             "says which patches are predicted where not all are: it needs decoder.predict_fraction below 1",
         );
+    }
+
+    /// What is allowed of the size of the images that give the order.
+    fn check_downscale(&self, problems: &mut Problems) {
+        const KEY: &str = "order.downscale";
+        let (divisor, source) = (self.order.downscale, self.order_source());
+        problems.in_range(KEY, divisor, 1..=64);
+        if divisor <= 1 || self.model.validate().is_err() {
+            return;
+        }
+        let Grid { rows, columns } = self.model.grid();
+        problems.require(
+            rows.is_multiple_of(divisor) && columns.is_multiple_of(divisor),
+            KEY,
+            format!("{divisor} does not divide the grid of {rows} × {columns} patches"),
+        );
+        problems.require(
+            rows * columns > divisor * divisor,
+            KEY,
+            format!("{divisor} leaves one of {rows} × {columns} patches: all would be alike"),
+        );
+        let why_not = match source {
+            None | Some(OrderSource::Maps | OrderSource::Masks) => {
+                "has nothing to shrink: no encoding gives the order of this run"
+            }
+            Some(OrderSource::Teacher) => {
+                "is not for order.source = \"teacher\": a teacher sees images at its own size"
+            }
+            Some(_) if source == self.target_source() => {
+                "saves nothing where target.kind takes the tokens of the same network: one encoding serves both"
+            }
+            Some(OrderSource::Model | OrderSource::Ema) => return,
+        };
+        problems.add(KEY, why_not);
     }
 
     /// What is allowed of the weights that a run starts from, and of how they learn.
@@ -441,6 +477,34 @@ mod tests {
         assert!(message.contains("mae.mask_ratio"), "{message}");
         let message = problem_of(&["decoder.predict=late", "method=mae"]);
         assert!(message.contains("`decoder.predict`"), "{message}");
+    }
+
+    #[test]
+    fn images_are_shrunk_for_the_order_only_where_that_saves_something() {
+        // The default grid is 8 × 8.
+        let half = "order.downscale=2";
+        assert_eq!(problem_of(&[half]), "");
+        let ema = ["train.ema=true", "order.source=ema"];
+        assert_eq!(problem_of(&[half, ema[0], ema[1]]), "");
+        assert_eq!(problem_of(&[half, ema[0], "target.kind=ema"]), "");
+        for (settings, part) in [
+            (&["order.downscale=0"][..], "order.downscale"),
+            (&["order.downscale=3"], "does not divide the grid of 8 × 8"),
+            (&["order.downscale=8"], "leaves one"),
+            (&[half, "model.image_size=[64,72]"], "8 × 9"),
+            (&[half, "order.kind=raster"], "no encoding gives the order"),
+            (&[half, "method=mae"], "no encoding gives the order"),
+            (&[half, "order.source=masks"], "no encoding gives the order"),
+            (&[half, "order.source=teacher"], "a teacher sees images"),
+            (&[half, "target.kind=self"], "one encoding serves both"),
+            (
+                &[half, ema[0], ema[1], "target.kind=ema"],
+                "one encoding serves both",
+            ),
+        ] {
+            let message = problem_of(settings);
+            assert!(message.contains(part), "{settings:?}: {message}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use semaim_data::{Batch, SimilarityMap};
 
 use super::view_form::ViewForm;
 use super::{drop_path, export, image_shape, teacher_of_images};
-use crate::config::{OrderSource, PretrainConfig, TargetKind};
+use crate::config::{OrderSource, PretrainConfig};
 use crate::error::TrainError;
 use crate::run_dir::RunDir;
 use crate::state::TrainState;
@@ -148,13 +148,14 @@ impl<'a> SemaimTask<'a> {
             (OrderSource::Ema, Some(ema), _) => ema,
             _ => &micro_batch.state.model,
         };
-        let similarity = self.config.order.similarity;
         if !network.targets {
+            let order = &self.config.order;
             return Ok(Features {
-                similarity: Some(similarity.of(&model.encoder, images.clone())),
+                similarity: Some(order.similarity_by(&model.encoder, images.clone())),
                 tokens: None,
             });
         }
+        let similarity = self.config.order.similarity;
         let (tokens, similarity) = if network.orders {
             let (tokens, map) = similarity.with_tokens(&model.encoder, images.clone());
             (tokens, Some(map))
@@ -217,12 +218,7 @@ impl Task for SemaimTask<'_> {
 /// The networks that give order or target of a run.
 fn networks(config: &PretrainConfig) -> Vec<Network> {
     let order_source = config.order_source();
-    let target_source = match config.target.kind {
-        TargetKind::Pixels => None,
-        TargetKind::Ema => Some(OrderSource::Ema),
-        TargetKind::Own => Some(OrderSource::Model),
-        TargetKind::Teacher => Some(OrderSource::Teacher),
-    };
+    let target_source = config.target_source();
     [OrderSource::Model, OrderSource::Ema, OrderSource::Teacher]
         .into_iter()
         .map(|source| Network {
