@@ -36,15 +36,13 @@ pub(crate) fn run(args: &BenchStepArgs, work: Work) -> Result<ExitCode, Exit> {
     let published = published_decoder(&config.vit);
     if work == Work::Embed && (config.decoder != published || args.order_downscale > 1) {
         return Err(Exit::user(
-            "--predict-fraction, --predict and --order-downscale are of `bench step`: embedding predicts nothing",
+            "--query-dim, --predict-fraction, --predict and --order-downscale are of `bench step`: embedding predicts nothing",
         ));
     }
     let device = args.device.open()?;
     let products = match work {
-        // Those of a step that predicts all patches in an order of whole images.
-        Work::Step if config.decoder.predict_fraction < 1.0 || args.order_downscale > 1 => {
-            Vec::new()
-        }
+        // Those of the published step.
+        Work::Step if config.decoder != published || args.order_downscale > 1 => Vec::new(),
         Work::Step => step_products(&config, args.batch as usize),
         Work::Embed => embed_products(&config.vit, args.batch as usize),
     };
@@ -80,6 +78,7 @@ fn config(args: &BenchStepArgs) -> Result<SemaimConfig, String> {
         ..standard
     };
     let decoder = Decoder {
+        query_dim: args.query_dim as usize,
         predict_fraction: args.predict_fraction,
         predict: args.predict,
         ..published_decoder(&vit)
@@ -246,6 +245,7 @@ impl Report<'_> {
             "seconds": total,
             "seconds_fastest": seconds(self.measured.fastest),
             "images_per_second": self.images_per_second(),
+            "query_dim": self.args.query_dim,
             "predict_fraction": self.args.predict_fraction,
             "order_downscale": self.args.order_downscale,
             "gflop": self.flop.map(|flop| flop / 1e9),

@@ -68,21 +68,26 @@ impl Memory {
             tokens,
             seen: tokens,
         };
-        // Patches that are predicted.
-        let mut predicted = patches;
+        // Patches that are predicted, and content tokens as a narrower query stream keeps them.
+        let (mut predicted, mut narrowed) = (patches, 0);
         let (stacks, head) = match config.method {
             Method::Semaim => {
                 let encoder = stack(vit.clone(), 1 + registers + patches);
                 predicted = config.decoder.predicted(patches);
+                let query_vit = config.decoder.vit(vit);
+                if config.decoder.is_narrow() {
+                    narrowed = config.decoder.query_depth * patches * query_vit.embed_dim;
+                }
+                let hidden = query_vit.mlp_dim() as u64;
                 let queries = Stack {
-                    vit: vit.clone(),
+                    vit: query_vit,
                     blocks: config.decoder.query_depth,
                     tokens: predicted,
                     seen: patches,
                 };
                 // The head's hidden layer forward and back.
                 let head = match config.decoder.head {
-                    Head::Mlp => 3 * vit.mlp_dim() as u64,
+                    Head::Mlp => 3 * hidden,
                     Head::Linear => 0,
                 };
                 ([encoder, queries], head)
@@ -100,7 +105,7 @@ impl Memory {
         let ends = (1 + patches as u64) * 2 * width + (1 + predicted as u64) * (3 * width + head);
         Self {
             state: 4 * copies * (parameters.encoder + parameters.decoder),
-            activations: 4 * (blocks + ends) * config.train.micro_batch() as u64,
+            activations: 4 * (blocks + narrowed as u64 + ends) * config.train.micro_batch() as u64,
         }
     }
 
@@ -170,6 +175,17 @@ fn composed(vit: &VitConfig, seen: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_narrower_query_stream_needs_less_of_everything() {
+        let estimate = |query_dim| {
+            let mut config = PretrainConfig::default();
+            config.decoder.query_dim = query_dim;
+            Memory::estimate(&config, None, Kernels::Fused)
+        };
+        let [whole, half] = [0, 64].map(estimate);
+        assert!(half.state < whole.state && half.activations < whole.activations);
+    }
 
     #[test]
     fn predicting_fewer_patches_keeps_less_but_of_keys_and_values() {

@@ -216,6 +216,9 @@ fn any_number_of_ranks_ends_with_the_same_bytes() {
         let mut config = config(method);
         config.decoder.predict_fraction = predict_fraction;
         config.order.downscale = downscale;
+        if downscale > 1 {
+            config.decoder.query_dim = 8;
+        }
         config.model.patch_size = 8 / downscale;
         let folder = tempfile::tempdir().unwrap();
         let mut expected = None;

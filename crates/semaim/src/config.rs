@@ -263,6 +263,9 @@ pub struct Decoder {
     pub weights: DecoderWeights,
     /// The prediction head.
     pub head: Head,
+    /// Width of the query stream, below `embed_dim` and divisible by `num_heads` and by 4; 0: `embed_dim`. A narrower one has weights
+    /// of its own.
+    pub query_dim: usize,
     /// Share of the patches that is predicted in a step, in (0, 1].
     pub predict_fraction: f64,
     /// Which patches are predicted, where not all of them are.
@@ -275,6 +278,7 @@ impl Default for Decoder {
             query_depth: 12,
             weights: DecoderWeights::Own,
             head: Head::Mlp,
+            query_dim: 0,
             predict_fraction: 1.0,
             predict: PredictedPatches::Random,
         }
@@ -282,6 +286,20 @@ impl Default for Decoder {
 }
 
 impl Decoder {
+    /// Whether the query stream is narrower than the content stream.
+    pub fn is_narrow(&self) -> bool {
+        self.query_dim > 0
+    }
+
+    /// The query stream's blocks and head as those of a vision transformer.
+    pub fn vit(&self, encoder: &VitConfig) -> VitConfig {
+        let mut vit = encoder.clone();
+        if self.is_narrow() {
+            vit.embed_dim = self.query_dim;
+        }
+        vit
+    }
+
     /// How many of so many patches are predicted in a step: at least one.
     pub fn predicted(&self, patches: usize) -> usize {
         let count = (self.predict_fraction * patches as f64).round() as usize;
@@ -321,6 +339,19 @@ impl SemaimConfig {
                     self.vit.depth
                 ),
             });
+        }
+        if self.decoder.is_narrow() {
+            let (key, width) = ("query_dim", self.decoder.query_dim);
+            let error = |message: String| Err(SizeError { key, message });
+            if width >= self.vit.embed_dim {
+                let embed_dim = self.vit.embed_dim;
+                return error(format!("{width} is not below embed_dim {embed_dim}"));
+            }
+            if self.decoder.weights == DecoderWeights::Shared {
+                return error("shared weights are of the encoder's width".into());
+            }
+            let vit = self.decoder.vit(&self.vit);
+            vit.validate().or_else(|found| error(found.message))?;
         }
         let fraction = self.decoder.predict_fraction;
         if !(fraction > 0.0 && fraction <= 1.0) {
@@ -421,6 +452,23 @@ mod tests {
         .validate()
         .unwrap_err();
         assert_eq!(error.key, "query_depth");
+        for (query_dim, weights) in [
+            (768, DecoderWeights::Own),
+            (386, DecoderWeights::Own),
+            (18, DecoderWeights::Own),
+            (384, DecoderWeights::Shared),
+        ] {
+            let decoder = Decoder {
+                query_dim,
+                weights,
+                ..Decoder::default()
+            };
+            let config = SemaimConfig {
+                decoder,
+                ..SemaimConfig::default()
+            };
+            assert_eq!(config.validate().unwrap_err().key, "query_dim");
+        }
         for predict_fraction in [0.0, -0.5, 1.1, f64::NAN] {
             let decoder = Decoder {
                 predict_fraction,

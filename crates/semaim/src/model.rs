@@ -1,11 +1,13 @@
 //! SemAIM: the two streams side by side, from images and an order to predictions and the loss.
 
-use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::config::{SemaimConfig, SizeError};
+use crate::config::{SemaimConfig, SizeError, VitConfig};
 use crate::init::initialise;
+use crate::layers::LayerNorm;
 use crate::parameters::WeightError;
+use crate::position::sin_cos;
 use crate::predicted::PredictedPlaces;
 use crate::query::{PredictionHead, QueryBlock, QueryStep};
 use crate::sequence::{Queries, Sequence};
@@ -19,6 +21,11 @@ pub struct Semaim {
     pub encoder: Vit,
     /// The query stream's blocks; empty when it shares the encoder's.
     pub query_blocks: Vec<QueryBlock>,
+    /// The positions that a narrower query stream starts from, `[1, patches, query_dim]`: sines and cosines, never trained. Others
+    /// start from the encoder's.
+    pub query_pos_embed: Option<Param<Tensor<3>>>,
+    /// The final norm of a narrower query stream; others go through the encoder's.
+    pub query_norm: Option<LayerNorm>,
     /// From the query stream to predictions.
     pub prediction_head: PredictionHead,
     blocks_per_query: usize,
@@ -40,12 +47,17 @@ impl SemaimConfig {
     /// Sizes that do not fit together.
     pub fn init(&self, target: &Target, seed: u64, device: &Device) -> Result<Semaim, SizeError> {
         self.validate()?;
+        let queries = self.decoder.vit(&self.vit);
+        let is_narrow = self.decoder.is_narrow();
         let model = Semaim {
             encoder: Vit::zeros_as(&self.vit, &self.arch, device),
             query_blocks: QueryBlock::stack(&self.vit, &self.arch, &self.decoder, device),
+            query_pos_embed: is_narrow.then(|| positions(&queries, device)),
+            query_norm: is_narrow
+                .then(|| LayerNorm::with_epsilon(queries.embed_dim, self.arch.epsilon, device)),
             prediction_head: PredictionHead::zeros(
                 self.decoder.head,
-                &self.vit,
+                &queries,
                 target.width(&self.vit),
                 device,
             ),
@@ -55,13 +67,25 @@ impl SemaimConfig {
     }
 }
 
+/// The fixed positions of the patches, `[1, patches, embed_dim]`.
+fn positions(vit: &VitConfig, device: &Device) -> Param<Tensor<3>> {
+    let (d, grid) = (vit.embed_dim, vit.grid());
+    // Without the class token's row.
+    let table = sin_cos(d, grid).split_off(d);
+    let table = TensorData::new(table, [1, grid.patches(), d]);
+    Param::from_tensor(Tensor::from_data(table, device)).set_require_grad(false)
+}
+
 impl Semaim {
     /// The same model, each query block with the weights of the encoder block whose output it reads. A decoder that shares
-    /// them does so anyway.
+    /// them does so anyway, and a narrower one has none of that width: it stays as it is.
     ///
     /// # Errors
     /// [`WeightError::Device`] when the backend does not give the weights.
     pub fn with_queries_from_encoder(mut self) -> Result<Self, WeightError> {
+        if self.query_pos_embed.is_some() {
+            return Ok(self);
+        }
         for (number, block) in self.query_blocks.iter_mut().enumerate() {
             let read = (number + 1) * self.blocks_per_query - 1;
             if let Some(encoder) = self.encoder.blocks.get(read) {
@@ -105,10 +129,19 @@ impl Semaim {
         let encoder = &self.encoder;
         let patches = encoder.embed_patches(images);
         // Queries know positions and nothing else. The class token has none: its prediction would go unused.
-        let positions = encoder.patch_positions().expand(patches.dims());
+        let [batch, count, _] = patches.dims();
+        let positions = match &self.query_pos_embed {
+            Some(own) => own.val(),
+            None => encoder.patch_positions(),
+        };
+        let [_, _, width] = positions.dims();
+        let positions = queries.take(positions.expand([batch, count, width]));
         let mut h = encoder.with_class(sequence.sort(patches));
-        // Both streams go through the same norms.
-        let mut g = encoder.normed_before(queries.take(positions));
+        // Both streams go through the same norms, where they are of one width.
+        let mut g = match self.query_norm {
+            Some(_) => positions,
+            None => encoder.normed_before(positions),
+        };
         for (i, block) in encoder.blocks.iter().enumerate() {
             let drop_path = options.drop_path(i);
             h = block.forward(h, Some(&sequence.content), drop_path, options.recompute);
@@ -120,7 +153,8 @@ impl Semaim {
                 g = step.forward(g, h.clone(), &queries.mask, drop_path, options.recompute);
             }
         }
-        self.prediction_head.forward(encoder.norm.forward(g))
+        let norm = self.query_norm.as_ref().unwrap_or(&encoder.norm);
+        self.prediction_head.forward(norm.forward(g))
     }
 
     /// The loss of the predictions against `targets`, `[batch, patches, width]` in the order of the image.
@@ -153,11 +187,12 @@ impl Semaim {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Decoder, DecoderWeights, VitConfig};
+    use crate::config::{Decoder, DecoderWeights};
     use crate::drop_path::DropPath;
+    use crate::parameters::weights;
     use crate::predicted::PredictedPatches;
     use crate::target::PixelTarget;
-    use burn::tensor::{Gradients, TensorData};
+    use burn::tensor::Gradients;
 
     const BATCH: usize = 3;
     const PATCHES: usize = 8;
@@ -178,6 +213,15 @@ mod tests {
 
     fn rank_keys() -> Tensor<2> {
         waves([BATCH, PATCHES], 1.7)
+    }
+
+    /// Half as wide as the encoder.
+    fn narrow(config: SemaimConfig) -> SemaimConfig {
+        let decoder = Decoder {
+            query_dim: 8,
+            ..config.decoder
+        };
+        SemaimConfig { decoder, ..config }
     }
 
     fn config(
@@ -218,7 +262,18 @@ mod tests {
                 "fc2",
                 values(encoder.blocks[0].mlp.fc2.weight.grad(gradients).unwrap()),
             ),
-            ("norm", values(encoder.norm.weight.grad(gradients).unwrap())),
+            (
+                "norm",
+                values(
+                    model
+                        .query_norm
+                        .as_ref()
+                        .unwrap_or(&encoder.norm)
+                        .weight
+                        .grad(gradients)
+                        .unwrap(),
+                ),
+            ),
             ("head", values(head.fc1.weight.grad(gradients).unwrap())),
         ];
         for block in &model.query_blocks {
@@ -228,6 +283,8 @@ mod tests {
                 ("norm1", values(block.norm1.weight.grad(gradients).unwrap())),
                 ("fc1", values(block.mlp.fc1.bias.grad(gradients).unwrap())),
             ]);
+            let context = block.context.as_ref();
+            found.extend(context.map(|c| ("context", values(c.weight.grad(gradients).unwrap()))));
         }
         found
     }
@@ -246,16 +303,14 @@ mod tests {
     fn some_patches_are_predicted_as_they_are_among_all() {
         let target = Target::Pixels(PixelTarget::default());
         let drop_path = DropPath::draw(0.5, 2, 1, 0, &[0, 1, 2]);
-        for (weights, predict, drop_path) in [
-            (DecoderWeights::Own, PredictedPatches::Random, None),
-            (
-                DecoderWeights::Own,
-                PredictedPatches::Late,
-                drop_path.as_ref(),
-            ),
-            (DecoderWeights::Shared, PredictedPatches::Random, None),
+        let (own, shared) = (DecoderWeights::Own, DecoderWeights::Shared);
+        let (random, late) = (PredictedPatches::Random, PredictedPatches::Late);
+        for (config, drop_path) in [
+            (config(own, 0.4, random), None),
+            (config(own, 0.4, late), drop_path.as_ref()),
+            (config(shared, 0.4, random), None),
+            (narrow(config(own, 0.4, random)), drop_path.as_ref()),
         ] {
-            let config = config(weights, 0.4, predict);
             let predicted = PredictedPlaces::draw(&config.decoder, PATCHES, 5, 1, &[0, 1, 2]);
             let predicted = predicted.unwrap();
             let model = config.init(&target, 3, &Device::flex()).unwrap().train();
@@ -294,6 +349,35 @@ mod tests {
                 assert_near(name, found, expected);
             }
         }
+    }
+
+    #[test]
+    fn a_narrow_query_stream_sees_what_comes_before_and_nothing_else() {
+        let target = Target::Pixels(PixelTarget::default());
+        let config = narrow(config(DecoderWeights::Own, 1.0, PredictedPatches::Random));
+        let model = config.init(&target, 3, &Device::flex()).unwrap();
+        let found = weights(&model).unwrap();
+        assert_eq!(found["query_blocks.1.context.weight"].shape, [8, 16]);
+        assert_eq!(found["query_blocks.1.attn.k.weight"].shape, [8, 8]);
+        assert_eq!(found["prediction_head.fc1.weight"].shape, [16, 8]);
+        // Raster order; patch 3 is the last of the first row.
+        let keys = Tensor::<1, burn::tensor::Int>::arange(0..8, &Device::flex());
+        let keys = keys.float().reshape([1, PATCHES]);
+        let predict = |images| values(model.predict(images, keys.clone()).unwrap());
+        let before = images().narrow(0, 0, 1);
+        let change = Tensor::<4>::ones([1, 3, 8, 8], &Device::flex());
+        let after = before
+            .clone()
+            .slice_assign([0..1, 0..3, 0..8, 24..32], change);
+        let [before, after] = [before, after].map(predict);
+        let width = before.len() / PATCHES;
+        let changed =
+            |patch: usize| before[patch * width..][..width] != after[patch * width..][..width];
+        let changed: Vec<bool> = (0..PATCHES).map(changed).collect();
+        assert_eq!(
+            changed,
+            [false, false, false, false, true, true, true, true]
+        );
     }
 
     #[test]

@@ -29,14 +29,22 @@ impl ParamCount {
             DecoderWeights::Own => config.decoder.query_depth,
             DecoderWeights::Shared => 0,
         };
-        let query_block = 4 * d + 4 * linear(d, d) + mlp;
+        let queries = config.decoder.vit(vit);
+        let (q, hidden) = (queries.embed_dim, queries.mlp_dim());
+        let mlp = linear(q, gate * hidden) + linear(hidden, q);
+        // Of a narrower stream: what brings content tokens to its width, and its final norm.
+        let (context, norm) = match config.decoder.is_narrow() {
+            true => (linear(d, q), 2 * q),
+            false => (0, 0),
+        };
+        let query_block = 4 * q + 4 * linear(q, q) + mlp + context;
         let head = match config.decoder.head {
-            Head::Mlp => linear(d, vit.mlp_dim()) + linear(vit.mlp_dim(), width),
-            Head::Linear => linear(d, width),
+            Head::Mlp => linear(q, hidden) + linear(hidden, width),
+            Head::Linear => linear(q, width),
         };
         Self {
             encoder: encoder as u64,
-            decoder: (query_blocks * query_block + head) as u64,
+            decoder: (query_blocks * query_block + norm + head) as u64,
         }
     }
 }
@@ -62,7 +70,11 @@ mod tests {
             norm_pre: true,
             ..ArchOptions::default()
         };
-        for weights_of in [DecoderWeights::Own, DecoderWeights::Shared] {
+        for (weights_of, query_dim) in [
+            (DecoderWeights::Own, 0),
+            (DecoderWeights::Shared, 0),
+            (DecoderWeights::Own, 24),
+        ] {
             for (head, arch) in [
                 (Head::Mlp, ArchOptions::default()),
                 (Head::Linear, others.clone()),
@@ -72,7 +84,7 @@ mod tests {
                         image_size: [8, 16],
                         patch_size: 4,
                         channels: 2,
-                        embed_dim: 12,
+                        embed_dim: 36,
                         depth: 4,
                         num_heads: 3,
                         mlp_ratio: 2.5,
@@ -82,6 +94,7 @@ mod tests {
                         query_depth: 2,
                         weights: weights_of,
                         head,
+                        query_dim,
                         ..Decoder::default()
                     },
                 };
@@ -89,7 +102,7 @@ mod tests {
                 let counted: usize = weights(&model)
                     .unwrap()
                     .iter()
-                    .filter(|(name, _)| *name != "pos_embed")
+                    .filter(|(name, _)| !name.ends_with("pos_embed"))
                     .map(|(_, weight)| weight.values.len())
                     .sum();
                 let parameters = ParamCount::of(&config, 32);

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 
 use semaim_kernels::{
     Activation, BlockWeights, DropPathScales, LinearWeights, PrefixMask, Projections, Recompute,
-    block,
+    block, linear,
 };
 
 use crate::config::{ArchOptions, Decoder, DecoderWeights, Head, VitConfig};
@@ -40,6 +40,8 @@ pub struct QueryBlock {
     pub norm2: LayerNorm,
     /// The MLP.
     pub mlp: Mlp,
+    /// From the content stream's width to that of a narrower query stream, before `norm1`: h above is then what this gives.
+    pub context: Option<Linear>,
     num_heads: usize,
     #[module(skip)]
     activation: Activation,
@@ -67,6 +69,7 @@ impl QueryBlock {
             },
             norm2,
             mlp,
+            context: None,
             num_heads: config.num_heads,
             activation: arch.activation,
         }
@@ -99,6 +102,7 @@ impl QueryBlock {
             },
             norm2: block.norm2.clone(),
             mlp: block.mlp.clone(),
+            context: None,
             num_heads: block.num_heads(),
             activation: block.activation(),
         })
@@ -115,7 +119,14 @@ impl QueryBlock {
             DecoderWeights::Own => decoder.query_depth,
             DecoderWeights::Shared => 0,
         };
-        (0..count).map(|_| Self::zeros(vit, arch, device)).collect()
+        let narrow = decoder.vit(vit);
+        let block = || Self {
+            context: decoder
+                .is_narrow()
+                .then(|| Linear::zeros(vit.embed_dim, narrow.embed_dim, device)),
+            ..Self::zeros(&narrow, arch, device)
+        };
+        (0..count).map(|_| block()).collect()
     }
 
     /// The weights as operations take them.
@@ -140,20 +151,30 @@ impl QueryBlock {
 
 /// One step of the query stream, whoever owns the weights.
 #[derive(Debug)]
-pub struct QueryStep(BlockWeights);
+pub struct QueryStep {
+    weights: BlockWeights,
+    /// From the content stream's width to the query stream's, where they differ.
+    context: Option<LinearWeights>,
+}
 
 impl QueryStep {
     /// With a query block's own weights.
     pub fn own(block: &QueryBlock) -> Self {
-        Self(block.weights())
+        Self {
+            weights: block.weights(),
+            context: block.context.as_ref().map(Linear::weights),
+        }
     }
 
     /// With an encoder block's weights: a decoder that shares them.
     pub fn shared(block: &Block) -> Self {
-        Self(block.weights())
+        Self {
+            weights: block.weights(),
+            context: None,
+        }
     }
 
-    /// `g [batch, queries, embed_dim]` attends to `h [batch, first + patches, embed_dim]`, each query to the tokens
+    /// `g [batch, queries, query_dim]` attends to `h [batch, first + patches, embed_dim]`, each query to the tokens
     /// that `mask` allows.
     pub fn forward(
         self,
@@ -163,7 +184,11 @@ impl QueryStep {
         drop_path: Option<&DropPathScales>,
         recompute: Recompute,
     ) -> Tensor<3> {
-        block(g, Some(h), Some(mask), self.0, drop_path, recompute)
+        let h = match self.context {
+            Some(context) => linear(h, context),
+            None => h,
+        };
+        block(g, Some(h), Some(mask), self.weights, drop_path, recompute)
     }
 }
 
@@ -177,6 +202,7 @@ pub enum PredictionHead {
 }
 
 impl PredictionHead {
+    /// A head of zeros for a query stream of these sizes.
     pub(crate) fn zeros(head: Head, vit: &VitConfig, outputs: usize, device: &Device) -> Self {
         let d = vit.embed_dim;
         match head {
@@ -185,7 +211,7 @@ impl PredictionHead {
         }
     }
 
-    /// `[batch, queries, embed_dim]` to `[batch, queries, out]`.
+    /// `[batch, queries, query_dim]` to `[batch, queries, out]`.
     pub fn forward(&self, g: Tensor<3>) -> Tensor<3> {
         match self {
             Self::Mlp(mlp) => mlp.forward(g),

@@ -74,6 +74,9 @@ pub(crate) struct BenchStepArgs {
     /// What the backward pass computes again to save memory
     #[arg(long, value_name = "PART", default_value = "none", value_parser = parse_recompute)]
     pub(crate) recompute: Recompute,
+    /// Width of the query stream (decoder.query_dim); 0: the encoder's. Otherwise no products are counted
+    #[arg(long, value_name = "WIDTH", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=65_536))]
+    pub(crate) query_dim: u32,
     /// Share of the patches that is predicted (decoder.predict_fraction); below 1 no products are counted
     #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
     pub(crate) predict_fraction: f64,

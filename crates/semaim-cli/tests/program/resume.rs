@@ -55,6 +55,7 @@ fn a_masked_autoencoder_killed_twice_ends_with_the_same_bytes() {
 #[test]
 fn a_run_of_cheaper_steps_killed_twice_ends_with_the_same_bytes() {
     let some = [
+        "decoder.query_dim=8",
         "decoder.predict_fraction=0.5",
         "train.grad_accum_steps=2",
         "model.image_size=[16,32]",

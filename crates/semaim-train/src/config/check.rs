@@ -18,7 +18,7 @@ impl Validate for PretrainConfig {
             Method::Semaim => {
                 if let Err(error) = self.semaim().validate() {
                     let table = match error.key {
-                        "query_depth" | "predict_fraction" => "decoder",
+                        "query_depth" | "query_dim" | "predict_fraction" => "decoder",
                         _ => "model",
                     };
                     problems.add(format!("{table}.{}", error.key), error.message);
@@ -36,6 +36,7 @@ impl Validate for PretrainConfig {
                     problems.add(format!("{table}.{}", error.key), error.message);
                 }
                 for (key, default) in [
+                    ("decoder.query_dim", !self.decoder.is_narrow()),
                     (
                         "decoder.predict_fraction",
                         self.decoder.predict_fraction == 1.0,
@@ -48,7 +49,8 @@ impl Validate for PretrainConfig {
                     problems.require(
                         default,
                         key,
-                        "is of the query stream, which a masked autoencoder has none of; mae.mask_ratio says how much it predicts",
+                        "is of the query stream, which a masked autoencoder has none of; mae.mask_ratio says how much it predicts, \
+                         mae.decoder_dim how wide its decoder is",
                     );
                 }
                 problems.in_range("mae.decoder_depth", self.mae.decoder_depth, ..=1_000);
@@ -236,6 +238,11 @@ impl PretrainConfig {
             self.query_start == QueryStart::Fresh || self.method == Method::Semaim,
             "query_start",
             "is `encoder`: a masked autoencoder has no query stream",
+        );
+        problems.require(
+            self.query_start == QueryStart::Fresh || !self.decoder.is_narrow(),
+            "query_start",
+            "is `encoder`, whose weights are wider than decoder.query_dim",
         );
         problems.within("arch", |problems| {
             problems.in_range("registers", self.arch.registers, ..=256);
@@ -480,6 +487,20 @@ mod tests {
     }
 
     #[test]
+    fn a_narrow_query_stream_has_weights_of_its_own() {
+        let narrow = "decoder.query_dim=64";
+        assert_eq!(problem_of(&[narrow]), "");
+        for (setting, part) in [
+            ("decoder.weights=shared", "decoder.query_dim"),
+            ("query_start=encoder", "wider than decoder.query_dim"),
+            ("method=mae", "mae.decoder_dim"),
+        ] {
+            let message = problem_of(&[narrow, setting]);
+            assert!(message.contains(part), "{setting}: {message}");
+        }
+    }
+
+    #[test]
     fn images_are_shrunk_for_the_order_only_where_that_saves_something() {
         // The default grid is 8 × 8.
         let half = "order.downscale=2";
@@ -522,6 +543,8 @@ mod tests {
             ("model.image_size=[65,64]", "model.image_size"),
             ("model.embed_dim=130", "model.embed_dim"),
             ("decoder.query_depth=3", "decoder.query_depth"),
+            ("decoder.query_dim=128", "decoder.query_dim"),
+            ("decoder.query_dim=30", "decoder.query_dim"),
             ("decoder.predict_fraction=0", "decoder.predict_fraction"),
             ("decoder.predict_fraction=1.5", "decoder.predict_fraction"),
             ("decoder.predict_fraction=0.999", "all of them"),
