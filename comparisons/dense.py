@@ -1,4 +1,4 @@
-"""Which encoder, under a detector and under segmenters: every run of the tables in docs/results.md, and the tables.
+"""Which encoder, under a detector and under segmenters: every run of the tables in docs/results/dense.md, and the tables.
 
     python comparisons/dense.py detect  --out DIR
     python comparisons/dense.py linear  --out DIR [--data FOLDER --set data.ignore_zero=true] [--teacher FILE]

@@ -2,6 +2,7 @@
 
 mod page;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,7 +11,7 @@ use semaim_config::Layers;
 use semaim_eval::compare::config::CompareConfig;
 use semaim_eval::compare::record::Record;
 use semaim_eval::compare::table::{as_json, markdown};
-use semaim_eval::compare::timing::remaining;
+use semaim_eval::compare::timing::{remaining, step_times};
 use semaim_eval::compare::{PlannedTrial, compare, plan, records};
 use semaim_train::trainer::RunOutcome;
 use serde_json::{Value, json};
@@ -22,6 +23,11 @@ use crate::{device, settings};
 
 /// The page of a comparison, in its folder.
 const PAGE: &str = "compare.html";
+/// Seconds of a step of each variant, as `--time-steps` measures them.
+const STEP_TIMES: &str = "step_times.json";
+
+/// Seconds of a step by variant.
+type StepTimes = BTreeMap<String, f64>;
 
 pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     let layers = Layers::new().file(&args.file)?.sets(&args.set)?;
@@ -48,7 +54,16 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
         print_plan(&planned, &seconds, args.json);
         return Ok(ExitCode::SUCCESS);
     }
-    let ran = if args.table_only {
+    if args.time_steps {
+        let mut bar = TrainingBar::new(args.json)?;
+        let times = step_times(&config, &out, &device, &mut bar)?;
+        bar.clear();
+        write(&out, STEP_TIMES, &json!(times).to_string())?;
+        if !args.json {
+            print_step_times(&times, &config.baseline);
+        }
+    }
+    let ran = if args.table_only || args.time_steps {
         Ok(RunOutcome::Finished)
     } else {
         let mut bar = TrainingBar::new(args.json)?;
@@ -79,19 +94,48 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
 fn write_results(config: &CompareConfig, out: &Path) -> Result<Vec<Record>, Exit> {
     let records = records(config, out)?;
     let title = out.file_name().unwrap_or_default().to_string_lossy();
-    let page = page::page(&title, config, &records)?;
+    let page = page::page(&title, config, &records, &read_step_times(out)?)?;
     let files = [
         (PAGE, page.html().map_err(Exit::ours)?),
         ("table.md", markdown(config, &records)),
         ("table.json", as_json(config, &records).to_string()),
     ];
     for (name, text) in files {
-        let path = out.join(name);
-        std::fs::create_dir_all(out)
-            .and_then(|()| atomic::write_bytes(&path, text.as_bytes()))
-            .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))?;
+        write(out, name, &text)?;
     }
     Ok(records)
+}
+
+fn write(out: &Path, name: &str, text: &str) -> Result<(), Exit> {
+    let path = out.join(name);
+    std::fs::create_dir_all(out)
+        .and_then(|()| atomic::write_bytes(&path, text.as_bytes()))
+        .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))
+}
+
+/// What `--time-steps` measured, if it did.
+fn read_step_times(out: &Path) -> Result<StepTimes, Exit> {
+    let path = out.join(STEP_TIMES);
+    if !path.is_file() {
+        return Ok(StepTimes::new());
+    }
+    let failed =
+        |error: &dyn std::fmt::Display| Exit::user(format!("reading {}: {error}", path.display()));
+    let text = std::fs::read_to_string(&path).map_err(|error| failed(&error))?;
+    serde_json::from_str(&text).map_err(|error| failed(&error))
+}
+
+fn print_step_times(times: &StepTimes, baseline: &str) {
+    let of_baseline = times.get(baseline).copied();
+    for (variant, seconds) in times {
+        let share =
+            of_baseline.map(|baseline| format!(", {:.2} of the baseline's", seconds / baseline));
+        println!(
+            "{variant}: {:.1} ms a step{}",
+            1e3 * seconds,
+            share.unwrap_or_default()
+        );
+    }
 }
 
 /// Says what a comparison would do, and how long it would take here.

@@ -94,6 +94,9 @@ pub(crate) struct CompareArgs {
     /// Say what would be done, with steps, memory and how long it takes here, and exit; a few steps are timed for it
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Only time the steps of each variant, in turns, so that the page has curves over time, too
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) time_steps: bool,
     /// Only make table and page of what is finished
     #[arg(long)]
     pub(crate) table_only: bool,

@@ -8,15 +8,22 @@ use semaim_eval::compare::record::Record;
 use semaim_eval::compare::table::{Curve, curves, effort, interval, spread, trained};
 use semaim_report::{Cell, Fact, LineChart, Page, Part, Section, Series};
 
+use super::StepTimes;
 use crate::exit::Exit;
 
 /// The page; it holds what has been measured so far.
-pub(super) fn page(title: &str, config: &CompareConfig, records: &[Record]) -> Result<Page, Exit> {
+pub(super) fn page(
+    title: &str,
+    config: &CompareConfig,
+    records: &[Record],
+    step_times: &StepTimes,
+) -> Result<Page, Exit> {
     let measured = records.iter().filter(|record| record.encoded).count();
     let mut sections = Vec::new();
     if let Some(over_training) = over_training(config, records) {
         sections.push(over_training);
     }
+    sections.extend(over_time(config, records, step_times));
     sections.push(at_the_end(config, records));
     sections.push(Section {
         title: "Configuration".into(),
@@ -52,7 +59,7 @@ fn over_training(config: &CompareConfig, records: &[Record]) -> Option<Section> 
     let mut charts = Vec::new();
     for measure in config.curve_measures() {
         let found = curves(config, records, measure);
-        let mut series: Vec<Series> = found.iter().map(of_values).collect();
+        let mut series: Vec<Series> = found.iter().map(|curve| of_values(curve, 1.0)).collect();
         series.extend(chance(measure, records));
         charts.push(LineChart {
             title: measure.name(),
@@ -82,20 +89,59 @@ fn over_training(config: &CompareConfig, records: &[Record]) -> Option<Section> 
     })
 }
 
-fn of_values(curve: &Curve) -> Series {
+/// The same charts over the time that pre-training takes to get there, where steps were timed.
+fn over_time(
+    config: &CompareConfig,
+    records: &[Record],
+    step_times: &StepTimes,
+) -> Option<Section> {
+    let chart = |measure: Measure| {
+        let found = curves(config, records, measure);
+        // A variant without a time keeps its colour.
+        let series = found
+            .iter()
+            .map(|curve| match step_times.get(&curve.variant) {
+                Some(seconds) => of_values(curve, *seconds),
+                None => Series {
+                    name: format!("{} (not timed)", curve.variant),
+                    ..Series::default()
+                },
+            });
+        LineChart {
+            title: measure.name(),
+            x_label: "seconds of pre-training".into(),
+            y_label: "%".into(),
+            series: series.collect(),
+            ..LineChart::default()
+        }
+    };
+    if step_times.is_empty() {
+        return None;
+    }
+    let mut charts: Vec<LineChart> = config.curve_measures().into_iter().map(chart).collect();
+    charts.retain(|chart| chart.series.iter().any(|series| !series.points.is_empty()));
+    let text = "Steps times the time of a step, as --time-steps measured it: the variants in turns, on one machine.";
+    (!charts.is_empty()).then(|| Section {
+        title: "Over time".into(),
+        parts: vec![Part::Text(text.into()), Part::Charts(charts)],
+    })
+}
+
+/// A curve over steps, or over what a step is worth.
+fn of_values(curve: &Curve, of_step: f64) -> Series {
     let points = curve.points.iter();
     let percent = |share: f64| 100.0 * share;
     Series {
         name: curve.variant.clone(),
         points: points
             .clone()
-            .map(|(step, entry)| [*step as f64, percent(entry.all.mean)])
+            .map(|(step, entry)| [of_step * *step as f64, percent(entry.all.mean)])
             .collect(),
         band: points
             .map(|(step, entry)| {
                 let (mean, deviation) = (entry.all.mean, entry.all.deviation);
                 [
-                    *step as f64,
+                    of_step * *step as f64,
                     percent(mean - deviation),
                     percent(mean + deviation),
                 ]

@@ -491,6 +491,18 @@ keep_every_epochs = 2
     let page = fs::read_to_string(out.join("compare.html")).unwrap();
     assert!(page.contains("<polygon") && page.contains("difference to stochastic"));
     assert!(page.contains("linear probe, 75 % of the labels"));
+    // Curves over time come when steps have been timed.
+    assert!(!page.contains("Over time"));
+    let timed = succeed(with(&["--time-steps"]));
+    assert!(!timed.stdout.contains("ms a step"), "{}", timed.stdout);
+    let times = fs::read_to_string(out.join("step_times.json")).unwrap();
+    let times: Value = serde_json::from_str(&times).unwrap();
+    assert!(
+        times["oracle"].as_f64().unwrap() > 0.0 && times["random"].is_null(),
+        "{times}"
+    );
+    let page = fs::read_to_string(out.join("compare.html")).unwrap();
+    assert!(page.contains("Over time") && page.contains("seconds of pre-training"));
     // Nothing is left to do.
     let record = out.join("oracle/seed-3/trial.json");
     let before = fs::metadata(&record).unwrap().modified().unwrap();

@@ -192,7 +192,9 @@ mod tests {
 
     #[test]
     fn a_share_of_the_labels_is_one_of_every_class() {
-        let labels: Vec<u32> = (0..300).map(|item| u32::from(item % 10 == 0)).collect();
+        let labels: Vec<u32> = (0..300)
+            .map(|item| u32::from(item.is_multiple_of(10)))
+            .collect();
         let features = (0..600).map(|value| value as f32).collect();
         let bank = LabelledVectors { features, labels };
         let count = |part: &LabelledVectors| {
@@ -205,7 +207,7 @@ mod tests {
         let part = labels_of(&bank, 0.1, 0);
         for (row, label) in part.features.chunks(2).zip(&part.labels) {
             let item = row[0] as usize / 2;
-            assert_eq!(*label, u32::from(item % 10 == 0));
+            assert_eq!(*label, u32::from(item.is_multiple_of(10)));
             assert_eq!(row[1], row[0] + 1.0);
         }
         assert_ne!(labels_of(&bank, 0.1, 1), part);

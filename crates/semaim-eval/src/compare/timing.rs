@@ -90,6 +90,43 @@ pub fn remaining(
     Ok(remaining)
 }
 
+/// Rounds in which every variant takes its turn, and of which the median counts.
+const ROUNDS: usize = 3;
+
+/// Seconds of a step of pre-training of each variant that is pre-trained, by its name: medians of rounds in which all take turns, so
+/// that whatever else the machine does falls on all alike.
+///
+/// # Errors
+/// What pre-training would meet.
+pub fn step_times(
+    config: &CompareConfig,
+    out: &Path,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<BTreeMap<String, f64>, CompareError> {
+    let trials = trials(config, out)?;
+    // Seeds do not differ in time.
+    let first = config.seeds.first();
+    let timed = trials.iter().filter(|trial| Some(&trial.seed()) == first);
+    let timed: Vec<&Trial> = timed.filter(|trial| trial.is_pretrained()).collect();
+    let mut times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for _ in 0..ROUNDS {
+        for trial in &timed {
+            observer.doing("steps of pre-training");
+            let step = pretraining_step(trial.pretrain(), device)?;
+            times
+                .entry(trial.variant().to_owned())
+                .or_default()
+                .push(step);
+        }
+    }
+    let median = |(variant, mut times): (String, Vec<f64>)| {
+        times.sort_by(f64::total_cmp);
+        (variant, times.get(times.len() / 2).copied().unwrap_or(0.0))
+    };
+    Ok(times.into_iter().map(median).collect())
+}
+
 /// What evaluations cost, in seconds.
 struct EvaluationCosts {
     /// Preparing an image.

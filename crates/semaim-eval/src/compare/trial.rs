@@ -57,6 +57,18 @@ impl Trial {
         })
     }
 
+    pub(super) fn variant(&self) -> &str {
+        &self.variant.name
+    }
+
+    pub(super) fn is_pretrained(&self) -> bool {
+        self.variant.pretrain
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
     pub(super) fn pretrain(&self) -> &PretrainConfig {
         &self.pretrain
     }
