@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_share_of_the_labels_is_one_of_every_class() {
-        let labels: Vec<u32> = (0..300)
+        let labels: Vec<u32> = (0u32..300)
             .map(|item| u32::from(item.is_multiple_of(10)))
             .collect();
         let features = (0..600).map(|value| value as f32).collect();
