@@ -78,7 +78,7 @@ fn config(args: &BenchStepArgs) -> Result<SemaimConfig, String> {
         ..standard
     };
     let decoder = Decoder {
-        query_dim: args.query_dim as usize,
+        query_dim: args.query_dim.unwrap_or(0) as usize,
         predict_fraction: args.predict_fraction,
         predict: args.predict,
         ..published_decoder(&vit)

@@ -7,6 +7,7 @@ use semaim::config::Size;
 use semaim::predicted::PredictedPatches;
 use semaim_kernels::{Precision, Recompute};
 
+use super::numbers::positive;
 use super::{Choice, DeviceArgs, EncoderArgs, PixelLimit, SelectionArgs, one_of};
 
 #[derive(Debug, Subcommand)]
@@ -74,11 +75,11 @@ pub(crate) struct BenchStepArgs {
     /// What the backward pass computes again to save memory
     #[arg(long, value_name = "PART", default_value = "none", value_parser = parse_recompute)]
     pub(crate) recompute: Recompute,
-    /// Width of the query stream (decoder.query_dim); 0: the encoder's. Otherwise no products are counted
-    #[arg(long, value_name = "WIDTH", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=65_536))]
-    pub(crate) query_dim: u32,
+    /// Width of the query stream (decoder.query_dim), for which no products are counted [default: the encoder's]
+    #[arg(long, value_name = "WIDTH", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) query_dim: Option<u32>,
     /// Share of the patches that is predicted (decoder.predict_fraction); below 1 no products are counted
-    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = positive)]
     pub(crate) predict_fraction: f64,
     /// Which patches are predicted, where not all are (decoder.predict)
     #[arg(long, value_parser = one_of(PREDICTED), default_value = "random")]

@@ -29,7 +29,7 @@ const NOT_RUN: &[(&str, usize)] = &[
     ("python", 4),
     ("sbatch", 1),
     ("text", 3),
-    ("toml", 2),
+    ("toml", 3),
 ];
 
 /// Endings of names that are of files and not of settings.
