@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::bitmap::bitmap;
-use crate::runner::{pretrain, semaim, succeed, values};
+use crate::runner::{pretrain, refuse, semaim, succeed, values};
 
 /// A small picture of one of two kinds.
 fn bmp(kind: usize, number: usize) -> Vec<u8> {
@@ -162,4 +162,47 @@ fn what_is_left_out_is_said() {
     fs::remove_file(images.join("train/a/phone.HEIC")).unwrap();
     let ran = succeed(pretrain(&out, &["--data", data, "--dry-run"]));
     assert!(!ran.stderr.contains("left out"), "{}", ran.stderr);
+}
+
+/// An order given by files: two sets of maps train two encoders, the same maps one, and what does not fit is refused.
+#[test]
+fn similarity_maps_from_files_give_the_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    class_folders(&at("images"), 8);
+    let maps = |name: &str, place: usize| {
+        for class in ["a", "b"] {
+            fs::create_dir_all(at(name).join(class)).unwrap();
+            for i in 0..8 {
+                let map = bitmap(20, |x, y| {
+                    [u8::from((x / 10 + y / 10 * 2) == place) * 200; 3]
+                });
+                fs::write(at(name).join(class).join(format!("{i}.bmp")), map).unwrap();
+            }
+        }
+    };
+    maps("first", 0);
+    maps("last", 3);
+    let images = at("images");
+    let run = |out: &str, maps: &str| {
+        let maps = format!("order.maps={}", at(maps).display());
+        let more = [
+            "--data",
+            images.to_str().unwrap(),
+            "--set",
+            "order.source=maps",
+        ];
+        pretrain(&at(out), &[&more[..], &["--set", &maps]].concat())
+    };
+    let encoder = |out: &str, maps: &str| {
+        succeed(run(out, maps));
+        fs::read(at(out).join("encoder.safetensors")).unwrap()
+    };
+    let first = encoder("run-1", "first");
+    assert_eq!(encoder("run-2", "first"), first);
+    assert_ne!(encoder("run-3", "last"), first);
+    fs::remove_file(at("last").join("b/7.bmp")).unwrap();
+    refuse(run("run-4", "last"), &["no map", "1 image of 16", "7.bmp"]);
+    refuse(run("run-4", "nowhere"), &["nowhere"]);
+    assert!(!at("run-4").exists());
 }
