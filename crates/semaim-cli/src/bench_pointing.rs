@@ -6,7 +6,7 @@ use semaim::similarity::Similarity;
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_coco::Annotations;
-use semaim_data::{Shapes, ShapesOptions, Source, Split, decode};
+use semaim_data::decode;
 use semaim_eval::main_object::masked_images;
 use semaim_eval::pointing::{PointingError, PointingGame, PointingResult, Target};
 use semaim_train::run_dir::checkpoints;
@@ -95,20 +95,8 @@ type Targets = Box<dyn Iterator<Item = Result<Target, Exit>>>;
 fn targets(args: &BenchPointingArgs, encoder: &Encoder) -> Result<Targets, Exit> {
     let channels = encoder.config.channels;
     let (Some(coco), Some(folder)) = (&args.coco, &args.images) else {
-        let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
-        let shapes = Shapes::new(ShapesOptions {
-            count: args.count as usize,
-            image_size: encoder.config.image_size.map(side),
-            channels,
-            seed: args.seed,
-            split: Split::Eval,
-        })?;
-        return Ok(Box::new((0..args.count as usize).map(move |i| {
-            Ok(Target {
-                pixels: shapes.image(i).map_err(Exit::ours)?,
-                object: shapes.mask(i),
-            })
-        })));
+        let shapes = Target::of_shapes(&encoder.config, args.seed, args.count as usize)?;
+        return Ok(Box::new(shapes.map(Ok)));
     };
     let annotations = Annotations::read(coco).map_err(Exit::user)?;
     let max_pixels = args.encoder.loader.limit.max_pixels;

@@ -4,10 +4,13 @@
 //! often as the object covers the view: that share is the chance to compare with.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use semaim::config::VitConfig;
 use semaim::parameters::{WeightError, device_of, to_host};
 use semaim::similarity::{Similarity, class_similarity, mean_similarity};
 use semaim::vit::Vit;
-use semaim_data::{Augment, Mask, Pixels, Scratch, Shapes, Source, ViewError};
+use semaim_data::{
+    Augment, DataError, Mask, Pixels, Scratch, Shapes, ShapesOptions, Split, ViewError,
+};
 
 /// An image with its object.
 #[derive(Clone, Debug)]
@@ -162,12 +165,27 @@ fn first(map: &[f32]) -> usize {
 }
 
 impl Target {
-    /// Generated images, one after the other.
-    pub fn of_shapes(shapes: &Shapes) -> impl Iterator<Item = Self> {
-        (0..shapes.len()).map(|index| Self {
+    /// So many generated images that are not trained on, as an encoder of `config` sees them, one after the other.
+    ///
+    /// # Errors
+    /// Sizes that cannot be drawn.
+    pub fn of_shapes(
+        config: &VitConfig,
+        seed: u64,
+        count: usize,
+    ) -> Result<impl Iterator<Item = Self> + use<>, DataError> {
+        let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+        let shapes = Shapes::new(ShapesOptions {
+            count,
+            image_size: config.image_size.map(side),
+            channels: config.channels,
+            seed,
+            split: Split::Eval,
+        })?;
+        Ok((0..count).map(move |index| Self {
             pixels: shapes.sample(index).pixels,
             object: shapes.mask(index),
-        })
+        }))
     }
 
     /// `[left, top, width, height]` of the part of the image that the evaluation view shows.
@@ -194,7 +212,6 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use semaim::config::VitConfig;
     use semaim::init::initialise;
 
     #[test]

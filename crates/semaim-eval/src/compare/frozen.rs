@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use semaim::vit::Vit;
 use semaim_checkpoint::encoder::Encoder;
-use semaim_data::{Augment, Shapes, ShapesOptions, Split};
+use semaim_data::Augment;
 use semaim_random::{Key, KeyedRng, Stream};
 use semaim_train::config::PretrainConfig;
 
@@ -89,13 +89,7 @@ impl<'a> FrozenEvaluation<'a> {
         images: &ImageSubset,
         augment: &Augment,
     ) -> Result<Vec<LabelledVectors>, CompareError> {
-        let options = EmbedOptions {
-            representation: self.config.feature,
-            batches: BatchOptions {
-                batch_size: self.pretrain.eval.batch_size,
-                workers: self.pretrain.data.workers,
-            },
-        };
+        let options = embed_options(self.config, self.pretrain);
         let found = embed_by_each(encoders, &images.source, &images.items, augment, options)?;
         Ok(found.into_iter().map(Embeddings::labelled).collect())
     }
@@ -131,15 +125,19 @@ impl<'a> FrozenEvaluation<'a> {
 
     /// Generated images that are not trained on, with their objects.
     fn targets(&self, encoder: &Encoder) -> Result<Vec<Target>, CompareError> {
-        let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
-        let shapes = Shapes::new(ShapesOptions {
-            count: self.config.pointing_images,
-            image_size: encoder.config.image_size.map(side),
-            channels: encoder.config.channels,
-            seed: self.pretrain.seed,
-            split: Split::Eval,
-        })?;
-        Ok(Target::of_shapes(&shapes).collect())
+        let (seed, count) = (self.pretrain.seed, self.config.pointing_images);
+        Ok(Target::of_shapes(&encoder.config, seed, count)?.collect())
+    }
+}
+
+/// How a comparison's images are embedded.
+pub(super) fn embed_options(config: &CompareConfig, pretrain: &PretrainConfig) -> EmbedOptions {
+    EmbedOptions {
+        representation: config.feature,
+        batches: BatchOptions {
+            batch_size: pretrain.eval.batch_size,
+            workers: pretrain.data.workers,
+        },
     }
 }
 

@@ -17,13 +17,12 @@ use semaim_train::trainer::steps_per_epoch;
 use tempfile::TempDir;
 
 use super::config::CompareConfig;
-use super::frozen::labelled;
+use super::frozen::{embed_options, labelled};
 use super::measure::Measure;
 use super::trial::Trial;
 use super::{CompareError, PlannedTrial, trials};
-use crate::embed::{EmbedOptions, embed};
+use crate::embed::embed;
 use crate::finetune::{FinetuneError, finetune, prepare};
-use crate::image_batches::BatchOptions;
 use crate::knn::{Labelled, knn};
 use crate::probe::probe;
 use crate::views::views;
@@ -164,13 +163,7 @@ impl EvaluationCosts {
 
         let some = sets.train.clone().at_most(SAMPLE);
         let augment = views(&encoder.config, &encoder.normalisation);
-        let options = EmbedOptions {
-            representation: config.feature,
-            batches: BatchOptions {
-                batch_size: pretrain.eval.batch_size,
-                workers: pretrain.data.workers,
-            },
-        };
+        let options = embed_options(config, pretrain);
         let (found, seconds) =
             timed(|| embed(&encoder.vit, &some.source, &some.items, &augment, options));
         let width = found?.width;
