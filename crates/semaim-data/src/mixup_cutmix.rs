@@ -58,7 +58,7 @@ pub enum MixOp {
 }
 
 impl MixupCutmix {
-    /// Batches own_weight as they are, targets are smoothed by `label_smoothing`.
+    /// Batches stay as they are, targets are smoothed by `label_smoothing`.
     pub fn smoothing(label_smoothing: f64) -> Self {
         Self {
             probability: 0.0,

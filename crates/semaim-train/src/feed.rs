@@ -27,7 +27,7 @@ pub enum SentImages {
 }
 
 /// Sends the images of a batch to a device.
-pub type Sender<T> = Box<dyn Fn(&Batch<T>) -> SentImages + Send>;
+pub type Sender<T> = Box<dyn Fn(&Batch<T>) -> Result<SentImages, TrainError> + Send>;
 
 /// A batch, and its images where they have been sent.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ fn ended() -> TrainError {
 }
 
 /// What the thread gives for a batch.
-type Item<T> = Result<Fed<T>, LoaderError>;
+type Item<T> = Result<Fed<T>, TrainError>;
 
 /// The thread that sends, and the end at which its batches arrive.
 pub(crate) struct SendingThread<T> {
@@ -121,12 +121,15 @@ impl<T: Send + 'static> SendingThread<T> {
                     break;
                 };
                 let item = match batch {
-                    Err(error) => Err(error),
+                    Err(error) => Err(error.into()),
                     Ok(batch) => {
                         // A device that fails may panic in its framework; that is to end the run, not to leave it waiting.
                         let sent = catch_unwind(AssertUnwindSafe(|| sender(&batch)));
-                        let sent = Some(sent.map_err(|panic| panic_message(&*panic))?);
-                        Ok(Fed { batch, sent })
+                        let sent = sent.map_err(|panic| panic_message(&*panic))?;
+                        sent.map(|sent| Fed {
+                            batch,
+                            sent: Some(sent),
+                        })
                     }
                 };
                 // Nobody takes batches any more: the run has ended.
@@ -147,7 +150,7 @@ impl<T: Send + 'static> SendingThread<T> {
     fn next(&mut self) -> Result<Fed<T>, TrainError> {
         let item = self.batches.as_ref().and_then(|from| from.recv().ok());
         match item {
-            Some(item) => Ok(item?),
+            Some(item) => item,
             None => Err(match self.end() {
                 Some(message) => {
                     TrainError::Internal(format!("sending a batch to the device failed: {message}"))
@@ -209,7 +212,7 @@ mod tests {
     }
 
     fn views() -> Sender<ClassTarget> {
-        Box::new(|batch| SentImages::Views(images(batch, SHAPE, &Device::flex())))
+        Box::new(|batch| Ok(SentImages::Views(images(batch, SHAPE, &Device::flex()))))
     }
 
     #[test]
@@ -253,6 +256,15 @@ mod tests {
         let mut feed = Feed::start(loader(3), Some(sender)).unwrap();
         let error = feed.next().map(|fed| fed.index).unwrap_err().to_string();
         assert!(error.contains("the adapter is gone"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_sent_ends_the_run_with_its_error() {
+        let sender: Sender<ClassTarget> =
+            Box::new(|_| Err(TrainError::Internal("a label too large".into())));
+        let mut feed = Feed::start(loader(3), Some(sender)).unwrap();
+        let error = feed.next().map(|fed| fed.index).unwrap_err().to_string();
+        assert!(error.contains("a label too large"), "{error}");
     }
 
     #[test]

@@ -77,6 +77,23 @@ pub struct MicroBatch<'a, M, T = ClassTarget> {
     pub sent: Option<&'a SentImages>,
 }
 
+impl<M, T> MicroBatch<'_, M, T> {
+    /// The images on a device as they were prepared, `[batch, channels, height, width]`, without gradients; sent now unless
+    /// [`views_sender`]'s have been sent before.
+    pub fn images(&self, shape: [usize; 3], device: &Device) -> Tensor<4> {
+        match self.sent {
+            Some(SentImages::Views(views)) => views.clone(),
+            Some(SentImages::Bytes(_)) | None => images(self.batch, shape, device),
+        }
+    }
+}
+
+/// What sends images of shape `[channels, height, width]` to a device as they were prepared.
+pub fn views_sender<T>(shape: [usize; 3], device: &Device) -> Sender<T> {
+    let device = device.clone();
+    Box::new(move |batch| Ok(SentImages::Views(images(batch, shape, &device))))
+}
+
 /// A batch's images on a device, `[batch, channels, height, width]`, without gradients.
 pub fn images<T>(
     batch: &Batch<T>,

@@ -110,6 +110,14 @@ pub(crate) fn metrics(out: &Path) -> Vec<Value> {
         .collect()
 }
 
+/// Refuses losses that differ by more than rounding.
+pub(crate) fn close(a: &[f64], b: &[f64]) {
+    assert_eq!(a.len(), b.len());
+    for (x, y) in a.iter().zip(b) {
+        assert!((x - y).abs() < 1e-3 * x.abs(), "{a:?} {b:?}");
+    }
+}
+
 /// Values of one name in a run's log, in order.
 pub(crate) fn values(out: &Path, name: &str) -> Vec<f64> {
     metrics(out)

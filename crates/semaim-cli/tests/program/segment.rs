@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::bitmap::bitmap;
 use crate::evaluate::{json as parsed, path, trained};
-use crate::runner::{killed, metrics, refuse, semaim, succeed, values};
+use crate::runner::{close, killed, metrics, refuse, semaim, succeed, values};
 
 /// Settings of a segmenter that trains in a second or two.
 pub(crate) const QUICK: &[&str] = &[
@@ -124,6 +124,10 @@ fn a_segmenter_on_generated_images_logs_its_losses_and_resumes_to_the_same_bytes
     let losses = values(&whole, "train/loss");
     assert_eq!(losses.len(), 12);
     assert!(losses[11] < losses[0], "{losses:?}");
+    // Composed operations, whose images are sent ahead of their steps, begin with the same losses.
+    succeed(command("composed", &["--kernels", "composed"]));
+    let composed = values(&folder.path().join("composed"), "train/loss");
+    close(&losses[..2], &composed[..2]);
     let found = values(&whole, "eval/mean_iou");
     assert_eq!(found.len(), 3);
     assert_eq!(found[2], result["scores"]["mean_iou"].as_f64().unwrap());

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::evaluate::{COLOURS, coloured, json, path, trained};
-use crate::runner::{SMALL, killed, refuse, run, semaim, succeed, values};
+use crate::runner::{SMALL, close, killed, refuse, run, semaim, succeed, values};
 
 /// Settings of a fine-tuning run that takes well under a second.
 const QUICK: &[&str] = &[
@@ -122,6 +122,12 @@ fn a_killed_fine_tuning_with_the_whole_recipe_ends_with_the_same_bytes() {
     assert_eq!(files("killed"), files("whole"));
     let losses = values(&folder.path().join("killed"), "train/loss");
     assert_eq!(losses, values(&folder.path().join("whole"), "train/loss"));
+    // Composed operations, whose images are mixed and sent ahead of their steps, come to the same losses.
+    succeed(command("composed", &["--kernels", "composed"]));
+    close(
+        &losses,
+        &values(&folder.path().join("composed"), "train/loss"),
+    );
     // Other seeds, weights drawn anew and another head are other runs.
     succeed(command("scratch", &["--from-scratch"]));
     assert_ne!(files("scratch")[0], files("whole")[0]);

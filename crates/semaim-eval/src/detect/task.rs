@@ -19,7 +19,7 @@ use semaim_train::error::TrainError;
 use semaim_train::param_groups::{ParamGroup, ParamGroups};
 use semaim_train::run_dir::RunDir;
 use semaim_train::state::TrainState;
-use semaim_train::task::{Loss, MicroBatch, Task, images};
+use semaim_train::task::{Loss, MicroBatch, Sender, Task, views_sender};
 
 use super::config::DetectConfig;
 use super::detector::DetectorInfo;
@@ -30,14 +30,21 @@ pub(super) struct DetectTask<'a> {
     pub(super) device: &'a Device,
 }
 
+impl DetectTask<'_> {
+    /// `[channels, height, width]` of views.
+    fn shape(&self) -> [usize; 3] {
+        let canvas = self.config.detector.canvas;
+        [self.info.config.channels, canvas, canvas]
+    }
+}
+
 impl Task for DetectTask<'_> {
     type Model = MaskRcnn;
     type Target = Objects;
 
     fn loss(&self, micro_batch: MicroBatch<'_, MaskRcnn, Objects>) -> Result<Loss, TrainError> {
         let (config, batch) = (self.config, micro_batch.batch);
-        let (channels, canvas) = (self.info.config.channels, config.detector.canvas);
-        let images = images(batch, [channels, canvas, canvas], self.device);
+        let images = micro_batch.images(self.shape(), self.device);
         let (rate, depth) = (config.train.drop_path, self.info.config.depth);
         let drop_path = match config.freeze {
             true => None,
@@ -67,6 +74,10 @@ impl Task for DetectTask<'_> {
             parts: losses.by_name().into(),
             ..losses.total().into()
         })
+    }
+
+    fn sender(&self) -> Option<Sender<Objects>> {
+        Some(views_sender(self.shape(), self.device))
     }
 
     fn export(&self, run: &RunDir, state: &TrainState<MaskRcnn>) -> Result<(), TrainError> {

@@ -6,12 +6,12 @@ use semaim::drop_path::DropPath;
 use semaim::vit::ForwardOptions;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
-use semaim_data::{Batch, ClassTarget};
+use semaim_data::{AugmentError, Batch, ClassTarget, MixOp, MixupCutmix};
 use semaim_random::Key;
 use semaim_train::error::TrainError;
 use semaim_train::run_dir::RunDir;
 use semaim_train::state::TrainState;
-use semaim_train::task::{Loss, MicroBatch, Task};
+use semaim_train::task::{Loss, MicroBatch, Sender, SentImages, Task};
 
 use super::config::FinetuneConfig;
 
@@ -22,24 +22,63 @@ pub(super) struct FinetuneTask<'a> {
     pub(super) device: &'a Device,
 }
 
-impl FinetuneTask<'_> {
-    /// Mixed images `[batch, channels, height, width]` and their targets `[batch, classes]`.
-    fn mixed(&self, batch: &Batch) -> Result<(Tensor<4>, Tensor<2>), TrainError> {
-        let mix = self.config.augment.mixup_cutmix();
-        let vit = &self.encoder.config;
-        let ([height, width], count) = (vit.image_size, batch.items.len());
-        let shape = [count, vit.channels, height, width];
-        let labels: Vec<u32> = batch.targets.iter().copied().flatten().collect();
+/// How the images of batches are mixed, and where they go then.
+#[derive(Clone)]
+struct Mixing {
+    mix: MixupCutmix,
+    seed: u64,
+    /// `[channels, height, width]` of an image.
+    shape: [usize; 3],
+    device: Device,
+}
+
+impl Mixing {
+    /// What is done with the images of a batch.
+    fn op(&self, batch: &Batch) -> MixOp {
+        let [_, height, width] = self.shape;
+        let key = Key::new(self.seed, batch.epoch, batch.index);
+        self.mix.draw([height, width], key)
+    }
+
+    /// Mixed images `[batch, channels, height, width]`.
+    fn images(&self, batch: &Batch) -> Result<Tensor<4>, TrainError> {
+        let [channels, height, width] = self.shape;
+        let shape = [batch.items.len(), channels, height, width];
         let mut images = batch.images.clone();
-        let mut targets = vec![0.0; count * self.classes.len()];
-        let key = Key::new(self.config.seed, batch.epoch, batch.index);
-        let classes = self.classes.len();
-        mix.apply(&mut images, shape, &labels, classes, &mut targets, key)
-            .map_err(|error| TrainError::Internal(error.to_string()))?;
-        Ok((
-            Tensor::from_data(TensorData::new(images, shape), self.device),
-            Tensor::from_data(TensorData::new(targets, [count, classes]), self.device),
+        self.op(batch).images(&mut images, shape).map_err(failed)?;
+        Ok(Tensor::from_data(
+            TensorData::new(images, shape),
+            &self.device,
         ))
+    }
+
+    /// The targets of mixed images, `[batch, classes]`.
+    fn targets(&self, batch: &Batch, classes: usize) -> Result<Tensor<2>, TrainError> {
+        let labels: Vec<u32> = batch.targets.iter().copied().flatten().collect();
+        let mut targets = vec![0.0; batch.items.len() * classes];
+        let smoothing = self.mix.label_smoothing;
+        self.op(batch)
+            .targets(&labels, classes, smoothing, &mut targets)
+            .map_err(failed)?;
+        let targets = TensorData::new(targets, [batch.items.len(), classes]);
+        Ok(Tensor::from_data(targets, &self.device))
+    }
+}
+
+fn failed(error: AugmentError) -> TrainError {
+    TrainError::Internal(error.to_string())
+}
+
+impl FinetuneTask<'_> {
+    fn mixing(&self) -> Mixing {
+        let vit = &self.encoder.config;
+        let [height, width] = vit.image_size;
+        Mixing {
+            mix: self.config.augment.mixup_cutmix(),
+            seed: self.config.seed,
+            shape: [vit.channels, height, width],
+            device: self.device.clone(),
+        }
     }
 }
 
@@ -49,7 +88,12 @@ impl Task for FinetuneTask<'_> {
 
     fn loss(&self, micro_batch: MicroBatch<'_, Classifier>) -> Result<Loss, TrainError> {
         let (config, batch) = (self.config, micro_batch.batch);
-        let (images, targets) = self.mixed(batch)?;
+        let mixing = self.mixing();
+        let images = match micro_batch.sent {
+            Some(SentImages::Views(images)) => images.clone(),
+            Some(SentImages::Bytes(_)) | None => mixing.images(batch)?,
+        };
+        let targets = mixing.targets(batch, self.classes.len())?;
         let (rate, depth) = (config.train.drop_path, self.encoder.config.depth);
         let drop_path = DropPath::draw(rate, depth, config.seed, batch.epoch, &batch.items);
         let options = ForwardOptions {
@@ -65,6 +109,13 @@ impl Task for FinetuneTask<'_> {
             .mean()
             .neg();
         Ok(loss.into())
+    }
+
+    fn sender(&self) -> Option<Sender<ClassTarget>> {
+        let mixing = self.mixing();
+        Some(Box::new(move |batch| {
+            Ok(SentImages::Views(mixing.images(batch)?))
+        }))
     }
 
     fn export(&self, run: &RunDir, state: &TrainState<Classifier>) -> Result<(), TrainError> {

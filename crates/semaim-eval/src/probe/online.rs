@@ -25,7 +25,7 @@ use semaim_train::optimiser::{Optimiser, UpdateRule};
 use semaim_train::param_groups::{ParamGroup, ParamGroups};
 use semaim_train::run_dir::{RunConfig, RunDir};
 use semaim_train::state::{TrainCounters, TrainState};
-use semaim_train::task::{Loss, MicroBatch, Task, images};
+use semaim_train::task::{Loss, MicroBatch, Sender, Task, views_sender};
 use semaim_train::trainer::{Images, RunOutcome, train};
 use serde::{Deserialize, Serialize};
 
@@ -427,7 +427,7 @@ impl Task for ProbeTask<'_> {
 
     fn loss(&self, micro_batch: MicroBatch<'_, Heads>) -> Result<Loss, TrainError> {
         let (frozen, batch) = (self.frozen, micro_batch.batch);
-        let tokens = frozen.tokens(images(batch, frozen.shape(), &frozen.device));
+        let tokens = frozen.tokens(micro_batch.images(frozen.shape(), &frozen.device));
         let [count, per_image, width] = tokens.dims();
         let rows = tokens.clone().reshape([1, count * per_image, width]);
         let mean = rows.clone().mean_dim(1);
@@ -473,6 +473,10 @@ impl Task for ProbeTask<'_> {
         // number.
         let sum = sum.unwrap_or_else(|| Tensor::cat(losses, 0).sum() * f32::NAN);
         Ok(sum.into())
+    }
+
+    fn sender(&self) -> Option<Sender<ClassTarget>> {
+        Some(views_sender(self.frozen.shape(), &self.frozen.device))
     }
 
     fn export(&self, _: &RunDir, _: &TrainState<Heads>) -> Result<(), TrainError> {

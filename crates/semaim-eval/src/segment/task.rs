@@ -13,7 +13,7 @@ use semaim_train::error::TrainError;
 use semaim_train::param_groups::ParamGroups;
 use semaim_train::run_dir::RunDir;
 use semaim_train::state::TrainState;
-use semaim_train::task::{Loss, MicroBatch, Task, images};
+use semaim_train::task::{Loss, MicroBatch, Sender, Task, views_sender};
 
 use super::config::SegmentConfig;
 use super::feature_cache::FeatureCache;
@@ -28,17 +28,19 @@ pub(super) struct SegmentTask<'a> {
 }
 
 impl SegmentTask<'_> {
+    /// `[channels, height, width]` of views.
+    fn shape(&self) -> [usize; 3] {
+        let crop = self.config.augment.crop;
+        [self.info.config.channels, crop, crop]
+    }
+
     /// What the head sees of a batch.
     fn maps(
         &self,
         micro_batch: &MicroBatch<'_, Segmenter, LabelMap>,
     ) -> Result<Vec<FeatureMap>, TrainError> {
         let (config, batch) = (self.config, micro_batch.batch);
-        let shape = [
-            self.info.config.channels,
-            config.augment.crop,
-            config.augment.crop,
-        ];
+        let shape = self.shape();
         if config.freeze {
             // The weights that record no gradients: what they give is the same with and without the cache, to the bit.
             let frozen = &micro_batch.state.model;
@@ -46,7 +48,7 @@ impl SegmentTask<'_> {
                 Some(cache) => cache.maps(frozen, batch, shape, self.device)?,
                 None => encode(
                     frozen,
-                    images(batch, shape, self.device),
+                    micro_batch.images(shape, self.device),
                     ForwardOptions::default(),
                 )?,
             };
@@ -62,7 +64,7 @@ impl SegmentTask<'_> {
             drop_path: drop_path.as_ref(),
             recompute: config.train.recompute,
         };
-        let images = images(batch, shape, self.device);
+        let images = micro_batch.images(shape, self.device);
         encode(micro_batch.model, Tensor::from_inner(images), options)
     }
 }
@@ -90,6 +92,14 @@ impl Task for SegmentTask<'_> {
             parts: if parts.len() > 1 { parts } else { Vec::new() },
             statistics,
         })
+    }
+
+    fn sender(&self) -> Option<Sender<LabelMap>> {
+        // What is cached is not sent.
+        match self.cache {
+            Some(_) => None,
+            None => Some(views_sender(self.shape(), self.device)),
+        }
     }
 
     fn export(&self, run: &RunDir, state: &TrainState<Segmenter>) -> Result<(), TrainError> {

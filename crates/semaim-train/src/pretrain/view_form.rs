@@ -102,7 +102,7 @@ impl ViewForm {
     /// What sends a run's batches ahead of their steps.
     pub(super) fn sender<T: 'static>(&self, shape: [usize; 3], device: &Device) -> Sender<T> {
         let (form, device) = (self.clone(), device.clone());
-        Box::new(move |batch| form.send(batch, shape, &device))
+        Box::new(move |batch| Ok(form.send(batch, shape, &device)))
     }
 }
 
@@ -170,7 +170,7 @@ mod tests {
                 let mut loader =
                     TrainingLoader::start(source, augment, options, Position::default());
                 let batch = loader.next().unwrap().unwrap();
-                let sent = form.sender(shape, &Device::flex())(&batch);
+                let sent = form.sender(shape, &Device::flex())(&batch).unwrap();
                 let images = form.received(sent, shape);
                 to_host("images", images).unwrap()
             });

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{LOSSES, detect, rectangles};
 use crate::evaluate::{json as parsed, path, trained};
-use crate::runner::{killed, metrics, refuse, semaim, succeed, values};
+use crate::runner::{close, killed, metrics, refuse, semaim, succeed, values};
 
 #[test]
 fn a_detector_on_generated_images_logs_every_loss_and_resumes_to_the_same_bytes() {
@@ -44,6 +44,10 @@ fn a_detector_on_generated_images_logs_every_loss_and_resumes_to_the_same_bytes(
     let losses = values(&whole, "train/loss");
     assert_eq!(losses.len(), 12);
     assert!(losses[11] < losses[0], "{losses:?}");
+    // Composed operations, whose images are sent ahead of their steps, begin with the same losses.
+    succeed(command("composed", &["--kernels", "composed"]));
+    let composed = values(&folder.path().join("composed"), "train/loss");
+    close(&losses[..2], &composed[..2]);
     assert_eq!(values(&whole, "eval/bbox_ap").len(), 3);
     let report = fs::read_to_string(whole.join("report.html")).unwrap();
     for part in [
