@@ -171,7 +171,8 @@ pub enum EncoderError {
     },
     /// Nothing says how many heads there are.
     #[error(
-        "{path}: nothing says how many attention heads an encoder of width {embed_dim} has; tell it with --heads{}",
+        "{path}: nothing says how many attention heads an encoder of width {embed_dim} has; tell it with --heads, a teacher's with \
+         teacher.num_heads{}",
         usual.map_or(String::new(), |heads| format!(" ({heads} are usual, but not everywhere)"))
     )]
     Heads {

@@ -29,7 +29,7 @@ pub(crate) use coco_eval::{CocoEvalArgs, IouTypeArg};
 pub(crate) use detect::DetectArgs;
 pub(crate) use detector_file::DetectorFileArgs;
 pub(crate) use evaluate::{
-    EmbedArgs, EvaluateArgs, KNN_TEMPERATURE, KnnArgs, PredictArgs, ProbeArgs,
+    EmbedArgs, EvaluateArgs, KNN_TEMPERATURE, KnnArgs, MapsArgs, PredictArgs, ProbeArgs,
 };
 pub(crate) use layout::{ExportArgs, FormatArg, InspectArgs, LayoutArgs, parse_image_size};
 pub(crate) use numbers::count;
@@ -61,6 +61,8 @@ pub(crate) enum Command {
     ///
     /// Images are embedded as they come: memory does not grow with their number.
     Embed(EmbedArgs),
+    /// A similarity map of each image by any encoder, for pre-training by `order.source = "maps"`: a teacher that is asked once.
+    Maps(MapsArgs),
     /// How well the nearest neighbours in an encoder's space classify (weighted kNN, exact).
     Knn(KnnArgs),
     /// How well a linear layer on an encoder's vectors classifies: a grid of them, the best tested once.

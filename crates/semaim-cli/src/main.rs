@@ -29,6 +29,7 @@ mod inspect;
 mod knn;
 mod label_pictures;
 mod man;
+mod maps;
 mod object_pictures;
 mod origin;
 mod outcome;
@@ -98,6 +99,7 @@ fn run(args: Args) -> Result<ExitCode, Exit> {
     match args.command {
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Embed(args) => embed::run(&args),
+        Command::Maps(args) => maps::run(&args),
         Command::Knn(args) => knn::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Finetune(args) => finetune::run(&args),

@@ -45,6 +45,12 @@ impl PictureFolder {
         self.put(&name, image, png)
     }
 
+    /// Writes the file of an image as `stem`, a path below the folder without its ending, that nothing else has.
+    pub(crate) fn write_as(&mut self, stem: &str, image: &str, png: &[u8]) -> Result<(), Exit> {
+        let name = self.file_name(stem);
+        self.put(&name, image, png)
+    }
+
     fn put(&self, name: &str, image: &str, png: &[u8]) -> Result<(), Exit> {
         let path = self.folder.join(name);
         if let (Ok(there), Ok(image)) = (fs::canonicalize(&path), fs::canonicalize(image))

@@ -84,6 +84,10 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     };
     let has_labels = labelled.is_some();
     let networks = Networks::read(&config, &run, &device)?;
+    let teacher_channels = networks
+        .teacher
+        .as_ref()
+        .map_or(1, |teacher| teacher.config.channels);
     let mut evaluations = Evaluations {
         config: &config,
         run: &run,
@@ -107,6 +111,11 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     }
     if !has_labels {
         bar.say("no labels, so no kNN; --eval-data names labelled images");
+    }
+    if config.model.channels == 1 && teacher_channels > 1 {
+        bar.say(&format!(
+            "grey images: each of the teacher's {teacher_channels} channels is shown the same"
+        ));
     }
     for line in origin::lines(run.path(), &config)? {
         bar.say(&line);

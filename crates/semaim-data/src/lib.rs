@@ -82,7 +82,7 @@ pub use rand_augment::{Operation, RandAugment, fill_colour};
 pub use region::{DecodeRequest, DecodedRegion};
 pub use scratch::Scratch;
 pub use shapes::{Shapes, ShapesOptions};
-pub use similarity_maps::{MappedImages, SimilarityMap, SimilarityMapError};
+pub use similarity_maps::{MappedImages, SimilarityMap, SimilarityMapError, map_names};
 pub use source::{ClassTarget, Dataset, Source, Split, same_images};
 pub use spec::DataSpec;
 pub use statistics::{

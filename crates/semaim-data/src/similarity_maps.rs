@@ -14,7 +14,7 @@ use crate::view::ViewGeometry;
 use files::MapFiles;
 use masks::ObjectMasks;
 
-pub use files::SimilarityMapError;
+pub use files::{SimilarityMapError, map_names};
 
 /// The similarity map of a view, one value per patch, `[patches]` row by row from the top left; empty where there are no maps.
 pub type SimilarityMap = Vec<f32>;

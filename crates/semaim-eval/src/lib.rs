@@ -27,6 +27,7 @@ pub mod embed;
 pub mod features;
 pub mod finetune;
 pub mod image_batches;
+pub mod image_similarity;
 pub mod knn;
 pub mod known_classes;
 pub mod main_object;

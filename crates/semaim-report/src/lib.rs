@@ -45,5 +45,5 @@ pub use labels::{draw_labels, with_legend};
 pub use objects::{DrawnObject, draw_objects};
 pub use overlay::{Panel, rgb_image};
 pub use paint::Theme;
-pub use png::{encode_apng, encode_indexed_png, encode_png};
+pub use png::{encode_apng, encode_grey_png, encode_indexed_png, encode_png};
 pub use themed::ThemedPng;

@@ -59,6 +59,24 @@ pub fn encode_indexed_png(
     Ok(out)
 }
 
+/// Values from 0 to 1, row by row, as a whole PNG file in shades of grey with 16 bits. What lies outside is cut off.
+///
+/// # Errors
+///
+/// [`FigureError::Png`] when the encoder refuses, as it does for another number of values than of pixels.
+pub fn encode_grey_png(width: u32, height: u32, values: &[f32]) -> Result<Vec<u8>, FigureError> {
+    let word = |value: &f32| ((value.clamp(0.0, 1.0) * 65535.0).round() as u16).to_be_bytes();
+    let mut out = Vec::new();
+    let mut encoder = Encoder::new(&mut out, width, height);
+    encoder.set_color(ColorType::Grayscale);
+    encoder.set_depth(BitDepth::Sixteen);
+    let mut writer = encoder.write_header()?;
+    let samples: Vec<u8> = values.iter().flat_map(word).collect();
+    writer.write_image_data(&samples)?;
+    writer.finish()?;
+    Ok(out)
+}
+
 /// The frames, all of the first one's size, as an animated PNG file that starts again at its end: each frame is there for
 /// `delay_ms` milliseconds, the last one for `last_ms`. A program that knows no animated PNG shows the first frame.
 ///
@@ -191,6 +209,15 @@ mod tests {
         assert_eq!(colours.get_pixel(0, 1).0, [1, 2, 3]);
         assert_eq!(colours.get_pixel(1, 0).0, [4, 5, 6]);
         assert!(encode_indexed_png(2, 2, &[7; 3], &palette).is_err());
+    }
+
+    #[test]
+    fn shades_of_grey_have_sixteen_bits() {
+        let file = encode_grey_png(2, 2, &[0.0, 0.5, 1.0, 7.0]).unwrap();
+        let image = image::load_from_memory(&file).unwrap();
+        assert_eq!(image.color(), image::ColorType::L16);
+        assert_eq!(image.into_luma16().into_raw(), [0, 32768, 65535, 65535]);
+        assert!(encode_grey_png(2, 2, &[0.0; 3]).is_err());
     }
 
     #[test]

@@ -161,20 +161,21 @@ where
     }
 }
 
-/// Reads the teacher of a run that has one.
+/// Reads the teacher of a run that has one. Any teacher sees grey images; as grey ones, whatever its channels are.
 ///
 /// # Errors
-/// A file that cannot be read, or a teacher of images with other channels.
+/// A file that cannot be read, or a teacher of images with other channels where the model's have several.
 pub fn teacher(config: &PretrainConfig, device: &Device) -> Result<Option<Encoder>, TrainError> {
     if !config.needs_teacher() {
         return Ok(None);
     }
     let teacher = config.teacher.encoder(device)?;
-    if teacher.config.channels != config.model.channels {
+    let (own, student) = (teacher.config.channels, config.model.channels);
+    if own != student && student != 1 {
         return Err(TrainError::TeacherChannels {
             path: config.teacher.weights.clone(),
-            teacher: teacher.config.channels,
-            student: config.model.channels,
+            teacher: own,
+            student,
         });
     }
     Ok(Some(teacher))

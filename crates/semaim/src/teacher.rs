@@ -15,7 +15,7 @@ use crate::vit::Vit;
 #[derive(Debug)]
 pub struct Teacher {
     encoder: Vit,
-    /// From the student's normalisation to the teacher's, `[1, channels, 1, 1]`.
+    /// From the student's normalisation to the teacher's, `[1, channels, 1, 1]` with the teacher's channels.
     scale: Tensor<4>,
     shift: Tensor<4>,
     /// Height and width of its input in pixels.
@@ -34,7 +34,8 @@ pub struct TeacherOutput {
 }
 
 impl Teacher {
-    /// A teacher for a student with this grid and normalisation. Both normalisations have as many channels as images.
+    /// A teacher for a student with this grid and normalisation, each normalisation with as many channels as its network's images.
+    /// Of a student's grey images, of one channel, every channel of the teacher's is the same.
     pub fn new(
         encoder: Vit,
         image_size: [usize; 2],
@@ -48,17 +49,21 @@ impl Teacher {
             let values: Vec<f32> = (0..channels).map(value).collect();
             Tensor::from_data(TensorData::new(values, [1, channels, 1, 1]), device)
         };
+        let seen = |values: &[f32], c: usize| match values {
+            [grey] => *grey,
+            channels => channels[c],
+        };
         // (x · s + m − m') / s' = x · s/s' + (m − m')/s'
         Self {
-            scale: each(&|c| student.std[c] / own.std[c]),
-            shift: each(&|c| (student.mean[c] - own.mean[c]) / own.std[c]),
+            scale: each(&|c| seen(&student.std, c) / own.std[c]),
+            shift: each(&|c| (seen(&student.mean, c) - own.mean[c]) / own.std[c]),
             encoder,
             image_size,
             grid,
         }
     }
 
-    /// What the teacher gives for the student's images, `[batch, channels, height, width]`.
+    /// What the teacher gives for the student's images, `[batch, channels, height, width]` with its channels or one.
     pub fn forward(&self, images: Tensor<4>) -> TeacherOutput {
         let images =
             resize_images(images, self.image_size) * self.scale.clone() + self.shift.clone();
@@ -166,6 +171,40 @@ mod tests {
         let halved = values(resize_tokens(ramp, grid(2, 6), grid(1, 3)));
         assert!((halved[1] - 2.5).abs() < 1e-5, "{halved:?}");
         assert!(halved[0] < halved[1] && halved[1] < halved[2]);
+    }
+
+    #[test]
+    fn grey_images_reach_a_teacher_of_colour_as_grey_ones() {
+        let device = Device::flex();
+        let config = VitConfig {
+            image_size: [8, 8],
+            patch_size: 4,
+            ..VitConfig::tiny()
+        };
+        let encoder = initialise(Vit::zeros(&config, &device), 3);
+        let normalisation = |mean: &[f32], std: &[f32]| Normalisation {
+            mean: mean.to_vec(),
+            std: std.to_vec(),
+        };
+        let own = normalisation(&[0.1, 0.2, 0.3], &[0.5, 0.25, 2.0]);
+        let student = normalisation(&[0.4], &[0.2]);
+        let pixels: Vec<f32> = (0..64).map(|i| (i * 37 % 101) as f32 / 101.0).collect();
+        let image = |by: &Normalisation| {
+            let channels = by.mean.iter().zip(&by.std);
+            let plane =
+                |(mean, std): (&f32, &f32)| pixels.iter().map(|p| (p - mean) / std).collect();
+            let planes: Vec<Vec<f32>> = channels.map(plane).collect();
+            let shape = [1, planes.len(), 8, 8];
+            Tensor::<4>::from_data(TensorData::new(planes.concat(), shape), &device)
+        };
+        let grid = config.grid();
+        let teacher = Teacher::new(encoder.clone(), [8, 8], &own, &student, grid, &device);
+        let found = values(teacher.forward(image(&student)).tokens);
+        let expected = values(encoder.tokens(image(&own)).narrow(1, 1, 4));
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+        }
     }
 
     #[test]

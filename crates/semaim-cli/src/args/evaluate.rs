@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use semaim::representation::Representation;
+use semaim::similarity::Similarity;
 use semaim_data::{OpenOptions, Source, Split, open_all};
 use semaim_eval::probe::ProbeOptions;
 use semaim_eval::probe::head::HeadKind;
@@ -28,6 +29,25 @@ const FEATURES: &[Choice<Representation>] = &[
     ("cls", "The class token", Representation::Cls),
     ("mean", "The mean of the patch tokens", Representation::Mean),
     ("both", "Both, one after the other", Representation::Both),
+];
+
+/// How similarity is measured.
+const SIMILARITIES: &[Choice<Similarity>] = &[
+    (
+        "cls",
+        "The cosine of the class token and a patch token",
+        Similarity::Cls,
+    ),
+    (
+        "gap",
+        "The cosine of the mean patch token and a patch token",
+        Similarity::Gap,
+    ),
+    (
+        "self",
+        "The last block's attention from the class token",
+        Similarity::SelfAttention,
+    ),
 ];
 
 /// What a probe trains.
@@ -77,6 +97,29 @@ impl EmbedArgs {
             false => self.feature,
         }
     }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct MapsArgs {
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
+    /// The images that are to be pre-trained on, as for `pretrain`; several times: all of them
+    #[arg(long, value_name = "PATH", required = true)]
+    pub(crate) data: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    /// The folder for the maps: grey PNG files of 16 bits under the images' names, as `order.maps` takes them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Which images of a data set that is divided
+    #[arg(long, value_parser = one_of(SPLITS), default_value = "train")]
+    pub(crate) split: Split,
+    /// How similarity is measured
+    #[arg(long, value_parser = one_of(SIMILARITIES), default_value = "cls")]
+    pub(crate) similarity: Similarity,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// The usual temperature of kNN.

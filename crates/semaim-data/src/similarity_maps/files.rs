@@ -42,7 +42,7 @@ pub enum SimilarityMapError {
         "{map} would be the map of both {first} and {second}; give maps the images' folders (a/7.png for a/7.jpg)"
     )]
     Shared {
-        /// The map.
+        /// The map's file.
         map: PathBuf,
         /// An image.
         first: String,
@@ -211,6 +211,45 @@ fn candidates(image: &str) -> Vec<String> {
     let stem = without_ending(inside.trim_start_matches('/'));
     let starts = std::iter::once(0).chain(stem.match_indices('/').map(|(at, _)| at + 1));
     starts.map(|start| stem[start..].to_owned()).collect()
+}
+
+/// What the files of images' maps are to be called, without their ending and relative to their folder: `cats/7` for
+/// `photos/cats/7.jpg`, where the images are below `photos` and not all of them in `cats`. [`MapFiles::find`] finds them.
+///
+/// # Errors
+///
+/// [`SimilarityMapError::Shared`] for images that differ in their endings alone.
+pub fn map_names(images: &dyn Source) -> Result<Vec<String>, SimilarityMapError> {
+    let of = |index| candidates(&images.name(index)).swap_remove(0);
+    let mut names: Vec<String> = (0..images.len()).map(of).collect();
+    let folder = |name: &str| name.rfind('/').map_or(0, |slash| slash + 1);
+    // The folder that all of them are in.
+    let mut shared = names
+        .first()
+        .map_or("", |name| &name[..folder(name)])
+        .to_owned();
+    for name in &names {
+        while !name.starts_with(&shared) {
+            shared.pop();
+            shared.truncate(folder(&shared));
+        }
+    }
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    for (index, name) in names.iter().enumerate() {
+        if let Some(other) = first.insert(name, index) {
+            return Err(SimilarityMapError::Shared {
+                map: PathBuf::from(&name[shared.len()..]),
+                first: images.name(other),
+                second: images.name(index),
+            });
+        }
+    }
+    for name in &mut names {
+        // Parents are none of the folder of maps.
+        let start = name.rfind("../").map_or(0, |at| at + 3);
+        name.replace_range(..shared.len().max(start), "");
+    }
+    Ok(names)
 }
 
 /// The values of a map of one channel, or of several that are all the same.

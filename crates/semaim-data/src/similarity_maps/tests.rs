@@ -183,6 +183,31 @@ fn images_and_maps_that_do_not_belong_together_are_refused() {
 /// The masks of `shapes` follow the views that the loader shows: what lies on the object is brighter or darker than the mask says
 /// nowhere, as both are drawn from one outline.
 #[test]
+fn maps_under_the_names_that_they_are_to_have_are_found() {
+    for images in [
+        &["cats/7.jpg", "dogs/7.jpg"][..],
+        &["all/cats/7.jpg", "all/cats/8.png", "all/dogs/7.jpg"],
+        &["only.png"],
+    ] {
+        let folder = folders(images);
+        let source = open_images(folder.path());
+        let names = map_names(&*source).unwrap();
+        for name in &names {
+            assert!(name.len() < 12 && !name.starts_with('/'), "{name}");
+            save(folder.path(), &format!("{name}.png"), &GrayImage::new(2, 2));
+        }
+        with_files(folder.path(), [1, 1]).unwrap();
+    }
+    let folder = folders(&["a/7.jpg", "a/7.png"]);
+    let error = map_names(&*open_images(folder.path())).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("7.jpg") && error.contains("7.png"),
+        "{error}"
+    );
+}
+
+#[test]
 fn masks_of_shapes_are_those_of_the_images() {
     let mut options = OpenOptions::default();
     options.shapes.count = 6;
