@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use semaim::similarity::Similarity;
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_coco::Annotations;
@@ -115,14 +114,6 @@ fn targets(args: &BenchPointingArgs, encoder: &Encoder) -> Result<Targets, Exit>
     })))
 }
 
-fn name(similarity: Similarity) -> &'static str {
-    match similarity {
-        Similarity::Cls => "cls",
-        Similarity::Gap => "gap",
-        Similarity::SelfAttention => "self",
-    }
-}
-
 fn print(step: Option<u64>, found: &[PointingResult]) {
     for pointing in found {
         if let Some(step) = step {
@@ -130,7 +121,7 @@ fn print(step: Option<u64>, found: &[PointingResult]) {
         }
         println!(
             "{:<5} starts on the object in {:.1} ± {:.1} % of {} images; chance {:.1} %",
-            name(pointing.similarity),
+            pointing.similarity.name(),
             100.0 * pointing.hits,
             100.0 * pointing.standard_error(),
             pointing.images,
@@ -142,7 +133,7 @@ fn print(step: Option<u64>, found: &[PointingResult]) {
 fn as_json(step: Option<u64>, found: &[PointingResult]) -> Value {
     let entry = |pointing: &PointingResult| {
         (
-            name(pointing.similarity).to_string(),
+            pointing.similarity.name().to_string(),
             json!({
                 "hits": pointing.hits,
                 "standard_error": pointing.standard_error(),

@@ -21,6 +21,15 @@ pub enum Similarity {
 }
 
 impl Similarity {
+    /// As settings call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Similarity::Cls => "cls",
+            Similarity::Gap => "gap",
+            Similarity::SelfAttention => "self",
+        }
+    }
+
     /// The similarity map of images by an encoder, `[batch, patches]`.
     ///
     /// One unmasked pass, of which nothing that the map does not need is computed. Pass an encoder without

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::bitmap::bitmap;
+use crate::evaluate::{json, path, trained};
 use crate::runner::{pretrain, refuse, semaim, succeed, values};
 
 /// A small picture of one of two kinds.
@@ -205,4 +206,46 @@ fn similarity_maps_from_files_give_the_order() {
     refuse(run("run-4", "last"), &["no map", "1 image of 16", "7.bmp"]);
     refuse(run("run-4", "nowhere"), &["nowhere"]);
     assert!(!at("run-4").exists());
+}
+
+/// Maps of an encoder are found by pre-training as they were written, and never take an image's place.
+#[test]
+fn maps_of_a_teacher_are_an_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    class_folders(&at("images"), 4);
+    let teacher = trained(folder.path());
+    let maps = |data: &Path, out: &Path, more: &[&str]| {
+        let fixed = ["maps", "--weights", path(&teacher), "--data", path(data)];
+        semaim(&[&fixed[..], &["--out", path(out)], more].concat())
+    };
+    let written = json(&succeed(maps(&at("images"), &at("maps"), &["--json"])));
+    assert_eq!(written["images"], 8);
+    assert_eq!(written["unreadable"], 0);
+    let map = |name: &str| fs::read(at(name).join("a/0.png")).unwrap();
+    // The same of any batch, another of another similarity.
+    succeed(maps(&at("images"), &at("again"), &["--batch-size", "3"]));
+    assert_eq!(map("again"), map("maps"));
+    succeed(maps(&at("images"), &at("gap"), &["--similarity", "gap"]));
+    assert_ne!(map("gap"), map("maps"));
+    let order = format!("order.maps={}", at("maps").display());
+    let images = at("images");
+    let by_maps = ["--data", path(&images), "--set", "order.source=maps"];
+    let by_maps = [&by_maps[..], &["--set", &order]].concat();
+    succeed(pretrain(&at("run"), &by_maps));
+    // What is no image has no map, and is told.
+    fs::write(at("images").join("train/a/broken.png"), b"no picture").unwrap();
+    let ran = succeed(maps(&at("images"), &at("some"), &["--json"]));
+    assert_eq!(json(&ran)["unreadable"], 1);
+    assert!(ran.stderr.contains("broken.png"), "{}", ran.stderr);
+    // An image that is a PNG file itself stays.
+    let own = at("own");
+    fs::create_dir_all(&own).unwrap();
+    fs::copy(at("maps").join("a/0.png"), own.join("0.png")).unwrap();
+    refuse(maps(&own, &own, &[]), &["0.png is the image itself"]);
+    refuse(
+        maps(Path::new("shapes"), &at("none"), &[]),
+        &["order.source=masks"],
+    );
+    assert!(!at("none").exists());
 }

@@ -36,7 +36,7 @@ impl Measure {
             Self::Probe { labels: 1.0 } => "linear probe".into(),
             Self::Probe { labels } => format!("linear probe, {} of the labels", percent(labels)),
             Self::Finetune => "fine-tuned".into(),
-            Self::Pointing(kind) => format!("starts on the object ({})", similarity(kind)),
+            Self::Pointing(kind) => format!("starts on the object ({})", kind.name()),
         }
     }
 
@@ -47,7 +47,7 @@ impl Measure {
             Self::Probe { labels: 1.0 } => "probe".into(),
             Self::Probe { labels } => format!("probe-{}", percent(labels).replace(' ', "")),
             Self::Finetune => "finetune".into(),
-            Self::Pointing(kind) => format!("pointing-{}", similarity(kind)),
+            Self::Pointing(kind) => format!("pointing-{}", kind.name()),
         }
     }
 
@@ -64,14 +64,6 @@ fn percent(share: f64) -> String {
     // A share such as 0.07 times a hundred is off by its last bits.
     let text = format!("{:.6}", 100.0 * share);
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
-}
-
-fn similarity(kind: Similarity) -> &'static str {
-    match kind {
-        Similarity::Cls => "cls",
-        Similarity::Gap => "gap",
-        Similarity::SelfAttention => "self",
-    }
 }
 
 impl CompareConfig {
