@@ -232,7 +232,7 @@ fn maps_of_a_teacher_are_an_order() {
     let images = at("images");
     let by_maps = ["--data", path(&images), "--set", "order.source=maps"];
     let by_maps = [&by_maps[..], &["--set", &order]].concat();
-    succeed(pretrain(&at("run"), &by_maps));
+    succeed(pretrain(&at("by-maps"), &by_maps));
     // What is no image has no map, and is told.
     fs::write(at("images").join("train/a/broken.png"), b"no picture").unwrap();
     let ran = succeed(maps(&at("images"), &at("some"), &["--json"]));
