@@ -3,7 +3,7 @@
 //! A driver, a shader compiler or a wrongly tuned kernel can make every matrix product zero or rubbish while all else is
 //! right, and training goes on without a word. So a device is asked first. What it gives is compared with what the CPU
 //! gives, relative to the largest number of a result: matrix products to 2e-3, because some devices round their factors
-//! to ten bits (TF32); other numbers to 1e-4; whole numbers exactly.
+//! to ten bits (TF32); sums of half a million numbers to 2e-3; other numbers to 1e-4; whole numbers exactly.
 
 use std::fmt;
 
@@ -95,6 +95,8 @@ fn difference(got: &[f32], expected: &[f32]) -> f32 {
 const PRODUCT: f32 = 2e-3;
 /// Any other operation's.
 const OTHER: f32 = 1e-4;
+/// Of a sum of many numbers, which may be added one after the other.
+const MANY: f32 = 2e-3;
 /// Of whole numbers.
 const EXACT: f32 = 0.0;
 
@@ -211,6 +213,17 @@ fn rows() -> Vec<Check> {
         Check::new("sum of all", OTHER, move |device| x(device).sum()),
         Check::new("sum of rows", OTHER, move |device| x(device).sum_dim(2)),
         Check::new("sum of columns", OTHER, move |device| x(device).sum_dim(1)),
+        // Of many numbers, as gradients of large batches add them up. llvmpipe ends every loop after 65,535 turns, and with it a sum
+        // that a single thread of it makes.
+        Check::new("sum of half a million", MANY, |device| {
+            numbers([1 << 19], 30, device).powi_scalar(2).sum()
+        }),
+        Check::new("sum of long columns", MANY, |device| {
+            numbers([70_000, 4], 31, device).powi_scalar(2).sum_dim(0)
+        }),
+        Check::new("sum of half a million squares", OTHER, |device| {
+            composed::sum_of_squares(numbers([1 << 19], 32, device))
+        }),
         Check::new("mean of rows", OTHER, move |device| x(device).mean_dim(2)),
         Check::new("largest of rows", OTHER, move |device| x(device).max_dim(2)),
         Check::new("smallest of rows", OTHER, move |device| {
