@@ -214,7 +214,7 @@ fn candidates(image: &str) -> Vec<String> {
 }
 
 /// What the files of images' maps are to be called, without their ending and relative to their folder: `cats/7` for
-/// `photos/cats/7.jpg`, where the images are below `photos` and not all of them in `cats`. [`MapFiles::find`] finds them.
+/// `photos/cats/7.jpg`, where the images are below `photos` and not all of them in `cats`. [`MappedImages::with_files`](super::MappedImages::with_files) finds them.
 ///
 /// # Errors
 ///
