@@ -15,6 +15,8 @@ struct Row {
     name: String,
     kind: &'static str,
     adapter: String,
+    /// Bytes, where they are known.
+    memory: Option<u64>,
     self_test: Option<Result<(), String>>,
 }
 
@@ -22,13 +24,14 @@ impl Row {
     fn of(found: NamedDevice, untested: bool) -> Self {
         let NamedDevice { name, device } = found;
         let is_tested = !untested && device != Device::flex();
-        let (kind, adapter) = match describe(&device) {
-            Some(described) => (described.kind, described.adapter),
-            None => ("GPU", "cannot be opened".to_string()),
+        let (kind, adapter, memory) = match describe(&device) {
+            Some(described) => (described.kind, described.adapter, described.memory),
+            None => ("GPU", "cannot be opened".to_string(), None),
         };
         Self {
             kind,
             adapter,
+            memory,
             self_test: is_tested.then(|| tested(&name, &device)),
             name,
         }
@@ -39,14 +42,16 @@ impl Row {
             name,
             kind,
             adapter,
+            memory,
             self_test,
         } = self;
+        let memory = memory.map_or("-".into(), |bytes| format!("{:.1} GB", bytes as f64 / 1e9));
         let test = match self_test {
             None => String::new(),
             Some(Ok(())) => "; computes what the CPU computes".to_string(),
             Some(Err(wrong)) => format!("; {wrong}"),
         };
-        format!("{name:9} {kind:14} {adapter}{test}")
+        format!("{name:9} {kind:14} {memory:>9}  {adapter}{test}")
     }
 
     fn json(&self) -> Value {
@@ -54,7 +59,13 @@ impl Row {
             Ok(()) => json!({"passed": true}),
             Err(wrong) => json!({"passed": false, "message": wrong}),
         });
-        json!({"device": self.name, "kind": self.kind, "adapter": self.adapter, "self_test": self_test})
+        json!({
+            "device": self.name,
+            "kind": self.kind,
+            "adapter": self.adapter,
+            "memory_bytes": self.memory,
+            "self_test": self_test,
+        })
     }
 }
 

@@ -149,6 +149,8 @@ pub struct Description {
     pub adapter: String,
     /// `CPU`, `GPU`, or more exactly where the backend tells: `discrete GPU`, `integrated GPU`, `virtual GPU`, `software`.
     pub kind: &'static str,
+    /// Bytes that it has for tensors, where the backend tells: CUDA, ROCm and Metal do.
+    pub memory: Option<u64>,
 }
 
 /// What a device says of itself. It is opened for that; `None` where it cannot be.
@@ -158,11 +160,13 @@ pub fn describe(device: &Device) -> Option<Description> {
         return Some(Description {
             adapter: format!("{}, {instructions}", std::env::consts::ARCH),
             kind: "CPU",
+            memory: None,
         });
     }
     Some(Description {
         adapter: quietly(|| identity(device)).ok()??,
         kind: kind(device),
+        memory: quietly(|| memory(device)).ok()?,
     })
 }
 
@@ -173,6 +177,21 @@ fn identity(device: &Device) -> Option<String> {
 
 #[cfg(not(feature = "gpu"))]
 fn identity(_: &Device) -> Option<String> {
+    None
+}
+
+#[cfg(feature = "gpu")]
+fn memory(device: &Device) -> Option<u64> {
+    use burn::backend::DispatchDevice;
+    let device = device.clone().inner();
+    let DispatchDevice::Cube(device) = device.as_dispatch() else {
+        return None;
+    };
+    device.client().properties().memory.max_memory()
+}
+
+#[cfg(not(feature = "gpu"))]
+fn memory(_: &Device) -> Option<u64> {
     None
 }
 
