@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use semaim_data::{counted, map_names};
-use semaim_eval::image_similarity::image_similarities;
+use semaim_eval::image_similarity::{ImageSimilarityError, image_similarities};
 use semaim_report::encode_grey_png;
 use serde_json::json;
 
@@ -42,7 +42,10 @@ pub(crate) fn run(args: &MapsArgs) -> Result<ExitCode, Exit> {
             args.similarity,
             &loaded.device,
         )
-        .map_err(Exit::user)?;
+        .map_err(|error| match error {
+            ImageSimilarityError::Weights(_) => Exit::ours(error),
+            error => Exit::user(error),
+        })?;
         for map in &found.maps {
             let [width, height] = [map.cells.columns, map.cells.rows].map(|side| side as u32);
             let png = encode_grey_png(width, height, &map.values).map_err(Exit::ours)?;
