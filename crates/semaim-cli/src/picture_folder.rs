@@ -29,8 +29,7 @@ impl PictureFolder {
 
     /// Writes the file of an image under its name.
     pub(crate) fn write(&mut self, image: &str, png: &[u8]) -> Result<(), Exit> {
-        let name = self.file_name(&stem_of(image));
-        self.put(&name, image, png)
+        self.write_as(&stem_of(image), image, png)
     }
 
     /// Writes the file of an image under its path below `root`, or under its name where it is not there.
@@ -41,11 +40,10 @@ impl PictureFolder {
             }
             _ => stem_of(image),
         };
-        let name = self.file_name(&stem);
-        self.put(&name, image, png)
+        self.write_as(&stem, image, png)
     }
 
-    /// Writes the file of an image as `stem`, a path below the folder without its ending, that nothing else has.
+    /// Writes the file of an image as `stem`, a path below the folder without its ending; with a number where that is taken.
     pub(crate) fn write_as(&mut self, stem: &str, image: &str, png: &[u8]) -> Result<(), Exit> {
         let name = self.file_name(stem);
         self.put(&name, image, png)
