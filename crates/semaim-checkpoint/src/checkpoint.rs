@@ -104,15 +104,7 @@ impl Checkpoint {
                     source,
                 }
             })?;
-            if let Some(num_heads) = source.num_heads {
-                said.config.num_heads = num_heads;
-                said.config
-                    .validate()
-                    .map_err(|source| EncoderError::Sizes {
-                        path: path.clone(),
-                        source,
-                    })?;
-            }
+            refuse_contradiction(&path, source, &said)?;
             said.defaults_used.extend(of_a_classifier);
             return Self::of(path, found, said, Vec::new());
         }
@@ -261,6 +253,38 @@ fn index_of(shard: &Path) -> Option<PathBuf> {
         .all(|part| part.bytes().all(|b| b.is_ascii_digit()));
     let index = shard.with_file_name(format!("{stem}.{extension}.index.json"));
     (numbers && index.is_file()).then_some(index)
+}
+
+/// Refuses what is told of a file of ours that says otherwise itself.
+fn refuse_contradiction(
+    path: &Path,
+    told: &WeightsSource,
+    said: &Architecture,
+) -> Result<(), EncoderError> {
+    let contradicted = |said: String, told: String| EncoderError::Contradicted {
+        path: path.to_path_buf(),
+        said,
+        told,
+    };
+    let heads = said.config.num_heads;
+    if let Some(told) = told.num_heads
+        && told != heads
+    {
+        return Err(contradicted(
+            format!("{heads} attention heads"),
+            told.to_string(),
+        ));
+    }
+    if let Some(told) = told.activation
+        && told != said.arch.activation
+    {
+        let [said, told] = [said.arch.activation, told].map(activation_name);
+        return Err(contradicted(
+            format!("the activation {said}"),
+            told.to_string(),
+        ));
+    }
+    Ok(())
 }
 
 /// A classifier, of ours or timm's, that looks at the mean of the patch tokens has its norm behind the mean; taken for the

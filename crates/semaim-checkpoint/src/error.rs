@@ -183,6 +183,16 @@ pub enum EncoderError {
         /// What most networks of this width have.
         usual: Option<usize>,
     },
+    /// What was told of a file of ours that says otherwise itself.
+    #[error("{path} says of itself that it has {said}; it cannot be read with {told}")]
+    Contradicted {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        said: String,
+        /// What was told.
+        told: String,
+    },
     /// Numbers that are not finite.
     #[error("{path}: {name} is not finite: {count} of its numbers NaN or infinite")]
     NotFinite {

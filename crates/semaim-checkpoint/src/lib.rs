@@ -7,7 +7,7 @@
 //! * [`checkpoint`]: a file of any layout, read; [`error`]: what can be wrong with it.
 //! * [`encoder`]: an encoder ready to run, and ours under timm's names.
 //! * [`model_file`]: an encoder with the heads of a task; `classifier` with those of classification.
-//! * [`digest`]: SHA-256 of files.
+//! * [`digest`]: SHA-256 of files; [`file_lock`]: what one process at a time may do.
 //! * [`weights_source`]: which file it is, and what is told about it.
 //! * [`export`]: encoders and classifiers for other programs.
 //!
@@ -26,6 +26,7 @@ pub mod digest;
 pub mod encoder;
 pub mod error;
 pub mod export;
+pub mod file_lock;
 pub mod format;
 mod metadata;
 pub mod model_file;
