@@ -25,6 +25,10 @@ pub(crate) struct Listing {
     pub(crate) not_read: NotRead,
     /// Folders and files that could not be looked at, relative to the folder, sorted.
     unreadable: Vec<String>,
+    /// Links that lead nowhere, relative to the folder, sorted.
+    dangling: Vec<String>,
+    /// Run directories of ours, relative to the folder, sorted; their pictures are no images to train on.
+    runs: Vec<String>,
 }
 
 /// Files of image formats that are not read, counted by format.
@@ -85,14 +89,22 @@ fn are(counts: &[String]) -> String {
 
 /// Lists the images below `root` by their extensions.
 ///
-/// Names that start with `.` are skipped. Links to files and folders are followed; a link to a folder that it lies in
+/// Names that start with `.` are skipped, and so are run directories of ours, which are named. Links to files and folders are followed; a link to a folder that it lies in
 /// is not, so cycles end. Folders that cannot be read are left out and named, the folder itself must be readable. The order
 /// does not depend on the file system.
 pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
     let mut listing = Listing::default();
     let canonical = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
     let walk = WalkDir::new(root).follow_links(true).into_iter();
-    for entry in walk.filter_entry(|entry| is_wanted(entry, &canonical)) {
+    let mut runs = Vec::new();
+    let is_wanted = |entry: &DirEntry| {
+        let is_run = entry.depth() > 0 && is_run_directory(entry.path());
+        if is_run {
+            runs.push(below(root, entry.path()));
+        }
+        !is_run && is_wanted(entry, &canonical)
+    };
+    for entry in walk.filter_entry(is_wanted) {
         match entry {
             Ok(entry) if entry.file_type().is_dir() => {}
             Ok(entry) => listing.add(root, &entry),
@@ -114,7 +126,14 @@ pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
     }
     let bytes = |path: &Path| path.as_os_str().as_encoded_bytes().to_vec();
     listing.images.sort_by_cached_key(|path| bytes(path));
-    listing.unreadable.sort_unstable();
+    listing.runs = runs;
+    for names in [
+        &mut listing.unreadable,
+        &mut listing.dangling,
+        &mut listing.runs,
+    ] {
+        names.sort_unstable();
+    }
     Ok(listing)
 }
 
@@ -141,12 +160,15 @@ impl Listing {
         let missing = error
             .io_error()
             .is_some_and(|error| error.kind() == io::ErrorKind::NotFound);
-        if missing {
-            // A dangling link, or a file that was deleted meanwhile: one more file that is no image.
-            self.others += 1;
-        } else {
-            let relative = path.strip_prefix(root).unwrap_or(&path);
-            self.unreadable.push(relative.display().to_string());
+        let relative = below(root, &path);
+        if !missing {
+            self.unreadable.push(relative);
+            return;
+        }
+        self.others += 1;
+        // Otherwise a file that was deleted meanwhile.
+        if path.is_symlink() {
+            self.dangling.push(relative);
         }
     }
 
@@ -161,6 +183,30 @@ impl Listing {
                 if self.arrays.len() == 1 { "is" } else { "are" },
             ));
         }
+        if !self.dangling.is_empty() {
+            notices::warn(format!(
+                "{}: {} left out, as {} nowhere: {}",
+                root.display(),
+                are(&[counted(self.dangling.len(), "link")]),
+                if self.dangling.len() == 1 {
+                    "it leads"
+                } else {
+                    "they lead"
+                },
+                notices::some_of(&self.dangling),
+            ));
+        }
+        if !self.runs.is_empty() {
+            notices::warn(format!(
+                "{}: {} left out: {}",
+                root.display(),
+                match self.runs.len() {
+                    1 => "a run directory is".to_owned(),
+                    number => format!("{number} run directories are"),
+                },
+                notices::some_of(&self.runs),
+            ));
+        }
         if !self.unreadable.is_empty() {
             let number = self.unreadable.len() as u64;
             notices::warn(format!(
@@ -172,6 +218,19 @@ impl Listing {
             ));
         }
     }
+}
+
+/// A path relative to the folder that it is in.
+fn below(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+/// Whether a folder is one that a training run writes into: its pictures of orders and truths are images, too.
+fn is_run_directory(path: &Path) -> bool {
+    path.join("run.lock").is_file() && path.join("config.toml").is_file()
 }
 
 /// Whether an entry is neither hidden nor a link to a folder that `root` lies in.

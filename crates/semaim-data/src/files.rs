@@ -7,6 +7,7 @@ use crate::counted::counted;
 use crate::decode::{DecodeOptions, Format, Layer, stacked};
 use crate::dir_scan;
 use crate::error::{DataError, ImageError};
+use crate::notices::{self, some_of};
 use crate::region::{DecodeRequest, DecodedRegion};
 use crate::scratch::Scratch;
 use crate::source::Source;
@@ -27,6 +28,9 @@ pub(crate) struct Files {
     decoding: DecodeOptions,
 }
 
+/// Images beside subfolders are said to be in the way of classes where they are at most one in so many.
+const FEW: usize = 10;
+
 impl Files {
     /// All images below a folder, sorted by their relative paths. When all of them lie in subfolders, the first component
     /// of their paths is their class.
@@ -45,7 +49,29 @@ impl Files {
             let end = path.iter().rposition(|&b| b == b'/' || b == b'\\');
             path.get(..end.map_or(0, |end| end + 1)).unwrap_or_default()
         });
-        let (classes, labels) = classes::of_directories(directories).unwrap_or_default();
+        let labelled = classes::of_directories(directories.clone());
+        if labelled.is_none() {
+            let beside: Vec<String> = listing
+                .images
+                .iter()
+                .zip(directories)
+                .filter(|(_, directory)| directory.is_empty())
+                .map(|(image, _)| image.display().to_string())
+                .collect();
+            // A few strays, that is, and no set that is partly sorted into folders.
+            if FEW * beside.len() <= listing.images.len() {
+                notices::warn(format!(
+                    "{}: without labels, as {} beside the subfolders: {}; subfolders are classes where all images lie in such",
+                    root.display(),
+                    match beside.len() {
+                        1 => "an image lies".to_owned(),
+                        number => format!("{number} images lie"),
+                    },
+                    some_of(&beside),
+                ));
+            }
+        }
+        let (classes, labels) = labelled.unwrap_or_default();
         let labels = labels.into_iter().map(Some).collect();
         let what = format!("folder {}", root.display());
         Self::new(what, root, listing.images, classes, labels, decoding)

@@ -308,8 +308,11 @@ fn view<'a, D: Dataset + ?Sized>(
         chosen = Some(choice);
         request
     };
-    // The name is kept beside the error in `BadImage`, so only the problem is told here.
-    let told = |error: ImageError| error.problem.to_string();
+    // The image's name is kept beside the error in `BadImage`; that of another file, such as its similarity map, is told here.
+    let told = |error: ImageError| match error.name == dataset.name(index) {
+        true => error.problem.to_string(),
+        false => error.to_string(),
+    };
     let decoded = dataset.decode(index, &mut request, scratch).map_err(told)?;
     let chosen = chosen.filter(|chosen| is_of(chosen, decoded.image_size));
     let chosen = chosen.unwrap_or_else(|| Chosen::new(dataset, index, plans(decoded.image_size)));

@@ -192,11 +192,11 @@ fn shown(path: &Path) -> String {
     path.to_string_lossy().replace('\\', "/")
 }
 
-/// A path without the ending of its last part.
+/// A path without the ending of its last part. The number of an image within a file (`images.idx3-ubyte#7`) is no ending.
 fn without_ending(path: &str) -> String {
     let name = path.rfind('/').map_or(0, |slash| slash + 1);
     match path[name..].rfind('.') {
-        Some(dot) if dot > 0 => path[..name + dot].to_owned(),
+        Some(dot) if dot > 0 && !path[name + dot..].contains('#') => path[..name + dot].to_owned(),
         _ => path.to_owned(),
     }
 }
