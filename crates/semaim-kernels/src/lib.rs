@@ -7,7 +7,7 @@
 //!   computed for tokens that are masked, and no matrix of attention weights is kept.
 //!
 //! Callers do not know which form runs: [`block()`], [`layer_norm`], [`linear`], [`mlp`], [`loss()`], [`patches()`],
-//! [`pixel_patches`], [`adamw`], [`moving_average`] and [`sum_of_squares`] take the fused one for 32-bit tensors on the
+//! [`pixel_patches`], [`adamw`], [`moving_average`], [`sum_of_squares`], and what dense heads need take the fused one for 32-bit tensors on the
 //! CPU and the composed one everywhere else. [`choose`] makes the whole process use the composed form.
 //!
 //! Fused operations give the same bytes for any number of threads: tasks are cut by the sizes of tensors alone, and what
@@ -34,7 +34,8 @@
 //! In `fused`, `block` and `block_backward` (a block, group by group), `attention` (one head), `weight_gradient`,
 //! `layers`, `losses`, `patches` and `update` work on slices; `matmul`, `rows` and `special` are the arithmetic below;
 //! `simd` compiles it for each instruction set; `parallel`, `tiling`, `scratch` and `pool` share out rows, threads and
-//! memory; `graph`, `block_op` and `ops` put it all into the framework's graph.
+//! memory; `graph`, `block_op` and `ops` put it all into the framework's graph. `conv3x3`, `batch_norm`, `roi_align` and
+//! `pixel_loss` are of the heads of detectors and segmenters, each with its operation on tensors.
 
 mod allocator;
 mod batch_norm;

@@ -39,6 +39,7 @@ pub enum Activation {
     QuickGelu,
     /// `silu(x₁) · x₂`, the two halves of the first layer's output; it has twice as many outputs as the second layer has
     /// inputs. Used by the largest DINOv2.
+    #[serde(alias = "swiglu")]
     SwiGlu,
 }
 

@@ -1,4 +1,4 @@
-//! Everything that can be set, with its default; `check.rs` says what is allowed.
+//! Everything that can be set, with its default; `check.rs` says what is allowed, `unused.rs` what a run does not look at.
 //!
 //! The defaults are a small encoder for images of one's own; recipes say what differs from them.
 
@@ -6,6 +6,7 @@ mod check;
 mod data;
 mod data_names;
 mod run;
+mod unused;
 
 use std::path::PathBuf;
 

@@ -7,19 +7,21 @@
 //! events.out.tfevents.*  the same for TensorBoard
 //! checkpoints/           step-000001234.safetensors: the newest two and every n-th
 //! latest_checkpoint      the name of the newest
-//! encoder.safetensors    the encoder alone, under timm's names
+//! encoder.safetensors    the encoder alone, under timm's names; encoder_ema.safetensors: that of the EMA copy
+//! run.lock               held by the process that trains
 //! ```
 
 mod checkpoint_files;
 mod experiment;
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use semaim_checkpoint::atomic;
 use semaim_checkpoint::error::TensorFileError;
+use semaim_checkpoint::file_lock::lock;
 use semaim_config::{Validate, to_toml};
 use semaim_data::DataSpec;
 use serde::Serialize;
@@ -67,6 +69,8 @@ pub struct RunDir {
     /// Held for the life of the process; the operating system lets go of it even after a kill. A rank that is not the first
     /// has none: the first holds it for all.
     _lock: Option<File>,
+    /// The configuration as it is to be recorded.
+    config: String,
 }
 
 impl RunDir {
@@ -92,6 +96,7 @@ impl RunDir {
         Ok(Self {
             path: path.to_path_buf(),
             _lock: None,
+            config: String::new(),
         })
     }
 
@@ -112,7 +117,12 @@ impl RunDir {
         }
         fs::create_dir_all(path).map_err(io("creating", path))?;
         // Nobody else writes a configuration between the comparison and our own.
-        let lock = lock(path)?;
+        let lock_path = path.join("run.lock");
+        let lock = lock(&lock_path)
+            .map_err(io("locking", &lock_path))?
+            .ok_or_else(|| TrainError::RunInUse {
+                path: path.to_path_buf(),
+            })?;
         let mut config = config.clone();
         for data_set in config.data_sets() {
             *data_set = DataSpec::absolute(data_set);
@@ -139,12 +149,25 @@ impl RunDir {
             "# semaim {}: the configuration of this run, with every default written out.\n",
             env!("CARGO_PKG_VERSION")
         );
-        atomic::write_bytes(&config_path, format!("{header}{text}").as_bytes())
-            .map_err(io("writing", &config_path))?;
-        Ok(Self {
+        let opened = Self {
             path: path.to_path_buf(),
             _lock: Some(lock),
-        })
+            config: format!("{header}{text}"),
+        };
+        // What a run that is there may change, such as its length, is recorded when it goes on.
+        if !config_path.exists() {
+            opened.accept()?;
+        }
+        Ok(opened)
+    }
+
+    /// Records the configuration of a run that goes on: nothing speaks against it any more.
+    ///
+    /// # Errors
+    /// The file system.
+    pub(crate) fn accept(&self) -> Result<(), TrainError> {
+        let path = self.path.join("config.toml");
+        atomic::write_bytes(&path, self.config.as_bytes()).map_err(io("writing", &path))
     }
 
     /// The folder.
@@ -257,21 +280,6 @@ impl RunDir {
     }
 }
 
-/// Takes a run directory for this process alone.
-fn lock(run: &Path) -> Result<File, TrainError> {
-    let path = run.join("run.lock");
-    let lock = File::create(&path).map_err(io("writing", &path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(TrainError::RunInUse {
-            path: run.to_path_buf(),
-        }),
-        // Not every file system can lock.
-        Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Unsupported => Ok(lock),
-        Err(TryLockError::Error(source)) => Err(io("locking", &path)(source)),
-    }
-}
-
 fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TrainError {
     let path = path.to_path_buf();
     move |source| TrainError::Io {
@@ -358,7 +366,9 @@ mod tests {
         let refused = RunDir::open(&run, &other, DataPlace::Moved).unwrap_err();
         let refused = refused.to_string();
         assert!(!refused.contains("data.path"), "{refused}");
-        RunDir::open(&run, &moved, DataPlace::Moved).unwrap();
+        let gone_on = RunDir::open(&run, &moved, DataPlace::Moved).unwrap();
+        gone_on.accept().unwrap();
+        drop(gone_on);
         open(&run, &moved).unwrap();
     }
 
@@ -439,7 +449,10 @@ mod tests {
         fs::write(path.join("encoder.safetensors"), "").unwrap();
         let read = crate::restore::run_config(&path).unwrap().unwrap();
         assert_eq!(read.teacher_cache, config.teacher_cache);
-        drop(open(&path, &config).unwrap());
+        let run = open(&path, &config).unwrap();
+        assert_ne!(fs::read_to_string(&file).unwrap(), written);
+        // Only now nothing speaks against going on.
+        run.accept().unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), written);
     }
 

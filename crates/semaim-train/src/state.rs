@@ -11,6 +11,7 @@ use burn::tensor::Device;
 use semaim::parameters::{FlatWeight, Weights, device_of, flat_weights, to_host, with_weights};
 use semaim_checkpoint::error::TensorFileError;
 use semaim_checkpoint::tensors::{Precision, TensorFile, write_tensors};
+use semaim_data::Source;
 
 use crate::error::TrainError;
 use crate::optimiser::Optimiser;
@@ -39,6 +40,26 @@ pub struct TrainCounters {
     pub bad_images: u64,
     /// Images in the data set.
     pub data_len: u64,
+    /// Which images and classes those are, as [`data_digest`] tells; 0: not known, as in older checkpoints.
+    pub data_digest: u64,
+}
+
+/// A checksum of the names of images (without their folders, which may be moved), their labels and the names of classes, in their order: by
+/// it a run notices that its images are others, or that their labels mean others. Never 0.
+pub fn data_digest(images: &(impl Source + ?Sized)) -> u64 {
+    let mut digest = 0;
+    for index in 0..images.len() {
+        let name = images.name(index);
+        let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+        digest = crc32c::crc32c_append(digest, name.as_bytes());
+        let label = images.label(index).map_or(u64::MAX, u64::from);
+        digest = crc32c::crc32c_append(digest, &label.to_le_bytes());
+    }
+    for class in images.classes() {
+        digest = crc32c::crc32c_append(digest, class.as_bytes());
+        digest = crc32c::crc32c_append(digest, &[0]);
+    }
+    1 << 32 | u64::from(digest)
 }
 
 /// The prefix of the model's weights in a checkpoint.
@@ -93,6 +114,7 @@ impl<M: Module> TrainState<M> {
             ("skipped", self.counts.skipped),
             ("bad_images", self.counts.bad_images),
             ("data_len", self.counts.data_len),
+            ("data_digest", self.counts.data_digest),
             (optimiser_steps.as_str(), self.optimiser.steps()),
         ];
         let mut metadata: BTreeMap<String, String> = numbers
@@ -158,6 +180,10 @@ impl<M: Module> TrainState<M> {
                 skipped: number("skipped")?,
                 bad_images: number("bad_images")?,
                 data_len: number("data_len")?,
+                data_digest: match metadata.contains_key("data_digest") {
+                    true => number("data_digest")?,
+                    false => 0,
+                },
             },
         })
     }

@@ -1,4 +1,4 @@
-//! What a trainer trains: pre-training by SemAIM or by masking, fine-tuning, probing.
+//! What a trainer trains: pre-training by SemAIM or by masking, fine-tuning, probes, detectors, segmenters.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};

@@ -22,7 +22,7 @@ use crate::loss_values::{TogetherTime, Window};
 use crate::ranks::{self, Ranks};
 use crate::run_dir::RunDir;
 use crate::schedule::LrSchedule;
-use crate::state::TrainState;
+use crate::state::{TrainState, data_digest};
 use crate::task::Task;
 use crate::unread::UnreadSteps;
 use saver::{Saver, is_kept};
@@ -120,7 +120,9 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
             .check(&device_of(&initial_state.model))?;
         let steps_per_epoch = steps_per_epoch(settings.train.batch_size, images.source.len())?;
         let data_len = images.source.len() as u64;
+        let data_digest = data_digest(&*images.source);
         initial_state.counts.data_len = data_len;
+        initial_state.counts.data_digest = data_digest;
         let ranks = ranks::current();
         if ranks.count() > settings.train.grad_accum_steps {
             return Err(TrainError::ManyRanks {
@@ -130,12 +132,20 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
         }
         let saved = in_turn(&*ranks, || run.latest_checkpoint(&initial_state))?;
         let resumed = saved.is_some();
-        let state = saved.unwrap_or(initial_state);
-        if state.counts.data_len != data_len {
+        let mut state = saved.unwrap_or(initial_state);
+        let then = state.counts;
+        if then.data_len != data_len {
             return Err(TrainError::DataChanged {
-                then: state.counts.data_len,
+                then: then.data_len,
                 now: data_len,
             });
+        }
+        if ![0, data_digest].contains(&then.data_digest) {
+            return Err(TrainError::OtherImages { images: data_len });
+        }
+        state.counts.data_digest = data_digest;
+        if ranks.is_root() {
+            run.accept()?;
         }
         let last = resumed.then_some(state.counts.step);
         let log = match ranks.is_root() {

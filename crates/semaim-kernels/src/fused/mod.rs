@@ -1,5 +1,5 @@
-//! The fused operations. All but [`graph`] and the operations on tensors ([`block_op`], [`ops`], [`update`]) works on
-//! slices and knows nothing of the framework.
+//! The fused operations. [`graph`] and the operations on tensors ([`block_op`], [`ops`], [`update`], and those of dense heads:
+//! [`batch_norm`], [`conv3x3`], [`roi_align`], [`pixel_loss`]) know the framework; the rest works on slices.
 
 pub(crate) mod affine;
 pub(crate) mod attention;

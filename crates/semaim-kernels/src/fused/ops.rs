@@ -1,4 +1,4 @@
-//! Everything but the block as operations on tensors: layer norm, linear layer, MLP, loss and patches. Each gives `None`
+//! Operations on tensors beside the block: layer norm, linear layer, MLP, loss and patches. Each gives `None`
 //! for tensors that are not of 32-bit numbers on the CPU backend.
 
 use std::sync::Arc;

@@ -1,0 +1,156 @@
+//! Settings that have no part in a run, though each of them is allowed.
+
+use serde_json::{Value, json};
+
+use super::{Method, OrderSource, PretrainConfig, TargetKind};
+use crate::schedule::ScheduleKind;
+
+/// Settings of the query stream; others of `decoder` are refused where there is none.
+const DECODER: &[&str] = &["decoder.query_depth", "decoder.weights", "decoder.head"];
+const MAE: &[&str] = &[
+    "mae.mask_ratio",
+    "mae.decoder_dim",
+    "mae.decoder_depth",
+    "mae.decoder_heads",
+];
+const ORDER: &[&str] = &["order.kind", "order.similarity", "order.source"];
+const PIXELS: &[&str] = &[
+    "target.blur_size",
+    "target.blur_sigma",
+    "target.normalise",
+    "target.loss",
+];
+const ENCODER: &[&str] = &[
+    "encoder.layout",
+    "encoder.num_heads",
+    "encoder.activation",
+    "encoder.allow_partial",
+];
+const EMA: &[&str] = &["train.ema_decay", "train.ema_epochs"];
+
+impl PretrainConfig {
+    /// The keys of settings that are not at their defaults and that this run does not look at, each with the reason.
+    pub fn unused(&self) -> Vec<(&'static str, &'static str)> {
+        let mut all: Vec<(&[&'static str], &'static str)> = Vec::new();
+        match (self.method, self.order_source()) {
+            (Method::Mae, _) => {
+                all.push((DECODER, "method is `mae`"));
+                all.push((ORDER, "method is `mae`"));
+            }
+            (Method::Semaim, source) => {
+                all.push((MAE, "method is `semaim`"));
+                let why = match source {
+                    None => "order.kind follows no similarity",
+                    Some(OrderSource::Maps | OrderSource::Masks) => {
+                        "order.source gives the similarity"
+                    }
+                    Some(OrderSource::Teacher) => "a teacher's is by its class token",
+                    Some(OrderSource::Model | OrderSource::Ema) => "",
+                };
+                if !why.is_empty() {
+                    all.push((&["order.similarity"], why));
+                }
+                if source.is_none() {
+                    all.push((&["order.source"], why));
+                }
+            }
+        }
+        if self.target.kind != TargetKind::Pixels {
+            all.push((PIXELS, "target.kind is not `pixels`"));
+        } else if self.target.blur_size == 0 {
+            all.push((&["target.blur_sigma"], "target.blur_size is 0"));
+        }
+        if !self.train.ema {
+            all.push((EMA, "train.ema is false"));
+        }
+        if !self.needs_teacher() {
+            let why = "neither order.source nor target.kind is `teacher`";
+            all.push((&["teacher.weights", "teacher_cache"], why));
+        }
+        if self.optimiser.schedule != ScheduleKind::Steps {
+            all.push((&["optimiser.gamma"], "optimiser.schedule is not `steps`"));
+        }
+        if self.optimiser.schedule != ScheduleKind::Polynomial {
+            let why = "optimiser.schedule is not `polynomial`";
+            all.push((&["optimiser.power"], why));
+        }
+        if !self.encoder.is_named() {
+            all.push((ENCODER, "there are no weights to start from (--init)"));
+        }
+        let (own, default) = (json!(self), json!(Self::default()));
+        let value = |config: &'_ Value, key: &str| {
+            let place = format!("/{}", key.replace('.', "/"));
+            config.pointer(&place).cloned()
+        };
+        let keys = all
+            .into_iter()
+            .flat_map(|(keys, why)| keys.iter().map(move |&key| (key, why)));
+        keys.filter(|(key, _)| value(&own, key) != value(&default, key))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use semaim_config::Layers;
+
+    use super::*;
+
+    fn unused(settings: &[&str]) -> Vec<&'static str> {
+        let layers = Layers::new().sets(settings).unwrap();
+        let config: PretrainConfig = layers.load().unwrap();
+        config.unused().into_iter().map(|(key, _)| key).collect()
+    }
+
+    #[test]
+    fn what_a_run_does_not_look_at_is_named() {
+        assert_eq!(unused(&[]), [""; 0]);
+        let all = [
+            "method=mae",
+            "mae.decoder_dim=64",
+            "mae.decoder_heads=2",
+            "decoder.head=linear",
+            "decoder.query_depth=1",
+            "order.kind=raster",
+            "order.similarity=gap",
+        ];
+        let queries = ["decoder.query_depth", "decoder.head"];
+        assert_eq!(
+            unused(&all),
+            [&queries[..], &["order.kind", "order.similarity"]].concat()
+        );
+        assert_eq!(
+            unused(&all[1..]),
+            ["mae.decoder_dim", "mae.decoder_heads", "order.similarity"]
+        );
+        let gap = "order.similarity=gap";
+        assert_eq!(unused(&[gap]), [""; 0]);
+        assert_eq!(unused(&[gap, "order.source=masks"]), ["order.similarity"]);
+        let teacher = ["teacher.weights=t.safetensors", "order.source=teacher"];
+        assert_eq!(unused(&teacher), [""; 0]);
+        assert_eq!(unused(&[gap, teacher[0], teacher[1]]), ["order.similarity"]);
+        assert_eq!(unused(&teacher[..1]), ["teacher.weights"]);
+        assert_eq!(
+            unused(&["target.loss=l1", "target.kind=self"]),
+            ["target.loss"]
+        );
+        assert_eq!(unused(&["train.ema_epochs=3"]), ["train.ema_epochs"]);
+        assert_eq!(unused(&["train.ema_epochs=3", "train.ema=true"]), [""; 0]);
+    }
+
+    /// A key that does not exist is at its default everywhere, and would never be named.
+    #[test]
+    fn the_keys_exist() {
+        let config = json!(PretrainConfig::default());
+        let rest = [
+            "teacher.weights",
+            "teacher_cache",
+            "optimiser.gamma",
+            "optimiser.power",
+        ];
+        for key in [DECODER, MAE, ORDER, PIXELS, EMA, ENCODER, &rest].concat() {
+            let place = format!("/{}", key.replace('.', "/"));
+            assert!(config.pointer(&place).is_some(), "{key}");
+        }
+    }
+}
