@@ -8,12 +8,12 @@ use std::process::ExitCode;
 
 use semaim_checkpoint::atomic;
 use semaim_config::Layers;
+use semaim_data::counted;
 use semaim_eval::compare::config::CompareConfig;
 use semaim_eval::compare::record::Record;
 use semaim_eval::compare::table::{as_json, markdown};
 use semaim_eval::compare::timing::{remaining, step_times};
-use semaim_eval::compare::{PlannedTrial, compare, plan, records};
-use semaim_train::trainer::RunOutcome;
+use semaim_eval::compare::{CompareOutcome, PlannedTrial, compare, plan, records};
 use serde_json::{Value, json};
 
 use crate::args::CompareArgs;
@@ -32,11 +32,13 @@ type StepTimes = BTreeMap<String, f64>;
 pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     let layers = Layers::new().file(&args.file)?.sets(&args.set)?;
     let data = [("data", settings::data_names(&args.data))];
+    settings::refuse_twice(&args.set, &data)?;
     let layers = settings::with_options(layers, &data)?;
     let options: Vec<_> = ["pretrain.data", "finetune.data"]
         .into_iter()
         .flat_map(|table| args.selection.settings(table))
         .collect();
+    settings::refuse_twice(&args.set, &options)?;
     let config: CompareConfig = settings::load(layers, &options)?;
     let device = args.device.open()?;
     let out = match (&args.out, args.file.file_stem()) {
@@ -45,18 +47,25 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     };
     // Variants that cannot be used are named before any of them is trained.
     records(&config, &out)?;
+    let chosen = chosen(&config, &args.variants)?;
+    for variant in &chosen.variants {
+        let own = Layers::new().sets(&variant.set)?;
+        if let Some(line) = settings::unused(&config.pretrain(variant, 0)?, &own)? {
+            eprintln!("warning: variant `{}`: {line}", variant.name);
+        }
+    }
     if args.dry_run {
         let kernels = device::kernels(&args.device.name);
-        let planned = plan(&config, &out, kernels, &device)?;
+        let planned = plan(&chosen, &out, kernels, &device)?;
         let mut bar = TrainingBar::new(true)?;
-        let seconds = remaining(&config, &planned, &out, &device, &mut bar)?;
+        let seconds = remaining(&chosen, &planned, &out, &device, &mut bar)?;
         bar.clear();
         print_plan(&planned, &seconds, args.json);
         return Ok(ExitCode::SUCCESS);
     }
     if args.time_steps {
         let mut bar = TrainingBar::new(args.json)?;
-        let times = step_times(&config, &out, &device, &mut bar)?;
+        let times = step_times(&chosen, &out, &device, &mut bar)?;
         bar.clear();
         write(&out, STEP_TIMES, &json!(times).to_string())?;
         if !args.json {
@@ -64,10 +73,10 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
         }
     }
     let ran = if args.table_only || args.time_steps {
-        Ok(RunOutcome::Finished)
+        Ok(CompareOutcome::Finished)
     } else {
         let mut bar = TrainingBar::new(args.json)?;
-        let ran = compare(&config, &out, &device, &mut bar);
+        let ran = compare(&chosen, &out, &device, &mut bar);
         bar.clear();
         ran
     };
@@ -82,12 +91,38 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
         println!("{}", out.join(PAGE).display());
     }
     Ok(match outcome {
-        RunOutcome::Finished | RunOutcome::AlreadyFinished => ExitCode::SUCCESS,
-        RunOutcome::Stopped => {
+        CompareOutcome::Finished => ExitCode::SUCCESS,
+        CompareOutcome::Elsewhere(trials) => {
+            eprintln!(
+                "another process is at {}; the same command makes the whole table when that is done",
+                counted(trials, "trial")
+            );
+            ExitCode::SUCCESS
+        }
+        CompareOutcome::Stopped => {
             eprintln!("stopped and saved; the same command goes on");
             ExitCode::from(STOPPED)
         }
     })
+}
+
+/// The comparison with no other variants than those that are named; none: all of them.
+fn chosen(config: &CompareConfig, names: &[String]) -> Result<CompareConfig, Exit> {
+    let mut chosen = config.clone();
+    if names.is_empty() {
+        return Ok(chosen);
+    }
+    let all: Vec<&str> = config.variants.iter().map(|v| v.name.as_str()).collect();
+    if let Some(name) = names.iter().find(|name| !all.contains(&name.as_str())) {
+        let all = all.join(", ");
+        return Err(Exit::user(format!(
+            "--variants: `{name}` is none of the variants: {all}"
+        )));
+    }
+    chosen
+        .variants
+        .retain(|variant| names.contains(&variant.name));
+    Ok(chosen)
 }
 
 /// Writes table and page of what there is.

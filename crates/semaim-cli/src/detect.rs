@@ -153,6 +153,7 @@ fn load_config(args: &DetectArgs, out: &Path) -> Result<DetectConfig, Exit> {
         ("seed", args.run.seed.map(|seed| seed.to_string())),
         ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
+    settings::refuse_twice(&args.run.set, &options)?;
     let layers = settings::with_options(layers.sets(&args.run.set)?, &options)?;
     let layers = settings::in_parts::<DetectConfig>(layers, out)?;
     let config: DetectConfig = layers.load()?;

@@ -14,17 +14,26 @@ use crate::args::EmbedArgs;
 use crate::bar::CountingBar;
 use crate::encoder::Loaded;
 use crate::exit::{Exit, STOPPED};
+use crate::output::Inputs;
 use crate::signals;
 
 pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
     // Before anything is written: what is unfinished is removed however early the signal comes.
     let stop = signals::stop_flag("stopping")?;
     let loaded = Loaded::of(&args.encoder)?;
-    let source = loaded.open(&args.data, &args.selection, args.split)?;
+    let source = loaded.open_split(&args.data, &args.selection, args.split)?;
     let config = &loaded.encoder.config;
     let representation = args.representation();
     let shape = representation.shape(config.grid().patches(), loaded.encoder.vit.width());
     let ranks = ranks::current();
+    let names = VectorWriter::names_of(&args.out);
+    let inputs = Inputs {
+        weights: Some(&args.encoder.weights),
+        data: &args.data,
+        images: Some(&*source),
+        ..Inputs::default()
+    };
+    inputs.refuse(&[&args.out, &names])?;
     let mut writer = match ranks.is_root() {
         true => Some(VectorWriter::create(&args.out, shape.clone()).map_err(Exit::user)?),
         false => None,
@@ -62,14 +71,14 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
     let Some(writer) = writer else {
         return Ok(ExitCode::SUCCESS);
     };
-    let names = writer.names_path();
-    let count = writer.finish().map_err(Exit::user)?;
-    if count == 0 {
+    // What is not finished is removed, and what stood there stays.
+    if writer.count() == 0 {
         return Err(Exit::user(format!(
             "{}: no image could be read",
             args.data.join(", ")
         )));
     }
+    let count = writer.finish().map_err(Exit::user)?;
     let seconds = start.elapsed().as_secs_f64();
     if args.json {
         let report = json!({

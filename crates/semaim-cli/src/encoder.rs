@@ -9,7 +9,7 @@ use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::format::CheckpointFormat;
 use semaim_checkpoint::weights_source::WeightsSource;
-use semaim_data::{Augment, OpenOptions, Source, Split, open_all};
+use semaim_data::{Augment, OpenOptions, Source, Split, open_all, same_images};
 use semaim_eval::embed::EmbedOptions;
 use semaim_eval::image_batches::BatchOptions;
 use semaim_eval::views::{open_options, views};
@@ -68,6 +68,27 @@ impl Loaded {
             ..open_options(&self.encoder.config, &self.encoder.normalisation)
         };
         Ok(open_all(data, split, &selection.of(options))?)
+    }
+
+    /// The same of the split that the user names, which has to be there.
+    pub(crate) fn open_split(
+        &self,
+        data: &[String],
+        selection: &SelectionArgs,
+        split: Split,
+    ) -> Result<Arc<dyn Source>, Exit> {
+        let images = self.open(data, selection, split)?;
+        let generated = data.iter().all(|data| data == "shapes");
+        if split == Split::Eval
+            && !generated
+            && same_images(&*self.open(data, selection, Split::Train)?, &*images)
+        {
+            return Err(Exit::user(format!(
+                "{}: there is no evaluation split; its images are those of --split train",
+                data.join(", ")
+            )));
+        }
+        Ok(images)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::args::{ExportArgs, FormatArg};
 use crate::detector_file;
 use crate::encoder::tell_resizing;
 use crate::exit::Exit;
-use crate::output;
+use crate::output::{self, Inputs};
 
 pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
     if args.format == FormatArg::Onnx {
@@ -76,9 +76,16 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
         )),
         false => None,
     };
+    if kind == Some(ModelKind::Classifier) && !with_head && !args.without_head {
+        eprintln!(
+            "note: layout {} has no classifiers: the encoder is written without its head (--without-head says so)",
+            format.name()
+        );
+    }
     let mut exported = found.export(format, head.as_ref()).map_err(Exit::user)?;
     exported.file.weights.extend(decoder.unwrap_or_default());
     let to = file(&args.to)?;
+    refuse_to_replace(args, &to)?;
     let beside = exported
         .write(&to, args.dtype.precision())
         .map_err(Exit::user)?;
@@ -123,6 +130,15 @@ fn file(to: &Path) -> Result<PathBuf, Exit> {
             to.display()
         ))),
     }
+}
+
+/// Refuses to write over the weights that are exported.
+fn refuse_to_replace(args: &ExportArgs, to: &Path) -> Result<(), Exit> {
+    let inputs = Inputs {
+        weights: Some(&args.weights),
+        ..Inputs::default()
+    };
+    inputs.refuse(&[to])
 }
 
 /// Puts the encoder of a run's newest checkpoint into `found`; gives the rest of the model.

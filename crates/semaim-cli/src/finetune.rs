@@ -107,9 +107,12 @@ fn load_config(args: &FinetuneArgs, out: &Path) -> Result<FinetuneConfig, Exit> 
         ("seed", args.run.seed.map(|seed| seed.to_string())),
         ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
+    settings::refuse_twice(&args.run.set, &options)?;
     let layers = settings::with_options(layers.sets(&args.run.set)?, &options)?;
     let layers = settings::in_parts::<FinetuneConfig>(layers, out)?;
-    settings::load(layers, &args.selection.settings("data"))
+    let selection = args.selection.settings("data");
+    settings::refuse_twice(&args.run.set, &selection)?;
+    settings::load(layers, &selection)
 }
 
 fn write_confusion(found: &Classification, run: &RunDir) -> Result<PathBuf, Exit> {

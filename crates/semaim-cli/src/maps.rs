@@ -1,13 +1,16 @@
 //! `semaim maps`.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use semaim_data::{counted, map_names};
+use semaim_checkpoint::atomic;
+use semaim_data::{DataSpec, counted, map_names};
 use semaim_eval::image_similarity::{ImageSimilarityError, image_similarities};
 use semaim_report::encode_grey_png;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::MapsArgs;
 use crate::bar::CountingBar;
@@ -24,9 +27,11 @@ pub(crate) fn run(args: &MapsArgs) -> Result<ExitCode, Exit> {
         ));
     }
     let loaded = Loaded::of(&args.encoder)?;
-    let source = loaded.open(&args.data, &args.selection, args.split)?;
+    let source = loaded.open_split(&args.data, &args.selection, args.split)?;
     let names = map_names(&*source).map_err(Exit::user)?;
+    refuse_data_folder(args)?;
     let mut folder = PictureFolder::create(&args.out)?;
+    record(args, &loaded)?;
     let bar = CountingBar::new(source.len() as u64);
     let start = Instant::now();
     let items: Vec<usize> = (0..source.len()).collect();
@@ -56,6 +61,12 @@ pub(crate) fn run(args: &MapsArgs) -> Result<ExitCode, Exit> {
         bar.add(found.maps.len(), &found.bad);
     }
     bar.clear();
+    if written == 0 {
+        return Err(Exit::user(format!(
+            "{}: no image could be read",
+            args.data.join(", ")
+        )));
+    }
     let seconds = start.elapsed().as_secs_f64();
     if args.json {
         let report = json!({
@@ -78,4 +89,64 @@ pub(crate) fn run(args: &MapsArgs) -> Result<ExitCode, Exit> {
         args.out.display()
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the maps of a folder were made of.
+const RECORD: &str = "maps.json";
+
+/// Refuses maps among the images, which they would be, too.
+fn refuse_data_folder(args: &MapsArgs) -> Result<(), Exit> {
+    let Some(out) = whole_path(&args.out) else {
+        return Ok(());
+    };
+    for data in &args.data {
+        let Ok(DataSpec::Paths(paths)) = data.parse() else {
+            continue;
+        };
+        for path in paths.iter().filter(|path| path.is_dir()) {
+            if fs::canonicalize(path).is_ok_and(|folder| out.starts_with(folder)) {
+                return Err(Exit::user(format!(
+                    "--out {}: maps would be images of {}, in whose folder they are; name a folder elsewhere",
+                    args.out.display(),
+                    path.display()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A path without links, of which the end need not be there yet.
+fn whole_path(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    let there = path.ancestors().find(|folder| folder.exists())?;
+    let rest = path.strip_prefix(there).ok()?;
+    Some(fs::canonicalize(there).ok()?.join(rest))
+}
+
+/// Writes down beside the maps what they are made of; a folder of other maps is refused.
+fn record(args: &MapsArgs, loaded: &Loaded) -> Result<(), Exit> {
+    let path = args.out.join(RECORD);
+    let made_of = json!({
+        "encoder": loaded.encoder.checksum().map_err(Exit::ours)?,
+        "image_size": loaded.encoder.config.image_size,
+        "similarity": args.similarity.name(),
+        "data": args.data,
+        "split": format!("{:?}", args.split).to_lowercase(),
+    });
+    if let Ok(text) = fs::read_to_string(&path) {
+        let before: Value = serde_json::from_str(&text).unwrap_or_default();
+        let differs = |key: &&String| before.get(key) != made_of.get(key);
+        let keys = made_of.as_object().into_iter().flat_map(|all| all.keys());
+        let differing: Vec<&str> = keys.filter(differs).map(String::as_str).collect();
+        if !differing.is_empty() {
+            return Err(Exit::user(format!(
+                "{} holds maps of another {}; name another folder, or remove it",
+                args.out.display(),
+                differing.join(", ")
+            )));
+        }
+    }
+    atomic::write_bytes(&path, made_of.to_string().as_bytes())
+        .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))
 }

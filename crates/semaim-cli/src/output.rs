@@ -8,8 +8,12 @@
 use std::fmt::Arguments;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use semaim_data::{DataSpec, Source};
+
+use crate::exit::Exit;
 
 /// As the standard macro, but does not panic.
 macro_rules! print {
@@ -83,5 +87,75 @@ pub(crate) fn create_folder_of(file: &Path) -> io::Result<()> {
     match file.parent() {
         Some(folder) if folder != Path::new("") => fs::create_dir_all(folder),
         _ => Ok(()),
+    }
+}
+
+/// What a command reads, none of which it is to write over.
+#[derive(Default)]
+pub(crate) struct Inputs<'a> {
+    /// A file of weights, or a folder that holds one.
+    pub(crate) weights: Option<&'a Path>,
+    /// Data sets, as `--data` names them.
+    pub(crate) data: &'a [String],
+    /// A file of annotations.
+    pub(crate) annotations: Option<&'a Path>,
+    /// The images of all these.
+    pub(crate) images: Option<&'a dyn Source>,
+}
+
+/// How files of trained weights begin: ours, and those of libraries.
+const WEIGHTS: [&str; 6] = [
+    "encoder",
+    "classifier",
+    "detector",
+    "segmenter",
+    "model",
+    "pytorch_model",
+];
+
+impl Inputs<'_> {
+    /// Refuses to write over what is read.
+    ///
+    /// # Errors
+    /// An output that is one of these files.
+    pub(crate) fn refuse(&self, outputs: &[&Path]) -> Result<(), Exit> {
+        for output in outputs {
+            // What is not there yet is nobody's.
+            let Ok(there) = fs::canonicalize(output) else {
+                continue;
+            };
+            if self.is_read(&there) {
+                return Err(Exit::user(format!(
+                    "{} is read by this command and would be written over; give another name",
+                    output.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_read(&self, there: &Path) -> bool {
+        let is_it = |path: &Path| fs::canonicalize(path).is_ok_and(|path| path == there);
+        let name = there.file_name().unwrap_or_default();
+        let of_weights = |weights: &Path| {
+            let is_beside =
+                fs::canonicalize(weights).is_ok_and(|folder| there.parent() == Some(&folder));
+            let name = name.to_string_lossy();
+            is_it(weights) || is_beside && WEIGHTS.iter().any(|start| name.starts_with(start))
+        };
+        let of_data = |spec: &String| match spec.parse() {
+            Ok(DataSpec::Paths(paths)) => paths.iter().any(|path| is_it(path)),
+            _ => false,
+        };
+        let of_images = |images: &dyn Source| {
+            let names = (0..images.len()).map(|item| PathBuf::from(images.name(item)));
+            names
+                .filter(|path| path.file_name() == Some(name))
+                .any(|path| is_it(&path))
+        };
+        self.weights.is_some_and(of_weights)
+            || self.data.iter().any(of_data)
+            || self.annotations.is_some_and(is_it)
+            || self.images.is_some_and(of_images)
     }
 }

@@ -28,7 +28,12 @@ const QUICKSTART: &str = "quickstart";
 
 pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     let out = out_dir(args);
-    let config = load_config(args, &out)?;
+    let (config, own) = load_config(args, &out)?;
+    if ranks::current().is_root()
+        && let Some(line) = settings::unused(&config, &own)?
+    {
+        eprintln!("warning: {line}");
+    }
     // A run that is there was begun with the figures that it has.
     if !out.join("config.toml").is_file() {
         config.data.check_measured(config.model.channels)?;
@@ -143,21 +148,23 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     Ok(outcome::code(outcome))
 }
 
-/// Defaults, recipe or file, `--set`, then the options that stand for a setting.
-fn load_config(args: &PretrainArgs, out: &Path) -> Result<PretrainConfig, Exit> {
-    let mut layers = Layers::new();
+/// Defaults, recipe, file, `--set`, then the options that stand for a setting; beside the configuration what file and `--set` say.
+fn load_config(args: &PretrainArgs, out: &Path) -> Result<(PretrainConfig, Layers), Exit> {
     // Without images of one's own there is one experiment to start with.
     let nothing_named = args.data.is_empty() && args.run.config.is_none();
     let recipe = args
         .recipe
         .as_deref()
         .or(nothing_named.then_some(QUICKSTART));
+    let mut layers = Layers::new();
     if let Some(name) = recipe {
         layers = recipes::find(name, "pretrain")?.lay(layers)?;
     }
+    let mut own = Layers::new();
     if let Some(path) = &args.run.config {
-        layers = layers.file(path)?;
+        own = own.file(path)?;
     }
+    let own = own.sets(&args.run.set)?;
     let mut options = settings::encoder(args.init.as_deref(), &args.layout);
     options.extend([
         ("data.path", settings::data_names(&args.data)),
@@ -165,9 +172,12 @@ fn load_config(args: &PretrainArgs, out: &Path) -> Result<PretrainConfig, Exit> 
         ("seed", args.run.seed.map(|seed| seed.to_string())),
         ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
-    let layers = settings::with_options(layers.sets(&args.run.set)?, &options)?;
-    let layers = settings::with_options(layers, &args.selection.settings("data"))?;
-    start::settings(&layers, out, args.extend)
+    let selection = args.selection.settings("data");
+    settings::refuse_twice(&args.run.set, &options)?;
+    settings::refuse_twice(&args.run.set, &selection)?;
+    let layers = settings::with_options(layers.under(&own), &options)?;
+    let layers = settings::with_options(layers, &selection)?;
+    Ok((start::settings(&layers, out, args.extend)?, own))
 }
 
 fn out_dir(args: &PretrainArgs) -> PathBuf {

@@ -23,12 +23,13 @@ use crate::exit::{Exit, STOPPED};
 use crate::{evaluation_log, report};
 
 pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
+    args.refuse_unused()?;
     let loaded = Loaded::of(&args.encoder)?;
-    let representation = args.feature;
+    let representation = args.representation();
     let sets = labelled(&loaded, &args.data, &args.selection, args.seed)?;
     sets.check_for_training().map_err(Exit::user)?;
     let tested = sets.test.items.len();
-    let on_images = args.augment || args.head == HeadKind::Attentive;
+    let on_images = args.is_on_images();
     let options = options(args, &loaded, on_images);
     if args.dry_run {
         dry_run(args, &loaded, &sets, &options, on_images);
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
                     ""
                 }
             ),
-            args.feature,
+            args.representation(),
             &args.encoder,
         ),
         worth: evaluation_log::Worth::Accuracy {
@@ -99,7 +100,7 @@ fn options(args: &ProbeArgs, loaded: &Loaded, on_images: bool) -> ProbeOptions {
 /// The encoder's sizes, and the width of the tokens that heads see.
 fn sizes<'a>(args: &ProbeArgs, loaded: &'a Loaded) -> (&'a VitConfig, usize) {
     let encoder = &loaded.encoder;
-    let width = token_width(encoder, args.head, args.feature);
+    let width = token_width(encoder, args.head, args.representation());
     (&encoder.config, width)
 }
 
@@ -180,7 +181,7 @@ fn probe_on_images(
         exclude: args.selection.exclude.clone(),
         limit: args.selection.limit,
         head: args.head,
-        representation: args.feature,
+        representation: args.representation(),
         augment: args.augment,
         options,
         encoder: loaded.encoder.checksum().map_err(Exit::ours)?,

@@ -184,6 +184,7 @@ fn load_config(args: &SegmentArgs, out: &Path) -> Result<SegmentConfig, Exit> {
         ("seed", args.run.seed.map(|seed| seed.to_string())),
         ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
+    settings::refuse_twice(&args.run.set, &options)?;
     let layers = settings::with_options(layers.sets(&args.run.set)?, &options)?;
     Ok(settings::in_parts::<SegmentConfig>(layers, out)?.load()?)
 }

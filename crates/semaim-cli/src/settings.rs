@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use semaim_checkpoint::checkpoint::activation_name;
 use semaim_config::{Layers, Validate, recorded};
+use semaim_train::config::PretrainConfig;
 use semaim_train::ranks;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -78,6 +79,23 @@ where
     Ok(with_options(layers, options)?.load()?)
 }
 
+/// Refuses a setting that is given by `--set` and by the option that stands for it: which is meant is not known.
+pub(crate) fn refuse_twice(
+    sets: &[String],
+    options: &[(impl AsRef<str>, Option<String>)],
+) -> Result<(), Exit> {
+    let sets = Layers::new().sets(sets)?;
+    for (key, value) in options {
+        let key = key.as_ref();
+        if value.is_some() && sets.names(key)? {
+            return Err(Exit::user(format!(
+                "{key} is given twice: by --set and by the option that stands for it; leave one of them out"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Lays options that stand for settings on top, where they are given.
 pub(crate) fn with_options(
     mut layers: Layers,
@@ -89,6 +107,17 @@ pub(crate) fn with_options(
         }
     }
     Ok(layers)
+}
+
+/// What a pre-training run does not look at of the settings that were made for it, if there are such, in a line.
+pub(crate) fn unused(config: &PretrainConfig, own: &Layers) -> Result<Option<String>, Exit> {
+    let mut named = Vec::new();
+    for (key, why) in config.unused() {
+        if own.names(key)? {
+            named.push(format!("{key} ({why})"));
+        }
+    }
+    Ok((!named.is_empty()).then(|| format!("without effect here: {}", named.join(", "))))
 }
 
 /// The configuration that a run directory holds, if it holds one.

@@ -2,7 +2,8 @@
 //!
 //! A comparison is a file: a base configuration, variants that change settings of it, seeds, and evaluations. Each
 //! (variant, seed) is a *trial* with a folder of its own ([`trial`]); what is finished in a trial is written down at once
-//! and never done again. The table ([`table`]) pairs variants by seed.
+//! and never done again. Several processes may work at one comparison, each at a trial of its own. The table ([`table`]) pairs
+//! variants by seed.
 
 pub mod config;
 mod frozen;
@@ -23,7 +24,6 @@ use semaim_kernels::Kernels;
 use semaim_train::callbacks::Observer;
 use semaim_train::error::TrainError;
 use semaim_train::memory::Memory;
-use semaim_train::trainer::RunOutcome;
 
 use crate::embed::EmbedError;
 use crate::finetune::FinetuneError;
@@ -33,9 +33,9 @@ use crate::probe::ProbeError;
 use crate::splits::SplitsError;
 use config::CompareConfig;
 use record::Record;
-use trial::Trial;
+use trial::{Trial, TrialOutcome};
 
-/// Why a comparison could not start or go on. Cells that are finished stay.
+/// Why a comparison could not start or go on. Trials that are finished stay.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
     /// A variant's settings cannot be used.
@@ -53,6 +53,21 @@ pub enum CompareError {
     OtherSettings {
         /// The trial's record.
         path: PathBuf,
+    },
+    /// A trial that is to train on more or fewer images than another one of the variant did.
+    #[error(
+        "`{variant}` with seed {seed} would be trained for {steps} steps, with other seeds it was for {others}: the images are not those \
+         that the comparison began with; give another --out"
+    )]
+    OtherImages {
+        /// The variant.
+        variant: String,
+        /// The seed.
+        seed: u64,
+        /// Its steps.
+        steps: u64,
+        /// Those of the others.
+        others: u64,
     },
     /// A file of the comparison.
     #[error("{action} {path}: {message}")]
@@ -108,6 +123,17 @@ pub struct PlannedTrial {
     pub finished: bool,
 }
 
+/// How a comparison ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompareOutcome {
+    /// Every trial is finished.
+    Finished,
+    /// It was asked to stop, and saved.
+    Stopped,
+    /// Other processes are at what remains: so many trials.
+    Elsewhere(usize),
+}
+
 /// What a comparison would do, trial by trial.
 ///
 /// # Errors
@@ -124,7 +150,8 @@ pub fn plan(
         .collect()
 }
 
-/// Runs every trial that is not finished in `out`, seed by seed, so that early tables have all variants.
+/// Runs every trial that is not finished in `out`, seed by seed, so that early tables have all variants. A trial that another
+/// process is at is left to it.
 ///
 /// # Errors
 /// [`CompareError`]; the comparison goes on from there when it is run again.
@@ -133,14 +160,20 @@ pub fn compare(
     out: &Path,
     device: &Device,
     observer: &mut dyn Observer,
-) -> Result<RunOutcome, CompareError> {
-    let trials: Vec<Trial> = trials(config, out)?;
-    for trial in trials {
-        if trial.run(config, device, observer)? == RunOutcome::Stopped {
-            return Ok(RunOutcome::Stopped);
+) -> Result<CompareOutcome, CompareError> {
+    let mut elsewhere = 0;
+    for trial in trials(config, out)? {
+        let steps = steps_of(trial.variant(), &records(config, out)?);
+        match trial.run(config, steps, device, observer)? {
+            TrialOutcome::Finished => {}
+            TrialOutcome::Stopped => return Ok(CompareOutcome::Stopped),
+            TrialOutcome::Elsewhere => elsewhere += 1,
         }
     }
-    Ok(RunOutcome::Finished)
+    Ok(match elsewhere {
+        0 => CompareOutcome::Finished,
+        trials => CompareOutcome::Elsewhere(trials),
+    })
 }
 
 /// What there is of every trial, in the order of seeds, then variants.
@@ -150,6 +183,12 @@ pub fn compare(
 pub fn records(config: &CompareConfig, out: &Path) -> Result<Vec<Record>, CompareError> {
     let read = |trial: Trial| trial.record();
     trials(config, out)?.into_iter().map(read).collect()
+}
+
+/// Steps for which a variant was trained with any seed.
+fn steps_of(variant: &str, records: &[Record]) -> Option<u64> {
+    let of_variant = |record: &&Record| record.variant == variant && record.steps > 0;
+    records.iter().find(of_variant).map(|record| record.steps)
 }
 
 fn trials(config: &CompareConfig, out: &Path) -> Result<Vec<Trial>, CompareError> {

@@ -1,7 +1,7 @@
 //! What an encoder is worth.
 //!
 //! * [`image_batches`]: the loop that brings images to a network; [`accuracy`]: what is counted.
-//! * [`embed`]: one vector per image.
+//! * [`embed`]: one vector per image; [`image_similarity`]: one similarity map.
 //! * [`splits`]: which labelled images are for training and which for the test.
 //! * [`knn`]: exact weighted nearest neighbours on those vectors.
 //! * [`class_names`]: labels of two files of vectors, compared by name.

@@ -101,7 +101,7 @@ impl VectorWriter {
             Ok((unfinished.file()?, unfinished))
         };
         let (vectors, unfinished_vectors) = start(path).map_err(writing(path))?;
-        let names = names_of(path);
+        let names = Self::names_of(path);
         let (names, unfinished_names) = start(&names).map_err(writing(&names))?;
         let mut names = BufWriter::with_capacity(1 << 20, names);
         let started = match extension {
@@ -175,9 +175,14 @@ impl VectorWriter {
         Ok(self.count)
     }
 
-    /// The file of names beside the vectors.
-    pub fn names_path(&self) -> PathBuf {
-        names_of(&self.path)
+    /// Images that have been added.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The file of names beside a file of vectors.
+    pub fn names_of(vectors: &Path) -> PathBuf {
+        vectors.with_extension("csv")
     }
 }
 
@@ -188,10 +193,6 @@ fn writing(path: &Path) -> impl Fn(io::Error) -> VectorError {
         path: path.clone(),
         source,
     }
-}
-
-fn names_of(path: &Path) -> PathBuf {
-    path.with_extension("csv")
 }
 
 /// A field of a CSV file, in quotes where it has to be (RFC 4180).

@@ -19,7 +19,7 @@ pub(crate) enum Bench {
     /// Where operations are composed (on every device but the CPU, and with `--kernels composed`) also steps in a row as a run
     /// takes them, with how often the device was read, which waits for it, and how many kernels it was asked to run.
     Step(BenchStepArgs),
-    /// The same for embedding images.
+    /// Time and memory of embedding random images, and on the CPU how near it comes to its matrix products alone.
     Embed(BenchStepArgs),
     /// How often the order starts on the main object, against the share of the image that the object covers.
     Pointing(BenchPointingArgs),

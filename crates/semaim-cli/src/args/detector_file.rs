@@ -10,8 +10,8 @@ pub(crate) struct DetectorFileArgs {
     pub(crate) classes: Option<PathBuf>,
     /// A setting of the detector or segmenter other than its file's, under the name that it has for `semaim detect`, as in `--set
     /// detector.inference.score=0.3`; also what a file of detectron2's does not say: detector.canvas,
-    /// detector.attention.window, detectron2.channel_order (rgb, bgr), detectron2.pixel_mean and so on. Of a segmenter how
-    /// images are seen: eval.mode, eval.crop, eval.stride, eval.flip, eval.scales, eval.short_side, eval.long_side
+    /// detector.attention.window, detectron2.channel_order (rgb, bgr), detectron2.pixel_mean and so on. For `evaluate` and `predict` of
+    /// a segmenter how images are seen: eval.mode, eval.crop, eval.stride, eval.flip, eval.scales, eval.short_side, eval.long_side
     #[arg(
         long,
         value_name = "KEY=VALUE",

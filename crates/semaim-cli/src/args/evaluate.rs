@@ -1,4 +1,4 @@
-//! The command lines of what an encoder or a classifier is used for.
+//! The command lines of `embed`, `maps`, `knn`, `probe`, `evaluate` and `predict`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -195,9 +195,9 @@ pub(crate) struct ProbeArgs {
     pub(crate) data: Vec<String>,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
-    /// What represents an image
-    #[arg(long, value_parser = one_of(FEATURES), default_value = "mean")]
-    pub(crate) feature: Representation,
+    /// What represents an image for a linear layer [default: mean]
+    #[arg(long, value_parser = one_of(FEATURES))]
+    pub(crate) feature: Option<Representation>,
     /// Passes over the training vectors
     #[arg(long, default_value_t = ProbeOptions::default().epochs, value_parser = count(1..=1_000_000))]
     pub(crate) epochs: usize,
@@ -214,7 +214,7 @@ pub(crate) struct ProbeArgs {
     /// One training image in this many is in the validation split, to choose with
     #[arg(long, default_value_t = ProbeOptions::default().validation_every, value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
     pub(crate) held_back: u64,
-    /// Train on views that are cut and mirrored anew in every epoch, as published, instead of on vectors computed once
+    /// Train on views that are cropped and flipped anew in every epoch, as published, instead of on vectors computed once
     #[arg(long)]
     pub(crate) augment: bool,
     /// What is trained on the frozen encoder: a linear layer, or a query that attends to the patches and a linear layer
@@ -236,6 +236,40 @@ pub(crate) struct ProbeArgs {
     /// Print the result as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl ProbeArgs {
+    pub(crate) fn representation(&self) -> Representation {
+        self.feature.unwrap_or(Representation::Mean)
+    }
+
+    /// Whether the trainer trains the probe on images, in a run directory.
+    pub(crate) fn is_on_images(&self) -> bool {
+        self.augment || self.head == HeadKind::Attentive
+    }
+
+    /// Refuses options that this probe would not look at.
+    ///
+    /// # Errors
+    /// The first of them.
+    pub(crate) fn refuse_unused(&self) -> Result<(), Exit> {
+        if self.head == HeadKind::Attentive && self.feature.is_some() {
+            return Err(Exit::user(
+                "--feature: an attentive head looks at all patch tokens; leave it out",
+            ));
+        }
+        for (given, option) in [
+            (self.out.is_some(), "--out"),
+            (self.data_moved, "--data-moved"),
+        ] {
+            if given && !self.is_on_images() {
+                return Err(Exit::user(format!(
+                    "{option} is of the run directory of --augment and --head attentive; a probe on vectors has none"
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How images are prepared for a model of any kind.

@@ -94,6 +94,9 @@ pub(crate) struct CompareArgs {
     /// Say what would be done, with steps, memory and how long it takes here, and exit; a few steps are timed for it
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Work at these variants alone, by name; the table has everything that is there
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) variants: Vec<String>,
     /// Only time the steps of each variant, in turns, so that the page has curves over time, too
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) time_steps: bool,

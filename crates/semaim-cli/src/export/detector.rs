@@ -9,6 +9,7 @@ use semaim_eval::detect::detector::Detector;
 use semaim_eval::detect::file::DetectorFile;
 use serde_json::json;
 
+use super::refuse_to_replace;
 use crate::args::{ExportArgs, FormatArg};
 use crate::exit::Exit;
 use crate::output;
@@ -44,6 +45,7 @@ pub(super) fn run(args: &ExportArgs, file: DetectorFile) -> Result<ExitCode, Exi
             "--dtype: such a file has f32 numbers; leave it out",
         ));
     }
+    refuse_to_replace(args, to)?;
     output::create_folder_of(to)
         .map_err(|error| Exit::user(format!("{}: {error}", to.display())))?;
     let (tensors, notes, layout) = match args.format {

@@ -54,7 +54,7 @@ pub(super) fn run(
     let top = args.top.min(file.classes.len());
     // Before anything is written: what is unfinished is removed however early the signal comes.
     let stop = signals::stop_flag("stopping")?;
-    let mut target = Target::create(args.out.as_deref())?;
+    let mut target = Target::create(args, &*part.source)?;
     if form == Form::Csv {
         let columns: Vec<String> = (1..=top)
             .map(|i| match i {

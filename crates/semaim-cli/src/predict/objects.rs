@@ -34,7 +34,7 @@ pub(super) fn run(
     let (images, info) = (Images::open(args, &detector.info)?, &detector.info);
     // Before anything is written: what is unfinished is removed however early the signal comes.
     let stop = signals::stop_flag("stopping")?;
-    let mut target = Target::create(args.out.as_deref())?;
+    let mut target = Target::create(args, &*images.source)?;
     let mut pictures = match &args.pictures {
         None => None,
         Some(folder) => Some(ObjectPictures::create(folder, args.picture_score as f32)?),

@@ -1,12 +1,14 @@
 //! Where predictions go.
 
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use semaim_checkpoint::atomic::Unfinished;
+use semaim_data::Source;
 
+use crate::args::PredictArgs;
 use crate::exit::Exit;
-use crate::output;
+use crate::output::{self, Inputs};
 
 /// Standard output, or a file that has its name once all predictions are in it.
 pub(super) struct Target {
@@ -15,13 +17,21 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn create(out: Option<&Path>) -> Result<Self, Exit> {
-        let Some(out) = out else {
+    /// Standard output or `--out`, which must be none of the files that predictions are made from.
+    pub(super) fn create(args: &PredictArgs, images: &dyn Source) -> Result<Self, Exit> {
+        let Some(out) = &args.out else {
             return Ok(Self {
                 writer: BufWriter::new(Box::new(io::stdout().lock())),
                 file: None,
             });
         };
+        let inputs = Inputs {
+            weights: Some(&args.weights),
+            data: &args.data,
+            annotations: args.annotations.as_deref(),
+            images: Some(images),
+        };
+        inputs.refuse(&[out])?;
         let create = || {
             output::create_folder_of(out)?;
             let unfinished = Unfinished::create(out)?;

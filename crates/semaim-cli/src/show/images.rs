@@ -8,6 +8,7 @@ use semaim_eval::views::open_options;
 
 use crate::args::ShowArgs;
 use crate::exit::Exit;
+use crate::output::Inputs;
 
 /// An image with the name that stands above its row.
 pub(crate) struct NamedImage {
@@ -30,6 +31,12 @@ pub(super) fn read(args: &ShowArgs, encoder: &Encoder) -> Result<Vec<NamedImage>
         // Images that were not trained on show best what was learned.
         let source =
             open(path, Split::Eval, &options).or_else(|_| open(path, Split::Train, &options))?;
+        let inputs = Inputs {
+            data: std::slice::from_ref(path),
+            images: Some(&*source),
+            ..Inputs::default()
+        };
+        inputs.refuse(&[&args.out])?;
         let (count, all) = ((args.count as usize).min(source.len()), source.len());
         for item in (0..count).map(|i| i * all / count) {
             let full = source.name(item);

@@ -174,6 +174,46 @@ fn recipes_are_listed_shown_and_run_dry() {
 }
 
 #[test]
+fn settings_without_effect_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let dry = |more: &[&str]| {
+        let ran = succeed(pretrain(&out, &[&["--dry-run"], more].concat()));
+        ran.stderr
+    };
+    let mae = ["--set", "method=mae", "--set", "order.kind=raster"];
+    let said = dry(&mae);
+    for key in ["decoder.query_depth", "order.kind"] {
+        let part = format!("{key} (method is `mae`)");
+        assert!(
+            said.contains("without effect") && said.contains(&part),
+            "{said}"
+        );
+    }
+    let said = dry(&["--set", "order.kind=raster"]);
+    assert!(!said.contains("without effect"), "{said}");
+    let file = folder.path().join("own.toml");
+    std::fs::write(&file, "[mae]\ndecoder_dim = 8\ndecoder_heads = 2\n").unwrap();
+    let said = dry(&["--config", file.to_str().unwrap()]);
+    assert!(
+        said.contains("mae.decoder_heads (method is `semaim`)"),
+        "{said}"
+    );
+    // What a recipe says of the other method is nobody's mistake.
+    let recipe = [
+        "pretrain",
+        "--recipe",
+        "quickstart",
+        "--dry-run",
+        mae[0],
+        mae[1],
+        "--out",
+    ];
+    let ran = succeed(semaim(&[&recipe[..], &[out.to_str().unwrap()]].concat()));
+    assert!(!ran.stderr.contains("without effect"), "{}", ran.stderr);
+}
+
+#[test]
 fn help_shows_defaults() {
     for command in [
         &["--help"][..],

@@ -238,11 +238,6 @@ fn maps_of_a_teacher_are_an_order() {
     let ran = succeed(maps(&at("images"), &at("some"), &["--json"]));
     assert_eq!(json(&ran)["unreadable"], 1);
     assert!(ran.stderr.contains("broken.png"), "{}", ran.stderr);
-    // An image that is a PNG file itself stays.
-    let own = at("own");
-    fs::create_dir_all(&own).unwrap();
-    fs::copy(at("maps").join("a/0.png"), own.join("0.png")).unwrap();
-    refuse(maps(&own, &own, &[]), &["0.png is the image itself"]);
     refuse(
         maps(Path::new("shapes"), &at("none"), &[]),
         &["order.source=masks"],

@@ -14,6 +14,7 @@ mod detect;
 mod evaluate;
 mod faults;
 mod habits;
+mod kept;
 mod pictures;
 mod pipes;
 mod precision;

@@ -331,10 +331,31 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
     // Both trials cost something, the one that trains more.
     let seconds = |trial: usize| planned[trial]["seconds"].as_f64().unwrap();
     assert!(seconds(0) > 0.0 && seconds(1) > seconds(0), "{planned}");
-    // One seed first, then both: the trials of the first are kept.
+    // One seed first, then both: the trials of the first are kept. What another process is at is left to it.
+    let record = out.join("mae/seed-1/trial.json");
+    fs::create_dir_all(out.join("mae/seed-1")).unwrap();
+    let lock = fs::File::create(out.join("mae/seed-1/trial.lock")).unwrap();
+    lock.lock().unwrap();
+    let other = succeed(with(&["--set", "seeds=[1]"]));
+    assert!(other.stderr.contains("at 1 trial;"), "{}", other.stderr);
+    assert!(!record.exists());
+    assert_eq!(json(&other)["variants"][0]["knn"]["top1"]["seeds"], 1);
+    drop(lock);
+    // One variant, and the table of both.
+    let untrained = json(&succeed(with(&[
+        "--set",
+        "seeds=[1]",
+        "--variants",
+        "random",
+    ])));
+    assert!(!record.exists());
+    assert_eq!(untrained, json(&other));
+    refuse(
+        with(&["--variants", "random,rand"]),
+        &["--variants", "`rand`", "random, mae"],
+    );
     let one = json(&succeed(with(&["--set", "seeds=[1]"])));
     assert_eq!(one["cells"].as_array().unwrap().len(), 2);
-    let record = out.join("mae/seed-1/trial.json");
     let before = fs::metadata(&record).unwrap().modified().unwrap();
     let both = json(&succeed(with(&[])));
     assert_eq!(fs::metadata(&record).unwrap().modified().unwrap(), before);
@@ -413,9 +434,82 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
         &["pretrain.model.embed_dim"],
     );
     wrong(&["evaluations=[\"knn\",\"vibes\"]"], &["vibes"]);
+    // What the comparison says itself is said there.
+    wrong(&["pretrain.seed=3"], &["pretrain.seed", "`seeds`"]);
+    wrong(&["pretrain.data.path=x"], &["pretrain.data.path", "`data`"]);
+    wrong(&["pretrain.eval.knn_k=3"], &["pretrain.eval", "`knn_k`"]);
+    for own in ["seed=7", "data.path=x", "eval.knn_k=3"] {
+        let changed = text.replace("\"method=mae\"", &format!("\"method=mae\", \"{own}\""));
+        assert_ne!(changed, text);
+        fs::write(&file, changed).unwrap();
+        let key = own
+            .split('=')
+            .next()
+            .unwrap()
+            .split("knn_k")
+            .next()
+            .unwrap();
+        wrong(&[], &["`mae` sets", key.trim_end_matches('.')]);
+    }
     let text = text.replace("method=mae\"", "method=mea\"");
     fs::write(&file, text).unwrap();
     wrong(&[], &["variant `mae`", "method"]);
+}
+
+#[test]
+fn variants_train_on_what_they_say_and_are_measured_on_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let file = folder.path().join("fewer.toml");
+    let text = r#"
+seeds = [0, 1]
+baseline = "all"
+evaluations = ["knn"]
+knn_k = 3
+
+[[variants]]
+name = "all"
+
+[[variants]]
+name = "few"
+set = ["data.limit=16"]
+"#;
+    fs::write(&file, text).unwrap();
+    let out = folder.path().join("compared");
+    let small: Vec<String> = SMALL.iter().map(|s| format!("pretrain.{s}")).collect();
+    let small: Vec<&str> = small.iter().map(String::as_str).collect();
+    let fixed = [
+        "compare",
+        path(&file),
+        "--data",
+        path(&data),
+        "--out",
+        path(&out),
+        "--json",
+    ];
+    let with = |more: &[&str]| semaim(&[&fixed[..], &sets(&small), more].concat());
+    let found = json(&succeed(with(&["--set", "seeds=[0]"])));
+    assert_eq!(found["variants"][0]["steps"], 15);
+    assert_eq!(found["variants"][1]["steps"], 6);
+    // The few images are what it learned from; it is measured on all, as by the command.
+    let encoder = out.join("few/seed-0/pretrain");
+    let knn = [
+        "knn",
+        "--weights",
+        path(&encoder),
+        "--data",
+        path(&data),
+        "--k",
+        "3",
+        "--json",
+    ];
+    let by_command = json(&succeed(semaim(&knn))).to_string();
+    let of_table = found["variants"][1]["knn"]["top1"]["mean"].to_string();
+    assert!(by_command.contains(&of_table), "{of_table} {by_command}");
+    // More images since then.
+    coloured(&data, "train", COLOURS, 24);
+    refuse(with(&[]), &["`all` with seed 1", "18 steps", "15"]);
+    assert!(!out.join("all/seed-1/trial.json").exists());
 }
 
 #[test]

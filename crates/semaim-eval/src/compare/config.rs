@@ -240,6 +240,7 @@ impl Validate for CompareConfig {
         );
         problems.in_range("probe_epochs", self.probe_epochs, 1..);
         problems.in_range("probe_batch_size", self.probe_batch_size, 1..);
+        self.check_own(problems);
         problems.within("pretrain", |problems| self.pretrain.check(problems));
         // The encoder is the trial's.
         let finetune = self.finetune("encoder".as_ref(), 0);
@@ -251,6 +252,77 @@ impl Validate for CompareConfig {
         within("pretrain", PretrainConfig::renamed_keys())
             .chain(within("finetune", FinetuneConfig::renamed_keys()))
             .collect()
+    }
+}
+
+impl CompareConfig {
+    /// Refuses what the comparison says for all trials and would not look at elsewhere.
+    fn check_own(&self, problems: &mut Problems) {
+        let (pretrain, finetune) = (PretrainConfig::default(), FinetuneConfig::default());
+        let eval = EvalConfig {
+            every_epochs: self.pretrain.eval.every_epochs,
+            batch_size: self.pretrain.eval.batch_size,
+            pictures: self.pretrain.eval.pictures,
+            ..pretrain.eval
+        };
+        let (data, of_finetune) = (&self.pretrain.data, &self.finetune.data);
+        for (untouched, key, advice) in [
+            (
+                self.pretrain.seed == pretrain.seed,
+                "pretrain.seed",
+                "`seeds`",
+            ),
+            (
+                data.path == pretrain.data.path,
+                "pretrain.data.path",
+                "`data`",
+            ),
+            (
+                data.eval == pretrain.data.eval,
+                "pretrain.data.eval",
+                "`data`",
+            ),
+            (
+                self.pretrain.eval == eval,
+                "pretrain.eval",
+                "`feature`, `knn_k`, `knn_temperature`, `max_bank` and `max_queries`",
+            ),
+            (
+                self.finetune.seed == finetune.seed,
+                "finetune.seed",
+                "`seeds`",
+            ),
+            (
+                of_finetune.path == finetune.data.path,
+                "finetune.data.path",
+                "`data`",
+            ),
+            (
+                of_finetune.eval == finetune.data.eval,
+                "finetune.data.eval",
+                "`data`",
+            ),
+        ] {
+            let said = format!("has no effect in a comparison, which has {advice} of its own");
+            problems.require(untouched, key, said);
+        }
+        for variant in &self.variants {
+            // Settings that cannot be read are refused with the variant.
+            let Ok(layers) = Layers::new().sets(&variant.set) else {
+                continue;
+            };
+            for key in ["seed", "data.path", "data.eval", "eval"] {
+                if layers.names(key).unwrap_or_default() {
+                    problems.add(
+                        "variants",
+                        format!(
+                            "`{}` sets {key}, which is the comparison's and the same for all",
+                            variant.name
+                        ),
+                    );
+                }
+            }
+        }
     }
 }
 

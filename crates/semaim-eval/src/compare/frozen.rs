@@ -5,7 +5,7 @@ use semaim::vit::Vit;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_data::Augment;
 use semaim_random::{Key, KeyedRng, Stream};
-use semaim_train::config::PretrainConfig;
+use semaim_train::config::{DataConfig, DataNames, PretrainConfig};
 
 use super::CompareError;
 use super::config::CompareConfig;
@@ -146,7 +146,18 @@ pub(super) fn labelled(
     config: &CompareConfig,
     pretrain: &PretrainConfig,
 ) -> Result<LabelledSplits, CompareError> {
-    let (data, options) = (&pretrain.data, pretrain.open_options());
+    // What a variant leaves out to train on is there to measure it with, as for all others.
+    let common = PretrainConfig {
+        data: DataConfig {
+            path: config.data.clone(),
+            eval: DataNames::default(),
+            mean: pretrain.data.mean.clone(),
+            std: pretrain.data.std.clone(),
+            ..config.pretrain.data.clone()
+        },
+        ..pretrain.clone()
+    };
+    let (data, options) = (&common.data, common.open_options());
     let sets = LabelledSplits::for_training(data, &options, pretrain.seed)?;
     Ok(LabelledSplits {
         train: sets.train.at_most(config.max_bank),

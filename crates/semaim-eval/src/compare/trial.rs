@@ -8,6 +8,7 @@ use burn::tensor::Device;
 use semaim::init::initialise;
 use semaim::vit::Vit;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
+use semaim_checkpoint::file_lock::lock;
 use semaim_data::Source;
 use semaim_kernels::Kernels;
 use semaim_train::callbacks::{NoEvaluation, Observer};
@@ -37,6 +38,17 @@ pub struct Trial {
     /// The settings of the whole comparison on which its numbers depend, as JSON.
     settings: String,
     folder: PathBuf,
+}
+
+/// How a trial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TrialOutcome {
+    /// Everything is measured.
+    Finished,
+    /// It was asked to stop, and saved.
+    Stopped,
+    /// Another process is at it.
+    Elsewhere,
 }
 
 impl Trial {
@@ -96,43 +108,54 @@ impl Trial {
         Record::read(&self.path(), empty)
     }
 
-    /// Does what is not done yet.
+    /// Does what is not done yet; `steps` is how many the variant was trained for with other seeds.
     pub(super) fn run(
         &self,
         config: &CompareConfig,
+        steps: Option<u64>,
         device: &Device,
         observer: &mut dyn Observer,
-    ) -> Result<RunOutcome, CompareError> {
-        let mut record = self.record()?;
-        let wanted = config.measures();
-        if record.encoded
-            && record.scores.missing(&wanted).is_empty()
-            && self.unmeasured_points(config, &record)?.is_empty()
-        {
-            return Ok(RunOutcome::Finished);
+    ) -> Result<TrialOutcome, CompareError> {
+        if self.is_finished(config, &self.record()?)? {
+            return Ok(TrialOutcome::Finished);
         }
         if observer.stop_requested() {
-            return Ok(RunOutcome::Stopped);
+            return Ok(TrialOutcome::Stopped);
+        }
+        create(&self.folder)?;
+        let path = self.folder.join("trial.lock");
+        let lock = lock(&path).map_err(|error| CompareError::File {
+            action: "locking",
+            path,
+            message: error.to_string(),
+        })?;
+        let Some(_lock) = lock else {
+            return Ok(TrialOutcome::Elsewhere);
+        };
+        // Whoever had it until now may have measured more.
+        let mut record = self.record()?;
+        if self.is_finished(config, &record)? {
+            return Ok(TrialOutcome::Finished);
         }
         observer.say(&format!("{}, seed {}", self.variant.name, self.seed));
         if !record.encoded {
             let start = Instant::now();
-            let outcome = self.encode(device, observer, &mut record)?;
+            let outcome = self.encode(steps, device, observer, &mut record)?;
             if self.variant.pretrain {
                 record.pretrain_seconds += start.elapsed().as_secs_f64();
             }
             record.encoded = outcome != RunOutcome::Stopped;
             record.write(&self.path())?;
             if outcome == RunOutcome::Stopped {
-                return Ok(RunOutcome::Stopped);
+                return Ok(TrialOutcome::Stopped);
             }
         }
-        let missing = record.scores.missing(&wanted);
+        let missing = record.scores.missing(&config.measures());
         let (tuned, frozen): (Vec<Measure>, Vec<Measure>) =
             missing.into_iter().partition(|m| *m == Measure::Finetune);
         if !frozen.is_empty() {
             if observer.stop_requested() {
-                return Ok(RunOutcome::Stopped);
+                return Ok(TrialOutcome::Stopped);
             }
             observer.doing("evaluation");
             let encoder = Encoder::read(&self.encoder(), device)?;
@@ -146,7 +169,7 @@ impl Trial {
         let points = self.unmeasured_points(config, &record)?;
         if !points.is_empty() {
             if observer.stop_requested() {
-                return Ok(RunOutcome::Stopped);
+                return Ok(TrialOutcome::Stopped);
             }
             observer.doing("evaluation of checkpoints");
             let trained = Encoder::read(&self.encoder(), device)?;
@@ -163,7 +186,7 @@ impl Trial {
         }
         if !tuned.is_empty() {
             if observer.stop_requested() {
-                return Ok(RunOutcome::Stopped);
+                return Ok(TrialOutcome::Stopped);
             }
             let accuracy = self.finetune(config, device, observer, &mut record)?;
             if let Some(accuracy) = accuracy {
@@ -173,10 +196,17 @@ impl Trial {
             }
             record.write(&self.path())?;
             if accuracy.is_none() {
-                return Ok(RunOutcome::Stopped);
+                return Ok(TrialOutcome::Stopped);
             }
         }
-        Ok(RunOutcome::Finished)
+        Ok(TrialOutcome::Finished)
+    }
+
+    /// Whether everything has been measured.
+    fn is_finished(&self, config: &CompareConfig, record: &Record) -> Result<bool, CompareError> {
+        Ok(record.encoded
+            && record.scores.missing(&config.measures()).is_empty()
+            && self.unmeasured_points(config, record)?.is_empty())
     }
 
     /// Says what was measured.
@@ -240,9 +270,7 @@ impl Trial {
             seed: self.seed,
             steps,
             memory,
-            finished: record.encoded
-                && record.scores.missing(&config.measures()).is_empty()
-                && self.unmeasured_points(config, &record)?.is_empty(),
+            finished: self.is_finished(config, &record)?,
         })
     }
 
@@ -254,6 +282,7 @@ impl Trial {
     /// Pre-trains, or writes the first weights.
     fn encode(
         &self,
+        others: Option<u64>,
         device: &Device,
         observer: &mut dyn Observer,
         record: &mut Record,
@@ -262,11 +291,7 @@ impl Trial {
         config.data.check_measured(config.model.channels)?;
         let folder = self.folder.join("pretrain");
         if !self.variant.pretrain {
-            fs::create_dir_all(&folder).map_err(|error| CompareError::File {
-                action: "creating",
-                path: folder,
-                message: error.to_string(),
-            })?;
+            create(&folder)?;
             // Weights depend on seed and name alone: these are what every variant begins with.
             let encoder = Vit::zeros_as(&config.model, &config.arch, device);
             let encoder = match initial_encoder(config, device)? {
@@ -280,6 +305,16 @@ impl Trial {
         let images = training_images(config)?;
         record.steps =
             steps_per_epoch(config.train.batch_size, images.len())? * config.train.total_epochs();
+        if let Some(others) = others
+            && others != record.steps
+        {
+            return Err(CompareError::OtherImages {
+                variant: self.variant.name.clone(),
+                seed: self.seed,
+                steps: record.steps,
+                others,
+            });
+        }
         let run = RunDir::open(&folder, config, DataPlace::Recorded)?;
         let networks = Networks::read(config, &run, device)?;
         let nothing = &mut NoEvaluation;
@@ -309,4 +344,12 @@ impl Trial {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn create(folder: &Path) -> Result<(), CompareError> {
+    fs::create_dir_all(folder).map_err(|error| CompareError::File {
+        action: "creating",
+        path: folder.to_path_buf(),
+        message: error.to_string(),
+    })
 }
