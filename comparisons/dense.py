@@ -3,9 +3,11 @@
     python comparisons/dense.py detect  --out DIR
     python comparisons/dense.py linear  --out DIR [--data FOLDER --set data.ignore_zero=true] [--teacher FILE]
     python comparisons/dense.py upernet --out DIR [--data FOLDER …] [--teacher FILE]
+    python comparisons/dense.py linear  --out DIR --compared runs/order --encoders stochastic semantic-cls mae random
 
 Encoders are pre-trained first, one per method (recipe shapes-96); `scratch` draws its weights anew, `random` is an encoder
-that was not trained. Each head is trained with every seed. What has been done is not done again, so the same command
+that was not trained. With --compared they are those that `semaim compare` trained: variants by name, each head on the
+encoder of its own seed. Each head is trained with every seed. What has been done is not done again, so the same command
 goes on after an interruption; a run that was killed is resumed. Python's standard library is all it needs.
 """
 
@@ -65,10 +67,12 @@ def run_once(options, command, run, settings):
     (run / "finished").touch()
 
 
-def encoder_options(options, name):
+def encoder_options(options, name, seed):
     """How a head is told of its encoder."""
     if name == "teacher":
         return ["--weights", str(options.teacher), "--heads", str(options.teacher_heads)]
+    if options.compared:
+        return ["--weights", str(options.compared / name / f"seed-{seed}" / "pretrain")]
     method = "semaim" if name == "scratch" else name
     run = options.out / "encoders" / method
     run_once(options, ["pretrain", "--recipe", "shapes-96"], run, ENCODERS[method])
@@ -112,7 +116,8 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the runs")
     parser.add_argument("--name", help="folder of this table's runs within it [the task]")
     parser.add_argument("--data", default="shapes")
-    parser.add_argument("--encoders", nargs="+", help="of scratch, random, semaim, mae, teacher")
+    parser.add_argument("--encoders", nargs="+", help="of scratch, random, semaim, mae, teacher; or of --compared")
+    parser.add_argument("--compared", type=pathlib.Path, help="folder of a comparison whose variants are the encoders")
     parser.add_argument("--teacher", type=pathlib.Path, help="weights of a trained encoder, for the encoder `teacher`")
     parser.add_argument("--teacher-heads", type=int, default=6)
     parser.add_argument("--teacher-set", action="append", default=[], help="settings for the teacher alone")
@@ -128,7 +133,7 @@ def main():
     for seed in options.seeds:
         for encoder in encoders:
             run = options.out / (options.name or options.task) / f"{encoder}-{seed}"
-            told = encoder_options(options, encoder)
+            told = encoder_options(options, encoder, seed)
             own = [f"seed={seed}", *(options.teacher_set if encoder == "teacher" else [])]
             run_once(options, [*task["command"], *told, "--data", options.data], run, settings + own)
             scores[encoder].append(scores_of(task["columns"], run))
