@@ -84,7 +84,11 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     let records = write_results(&config, &out)?;
     let outcome = ran?;
     if args.json {
-        println!("{}", as_json(&config, &records));
+        let mut table = as_json(&config, &records);
+        if let CompareOutcome::Elsewhere(trials) = outcome {
+            table["elsewhere"] = json!(trials);
+        }
+        println!("{table}");
     } else {
         println!("{}", markdown(&config, &records));
         println!("{}", out.join("table.md").display());

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
     let ranks = ranks::current();
     let names = VectorWriter::names_of(&args.out);
     let inputs = Inputs {
-        weights: Some(&args.encoder.weights),
+        weights: Some(&loaded.path),
         data: &args.data,
         images: Some(&*source),
         ..Inputs::default()

@@ -1,5 +1,6 @@
 //! What commands that use an encoder have in common: `--weights` and how images are shown to it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::tensor::Device;
@@ -9,7 +10,7 @@ use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::format::CheckpointFormat;
 use semaim_checkpoint::weights_source::WeightsSource;
-use semaim_data::{Augment, OpenOptions, Source, Split, open_all, same_images};
+use semaim_data::{Augment, OpenOptions, Source, Split, counted, open_all, same_images};
 use semaim_eval::embed::EmbedOptions;
 use semaim_eval::image_batches::BatchOptions;
 use semaim_eval::views::{open_options, views};
@@ -20,6 +21,8 @@ use crate::exit::Exit;
 /// An encoder on its device.
 pub(crate) struct Loaded {
     pub(crate) encoder: Encoder,
+    /// The file that it is from.
+    pub(crate) path: PathBuf,
     pub(crate) device: Device,
     pub(crate) options: EmbedOptions,
     /// The most pixels an image may have.
@@ -33,12 +36,14 @@ impl Loaded {
         let checkpoint = Checkpoint::read(&source).map_err(Exit::user)?;
         tell(&checkpoint);
         tell_resizing(&checkpoint, &source, args.image_size);
+        let path = checkpoint.path.clone();
         let mut encoder = checkpoint.encoder(&device).map_err(Exit::user)?;
         if let Some(image_size) = args.image_size {
             encoder = encoder.resized(image_size).map_err(Exit::user)?;
         }
         Ok(Self {
             encoder,
+            path,
             device,
             options: EmbedOptions {
                 representation: Representation::Mean,
@@ -70,7 +75,7 @@ impl Loaded {
         Ok(open_all(data, split, &selection.of(options))?)
     }
 
-    /// The same of the split that the user names, which has to be there.
+    /// The same of the split that the user names; says so where it is no other than the training split.
     pub(crate) fn open_split(
         &self,
         data: &[String],
@@ -83,10 +88,11 @@ impl Loaded {
             && !generated
             && same_images(&*self.open(data, selection, Split::Train)?, &*images)
         {
-            return Err(Exit::user(format!(
-                "{}: there is no evaluation split; its images are those of --split train",
-                data.join(", ")
-            )));
+            eprintln!(
+                "warning: {} is not divided: --split eval gives the same {} as --split train",
+                data.join(", "),
+                counted(images.len(), "image")
+            );
         }
         Ok(images)
     }

@@ -85,7 +85,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
     let mut exported = found.export(format, head.as_ref()).map_err(Exit::user)?;
     exported.file.weights.extend(decoder.unwrap_or_default());
     let to = file(&args.to)?;
-    refuse_to_replace(args, &to)?;
+    refuse_to_replace(&found.path, &to)?;
     let beside = exported
         .write(&to, args.dtype.precision())
         .map_err(Exit::user)?;
@@ -133,9 +133,9 @@ fn file(to: &Path) -> Result<PathBuf, Exit> {
 }
 
 /// Refuses to write over the weights that are exported.
-fn refuse_to_replace(args: &ExportArgs, to: &Path) -> Result<(), Exit> {
+fn refuse_to_replace(weights: &Path, to: &Path) -> Result<(), Exit> {
     let inputs = Inputs {
-        weights: Some(&args.weights),
+        weights: Some(weights),
         ..Inputs::default()
     };
     inputs.refuse(&[to])

@@ -30,8 +30,9 @@ pub(crate) fn run(args: &MapsArgs) -> Result<ExitCode, Exit> {
     let source = loaded.open_split(&args.data, &args.selection, args.split)?;
     let names = map_names(&*source).map_err(Exit::user)?;
     refuse_data_folder(args)?;
+    let made_of = made_of(args, &loaded)?;
+    refuse_other_maps(&args.out, &made_of)?;
     let mut folder = PictureFolder::create(&args.out)?;
-    record(args, &loaded)?;
     let bar = CountingBar::new(source.len() as u64);
     let start = Instant::now();
     let items: Vec<usize> = (0..source.len()).collect();
@@ -51,6 +52,9 @@ pub(crate) fn run(args: &MapsArgs) -> Result<ExitCode, Exit> {
             ImageSimilarityError::Weights(_) => Exit::ours(error),
             error => Exit::user(error),
         })?;
+        if written == 0 && !found.maps.is_empty() {
+            record(&args.out, &made_of)?;
+        }
         for map in &found.maps {
             let [width, height] = [map.cells.columns, map.cells.rows].map(|side| side as u32);
             let png = encode_grey_png(width, height, &map.values).map_err(Exit::ours)?;
@@ -106,7 +110,7 @@ fn refuse_data_folder(args: &MapsArgs) -> Result<(), Exit> {
         for path in paths.iter().filter(|path| path.is_dir()) {
             if fs::canonicalize(path).is_ok_and(|folder| out.starts_with(folder)) {
                 return Err(Exit::user(format!(
-                    "--out {}: maps would be images of {}, in whose folder they are; name a folder elsewhere",
+                    "--out {}: maps are images, too, and {} holds this folder; name one elsewhere",
                     args.out.display(),
                     path.display()
                 )));
@@ -124,29 +128,46 @@ fn whole_path(path: &Path) -> Option<PathBuf> {
     Some(fs::canonicalize(there).ok()?.join(rest))
 }
 
-/// Writes down beside the maps what they are made of; a folder of other maps is refused.
-fn record(args: &MapsArgs, loaded: &Loaded) -> Result<(), Exit> {
-    let path = args.out.join(RECORD);
-    let made_of = json!({
+/// What maps are made of.
+fn made_of(args: &MapsArgs, loaded: &Loaded) -> Result<Value, Exit> {
+    let data: Vec<String> = args
+        .data
+        .iter()
+        .map(|data| DataSpec::absolute(data))
+        .collect();
+    Ok(json!({
         "encoder": loaded.encoder.checksum().map_err(Exit::ours)?,
         "image_size": loaded.encoder.config.image_size,
         "similarity": args.similarity.name(),
-        "data": args.data,
+        "data": data,
         "split": format!("{:?}", args.split).to_lowercase(),
-    });
-    if let Ok(text) = fs::read_to_string(&path) {
-        let before: Value = serde_json::from_str(&text).unwrap_or_default();
-        let differs = |key: &&String| before.get(key) != made_of.get(key);
-        let keys = made_of.as_object().into_iter().flat_map(|all| all.keys());
-        let differing: Vec<&str> = keys.filter(differs).map(String::as_str).collect();
-        if !differing.is_empty() {
-            return Err(Exit::user(format!(
-                "{} holds maps of another {}; name another folder, or remove it",
-                args.out.display(),
-                differing.join(", ")
-            )));
-        }
+    }))
+}
+
+/// Refuses a folder of maps that are made of something else.
+fn refuse_other_maps(out: &Path, made_of: &Value) -> Result<(), Exit> {
+    let Ok(text) = fs::read_to_string(out.join(RECORD)) else {
+        return Ok(());
+    };
+    let before: Value = serde_json::from_str(&text).unwrap_or_default();
+    let keys = made_of.as_object().into_iter().flat_map(|all| all.keys());
+    let differing: Vec<&str> = keys
+        .filter(|key| before.get(key) != made_of.get(key))
+        .map(String::as_str)
+        .collect();
+    if differing.is_empty() {
+        return Ok(());
     }
+    Err(Exit::user(format!(
+        "{} holds maps that were made with other settings ({}); name another folder, or remove it",
+        out.display(),
+        differing.join(", ")
+    )))
+}
+
+/// Writes down beside the maps what they are made of.
+fn record(out: &Path, made_of: &Value) -> Result<(), Exit> {
+    let path = out.join(RECORD);
     atomic::write_bytes(&path, made_of.to_string().as_bytes())
         .map_err(|error| Exit::user(format!("writing {}: {error}", path.display())))
 }

@@ -93,7 +93,7 @@ pub(crate) fn create_folder_of(file: &Path) -> io::Result<()> {
 /// What a command reads, none of which it is to write over.
 #[derive(Default)]
 pub(crate) struct Inputs<'a> {
-    /// A file of weights, or a folder that holds one.
+    /// A file of weights.
     pub(crate) weights: Option<&'a Path>,
     /// Data sets, as `--data` names them.
     pub(crate) data: &'a [String],
@@ -102,16 +102,6 @@ pub(crate) struct Inputs<'a> {
     /// The images of all these.
     pub(crate) images: Option<&'a dyn Source>,
 }
-
-/// How files of trained weights begin: ours, and those of libraries.
-const WEIGHTS: [&str; 6] = [
-    "encoder",
-    "classifier",
-    "detector",
-    "segmenter",
-    "model",
-    "pytorch_model",
-];
 
 impl Inputs<'_> {
     /// Refuses to write over what is read.
@@ -137,23 +127,17 @@ impl Inputs<'_> {
     fn is_read(&self, there: &Path) -> bool {
         let is_it = |path: &Path| fs::canonicalize(path).is_ok_and(|path| path == there);
         let name = there.file_name().unwrap_or_default();
-        let of_weights = |weights: &Path| {
-            let is_beside =
-                fs::canonicalize(weights).is_ok_and(|folder| there.parent() == Some(&folder));
-            let name = name.to_string_lossy();
-            is_it(weights) || is_beside && WEIGHTS.iter().any(|start| name.starts_with(start))
-        };
         let of_data = |spec: &String| match spec.parse() {
             Ok(DataSpec::Paths(paths)) => paths.iter().any(|path| is_it(path)),
             _ => false,
         };
+        // Links may have other names than what they lead to.
+        let may_be_it = |path: &PathBuf| path.file_name() == Some(name) || path.is_symlink();
         let of_images = |images: &dyn Source| {
             let names = (0..images.len()).map(|item| PathBuf::from(images.name(item)));
-            names
-                .filter(|path| path.file_name() == Some(name))
-                .any(|path| is_it(&path))
+            names.filter(may_be_it).any(|path| is_it(&path))
         };
-        self.weights.is_some_and(of_weights)
+        self.weights.is_some_and(is_it)
             || self.data.iter().any(of_data)
             || self.annotations.is_some_and(is_it)
             || self.images.is_some_and(of_images)

@@ -117,7 +117,7 @@ pub(crate) fn unused(config: &PretrainConfig, own: &Layers) -> Result<Option<Str
             named.push(format!("{key} ({why})"));
         }
     }
-    Ok((!named.is_empty()).then(|| format!("without effect here: {}", named.join(", "))))
+    Ok((!named.is_empty()).then(|| format!("without effect on training: {}", named.join(", "))))
 }
 
 /// The configuration that a run directory holds, if it holds one.

@@ -98,11 +98,15 @@ pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
     let walk = WalkDir::new(root).follow_links(true).into_iter();
     let mut runs = Vec::new();
     let is_wanted = |entry: &DirEntry| {
-        let is_run = entry.depth() > 0 && is_run_directory(entry.path());
+        if !is_wanted(entry, &canonical) {
+            return false;
+        }
+        let may_be_one = entry.depth() > 0 && entry.file_type().is_dir();
+        let is_run = may_be_one && is_run_directory(entry.path());
         if is_run {
             runs.push(below(root, entry.path()));
         }
-        !is_run && is_wanted(entry, &canonical)
+        !is_run
     };
     for entry in walk.filter_entry(is_wanted) {
         match entry {

@@ -59,7 +59,7 @@ impl Files {
                 .map(|(image, _)| image.display().to_string())
                 .collect();
             // A few strays, that is, and no set that is partly sorted into folders.
-            if FEW * beside.len() <= listing.images.len() {
+            if !beside.is_empty() && FEW * beside.len() <= listing.images.len() {
                 notices::warn(format!(
                     "{}: without labels, as {} beside the subfolders: {}; subfolders are classes where all images lie in such",
                     root.display(),

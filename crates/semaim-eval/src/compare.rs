@@ -54,10 +54,10 @@ pub enum CompareError {
         /// The trial's record.
         path: PathBuf,
     },
-    /// A trial that is to train on more or fewer images than another one of the variant did.
+    /// A trial that is to train on other images than another one of the variant did.
     #[error(
-        "`{variant}` with seed {seed} would be trained for {steps} steps, with other seeds it was for {others}: the images are not those \
-         that the comparison began with; give another --out"
+        "`{variant}` with seed {seed} would be trained on other images than with another seed ({steps} steps now, {others} then): the data have \
+         changed since the comparison began; give another --out"
     )]
     OtherImages {
         /// The variant.
@@ -66,7 +66,7 @@ pub enum CompareError {
         seed: u64,
         /// Its steps.
         steps: u64,
-        /// Those of the others.
+        /// Those of the other.
         others: u64,
     },
     /// A file of the comparison.
@@ -163,8 +163,8 @@ pub fn compare(
 ) -> Result<CompareOutcome, CompareError> {
     let mut elsewhere = 0;
     for trial in trials(config, out)? {
-        let steps = steps_of(trial.variant(), &records(config, out)?);
-        match trial.run(config, steps, device, observer)? {
+        let other = other_of(&trial, records(config, out)?);
+        match trial.run(config, other.as_ref(), device, observer)? {
             TrialOutcome::Finished => {}
             TrialOutcome::Stopped => return Ok(CompareOutcome::Stopped),
             TrialOutcome::Elsewhere => elsewhere += 1,
@@ -185,10 +185,12 @@ pub fn records(config: &CompareConfig, out: &Path) -> Result<Vec<Record>, Compar
     trials(config, out)?.into_iter().map(read).collect()
 }
 
-/// Steps for which a variant was trained with any seed.
-fn steps_of(variant: &str, records: &[Record]) -> Option<u64> {
-    let of_variant = |record: &&Record| record.variant == variant && record.steps > 0;
-    records.iter().find(of_variant).map(|record| record.steps)
+/// A trial of the same variant with another seed, if one was trained.
+fn other_of(trial: &Trial, records: Vec<Record>) -> Option<Record> {
+    let is_other = |record: &Record| {
+        record.variant == trial.variant() && record.seed != trial.seed() && record.steps > 0
+    };
+    records.into_iter().find(is_other)
 }
 
 fn trials(config: &CompareConfig, out: &Path) -> Result<Vec<Trial>, CompareError> {

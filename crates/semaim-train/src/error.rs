@@ -164,12 +164,13 @@ pub enum TrainError {
     },
     /// The data set holds as many images as it did, but others, or other classes.
     #[error(
-        "the data set has {images} images as when the checkpoint was written, but their names, their order, their labels or the names of \
-         the classes are others; a run can only go on with the data it began with"
+        "the data set has {images} images as when the checkpoint was written, but {what} are others; a run can only go on with the data it began with"
     )]
     OtherImages {
         /// How many images.
         images: u64,
+        /// What is not what it was, in words.
+        what: &'static str,
     },
     /// No checkpoint of the run can be read.
     #[error("no checkpoint in {path} can be read: {reasons}")]

@@ -235,6 +235,8 @@ impl Task for MaeTask<'_> {
     type Model = Mae;
     type Target = SimilarityMap;
 
+    const LEARNS_CLASSES: bool = false;
+
     fn loss(&self, micro_batch: MicroBatch<'_, Mae, SimilarityMap>) -> Result<Loss, TrainError> {
         let (config, batch) = (self.config, micro_batch.batch);
         let grid = config.model.grid();

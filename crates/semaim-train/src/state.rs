@@ -8,6 +8,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use crc32c::crc32c_append;
 use semaim::parameters::{FlatWeight, Weights, device_of, flat_weights, to_host, with_weights};
 use semaim_checkpoint::error::TensorFileError;
 use semaim_checkpoint::tensors::{Precision, TensorFile, write_tensors};
@@ -40,26 +41,52 @@ pub struct TrainCounters {
     pub bad_images: u64,
     /// Images in the data set.
     pub data_len: u64,
-    /// Which images and classes those are, as [`data_digest`] tells; 0: not known, as in older checkpoints.
-    pub data_digest: u64,
+    /// Which images and classes those are; `None`: not known, as in older checkpoints.
+    pub data: Option<DataDigest>,
 }
 
-/// A checksum of the names of images (without their folders, which may be moved), their labels and the names of classes, in their order: by
-/// it a run notices that its images are others, or that their labels mean others. Never 0.
-pub fn data_digest(images: &(impl Source + ?Sized)) -> u64 {
-    let mut digest = 0;
-    for index in 0..images.len() {
-        let name = images.name(index);
-        let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-        digest = crc32c::crc32c_append(digest, name.as_bytes());
-        let label = images.label(index).map_or(u64::MAX, u64::from);
-        digest = crc32c::crc32c_append(digest, &label.to_le_bytes());
+/// Which images a run learns from, and which classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DataDigest {
+    /// A checksum of the images' names in their order; without folders and archives, which may be moved and called otherwise.
+    pub names: u32,
+    /// A checksum of their labels and of the names of classes, where these are learned; else 0.
+    pub classes: u32,
+}
+
+impl DataDigest {
+    /// That of a data set.
+    pub fn of(images: &(impl Source + ?Sized), learns_classes: bool) -> Self {
+        let mut digest = Self::default();
+        for index in 0..images.len() {
+            let name = images.name(index);
+            // `train/7.jpg`, `shards.tar:7.jpg`, `images.idx#7`.
+            let name = name.rsplit(['/', '\\', ':', '#']).next();
+            let name = name.unwrap_or_default().as_bytes();
+            digest.names = crc32c_append(crc32c_append(digest.names, name), &[0]);
+            if learns_classes {
+                let label = images.label(index).map_or(u64::MAX, u64::from);
+                digest.classes = crc32c_append(digest.classes, &label.to_le_bytes());
+            }
+        }
+        let classes = images.classes().iter().filter(|_| learns_classes);
+        for class in classes {
+            digest.classes = crc32c_append(crc32c_append(digest.classes, class.as_bytes()), &[0]);
+        }
+        digest
     }
-    for class in images.classes() {
-        digest = crc32c::crc32c_append(digest, class.as_bytes());
-        digest = crc32c::crc32c_append(digest, &[0]);
+
+    /// In one number, as checkpoints hold it.
+    fn number(self) -> u64 {
+        u64::from(self.names) << 32 | u64::from(self.classes)
     }
-    1 << 32 | u64::from(digest)
+
+    fn of_number(number: u64) -> Self {
+        Self {
+            names: (number >> 32) as u32,
+            classes: number as u32,
+        }
+    }
 }
 
 /// The prefix of the model's weights in a checkpoint.
@@ -109,16 +136,17 @@ impl<M: Module> TrainState<M> {
         let buffers = self.optimiser.state().into_iter();
         let buffers = buffers.map(|(name, values)| (name, FlatWeight::of(values)));
         put(&optimiser, buffers.collect());
+        let data = self.counts.data.map(DataDigest::number);
         let numbers = [
             ("step", self.counts.step),
             ("skipped", self.counts.skipped),
             ("bad_images", self.counts.bad_images),
             ("data_len", self.counts.data_len),
-            ("data_digest", self.counts.data_digest),
             (optimiser_steps.as_str(), self.optimiser.steps()),
         ];
         let mut metadata: BTreeMap<String, String> = numbers
             .iter()
+            .chain(&data.map(|data| ("data_digest", data)))
             .map(|(key, value)| ((*key).to_string(), value.to_string()))
             .collect();
         metadata.insert("semaim_version".into(), env!("CARGO_PKG_VERSION").into());
@@ -180,9 +208,9 @@ impl<M: Module> TrainState<M> {
                 skipped: number("skipped")?,
                 bad_images: number("bad_images")?,
                 data_len: number("data_len")?,
-                data_digest: match metadata.contains_key("data_digest") {
-                    true => number("data_digest")?,
-                    false => 0,
+                data: match metadata.contains_key("data_digest") {
+                    true => Some(DataDigest::of_number(number("data_digest")?)),
+                    false => None,
                 },
             },
         })

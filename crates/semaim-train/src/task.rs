@@ -20,6 +20,9 @@ pub trait Task {
     /// without labels too.
     type Target;
 
+    /// Whether the classes of images are part of what is learned. To pre-training they mean nothing.
+    const LEARNS_CLASSES: bool = true;
+
     /// The mean loss of the images of a micro-batch.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use crate::loss_values::{TogetherTime, Window};
 use crate::ranks::{self, Ranks};
 use crate::run_dir::RunDir;
 use crate::schedule::LrSchedule;
-use crate::state::{TrainState, data_digest};
+use crate::state::{DataDigest, TrainState};
 use crate::task::Task;
 use crate::unread::UnreadSteps;
 use saver::{Saver, is_kept};
@@ -120,9 +120,9 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
             .check(&device_of(&initial_state.model))?;
         let steps_per_epoch = steps_per_epoch(settings.train.batch_size, images.source.len())?;
         let data_len = images.source.len() as u64;
-        let data_digest = data_digest(&*images.source);
+        let data = DataDigest::of(&*images.source, T::LEARNS_CLASSES);
         initial_state.counts.data_len = data_len;
-        initial_state.counts.data_digest = data_digest;
+        initial_state.counts.data = Some(data);
         let ranks = ranks::current();
         if ranks.count() > settings.train.grad_accum_steps {
             return Err(TrainError::ManyRanks {
@@ -140,10 +140,19 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
                 now: data_len,
             });
         }
-        if ![0, data_digest].contains(&then.data_digest) {
-            return Err(TrainError::OtherImages { images: data_len });
+        if let Some(then) = then.data {
+            let what = match then.names == data.names {
+                true => "their labels or the names of the classes",
+                false => "their names or their order",
+            };
+            if then != data {
+                return Err(TrainError::OtherImages {
+                    images: data_len,
+                    what,
+                });
+            }
         }
-        state.counts.data_digest = data_digest;
+        state.counts.data = Some(data);
         if ranks.is_root() {
             run.accept()?;
         }

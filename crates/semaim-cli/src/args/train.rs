@@ -95,7 +95,7 @@ pub(crate) struct CompareArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Work at these variants alone, by name; the table has everything that is there
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', conflicts_with_all = ["time_steps", "table_only"])]
     pub(crate) variants: Vec<String>,
     /// Only time the steps of each variant, in turns, so that the page has curves over time, too
     #[arg(long, conflicts_with = "dry_run")]

@@ -45,7 +45,7 @@ pub(super) fn run(args: &ExportArgs, file: DetectorFile) -> Result<ExitCode, Exi
             "--dtype: such a file has f32 numbers; leave it out",
         ));
     }
-    refuse_to_replace(args, to)?;
+    refuse_to_replace(&file.path, to)?;
     output::create_folder_of(to)
         .map_err(|error| Exit::user(format!("{}: {error}", to.display())))?;
     let (tensors, notes, layout) = match args.format {

@@ -186,7 +186,7 @@ fn settings_without_effect_are_said() {
     for key in ["decoder.query_depth", "order.kind"] {
         let part = format!("{key} (method is `mae`)");
         assert!(
-            said.contains("without effect") && said.contains(&part),
+            said.contains("without effect on training") && said.contains(&part),
             "{said}"
         );
     }

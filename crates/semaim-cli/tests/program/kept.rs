@@ -57,8 +57,9 @@ fn what_is_read_is_not_written_over() {
     let mut shown = vec![picture.clone()];
     #[cfg(unix)]
     {
-        std::os::unix::fs::symlink(&picture, at("link.png")).unwrap();
-        shown.push(at("link.png"));
+        fs::create_dir(at("links")).unwrap();
+        std::os::unix::fs::symlink(&picture, at("links/other.png")).unwrap();
+        shown.extend([at("links"), at("links/other.png")]);
     }
     for shown in &shown {
         let images = ["--images", path(shown), "--out", path(&picture)];
@@ -69,11 +70,13 @@ fn what_is_read_is_not_written_over() {
     }
     let export = ["export", weights[0], weights[1], "--layout", "timm", "--to"];
     refuse_to_touch(&encoder, &[&export[..], &[path(&encoder)]].concat());
-    // Other names are free, and so are the program's own earlier answers.
-    for _ in 0..2 {
-        let arguments = embed(&data, &at("v.npy"));
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        succeed(semaim(&arguments));
+    // Other names are free, and so are the program's own earlier answers, among the run's files, too.
+    for out in [at("v.npy"), run.join("encoder-vectors.safetensors")] {
+        for _ in 0..2 {
+            let arguments = embed(&data, &out);
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            succeed(semaim(&arguments));
+        }
     }
 }
 
@@ -138,7 +141,7 @@ fn a_run_goes_on_with_the_images_that_it_began_with() {
     let image = |name: &str| at("data/train/red").join(name);
     fs::rename(image("3.bmp"), image("30.bmp")).unwrap();
     refuse(command(&["--extend", "3"]), &["16 images", "their names"]);
-    // What was refused has left nothing behind.
+    // What was refused has not lengthened the run.
     assert_eq!(config(), before);
     fs::rename(image("30.bmp"), image("3.bmp")).unwrap();
     fs::rename(image("7.bmp"), at("7.bmp")).unwrap();
@@ -152,6 +155,9 @@ fn a_run_goes_on_with_the_images_that_it_began_with() {
     let moved = at("moved");
     let more = ["--extend", "4", "--data-moved"];
     succeed(run_on(&moved, &at("out"), &more));
+    // What classes are called means nothing to pre-training.
+    fs::rename(moved.join("train/red"), moved.join("train/ruby")).unwrap();
+    succeed(run_on(&moved, &at("out"), &["--extend", "5"]));
 }
 
 #[test]
@@ -208,9 +214,13 @@ fn a_split_that_is_not_there_is_not_another_one() {
             "--split",
             "eval",
         ];
-        for (command, out) in [("embed", at("v.npy")), ("maps", at("maps"))] {
+        for (command, out) in [
+            ("embed", at("v.npy")),
+            ("maps", at("maps").join(data.file_name().unwrap())),
+        ] {
             let arguments = [&[command], &fixed[..], &["--out", path(&out)]].concat();
-            refuse(semaim(&arguments), &["no evaluation split"]);
+            let ran = succeed(semaim(&arguments));
+            assert!(ran.stderr.contains("is not divided"), "{}", ran.stderr);
         }
     }
     coloured(&at("data"), "val", COLOURS, 2);
@@ -229,6 +239,7 @@ fn a_split_that_is_not_there_is_not_another_one() {
         &[&fixed[..], &["--out", path(&out), "--json"]].concat(),
     ));
     assert_eq!(json(&ran)["images"], 4);
+    assert!(!ran.stderr.contains("is not divided"), "{}", ran.stderr);
 }
 
 #[test]
@@ -298,7 +309,7 @@ fn maps_are_of_one_kind_and_not_among_the_images() {
     };
     let data = at("data");
     for out in [at("data"), at("data/maps"), at("data/train/red/maps")] {
-        refuse(maps(&data, &out, &[]), &["maps would be images of"]);
+        refuse(maps(&data, &out, &[]), &["maps are images, too"]);
     }
     assert!(!at("data/maps").exists());
     for _ in 0..2 {
@@ -306,7 +317,7 @@ fn maps_are_of_one_kind_and_not_among_the_images() {
     }
     refuse(
         maps(&data, &at("maps"), &["--similarity", "self"]),
-        &["maps of another similarity"],
+        &["with other settings (similarity)"],
     );
     fs::create_dir(at("junk")).unwrap();
     fs::write(at("junk/a.png"), b"junk").unwrap();
@@ -314,6 +325,7 @@ fn maps_are_of_one_kind_and_not_among_the_images() {
         maps(&at("junk"), &at("of-junk"), &[]),
         &["no image could be read"],
     );
+    succeed(maps(&data, &at("of-junk"), &[]));
     // A map that cannot be read is called by its own name.
     let broken: PathBuf = at("maps").join("red/0.png");
     assert!(broken.is_file());

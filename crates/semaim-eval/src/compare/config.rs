@@ -255,6 +255,18 @@ impl Validate for CompareConfig {
     }
 }
 
+/// Settings of pre-training that a comparison makes itself, or has its own of.
+const VARIANTS_CANNOT_SET: [&str; 8] = [
+    "seed",
+    "data.path",
+    "data.eval",
+    "eval.feature",
+    "eval.knn_k",
+    "eval.knn_temperature",
+    "eval.max_bank",
+    "eval.max_queries",
+];
+
 impl CompareConfig {
     /// Refuses what the comparison says for all trials and would not look at elsewhere.
     fn check_own(&self, problems: &mut Problems) {
@@ -311,7 +323,7 @@ impl CompareConfig {
             let Ok(layers) = Layers::new().sets(&variant.set) else {
                 continue;
             };
-            for key in ["seed", "data.path", "data.eval", "eval"] {
+            for key in VARIANTS_CANNOT_SET {
                 if layers.names(key).unwrap_or_default() {
                     problems.add(
                         "variants",

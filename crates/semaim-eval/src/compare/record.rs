@@ -25,6 +25,9 @@ pub struct Record {
     pub encoded: bool,
     /// Optimiser steps of pre-training.
     pub steps: u64,
+    /// Which images those were, as [`DataDigest::names`](semaim_train::state::DataDigest); `None` in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<u32>,
     /// Time that pre-training took, over all sittings that were not cut short.
     pub pretrain_seconds: f64,
     /// Time that fine-tuning took, likewise.

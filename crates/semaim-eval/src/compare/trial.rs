@@ -17,7 +17,7 @@ use semaim_train::memory::Memory;
 use semaim_train::pretrain::{Networks, pretrain, teacher, training_images};
 use semaim_train::run_dir::{DataPlace, RunDir, checkpoints};
 use semaim_train::start::initial_encoder;
-use semaim_train::state::MODEL;
+use semaim_train::state::{DataDigest, MODEL};
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
 
 use super::config::{CompareConfig, Variant};
@@ -108,11 +108,11 @@ impl Trial {
         Record::read(&self.path(), empty)
     }
 
-    /// Does what is not done yet; `steps` is how many the variant was trained for with other seeds.
+    /// Does what is not done yet; `other` is a trial of the variant with another seed, whose images these are to be.
     pub(super) fn run(
         &self,
         config: &CompareConfig,
-        steps: Option<u64>,
+        other: Option<&Record>,
         device: &Device,
         observer: &mut dyn Observer,
     ) -> Result<TrialOutcome, CompareError> {
@@ -140,7 +140,7 @@ impl Trial {
         observer.say(&format!("{}, seed {}", self.variant.name, self.seed));
         if !record.encoded {
             let start = Instant::now();
-            let outcome = self.encode(steps, device, observer, &mut record)?;
+            let outcome = self.encode(other, device, observer, &mut record)?;
             if self.variant.pretrain {
                 record.pretrain_seconds += start.elapsed().as_secs_f64();
             }
@@ -282,7 +282,7 @@ impl Trial {
     /// Pre-trains, or writes the first weights.
     fn encode(
         &self,
-        others: Option<u64>,
+        other: Option<&Record>,
         device: &Device,
         observer: &mut dyn Observer,
         record: &mut Record,
@@ -305,14 +305,17 @@ impl Trial {
         let images = training_images(config)?;
         record.steps =
             steps_per_epoch(config.train.batch_size, images.len())? * config.train.total_epochs();
-        if let Some(others) = others
-            && others != record.steps
+        let digest = DataDigest::of(&**images.images(), false);
+        record.images = Some(digest.names);
+        if let Some(other) = other
+            && (other.steps != record.steps
+                || other.images.is_some() && other.images != record.images)
         {
             return Err(CompareError::OtherImages {
                 variant: self.variant.name.clone(),
                 seed: self.seed,
                 steps: record.steps,
-                others,
+                others: other.steps,
             });
         }
         let run = RunDir::open(&folder, config, DataPlace::Recorded)?;

@@ -1,4 +1,4 @@
-//! Settings that have no part in a run, though each of them is allowed.
+//! Settings that have no part in what a run learns, though each of them is allowed.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,8 @@ const ENCODER: &[&str] = &[
 const EMA: &[&str] = &["train.ema_decay", "train.ema_epochs"];
 
 impl PretrainConfig {
-    /// The keys of settings that are not at their defaults and that this run does not look at, each with the reason.
+    /// The keys of settings that are not at their defaults and that training does not look at, each with the reason. (Pictures may:
+    /// those of similarity follow `order.similarity` whatever gives the order.)
     pub fn unused(&self) -> Vec<(&'static str, &'static str)> {
         let mut all: Vec<(&[&'static str], &'static str)> = Vec::new();
         match (self.method, self.order_source()) {
@@ -39,19 +40,18 @@ impl PretrainConfig {
             }
             (Method::Semaim, source) => {
                 all.push((MAE, "method is `semaim`"));
-                let why = match source {
-                    None => "order.kind follows no similarity",
+                match source {
+                    None => all.push((
+                        &["order.similarity", "order.source"],
+                        "order.kind follows no similarity",
+                    )),
                     Some(OrderSource::Maps | OrderSource::Masks) => {
-                        "order.source gives the similarity"
+                        all.push((&["order.similarity"], "order.source gives the similarity"));
                     }
-                    Some(OrderSource::Teacher) => "a teacher's is by its class token",
-                    Some(OrderSource::Model | OrderSource::Ema) => "",
-                };
-                if !why.is_empty() {
-                    all.push((&["order.similarity"], why));
-                }
-                if source.is_none() {
-                    all.push((&["order.source"], why));
+                    Some(OrderSource::Teacher) => {
+                        all.push((&["order.similarity"], "a teacher's is by its class token"));
+                    }
+                    Some(OrderSource::Model | OrderSource::Ema) => {}
                 }
             }
         }

@@ -174,6 +174,8 @@ impl Task for SemaimTask<'_> {
     type Model = Semaim;
     type Target = SimilarityMap;
 
+    const LEARNS_CLASSES: bool = false;
+
     fn loss(&self, micro_batch: MicroBatch<'_, Semaim, SimilarityMap>) -> Result<Loss, TrainError> {
         let shape = image_shape(self.config);
         let images = self.views.images(&micro_batch, shape, self.device);
