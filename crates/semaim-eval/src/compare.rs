@@ -161,14 +161,19 @@ pub fn compare(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<CompareOutcome, CompareError> {
-    let mut elsewhere = 0;
+    let mut left = Vec::new();
     for trial in trials(config, out)? {
         let other = other_of(&trial, records(config, out)?);
         match trial.run(config, other.as_ref(), device, observer)? {
             TrialOutcome::Finished => {}
             TrialOutcome::Stopped => return Ok(CompareOutcome::Stopped),
-            TrialOutcome::Elsewhere => elsewhere += 1,
+            TrialOutcome::Elsewhere => left.push(trial),
         }
+    }
+    // Some of what was left to others is done by now.
+    let mut elsewhere = 0;
+    for trial in left {
+        elsewhere += usize::from(!trial.is_finished(config, &trial.record()?)?);
     }
     Ok(match elsewhere {
         0 => CompareOutcome::Finished,

@@ -203,7 +203,11 @@ impl Trial {
     }
 
     /// Whether everything has been measured.
-    fn is_finished(&self, config: &CompareConfig, record: &Record) -> Result<bool, CompareError> {
+    pub(super) fn is_finished(
+        &self,
+        config: &CompareConfig,
+        record: &Record,
+    ) -> Result<bool, CompareError> {
         Ok(record.encoded
             && record.scores.missing(&config.measures()).is_empty()
             && self.unmeasured_points(config, record)?.is_empty())
