@@ -65,7 +65,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     }
     if args.time_steps {
         let mut bar = TrainingBar::new(args.json)?;
-        let times = step_times(&chosen, &out, &device, &mut bar)?;
+        let times = step_times(&config, &out, &device, &mut bar)?;
         bar.clear();
         write(&out, STEP_TIMES, &json!(times).to_string())?;
         if !args.json {

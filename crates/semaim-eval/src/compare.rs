@@ -161,10 +161,10 @@ pub fn compare(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<CompareOutcome, CompareError> {
+    let trials = trials(config, out)?;
     let mut left = Vec::new();
-    for trial in trials(config, out)? {
-        let other = other_of(&trial, records(config, out)?);
-        match trial.run(config, other.as_ref(), device, observer)? {
+    for trial in &trials {
+        match trial.run(config, &trials, device, observer)? {
             TrialOutcome::Finished => {}
             TrialOutcome::Stopped => return Ok(CompareOutcome::Stopped),
             TrialOutcome::Elsewhere => left.push(trial),
@@ -188,14 +188,6 @@ pub fn compare(
 pub fn records(config: &CompareConfig, out: &Path) -> Result<Vec<Record>, CompareError> {
     let read = |trial: Trial| trial.record();
     trials(config, out)?.into_iter().map(read).collect()
-}
-
-/// A trial of the same variant with another seed, if one was trained.
-fn other_of(trial: &Trial, records: Vec<Record>) -> Option<Record> {
-    let is_other = |record: &Record| {
-        record.variant == trial.variant() && record.seed != trial.seed() && record.steps > 0
-    };
-    records.into_iter().find(is_other)
 }
 
 fn trials(config: &CompareConfig, out: &Path) -> Result<Vec<Trial>, CompareError> {

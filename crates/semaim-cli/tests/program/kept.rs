@@ -15,6 +15,12 @@ fn refuse_to_touch(file: &Path, arguments: &[&str]) {
     assert_eq!(fs::read(file).unwrap(), before, "{arguments:?}");
 }
 
+/// What `semaim embed` is told.
+fn embed<'a>(weights: &'a Path, data: &'a Path, out: &'a Path) -> [&'a str; 7] {
+    let [weights, data, out] = [weights, data, out].map(path);
+    ["embed", "--weights", weights, "--data", data, "--out", out]
+}
+
 /// Pre-trains on the images of a folder.
 fn run_on(data: &Path, out: &Path, more: &[&str]) -> std::process::Command {
     pretrain(out, &[QUICK, &["--data", path(data)], more].concat())
@@ -31,26 +37,9 @@ fn what_is_read_is_not_written_over() {
     fs::write(&list, format!("{}\n", image("0.bmp").display())).unwrap();
     let (weights, data) = (["--weights", path(&run)], at("data"));
     let encoder = run.join("encoder.safetensors");
-    let embed = |data: &Path, out: &Path| -> Vec<String> {
-        let all = [
-            "embed",
-            weights[0],
-            weights[1],
-            "--data",
-            path(data),
-            "--out",
-            path(out),
-        ];
-        all.map(str::to_owned).to_vec()
-    };
-    for (file, arguments) in [
-        // The list of names beside the vectors would be the list of images.
-        (&list, embed(&list, &at("mine.npy"))),
-        (&encoder, embed(&data, &encoder)),
-    ] {
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        refuse_to_touch(file, &arguments);
-    }
+    // The list of names beside the vectors would be the list of images.
+    refuse_to_touch(&list, &embed(&run, &list, &at("mine.npy")));
+    refuse_to_touch(&encoder, &embed(&run, &data, &encoder));
     // A link leads to the same file.
     let picture = at("picture.png");
     fs::copy(run.join("orders.png"), &picture).unwrap();
@@ -73,9 +62,7 @@ fn what_is_read_is_not_written_over() {
     // Other names are free, and so are the program's own earlier answers, among the run's files, too.
     for out in [at("v.npy"), run.join("encoder-vectors.safetensors")] {
         for _ in 0..2 {
-            let arguments = embed(&data, &out);
-            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            succeed(semaim(&arguments));
+            succeed(semaim(&embed(&run, &data, &out)));
         }
     }
 }
@@ -89,18 +76,7 @@ fn what_fails_leaves_the_earlier_vectors() {
     fs::create_dir(at("junk")).unwrap();
     fs::write(at("junk/a.png"), b"junk").unwrap();
     let out = at("v.npy");
-    let embed = |data: &str| {
-        let data = at(data);
-        semaim(&[
-            "embed",
-            "--weights",
-            path(&run),
-            "--data",
-            path(&data),
-            "--out",
-            path(&out),
-        ])
-    };
+    let embed = |data: &str| semaim(&embed(&run, &at(data), &out));
     succeed(embed("data"));
     let kept = || [fs::read(&out).unwrap(), fs::read(at("v.csv")).unwrap()];
     let before = kept();
@@ -225,19 +201,9 @@ fn a_split_that_is_not_there_is_not_another_one() {
     }
     coloured(&at("data"), "val", COLOURS, 2);
     let data = at("data");
-    let fixed = [
-        "embed",
-        "--weights",
-        path(&run),
-        "--data",
-        path(&data),
-        "--split",
-        "eval",
-    ];
     let out = at("v.npy");
-    let ran = succeed(semaim(
-        &[&fixed[..], &["--out", path(&out), "--json"]].concat(),
-    ));
+    let eval = ["--split", "eval", "--json"];
+    let ran = succeed(semaim(&[&embed(&run, &data, &out)[..], &eval].concat()));
     assert_eq!(json(&ran)["images"], 4);
     assert!(!ran.stderr.contains("is not divided"), "{}", ran.stderr);
 }
@@ -248,18 +214,7 @@ fn what_a_file_of_ours_says_is_not_contradicted() {
     let run = trained(folder.path());
     coloured(&folder.path().join("data"), "train", COLOURS, 3);
     let (data, out) = (folder.path().join("data"), folder.path().join("v.npy"));
-    let embed = |more: &[&str]| {
-        let fixed = [
-            "embed",
-            "--weights",
-            path(&run),
-            "--data",
-            path(&data),
-            "--out",
-            path(&out),
-        ];
-        semaim(&[&fixed[..], more].concat())
-    };
+    let embed = |more: &[&str]| semaim(&[&embed(&run, &data, &out)[..], more].concat());
     refuse(embed(&["--heads", "4"]), &["2 attention heads", "4"]);
     refuse(
         embed(&["--activation", "quick-gelu"]),

@@ -2,8 +2,9 @@
 
 use semaim::representation::Representation;
 use semaim_config::{ConfigErrors, Layers, Problems, RenamedKey, Validate, to_toml};
-use semaim_train::config::{DataNames, EvalConfig, PretrainConfig};
+use semaim_train::config::{DataNames, EvalConfig, PretrainConfig, setting};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::CompareError;
 use crate::finetune::config::FinetuneConfig;
@@ -255,75 +256,48 @@ impl Validate for CompareConfig {
     }
 }
 
-/// Settings of pre-training that a comparison makes itself, or has its own of.
-const VARIANTS_CANNOT_SET: [&str; 8] = [
-    "seed",
-    "data.path",
-    "data.eval",
-    "eval.feature",
-    "eval.knn_k",
-    "eval.knn_temperature",
-    "eval.max_bank",
-    "eval.max_queries",
+/// Settings of runs that a comparison makes itself or has its own of, and what it calls them.
+const OWN: [(&str, &str); 8] = [
+    ("seed", "seeds"),
+    ("data.path", "data"),
+    ("data.eval", "data"),
+    ("eval.feature", "feature"),
+    ("eval.knn_k", "knn_k"),
+    ("eval.knn_temperature", "knn_temperature"),
+    ("eval.max_bank", "max_bank"),
+    ("eval.max_queries", "max_queries"),
 ];
 
 impl CompareConfig {
     /// Refuses what the comparison says for all trials and would not look at elsewhere.
     fn check_own(&self, problems: &mut Problems) {
-        let (pretrain, finetune) = (PretrainConfig::default(), FinetuneConfig::default());
-        let eval = EvalConfig {
-            every_epochs: self.pretrain.eval.every_epochs,
-            batch_size: self.pretrain.eval.batch_size,
-            pictures: self.pretrain.eval.pictures,
-            ..pretrain.eval
-        };
-        let (data, of_finetune) = (&self.pretrain.data, &self.finetune.data);
-        for (untouched, key, advice) in [
+        let tables = [
             (
-                self.pretrain.seed == pretrain.seed,
-                "pretrain.seed",
-                "`seeds`",
+                "pretrain",
+                json!(self.pretrain),
+                json!(PretrainConfig::default()),
             ),
             (
-                data.path == pretrain.data.path,
-                "pretrain.data.path",
-                "`data`",
+                "finetune",
+                json!(self.finetune),
+                json!(FinetuneConfig::default()),
             ),
-            (
-                data.eval == pretrain.data.eval,
-                "pretrain.data.eval",
-                "`data`",
-            ),
-            (
-                self.pretrain.eval == eval,
-                "pretrain.eval",
-                "`feature`, `knn_k`, `knn_temperature`, `max_bank` and `max_queries`",
-            ),
-            (
-                self.finetune.seed == finetune.seed,
-                "finetune.seed",
-                "`seeds`",
-            ),
-            (
-                of_finetune.path == finetune.data.path,
-                "finetune.data.path",
-                "`data`",
-            ),
-            (
-                of_finetune.eval == finetune.data.eval,
-                "finetune.data.eval",
-                "`data`",
-            ),
-        ] {
-            let said = format!("has no effect in a comparison, which has {advice} of its own");
-            problems.require(untouched, key, said);
+        ];
+        for (table, said, default) in &tables {
+            for (key, own) in OWN {
+                problems.require(
+                    setting(said, key) == setting(default, key),
+                    format!("{table}.{key}"),
+                    format!("has no effect in a comparison, which has `{own}` of its own"),
+                );
+            }
         }
         for variant in &self.variants {
             // Settings that cannot be read are refused with the variant.
             let Ok(layers) = Layers::new().sets(&variant.set) else {
                 continue;
             };
-            for key in VARIANTS_CANNOT_SET {
+            for (key, _) in OWN {
                 if layers.names(key).unwrap_or_default() {
                     problems.add(
                         "variants",

@@ -108,11 +108,11 @@ impl Trial {
         Record::read(&self.path(), empty)
     }
 
-    /// Does what is not done yet; `other` is a trial of the variant with another seed, whose images these are to be.
+    /// Does what is not done yet; `all` are the trials of the comparison, of which those of this variant are to have the same images.
     pub(super) fn run(
         &self,
         config: &CompareConfig,
-        other: Option<&Record>,
+        all: &[Trial],
         device: &Device,
         observer: &mut dyn Observer,
     ) -> Result<TrialOutcome, CompareError> {
@@ -140,7 +140,7 @@ impl Trial {
         observer.say(&format!("{}, seed {}", self.variant.name, self.seed));
         if !record.encoded {
             let start = Instant::now();
-            let outcome = self.encode(other, device, observer, &mut record)?;
+            let outcome = self.encode(all, device, observer, &mut record)?;
             if self.variant.pretrain {
                 record.pretrain_seconds += start.elapsed().as_secs_f64();
             }
@@ -278,6 +278,19 @@ impl Trial {
         })
     }
 
+    /// The record of a trial of this variant with another seed, if one was trained.
+    fn trained_with_another_seed(&self, all: &[Trial]) -> Result<Option<Record>, CompareError> {
+        let is_other =
+            |trial: &&Trial| trial.variant.name == self.variant.name && trial.seed != self.seed;
+        for trial in all.iter().filter(is_other) {
+            let record = trial.record()?;
+            if record.steps > 0 {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
     /// The encoder's file.
     fn encoder(&self) -> PathBuf {
         self.folder.join("pretrain/encoder.safetensors")
@@ -286,7 +299,7 @@ impl Trial {
     /// Pre-trains, or writes the first weights.
     fn encode(
         &self,
-        other: Option<&Record>,
+        all: &[Trial],
         device: &Device,
         observer: &mut dyn Observer,
         record: &mut Record,
@@ -311,7 +324,7 @@ impl Trial {
             steps_per_epoch(config.train.batch_size, images.len())? * config.train.total_epochs();
         let digest = DataDigest::of(&**images.images(), false);
         record.images = Some(digest.names);
-        if let Some(other) = other
+        if let Some(other) = self.trained_with_another_seed(all)?
             && (other.steps != record.steps
                 || other.images.is_some() && other.images != record.images)
         {

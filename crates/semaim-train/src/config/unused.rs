@@ -28,6 +28,11 @@ const ENCODER: &[&str] = &[
 ];
 const EMA: &[&str] = &["train.ema_decay", "train.ema_epochs"];
 
+/// The value at a dotted key of a configuration as JSON.
+pub fn setting<'a>(config: &'a Value, key: &str) -> Option<&'a Value> {
+    config.pointer(&format!("/{}", key.replace('.', "/")))
+}
+
 impl PretrainConfig {
     /// The keys of settings that are not at their defaults and that training does not look at, each with the reason. (Pictures may:
     /// those of similarity follow `order.similarity` whatever gives the order.)
@@ -78,14 +83,10 @@ impl PretrainConfig {
             all.push((ENCODER, "there are no weights to start from (--init)"));
         }
         let (own, default) = (json!(self), json!(Self::default()));
-        let value = |config: &'_ Value, key: &str| {
-            let place = format!("/{}", key.replace('.', "/"));
-            config.pointer(&place).cloned()
-        };
         let keys = all
             .into_iter()
             .flat_map(|(keys, why)| keys.iter().map(move |&key| (key, why)));
-        keys.filter(|(key, _)| value(&own, key) != value(&default, key))
+        keys.filter(|(key, _)| setting(&own, key) != setting(&default, key))
             .collect()
     }
 }
@@ -149,8 +150,7 @@ mod tests {
             "optimiser.power",
         ];
         for key in [DECODER, MAE, ORDER, PIXELS, EMA, ENCODER, &rest].concat() {
-            let place = format!("/{}", key.replace('.', "/"));
-            assert!(config.pointer(&place).is_some(), "{key}");
+            assert!(setting(&config, key).is_some(), "{key}");
         }
     }
 }
