@@ -49,6 +49,8 @@ mod difficulty;
 #[cfg(test)]
 mod tests;
 
+use std::sync::{Arc, OnceLock};
+
 use semaim_random::{Key, KeyedRng, Stream};
 
 use crate::counted::counted;
@@ -63,6 +65,10 @@ use silhouette::{CLASSES, NAMES};
 
 /// The largest number of bytes of one picture: a guard against a slip of the keyboard.
 const MAX_BYTES: usize = 1 << 30;
+
+/// Sets of no more bytes than this are kept once they are drawn: a training asks for every picture in every epoch, and
+/// drawing is a seventh of a small network's step.
+const MAX_KEPT_BYTES: usize = 256 << 20;
 
 /// Which set to generate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,11 +124,13 @@ pub struct Sample {
     pub mask: Vec<bool>,
 }
 
-/// The generated set.
+/// The generated set. Clones share the pictures that were drawn.
 #[derive(Clone, Debug)]
 pub struct Shapes {
     options: ShapesOptions,
     classes: Vec<String>,
+    /// The samples of each picture that was decoded so far; empty for a set that is too large to be kept.
+    drawn: Arc<[OnceLock<Box<[u8]>>]>,
 }
 
 impl Shapes {
@@ -144,9 +152,14 @@ impl Shapes {
                 options.channels
             ),
             Some(n) if n <= MAX_BYTES => {
+                let kept = match n.checked_mul(options.count) {
+                    Some(all) if all <= MAX_KEPT_BYTES => options.count,
+                    _ => 0,
+                };
                 return Ok(Self {
                     options,
                     classes: NAMES.map(str::to_owned).to_vec(),
+                    drawn: (0..kept).map(|_| OnceLock::new()).collect(),
                 });
             }
             _ => format!(
@@ -296,15 +309,27 @@ impl Source for Shapes {
         _: &mut dyn FnMut([u32; 2]) -> DecodeRequest,
         _: &mut Scratch,
     ) -> Result<DecodedRegion, ImageError> {
-        if index < self.options.count {
-            Ok(DecodedRegion::whole(self.sample(index).pixels))
-        } else {
-            Err(ImageError::out_of_range(
+        if index >= self.options.count {
+            return Err(ImageError::out_of_range(
                 self.name(index),
                 index,
                 self.options.count,
-            ))
+            ));
         }
+        let pixels = match self.drawn.get(index) {
+            None => self.sample(index).pixels,
+            Some(drawn) => {
+                let draw = || self.sample(index).pixels.bytes().into();
+                let [height, width] = self.options.image_size;
+                Pixels {
+                    width,
+                    height,
+                    channels: self.options.channels,
+                    samples: drawn.get_or_init(draw).to_vec().into(),
+                }
+            }
+        };
+        Ok(DecodedRegion::whole(pixels))
     }
 
     fn describe(&self) -> String {

@@ -52,6 +52,25 @@ fn the_order_of_asking_does_not_matter() {
 }
 
 #[test]
+fn what_is_kept_is_what_was_drawn() {
+    let set = set(4, [24, 20], 3, Split::Eval);
+    let other = set.clone();
+    let mut scratch = Scratch::default();
+    for _ in 0..2 {
+        for index in [2, 0, 3] {
+            let mut whole = |size| DecodeRequest::whole(size);
+            let decoded = set.decode(index, &mut whole, &mut scratch).unwrap();
+            assert_eq!(decoded.pixels, set.sample(index).pixels, "{index}");
+        }
+        let kept: Vec<bool> = other.drawn.iter().map(|d| d.get().is_some()).collect();
+        assert_eq!(kept, [true, false, true, true]);
+    }
+    // A gigabyte of pictures is drawn again each time.
+    let large = super::tests::set(1 << 20, [32, 32], 1, Split::Train);
+    assert!(large.drawn.is_empty());
+}
+
+#[test]
 fn seeds_splits_and_indices_differ() {
     let base = set(20, [24, 24], 3, Split::Train);
     let eval = set(20, [24, 24], 3, Split::Eval);
