@@ -6,9 +6,9 @@ use semaim::config::{Activation, ArchOptions, Normalisation, VitConfig};
 use semaim::grid::Grid;
 use semaim::parameters::{Weight, Weights};
 use semaim::position::Interpolation;
-use semaim_pickle::Dtype;
 
-use crate::canonical::Canonical;
+use crate::canonical::{ByOpenAi, Canonical};
+use crate::checkpoint::activation_name;
 use crate::error::EncoderError;
 use crate::format::CheckpointFormat;
 use crate::sidecar::Sidecar;
@@ -40,10 +40,10 @@ pub(crate) fn architecture(
     explicit: &WeightsSource,
 ) -> Result<Architecture, EncoderError> {
     let format = canonical.loading.format;
-    let is_half = canonical.loading.dtypes.first() == Some(&Dtype::F16);
+    let by_openai = canonical.by_openai;
     let weights = &mut canonical.weights;
     let [embed_dim, channels, patch_size] = patch_embed(path, weights)?;
-    let mut defaults_used = Vec::new();
+    let mut defaults_used = sidecar.assumed.clone();
     let sizes = TableSizes {
         beside: sidecar.image_size,
         explicit: explicit.image_size,
@@ -57,24 +57,17 @@ pub(crate) fn architecture(
         &mut defaults_used,
     )?;
     let norm_pre = weights.contains_key("norm_pre.weight");
-    let told_activation = explicit.activation.or(sidecar.activation);
-    // Told to be OpenAI's, it is OpenAI's; they published half precision alone.
-    let is_openais = explicit.layout == Some(CheckpointFormat::Clip) || is_half;
-    let activation = activation(path, format, weights, is_openais, told_activation)?;
-    let num_heads = match explicit.num_heads.or(sidecar.num_heads) {
-        Some(heads) => heads,
-        None => {
-            let heads = format.heads(embed_dim).ok_or_else(|| EncoderError::Heads {
-                path: path.to_path_buf(),
-                embed_dim,
-                usual: usual_heads(embed_dim),
-            })?;
-            defaults_used.push(format!(
-                "{heads} heads, as all of {format} of width {embed_dim} have (--heads)"
-            ));
-            heads
-        }
-    };
+    let told = told_activation(explicit, sidecar, &mut defaults_used);
+    let told = told.or_else(|| by_trainer(format, explicit, by_openai, &mut defaults_used));
+    let activation = activation(path, format, weights, told)?;
+    let num_heads = heads(
+        path,
+        format,
+        embed_dim,
+        sidecar,
+        explicit,
+        &mut defaults_used,
+    )?;
     let hidden = shape(weights, "blocks.0.mlp.fc2.weight", 1).unwrap_or(4 * embed_dim);
     let config = VitConfig {
         image_size: [grid.rows * patch_size, grid.columns * patch_size],
@@ -131,6 +124,90 @@ pub(crate) fn architecture(
         interpolation,
         defaults_used,
     })
+}
+
+/// The heads, as is told, as a file beside says, or as all networks of a library's class or of a format have.
+fn heads(
+    path: &Path,
+    format: CheckpointFormat,
+    embed_dim: usize,
+    sidecar: &Sidecar,
+    explicit: &WeightsSource,
+    defaults_used: &mut Vec<String>,
+) -> Result<usize, EncoderError> {
+    if let Some(told) = explicit.num_heads {
+        if let Some(said) = sidecar.num_heads
+            && said != told
+        {
+            defaults_used.push(format!(
+                "{told} heads, as told (--heads), where {} says {said}",
+                sidecar.names()
+            ));
+        }
+        return Ok(told);
+    }
+    if let Some(said) = sidecar.num_heads {
+        return Ok(said);
+    }
+    if let Some((heads, class)) = sidecar.class_heads() {
+        defaults_used.push(format!(
+            "{heads} heads, as transformers' `{class}` has where {} does not say it (--heads)",
+            sidecar.names()
+        ));
+        return Ok(heads);
+    }
+    let heads = format.heads(embed_dim).ok_or_else(|| EncoderError::Heads {
+        path: path.to_path_buf(),
+        embed_dim,
+        usual: usual_heads(embed_dim),
+    })?;
+    defaults_used.push(format!(
+        "{heads} heads, as all of {format} of width {embed_dim} have (--heads)"
+    ));
+    Ok(heads)
+}
+
+/// The activation that is told, or that a file beside says.
+fn told_activation(
+    explicit: &WeightsSource,
+    sidecar: &Sidecar,
+    defaults_used: &mut Vec<String>,
+) -> Option<Activation> {
+    if let (Some(told), Some(said)) = (explicit.activation, sidecar.activation)
+        && told != said
+    {
+        defaults_used.push(format!(
+            "{}, as told (--activation), where {} says {}",
+            activation_name(told),
+            sidecar.names(),
+            activation_name(said)
+        ));
+    }
+    explicit.activation.or(sidecar.activation)
+}
+
+/// The activation of a tower of CLIP's by who trained it, where the layout that is told or the file itself says who.
+fn by_trainer(
+    format: CheckpointFormat,
+    explicit: &WeightsSource,
+    by_openai: ByOpenAi,
+    defaults_used: &mut Vec<String>,
+) -> Option<Activation> {
+    match (explicit.layout, by_openai) {
+        (Some(CheckpointFormat::Clip), _) => Some(Activation::QuickGelu),
+        (Some(CheckpointFormat::OpenClip), _) => Some(Activation::Gelu),
+        // A file beside it says that open_clip wrote it.
+        _ if format != CheckpointFormat::Clip => None,
+        (_, ByOpenAi::Surely) => Some(Activation::QuickGelu),
+        (_, ByOpenAi::Presumably) => {
+            defaults_used.push(
+                "quick-gelu, as OpenAI's models have, which were published whole and in half precision as this one is (--activation)"
+                    .into(),
+            );
+            Some(Activation::QuickGelu)
+        }
+        (_, ByOpenAi::Unknown) => None,
+    }
 }
 
 /// Width of tokens, channels of images and side of patches.
@@ -276,7 +353,6 @@ fn activation(
     path: &Path,
     format: CheckpointFormat,
     weights: &Weights,
-    is_openais: bool,
     told: Option<Activation>,
 ) -> Result<Activation, EncoderError> {
     let rows = shape(weights, "blocks.0.mlp.fc1.weight", 0);
@@ -302,29 +378,23 @@ fn activation(
             )),
         };
     }
-    let norm_pre = weights.contains_key("norm_pre.weight");
-    match (told, format) {
-        (Some(Activation::SwiGlu), _) => Err(untold(
+    let is_clips = weights.contains_key("norm_pre.weight") || format.is_clip();
+    match told {
+        Some(Activation::SwiGlu) => Err(untold(
             "blocks.0.mlp.fc1.weight",
             "gives no gate, which SwiGLU needs",
         )),
-        (Some(activation), _) => Ok(activation),
-        (None, CheckpointFormat::Clip) if is_openais => Ok(Activation::QuickGelu),
-        (None, CheckpointFormat::OpenClip) => Ok(Activation::Gelu),
-        (None, CheckpointFormat::Clip | CheckpointFormat::HfClip) => Err(untold(
+        Some(activation) => Ok(activation),
+        None if is_clips => Err(untold(
             "norm_pre",
             "is CLIP's, with QuickGELU if OpenAI trained it and GELU if open_clip did (--activation quick-gelu or gelu)",
         )),
-        _ if norm_pre => Err(untold(
-            "norm_pre",
-            "is CLIP's, with QuickGELU if OpenAI trained it and GELU if open_clip did (--activation quick-gelu or gelu)",
-        )),
-        _ => Ok(Activation::Gelu),
+        None => Ok(Activation::Gelu),
     }
 }
 
 /// How images of so many channels are usually normalised.
-fn usual_normalisation(format: CheckpointFormat, channels: usize) -> Normalisation {
+pub(crate) fn usual_normalisation(format: CheckpointFormat, channels: usize) -> Normalisation {
     if format == CheckpointFormat::Semaim {
         return Normalisation::usual(channels);
     }

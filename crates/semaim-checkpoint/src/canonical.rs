@@ -19,6 +19,21 @@ pub(crate) struct Canonical {
     pub(crate) loading: Loading,
     /// Whether nothing but its own names says which project it is of.
     pub(crate) is_pickle: bool,
+    /// Whether OpenAI published it, if it is a tower of CLIP's.
+    pub(crate) by_openai: ByOpenAi,
+    /// What was taken for granted in the choice of the encoder, for people to read.
+    pub(crate) assumed: Vec<String>,
+}
+
+/// Whether OpenAI published a file with a tower of CLIP's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ByOpenAi {
+    /// It has entries that no other file has.
+    Surely,
+    /// It is whole, not wrapped and in half precision, as theirs are.
+    Presumably,
+    /// Nothing tells.
+    Unknown,
 }
 
 /// What was found in a checkpoint and what was made of it.
@@ -51,6 +66,8 @@ struct Candidate<'a> {
     prefix: String,
     /// Names as the tables spell them, without the prefix, and as they are in the file.
     names: BTreeMap<String, &'a str>,
+    /// Names that two tensors of the file have as the tables spell them, with the other tensor.
+    twice: BTreeMap<String, &'a str>,
     depth: usize,
     /// How many of the table's tensors are there.
     found: usize,
@@ -83,18 +100,26 @@ pub(crate) fn canonical(
         Some(format) => std::slice::from_ref(format),
         None => &FAMILIES[..],
     };
-    let best = formats
+    let is_ours = is_ours(archive);
+    let copies: Vec<Candidate<'_>> = formats
         .iter()
         .flat_map(|format| candidates(archive, *format))
-        .min_by_key(|c| (rank(&c.prefix), usize::MAX - c.found, c.prefix.len()))
+        .collect();
+    let best = copies
+        .iter()
+        .min_by_key(|c| (c.place(is_ours), c.prefix.len()))
         .ok_or_else(|| EncoderError::Unrecognised {
             path: path.to_path_buf(),
             format,
             names: archive.tensors.keys().take(5).cloned().collect(),
         })?;
-    let format = format.unwrap_or_else(|| named(&best, archive));
-    let mut found = read(path, archive, &best)?;
+    let format = format.unwrap_or_else(|| named(best, archive));
+    let mut found = read(path, archive, best)?;
     found.loading.format = format;
+    if best.format.is_clip() {
+        found.by_openai = by_openai(best, archive, &found.loading.dtypes);
+    }
+    found.assumed.extend(other_copies(best, &copies, is_ours));
     let Loading {
         missing, unknown, ..
     } = &found.loading;
@@ -130,13 +155,19 @@ fn candidates(archive: &Archive, format: CheckpointFormat) -> Vec<Candidate<'_>>
             (prefix.is_empty() || prefix.ends_with('.')).then(|| prefix.to_string())
         });
         for prefix in prefixes.collect::<BTreeSet<String>>() {
-            let names: BTreeMap<String, &str> = spelled
-                .iter()
-                .filter_map(|(name, original)| {
-                    Some((name.strip_prefix(&prefix)?.to_string(), *original))
-                })
-                .collect();
-            found.push(Candidate::new(format, rules, prefix, names));
+            let (mut names, mut twice) = (BTreeMap::new(), BTreeMap::new());
+            for (name, original) in &spelled {
+                let Some(name) = name.strip_prefix(&prefix) else {
+                    continue;
+                };
+                if let Some(other) = names.insert(name.to_string(), *original) {
+                    twice.insert(name.to_string(), other);
+                }
+            }
+            found.push(Candidate {
+                twice,
+                ..Candidate::new(format, rules, prefix, names)
+            });
         }
     }
     found
@@ -167,9 +198,62 @@ impl<'a> Candidate<'a> {
             rules,
             prefix,
             names,
+            twice: BTreeMap::new(),
             depth,
             found,
         }
+    }
+
+    /// Its place among the copies in a checkpoint, the smallest first.
+    fn place(&self, is_ours: bool) -> (u8, usize) {
+        (rank(&self.prefix, is_ours), usize::MAX - self.found)
+    }
+
+    /// Refuses two tensors of one name, as blocks that are numbered anew in each stage have.
+    fn refuse_twice(&self, path: &Path, theirs: &[String]) -> Result<(), EncoderError> {
+        let found = theirs.iter().find_map(|name| {
+            let other = self.twice.get(name)?;
+            Some((name, other, self.names.get(name)?))
+        });
+        match found {
+            Some((name, other, one)) => Err(EncoderError::Tensor {
+                path: path.to_path_buf(),
+                name: format!("{other}, {one}"),
+                message: format!(
+                    "are both `{}{name}` once wrappers and numbers of chunks are left out: nothing says which is meant",
+                    self.prefix
+                ),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Says of other copies that would have done as well that they are there.
+fn other_copies(best: &Candidate<'_>, copies: &[Candidate<'_>], is_ours: bool) -> Option<String> {
+    let alike = |copy: &&Candidate<'_>| {
+        copy.prefix != best.prefix && copy.place(is_ours) == best.place(is_ours)
+    };
+    let others: BTreeSet<String> = copies
+        .iter()
+        .filter(alike)
+        .map(|copy| place_of(&copy.prefix))
+        .collect();
+    let others: Vec<String> = others.into_iter().collect();
+    (!others.is_empty()).then(|| {
+        format!(
+            "of several encoders the one {}; as complete: {}",
+            place_of(&best.prefix),
+            others.join(", ")
+        )
+    })
+}
+
+/// Where an encoder is in a file, for people to read.
+fn place_of(prefix: &str) -> String {
+    match prefix {
+        "" => "at the root".into(),
+        prefix => format!("under `{prefix}`"),
     }
 }
 
@@ -181,15 +265,22 @@ fn blocks(rule: &Rule, depth: usize) -> std::ops::Range<usize> {
     }
 }
 
-/// Which of several copies in a checkpoint is wanted, the smallest first: a teacher or an average of weights before a
-/// plain copy, a student and what optimisers keep last. In our own checkpoints the model itself comes first.
-fn rank(prefix: &str) -> u8 {
+/// Which of several copies in a checkpoint is wanted, the smallest first: a teacher, a target or an average of weights before a
+/// plain copy, a student and what optimisers keep last. In our own checkpoints the model itself comes before its average, and so
+/// does what MoCo trains: its project publishes it.
+fn rank(prefix: &str, is_ours: bool) -> u8 {
     let has = |parts: &[&str]| parts.iter().any(|part| prefix.contains(part));
+    let is_average = |part: &str| {
+        part == "ema"
+            || ["ema_", "target_"]
+                .iter()
+                .any(|start| part.starts_with(start))
+    };
     if has(&["optim", "adam", "sgd", "exp_avg"]) {
         4
     } else if has(&["student"]) {
         3
-    } else if has(&["teacher", "_ema"]) {
+    } else if has(&["teacher", "_ema"]) || !is_ours && prefix.split('.').any(is_average) {
         0
     } else if prefix.starts_with("ema.") || has(&["momentum"]) {
         2
@@ -207,9 +298,7 @@ fn named(best: &Candidate<'_>, archive: &Archive) -> CheckpointFormat {
     match best.format {
         CheckpointFormat::Clip if is_open_clips(best, archive) => CheckpointFormat::OpenClip,
         CheckpointFormat::Timm => {
-            if archive.metadata.contains_key(crate::metadata::SIZES)
-                || archive.metadata.contains_key(RUN_VERSION)
-            {
+            if is_ours(archive) {
                 CheckpointFormat::Semaim
             } else if begins("query_blocks.") {
                 CheckpointFormat::SemaimAuthors
@@ -232,18 +321,40 @@ fn named(best: &Candidate<'_>, archive: &Archive) -> CheckpointFormat {
     }
 }
 
-/// Whether CLIP's tower was trained by `open_clip`, whose checkpoints have a state under the names of its training script
-/// or of its towers for texts. OpenAI published models in half precision alone.
+/// Whether CLIP's tower is in a file of `open_clip`'s, whose models alone have their towers for texts under this name.
 fn is_open_clips(best: &Candidate<'_>, archive: &Archive) -> bool {
-    let trained = ["state_dict.", "module."]
-        .iter()
-        .any(|part| best.prefix.starts_with(part));
     let root = best.prefix.trim_end_matches("visual.");
-    trained
-        || archive.tensors.keys().any(|name| {
-            name.strip_prefix(root)
-                .is_some_and(|name| name.starts_with("text."))
-        })
+    archive.tensors.keys().any(|name| {
+        name.strip_prefix(root)
+            .is_some_and(|name| name.starts_with("text."))
+    })
+}
+
+/// Entries of the archives that OpenAI published, which open_clip leaves out where it takes them over.
+const OPENAIS_ENTRIES: [&str; 3] = ["input_resolution", "context_length", "vocab_size"];
+/// Entries of a whole model at the root of a file.
+const WHOLE: [&str; 3] = ["logit_scale", "text_projection", "token_embedding.weight"];
+
+/// Whether OpenAI published a file with a tower of CLIP's. Half precision and a missing wrapper alone say nothing.
+fn by_openai(best: &Candidate<'_>, archive: &Archive, dtypes: &[Dtype]) -> ByOpenAi {
+    let has = |names: &[&str]| names.iter().all(|name| archive.tensors.contains_key(*name));
+    if best.prefix != "visual." || !archive.is_pickle {
+        return ByOpenAi::Unknown;
+    }
+    if has(&OPENAIS_ENTRIES) {
+        ByOpenAi::Surely
+    } else if has(&WHOLE) && dtypes.first() == Some(&Dtype::F16) {
+        ByOpenAi::Presumably
+    } else {
+        ByOpenAi::Unknown
+    }
+}
+
+/// Whether a file says of itself that it is ours.
+fn is_ours(archive: &Archive) -> bool {
+    [crate::metadata::SIZES, RUN_VERSION]
+        .iter()
+        .any(|key| archive.metadata.contains_key(*key))
 }
 
 /// The metadata key of checkpoints of our runs.
@@ -251,7 +362,7 @@ const RUN_VERSION: &str = "semaim_version";
 
 /// Beginnings of names inside an encoder. What is not used of them belongs to something that is not computed here, unless it
 /// is [training's](TRAINING).
-const INSIDE: [&str; 17] = [
+const INSIDE: [&str; 25] = [
     "patch_embed.",
     "patch_embedding.",
     "embeddings.",
@@ -269,6 +380,14 @@ const INSIDE: [&str; 17] = [
     "ln_post.",
     "layernorm.",
     "pre_layrnorm.",
+    "prompt",
+    "deep_prompt",
+    "time_embed",
+    "temporal_embed",
+    "sie_embed",
+    "channel_embed",
+    "adapter",
+    "lora",
 ];
 /// Of these, what only training uses, and tables that are numbers in a row.
 const TRAINING: [&str; 3] = [
@@ -276,6 +395,12 @@ const TRAINING: [&str; 3] = [
     "embeddings.mask_token",
     "embeddings.position_ids",
 ];
+
+/// Whether numbers of a type, which is read, are no fractions.
+fn is_integer(dtype: Dtype) -> bool {
+    let floats = [Dtype::F64, Dtype::F32, Dtype::F16, Dtype::Bf16];
+    dtype.is_read() && !floats.contains(&dtype)
+}
 
 fn read(path: &Path, archive: &Archive, from: &Candidate<'_>) -> Result<Canonical, EncoderError> {
     let mut weights = Weights::new();
@@ -290,6 +415,7 @@ fn read(path: &Path, archive: &Archive, from: &Candidate<'_>) -> Result<Canonica
         let mut present = 0;
         for block in blocks(rule, from.depth) {
             let theirs = rule.their_names(block);
+            from.refuse_twice(path, &theirs)?;
             let there: Vec<&str> = theirs
                 .iter()
                 .filter_map(|name| from.names.get(name).copied())
@@ -314,6 +440,12 @@ fn read(path: &Path, archive: &Archive, from: &Candidate<'_>) -> Result<Canonica
                     return Err(damaged(
                         "stands for more numbers than the file can hold".into(),
                     ));
+                }
+                if is_integer(stored.dtype()) {
+                    return Err(damaged(format!(
+                        "has type {}: weights in integers are quantised, and what they stand for is not read",
+                        stored.dtype()
+                    )));
                 }
                 parts.push(stored.read().map_err(damaged)?);
                 let count = dtypes
@@ -357,6 +489,8 @@ fn read(path: &Path, archive: &Archive, from: &Candidate<'_>) -> Result<Canonica
         weights,
         depth: from.depth,
         is_pickle: archive.is_pickle,
+        by_openai: ByOpenAi::Unknown,
+        assumed: Vec::new(),
         loading: Loading {
             format: from.format,
             prefix: from.prefix.clone(),
@@ -374,4 +508,47 @@ fn read(path: &Path, archive: &Archive, from: &Candidate<'_>) -> Result<Canonica
             opaque: archive.opaque.clone(),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn averages_come_before_what_is_trained() {
+        for (first, second) in [
+            ("ema.", "model."),
+            ("ema_state_dict.", "model."),
+            ("ema_model.module.", "model.module."),
+            ("state_dict_ema.", "state_dict."),
+            ("model_ema.", "model."),
+            ("target_encoder.", "encoder."),
+            ("teacher.backbone.", "student.backbone."),
+            ("model.", "optimizer.state."),
+            ("module.base_encoder.", "module.momentum_encoder."),
+            ("encoder.", "momentum_encoder."),
+        ] {
+            assert!(rank(first, false) < rank(second, false), "{first} {second}");
+        }
+        // A run of ours is read as its model, and what only looks like an average is none.
+        assert!(rank("model.", true) < rank("ema.", true));
+        for name in ["cinema.", "schema.x.", "retarget_x."] {
+            assert_eq!(rank(name, false), rank("model.", false), "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_encoders_are_fractions() {
+        for (dtype, expected) in [
+            (Dtype::F32, false),
+            (Dtype::Bf16, false),
+            (Dtype::I8, true),
+            (Dtype::U8, true),
+            (Dtype::Bool, true),
+            // What is said of these is that they are not read.
+            (Dtype::Unread("qint8"), false),
+        ] {
+            assert_eq!(is_integer(dtype), expected, "{dtype}");
+        }
+    }
 }

@@ -93,8 +93,12 @@ impl Checkpoint {
             }
             Err(message) => return Err(EncoderError::Damaged { path, message }),
         }
-        let of_a_classifier = with_a_final_norm(&mut archive);
+        let norms = with_final_norms(&mut archive);
         let mut found = canonical(&path, &archive, source.layout, source.allow_partial)?;
+        let mut of_the_file = std::mem::take(&mut found.assumed);
+        if norms.iter().any(|norm| found.loading.used.contains(norm)) {
+            of_the_file.push(NORM_OF_A_HEAD.into());
+        }
         // What a file of ours says of itself is true whatever stands beside it.
         if archive.metadata.contains_key(SIZES) {
             let mut said = described(&path, &archive.metadata)?;
@@ -105,7 +109,7 @@ impl Checkpoint {
                 }
             })?;
             refuse_contradiction(&path, source, &said)?;
-            said.defaults_used.extend(of_a_classifier);
+            said.defaults_used.extend(of_the_file);
             return Self::of(path, found, said, Vec::new());
         }
         let sidecar = Sidecar::beside(&path)?;
@@ -124,7 +128,7 @@ impl Checkpoint {
             }
         }
         let mut architecture = architecture(&path, &mut found, &sidecar, source)?;
-        architecture.defaults_used.extend(of_a_classifier);
+        architecture.defaults_used.extend(of_the_file);
         Self::of(path, found, architecture, sidecar.files)
     }
 
@@ -287,17 +291,33 @@ fn refuse_contradiction(
     Ok(())
 }
 
-/// A classifier, of ours or timm's, that looks at the mean of the patch tokens has its norm behind the mean; taken for the
-/// encoder's final one, which it takes the place of. Says so.
-fn with_a_final_norm(archive: &mut Archive) -> Option<String> {
-    if archive.tensors.contains_key("norm.weight") {
-        return None;
+/// What is said of a final norm that was another's.
+const NORM_OF_A_HEAD: &str = "the final norm, which a classifier of averaged tokens does without, is the one before its head (fc_norm)";
+
+/// A classifier, of ours, MAE's or timm's, that looks at the mean of the patch tokens has its norm behind the mean; taken for
+/// the encoder's final one, which it takes the place of. Gives the weights of those that were taken.
+fn with_final_norms(archive: &mut Archive) -> Vec<String> {
+    let names = archive.tensors.keys();
+    let prefixes: Vec<String> = names
+        .filter_map(|name| name.strip_suffix("fc_norm.weight"))
+        .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+        .filter(|prefix| {
+            let has = |name: &str| archive.tensors.contains_key(&format!("{prefix}{name}"));
+            has("fc_norm.bias") && has("patch_embed.proj.weight") && !has("norm.weight")
+        })
+        .map(str::to_string)
+        .collect();
+    for prefix in &prefixes {
+        for part in ["weight", "bias"] {
+            let norm = archive.tensors.remove(&format!("{prefix}fc_norm.{part}"));
+            let ours = format!("{prefix}norm.{part}");
+            archive.tensors.extend(norm.map(|norm| (ours, norm)));
+        }
     }
-    for part in ["weight", "bias"] {
-        let norm = archive.tensors.remove(&format!("fc_norm.{part}"))?;
-        archive.tensors.insert(format!("norm.{part}"), norm);
-    }
-    Some("the final norm, which a classifier of averaged tokens does without, is the one before its head (fc_norm)".into())
+    let weights = prefixes.iter();
+    weights
+        .map(|prefix| format!("{prefix}norm.weight"))
+        .collect()
 }
 
 /// The patch embedding's bias, zero where a network does without (CLIP).

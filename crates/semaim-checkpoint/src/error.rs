@@ -39,6 +39,22 @@ pub enum TensorFileError {
         /// What is wrong with it.
         source: Box<semaim_pickle::Error>,
     },
+    /// A number that the type in which it is to be written does not hold.
+    #[error(
+        "{path}: `{name}` has the number {value:e}, which {precision} does not hold; {holds} does"
+    )]
+    TooLarge {
+        /// The file to be written.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The number.
+        value: f32,
+        /// The type.
+        precision: &'static str,
+        /// A type that holds it.
+        holds: &'static str,
+    },
 }
 
 impl TensorFileError {

@@ -107,8 +107,8 @@ impl CheckpointFormat {
             Self::Dino => &[(192, 3), (384, 6), (768, 12)],
             Self::Dinov2 => &[(384, 6), (768, 12), (1024, 16), (1536, 24)],
             Self::Mae | Self::SemaimAuthors => &[(768, 12), (1024, 16), (1280, 16)],
-            // The larger ones of open_clip have heads that are wider than 64.
-            Self::OpenClip => &[(1280, 16), (1408, 16), (1664, 16), (1792, 16)],
+            // The larger ones, all of open_clip's, have heads that are wider than 64.
+            Self::Clip | Self::OpenClip => &[(1280, 16), (1408, 16), (1664, 16), (1792, 16)],
             _ => &[],
         };
         let known = heads.iter().find(|(width, _)| *width == embed_dim);

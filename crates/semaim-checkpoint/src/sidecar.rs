@@ -5,12 +5,19 @@
 //! name of their own, such as `model.safetensors`. Any other `NAME.safetensors` has a `NAME.config.json` and a
 //! `NAME.preprocessor_config.json`: its folder may hold checkpoints that a `config.json` says nothing of.
 
+mod open_clip;
+mod timm;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use semaim::config::{Activation, Normalisation};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use open_clip::OpenClipConfig;
+use timm::TimmArgs;
 
 /// What libraries call a checkpoint in a folder of its own.
 pub(crate) const LIBRARIES_NAMES: [&str; 8] = [
@@ -27,25 +34,21 @@ pub(crate) const LIBRARIES_NAMES: [&str; 8] = [
 const LARGEST: usize = 65_536;
 /// The longest such file that is read, in bytes.
 const MOST: u64 = 16 << 20;
-/// Heads of the networks whose configuration does not name them: the default of `ViTConfig`, `Dinov2Config`,
-/// `Dinov2WithRegistersConfig` and `CLIPVisionConfig`.
-const DEFAULT_HEADS: usize = 12;
-/// Heads of timm's networks by the size in their names, which come before what is more general.
-const TIMM_HEADS: [(&str, usize); 13] = [
-    ("giant_patch14_dinov2", 24),
-    ("giant_patch14_reg4_dinov2", 24),
-    ("so400m", 16),
-    ("gigantic", 16),
-    ("giant", 16),
-    ("huge", 16),
-    ("large", 16),
-    ("base", 12),
-    ("betwixt", 10),
-    ("medium", 8),
-    ("small", 6),
-    ("little", 5),
-    ("tiny", 3),
+/// Classes of Hugging Face's, by their `model_type`, that have [`CLASS_HEADS`] where their configuration does not say how many.
+const CLASSES: [&str; 8] = [
+    "vit",
+    "vit_mae",
+    "vit_msn",
+    "deit",
+    "dinov2",
+    "dinov2_with_registers",
+    "clip",
+    "clip_vision_model",
 ];
+/// The heads of those.
+const CLASS_HEADS: usize = 12;
+/// How far from 1 the product of a `rescale_factor` and 255 may be: written with few digits it is not exact.
+const ROUNDED: f64 = 1e-3;
 
 /// What the files beside a checkpoint say; nothing where there are none.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,6 +59,12 @@ pub(crate) struct Sidecar {
     pub(crate) image_size: Option<[usize; 2]>,
     pub(crate) mean: Option<Vec<f32>>,
     pub(crate) std: Option<Vec<f32>>,
+    /// Where images are not normalised: the deviation of all channels that makes of 0..1 the values that they have.
+    pub(crate) unnormalised: Option<f32>,
+    /// The class of Hugging Face's, if it is one whose defaults are known.
+    pub(crate) class: Option<&'static str>,
+    /// What the files say and is computed otherwise, for people to read.
+    pub(crate) assumed: Vec<String>,
     /// Whether an `open_clip_config.json` is there.
     pub(crate) open_clip: bool,
     /// Whether the file is timm's, as its `config.json` says.
@@ -83,7 +92,13 @@ struct Config {
     #[serde(flatten)]
     vision: VisionConfig,
     /// Of a model of images and texts.
-    vision_config: Option<VisionConfig>,
+    vision_config: Option<Value>,
+    /// The same in FLAVA.
+    image_config: Option<Value>,
+    /// Of a model that writes texts.
+    encoder: Option<Value>,
+    /// Of a model for dense tasks.
+    backbone_config: Option<Value>,
     /// timm's.
     architecture: Option<String>,
     model_args: TimmArgs,
@@ -99,14 +114,6 @@ struct VisionConfig {
     hidden_act: Option<String>,
     image_size: Option<Sides>,
     use_swiglu_ffn: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct TimmArgs {
-    num_heads: Option<usize>,
-    img_size: Option<Sides>,
-    act_layer: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -137,29 +144,11 @@ impl Sides {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Preprocessor {
+    do_rescale: Option<bool>,
+    rescale_factor: Option<f64>,
+    do_normalize: Option<bool>,
     image_mean: Option<Vec<f32>>,
     image_std: Option<Vec<f32>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct OpenClipConfig {
-    model_cfg: OpenClipModel,
-    preprocess_cfg: Pretrained,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct OpenClipModel {
-    quick_gelu: bool,
-    vision_cfg: OpenClipVision,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct OpenClipVision {
-    width: Option<usize>,
-    head_width: Option<usize>,
 }
 
 /// The settings of a run that a checkpoint of it does not hold.
@@ -208,16 +197,17 @@ impl Sidecar {
             let wrong = |message| SidecarError { path, message };
             sidecar.config(config).map_err(wrong)?;
         }
-        if let Some((_, config)) =
+        if let Some((path, config)) =
             sidecar.read::<Preprocessor>(checkpoint, "preprocessor_config.json")?
         {
-            sidecar.mean = config.image_mean.or(sidecar.mean);
-            sidecar.std = config.image_std.or(sidecar.std);
+            let wrong = |message| SidecarError { path, message };
+            sidecar.preprocessor(config).map_err(wrong)?;
         }
-        if let Some((_, config)) =
+        if let Some((path, config)) =
             sidecar.read::<OpenClipConfig>(checkpoint, "open_clip_config.json")?
         {
-            sidecar.open_clip(config);
+            let wrong = |message| SidecarError { path, message };
+            sidecar.of_open_clip(config).map_err(wrong)?;
         }
         if let Some(path) = sidecar.files.last() {
             sidecar.check().map_err(|message| SidecarError {
@@ -230,6 +220,12 @@ impl Sidecar {
 
     /// The normalisation, if the files say one for so many channels.
     pub(crate) fn normalisation(&self, channels: usize) -> Option<Normalisation> {
+        if let Some(std) = self.unnormalised {
+            return Some(Normalisation {
+                mean: vec![0.0; channels],
+                std: vec![std; channels],
+            });
+        }
         let fits = |list: &&Vec<f32>| list.len() == channels;
         let (mean, std) = (
             self.mean.as_ref().filter(fits)?,
@@ -239,6 +235,18 @@ impl Sidecar {
             mean: mean.clone(),
             std: std.clone(),
         })
+    }
+
+    /// The heads of the library's class, with its name, where they are known.
+    pub(crate) fn class_heads(&self) -> Option<(usize, &'static str)> {
+        self.class.map(|class| (CLASS_HEADS, class))
+    }
+
+    /// The files that were read, for people to read.
+    pub(crate) fn names(&self) -> String {
+        let names = self.files.iter().filter_map(|file| file.file_name());
+        let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
+        names.join(" and ")
     }
 
     /// The file of a kind beside a checkpoint, if there is one.
@@ -266,24 +274,35 @@ impl Sidecar {
 
     /// Hugging Face's or timm's `config.json`.
     fn config(&mut self, config: Config) -> Result<(), String> {
-        let Config {
-            vision,
-            vision_config,
-            architecture,
-            model_args,
-            pretrained_cfg,
-        } = config;
-        self.mean = pretrained_cfg.mean;
-        self.std = pretrained_cfg.std;
-        self.image_size = pretrained_cfg
+        self.mean = config.pretrained_cfg.mean;
+        self.std = config.pretrained_cfg.std;
+        self.image_size = config
+            .pretrained_cfg
             .input_size
             .map(|[_, height, width]| [height, width]);
-        // A class of Hugging Face's says what is not written by what it is.
-        let of_a_class = vision.model_type.is_some();
-        let vision = vision_config.unwrap_or(vision);
-        self.num_heads = vision
-            .num_attention_heads
-            .or(of_a_class.then_some(DEFAULT_HEADS));
+        let nested = nested([
+            config.vision_config,
+            config.image_config,
+            config.encoder,
+            config.backbone_config,
+        ])?;
+        self.of_a_class(nested, config.vision)?;
+        self.of_timm(config.architecture.as_deref(), config.model_args)
+    }
+
+    /// What Hugging Face's class says of itself; what it leaves out is as in the class.
+    fn of_a_class(
+        &mut self,
+        nested: Option<VisionConfig>,
+        whole: VisionConfig,
+    ) -> Result<(), String> {
+        let class = nested.as_ref().and_then(|part| part.model_type.clone());
+        let class = class.or_else(|| whole.model_type.clone());
+        self.class = CLASSES
+            .into_iter()
+            .find(|known| class.as_deref() == Some(*known));
+        let vision = nested.unwrap_or(whole);
+        self.num_heads = vision.num_attention_heads;
         self.epsilon = vision.layer_norm_eps;
         self.activation = match vision.hidden_act.as_deref() {
             None => None,
@@ -297,42 +316,37 @@ impl Sidecar {
         if let Some(sides) = vision.image_size {
             self.image_size = Some(sides.pair());
         }
-        if let Some(architecture) = architecture {
-            self.timm = true;
-            self.num_heads = self.num_heads.or(model_args.num_heads);
-            if self.num_heads.is_none() {
-                let size = TIMM_HEADS
-                    .iter()
-                    .find(|(size, _)| architecture.contains(size));
-                self.num_heads = size.map(|(_, heads)| *heads);
-            }
-            let told = model_args.act_layer.as_deref() == Some("quick_gelu");
-            if told || architecture.contains("quickgelu") {
-                self.activation = Some(Activation::QuickGelu);
-            } else if architecture.contains("_clip_") {
-                self.activation = Some(Activation::Gelu);
-            } else if architecture.contains("giant_patch14") && architecture.contains("dinov2") {
-                self.activation = Some(Activation::SwiGlu);
-            }
-        }
-        self.num_heads = self.num_heads.or(model_args.num_heads);
-        self.image_size = model_args.img_size.map(Sides::pair).or(self.image_size);
         Ok(())
     }
 
-    fn open_clip(&mut self, config: OpenClipConfig) {
-        let vision = config.model_cfg.vision_cfg;
-        self.open_clip = true;
-        self.activation = Some(match config.model_cfg.quick_gelu {
-            true => Activation::QuickGelu,
-            false => Activation::Gelu,
-        });
-        let heads = vision
-            .width
-            .and_then(|width| width.checked_div(vision.head_width.unwrap_or(64)));
-        self.num_heads = heads.filter(|&heads| heads > 0).or(self.num_heads);
-        self.mean = config.preprocess_cfg.mean.or(self.mean.take());
-        self.std = config.preprocess_cfg.std.or(self.std.take());
+    /// How Hugging Face's library makes numbers of pixels. Values of 0..255 that are normalised are those of 0..1 with a mean and
+    /// a deviation 255 times smaller.
+    fn preprocessor(&mut self, config: Preprocessor) -> Result<(), String> {
+        let is_rescaled = config.do_rescale.unwrap_or(true);
+        if is_rescaled
+            && let Some(factor) = config.rescale_factor
+            && (factor * 255.0 - 1.0).abs() > ROUNDED
+        {
+            return Err(format!(
+                "rescale_factor {factor} is not computed here, 1/255 is"
+            ));
+        }
+        let unit: f32 = if is_rescaled { 1.0 } else { 255.0 };
+        if config.do_normalize == Some(false) {
+            self.unnormalised = Some(1.0 / unit);
+            return Ok(());
+        }
+        if !is_rescaled && (config.image_mean.is_none() || config.image_std.is_none()) {
+            return Err(
+                "do_rescale is false, and image_mean or image_std of values of 0..255 is missing"
+                    .into(),
+            );
+        }
+        let of_unit =
+            |list: Vec<f32>| -> Vec<f32> { list.into_iter().map(|value| value / unit).collect() };
+        self.mean = config.image_mean.map(of_unit).or(self.mean.take());
+        self.std = config.image_std.map(of_unit).or(self.std.take());
+        Ok(())
     }
 
     /// What no network can have.
@@ -347,13 +361,24 @@ impl Sidecar {
             }
         }
         if self.epsilon.is_some_and(|e| !(e > 0.0 && e < 1.0)) {
-            return Err("layer_norm_eps is not between 0 and 1".into());
+            return Err("the epsilon of its layer norms is not between 0 and 1".into());
         }
         let numbers = self.mean.iter().chain(&self.std).flatten();
         match numbers.clone().all(|v| v.is_finite()) {
             true => Ok(()),
             false => Err("its normalisation is not finite".into()),
         }
+    }
+}
+
+/// The configuration of the part of a model that sees images, where it has more parts.
+fn nested(parts: [Option<Value>; 4]) -> Result<Option<VisionConfig>, String> {
+    let mut parts = parts.into_iter().flatten();
+    match parts.find(Value::is_object) {
+        Some(part) => serde_json::from_value(part)
+            .map(Some)
+            .map_err(|error| error.to_string()),
+        None => Ok(None),
     }
 }
 
@@ -446,36 +471,83 @@ mod tests {
     }
 
     #[test]
-    fn heads_are_those_of_the_librarys_class() {
-        let heads = |config: &str| beside(&[("config.json", config)]).unwrap().num_heads;
-        // Hugging Face's classes have twelve heads where nothing else is said.
+    fn heads_are_told_or_those_of_a_known_class() {
+        let read = |config: &str| beside(&[("config.json", config)]).unwrap();
+        // Hugging Face's classes that are known have twelve heads where nothing else is said.
+        for config in [
+            r#"{"model_type": "vit", "hidden_size": 192}"#,
+            r#"{"model_type": "clip", "vision_config": {"hidden_size": 512}}"#,
+            r#"{"model_type": "depth_anything", "backbone_config": {"model_type": "dinov2"}}"#,
+        ] {
+            let found = read(config);
+            assert_eq!(found.num_heads, None, "{config}");
+            assert_eq!(found.class_heads().map(|(heads, _)| heads), Some(12));
+        }
+        // All others have as many as they like.
+        for config in [
+            "{}",
+            r#"{"model_type": "my_vit", "num_heads": 6}"#,
+            r#"{"model_type": "flava", "image_config": {"hidden_size": 24}}"#,
+            r#"{"model_type": "vit", "encoder": {"model_type": "my_vit"}}"#,
+        ] {
+            let found = read(config);
+            assert_eq!((found.num_heads, found.class), (None, None), "{config}");
+        }
+    }
+
+    #[test]
+    fn the_part_that_sees_images_is_looked_into() {
+        for part in [
+            "vision_config",
+            "image_config",
+            "encoder",
+            "backbone_config",
+        ] {
+            let told = format!(
+                r#"{{"model_type": "many", "num_attention_heads": 2, "{part}": {{"model_type": "dinov2",
+                    "num_attention_heads": 6, "image_size": 16, "layer_norm_eps": 1e-5, "hidden_act": "gelu"}}}}"#
+            );
+            let found = beside(&[("config.json", &told)]).unwrap();
+            assert_eq!(found.num_heads, Some(6), "{part}");
+            assert_eq!(found.epsilon, Some(1e-5), "{part}");
+            assert_eq!(found.image_size, Some([16, 16]), "{part}");
+            assert_eq!(found.activation, Some(Activation::Gelu), "{part}");
+            let relu = format!(r#"{{"{part}": {{"hidden_act": "relu"}}}}"#);
+            let error = beside(&[("config.json", &relu)]).unwrap_err();
+            assert!(error.to_string().contains("relu"), "{error}");
+        }
+        // A part may be a name alone.
+        let named = r#"{"encoder": "resnet", "backbone_config": null, "num_attention_heads": 3}"#;
         assert_eq!(
-            heads(r#"{"model_type": "vit", "hidden_size": 192}"#),
-            Some(12)
+            beside(&[("config.json", named)]).unwrap().num_heads,
+            Some(3)
         );
-        let clip = r#"{"model_type": "clip", "vision_config": {"hidden_size": 512}}"#;
-        assert_eq!(heads(clip), Some(12));
-        // timm's have those of their names, if nothing is said.
+    }
+
+    #[test]
+    fn preprocessors_that_leave_a_step_out_are_followed() {
+        let read = |text: &str| beside(&[("preprocessor_config.json", text)]);
+        let normalisation = |text: &str| read(text).unwrap().normalisation(3).unwrap();
+        let said = r#""image_mean": [127.5, 127.5, 127.5], "image_std": [51.0, 51.0, 51.0]"#;
+        let plain = normalisation(&format!(r#"{{"do_normalize": false, {said}}}"#));
+        assert_eq!((plain.mean, plain.std), (vec![0.0; 3], vec![1.0; 3]));
+        let bytes = normalisation(&format!(r#"{{"do_rescale": false, {said}}}"#));
+        assert_eq!((bytes.mean, bytes.std), (vec![0.5; 3], vec![0.2; 3]));
+        let neither = normalisation(r#"{"do_rescale": false, "do_normalize": false}"#);
         assert_eq!(
-            heads(r#"{"architecture": "deit3_small_patch16_224"}"#),
-            Some(6)
+            (neither.mean, neither.std),
+            (vec![0.0; 3], vec![1.0 / 255.0; 3])
         );
-        assert_eq!(
-            heads(r#"{"architecture": "vit_giant_patch14_dinov2"}"#),
-            Some(24)
-        );
-        assert_eq!(
-            heads(r#"{"architecture": "vit_giant_patch14_224"}"#),
-            Some(16)
-        );
-        let told = r#"{"architecture": "vit_tiny_patch16_224", "model_args": {"num_heads": 6, "img_size": 56}}"#;
-        assert_eq!(heads(told), Some(6));
-        assert_eq!(
-            beside(&[("config.json", told)]).unwrap().image_size,
-            Some([56, 56])
-        );
-        assert_eq!(heads(r#"{"architecture": "resnet50"}"#), None);
-        assert_eq!(heads("{}"), None);
+        let usual = r#"{"do_rescale": true, "rescale_factor": 0.00392156862745098, "image_mean": [0.5, 0.5, 0.5], "image_std": [1, 1, 1]}"#;
+        assert_eq!(normalisation(usual).mean, [0.5; 3]);
+        for (text, part) in [
+            (r#"{"rescale_factor": 0.00784313725}"#, "rescale_factor"),
+            (r#"{"do_rescale": false}"#, "do_rescale"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.path.ends_with("preprocessor_config.json"));
+            assert!(error.to_string().contains(part), "{error}");
+        }
     }
 
     #[test]

@@ -49,6 +49,23 @@ impl Precision {
         }
     }
 
+    /// The type's name on the command line.
+    fn told(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// A type for numbers that are too large for this one.
+    fn wider(self) -> Self {
+        match self {
+            Self::F16 => Self::Bf16,
+            Self::Bf16 | Self::F32 => Self::F32,
+        }
+    }
+
     /// Bytes of a number.
     fn size(self) -> usize {
         match self {
@@ -91,10 +108,10 @@ impl TensorFile {
         self.write_as(path, Precision::F32)
     }
 
-    /// As [`write`](Self::write), the numbers in another precision. Those too large for it become infinite.
+    /// As [`write`](Self::write), the numbers in another precision.
     ///
     /// # Errors
-    /// [`TensorFileError::Io`].
+    /// [`TensorFileError::Io`], and [`TensorFileError::TooLarge`] for a number that would become infinite.
     pub fn write_as(&self, path: &Path, precision: Precision) -> Result<(), TensorFileError> {
         let shapes = self.weights.iter();
         let shapes = shapes.map(|(name, weight)| (name.as_str(), weight.shape.as_slice()));
@@ -166,7 +183,7 @@ impl TensorFile {
 /// numbers of each. It is asked for all of them twice, as the checksum stands before them.
 ///
 /// # Errors
-/// [`TensorFileError::Io`], also where `values` fails.
+/// [`TensorFileError::Io`], also where `values` fails, and [`TensorFileError::TooLarge`] for a number that would become infinite.
 pub fn write_tensors<'a, 'v>(
     path: &Path,
     precision: Precision,
@@ -187,7 +204,17 @@ pub fn write_tensors<'a, 'v>(
         let values = values(name).map_err(failed)?;
         checksum.tensor(name, shape);
         for chunk in values.chunks(CHUNK) {
-            checksum.values(&precision.rounded(chunk));
+            let rounded = precision.rounded(chunk);
+            if let Some(value) = overflow(chunk, &rounded) {
+                return Err(TensorFileError::TooLarge {
+                    path: path.to_path_buf(),
+                    name: name.to_string(),
+                    value,
+                    precision: precision.told(),
+                    holds: precision.wider().told(),
+                });
+            }
+            checksum.values(&rounded);
         }
         let start = end;
         end += precision.size() * values.len();
@@ -217,6 +244,13 @@ pub fn write_tensors<'a, 'v>(
         Ok(())
     })
     .map_err(failed)
+}
+
+/// The first finite number that is none any more.
+fn overflow(values: &[f32], rounded: &[f32]) -> Option<f32> {
+    let mut both = values.iter().zip(rounded);
+    both.find(|(value, rounded)| value.is_finite() && !rounded.is_finite())
+        .map(|(value, _)| *value)
 }
 
 fn bytes(values: &[f32]) -> Vec<u8> {
@@ -255,6 +289,33 @@ mod tests {
         let first = fs::read(&path).unwrap();
         example().write(&path).unwrap();
         assert_eq!(fs::read(&path).unwrap(), first);
+    }
+
+    #[test]
+    fn numbers_that_a_type_does_not_hold_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        let with = |value: f32| {
+            let mut file = example();
+            if let Some(weight) = file.weights.get_mut("b") {
+                weight.values[4] = value;
+            }
+            file
+        };
+        let error = with(1e6).write_as(&path, Precision::F16).unwrap_err();
+        for part in ["`b`", "1e6", "f16", "bf16"] {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        assert!(!path.exists());
+        assert!(with(f32::MAX).write_as(&path, Precision::Bf16).is_err());
+        // What is infinite before stays so.
+        for (value, precision) in [
+            (1e6, Precision::Bf16),
+            (65504.0, Precision::F16),
+            (f32::INFINITY, Precision::F16),
+        ] {
+            with(value).write_as(&path, precision).unwrap();
+        }
     }
 
     #[test]

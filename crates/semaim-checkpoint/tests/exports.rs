@@ -543,3 +543,39 @@ fn preprocessors_of_hugging_face_cut_the_centre() {
     assert_eq!(exported.beside[1].1["do_convert_rgb"], false);
     assert!(exported.notes[0].contains("of 1 channels"));
 }
+
+/// MAE's files have nothing beside them.
+#[test]
+fn what_files_of_mae_do_not_say_is_noted() {
+    let made = checkpoint(config(), ArchOptions::default(), false);
+    let exported = made.export(ExportFormat::Mae, None).unwrap();
+    let notes = exported.notes.join("; ");
+    assert!(notes.contains("3 heads"), "{notes}");
+    assert!(notes.contains("mean [0.5, 0.25, 0.125]"), "{notes}");
+    let sizes = VitConfig {
+        embed_dim: 768,
+        depth: 1,
+        num_heads: 12,
+        ..config()
+    };
+    let mut usual = checkpoint(sizes, ArchOptions::default(), false);
+    usual.normalisation = Normalisation::usual(3);
+    let exported = usual.export(ExportFormat::Mae, None).unwrap();
+    assert!(exported.notes.is_empty(), "{:?}", exported.notes);
+}
+
+#[test]
+fn numbers_that_half_precision_does_not_hold_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let mut made = checkpoint(config(), ArchOptions::default(), false);
+    let bias = made.weights.get_mut("blocks.0.mlp.fc2.bias").unwrap();
+    bias.values[1] = 1e6;
+    let exported = made.export(ExportFormat::Timm, None).unwrap();
+    let error = exported.write(&path, Precision::F16).unwrap_err();
+    for part in ["model.safetensors", "blocks.0.mlp.fc2.bias", "bf16"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    assert!(!path.exists() && !folder.path().join("config.json").exists());
+    exported.write(&path, Precision::Bf16).unwrap();
+}

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::args::{ExportArgs, FormatArg};
 use crate::detector_file;
-use crate::encoder::tell_resizing;
+use crate::encoder::{tell, tell_resizing};
 use crate::exit::Exit;
 use crate::output::{self, Inputs};
 
@@ -60,6 +60,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Exit> {
             "warning: {name}: NaN or infinite in {numbers}; no command computes with such weights"
         );
     }
+    tell(&found);
     tell_resizing(&found, &source, args.image_size);
     let decoder = match args.whole {
         true => Some(whole(args, format, &mut found)?),

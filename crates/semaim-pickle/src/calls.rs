@@ -3,7 +3,7 @@
 
 use crate::arrays;
 use crate::dtype::Dtype;
-use crate::heap::{Declared, Heap, Id, Node, StorageView, Strided};
+use crate::heap::{Declared, FALSE, Heap, Id, Node, StorageView, Strided};
 
 /// Calls `function` with a tuple of arguments.
 pub(crate) fn call(heap: &mut Heap, function: Id, arguments: Id) -> Result<Id, String> {
@@ -50,16 +50,19 @@ pub(crate) fn call(heap: &mut Heap, function: Id, arguments: Id) -> Result<Id, S
             let beside = 2 * size_of_val(&items[..]);
             heap.add(Node::List(items), beside)
         }
-        "torch._utils._rebuild_tensor"
-        | "torch._utils._rebuild_tensor_v2"
-        | "torch._utils._rebuild_qtensor" => tensor(heap, &arguments, None),
+        "torch._utils._rebuild_tensor" | "torch._utils._rebuild_qtensor" => {
+            tensor(heap, &arguments, None, None)
+        }
+        "torch._utils._rebuild_tensor_v2" => {
+            tensor(heap, &arguments, None, arguments.get(6).copied())
+        }
         "torch._utils._rebuild_tensor_v3" => {
             let dtype = arguments.get(6).map(|&dtype| heap.node(dtype));
             let dtype = match dtype {
                 Some(Node::Global(global)) => Dtype::of_name(&global[1]),
                 _ => return Err("makes a tensor without a type".into()),
             };
-            tensor(heap, &arguments, Some(dtype))
+            tensor(heap, &arguments, Some(dtype), arguments.get(7).copied())
         }
         "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state" => {
             arguments
@@ -86,8 +89,22 @@ fn call_inner(heap: &mut Heap, function: Id, arguments: Id) -> Result<Id, String
     }
 }
 
-/// A tensor from a storage, an offset, a shape and strides.
-fn tensor(heap: &mut Heap, arguments: &[Id], told: Option<Dtype>) -> Result<Id, String> {
+/// What is said of a tensor whose numbers are not those that are stored.
+const CHANGED: &str = "numbers that are changed on reading (`neg` or `conj`)";
+
+/// Whether a tensor has a property that changes its stored numbers: PyTorch writes only those that are set.
+fn is_changed(heap: &Heap, metadata: Option<Id>) -> bool {
+    let entries = metadata.and_then(|metadata| heap.as_dict(metadata));
+    entries.is_some_and(|entries| entries.iter().any(|(_, value)| *value != FALSE))
+}
+
+/// A tensor from a storage, an offset, a shape and strides; `metadata` are properties of it beside.
+fn tensor(
+    heap: &mut Heap,
+    arguments: &[Id],
+    told: Option<Dtype>,
+    metadata: Option<Id>,
+) -> Result<Id, String> {
     let &[storage, offset, shape, strides, ..] = arguments else {
         return Err(format!("makes a tensor of {} arguments", arguments.len()));
     };
@@ -135,6 +152,10 @@ fn tensor(heap: &mut Heap, arguments: &[Id], told: Option<Dtype>) -> Result<Id, 
         return Err(format!(
             "makes a tensor of shape {shape:?} with strides {strides:?} of {end} elements"
         ));
+    };
+    let dtype = match is_changed(heap, metadata) {
+        true => Dtype::Unread(CHANGED),
+        false => dtype,
     };
     let beside = size_of::<Strided>() + 16 * shape.len();
     heap.add(

@@ -76,7 +76,7 @@ pub(crate) struct StorageView {
 }
 
 /// A tensor before its storage is found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Strided {
     pub(crate) storage: usize,
     pub(crate) dtype: Dtype,

@@ -8,6 +8,8 @@ use crate::heap::{Heap, Id, Node, Object, Strided};
 const DEEPEST: usize = 200;
 /// Longest path that is kept, in bytes.
 const LONGEST: usize = 4096;
+/// What telling apart the keys of a dictionary takes at most, in bytes for each entry.
+const PER_KEY: usize = 96;
 /// The tables in which a module of PyTorch keeps its tensors and its parts, which its `state_dict` leaves out of names.
 const MODULE_TABLES: [&str; 3] = ["_parameters", "_buffers", "_modules"];
 
@@ -21,7 +23,7 @@ pub(crate) struct Found {
 /// Collects the tensors under `root`. Keys of dictionaries, attributes of objects and places in lists are joined by dots.
 ///
 /// # Errors
-/// More paths than are in proportion to the objects.
+/// More paths than are in proportion to the objects, or different tensors under one.
 pub(crate) fn walk(heap: &mut Heap, root: Id) -> Result<Found, String> {
     let mut walk = Walk {
         heap,
@@ -55,19 +57,21 @@ impl Walk<'_> {
                 self.heap.budget.charge(
                     2 * size_of::<Strided>() + 3 * self.path.len() + 16 * tensor.shape.len(),
                 )?;
-                self.found
-                    .tensors
-                    .entry(self.path.clone())
-                    .or_insert(tensor);
-                return Ok(());
+                return self.keep(tensor);
             }
             Node::Object(object) => {
                 if !self.objects.insert(id) {
                     return Ok(());
                 }
                 self.found.classes.insert(object.class.clone());
+                let entries = object.items.len();
+                self.heap.budget.charge(PER_KEY * entries)?;
             }
-            Node::Dict(_) | Node::List(_) | Node::Tuple(_) => {}
+            Node::Dict(items) => {
+                let entries = items.len();
+                self.heap.budget.charge(PER_KEY * entries)?;
+            }
+            Node::List(_) | Node::Tuple(_) => {}
             _ => return Ok(()),
         }
         let children = self.children(id);
@@ -107,13 +111,42 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Keeps the tensor under the path: a name that stands for two would give one of them, and say nothing.
+    fn keep(&mut self, tensor: Strided) -> Result<(), String> {
+        match self.found.tensors.get(&self.path) {
+            Some(known) if *known == tensor => Ok(()),
+            Some(_) => Err(format!(
+                "has two different tensors under the name `{}`",
+                self.path
+            )),
+            None => {
+                self.found.tensors.insert(self.path.clone(), tensor);
+                Ok(())
+            }
+        }
+    }
+
+    /// The entries of a dictionary; of a key that is set again the last, as in Python.
+    fn entries(&self, items: &[(Id, Id)]) -> Vec<(Key, Id)> {
+        let (mut objects, mut names) = (HashSet::new(), HashSet::new());
+        let mut kept = Vec::with_capacity(items.len());
+        for &(key, value) in items.iter().rev() {
+            // By object first: one long text may be the key of many entries.
+            let is_new = objects.insert(key)
+                && match self.heap.node(key) {
+                    Node::Text(text) => names.insert(Name::Text(text)),
+                    Node::Int(number) => names.insert(Name::Number(*number)),
+                    _ => true,
+                };
+            if is_new {
+                kept.push((Key::Of(key), value));
+            }
+        }
+        kept.reverse();
+        kept
+    }
+
     fn children(&self, id: Id) -> Vec<(Key, Id)> {
-        let of_dict = |items: &[(Id, Id)]| -> Vec<(Key, Id)> {
-            items
-                .iter()
-                .map(|&(key, value)| (Key::Of(key), value))
-                .collect()
-        };
         let of_list = |items: &[Id]| {
             items
                 .iter()
@@ -122,11 +155,11 @@ impl Walk<'_> {
                 .collect()
         };
         match self.heap.node(id) {
-            Node::Dict(items) => of_dict(items),
+            Node::Dict(items) => self.entries(items),
             Node::List(items) => of_list(items),
             Node::Tuple(items) => of_list(items),
             Node::Object(object) => {
-                let mut children = of_dict(&object.items);
+                let mut children = self.entries(&object.items);
                 children.extend::<Vec<_>>(of_list(&object.list));
                 children.extend(self.attributes(object));
                 children
@@ -188,6 +221,13 @@ impl Walk<'_> {
             _ => None,
         }
     }
+}
+
+/// A key by what it says: two objects may say the same.
+#[derive(PartialEq, Eq, Hash)]
+enum Name<'h> {
+    Text(&'h str),
+    Number(i64),
 }
 
 /// How a container calls what it holds.

@@ -7,7 +7,9 @@ use semaim::parameters::Weights;
 use serde_json::{Value, json};
 
 use super::{ExportError, ExportFormat, Exported, Head, exported, fill_layer_scale, zeros};
+use crate::architecture::usual_normalisation;
 use crate::checkpoint::{Checkpoint, fill_patch_bias, fill_qkv_biases};
+use crate::format::CheckpointFormat;
 
 /// timm's plain networks, by the greatest width that is called so; all else is said by arguments.
 const NAMED_BY_WIDTH: [(usize, &str); 4] = [
@@ -89,7 +91,25 @@ impl Checkpoint {
         weights.remove("mask_token");
         let mut exported = self.in_timms_names(weights);
         self.note_epsilon(ArchOptions::default().epsilon, &mut exported);
+        self.note_what_is_not_maes(&mut exported);
         Ok(exported)
+    }
+
+    /// Says of heads and images what a file without any beside it does not, where they are not as in MAE.
+    fn note_what_is_not_maes(&self, exported: &mut Exported) {
+        let (format, config) = (CheckpointFormat::Mae, &self.config);
+        if format.heads(config.embed_dim) != Some(config.num_heads) {
+            exported.notes.push(format!(
+                "the network has {} heads, which the file does not say",
+                config.num_heads
+            ));
+        }
+        if self.normalisation != usual_normalisation(format, config.channels) {
+            exported.notes.push(format!(
+                "images are normalised with mean {:?}, deviation {:?}, which the file does not say",
+                self.normalisation.mean, self.normalisation.std
+            ));
+        }
     }
 
     /// With the biases that these networks always have.

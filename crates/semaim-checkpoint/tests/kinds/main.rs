@@ -182,6 +182,14 @@ fn tensors_of_other_types_are_passed_over() {
     file[8..8 + class.len()].copy_from_slice(class.as_bytes());
     std::fs::write(&path, &file).unwrap();
     refused(&path, &heads(3), &["cls_token", "complex64"]);
+    // Integers are read, and weights in them are not what they stand for.
+    let quantised = text.replace(
+        r#""dtype":"F32","shape":[1,1,24]"#,
+        r#""dtype":"I32","shape":[1,1,24]"#,
+    );
+    file[8..8 + quantised.len()].copy_from_slice(quantised.as_bytes());
+    std::fs::write(&path, &file).unwrap();
+    refused(&path, &heads(3), &["cls_token", "int32", "quantised"]);
 }
 
 #[test]

@@ -170,6 +170,12 @@ fn what_is_not_computed_is_named() {
         "blocks.1.attn.rel_pos_bias.table",
         "rope.freqs",
         "attn_pool.latent",
+        "prompt_embeddings",
+        "deep_prompt_embeddings",
+        "temporal_embed",
+        "channel_embed",
+        "adapter.0.down.weight",
+        "lora.blocks.0.attn.qkv.A",
     ] {
         refused(&more(name), &heads(3), &[name]);
         let partial = WeightsSource {
@@ -225,21 +231,51 @@ fn towers_are_known_by_who_trained_them() {
         let found = Checkpoint::read(&WeightsSource::new(path)).unwrap();
         (found.loading.format, found.arch.activation)
     };
-    let trained = pickled(
-        &folder,
-        "epoch_1.pt",
-        &under("state_dict.module.visual."),
-        "FloatStorage",
-    );
-    assert_eq!(
-        read_as(&trained),
-        (CheckpointFormat::OpenClip, Activation::Gelu)
-    );
-    let published = pickled(&folder, "openai.pt", &under("visual."), "HalfStorage");
+    let scalar = |name: &str| {
+        let weight = Weight {
+            shape: vec![1],
+            values: vec![1.0],
+        };
+        (name.to_string(), weight)
+    };
+    // OpenAI's archives have entries that no others have.
+    let mut published = under("visual.");
+    published.extend(["input_resolution", "context_length", "vocab_size"].map(scalar));
+    let published = pickled(&folder, "openai.pt", &published, "HalfStorage");
     assert_eq!(
         read_as(&published),
         (CheckpointFormat::Clip, Activation::QuickGelu)
     );
+    let said = |path: &Path| {
+        let found = Checkpoint::read(&WeightsSource::new(path)).unwrap();
+        let mut lines = found.defaults_used.iter();
+        lines.any(|line| line.contains("quick-gelu"))
+    };
+    assert!(!said(&published));
+    // A whole model in half precision is taken for theirs, which is said.
+    let mut whole = under("visual.");
+    whole.extend(["logit_scale", "text_projection", "token_embedding.weight"].map(scalar));
+    let half = pickled(&folder, "half.pt", &whole, "HalfStorage");
+    assert_eq!(
+        read_as(&half),
+        (CheckpointFormat::Clip, Activation::QuickGelu)
+    );
+    assert!(said(&half));
+    // Neither numbers nor wrappers alone tell.
+    for (prefix, class) in [
+        ("visual.", "HalfStorage"),
+        ("state_dict.module.visual.", "FloatStorage"),
+        ("module.visual.", "HalfStorage"),
+    ] {
+        let path = pickled(&folder, "untold.pt", &under(prefix), class);
+        refused(
+            &path,
+            &WeightsSource::default(),
+            &["OpenAI", "--activation"],
+        );
+    }
+    let single = pickled(&folder, "single.pt", &whole, "FloatStorage");
+    refused(&single, &WeightsSource::default(), &["--activation"]);
     // Nobody knows who trained this one.
     let bare = write(&folder, "bare.safetensors", under("visual."));
     refused(
@@ -266,4 +302,118 @@ fn towers_are_known_by_who_trained_them() {
         Checkpoint::read(&quick.at(&bare)).unwrap().arch.activation,
         Activation::QuickGelu
     );
+}
+
+/// Stages that number their blocks anew have two tensors of one name, chunks that go on counting have not.
+#[test]
+fn blocks_of_chunks_are_read_and_those_of_stages_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, expected) = read(&write(&folder, "plain.safetensors", plain()), &heads(3));
+    let chunks = renamed(plain(), |name| {
+        name.replace("blocks.0.", "blocks.0.0.")
+            .replace("blocks.1.", "blocks.1.1.")
+    });
+    let path = write(&folder, "chunks.safetensors", chunks);
+    assert_eq!(read(&path, &heads(3)).1, expected);
+    let stages = renamed(plain(), |name| {
+        name.replace("blocks.0.", "blocks.0.0.")
+            .replace("blocks.1.", "blocks.1.0.")
+    });
+    refused(
+        &write(&folder, "stages.safetensors", stages),
+        &heads(3),
+        &["blocks.0.0.", "blocks.1.0."],
+    );
+}
+
+#[test]
+fn of_several_encoders_the_average_is_read_or_the_others_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, expected) = read(&write(&folder, "plain.safetensors", plain()), &heads(3));
+    let zero = |name: &str, prefix: &str| {
+        let mut both = renamed(plain(), |part| format!("{name}{part}"));
+        let mut others = renamed(plain(), |part| format!("{prefix}{part}"));
+        others
+            .values_mut()
+            .for_each(|weight| weight.values.fill(0.0));
+        both.extend(others);
+        write(&folder, "both.safetensors", both)
+    };
+    for (wanted, other) in [
+        ("ema.", "model."),
+        ("ema_model.", "model."),
+        ("target_encoder.", "encoder."),
+    ] {
+        let (found, tokens) = read(&zero(wanted, other), &heads(3));
+        assert_eq!(found.loading.prefix, wanted);
+        assert_eq!(tokens, expected, "{wanted}");
+        let mut said = found.defaults_used.iter();
+        assert!(!said.any(|line| line.contains("several encoders")));
+    }
+    let (found, _) = read(&zero("models.0.", "models.1."), &heads(3));
+    assert_eq!(found.loading.prefix, "models.0.");
+    let mut said = found.defaults_used.iter();
+    assert!(said.any(|line| line.contains("several encoders") && line.contains("`models.1.`")));
+}
+
+/// MAE's fine-tuned models have the norm behind the mean under the prefix of all else.
+#[test]
+fn norms_of_heads_are_found_under_any_prefix() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, expected) = read(&write(&folder, "plain.safetensors", plain()), &heads(3));
+    for prefix in ["", "model.", "state_dict.module."] {
+        let tuned = renamed(plain(), |name| match name.strip_prefix("norm.") {
+            Some(part) => format!("{prefix}fc_norm.{part}"),
+            None => format!("{prefix}{name}"),
+        });
+        let path = pickled(&folder, "tuned.pth", &tuned, "FloatStorage");
+        let (found, tokens) = read(&path, &heads(3));
+        assert_eq!(tokens, expected, "{prefix}");
+        let mut said = found.defaults_used.iter();
+        assert!(said.any(|line| line.contains("fc_norm")), "{prefix}");
+    }
+}
+
+#[test]
+fn what_is_told_against_a_file_beside_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(&folder, "model.safetensors", plain());
+    let config =
+        json!({"architecture": "vit_x", "model_args": {"num_heads": 3, "act_layer": "gelu"}});
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let said = |options: &WeightsSource, part: &str| {
+        let (found, _) = read(&path, options);
+        let mut lines = found.defaults_used.iter();
+        lines.any(|line| line.contains(part))
+    };
+    assert!(said(
+        &heads(6),
+        "6 heads, as told (--heads), where config.json says 3"
+    ));
+    assert!(!said(&heads(3), "as told"));
+    let quick = WeightsSource {
+        activation: Some(Activation::QuickGelu),
+        ..WeightsSource::default()
+    };
+    assert!(said(&quick, "where config.json says gelu"));
+    // The heads of a library's class are said, those of other classes asked for.
+    let wide = made(
+        &VitConfig {
+            num_heads: 12,
+            ..self::config()
+        },
+        &ArchOptions::default(),
+    );
+    let path = write(&folder, "model.safetensors", wide);
+    let of_class = |class: &str| {
+        let config = json!({"model_type": class}).to_string();
+        std::fs::write(folder.path().join("config.json"), config).unwrap();
+    };
+    of_class("vit");
+    let (found, _) = read(&path, &WeightsSource::default());
+    assert_eq!(found.config.num_heads, 12);
+    let mut lines = found.defaults_used.iter();
+    assert!(lines.any(|line| line.contains("12 heads, as transformers' `vit`")));
+    of_class("my_vit");
+    refused(&path, &WeightsSource::default(), &["--heads"]);
 }

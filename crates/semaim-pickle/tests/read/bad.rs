@@ -2,7 +2,9 @@
 
 use semaim_pickle::{Checkpoint, Error};
 
-use crate::support::pickle::{LEGACY_HEAD, SYSTEM, Storage, entries, legacy, text, whole, zipped};
+use crate::support::pickle::{
+    LEGACY_HEAD, SYSTEM, Storage, dict, entries, legacy, text, whole, zipped,
+};
 use crate::support::zip::{Entry, Form, archive};
 
 #[track_caller]
@@ -187,4 +189,17 @@ fn an_inflated_storage_out_of_proportion_is_refused() {
     let flood = [b"\x80\x02", &b"}".repeat(8 << 20)[..], b"."].concat();
     let pickle = [Entry::deflated("name/data.pkl", &flood)];
     refused(archive(&pickle, Form::Wide), "out of proportion");
+}
+
+/// `{"a": {"b": x}, "a.b": y}` has two tensors of one path.
+#[test]
+fn one_name_of_two_tensors_is_refused() {
+    let tensor = |offset| storage().tensor(offset, &[2], &[1]);
+    let object = |second| dict(&[("a", dict(&[("b", tensor(0))])), ("a.b", tensor(second))]);
+    refused(
+        zipped(&object(2), &[storage()]),
+        "two different tensors under the name `a.b`",
+    );
+    // The same one twice is no matter.
+    assert!(Checkpoint::from_bytes(zipped(&object(0), &[storage()])).is_ok());
 }

@@ -2,7 +2,9 @@
 
 use semaim_pickle::{Checkpoint, Dtype, TensorError};
 
-use crate::support::pickle::{Storage, dict, entries, int, ints, legacy, text, whole, zipped};
+use crate::support::pickle::{
+    Storage, dict, entries, int, ints, legacy, text, tuple, whole, zipped,
+};
 use crate::support::zip::{Entry, Form, archive};
 
 fn floats(key: &'static str, values: &[f32]) -> Storage {
@@ -275,6 +277,53 @@ fn what_is_not_read_does_not_hide_the_rest() {
     assert_eq!(read.tensors["u16"].read().unwrap(), [0.0, 0.0]);
     let unread = read.tensors["freqs_cis"].read();
     assert!(matches!(unread, Err(TensorError::Unread(_))));
+}
+
+/// A view whose numbers are negated or conjugated on reading says so beside its storage.
+#[test]
+fn tensors_with_properties_that_change_their_numbers_are_not_read() {
+    let weights = floats("0", &[0.5, 1.5]);
+    let with = |metadata: Vec<u8>| {
+        let parts = [
+            weights.id(),
+            int(0),
+            ints(&[2]),
+            ints(&[1]),
+            b"\x89".to_vec(),
+            b"N".to_vec(),
+            metadata,
+        ];
+        let call = b"ctorch._utils\n_rebuild_tensor_v2\n".to_vec();
+        [call, tuple(&parts), b"R".to_vec()].concat()
+    };
+    let object = dict(&[
+        ("empty", with(dict(&[]))),
+        ("neg", with(dict(&[("neg", b"\x88".to_vec())]))),
+        ("none", with(b"N".to_vec())),
+        ("unset", with(dict(&[("conj", b"\x89".to_vec())]))),
+    ]);
+    let read = Checkpoint::from_bytes(zipped(&object, &[weights])).unwrap();
+    for name in ["empty", "none", "unset"] {
+        assert_eq!(read.tensors[name].read().unwrap(), [0.5, 1.5], "{name}");
+    }
+    let error = read.tensors["neg"].read().unwrap_err();
+    assert!(matches!(error, TensorError::Unread(_)));
+    assert!(error.to_string().contains("neg"), "{error}");
+}
+
+#[test]
+fn of_a_key_that_is_set_again_the_last_counts() {
+    let weights = floats("0", &[0.5, 1.5]);
+    let at = |offset| weights.tensor(offset, &[1], &[1]);
+    let object = dict(&[
+        ("w", at(0)),
+        ("v", at(0)),
+        ("w", at(1)),
+        ("v", b"N".to_vec()),
+    ]);
+    let read = Checkpoint::from_bytes(zipped(&object, &[weights])).unwrap();
+    assert!(read.tensors.keys().eq(["w"]));
+    assert_eq!(read.tensors["w"].read().unwrap(), [1.5]);
 }
 
 /// A tensor is read when it is asked for: damage elsewhere does not matter to it.
