@@ -1,11 +1,15 @@
 //! `semaim evaluate`.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use burn::tensor::Device;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
-use semaim_data::{OpenOptions, Source, Split, counted, open_all, open_label_maps, open_objects};
+use semaim_data::{
+    LabelMapSpec, ObjectSpec, OpenOptions, Source, Split, counted, open_all, open_label_maps,
+    open_objects,
+};
 use semaim_eval::classify::classify;
 use semaim_eval::detect::data::evaluated;
 use semaim_eval::detect::detector::Detector;
@@ -104,11 +108,14 @@ fn detector(args: &EvaluateArgs, file: DetectorFile, device: &Device) -> Result<
         max_pixels: args.loader.limit.max_pixels,
         ..info.open_options()
     };
-    let spec = evaluated(
-        args.annotated()?,
-        args.annotations.as_deref(),
-        args.images.as_deref(),
-    );
+    let spec = ObjectSpec {
+        whole: is_used_whole(args)?,
+        ..evaluated(
+            args.annotated()?,
+            args.annotations.as_deref(),
+            args.images.as_deref(),
+        )
+    };
     let split = match args.annotations {
         Some(_) => Split::Eval,
         None => args.split,
@@ -147,13 +154,16 @@ fn segmenter(args: &EvaluateArgs, segmenter: &TrainedSegmenter) -> Result<ExitCo
         max_pixels: args.loader.limit.max_pixels,
         ..info.open_options()
     };
-    let spec = labelled(
-        info,
-        args.annotated()?,
-        args.labels.as_deref(),
-        args.annotations.as_deref(),
-        args.images.as_deref(),
-    )?;
+    let spec = LabelMapSpec {
+        whole: is_used_whole(args)?,
+        ..labelled(
+            info,
+            args.annotated()?,
+            args.labels.as_deref(),
+            args.annotations.as_deref(),
+            args.images.as_deref(),
+        )?
+    };
     let split = match args.annotations.as_ref().or(args.labels.as_ref()) {
         Some(_) => Split::Eval,
         None => args.split,
@@ -170,6 +180,24 @@ fn segmenter(args: &EvaluateArgs, segmenter: &TrainedSegmenter) -> Result<ExitCo
         scores::print_labels(&found);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether all images of the set are meant, as of a file of annotations that is named itself, and says so. The part that is trained on
+/// may still be asked for.
+fn is_used_whole(args: &EvaluateArgs) -> Result<bool, Exit> {
+    let file = args.annotated()?.map(Path::new);
+    let is_json = |path: &&Path| {
+        let extension = path.extension().unwrap_or_default();
+        extension.eq_ignore_ascii_case("json") && path.is_file()
+    };
+    let Some(file) = file.filter(is_json).filter(|_| args.split == Split::Eval) else {
+        return Ok(false);
+    };
+    eprintln!(
+        "note: all images of {} are looked at; a model that was trained on the file has seen most of them",
+        file.display()
+    );
+    Ok(true)
 }
 
 /// Says that classes are told apart by their names, where a set does not have those of the model in their order. Names that the

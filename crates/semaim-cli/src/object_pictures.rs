@@ -65,9 +65,10 @@ pub(crate) fn truth_and_found(
     for finds in FindIter::start(detector, source, items.iter().copied(), options) {
         for found in finds?.images {
             let item = found.item as usize;
-            let (pixels, truth) = (set.image(item), set.truth(item));
-            let image = rgb(&pixels.map_err(Exit::user)?)?;
-            let truth = true_objects(&truth.map_err(Exit::user)?, set.classes());
+            // An image whose annotations cannot be used was left out of the evaluation, too.
+            let Ok(truth) = set.truth(item) else { continue };
+            let image = rgb(&set.image(item).map_err(Exit::user)?)?;
+            let truth = true_objects(&truth, set.classes());
             let found = found_objects(&found, &detector.info.classes, least as f32);
             let sides = [truth, found].map(|objects| draw_objects(&image, &objects, CELL));
             let name = set.name(item);

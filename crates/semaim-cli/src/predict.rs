@@ -8,6 +8,8 @@ mod target;
 use std::process::ExitCode;
 
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
+use semaim_data::{ObjectSet, ObjectSpec, OpenOptions, Split, open_objects};
+use semaim_eval::detect::data::evaluated;
 
 use crate::args::PredictArgs;
 use crate::exit::Exit;
@@ -57,6 +59,24 @@ fn form(args: &PredictArgs) -> Result<Form, Exit> {
             path.display()
         ))),
     }
+}
+
+/// Opens the images of a set with annotations of objects: those of a file that is named, or of a split where the set is divided, or
+/// else all that are there, with annotations or without.
+fn open_annotated(args: &PredictArgs, options: &OpenOptions) -> Result<ObjectSet, Exit> {
+    let spec = ObjectSpec {
+        every_image: true,
+        ..evaluated(
+            args.annotated()?,
+            args.annotations.as_deref(),
+            args.images.as_deref(),
+        )
+    };
+    let split = match args.annotations {
+        Some(_) => Split::Eval,
+        None => args.split,
+    };
+    Ok(open_objects(&spec, split, options)?)
 }
 
 /// Keeps what was written, if any image could be read, and says so.

@@ -1,5 +1,7 @@
 //! What evaluations come to, for people and for programs.
 
+use std::collections::HashMap;
+
 use semaim_coco::{METRICS, summary_line};
 use semaim_data::counted;
 use semaim_eval::classify::Classification;
@@ -29,7 +31,7 @@ pub(crate) fn print_per_class(found: &Classification) {
 }
 
 pub(crate) fn classification_json(found: &Classification) -> Value {
-    let shares = found.classes.iter().cloned().zip(found.per_class());
+    let shares = keys(&found.classes).into_iter().zip(found.per_class());
     let per_class: Map<String, Value> =
         shares.map(|(class, share)| (class, json!(share))).collect();
     json!({
@@ -38,6 +40,21 @@ pub(crate) fn classification_json(found: &Classification) -> Value {
         "per_class_top1": per_class,
         "confusion": found.confusion,
     })
+}
+
+/// What classes are called in JSON, where names are keys: a name of several is followed by the class's number, from 0.
+fn keys(classes: &[String]) -> Vec<String> {
+    let mut counts: HashMap<&String, usize> = HashMap::new();
+    for class in classes {
+        *counts.entry(class).or_default() += 1;
+    }
+    let numbered = classes.iter().enumerate();
+    numbered
+        .map(|(number, class)| match counts.get(class) {
+            Some(2..) => format!("{class} ({number})"),
+            _ => class.clone(),
+        })
+        .collect()
 }
 
 /// Boxes, and masks where they were scored.
@@ -83,7 +100,10 @@ pub(crate) fn print_objects(scores: &ObjectScores) {
         print!("{class:<width$}");
         for (_, scored) in kinds(scores) {
             for value in scored.per_class[number] {
-                print!("  {value:>12.3}");
+                match value < 0.0 {
+                    true => print!("  {:>12}", "none"),
+                    false => print!("  {value:>12.3}"),
+                }
             }
         }
         println!();
@@ -94,8 +114,12 @@ pub(crate) fn print_objects(scores: &ObjectScores) {
 pub(crate) fn objects_in_short(scores: &ObjectScores) -> String {
     let said = kinds(scores).map(|(kind, scored)| {
         let kind = if kind == "bbox" { "box" } else { "mask" };
-        let [ap, ap50] = [scored.ap(), scored.ap50()].map(|share| 100.0 * share);
-        format!("{kind} AP {ap:.1}, AP50 {ap50:.1}")
+        // Below 0 where there is no truth.
+        let [ap, ap50] = [scored.ap(), scored.ap50()].map(|share| match share < 0.0 {
+            true => "none".to_owned(),
+            false => format!("{:.1}", 100.0 * share),
+        });
+        format!("{kind} AP {ap}, AP50 {ap50}")
     });
     said.collect::<Vec<_>>().join("; ")
 }
@@ -108,9 +132,9 @@ pub(crate) fn objects_json(scores: &ObjectScores) -> Value {
         "metrics": METRICS.map(|metric| metric.name),
     });
     for (kind, scored) in kinds(scores) {
-        let classes = scores.classes.iter().zip(&scored.per_class);
+        let classes = keys(&scores.classes).into_iter().zip(&scored.per_class);
         let per_class: Map<String, Value> = classes
-            .map(|(class, [ap, ap50])| (class.clone(), json!({"ap": ap, "ap50": ap50})))
+            .map(|(class, [ap, ap50])| (class, json!({"ap": ap, "ap50": ap50})))
             .collect();
         let as_one = scored.class_agnostic;
         let as_one = as_one.map(|[ap, ap50]| json!({"ap": ap, "ap50": ap50}));
@@ -164,11 +188,10 @@ pub(crate) fn labels_in_short(scores: &SegmentationScores) -> String {
 pub(crate) fn labels_json(scores: &SegmentationScores) -> Value {
     let metrics = &scores.metrics;
     let each = metrics.iou.iter().zip(&metrics.accuracy);
-    let per_class: Map<String, Value> = scores
-        .classes
-        .iter()
+    let per_class: Map<String, Value> = keys(&scores.classes)
+        .into_iter()
         .zip(each)
-        .map(|(class, (iou, accuracy))| (class.clone(), json!({"iou": iou, "accuracy": accuracy})))
+        .map(|(class, (iou, accuracy))| (class, json!({"iou": iou, "accuracy": accuracy})))
         .collect();
     json!({
         "images": scores.images,
@@ -179,4 +202,46 @@ pub(crate) fn labels_json(scores: &SegmentationScores) -> Value {
         "pixel_accuracy": metrics.pixel_accuracy,
         "per_class": per_class,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores(ap: f64, classes: &[&str]) -> ObjectScores {
+        ObjectScores {
+            images: 1,
+            unreadable: 0,
+            classes: classes.iter().map(|name| (*name).to_owned()).collect(),
+            bbox: KindScores {
+                stats: [ap; METRICS.len()],
+                per_class: (0..classes.len()).map(|n| [n as f64 / 4.0; 2]).collect(),
+                class_agnostic: None,
+                precision: Vec::new(),
+            },
+            segm: None,
+        }
+    }
+
+    #[test]
+    fn what_is_not_scored_is_none() {
+        assert_eq!(
+            objects_in_short(&scores(0.25, &[])),
+            "box AP 25.0, AP50 25.0"
+        );
+        assert_eq!(
+            objects_in_short(&scores(-1.0, &[])),
+            "box AP none, AP50 none"
+        );
+    }
+
+    #[test]
+    fn classes_of_one_name_are_all_there() {
+        let value = objects_json(&scores(0.5, &["cup", "brush", "cup"]));
+        let per_class = &value["bbox"]["per_class"];
+        assert_eq!(per_class["brush"]["ap"], 0.25);
+        assert_eq!(per_class["cup (0)"]["ap"], 0.0);
+        assert_eq!(per_class["cup (2)"]["ap"], 0.5);
+        assert_eq!(per_class.as_object().unwrap().len(), 3);
+    }
 }

@@ -8,6 +8,7 @@ use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 use crate::corners::Corners;
 use crate::error::{BoxProblem, CocoError, Entry, SegmentationProblem};
+use crate::fractions::Fractions;
 use crate::integer::Integer;
 use crate::json;
 use crate::polygon::MAX_COORDINATE;
@@ -70,6 +71,8 @@ pub struct Annotation {
 #[derive(Deserialize)]
 struct File {
     images: Vec<FileImage>,
+    /// Files that only list images, as COCO's of its test images, have none.
+    #[serde(default)]
     annotations: Vec<FileAnnotation>,
     categories: Vec<FileCategory>,
 }
@@ -217,13 +220,16 @@ impl Annotations {
     ///
     /// # Errors
     ///
-    /// The first that cannot be used; [`CocoError::Corners`] when boxes can only be meant as corners.
+    /// The first that cannot be used; [`CocoError::Corners`] when boxes can only be meant as corners, [`CocoError::Fractions`]
+    /// when boxes or polygons can only be meant as fractions of the images.
     pub fn check(&self) -> Result<Vec<Repair>, CocoError> {
         let mut repairs = self.repairs.clone();
         let mut corners = Corners::default();
+        let mut fractions = Fractions::default();
         for image in &self.images {
             for annotation in &image.annotations {
                 let entry = Entry::Annotation(annotation.id);
+                fractions.look(annotation, image.size);
                 let broken = |problem| CocoError::Segmentation {
                     path: self.path.clone(),
                     entry,
@@ -245,6 +251,7 @@ impl Annotations {
             }
         }
         corners.judge(&self.path, &mut repairs)?;
+        fractions.judge(&self.path)?;
         Ok(repairs.0)
     }
 

@@ -129,6 +129,21 @@ pub enum CocoError {
         /// The first that reaches out.
         first: Entry,
     },
+    /// Boxes or polygons that can only be meant as fractions of the images.
+    #[error(
+        "{path}: all {count} {what} lie within 0 to 1 (the first: {first}), as fractions of larger images do; COCO's \
+         coordinates are pixels: multiply them by the images' widths and heights"
+    )]
+    Fractions {
+        /// The file.
+        path: PathBuf,
+        /// `boxes` or `polygons`.
+        what: &'static str,
+        /// How many.
+        count: usize,
+        /// The first of them.
+        first: Entry,
+    },
     /// Masks are asked for, and a file has none.
     #[error("{path}: there are no masks to score")]
     NoMasks {

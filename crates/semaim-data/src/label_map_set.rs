@@ -94,6 +94,11 @@ impl LabelMapSet {
         &self.values
     }
 
+    /// Whether the classes are values of label images, rather than objects and the background.
+    pub fn has_label_images(&self) -> bool {
+        matches!(self.labels, Labels::Images { .. })
+    }
+
     /// What was put right and what is left out, each counted and named, in sentences. They were said as warnings too.
     pub fn notices(&self) -> &[String] {
         &self.notices

@@ -7,17 +7,17 @@ use std::sync::atomic::Ordering;
 
 use burn::tensor::Device;
 use semaim_data::{
-    NumberedBy, OpenOptions, Source, Split, counted, image_numbers, is_annotated, open_objects,
+    NumberedBy, ObjectSet, OpenOptions, Source, counted, image_numbers, is_annotated,
 };
-use semaim_eval::detect::data::evaluated;
 use semaim_eval::detect::detector::{Detector, DetectorInfo};
 use semaim_eval::detect::file::DetectorFile;
 use semaim_eval::detect::find::{FindIter, FoundObject, ImageFinds};
+use semaim_eval::known_classes::UnknownClass;
 use semaim_eval::vectors::csv_field;
 use serde_json::{Value, json};
 
 use super::target::Target;
-use super::{Form, finish};
+use super::{Form, finish, open_annotated};
 use crate::args::PredictArgs;
 use crate::bar::CountingBar;
 use crate::exit::{Exit, STOPPED};
@@ -31,7 +31,7 @@ pub(super) fn run(
     device: &Device,
 ) -> Result<ExitCode, Exit> {
     let detector = Detector::of_file(file.model, &file.path, device).map_err(Exit::user)?;
-    let (images, info) = (Images::open(args, &detector.info)?, &detector.info);
+    let (images, info) = (Images::open(args, &detector.info, form)?, &detector.info);
     // Before anything is written: what is unfinished is removed however early the signal comes.
     let stop = signals::stop_flag("stopping")?;
     let mut target = Target::create(args, &*images.source)?;
@@ -61,9 +61,9 @@ pub(super) fn run(
             target.write(|out| match form {
                 Form::Csv => csv(out, &images.name(found), info, found),
                 Form::JsonLines => writeln!(out, "{}", line(&images.name(found), info, found)),
-                Form::CocoResults => coco(out, &images, info, found, objects == 0),
+                Form::CocoResults => coco(out, &images, found, objects == 0),
             })?;
-            objects += found.objects.len();
+            objects += images.numbered(found).count();
             if let Some(pictures) = &mut pictures {
                 pictures.draw(&**source, found, &info.classes)?;
             }
@@ -101,16 +101,19 @@ struct Images {
     /// Their numbers.
     ids: Vec<u64>,
     numbered_by: NumberedBy,
+    /// The number of each class of the detector in results; `None` where these are for a set without the class.
+    category_ids: Vec<Option<u64>>,
 }
 
 impl Images {
     /// Opens images with their annotations, where they have any, for the numbers that these give; others are numbered by their
     /// names or by their order.
-    fn open(args: &PredictArgs, info: &DetectorInfo) -> Result<Self, Exit> {
+    fn open(args: &PredictArgs, info: &DetectorInfo, form: Form) -> Result<Self, Exit> {
         let options = OpenOptions {
             max_pixels: args.loader.limit.max_pixels,
             ..info.open_options()
         };
+        let own = || info.settings.category_ids.iter().copied().map(Some);
         let mut annotated = args.data.is_empty();
         for data in &args.data {
             annotated |= is_annotated(data)?;
@@ -123,19 +126,17 @@ impl Images {
                 source,
                 ids,
                 numbered_by,
+                category_ids: own().collect(),
             });
         }
-        let spec = evaluated(
-            args.annotated()?,
-            args.annotations.as_deref(),
-            args.images.as_deref(),
-        );
-        let split = match args.annotations {
-            Some(_) => Split::Eval,
-            None => args.split,
+        let set = open_annotated(args, &options)?;
+        let category_ids = match form {
+            Form::CocoResults => numbers_of_set(&set, info)?,
+            // Names stand for classes.
+            Form::Csv | Form::JsonLines => own().collect(),
         };
-        let set = open_objects(&spec, split, &options)?;
         Ok(Self {
+            category_ids,
             ids: (0..set.len()).map(|item| set.image_id(item)).collect(),
             numbered_by: set.numbered_by(),
             source: Arc::new(set),
@@ -144,6 +145,15 @@ impl Images {
 
     fn name(&self, found: &ImageFinds) -> String {
         self.source.name(found.item as usize)
+    }
+
+    /// The objects of an image whose classes have numbers, with these.
+    fn numbered<'a>(
+        &'a self,
+        found: &'a ImageFinds,
+    ) -> impl Iterator<Item = (u64, &'a FoundObject)> {
+        let objects = found.objects.iter();
+        objects.filter_map(move |object| Some((self.category_ids[object.class]?, object)))
     }
 
     /// What the numbers in results are, where no annotations give them.
@@ -155,6 +165,84 @@ impl Images {
                 "image_id is an image's place from 1 on, as not all names are different numbers; file_name says which it is",
             ),
         }
+    }
+}
+
+/// The number that a set's annotations give each class of a detector, known by its name as in evaluations. Says so where the classes
+/// are others, and which the set does not have.
+fn numbers_of_set(set: &ObjectSet, info: &DetectorInfo) -> Result<Vec<Option<u64>>, Exit> {
+    let known = &info.classes[..];
+    let numbers = numbers_by_name(set.classes(), set.category_ids(), known);
+    let numbers = numbers.map_err(|class| {
+        let set = set.describe();
+        Exit::user(UnknownClass::Ambiguous { set, class })
+    })?;
+    if set.classes() == known {
+        return Ok(numbers);
+    }
+    let lacking: Vec<&str> = known
+        .iter()
+        .zip(&numbers)
+        .filter(|(_, number)| number.is_none())
+        .map(|(class, _)| class.as_str())
+        .collect();
+    if lacking.len() == known.len() {
+        return Err(Exit::user(format!(
+            "{}: none of its classes ({}) is one of the model's ({}), whose objects have no number there; name a .csv or .jsonl \
+             file for results with names",
+            set.describe(),
+            some_of(set.classes()),
+            some_of(known)
+        )));
+    }
+    eprintln!(
+        "note: classes are matched by their names and have the set's numbers; it has {} of the model's {}",
+        known.len() - lacking.len(),
+        known.len()
+    );
+    if !lacking.is_empty() {
+        eprintln!(
+            "note: objects of classes that the set does not have are left out of the results: {}",
+            some_of(&lacking)
+        );
+    }
+    Ok(numbers)
+}
+
+/// The number of each of the `known` classes in a set of `names` and their numbers; `None` for those that it does not have. Where all are
+/// the same in the same order, each is itself, whatever it is called.
+///
+/// # Errors
+/// A name that stands for several classes.
+fn numbers_by_name(
+    names: &[String],
+    numbers: &[u64],
+    known: &[String],
+) -> Result<Vec<Option<u64>>, String> {
+    if names == known {
+        return Ok(numbers.iter().copied().map(Some).collect());
+    }
+    let number = |class: &String| {
+        let mut there = names.iter().zip(numbers).filter(|(name, _)| *name == class);
+        let (first, second) = (there.next(), there.next());
+        let are_several = known.iter().filter(|name| *name == class).count() > 1;
+        match (first, second) {
+            (None, _) => Ok(None),
+            (Some((_, number)), None) if !are_several => Ok(Some(*number)),
+            _ => Err(class.clone()),
+        }
+    };
+    known.iter().map(number).collect()
+}
+
+/// The first of some names, and how many more there are.
+fn some_of<T: AsRef<str>>(names: &[T]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
+    let shown = shown.join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 
@@ -189,18 +277,12 @@ fn line(name: &str, info: &DetectorInfo, found: &ImageFinds) -> Value {
 }
 
 /// The objects of an image as COCO's tools take them, a line each.
-fn coco(
-    out: &mut dyn Write,
-    images: &Images,
-    info: &DetectorInfo,
-    found: &ImageFinds,
-    first: bool,
-) -> io::Result<()> {
+fn coco(out: &mut dyn Write, images: &Images, found: &ImageFinds, first: bool) -> io::Result<()> {
     let item = found.item as usize;
-    for (number, object) in found.objects.iter().enumerate() {
+    for (number, (category_id, object)) in images.numbered(found).enumerate() {
         let mut value = json!({
             "image_id": images.ids[item],
-            "category_id": info.settings.category_ids[object.class],
+            "category_id": category_id,
             "bbox": object.bbox(),
             "score": f64::from(object.score),
         });
@@ -218,5 +300,43 @@ fn with_mask(value: &mut Value, object: &FoundObject) {
     if let Some(mask) = &object.mask {
         let size = [mask.height(), mask.width()];
         value["segmentation"] = json!({"size": size, "counts": mask.to_text()});
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_have_the_numbers_of_the_set_by_their_names() {
+        let texts = |names: &[&str]| -> Vec<String> {
+            names.iter().map(|name| (*name).to_owned()).collect()
+        };
+        let numbers = |names: &[&str], known: &[&str]| {
+            let ids: Vec<u64> = (10..).take(names.len()).collect();
+            numbers_by_name(&texts(names), &ids, &texts(known))
+        };
+        let (a, b) = (Some(10), Some(11));
+        assert_eq!(
+            numbers(&["cup", "brush"], &["cup", "brush"]),
+            Ok(vec![a, b])
+        );
+        assert_eq!(
+            numbers(&["cup", "brush"], &["brush", "cup"]),
+            Ok(vec![b, a])
+        );
+        // Classes that the set lacks, and one that the model does not know.
+        assert_eq!(
+            numbers(&["fork", "brush"], &["brush", "cup"]),
+            Ok(vec![b, None])
+        );
+        // A name that stands for two classes says nothing, but where all are the same.
+        assert_eq!(numbers(&["cup", "cup"], &["cup", "cup"]), Ok(vec![a, b]));
+        assert_eq!(numbers(&["cup", "cup"], &["cup"]), Err("cup".to_owned()));
+        assert_eq!(numbers(&["cup"], &["cup", "cup"]), Err("cup".to_owned()));
+        assert_eq!(
+            numbers(&["brush"], &["brush", "cup", "cup"]),
+            Ok(vec![a, None, None])
+        );
     }
 }

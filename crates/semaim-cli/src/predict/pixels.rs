@@ -7,17 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use semaim_checkpoint::atomic;
-use semaim_data::{
-    OpenOptions, Source, Split, counted, has_label_images, is_annotated, open_label_maps,
-    open_objects,
-};
-use semaim_eval::detect::data::evaluated;
-use semaim_eval::segment::data::labelled;
+use semaim_data::{LabelMapSpec, OpenOptions, Source, counted, has_label_images, is_annotated};
 use semaim_eval::segment::label::LabelIter;
 use semaim_eval::segment::segmenter::{SegmenterInfo, TrainedSegmenter};
 use semaim_report::{encode_indexed_png, kind_colour};
 use serde_json::{Map, Value, json};
 
+use super::open_annotated;
 use crate::args::PredictArgs;
 use crate::bar::CountingBar;
 use crate::exit::{Exit, STOPPED};
@@ -131,7 +127,7 @@ pub(super) fn run(args: &PredictArgs, segmenter: &TrainedSegmenter) -> Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens images, of those that are annotated the ones with annotations.
+/// Opens images, with labels or annotations or without; of a set that is divided those of a split.
 fn images(args: &PredictArgs, info: &SegmenterInfo) -> Result<Arc<dyn Source>, Exit> {
     let options = OpenOptions {
         max_pixels: args.loader.limit.max_pixels,
@@ -140,24 +136,17 @@ fn images(args: &PredictArgs, info: &SegmenterInfo) -> Result<Arc<dyn Source>, E
     let mut plain = !args.data.is_empty();
     for data in &args.data {
         if has_label_images(data)? {
-            let spec = labelled(info, args.annotated()?, None, None, None)?;
-            return Ok(Arc::new(open_label_maps(&spec, args.split, &options)?));
+            // Several sets, or a part of one, are refused.
+            args.annotated()?;
+            let spec = LabelMapSpec::of(data.as_str());
+            return Ok(spec.open_images(args.split, &options)?);
         }
         plain &= !is_annotated(data)?;
     }
     if plain {
         return args.open(options);
     }
-    let spec = evaluated(
-        args.annotated()?,
-        args.annotations.as_deref(),
-        args.images.as_deref(),
-    );
-    let split = match args.annotations {
-        Some(_) => Split::Eval,
-        None => args.split,
-    };
-    Ok(Arc::new(open_objects(&spec, split, &options)?))
+    Ok(Arc::new(open_annotated(args, &options)?))
 }
 
 /// The colours of values: those that classes have on pictures, black for values that are no class.

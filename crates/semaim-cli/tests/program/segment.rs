@@ -344,6 +344,16 @@ fn predictions_are_label_images_of_the_data_sets_own_values() {
     let of_folders = semaim(&[&evaluate[..3], &folders].concat());
     let found = parsed(&succeed(of_folders));
     assert_eq!(found["images"], 5, "{found}");
+    // Of a set that is not divided every image, with labels or without.
+    for number in 1..5 {
+        fs::remove_file(mine.join(format!("labels/{number}.png"))).unwrap();
+    }
+    let all = folder.path().join("all");
+    let mut command = semaim(&["predict", "--weights", path(&out), "--data", path(&mine)]);
+    command.args(["--out", path(&all), "--json"]);
+    let ran = succeed(command);
+    assert_eq!(parsed(&ran)["images"], 5, "{}", ran.stdout);
+    assert!(!ran.stderr.contains("held out"), "{}", ran.stderr);
     // Images alone; and what is no folder is refused.
     let plain = folder.path().join("plain");
     let images = data.join("images/validation");

@@ -22,6 +22,19 @@ const USUAL: [&str; 8] = [
     "semantic_categories.json",
 ];
 
+/// What the value 0 is called in lists of names, in lower case and without underscores around it.
+const NOTHING: [&str; 6] = [
+    "background",
+    "unlabeled",
+    "unlabelled",
+    "void",
+    "ignore",
+    "ignored",
+];
+
+/// What labelme's lists begin with: the name of the value -1.
+const LABELME_IGNORE: &str = "__ignore__";
+
 /// The heading of ADE20K's table of classes.
 const ADE20K: &str = "Idx\tRatio";
 
@@ -46,7 +59,11 @@ impl ClassList {
     /// The classes of a file: a name on each line, or a JSON list of names, in the order of the values 0, 1, ... (1, 2, ... where
     /// `ignore_zero`); or lines of a number and a name, a JSON list of objects with `id` and `name` or a mapping from numbers to
     /// names, where the numbers are the values; or ADE20K's `objectInfo150.txt`.
-    pub(super) fn read(path: &Path, ignore_zero: bool) -> Result<Self, DataError> {
+    ///
+    /// Of a list without numbers a first `__ignore__`, labelme's name of the value -1, is none of the names; and where `ignore_zero`,
+    /// neither is a first `background`, `void` or such, nor what follows `__ignore__`, which is the value 0. What was left out so is
+    /// given too.
+    pub(super) fn read(path: &Path, ignore_zero: bool) -> Result<(Self, Vec<String>), DataError> {
         let refused = |reason: String| DataError::Annotations {
             path: path.to_owned(),
             reason,
@@ -62,7 +79,8 @@ impl ClassList {
                 .and_then(|value| of_json(&value)),
             false => of_lines(text),
         };
-        let entries = entries.map_err(refused)?;
+        let mut entries = entries.map_err(refused)?;
+        let left_out = leave_out_nothing(&mut entries, ignore_zero);
         let first = u64::from(ignore_zero);
         let numbered = entries.into_iter().zip(first..);
         let mut classes: Vec<(u64, String)> = numbered
@@ -70,7 +88,8 @@ impl ClassList {
             .filter(|(value, _)| !(ignore_zero && *value == 0))
             .collect();
         classes.sort();
-        Self::new(classes).map_err(refused)
+        let list = Self::new(classes).map_err(refused)?;
+        Ok((list, left_out))
     }
 
     /// The classes of values that occur, called by their numbers.
@@ -145,6 +164,28 @@ impl ClassList {
 
 /// Names, with their values where those are given.
 type Entries = Vec<(Option<u64>, String)>;
+
+/// Takes the names of what says nothing from the beginning of a list without numbers.
+fn leave_out_nothing(entries: &mut Entries, ignore_zero: bool) -> Vec<String> {
+    let mut left_out = Vec::new();
+    if entries.iter().any(|(value, _)| value.is_some()) {
+        return left_out;
+    }
+    let first = |entries: &Entries| entries.first().map(|(_, name)| name.clone());
+    let is_labelmes = first(entries).is_some_and(|name| name == LABELME_IGNORE);
+    if is_labelmes {
+        left_out.push(entries.remove(0).1);
+    }
+    // In labelme's lists 0 is what follows, whatever it is called.
+    let is_zero = first(entries).is_some_and(|name| {
+        let plain = name.trim_matches('_').to_lowercase();
+        is_labelmes || NOTHING.contains(&plain.as_str())
+    });
+    if ignore_zero && is_zero {
+        left_out.push(entries.remove(0).1);
+    }
+    left_out
+}
 
 fn of_lines(text: &str) -> Result<Entries, String> {
     let lines: Vec<&str> = text.trim_end().lines().map(str::trim_end).collect();
@@ -245,7 +286,47 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
-        ClassList::read(&path, ignore_zero).map_err(|error| error.to_string())
+        let read = ClassList::read(&path, ignore_zero);
+        read.map(|(list, _)| list)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn names_of_what_says_nothing_are_no_classes() {
+        let values = |text: &str, ignore_zero: bool| {
+            let list = read("c.txt", text, ignore_zero).unwrap();
+            (list.names.join(" "), list.values)
+        };
+        // labelme's list begins with the name of -1, and the background is 0.
+        let labelme = "__ignore__\n_background_\ncat\ndog\n";
+        let all = "_background_ cat dog".to_owned();
+        assert_eq!(values(labelme, false), (all, vec![0, 1, 2]));
+        let animals = ("cat dog".to_owned(), vec![1, 2]);
+        assert_eq!(values(labelme, true), animals);
+        for first in [
+            "background",
+            "_background_",
+            "Unlabeled",
+            "unlabelled",
+            "void",
+            "ignore",
+        ] {
+            assert_eq!(
+                values(&format!("{first}\ncat\ndog"), true),
+                animals,
+                "{first}"
+            );
+        }
+        assert_eq!(values("cat\ndog", true), animals);
+        // Only where it is first, and where numbers do not say otherwise.
+        let last = ("cat void".to_owned(), vec![1, 2]);
+        assert_eq!(values("cat\nvoid", true), last);
+        assert_eq!(
+            values("1 void\n2 cat", true),
+            ("void cat".to_owned(), vec![1, 2])
+        );
+        let json = read("c.json", r#"["__ignore__", "a", "b"]"#, false).unwrap();
+        assert_eq!((json.names.len(), json.values), (2, vec![0, 1]));
     }
 
     #[test]

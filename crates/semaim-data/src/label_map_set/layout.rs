@@ -1,6 +1,6 @@
 //! Where images and their label images lie.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -105,6 +105,89 @@ pub(super) fn find(folder: &Path) -> Result<[Option<Folders>; 2], DataError> {
             let mut found = found.into_iter();
             std::array::from_fn(|_| found.next().flatten())
         })
+}
+
+/// The images of a split of a folder with label images, whether they have such themselves or not; of a folder without splits all
+/// images, for either.
+pub(super) fn images(folder: &Path, split: Split) -> Result<Vec<PathBuf>, DataError> {
+    let [train, eval] = find(folder)?;
+    let (this, other) = match split {
+        Split::Train => (train, eval),
+        Split::Eval => (eval, train),
+    };
+    let Folders { images, list, .. } = match (this, other) {
+        (Some(this), _) => this,
+        (None, Some(other)) => match (unlabelled(folder, &other, split)?, split) {
+            (Some(images), _) => Folders { images, ..other },
+            (None, Split::Eval) => other,
+            (None, Split::Train) => {
+                return Err(DataError::Annotations {
+                    path: other.images,
+                    reason: "there are images to evaluate on, but none to train on".to_owned(),
+                });
+            }
+        },
+        (None, None) => {
+            return Err(DataError::Missing {
+                path: folder.to_owned(),
+            });
+        }
+    };
+    let listing = dir_scan::list(&images)?;
+    listing.warn(&images);
+    let wanted = list.as_deref().map(listed).transpose()?;
+    let is_wanted = |image: &Path| {
+        let wanted = wanted.as_ref();
+        wanted.is_none_or(|wanted| wanted.contains(&stem(image)))
+    };
+    let found = listing.images.iter().filter(|image| is_wanted(image));
+    let found: Vec<PathBuf> = found.map(|image| images.join(image)).collect();
+    if found.is_empty() {
+        return Err(DataError::no_images(
+            &images,
+            listing.others,
+            &listing.not_read,
+        ));
+    }
+    Ok(found)
+}
+
+/// The names of a list.
+fn listed(list: &Path) -> Result<HashSet<String>, DataError> {
+    let text = fs::read_to_string(list).map_err(|e| DataError::unreadable(list, e))?;
+    Ok(text.split_whitespace().map(str::to_owned).collect())
+}
+
+/// The folder of images of a split that has no label images, beside that of the other split, which has: `images/test` beside
+/// `images/train`, or `test/images` beside `train/images`, in `folder`.
+fn unlabelled(folder: &Path, other: &Folders, split: Split) -> Result<Option<PathBuf>, DataError> {
+    if other.list.is_some() {
+        return Ok(None);
+    }
+    let is_split = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| splits::of_folder_name(name).is_some())
+    };
+    let beside = |part: &Path| -> Result<Option<PathBuf>, DataError> {
+        let Some(root) = part.parent().filter(|root| root.starts_with(folder)) else {
+            return Ok(None);
+        };
+        let [train, eval] = Subfolders::of(root)?.splits();
+        let found = match split {
+            Split::Train => train,
+            Split::Eval => eval,
+        };
+        Ok(found.filter(|found| found != part))
+    };
+    if is_split(&other.images) {
+        return beside(&other.images);
+    }
+    let part = other.images.parent().filter(|part| is_split(part));
+    let Some(part) = part.map(beside).transpose()?.flatten() else {
+        return Ok(None);
+    };
+    let inside = Subfolders::of(&part)?;
+    Ok(IMAGES.iter().find_map(|name| inside.called(name)))
 }
 
 /// The splits of a folder of images and one of label images; a folder of label images without splits holds those of all.

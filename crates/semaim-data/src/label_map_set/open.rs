@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::layout::{self, Folders, Pair};
 use super::{BACKGROUND, ClassList, LabelMapSet, Labels, MAX_CLASS_SHARE, Values};
 use crate::error::{DataError, ImageProblem};
+use crate::files::Files;
 use crate::kept;
 use crate::label_map::IGNORED;
 use crate::object_set::{ObjectSpec, open_objects};
@@ -32,7 +32,8 @@ pub struct LabelMapSpec {
     pub images: Option<PathBuf>,
     /// The label images to train on.
     pub labels: Option<PathBuf>,
-    /// The images to evaluate on, with `eval_labels`. When not given, a part of what is trained on is held out.
+    /// The images to evaluate on, with `eval_labels`. When not given, a part of what is trained on is held out, unless `whole` says
+    /// otherwise.
     pub eval_images: Option<PathBuf>,
     /// The label images to evaluate on.
     pub eval_labels: Option<PathBuf>,
@@ -45,6 +46,8 @@ pub struct LabelMapSpec {
     /// The values of classes and their names where no file of names is given or found: those of a trained model. Objects have names
     /// of their own.
     pub known: Option<Vec<(u8, String)>>,
+    /// A set without a part to evaluate on is opened whole, for either split, as [`ObjectSpec::whole`] has it.
+    pub whole: bool,
 }
 
 impl LabelMapSpec {
@@ -54,6 +57,21 @@ impl LabelMapSpec {
             data: data.into(),
             ..Self::default()
         }
+    }
+
+    /// Opens the images of a split of the folder [`data`](Self::data), whether they have label images or not, for whoever looks at
+    /// images alone. All are in a split where the folder has none.
+    ///
+    /// # Errors
+    ///
+    /// A folder without label images, see [`has_label_images`], or without images of the split.
+    pub fn open_images(
+        &self,
+        split: Split,
+        options: &OpenOptions,
+    ) -> Result<Arc<dyn Source>, DataError> {
+        let images = layout::images(Path::new(&self.data), split)?;
+        Ok(Arc::new(Files::of_images(&images, options.decoding())?))
     }
 }
 
@@ -67,11 +85,12 @@ impl LabelMapSpec {
 /// - Objects with masks, in any form that [`open_objects`] reads: class 0 is called `background`, later objects lie over earlier
 ///   ones, crowds are ignored. `shapes` is the generated set.
 ///
-/// Names of classes are those of [`LabelMapSpec::classes`], or of a file beside the images such as `classes.txt`, or those of
-/// [`LabelMapSpec::known`]; otherwise the classes are the values that occur in the label images of both splits, called by their numbers.
+/// Names of classes are those of [`LabelMapSpec::classes`], or of a file beside the images such as `classes.txt`, which is said, or those
+/// of [`LabelMapSpec::known`]; otherwise the classes are the values that occur in the label images of both splits, called by their
+/// numbers.
 ///
-/// Where there is nothing to evaluate on, one image in five is held out of training, the same for every seed. What is left out is said;
-/// see [`LabelMapSet::notices`].
+/// Where there is nothing to evaluate on, one image in five is held out of training, the same for every seed, unless
+/// [`LabelMapSpec::whole`] says otherwise. What is left out is said; see [`LabelMapSet::notices`].
 ///
 /// # Errors
 ///
@@ -135,7 +154,11 @@ fn of_objects(
     if spec.classes.is_some() {
         return Err(refused("objects have names of classes of their own"));
     }
-    let set = open_objects(objects, split, options).map_err(|error| match error {
+    let objects = ObjectSpec {
+        whole: objects.whole || spec.whole,
+        ..objects.clone()
+    };
+    let set = open_objects(&objects, split, options).map_err(|error| match error {
         DataError::Annotations { path, reason } if reason.starts_with("no annotations found") => {
             DataError::Annotations {
                 path,
@@ -156,6 +179,12 @@ fn of_objects(
         ));
     }
     let objects = set.count_objects();
+    if objects.all == 0 && split == Split::Train {
+        return Err(DataError::Annotations {
+            path: PathBuf::from(set.describe()),
+            reason: "there is no object to learn from".to_owned(),
+        });
+    }
     if objects.with_masks < objects.all {
         return Err(refused(
             "there are objects without a mask, known by their boxes alone",
@@ -171,7 +200,7 @@ fn of_label_images(
     options: &OpenOptions,
 ) -> Result<LabelMapSet, DataError> {
     let decoding = options.decoding();
-    let hold_out = folders[1].is_none();
+    let hold_out = folders[1].is_none() && !spec.whole;
     let [train, eval] = &folders;
     let chosen = match (split, train, eval) {
         (Split::Train, Some(train), _) | (Split::Eval, Some(train), None) => train,
@@ -191,12 +220,26 @@ fn of_label_images(
     let what = format!("label images {}", chosen.labels.display());
     let mask = look_at_some(&pairs, decoding.max_pixels)?;
     notices.extend(mask.map(|mask| format!("{what}: {mask}")));
-    let beside = || match spec.data.as_str() {
-        "" => None,
-        data => ClassList::find(Path::new(data)),
+    let beside = match spec.classes {
+        Some(_) => None,
+        None => names_beside(spec, &folders),
     };
-    let classes = match (spec.classes.clone().or_else(beside), &spec.known) {
-        (Some(path), _) => ClassList::read(&path, spec.ignore_zero)?,
+    notices.extend(beside.as_deref().map(|path| {
+        let path = path.display();
+        format!("the names of the classes are those of {path}, which lies beside the images; --classes names another file")
+    }));
+    let classes = match (spec.classes.clone().or(beside), &spec.known) {
+        (Some(path), _) => {
+            let (classes, left_out) = ClassList::read(&path, spec.ignore_zero)?;
+            if !left_out.is_empty() {
+                notices.push(format!(
+                    "{}: no class is {}, which says nothing",
+                    path.display(),
+                    left_out.join(" or ")
+                ));
+            }
+            classes
+        }
         (None, Some(known)) => ClassList::of_known(known),
         (None, None) => {
             let mut all = BTreeSet::new();
@@ -252,6 +295,17 @@ fn refuse_if_none_fits(set: &LabelMapSet) -> Result<(), DataError> {
         Some(ImageProblem::Labels { path, reason }) => Err(DataError::Annotations { path, reason }),
         _ => Ok(()),
     }
+}
+
+/// The file of names that lies beside images and label images, where none is named.
+fn names_beside(spec: &LabelMapSpec, folders: &[Option<Folders>; 2]) -> Option<PathBuf> {
+    if !spec.data.is_empty() {
+        return ClassList::find(Path::new(&spec.data));
+    }
+    // Both splits find the same: the folders to train on come first.
+    let named = folders.iter().flatten();
+    let mut places = named.flat_map(|folders| [&folders.labels, &folders.images]);
+    places.find_map(|folder| ClassList::find(folder.parent()?))
 }
 
 /// Refuses a set of whose first label images none can be read, and tells of masks whose class may be 255.

@@ -1,15 +1,16 @@
 //! Images and objects of COCO files: where they lie and what they say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use semaim_coco::Annotations;
+use semaim_coco::{Annotations, is_annotation_file};
 
 use super::object_classes::ObjectClasses;
 use super::open::Found;
 use super::{Entry, Units};
 use crate::counted::counted;
+use crate::dir_scan;
 use crate::error::DataError;
 use crate::image_numbers::NumberedBy;
 use crate::notices::some_of;
@@ -24,6 +25,10 @@ const OTHER_TASKS: [&str; 5] = [
     "stuff",
     "image_info",
 ];
+
+/// The most files of a folder that are all looked into; of more, as where each image has a file of its own, those whose names are of
+/// annotations.
+const LOOKED_INTO: usize = 16;
 
 /// How many images are looked for in each folder that may hold them.
 const LOOKED_FOR: usize = 64;
@@ -42,7 +47,7 @@ pub(super) struct CocoFiles {
 pub(super) fn find(folder: &Path) -> Result<[Option<CocoFiles>; 2], DataError> {
     let in_annotations = folder.join("annotations");
     for place in [&*in_annotations, folder] {
-        let files = json_files(place)?;
+        let files = coco_files(place)?;
         if !files.is_empty() {
             return by_split(place, files);
         }
@@ -50,7 +55,7 @@ pub(super) fn find(folder: &Path) -> Result<[Option<CocoFiles>; 2], DataError> {
     // Roboflow's form: a folder for each split, with the images and one file.
     let mut folders = BTreeMap::new();
     for path in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
-        if let (Some(name), [file]) = (name_of(&path), &json_files(&path)?[..]) {
+        if let (Some(name), [file]) = (name_of(&path), &coco_files(&path)?[..]) {
             folders.insert(name, file.clone());
         }
     }
@@ -142,8 +147,42 @@ fn json_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(entries(folder)?.into_iter().filter(is_json).collect())
 }
 
-/// Reads a file and finds its images.
-pub(super) fn read(files: &CocoFiles) -> Result<Found, DataError> {
+/// The files of a folder that are of COCO's form, by their names or by what is in them.
+fn coco_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let files = json_files(folder)?;
+    let are_few = files.len() <= LOOKED_INTO;
+    let mut found = Vec::new();
+    for path in files {
+        let name = name_of(&path).unwrap_or_default().to_ascii_lowercase();
+        // What is wrong with these is to be said, rather than that there is nothing.
+        let is_named = name.starts_with("instances") || name.contains(".coco.");
+        let may_be = are_few
+            || name.contains("annotation")
+            || name.contains("coco")
+            || splits::place_of_file_name(&name).is_some();
+        if is_named || may_be && is_annotation_file(&path)? {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// The names of the files that [`find`] looks at, but for those in folders of splits.
+pub(super) fn looked_at(folder: &Path) -> Result<Vec<String>, DataError> {
+    let mut names = Vec::new();
+    for (place, prefix) in [
+        (folder.join("annotations"), "annotations/"),
+        (folder.to_owned(), ""),
+    ] {
+        let files = json_files(&place)?;
+        let files = files.iter().filter_map(|path| name_of(path));
+        names.extend(files.map(|name| format!("{prefix}{name}")));
+    }
+    Ok(names)
+}
+
+/// Reads a file and finds its images; where `every_image` says so, with those that are beside them and not listed.
+pub(super) fn read(files: &CocoFiles, every_image: bool) -> Result<Found, DataError> {
     let annotations = Annotations::read(&files.path)?;
     let repairs = annotations.check()?;
     let refused = |reason: String| DataError::Annotations {
@@ -189,6 +228,9 @@ pub(super) fn read(files: &CocoFiles) -> Result<Found, DataError> {
         };
         images.push((name, entry));
     }
+    if every_image && !images.is_empty() {
+        notices.extend(add_unlisted(&folder, &mut images)?);
+    }
     Ok(Found {
         what: files.path.display().to_string(),
         classes,
@@ -198,6 +240,41 @@ pub(super) fn read(files: &CocoFiles) -> Result<Found, DataError> {
         units: Units::Pixels,
         notices,
     })
+}
+
+/// Adds the images of a folder that its annotations do not list, without objects and numbered on from the last, and tells of it.
+fn add_unlisted(
+    folder: &Path,
+    images: &mut Vec<(String, Entry)>,
+) -> Result<Option<String>, DataError> {
+    let listed: HashSet<PathBuf> = images.iter().map(|(_, e)| e.path.clone()).collect();
+    let last = images.iter().map(|(_, entry)| entry.id).max();
+    let first = last.unwrap_or(0).saturating_add(1);
+    let listing = dir_scan::list(folder)?;
+    let found = listing
+        .images
+        .iter()
+        .map(|image| (image, folder.join(image)));
+    let mut names = Vec::new();
+    for (id, (image, path)) in (first..).zip(found.filter(|(_, path)| !listed.contains(path))) {
+        let name = image.display().to_string();
+        names.push(name.clone());
+        let entry = Entry {
+            path,
+            id,
+            size: None,
+            annotations: Vec::new(),
+        };
+        images.push((name, entry));
+    }
+    if names.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "{} of the folder not listed there, numbered from {first} on: {}",
+        counted(names.len(), "image"),
+        some_of(&names)
+    )))
 }
 
 /// What is to be said of boxes that reach out of their images.

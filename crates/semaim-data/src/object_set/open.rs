@@ -11,6 +11,7 @@ use crate::decode::DecodeOptions;
 use crate::error::DataError;
 use crate::image_numbers::NumberedBy;
 use crate::kept;
+use crate::notices::some_of;
 use crate::open::{OpenOptions, has_extension};
 use crate::shapes::{Shapes, ShapesOptions};
 use crate::source::{Source, Split};
@@ -25,10 +26,17 @@ pub struct ObjectSpec {
     pub annotations: Option<PathBuf>,
     /// Its folder of images; looked for near the file when not given.
     pub images: Option<PathBuf>,
-    /// The COCO file to evaluate on. When not given, a part of what is trained on is held out.
+    /// The COCO file to evaluate on. When not given, a part of what is trained on is held out, unless `whole` says otherwise.
     pub eval_annotations: Option<PathBuf>,
     /// Its folder of images; that of training when not given.
     pub eval_images: Option<PathBuf>,
+    /// A set without a part to evaluate on is opened whole, for either split, instead of one image in five being held out: there
+    /// is another set to evaluate on, or this one is not trained on.
+    pub whole: bool,
+    /// As `whole`, and the images of an undivided folder that its annotations do not list, or that have no labels, are there as
+    /// well, without objects: for whoever looks at images alone. A file of annotations that is named itself means those that it
+    /// lists.
+    pub every_image: bool,
 }
 
 impl ObjectSpec {
@@ -51,8 +59,8 @@ impl ObjectSpec {
 ///   label file has no objects.
 /// - `shapes`: the generated set, of the size and number that `options` say.
 ///
-/// Where there is nothing to evaluate on, one image in five is held out of training, the same for every seed. What is put right
-/// or left out is said; see [`ObjectSet::notices`].
+/// Where there is nothing to evaluate on, one image in five is held out of training, the same for every seed, unless
+/// [`ObjectSpec::whole`] says otherwise. What is put right or left out is said; see [`ObjectSet::notices`].
 ///
 /// # Errors
 ///
@@ -63,6 +71,15 @@ pub fn open_objects(
     options: &OpenOptions,
 ) -> Result<ObjectSet, DataError> {
     let decoding = options.decoding();
+    let undivided = Undivided {
+        hold_out: !(spec.whole || spec.every_image),
+        every_image: spec.every_image,
+    };
+    // A file that is named itself.
+    let listed = Undivided {
+        every_image: false,
+        ..undivided
+    };
     if spec.annotations.is_some() || spec.eval_annotations.is_some() {
         let of = |path: &Option<PathBuf>, images: &Option<PathBuf>| {
             path.clone().map(|path| CocoFiles {
@@ -75,7 +92,7 @@ pub fn open_objects(
             of(&spec.annotations, &spec.images),
             of(&spec.eval_annotations, &eval_images),
         ];
-        return open_coco(files, split, decoding);
+        return open_coco(files, split, listed, decoding);
     }
     if spec.data == "shapes" {
         return open_shapes(split, options);
@@ -83,36 +100,61 @@ pub fn open_objects(
     let path = Path::new(&spec.data);
     let kind = fs::metadata(path).map_err(|e| DataError::unreadable(path, e))?;
     if kind.is_dir() {
-        let yaml = DataYaml::find(path)?;
-        let files = match yaml {
-            None => coco::find(path)?,
-            Some(_) => Default::default(),
-        };
-        match (yaml, files) {
-            (Some(yaml), _) => open_yolo(&yaml, split, decoding),
-            (None, [None, None]) => Err(DataError::Annotations {
-                path: path.to_owned(),
-                reason: "no annotations found; looked for data.yaml (YOLO), annotations/*.json, \
-                         train/_annotations.coco.json and *.json (COCO)"
-                    .to_owned(),
-            }),
-            (None, files) => open_coco(files, split, decoding),
+        if let Some(yaml) = DataYaml::find(path)? {
+            return open_yolo(&yaml, split, undivided, decoding);
+        }
+        match (coco::find(path)?, DataYaml::usual(path)) {
+            // It is refused with what it lacks.
+            ([None, None], Some(yaml)) => open_yolo(&yaml, split, undivided, decoding),
+            ([None, None], None) => Err(none_found(path)?),
+            (files, _) => open_coco(files, split, undivided, decoding),
         }
     } else if has_extension(path, &["json"]) {
         let path = path.to_owned();
         open_coco(
             [Some(CocoFiles { path, images: None }), None],
             split,
+            listed,
             decoding,
         )
     } else if has_extension(path, &["yaml", "yml"]) {
-        open_yolo(path, split, decoding)
+        open_yolo(path, split, undivided, decoding)
     } else {
         Err(DataError::Annotations {
             path: path.to_owned(),
             reason: "not a folder, a data.yaml (YOLO) or a .json (COCO)".to_owned(),
         })
     }
+}
+
+/// The error for a folder without annotations, with what was looked at.
+fn none_found(folder: &Path) -> Result<DataError, DataError> {
+    let mut others = DataYaml::looked_at(folder)?;
+    others.extend(coco::looked_at(folder)?);
+    let others = match others.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; not taken for such, without `names` and `train` or `val` (YAML), without `images` and `categories` or of another task \
+             (JSON): {}",
+            some_of(&others)
+        ),
+    };
+    Ok(DataError::Annotations {
+        path: folder.to_owned(),
+        reason: format!(
+            "no annotations found; looked for data.yaml (YOLO), annotations/*.json, train/_annotations.coco.json and *.json \
+             (COCO){others}"
+        ),
+    })
+}
+
+/// Which images of a set without a part to evaluate on are opened.
+#[derive(Clone, Copy)]
+struct Undivided {
+    /// One in five is held out.
+    hold_out: bool,
+    /// Those that no annotations list, or that have no labels, too.
+    every_image: bool,
 }
 
 /// Whether what the user names as images has annotations of objects that [`open_objects`] looks for; images alone have none.
@@ -165,9 +207,10 @@ fn open_shapes(split: Split, options: &OpenOptions) -> Result<ObjectSet, DataErr
 fn open_coco(
     [train, eval]: [Option<CocoFiles>; 2],
     split: Split,
+    undivided: Undivided,
     decoding: DecodeOptions,
 ) -> Result<ObjectSet, DataError> {
-    let hold_out = eval.is_none();
+    let is_undivided = eval.is_none();
     let files = match (split, train, eval) {
         (Split::Train, Some(train), _) | (Split::Eval, Some(train), None) => train,
         (Split::Eval, _, Some(eval)) => eval,
@@ -184,13 +227,21 @@ fn open_coco(
             });
         }
     };
-    finish(coco::read(&files)?, hold_out.then_some(split), decoding)
+    let hold_out = is_undivided && undivided.hold_out;
+    let found = coco::read(&files, is_undivided && undivided.every_image)?;
+    finish(found, hold_out.then_some(split), decoding)
 }
 
-fn open_yolo(path: &Path, split: Split, decoding: DecodeOptions) -> Result<ObjectSet, DataError> {
+fn open_yolo(
+    path: &Path,
+    split: Split,
+    undivided: Undivided,
+    decoding: DecodeOptions,
+) -> Result<ObjectSet, DataError> {
     let yaml = DataYaml::read(path)?;
-    let hold_out = !yaml.has_eval();
-    finish(yaml.read_split(split)?, hold_out.then_some(split), decoding)
+    let hold_out = !yaml.has_eval() && undivided.hold_out;
+    let found = yaml.read_split(split, undivided.every_image)?;
+    finish(found, hold_out.then_some(split), decoding)
 }
 
 /// Leaves out the images that are missing and those of the other split, where one is held out, and says what there is to say.

@@ -39,19 +39,16 @@ pub(super) struct DataYaml {
 }
 
 impl DataYaml {
-    /// The file of a folder: `data.yaml`, or its only `.yaml`.
+    /// The file of a folder: `data.yaml`, or its only `.yaml`, with the fields of one.
     pub(super) fn find(folder: &Path) -> Result<Option<PathBuf>, DataError> {
-        for name in ["data.yaml", "data.yml", "dataset.yaml"] {
-            let path = folder.join(name);
-            if path.is_file() {
-                return Ok(Some(path));
-            }
+        if let Some(usual) = Self::usual(folder)
+            && has_fields(&usual)?
+        {
+            return Ok(Some(usual));
         }
-        let failed = |error| DataError::unreadable(folder, error);
         let mut found = Vec::new();
-        for entry in fs::read_dir(folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+        for path in yaml_files(folder)? {
+            if has_fields(&path)? {
                 found.push(path);
             }
         }
@@ -59,6 +56,20 @@ impl DataYaml {
             [only] => Some(only.clone()),
             _ => None,
         })
+    }
+
+    /// The file of a folder by its name alone, whatever is in it.
+    pub(super) fn usual(folder: &Path) -> Option<PathBuf> {
+        let names = ["data.yaml", "data.yml", "dataset.yaml"];
+        let mut paths = names.into_iter().map(|name| folder.join(name));
+        paths.find(|path| path.is_file())
+    }
+
+    /// The names of the files that [`find`](Self::find) looks at.
+    pub(super) fn looked_at(folder: &Path) -> Result<Vec<String>, DataError> {
+        let files = yaml_files(folder)?.into_iter();
+        let names = files.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        Ok(names.collect())
     }
 
     pub(super) fn read(path: &Path) -> Result<Self, DataError> {
@@ -148,8 +159,9 @@ impl DataYaml {
         }
     }
 
-    /// The images of a split with their objects; all of training where there is none to evaluate on.
-    pub(super) fn read_split(&self, split: Split) -> Result<Found, DataError> {
+    /// The images of a split with their objects; all of training where there is none to evaluate on. Where `every_image` says so
+    /// none of them needs a label file.
+    pub(super) fn read_split(&self, split: Split, every_image: bool) -> Result<Found, DataError> {
         let (field, places) = match split {
             Split::Eval if self.eval_is_test => ("test", &self.eval),
             Split::Eval if self.has_eval() => ("val", &self.eval),
@@ -188,7 +200,7 @@ impl DataYaml {
         }
         if let Some(first) = paths
             .first()
-            .filter(|_| labels.without_file.len() == paths.len())
+            .filter(|_| !every_image && labels.without_file.len() == paths.len())
         {
             return Err(self.refused(format!(
                 "none of the {} of `{field}` has a label file; the first would be {}",
@@ -265,6 +277,44 @@ impl DataYaml {
             .map(|line| beside.join(line.trim_start_matches("./")))
             .collect())
     }
+}
+
+/// The `.yaml` files of a folder, sorted, without what is hidden.
+fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let failed = |error| DataError::unreadable(folder, error);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let is_hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let is_yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
+        if is_yaml && !is_hidden && path.is_file() {
+            found.push(path);
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Whether a file has the fields of a `data.yaml`, `names` and `train` or `val`: settings of other programs are YAML too. Whether they
+/// are right is looked at when it is read.
+fn has_fields(path: &Path) -> Result<bool, DataError> {
+    let failed = |error| DataError::unreadable(path, error);
+    if fs::metadata(path).map_err(failed)?.len() > MAX_BYTES {
+        return Ok(false);
+    }
+    let bytes = fs::read(path).map_err(failed)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    // What is indented is below another field, and keeps its spaces here.
+    let fields: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, _)| name.trim_end().trim_matches(['"', '\'']))
+        .collect();
+    let has = |name: &str| fields.contains(&name);
+    Ok(has("names") && (has("train") || has("val")))
 }
 
 /// Whether a file has aliases.

@@ -292,3 +292,101 @@ fn classes_that_are_known_stand_in_for_a_file_of_names() {
     text(&folder.path().join("classes.txt"), "3 leaf\n7 cup\n");
     assert_eq!(open().classes(), ["leaf", "cup"]);
 }
+
+#[test]
+fn a_set_that_is_used_whole_has_all_images_in_either_split() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..20 {
+        image(&folder.path().join(format!("images/{number}.png")));
+        labels(
+            &folder.path().join(format!("labels/{number}.png")),
+            &columns([0, 1, 0, 1, 0, 1]),
+        );
+    }
+    let spec = LabelMapSpec {
+        whole: true,
+        ..LabelMapSpec::of(folder.path().display().to_string())
+    };
+    for split in [Split::Train, Split::Eval] {
+        let set = open_label_maps(&spec, split, &OpenOptions::default()).unwrap();
+        assert_eq!(set.len(), 20);
+        assert!(set.has_label_images() && set.notices().is_empty());
+    }
+}
+
+/// The names of the images of a split, for whoever looks at images alone.
+fn images_alone(folder: &Path, split: Split) -> Vec<String> {
+    let spec = LabelMapSpec::of(folder.display().to_string());
+    let set = spec.open_images(split, &OpenOptions::default()).unwrap();
+    let below = |index| {
+        let name = PathBuf::from(set.name(index));
+        name.strip_prefix(folder).unwrap().display().to_string()
+    };
+    (0..set.len()).map(below).collect()
+}
+
+#[test]
+fn images_alone_are_all_of_those_of_a_split_with_label_images_or_without() {
+    let map = columns([0, 1, 0, 1, 0, 1]);
+    // Not divided: all, one with a label image.
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["a", "b", "c"] {
+        image(&path(&format!("images/{name}.png")));
+    }
+    labels(&path("labels/b.png"), &map);
+    for split in [Split::Train, Split::Eval] {
+        let found = images_alone(folder.path(), split);
+        assert_eq!(found, ["images/a.png", "images/b.png", "images/c.png"]);
+    }
+    // Divided, the part to test without label images.
+    for (train, test, drawn) in [
+        ("images/train", "images/test", "labels/train"),
+        ("train/images", "test/images", "train/labels"),
+        ("train2017", "test2017", "semantic/train2017"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |place: &str, name: &str| folder.path().join(place).join(name);
+        image(&path(train, "a.png"));
+        image(&path(train, "b.png"));
+        labels(&path(drawn, "a.png"), &map);
+        image(&path(test, "t.png"));
+        let of = |split| images_alone(folder.path(), split);
+        assert_eq!(of(Split::Eval), [format!("{test}/t.png")]);
+        assert_eq!(
+            of(Split::Train),
+            [format!("{train}/a.png"), format!("{train}/b.png")]
+        );
+    }
+}
+
+#[test]
+fn names_lie_beside_folders_that_are_named_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    image(&path("pictures/a.png"));
+    labels(&path("drawn/a.png"), &columns([0, 1, 0, 1, 0, 1]));
+    text(&path("classes.txt"), "_background_\ncat\ndog\n");
+    let spec = LabelMapSpec {
+        images: Some(path("pictures")),
+        labels: Some(path("drawn")),
+        whole: true,
+        ..LabelMapSpec::default()
+    };
+    let set = open_label_maps(&spec, Split::Train, &OpenOptions::default()).unwrap();
+    assert_eq!(set.classes(), ["_background_", "cat", "dog"]);
+    let said = set.notices().join("\n");
+    assert!(said.contains("classes.txt, which lies beside"), "{said}");
+    // The value 0 is the background, and says nothing.
+    let ignoring = LabelMapSpec {
+        ignore_zero: true,
+        ..spec
+    };
+    let set = open_label_maps(&ignoring, Split::Train, &OpenOptions::default()).unwrap();
+    assert_eq!(
+        (set.classes(), set.values()),
+        (&["cat", "dog"].map(str::to_owned)[..], &[1, 2][..])
+    );
+    let said = set.notices().join("\n");
+    assert!(said.contains("no class is _background_"), "{said}");
+}

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use semaim_data::{
-    Augment, Dataset, ImageProblem, ObjectSpec, OpenOptions, Source, Split, open_objects,
+    Augment, Dataset, ImageProblem, ObjectSpec, OpenOptions, Source, Split, is_annotated,
+    open_objects,
 };
 
 use super::{image, open, refusal, text};
@@ -183,6 +184,114 @@ fn one_in_five_is_held_out_where_there_is_no_split() {
     assert!(notices[0].contains(&expected), "{notices:?}");
 }
 
+/// A folder of so many images and a file that lists some of them.
+fn partly_listed(count: u64, listed: u64) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let files: Vec<String> = (1..=count).map(|n| format!("{n}.png")).collect();
+    for file in &files {
+        image(&folder.path().join("images").join(file), [40, 30]);
+    }
+    let images: Vec<(u64, &str)> = (1..=listed).zip(files.iter().map(String::as_str)).collect();
+    text(&folder.path().join("annotations.json"), &json(&images, ""));
+    folder
+}
+
+#[test]
+fn a_set_that_is_used_whole_has_all_images_in_either_split() {
+    let folder = partly_listed(20, 20);
+    for data in [folder.path(), &folder.path().join("annotations.json")] {
+        let spec = ObjectSpec {
+            whole: true,
+            ..ObjectSpec::of(data.display().to_string())
+        };
+        for split in [Split::Train, Split::Eval] {
+            let set = open_objects(&spec, split, &OpenOptions::default()).unwrap();
+            assert_eq!(set.len(), 20);
+            assert!(set.notices().is_empty(), "{:?}", set.notices());
+        }
+    }
+}
+
+#[test]
+fn whoever_looks_at_images_gets_those_that_are_not_listed() {
+    let folder = partly_listed(12, 5);
+    let open = |data: &Path| {
+        let spec = ObjectSpec {
+            every_image: true,
+            ..ObjectSpec::of(data.display().to_string())
+        };
+        open_objects(&spec, Split::Eval, &OpenOptions::default()).unwrap()
+    };
+    let set = open(folder.path());
+    assert_eq!(set.len(), 12);
+    let mut ids: Vec<u64> = (0..12).map(|item| set.image_id(item)).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=12).collect::<Vec<u64>>());
+    assert!(
+        set.notices()[0].contains("7 images of the folder not listed there, numbered from 6 on"),
+        "{:?}",
+        set.notices()
+    );
+    assert!(set.truth(11).unwrap().boxes.is_empty());
+    // A file that is named itself means its own images.
+    assert_eq!(open(&folder.path().join("annotations.json")).len(), 5);
+}
+
+#[test]
+fn other_files_beside_images_are_no_annotations() {
+    let folder = partly_listed(3, 3);
+    let path = |name: &str| folder.path().join(name);
+    text(
+        &path("side.json"),
+        r#"{"shapes": [], "imagePath": "1.png"}"#,
+    );
+    text(&path("settings.yaml"), "names: 3\nlr: 0.1\n");
+    text(&path(".hidden.yaml"), "names: [a]\ntrain: images\n");
+    let set = open(folder.path(), Split::Train).unwrap();
+    assert!(
+        set.describe().contains("annotations.json"),
+        "{}",
+        set.describe()
+    );
+    // Not even what is called as YOLO's, where there are annotations of COCO's form.
+    text(&path("data.yaml"), "remote: s3\n");
+    assert!(open(folder.path(), Split::Train).is_ok());
+    fs::remove_file(path("data.yaml")).unwrap();
+    let data = folder.path().display().to_string();
+    assert!(is_annotated(&data).unwrap());
+    fs::remove_file(path("annotations.json")).unwrap();
+    assert!(!is_annotated(&data).unwrap());
+    let reason = refusal(folder.path());
+    for part in ["no annotations found", "side.json", "settings.yaml"] {
+        assert!(reason.contains(part), "{part}: {reason}");
+    }
+    assert!(!reason.contains("hidden"), "{reason}");
+    // Where each image has a file of its own, the annotations are known by their name.
+    for number in 0..40 {
+        text(&path(&format!("{number}.json")), "{}");
+    }
+    assert!(!is_annotated(&data).unwrap());
+    text(&path("my_annotations.json"), &json(&[(1, "1.png")], ""));
+    assert!(is_annotated(&data).unwrap());
+}
+
+#[test]
+fn a_file_may_only_list_images() {
+    let folder = tempfile::tempdir().unwrap();
+    image(&folder.path().join("a.png"), [40, 30]);
+    let whole = json(&[(7, "a.png")], "");
+    let file = folder.path().join("image_info.json");
+    text(
+        &file,
+        &whole.replace(r#""annotations": []"#, r#""info": 1"#),
+    );
+    let set = open(&file, Split::Eval).unwrap();
+    assert_eq!(
+        (set.len(), set.image_id(0), set.count_objects().all),
+        (1, 7, 0)
+    );
+}
+
 #[test]
 fn missing_images_are_counted_and_named() {
     let folder = tempfile::tempdir().unwrap();
@@ -343,6 +452,17 @@ fn what_cannot_be_used_is_refused_with_file_annotation_and_reason() {
                 .collect::<Vec<_>>()
                 .join(","),
             "boxes must be [x, y, width, height], but 5 of 5 reach out",
+        ),
+        (
+            object(5, r#", "bbox": [0.2, 0.1, 0.5, 0.8]"#),
+            "all 1 boxes lie within 0 to 1 (the first: annotation 5)",
+        ),
+        (
+            object(
+                5,
+                &format!(r#"{BOX}, "segmentation": [[0.1, 0.1, 0.9, 0.1, 0.9, 0.7]]"#),
+            ),
+            "all 1 polygons lie within 0 to 1 (the first: annotation 5)",
         ),
     ] {
         let folder = folder(&annotations);

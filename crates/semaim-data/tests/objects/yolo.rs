@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use semaim_data::{Augment, Dataset, Source, Split};
+use semaim_data::{Augment, Dataset, ObjectSpec, OpenOptions, Source, Split, open_objects};
 use semaim_random::Key;
 
 use super::{image, open, refusal, text};
@@ -74,6 +74,25 @@ fn images_may_be_listed_and_lie_beside_their_labels() {
     // Names that are numbers are the images' numbers.
     assert_eq!([set.image_id(0), set.image_id(1)], [12, 7]);
     assert!(set.notices()[0].contains("to train on and to evaluate on are the same"));
+}
+
+#[test]
+fn whoever_looks_at_images_gets_all_of_them_without_labels_too() {
+    let folder = folder("train: images/train\nnames: [dog]\n", "");
+    for name in ["c", "d", "e", "f"] {
+        image(
+            &folder.path().join(format!("images/train/{name}.png")),
+            [8, 8],
+        );
+    }
+    let spec = ObjectSpec {
+        every_image: true,
+        ..ObjectSpec::of(folder.path().display().to_string())
+    };
+    let open = || open_objects(&spec, Split::Eval, &OpenOptions::default()).unwrap();
+    assert_eq!(open().len(), 5);
+    std::fs::remove_dir_all(folder.path().join("labels")).unwrap();
+    assert_eq!(open().len(), 5);
 }
 
 #[test]

@@ -21,7 +21,8 @@ pub struct ObjectDataConfig {
     pub annotations: PathBuf,
     /// Its folder of images; empty: looked for near the file.
     pub images: PathBuf,
-    /// Images to evaluate on, in any of the forms of `path`; empty: the evaluation split of `path`.
+    /// Images to evaluate on, in any of the forms of `path`: its evaluation split, or all of it where it is not divided, and none
+    /// of `path` is held out. Empty: the evaluation split of `path`.
     pub eval: String,
     /// A COCO file to evaluate on, instead of `eval`.
     pub eval_annotations: PathBuf,
@@ -111,11 +112,19 @@ impl ObjectDataConfig {
             },
             ..OpenOptions::default()
         };
-        let spec = self.spec();
+        // The same set twice is one set, part of which is held out, as for classifiers.
+        let own_eval = !self.eval.is_empty() && self.eval != self.path;
+        let spec = ObjectSpec {
+            whole: own_eval,
+            ..self.spec()
+        };
         let train = open_objects(&spec, Split::Train, &options(self.shapes_count))?;
-        let eval = match self.eval.as_str() {
-            "" => spec,
-            eval => ObjectSpec::of(eval),
+        let eval = match own_eval {
+            false => spec,
+            true => ObjectSpec {
+                whole: true,
+                ..ObjectSpec::of(self.eval.as_str())
+            },
         };
         let eval = open_objects(&eval, Split::Eval, &options(self.shapes_eval_count))?;
         train.check_same_classes(&eval)?;
@@ -130,6 +139,7 @@ impl ObjectDataConfig {
             images: given(&self.images),
             eval_annotations: given(&self.eval_annotations),
             eval_images: given(&self.eval_images),
+            ..ObjectSpec::default()
         }
     }
 }
@@ -146,5 +156,57 @@ pub fn evaluated(
         eval_annotations: annotations.map(Path::to_path_buf),
         eval_images: images.map(Path::to_path_buf),
         ..ObjectSpec::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use semaim_data::Source;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A folder of images that are not divided.
+    fn undivided(folder: &Path, count: usize) -> String {
+        fs::create_dir_all(folder).unwrap();
+        let names: Vec<String> = (0..count).map(|n| format!("{n}.png")).collect();
+        let images = names.iter().zip(0..);
+        let images =
+            images.map(|(name, id)| json!({"id": id, "file_name": name, "width": 8, "height": 8}));
+        let file = json!({
+            "images": images.collect::<Vec<_>>(),
+            "annotations": [],
+            "categories": [{"id": 1, "name": "cup"}],
+        });
+        fs::write(folder.join("a.json"), file.to_string()).unwrap();
+        for name in &names {
+            fs::write(folder.join(name), "").unwrap();
+        }
+        folder.display().to_string()
+    }
+
+    #[test]
+    fn nothing_is_held_out_where_there_is_another_set_to_evaluate_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = undivided(&folder.path().join("a"), 30);
+        let other = undivided(&folder.path().join("b"), 20);
+        let opened = |eval: &str| {
+            let data = ObjectDataConfig {
+                path: path.clone(),
+                eval: eval.into(),
+                ..ObjectDataConfig::default()
+            };
+            let ObjectSplits { train, eval } = data.open(3, 64, 0).unwrap();
+            let said = [train.notices(), eval.notices()].concat();
+            (train.len(), eval.len(), said.len())
+        };
+        assert_eq!(opened(&other), (30, 20, 0));
+        // The set itself is divided as without.
+        let alone = opened("");
+        assert_eq!(alone.0 + alone.1, 30);
+        assert_eq!(alone.2, 2);
+        assert_eq!(opened(&path), alone);
     }
 }

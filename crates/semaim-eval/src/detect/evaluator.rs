@@ -76,16 +76,20 @@ impl Evaluator<MaskRcnn> for DetectEvaluator<'_> {
             .collect();
         let scalars: Vec<(&str, f64)> = scalars.iter().map(|(n, v)| (n.as_str(), *v)).collect();
         log.scalars(progress.step, progress.epoch(), &scalars)?;
-        observer.say(&line(&now));
+        observer.say(&line(&now, self.info.settings.masks));
         Results::note(self.run, now, &BEST_BY, |path| {
             Ok(self.info.file(&state.model)?.write(path)?)
         })
     }
 }
 
-/// An evaluation for people.
-fn line(now: &Evaluated<ObjectScores>) -> String {
-    let percent = |share: f64| format!("{:.1}", 100.0 * share);
+/// An evaluation for people, of a detector that was taught masks or not.
+fn line(now: &Evaluated<ObjectScores>, masks: bool) -> String {
+    // Below 0 where there is no truth.
+    let percent = |share: f64| match share < 0.0 {
+        true => "none".to_owned(),
+        false => format!("{:.1}", 100.0 * share),
+    };
     let bbox = &now.scores.bbox;
     let mut line = format!(
         "epoch {:>5.1}  box AP {}  AP50 {}",
@@ -103,5 +107,56 @@ fn line(now: &Evaluated<ObjectScores>) -> String {
     if now.scores.unreadable > 0 {
         line += &format!("  ({} unreadable)", now.scores.unreadable);
     }
+    if bbox.ap() < 0.0 {
+        line += "  (nothing is scored: the images to evaluate on have no object to find)";
+    }
+    if masks && now.scores.segm.is_none() {
+        line += "  (masks are not scored: not every object to find has one)";
+    }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use semaim_coco::METRICS;
+
+    use super::*;
+    use crate::detect::score::KindScores;
+
+    fn evaluated(ap: f64, masks: bool) -> Evaluated<ObjectScores> {
+        let kind = KindScores {
+            stats: [ap; METRICS.len()],
+            per_class: Vec::new(),
+            class_agnostic: None,
+            precision: Vec::new(),
+        };
+        Evaluated {
+            epoch: 1.0,
+            scores: ObjectScores {
+                images: 3,
+                unreadable: 0,
+                classes: Vec::new(),
+                bbox: kind.clone(),
+                segm: masks.then_some(kind),
+            },
+        }
+    }
+
+    #[test]
+    fn what_is_not_scored_is_said() {
+        let said = line(&evaluated(0.25, true), true);
+        assert!(
+            said.ends_with("box AP 25.0  AP50 25.0  mask AP 25.0  AP50 25.0"),
+            "{said}"
+        );
+        let said = line(&evaluated(-1.0, true), true);
+        assert!(
+            said.contains("box AP none") && said.contains("no object to find"),
+            "{said}"
+        );
+        assert!(!said.contains("-100"), "{said}");
+        let said = line(&evaluated(0.25, false), true);
+        assert!(said.contains("masks are not scored"), "{said}");
+        assert!(!line(&evaluated(0.25, false), false).contains("mask"));
+    }
 }

@@ -25,9 +25,6 @@ pub enum FindError {
     /// The images did not arrive.
     #[error(transparent)]
     Loader(#[from] LoaderError),
-    /// The annotations of an image cannot be used.
-    #[error(transparent)]
-    Annotation(#[from] ImageError),
     /// The data set cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),

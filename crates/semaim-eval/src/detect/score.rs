@@ -17,7 +17,7 @@ use crate::known_classes::numbers_of;
 pub struct ObjectScores {
     /// Images that were looked at.
     pub images: usize,
-    /// Images that could not be read; their objects do not count.
+    /// Images that could not be read, or whose annotations could not be used; their objects do not count.
     pub unreadable: usize,
     /// The names of the classes, by number.
     pub classes: Vec<String>,
@@ -28,6 +28,10 @@ pub struct ObjectScores {
 }
 
 /// COCO's numbers of boxes or of masks.
+///
+/// Which detections are small, medium or large is told by their boxes for boxes and by the pixels of their masks for masks, as
+/// detectron2 does it, with which the published numbers were measured. A file of results that has both boxes and masks scores
+/// otherwise: pycocotools takes the boxes' areas for the masks then (see [`semaim_coco::evaluate`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KindScores {
     /// The numbers of [`METRICS`], 0 to 1; -1 where there is no truth.
@@ -105,10 +109,9 @@ pub fn score(
         let mut finds = finds?;
         let mut misfits = Vec::new();
         for found in &finds.images {
-            let truth = set.truth(found.item as usize)?;
-            match misfit(set, found, &truth) {
-                Some(misfit) => misfits.push(misfit),
-                None => tally.add(ranks[&found.item], &truth, &numbers, found),
+            match truth_of(set, found) {
+                Err(misfit) => misfits.push(misfit),
+                Ok(truth) => tally.add(ranks[&found.item], &truth, &numbers, found),
             }
         }
         let scored = finds.images.len() - misfits.len();
@@ -125,18 +128,26 @@ pub fn score(
     Ok(tally.scores(&info.classes, bad.len()))
 }
 
-/// An image of another size than its annotations are for, which training does not take either.
-fn misfit(set: &ObjectSet, found: &ImageFinds, truth: &ImageObjects) -> Option<BadImage> {
-    let stated = truth.size.map(|side| side as usize);
-    let ([rows, columns], name) = (found.size, set.name(found.item as usize));
-    (found.size != stated).then(|| BadImage {
+/// What is there in an image; or why it cannot be scored: annotations that cannot be used or are for an image of another size, which
+/// training does not take either.
+fn truth_of(set: &ObjectSet, found: &ImageFinds) -> Result<ImageObjects, BadImage> {
+    let item = found.item as usize;
+    let bad = |error: String| BadImage {
         item: found.item,
-        name,
-        error: format!(
-            "the image is {columns}x{rows} pixels, its annotations are for {}x{}",
-            stated[1], stated[0]
-        ),
-    })
+        name: set.name(item),
+        error,
+    };
+    let truth = set
+        .truth(item)
+        .map_err(|error| bad(error.problem.to_string()))?;
+    let [stated_rows, stated_columns] = truth.size.map(|side| side as usize);
+    let [rows, columns] = found.size;
+    if [rows, columns] == [stated_rows, stated_columns] {
+        return Ok(truth);
+    }
+    Err(bad(format!(
+        "the image is {columns}x{rows} pixels, its annotations are for {stated_columns}x{stated_rows}"
+    )))
 }
 
 /// The places of images in ascending order of their numbers in files, which decides between detections of equal score.
@@ -180,20 +191,18 @@ impl Tally {
         }
         for object in &found.objects {
             let (score, bbox) = (f64::from(object.score), object.bbox());
-            // That of the box for masks as well, as pycocotools takes it from results that have boxes.
-            let area = bbox[2] * bbox[3];
             let detection = Detection {
                 score,
-                area,
+                area: bbox[2] * bbox[3],
                 region: bbox,
             };
             self.boxes.add_detection(object.class, rank, detection);
             if let (Some(mask), Some(masks)) = (&object.mask, &mut self.masks) {
-                let region = mask.clone();
+                // As detectron2 has it, which takes the boxes from results before masks are scored.
                 let detection = Detection {
                     score,
-                    area,
-                    region,
+                    area: mask.area() as f64,
+                    region: mask.clone(),
                 };
                 masks.add_detection(object.class, rank, detection);
             }
@@ -226,6 +235,7 @@ fn counted<R>(truth: &ImageObjects, object: usize, region: R) -> Truth<R> {
 mod tests {
     use super::*;
     use crate::detect::find::FoundObject;
+    use semaim_data::{ObjectSpec, OpenOptions, Split, open_objects};
     use semaim_detect::boxes::BoundingBox;
 
     fn square(x: u32) -> Rle {
@@ -280,6 +290,97 @@ mod tests {
         let half = scores(true, vec![found(2, 0), found(1, 20)]);
         assert!((half.bbox.ap() - 0.5).abs() < 1e-9, "{half:?}");
         assert_eq!(half.bbox.per_class[0], [0.0; 2]);
+    }
+
+    #[test]
+    fn the_size_of_a_mask_is_that_of_its_pixels() {
+        let square = |side: usize| {
+            let bits: Vec<bool> = (0..64 * 64)
+                .map(|i| i % 64 < side && i / 64 < side)
+                .collect();
+            Rle::from_bits(&bits, 64, 64).unwrap()
+        };
+        let there = ImageObjects {
+            size: [64, 64],
+            boxes: vec![[0.0, 0.0, 30.0, 30.0]],
+            classes: vec![0],
+            areas: vec![900.0],
+            crowds: vec![false],
+            masks: vec![Some(square(30))],
+            annotation_ids: vec![1],
+        };
+        let object = |score: f32, corners: [f32; 4], side: usize| {
+            let [x0, y0, x1, y1] = corners;
+            FoundObject {
+                class: 0,
+                score,
+                bounds: BoundingBox::new(x0, y0, x1, y1),
+                mask: Some(square(side)),
+            }
+        };
+        let found = ImageFinds {
+            item: 0,
+            size: [64, 64],
+            // The best one is of nothing: few pixels in a box of medium size.
+            objects: vec![
+                object(0.9, [20.0, 20.0, 60.0, 60.0], 12),
+                object(0.8, [0.0, 0.0, 30.0, 30.0], 30),
+            ],
+        };
+        let mut tally = Tally::new(1, true);
+        tally.add(0, &there, &[0], &found);
+        let scores = tally.scores(&["a".to_string()], 0);
+        // AP of small objects: a box of medium size is not among them, its mask is.
+        let small = METRICS
+            .iter()
+            .position(|metric| metric.name == "APs")
+            .unwrap();
+        assert!((scores.bbox.stats[small] - 1.0).abs() < 1e-6);
+        assert!((scores.segm.unwrap().stats[small] - 0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn an_image_whose_annotations_cannot_be_used_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.json");
+        // Nothing says how large the second image is, and it cannot be read.
+        let images = serde_json::json!([
+            {"id": 1, "file_name": "1.png", "width": 8, "height": 6},
+            {"id": 2, "file_name": "2.png"},
+        ]);
+        let text = serde_json::json!({
+            "images": images,
+            "annotations": [],
+            "categories": [{"id": 1, "name": "a"}],
+        });
+        std::fs::write(&file, text.to_string()).unwrap();
+        for name in ["1.png", "2.png"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let spec = ObjectSpec {
+            whole: true,
+            ..ObjectSpec::of(file.to_str().unwrap())
+        };
+        let set = open_objects(&spec, Split::Eval, &OpenOptions::default()).unwrap();
+        let of = |item: u64, size: [usize; 2]| {
+            let found = ImageFinds {
+                item,
+                size,
+                objects: Vec::new(),
+            };
+            truth_of(&set, &found).map_err(|bad| (bad.name, bad.error))
+        };
+        assert!(of(0, [6, 8]).is_ok());
+        let (_, turned) = of(0, [8, 6]).unwrap_err();
+        assert!(
+            turned.contains("6x8 pixels, its annotations are for 8x6"),
+            "{turned}"
+        );
+        let (name, unusable) = of(1, [6, 8]).unwrap_err();
+        assert!(
+            name.ends_with("2.png") && !unusable.is_empty(),
+            "{unusable}"
+        );
     }
 
     #[test]

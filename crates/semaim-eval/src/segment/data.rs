@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use semaim_config::Problems;
 use semaim_data::{
-    DataError, LabelMapSet, LabelMapSpec, ObjectSpec, OpenOptions, ShapesOptions, Split,
+    DataError, LabelMapSet, LabelMapSpec, ObjectSpec, OpenOptions, ShapesOptions, Source, Split,
     has_label_images, open_label_maps,
 };
 use semaim_train::config::Loading;
@@ -26,7 +26,8 @@ pub struct LabelDataConfig {
     pub annotations: PathBuf,
     /// The folder of images of `labels` or `annotations`; of the latter looked for near the file where empty.
     pub images: PathBuf,
-    /// Images to evaluate on, in any of the forms of `path`; empty: the evaluation split of `path`.
+    /// Images to evaluate on, in any of the forms of `path`: its evaluation split, or all of it where it is not divided, and none
+    /// of `path` is held out. Without a file of names it has the classes of `path`. Empty: the evaluation split of `path`.
     pub eval: String,
     /// A folder of label images to evaluate on, with `eval_images`.
     pub eval_labels: PathBuf,
@@ -154,14 +155,22 @@ impl LabelDataConfig {
             },
             ..OpenOptions::default()
         };
-        let spec = self.spec();
+        // The same set twice is one set, part of which is held out, as for classifiers.
+        let own_eval = !self.eval.is_empty() && self.eval != self.path;
+        let spec = LabelMapSpec {
+            whole: own_eval,
+            ..self.spec()
+        };
         let train = open_label_maps(&spec, Split::Train, &options(self.shapes_count))?;
-        let eval = match self.eval.as_str() {
-            "" => spec,
-            eval => LabelMapSpec {
-                data: eval.into(),
+        let eval = match own_eval {
+            false => spec,
+            true => LabelMapSpec {
+                data: self.eval.clone(),
                 classes: given(&self.classes),
                 ignore_zero: self.ignore_zero,
+                // Values of label images mean the same there; objects have names of their own.
+                known: train.has_label_images().then(|| known(&train)),
+                whole: true,
                 ..LabelMapSpec::default()
             },
         };
@@ -190,9 +199,15 @@ impl LabelDataConfig {
             objects,
             classes: given(&self.classes),
             ignore_zero: self.ignore_zero,
-            known: None,
+            ..LabelMapSpec::default()
         }
     }
+}
+
+/// The values of the classes of label images, and their names.
+fn known(set: &LabelMapSet) -> Vec<(u8, String)> {
+    let values = set.values().iter().copied();
+    values.zip(set.classes().iter().cloned()).collect()
 }
 
 /// What a trained segmenter is to be evaluated on or used for: a folder of label images with its folder of images, COCO
@@ -226,4 +241,78 @@ pub fn labelled(
         objects,
         ..LabelMapSpec::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// A folder of images of an object each that are not divided.
+    fn undivided(folder: &Path, count: usize) -> String {
+        fs::create_dir_all(folder).unwrap();
+        let names: Vec<String> = (0..count).map(|n| format!("{n}.png")).collect();
+        let images = names.iter().zip(0..);
+        let images =
+            images.map(|(name, id)| json!({"id": id, "file_name": name, "width": 8, "height": 8}));
+        let objects = (0..count).map(|id| {
+            json!({
+                "id": id + 1, "image_id": id, "category_id": 1, "iscrowd": 0, "area": 8,
+                "bbox": [1, 1, 4, 4], "segmentation": [[1, 1, 5, 1, 1, 5]],
+            })
+        });
+        let file = json!({
+            "images": images.collect::<Vec<_>>(),
+            "annotations": objects.collect::<Vec<_>>(),
+            "categories": [{"id": 1, "name": "cup"}],
+        });
+        fs::write(folder.join("a.json"), file.to_string()).unwrap();
+        for name in &names {
+            fs::write(folder.join(name), "").unwrap();
+        }
+        folder.display().to_string()
+    }
+
+    #[test]
+    fn nothing_is_held_out_where_there_is_another_set_to_evaluate_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = undivided(&folder.path().join("a"), 30);
+        let other = undivided(&folder.path().join("b"), 20);
+        let opened = |eval: &str| {
+            let data = LabelDataConfig {
+                path: path.clone(),
+                eval: eval.into(),
+                ..LabelDataConfig::default()
+            };
+            let LabelSplits { train, eval } = data.open(3, 64, 0.75, 0).unwrap();
+            let said = [train.notices(), eval.notices()].concat();
+            (train.len(), eval.len(), said.len())
+        };
+        assert_eq!(opened(&other), (30, 20, 0));
+        // The set itself is divided as without.
+        let alone = opened("");
+        assert_eq!(alone.0 + alone.1, 30);
+        assert_eq!(alone.2, 2);
+        assert_eq!(opened(&path), alone);
+    }
+
+    #[test]
+    fn a_set_without_objects_is_not_trained_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = undivided(folder.path(), 5);
+        let file = folder.path().join("a.json");
+        let text = fs::read_to_string(&file).unwrap();
+        let mut without: serde_json::Value = serde_json::from_str(&text).unwrap();
+        without["annotations"] = json!([]);
+        fs::write(&file, without.to_string()).unwrap();
+        let data = LabelDataConfig {
+            path,
+            ..LabelDataConfig::default()
+        };
+        let error = data.open(3, 64, 0.75, 0).unwrap_err().to_string();
+        assert!(error.contains("no object to learn from"), "{error}");
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{detect, rectangles};
 use crate::evaluate::{json as parsed, path, trained};
-use crate::runner::{semaim, succeed};
+use crate::runner::{refuse, semaim, succeed};
 
 #[test]
 fn predictions_are_what_coco_scores_and_evaluate_says_the_same() {
@@ -89,18 +89,24 @@ fn predictions_are_what_coco_scores_and_evaluate_says_the_same() {
         assert_eq!(detection["segmentation"]["size"], json!([48, 48]));
         assert!(detection.get("file_name").is_none());
     }
-    // What is written scores as what was evaluated.
+    // What is written scores as what was evaluated; masks without the boxes, whose areas the COCO API takes for theirs.
+    let masks = folder.path().join("masks.json");
+    let mut without_boxes = detections.clone();
+    for detection in &mut without_boxes {
+        detection.as_object_mut().unwrap().remove("bbox");
+    }
+    fs::write(&masks, json!(without_boxes).to_string()).unwrap();
     let file = folder.path().join("found.json");
-    let score = [
-        "coco-eval",
-        "--truth",
-        path(&truth),
-        "--detections",
-        path(&file),
-        "--json",
-    ];
-    let scored = parsed(&succeed(semaim(&score)));
-    for kind in ["bbox", "segm"] {
+    for (kind, file) in [("bbox", &file), ("segm", &masks)] {
+        let score = [
+            "coco-eval",
+            "--truth",
+            path(&truth),
+            "--detections",
+            path(file),
+            "--json",
+        ];
+        let scored = parsed(&succeed(semaim(&score)));
         let stats = |value: &Value| -> Vec<f64> {
             let stats = value[kind]["stats"].as_array().unwrap();
             stats.iter().map(|v| v.as_f64().unwrap()).collect()
@@ -116,6 +122,37 @@ fn predictions_are_what_coco_scores_and_evaluate_says_the_same() {
         let picture = fs::read(pictures.join(format!("{number}.png"))).unwrap();
         assert!(picture.starts_with(b"\x89PNG"));
     }
+    // A file that numbers the classes otherwise, and lacks one, has its own numbers in results.
+    let other = folder.path().join("other.json");
+    let mut value: Value = serde_json::from_str(&fs::read_to_string(&truth).unwrap()).unwrap();
+    value["categories"] = json!([{"id": 40, "name": "fork"}, {"id": 50, "name": "cup"}]);
+    value.as_object_mut().unwrap().remove("annotations");
+    fs::write(&other, value.to_string()).unwrap();
+    let renumbered = folder.path().join("renumbered.json");
+    let mut command = semaim(&["predict", "--weights", path(&out)]);
+    command.args(["--annotations", path(&other), "--out", path(&renumbered)]);
+    let ran = succeed(command);
+    for part in ["matched by their names", "left out of the results: brush"] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    let cups: Vec<Value> = serde_json::from_str(&fs::read_to_string(&renumbered).unwrap()).unwrap();
+    let of_cups = detections.iter().filter(|d| d["category_id"] == 7);
+    assert_eq!(cups.len(), of_cups.count());
+    assert!(cups.iter().all(|d| d["category_id"] == 50), "{cups:?}");
+    value["categories"] = json!([{"id": 40, "name": "fork"}]);
+    fs::write(&other, value.to_string()).unwrap();
+    let mut command = semaim(&["predict", "--weights", path(&out)]);
+    command.args(["--annotations", path(&other), "--out", path(&renumbered)]);
+    refuse(command, &["fork", "brush, cup"]);
+    // A folder that is not divided: every image, none of them held out.
+    let whole = folder.path().join("whole");
+    rectangles(&whole, 13, true);
+    fs::copy(whole.join("images/0.bmp"), whole.join("images/20.bmp")).unwrap();
+    let mut command = semaim(&["predict", "--weights", path(&out), "--json"]);
+    command.args(["--data", path(&whole)]);
+    let ran = succeed(command);
+    assert_eq!(ran.stdout.lines().count(), 14, "{}", ran.stdout);
+    assert!(!ran.stderr.contains("held out"), "{}", ran.stderr);
     let table = predict("found.csv", &[]);
     assert_eq!(table.lines().count(), detections.len() + 1);
     let lines = predict("found.jsonl", &[]);
