@@ -50,7 +50,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     let chosen = chosen(&config, &args.variants)?;
     for variant in &chosen.variants {
         let own = Layers::new().sets(&variant.set)?;
-        if let Some(line) = settings::unused(&config.pretrain(variant, 0)?, &own)? {
+        if let Some(line) = settings::unused(&config.pretrain(variant, 0)?.unused(), &own)? {
             eprintln!("warning: variant `{}`: {line}", variant.name);
         }
     }

@@ -3,13 +3,14 @@
 use burn::tensor::{Device, Tensor};
 use semaim::pretrained::Pretrained;
 use semaim::teacher::Teacher;
-use semaim_data::counted;
+use semaim_data::{BadImage, counted};
 use semaim_eval::accuracy::Accuracy;
 use semaim_eval::embed::{EmbedError, EmbedOptions, Embeddings, embed};
 use semaim_eval::image_batches::BatchOptions;
 use semaim_eval::knn::knn;
 use semaim_eval::orders::learned_orders;
 use semaim_eval::splits::{ImageSubset, LabelledSplits};
+use semaim_eval::unreadable::Unreadable;
 use semaim_train::callbacks::{Evaluator, Observer, Progress};
 use semaim_train::config::{OrderSource, PretrainConfig};
 use semaim_train::error::TrainError;
@@ -37,6 +38,8 @@ pub(crate) struct Evaluations<'a> {
     pub(crate) pictures: ImageSubset,
     /// The teacher, where the order is its own.
     pub(crate) teacher: Option<Teacher>,
+    /// Images that kNN could not read so far.
+    pub(crate) unreadable: Unreadable,
 }
 
 impl Evaluations<'_> {
@@ -61,13 +64,16 @@ impl Evaluations<'_> {
         )
     }
 
+    /// The accuracy, and the images that could not be read.
     fn knn<M: Pretrained>(
         &self,
         model: &M,
         sets: &LabelledSplits,
-    ) -> Result<Accuracy, Box<dyn std::error::Error + Send + Sync>> {
-        let bank = self.embed(model, &sets.train)?.labelled();
-        let queries = self.embed(model, &sets.test)?.labelled();
+    ) -> Result<(Accuracy, Vec<BadImage>), Box<dyn std::error::Error + Send + Sync>> {
+        let bank = self.embed(model, &sets.train)?;
+        let queries = self.embed(model, &sets.test)?;
+        let bad = [&bank.bad[..], &queries.bad[..]].concat();
+        let (bank, queries) = (bank.labelled(), queries.labelled());
         // A small bank has fewer images than the usual number of neighbours.
         let k = self.config.eval.knn_k.min(bank.labels.len().max(1));
         let accuracies = knn(
@@ -77,10 +83,8 @@ impl Evaluations<'_> {
             self.config.eval.knn_temperature,
             self.device,
         )?;
-        accuracies
-            .first()
-            .copied()
-            .ok_or_else(|| "no accuracy".into())
+        let accuracy = accuracies.first().copied().ok_or("no accuracy")?;
+        Ok((accuracy, bad))
     }
 
     fn picture<M: Pretrained>(
@@ -144,8 +148,8 @@ impl<M: Pretrained> Evaluator<M> for Evaluations<'_> {
         let failed = TrainError::evaluation(progress.step);
         if let Some(sets) = &self.labelled {
             observer.doing("kNN");
-            let accuracy = match self.knn(&state.model, sets) {
-                Ok(accuracy) => accuracy,
+            let (accuracy, bad) = match self.knn(&state.model, sets) {
+                Ok(found) => found,
                 // Whether the run goes on is its own affair (train.on_nan).
                 Err(error) if is_not_finite(&*error) => {
                     observer.say(&format!("warning: no kNN at this time: {error}"));
@@ -153,6 +157,7 @@ impl<M: Pretrained> Evaluator<M> for Evaluations<'_> {
                 }
                 Err(error) => return Err(failed(error)),
             };
+            self.unreadable.note(&bad, progress.step, log, observer)?;
             let chance = 1.0 / sets.train.source.classes().len().max(1) as f64;
             let scalars = [
                 (KNN_TOP1, accuracy.top1),

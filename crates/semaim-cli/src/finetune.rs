@@ -9,23 +9,30 @@ use semaim_config::Layers;
 use semaim_data::counted;
 use semaim_eval::classify::Classification;
 use semaim_eval::finetune::config::FinetuneConfig;
-use semaim_eval::finetune::{BEST, FinetuneError, Results, finetune, prepare};
+use semaim_eval::finetune::{FinetuneError, finetune, prepare};
 use semaim_train::callbacks::Observer;
 use semaim_train::ranks;
 use semaim_train::run_dir::RunDir;
-use semaim_train::trainer::{RunOutcome, steps_per_epoch};
+use semaim_train::trainer::steps_per_epoch;
 use serde_json::{Value, json};
 
 use crate::args::{FinetuneArgs, SelectionArgs, data_place};
 use crate::bar::TrainingBar;
 use crate::evaluation_log::{Evaluation, Worth};
 use crate::exit::{Exit, STOPPED};
+use crate::trained::Trained;
 use crate::{device, dry_run, outcome, pictures, report, scores, settings};
 
 pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let out = settings::out_dir(args.out.as_deref(), None, &args.run, "finetune");
-    let config = load_config(args, &out)?;
+    let (config, own) = load_config(args, &out)?;
     let ranks = ranks::current();
+    if ranks.is_root() {
+        let unused = settings::unused(&config.unused(), &own)?;
+        for line in unused.into_iter().chain(config.mixing_in_parts()) {
+            eprintln!("warning: {line}");
+        }
+    }
     let device = args.device.open_to_train(config.train.precision)?;
     let prepared = prepare(&config, &device)?;
     let sets = prepared.sets();
@@ -48,7 +55,7 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let start = Instant::now();
     let (outcome, results) = match finetune(&config, prepared, &run, &device, &mut bar) {
         // A run that was stopped before its first evaluation has no results.
-        Err(FinetuneError::Results { .. }) if bar.stop_requested() => {
+        Err(FinetuneError::Results(_)) if bar.stop_requested() => {
             bar.say("stopped and saved; the same command goes on");
             return Ok(ExitCode::from(STOPPED));
         }
@@ -58,8 +65,8 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
         return Ok(outcome::code(outcome));
     }
     let seconds = start.elapsed().as_secs_f64();
-    let picture = write_confusion(&results.last.classification, &run)?;
     let last = &results.last;
+    let picture = write_confusion(&last.scores, &run)?;
     let named = SelectionArgs {
         exclude: config.data.exclude.clone(),
         limit: (config.data.limit > 0).then_some(config.data.limit),
@@ -70,35 +77,38 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
         data: &named,
         setting: counted(last.epoch.round() as u64, "epoch"),
         worth: Worth::Accuracy {
-            top1: last.classification.accuracy.top1,
-            top5: last.classification.accuracy.top5,
-            classes: last.classification.classes.len(),
+            top1: last.scores.accuracy.top1,
+            top5: last.scores.accuracy.top5,
+            classes: last.scores.classes.len(),
         },
     };
-    // One that was stopped is not what it was to be.
-    if outcome != RunOutcome::Stopped {
-        report::record(run.path(), &evaluation);
-    } else {
-        report::write(run.path(), None)?;
-    }
+    let trained = Trained {
+        kind: ModelKind::Classifier,
+        run: &run,
+        results: &results,
+        outcome,
+        seconds,
+    };
     // Trained from scratch, a network says nothing of the encoder whose sizes it has.
-    if outcome == RunOutcome::Finished && !config.from_scratch {
-        report::record(&config.encoder.weights, &evaluation);
-    }
+    let encoder = (!config.from_scratch).then_some(config.encoder.weights.as_path());
+    trained.record(Some(&evaluation), encoder)?;
     if args.run.json {
-        println!("{}", as_json(&results, &run, outcome, seconds));
+        println!("{}", as_json(&trained));
     } else {
-        print(&results, &run, outcome, seconds);
+        trained.print(in_short);
         println!("confusion  {}", picture.display());
+        scores::print_per_class(&last.scores);
     }
     Ok(outcome::code(outcome))
 }
 
-fn load_config(args: &FinetuneArgs, out: &Path) -> Result<FinetuneConfig, Exit> {
+/// File, `--set`, then the options that stand for a setting; beside the configuration what file and `--set` say.
+fn load_config(args: &FinetuneArgs, out: &Path) -> Result<(FinetuneConfig, Layers), Exit> {
     let mut layers = Layers::new();
     if let Some(path) = &args.run.config {
         layers = layers.file(path)?;
     }
+    let own = layers.sets(&args.run.set)?;
     let mut options = settings::encoder(args.weights.as_deref(), &args.layout);
     options.extend([
         ("from_scratch", args.from_scratch.then(|| "true".into())),
@@ -108,11 +118,11 @@ fn load_config(args: &FinetuneArgs, out: &Path) -> Result<FinetuneConfig, Exit> 
         ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
     settings::refuse_twice(&args.run.set, &options)?;
-    let layers = settings::with_options(layers.sets(&args.run.set)?, &options)?;
+    let layers = settings::with_options(own.clone(), &options)?;
     let layers = settings::in_parts::<FinetuneConfig>(layers, out)?;
     let selection = args.selection.settings("data");
     settings::refuse_twice(&args.run.set, &selection)?;
-    settings::load(layers, &selection)
+    Ok((settings::load(layers, &selection)?, own))
 }
 
 fn write_confusion(found: &Classification, run: &RunDir) -> Result<PathBuf, Exit> {
@@ -121,30 +131,24 @@ fn write_confusion(found: &Classification, run: &RunDir) -> Result<PathBuf, Exit
         .map_err(|error| Exit::user(format!("writing into {}: {error}", run.path().display())))
 }
 
-fn print(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) {
-    outcome::print(outcome, seconds);
-    for (name, at, file) in [
-        ("last", &results.last, ModelKind::Classifier.file_name()),
-        ("best", &results.best, BEST),
-    ] {
-        println!(
-            "{name}       epoch {:.1}: top-1 {:.2} %, top-5 {:.2} %, {}",
-            at.epoch,
-            100.0 * at.classification.accuracy.top1,
-            100.0 * at.classification.accuracy.top5,
-            run.path().join(file).display()
-        );
-    }
-    scores::print_per_class(&results.last.classification);
+fn in_short(found: &Classification) -> String {
+    let accuracy = found.accuracy;
+    format!(
+        "top-1 {:.2} %, top-5 {:.2} %",
+        100.0 * accuracy.top1,
+        100.0 * accuracy.top5
+    )
 }
 
-fn as_json(results: &Results, run: &RunDir, outcome: RunOutcome, seconds: f64) -> Value {
-    let mut value = scores::classification_json(&results.last.classification);
-    value["ending"] = json!(outcome::name(outcome));
-    value["run"] = json!(run.path());
-    value["seconds"] = json!(seconds);
+/// The scores of the end, with what is known of the run beside them.
+fn as_json(trained: &Trained<'_, Classification>) -> Value {
+    let results = trained.results;
+    let mut value = scores::classification_json(&results.last.scores);
+    value["ending"] = json!(outcome::name(trained.outcome));
+    value["run"] = json!(trained.run.path());
+    value["seconds"] = json!(trained.seconds);
     value["epoch"] = json!(results.last.epoch);
-    value["best_top1"] = json!(results.best.classification.accuracy.top1);
+    value["best_top1"] = json!(results.best.scores.accuracy.top1);
     value["best_epoch"] = json!(results.best.epoch);
     value
 }

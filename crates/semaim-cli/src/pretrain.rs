@@ -1,6 +1,6 @@
 //! `semaim pretrain`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,6 +8,7 @@ use std::time::Instant;
 use semaim_config::Layers;
 use semaim_data::counted;
 use semaim_eval::splits::{ImageSubset, LabelledSplits};
+use semaim_eval::unreadable::Unreadable;
 use semaim_train::callbacks::Observer;
 use semaim_train::config::{OrderSource, PretrainConfig};
 use semaim_train::log::read_metrics;
@@ -27,10 +28,19 @@ use crate::{device, dry_run, origin, outcome, recipes, report, settings, start};
 const QUICKSTART: &str = "quickstart";
 
 pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
-    let out = out_dir(args);
+    let usual = match args.data.is_empty() {
+        true => QUICKSTART,
+        false => "pretrain",
+    };
+    let out = settings::out_dir(
+        args.out.as_deref(),
+        args.recipe.as_deref(),
+        &args.run,
+        usual,
+    );
     let (config, own) = load_config(args, &out)?;
     if ranks::current().is_root()
-        && let Some(line) = settings::unused(&config, &own)?
+        && let Some(line) = settings::unused(&config.unused(), &own)?
     {
         eprintln!("warning: {line}");
     }
@@ -104,6 +114,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
             .teacher
             .clone()
             .map(|teacher| teacher_of_images(&config, teacher, &device)),
+        unreadable: Unreadable::default(),
     };
     let mut bar = TrainingBar::new(args.run.json)?;
     bar.say(&format!("{}; into {}", source.describe(), out.display()));
@@ -180,26 +191,16 @@ fn load_config(args: &PretrainArgs, out: &Path) -> Result<(PretrainConfig, Layer
     Ok((start::settings(&layers, out, args.extend)?, own))
 }
 
-fn out_dir(args: &PretrainArgs) -> PathBuf {
-    if let Some(out) = &args.out {
-        return out.clone();
-    }
-    let stem = args.run.config.as_ref().and_then(|path| path.file_stem());
-    let name = match (&args.recipe, stem) {
-        (Some(recipe), _) => PathBuf::from(recipe),
-        (None, Some(stem)) => PathBuf::from(stem),
-        (None, None) if args.data.is_empty() => PathBuf::from(QUICKSTART),
-        (None, None) => PathBuf::from("pretrain"),
-    };
-    PathBuf::from("runs").join(name)
-}
-
 /// What a run came to, from its log.
 struct Summary {
     seconds: f64,
     steps: Option<u64>,
-    /// First and last loss.
+    /// First and last finite loss.
     loss: Option<(f64, f64)>,
+    /// The step of the last finite loss, where later ones are not finite.
+    finite_until: Option<u64>,
+    /// Steps that changed nothing, for their loss or gradient was not finite.
+    skipped_steps: u64,
     /// kNN before training.
     knn_before: Option<f64>,
     /// The last kNN since then, with its step.
@@ -218,6 +219,12 @@ impl Summary {
         };
         let losses = values("train/loss");
         let knn = values(KNN_TOP1);
+        let logged = entries
+            .iter()
+            .filter(|entry| entry.get("train/loss").is_some());
+        let logged = logged.filter_map(|entry| entry.get("step")?.as_u64()).max();
+        let finite = losses.last().map(|last| last.0);
+        let count = |name: &str| values(name).last().map_or(0, |last| last.1 as u64);
         Ok(Self {
             seconds,
             steps: entries
@@ -227,16 +234,26 @@ impl Summary {
             loss: losses.first().zip(losses.last()).map(|(a, b)| (a.1, b.1)),
             knn_before: knn.first().map(|first| first.1),
             knn: knn.iter().skip(1).last().copied(),
-            bad_images: values("train/bad_images")
-                .last()
-                .map_or(0, |last| last.1 as u64),
+            finite_until: finite.filter(|&finite| logged.is_some_and(|logged| logged > finite)),
+            skipped_steps: count("train/skipped_steps"),
+            bad_images: count("train/bad_images"),
         })
     }
 
     fn print(&self, run: &RunDir, outcome: RunOutcome) {
         outcome::print(outcome, self.seconds);
         if let Some((first, last)) = self.loss {
-            println!("loss       {first:.4} -> {last:.4}");
+            let since = match self.finite_until {
+                Some(step) => format!(" at step {step}, not finite since"),
+                None => String::new(),
+            };
+            println!("loss       {first:.4} -> {last:.4}{since}");
+        }
+        if self.skipped_steps > 0 {
+            println!(
+                "skipped    {}, whose loss or gradient was not finite",
+                counted(self.skipped_steps, "step")
+            );
         }
         match (self.knn_before, self.knn) {
             (Some(before), Some((step, last))) => {
@@ -281,10 +298,11 @@ impl Summary {
             "seconds": self.seconds,
             "steps": self.steps,
             "loss_first": self.loss.map(|loss| loss.0),
-            "loss_last": self.loss.map(|loss| loss.1),
+            "loss_last": self.loss.map(|loss| loss.1).filter(|_| self.finite_until.is_none()),
             "knn_top1_before": self.knn_before,
             "knn_top1": self.knn.map(|knn| knn.1),
             "knn_top1_step": self.knn.map(|knn| knn.0),
+            "skipped_steps": self.skipped_steps,
             "bad_images": self.bad_images,
         })
     }

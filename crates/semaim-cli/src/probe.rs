@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use semaim::config::VitConfig;
+use semaim::representation::Representation;
 use semaim_data::counted;
 use semaim_eval::probe::head::HeadKind;
 use semaim_eval::probe::memory::{batch_memory, fitting_batch};
@@ -28,7 +29,6 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
     let representation = args.representation();
     let sets = labelled(&loaded, &args.data, &args.selection, args.seed)?;
     sets.check_for_training().map_err(Exit::user)?;
-    let tested = sets.test.items.len();
     let on_images = args.is_on_images();
     let options = options(args, &loaded, on_images);
     if args.dry_run {
@@ -41,6 +41,11 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
         let splits = embed_splits(&loaded, &sets, representation)?;
         let (train, eval) = (splits.train.view(), splits.eval.view());
         probe(train, eval, &options, &loaded.device).map_err(refused)?
+    };
+    // An attentive head sees the patches, whatever represents an image otherwise.
+    let shown = match args.head {
+        HeadKind::Linear => representation,
+        HeadKind::Attentive => Representation::Patches,
     };
     let evaluation = evaluation_log::Evaluation {
         name: match args.head {
@@ -58,7 +63,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
                     ""
                 }
             ),
-            args.representation(),
+            shown,
             &args.encoder,
         ),
         worth: evaluation_log::Worth::Accuracy {
@@ -69,9 +74,9 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
     };
     report::record(&args.encoder.weights, &evaluation);
     if args.json {
-        println!("{}", as_json(&result, tested));
+        println!("{}", as_json(&result));
     } else {
-        print_table(&result, tested);
+        print_table(&result);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -215,7 +220,7 @@ fn refused(error: ProbeError) -> Exit {
     }
 }
 
-fn as_json(result: &Probe, tested: usize) -> Value {
+fn as_json(result: &Probe) -> Value {
     let row = |setting: &Setting| {
         json!({
             "base_lr": setting.base_lr,
@@ -226,7 +231,7 @@ fn as_json(result: &Probe, tested: usize) -> Value {
     };
     json!({
         "trained_on": result.trained_on,
-        "tested_on": tested,
+        "tested_on": result.tested_on,
         "chosen": row(&result.chosen),
         "top1": result.test.top1,
         "top5": result.test.top5,
@@ -234,7 +239,7 @@ fn as_json(result: &Probe, tested: usize) -> Value {
     })
 }
 
-fn print_table(result: &Probe, tested: usize) {
+fn print_table(result: &Probe) {
     println!("{:>9} {:>9}  validation: top-1", "lr / 256", "decay");
     for setting in &result.grid {
         let mark = if *setting == result.chosen {
@@ -250,8 +255,9 @@ fn print_table(result: &Probe, tested: usize) {
         );
     }
     println!(
-        "trained on {}, tested once on {tested}: top-1 {:.2} %, top-5 {:.2} %",
+        "trained on {}, tested once on {}: top-1 {:.2} %, top-5 {:.2} %",
         counted(result.trained_on, "image"),
+        result.tested_on,
         100.0 * result.test.top1,
         100.0 * result.test.top5
     );

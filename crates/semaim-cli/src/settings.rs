@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use semaim_checkpoint::checkpoint::activation_name;
 use semaim_config::{Layers, Validate, recorded};
-use semaim_train::config::PretrainConfig;
 use semaim_train::ranks;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -109,10 +108,11 @@ pub(crate) fn with_options(
     Ok(layers)
 }
 
-/// What a pre-training run does not look at of the settings that were made for it, if there are such, in a line.
-pub(crate) fn unused(config: &PretrainConfig, own: &Layers) -> Result<Option<String>, Exit> {
+/// What a run does not look at of the settings that were made for it, if there are such, in a line; `unused` are the keys and the
+/// reasons.
+pub(crate) fn unused(unused: &[(&str, &str)], own: &Layers) -> Result<Option<String>, Exit> {
     let mut named = Vec::new();
-    for (key, why) in config.unused() {
+    for (key, why) in unused {
         if own.names(key)? {
             named.push(format!("{key} ({why})"));
         }

@@ -1,4 +1,4 @@
-//! What training a detector or a segmenter came to, for people and for programs.
+//! What training a classifier, a detector or a segmenter came to, for people and for programs.
 
 use std::path::Path;
 

@@ -128,7 +128,9 @@ impl Augment {
                 let cuts = (0..TRIES).map(|_| framing::cut(size, self.image_size, scale, &mut rng));
                 cuts.collect()
             }
-            Framing::Crop | Framing::Canvas { .. } => vec![self.training_frame(size, &mut rng)],
+            Framing::Crop | Framing::Center | Framing::Canvas { .. } => {
+                vec![self.training_frame(size, &mut rng)]
+            }
         };
         let plans = frames.into_iter();
         plans
@@ -146,6 +148,7 @@ impl Augment {
                     valid_size: self.image_size,
                 }
             }
+            Framing::Center => self.central_frame(size),
             Framing::Canvas { scale } => framing::jittered(size, self.image_size, scale, rng),
             Framing::ScaledCrop { short_side, scale } => {
                 let scale = framing::scaled(size, short_side, scale, rng);
@@ -164,19 +167,23 @@ impl Augment {
         }
     }
 
+    fn central_frame(&self, size: [u32; 2]) -> Frame {
+        let [height, width] = self.image_size;
+        Frame {
+            region: Region::Window(central_window(size, [width, height])),
+            valid_size: self.image_size,
+        }
+    }
+
     /// How the evaluation view of an image of `size` (columns, rows, both at least 1) is made: its centre, or on a canvas all
     /// of it.
     ///
     /// The centre is, for views of 224 x 224 pixels, torchvision's `Resize(256)` and `CenterCrop(224)` with antialiased
-    /// bicubic resampling, rounding to whole pixels included; for other sizes 256 is `floor(size * 256 / 224)`, as timm and
-    /// MAE have it. It is resampled in one step, so that nothing is computed that the view does not show.
+    /// bicubic resampling, rounding to whole pixels included; for other sizes 256 is `floor(size * 256 / 224)`, timm's default.
+    /// (MAE's code does the same up to 224 and above that shows the whole of the short side.) It is resampled in one step, so that nothing is computed that the view does not show.
     pub fn evaluation_view(&self, size: [u32; 2]) -> ViewPlan<'_> {
-        let [height, width] = self.image_size;
         let frame = match self.framing {
-            Framing::Crop => Frame {
-                region: Region::Window(central_window(size, [width, height])),
-                valid_size: self.image_size,
-            },
+            Framing::Crop | Framing::Center => self.central_frame(size),
             Framing::Canvas { .. } | Framing::ScaledCrop { .. } => {
                 framing::whole(size, self.image_size)
             }
@@ -334,6 +341,21 @@ mod tests {
             .filter(|view| view[0] > view[7])
             .count();
         assert!((520..680).contains(&flips), "{flips}");
+    }
+
+    #[test]
+    fn the_centre_is_trained_on_as_it_is_evaluated() {
+        let pixels = gradient(60, 40);
+        let augment = Augment {
+            framing: Framing::Center,
+            flip: 0.0,
+            ..Augment::new([16, 16], 3)
+        };
+        let evaluated = evaluation(&augment, &pixels);
+        assert_eq!(evaluated, evaluation(&Augment::new([16, 16], 3), &pixels));
+        for epoch in 0..3 {
+            assert_eq!(training(&augment, &pixels, [1, epoch, 9]), evaluated);
+        }
     }
 
     #[test]

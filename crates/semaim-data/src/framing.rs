@@ -25,6 +25,8 @@ const MAX_ASPECT: f64 = 4.0;
 pub enum Framing {
     /// A part that fills the view: for training a random resized crop, for evaluation the centre.
     Crop,
+    /// The centre, for training as for evaluation.
+    Center,
     /// The view is a canvas, on whose top left the image lies; the rest is padding.
     ///
     /// For evaluation the image is as large as the canvas allows. For training its size is drawn, and where it is larger than
@@ -52,7 +54,7 @@ impl Framing {
             AugmentError::check_range("scale", high, [low, MAX_SCALE], wanted)
         };
         match *self {
-            Self::Crop => Ok(()),
+            Self::Crop | Self::Center => Ok(()),
             Self::Canvas { scale } => check_scale(scale),
             Self::ScaledCrop { short_side, scale } => {
                 let (side, range) = (short_side as f64, [1.0, MAX_SIDE]);

@@ -1,4 +1,4 @@
-//! Fine-tuning: an encoder and a head trained as a whole on labelled images (method, section 4).
+//! Fine-tuning: an encoder and a head trained as a whole on labelled images.
 //!
 //! The loss of a batch is in `finetune/task.rs`, everything that can be set in [`config`], and the loop is the one that
 //! pre-trains ([`semaim_train::trainer`]): it resumes bit for bit, logs and checkpoints in the same way.
@@ -6,8 +6,6 @@
 pub mod config;
 mod evaluator;
 mod task;
-
-use std::path::PathBuf;
 
 use burn::tensor::Device;
 use semaim::classifier::Classifier;
@@ -25,15 +23,15 @@ use semaim_train::state::{TrainCounters, TrainState};
 use semaim_train::trainer::{Images, RunOutcome, train};
 
 use crate::classify::{Classification, ClassifyError};
+use crate::results::{self, ResultsError};
 use crate::splits::{LabelledSplits, SplitsError};
+use crate::unreadable::Unreadable;
 use config::FinetuneConfig;
 use evaluator::FinetuneEvaluator;
 use task::FinetuneTask;
 
-/// The one that was best on the evaluation images.
-pub const BEST: &str = "best.safetensors";
-/// Accuracies, per-class accuracies and the confusion matrix of both.
-pub const RESULTS: &str = "results.json";
+/// What fine-tuning came to; the best by top-1.
+pub type Results = results::Results<Classification>;
 
 /// Why fine-tuning could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -54,32 +52,8 @@ pub enum FinetuneError {
     #[error(transparent)]
     Classify(#[from] ClassifyError),
     /// The results of a finished run cannot be read.
-    #[error("{path}: {message}")]
-    Results {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        message: String,
-    },
-}
-
-/// An evaluation of the classifier at some time of the run.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Evaluated {
-    /// Epochs done.
-    pub epoch: f64,
-    /// What came out.
-    pub classification: Classification,
-}
-
-/// What fine-tuning came to.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Results {
-    /// At the end of the schedule, or so far: the number to report.
-    pub last: Evaluated,
-    /// Where top-1 on the evaluation images was highest, the first of equals. It is chosen on the images that it is
-    /// measured on, so it flatters.
-    pub best: Evaluated,
+    #[error(transparent)]
+    Results(#[from] ResultsError),
 }
 
 /// An encoder ready to be fine-tuned on labelled images.
@@ -173,6 +147,7 @@ pub fn finetune(
         images: &sets.test,
         augment: &augment,
         run,
+        unreadable: Unreadable::default(),
     };
     let images = Images {
         source: sets.train.as_source(),
@@ -183,7 +158,7 @@ pub fn finetune(
         evaluator: &mut evaluator,
     };
     let outcome = train(&task, initial_state, config.run(), images, run, callbacks)?;
-    Ok((outcome, read_results(run)?))
+    Ok((outcome, Results::read(run)?))
 }
 
 /// How images are shown while fine-tuning.
@@ -196,18 +171,4 @@ fn augment(config: &FinetuneConfig, encoder: &Encoder) -> Augment {
         erase: config.augment.random_erasing(),
         ..config.data.augment(vit.image_size, vit.channels)
     }
-}
-
-/// What a run has come to so far.
-///
-/// # Errors
-/// [`FinetuneError::Results`].
-pub fn read_results(run: &RunDir) -> Result<Results, FinetuneError> {
-    let path = run.path().join(RESULTS);
-    let failed = |message: String| FinetuneError::Results {
-        path: path.clone(),
-        message,
-    };
-    let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use semaim_data::{Augment, BadImage, ClassTarget, EvaluationLoader, LoaderError, Source};
+use semaim_data::{Augment, BadImage, ClassTarget, EvaluationLoader, LoaderError, Source, spread};
 
 /// How images are brought to a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,9 +16,7 @@ pub struct BatchOptions {
 
 /// The places of at most `limit` images of a set, spread evenly; 0 is no limit.
 pub fn at_most(set: &(impl Source + ?Sized), limit: usize) -> Vec<u64> {
-    let count = set.len();
-    let taken = if limit == 0 { count } else { limit.min(count) };
-    (0..taken).map(|i| (i * count / taken) as u64).collect()
+    spread(set.len(), limit).map(|item| item as u64).collect()
 }
 
 /// The central views of images, in batches: memory does not grow with their number.

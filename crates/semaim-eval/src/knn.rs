@@ -266,10 +266,14 @@ fn votes(
     classes: usize,
     temperature: f64,
 ) -> Vec<f64> {
+    // Relative to the nearest, which changes no order among the classes: at small temperatures `exp(similarity / temperature)` is
+    // beyond every number.
+    let similarities = nearest.iter().map(|neighbour| neighbour.similarity);
+    let largest = similarities.fold(f32::NEG_INFINITY, f32::max);
     let mut votes = vec![0.0; classes];
     for neighbour in nearest {
-        votes[bank_classes[neighbour.index]] +=
-            (f64::from(neighbour.similarity) / temperature).exp();
+        let behind = f64::from(neighbour.similarity) - f64::from(largest);
+        votes[bank_classes[neighbour.index]] += (behind / temperature).exp();
     }
     votes
 }
@@ -284,6 +288,18 @@ fn rank(votes: &[f64], class: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn at_small_temperatures_the_nearest_decides() {
+        let neighbour = |index, similarity| Neighbour { index, similarity };
+        let nearest = [neighbour(0, 0.99), neighbour(1, 0.98), neighbour(2, 0.97)];
+        for temperature in [1e-2, 1e-3, 1e-5, 1e-300] {
+            let votes = votes(&nearest, &[1, 0, 0], 2, temperature);
+            assert_eq!(rank(&votes, 1), 0, "{temperature}: {votes:?}");
+        }
+        // At large ones two are more than one.
+        assert_eq!(rank(&votes(&nearest, &[1, 0, 0], 2, 1.0), 1), 1);
+    }
 
     #[test]
     fn neighbours_cross_the_blocks_of_the_bank() {

@@ -10,6 +10,7 @@
 //! * [`detect`]: encoder, pyramid and heads trained to find objects, and detectors at work.
 //! * [`segment`]: encoder and head trained to name the class of every pixel, and segmenters at work.
 //! * [`results`]: what such runs leave: the last evaluation and the best.
+//! * [`unreadable`]: evaluation images that cannot be read, named and counted.
 //! * [`known_classes`]: the classes of a set as a trained model numbers them.
 //! * [`compare`]: several variants with several seeds each, side by side.
 //! * [`pointing`]: whether the order starts on the object; [`main_object`]: which object that is, in a COCO file.
@@ -39,5 +40,6 @@ pub mod probe;
 pub mod results;
 pub mod segment;
 pub mod splits;
+pub mod unreadable;
 pub mod vectors;
 pub mod views;

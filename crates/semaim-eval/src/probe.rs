@@ -72,15 +72,19 @@ pub struct Probe {
     pub grid: Vec<Setting>,
     /// Images trained on.
     pub trained_on: usize,
+    /// Images tested on.
+    pub tested_on: usize,
 }
 
 /// Why there is no probe.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// Too few images.
-    #[error("a probe needs labelled images in both splits: {train} to train on, {test} to test")]
+    #[error(
+        "a probe needs labelled images: at least 2 to train on and to choose with, and 1 to test; there are {train} and {test}"
+    )]
     Empty {
-        /// Training images outside the validation split.
+        /// Training images, those of the validation split among them.
         train: usize,
         /// Test images.
         test: usize,
@@ -124,15 +128,12 @@ pub fn probe(
     device: &Device,
 ) -> Result<Probe, ProbeError> {
     check(options)?;
-    let held = |i: &usize| {
-        KeyedRng::new(Key::new(options.seed, 0, *i as u64), Stream::Split)
-            .below(options.validation_every)
-            == 0
-    };
-    let (validation, kept): (Vec<usize>, Vec<usize>) = (0..train.labels.len()).partition(held);
-    if kept.is_empty() || validation.is_empty() || test.labels.is_empty() {
+    let draw = |row: usize| KeyedRng::new(Key::new(options.seed, 0, row as u64), Stream::Split);
+    let rows = 0..train.labels.len();
+    let (kept, validation) = validation_split(rows, draw, options.validation_every);
+    if validation.is_empty() || test.labels.is_empty() {
         return Err(ProbeError::Empty {
-            train: kept.len(),
+            train: train.labels.len(),
             test: test.labels.len(),
         });
     }
@@ -167,18 +168,43 @@ pub fn probe(
         &settings,
         &validation,
         kept.labels.len(),
-        || grid.accuracies(&test, device),
+        || Ok::<_, WeightError>((grid.accuracies(&test, device)?, test.labels.len())),
     )?)
+}
+
+/// Divides training images into those to train on and those to choose with: each is drawn with 1 in `every`. Of two or more, each part
+/// has one at least.
+fn validation_split<T: Copy>(
+    images: impl IntoIterator<Item = T>,
+    draw: impl Fn(T) -> KeyedRng,
+    every: u64,
+) -> (Vec<T>, Vec<T>) {
+    let drawn = |image| {
+        let mut rng = draw(image);
+        (rng.below(every) == 0, rng.bits(), image)
+    };
+    let mut drawn: Vec<(bool, u64, T)> = images.into_iter().map(drawn).collect();
+    let held_out = drawn.iter().filter(|(held_out, ..)| *held_out).count();
+    // With few images chance may leave a part empty: then the one with the least number is in it.
+    if drawn.len() > 1
+        && (held_out == 0 || held_out == drawn.len())
+        && let Some((held_out, ..)) = drawn.iter_mut().min_by_key(|(_, bits, _)| *bits)
+    {
+        *held_out = !*held_out;
+    }
+    let (validation, kept): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|drawn| drawn.0);
+    let images = |part: Vec<(bool, u64, T)>| part.into_iter().map(|drawn| drawn.2).collect();
+    (images(kept), images(validation))
 }
 
 impl Probe {
     /// Chooses among `(learning rate, weight decay)` by their accuracies on the validation split; only then are those on
-    /// the test images asked for.
+    /// the test images asked for, with the number of these.
     fn choose<E>(
         settings: &[(f64, f64)],
         validation: &[Accuracy],
         trained_on: usize,
-        test: impl FnOnce() -> Result<Vec<Accuracy>, E>,
+        test: impl FnOnce() -> Result<(Vec<Accuracy>, usize), E>,
     ) -> Result<Self, E> {
         let grid: Vec<Setting> = settings
             .iter()
@@ -190,11 +216,13 @@ impl Probe {
             })
             .collect();
         let best = best_of(&grid);
+        let (accuracies, tested_on) = test()?;
         Ok(Self {
             chosen: grid[best],
-            test: test()?[best],
+            test: accuracies[best],
             grid,
             trained_on,
+            tested_on,
         })
     }
 }
@@ -251,6 +279,22 @@ mod tests {
             labels.push(10 * class as u32);
         }
         (features, labels)
+    }
+
+    #[test]
+    fn neither_part_of_a_validation_split_is_empty() {
+        for (every, count) in [(1_000_000, 2), (1_000_000, 30), (2, 2), (2, 3), (10, 8)] {
+            for seed in 0..20 {
+                let draw = |row: usize| KeyedRng::new(Key::new(seed, 0, row as u64), Stream::Split);
+                let (kept, validation) = validation_split(0..count, draw, every);
+                assert!(!kept.is_empty() && !validation.is_empty(), "{every} {seed}");
+                let mut all = [kept, validation].concat();
+                all.sort_unstable();
+                assert!(all.into_iter().eq(0..count));
+            }
+        }
+        let draw = |row: usize| KeyedRng::new(Key::new(0, 0, row as u64), Stream::Split);
+        assert!(validation_split(0..1, draw, 10).1.is_empty());
     }
 
     fn set<'a>(features: &'a [f32], labels: &'a [u32]) -> Labelled<'a> {

@@ -28,7 +28,8 @@ pub struct ResultsError {
 pub struct Evaluated<S> {
     /// Epochs done.
     pub epoch: f64,
-    /// What came out.
+    /// What came out. Runs of fine-tuning used to write it as `classification`.
+    #[serde(alias = "classification")]
     pub scores: S,
 }
 
@@ -40,7 +41,8 @@ pub struct Results<S> {
     /// Where `best_by` on the evaluation images was highest, the first of equals. It is chosen on the images that it is
     /// measured on, so it flatters.
     pub best: Evaluated<S>,
-    /// The number by which the best was chosen.
+    /// The number by which the best was chosen; runs of fine-tuning did not always write it.
+    #[serde(default)]
     pub best_by: String,
 }
 

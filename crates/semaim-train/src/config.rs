@@ -32,7 +32,7 @@ pub use data_names::DataNames;
 pub use run::{
     CheckpointConfig, LogConfig, OnNan, OptimiserConfig, RESUMABLE_KEYS, RunSettings, TrainConfig,
 };
-pub use unused::setting;
+pub use unused::{Unused, setting, unused_of_own};
 
 /// One pre-training experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -83,8 +83,8 @@ pub enum TrainError {
     },
     /// More processes than parts of a batch.
     #[error(
-        "{ranks} processes for a batch of {parts} parts: some would have nothing to do. --set train.grad_accum_steps={ranks} (a \
-         divisor of train.batch_size) for a new run, or fewer processes"
+        "{ranks} processes, but train.grad_accum_steps is {parts}: each process needs a part of the batch. Start fewer processes, or a \
+         new run with --set train.grad_accum_steps={ranks} (a divisor of train.batch_size)"
     )]
     ManyRanks {
         /// Processes.
@@ -101,6 +101,16 @@ pub enum TrainError {
         teacher: usize,
         /// The model's.
         student: usize,
+    },
+    /// Another teacher than the run began with.
+    #[error(
+        "{path} is not the teacher that the run in {run} began with: it has other weights or is read otherwise; a new run needs another directory"
+    )]
+    Teacher {
+        /// The teacher's file.
+        path: PathBuf,
+        /// The run directory.
+        run: PathBuf,
     },
     /// More blocks to freeze than the encoder has.
     #[error("train.freeze_blocks is {blocks}, the encoder has {depth} blocks")]
@@ -164,7 +174,7 @@ pub enum TrainError {
     },
     /// The data set holds as many images as it did, but others, or other classes.
     #[error(
-        "the data set has {images} images as when the checkpoint was written, but {what} are others; a run can only go on with the data it began with"
+        "the data set still has {images} images, but {what} have changed since the checkpoint; a run can only go on with the data it began with"
     )]
     OtherImages {
         /// How many images.
@@ -221,7 +231,7 @@ impl TrainError {
         move |source| Self::Evaluation { step, source }
     }
 
-    /// Whether the cause lies outside the program: settings, data, disk. Otherwise the fault is ours.
+    /// Whether the cause is what was given: settings, data, weights, the disk. Otherwise the program or a device is at fault.
     pub fn is_the_users(&self) -> bool {
         !matches!(
             self,

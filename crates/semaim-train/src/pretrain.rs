@@ -26,7 +26,7 @@ use crate::freeze::with_frozen_blocks;
 use crate::param_groups::layer;
 use crate::ranks;
 use crate::run_dir::{RunDir, checkpoints};
-use crate::start::initial_encoder;
+use crate::start::{initial_encoder, keep_teacher};
 use crate::state::{TrainCounters, TrainState};
 use crate::task::{Loss, MicroBatch, Sender, Task};
 use crate::trainer::{Images, RunOutcome, steps_per_epoch, train};
@@ -58,6 +58,9 @@ impl Networks {
     ) -> Result<Self, TrainError> {
         let teacher = teacher(config, device)?;
         let has_begun = !checkpoints(run.path())?.is_empty();
+        if let Some(teacher) = &teacher {
+            keep_teacher(run.path(), &config.teacher.weights, teacher, has_begun)?;
+        }
         let start = match has_begun {
             true => None,
             false => initial_encoder(config, device)?,

@@ -1,5 +1,5 @@
-//! What a pre-training run starts from: any encoder that can be read, brought into the network that the settings describe,
-//! and the record of it that the run keeps.
+//! What a pre-training run starts from: any encoder that can be read, brought into the network that the settings describe, and
+//! its teacher. The run keeps a record of both.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,11 @@ use semaim_checkpoint::digest::sha256;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::config::PretrainConfig;
 use crate::error::TrainError;
+use crate::ranks;
 use crate::run_dir::checkpoints;
 
 /// The file of a [`StartRecord`] in a run directory.
@@ -67,12 +69,59 @@ impl StartRecord {
     /// The file system.
     pub(crate) fn write(&self, run: &Path) -> Result<(), TrainError> {
         let path = run.join(RECORD);
-        let text = format!("{:#}\n", serde_json::json!(self));
+        let text = format!("{:#}\n", json!(self));
         atomic::write_bytes(&path, text.as_bytes()).map_err(|source| TrainError::Io {
             action: "writing",
             path,
             source,
         })
+    }
+}
+
+/// The file in a run directory that holds [`Encoder::checksum`] of the run's teacher.
+const TEACHER: &str = "teacher.json";
+
+/// Holds a run to its teacher: a run that begins keeps the checksum, one that goes on with another is refused. (Runs that began before
+/// there were such records are not.)
+///
+/// # Errors
+/// [`TrainError::Teacher`], and the file system.
+pub(crate) fn keep_teacher(
+    run: &Path,
+    weights: &Path,
+    teacher: &Encoder,
+    has_begun: bool,
+) -> Result<(), TrainError> {
+    let path = run.join(TEACHER);
+    let failed = |action, source| TrainError::Io {
+        action,
+        path: path.clone(),
+        source,
+    };
+    let checksum = teacher.checksum()?;
+    if !has_begun {
+        if !ranks::current().is_root() {
+            return Ok(());
+        }
+        let record = json!({"weights": absolute(weights), "checksum": checksum});
+        let text = format!("{record:#}\n");
+        return atomic::write_bytes(&path, text.as_bytes()).map_err(|e| failed("writing", e));
+    }
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed("reading", error)),
+    };
+    let record: Value = serde_json::from_str(&text).map_err(|error| TrainError::Damaged {
+        path: path.clone(),
+        message: error.to_string(),
+    })?;
+    match record.get("checksum") == Some(&json!(checksum)) {
+        true => Ok(()),
+        false => Err(TrainError::Teacher {
+            path: weights.to_path_buf(),
+            run: run.to_path_buf(),
+        }),
     }
 }
 

@@ -300,3 +300,24 @@ fn maps_are_of_one_kind_and_not_among_the_images() {
     ));
     assert!(ran.stderr.contains(path(&broken)), "{}", ran.stderr);
 }
+
+#[test]
+fn a_run_keeps_its_teacher() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let teacher = trained(folder.path());
+    let weights = format!("teacher.weights={}", teacher.display());
+    let student = || {
+        let more = ["--set", "order.source=teacher", "--set", &weights];
+        pretrain(&at("student"), &[QUICK, &more].concat())
+    };
+    succeed(student());
+    let other = at("other");
+    succeed(pretrain(&other, &[QUICK, &["--seed", "1"]].concat()));
+    let encoder = teacher.join("encoder.safetensors");
+    let before = fs::read(&encoder).unwrap();
+    fs::copy(other.join("encoder.safetensors"), &encoder).unwrap();
+    refuse(student(), &["is not the teacher", "student"]);
+    fs::write(&encoder, before).unwrap();
+    succeed(student());
+}

@@ -685,3 +685,41 @@ fn a_dry_run_of_fine_tuning_tells_memory_and_steps() {
     let short = [&fixed[..], &["--dry-run", "--set", "train.epochs=2"]].concat();
     refuse(semaim(&short), &["--set optimiser.warmup_epochs="]);
 }
+
+#[test]
+fn evaluation_images_that_cannot_be_read_are_named_and_not_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = trained(folder.path());
+    let data = data(folder.path());
+    fs::write(data.join("val/red/broken.bmp"), "BM broken").unwrap();
+    let tuned = folder.path().join("tuned");
+    let fixed = [&finetune(&encoder, &data)[..], &["--out", path(&tuned)]].concat();
+    let ran = succeed(semaim(&[&fixed[..], &sets(QUICK)].concat()));
+    // It is evaluated four times.
+    let named = "1 image left out of the evaluation";
+    assert_eq!(ran.stdout.matches(named).count(), 1, "{}", ran.stdout);
+    assert!(ran.stdout.contains("broken.bmp"), "{}", ran.stdout);
+    let log = fs::read_to_string(tuned.join("metrics.jsonl")).unwrap();
+    assert_eq!(log.matches("broken.bmp").count(), 1, "{log}");
+
+    let probe = folder.path().join("probe");
+    let fixed = ["probe", "--weights", path(&encoder), "--data", path(&data)];
+    let more = [
+        "--epochs",
+        "2",
+        "--augment",
+        "--json",
+        "--out",
+        path(&probe),
+    ];
+    let ran = succeed(semaim(&[&fixed[..], &more].concat()));
+    assert_eq!(json(&ran)["tested_on"], 12);
+    assert!(ran.stderr.contains(named), "{}", ran.stderr);
+    let ran = succeed(semaim(&[&fixed[..], &["--json"]].concat()));
+    assert_eq!(json(&ran)["tested_on"], 12);
+
+    let knn = folder.path().join("knn");
+    let more = ["--data", path(&data), "--set", "eval.every_epochs=1"];
+    let ran = succeed(crate::runner::pretrain(&knn, &more));
+    assert_eq!(ran.stdout.matches(named).count(), 1, "{}", ran.stdout);
+}

@@ -165,6 +165,11 @@ pub(super) fn labelled(
     })
 }
 
+/// A share of `count`, rounded up. 0.07 of 100 is 7, though the product of the two numbers is a little more.
+fn share_of(count: usize, share: f64) -> usize {
+    (share * count as f64 - 1e-9).ceil().max(0.0) as usize
+}
+
 /// The vectors whose labels a probe learns from: a share of each class, at least one of each, drawn by the seed.
 fn labels_of(bank: &LabelledVectors, share: f64, seed: u64) -> LabelledVectors {
     let width = bank.features.len() / bank.labels.len().max(1);
@@ -181,7 +186,7 @@ fn labels_of(bank: &LabelledVectors, share: f64, seed: u64) -> LabelledVectors {
     }
     let mut chosen = Vec::new();
     for mut items in by_class {
-        let count = (share * items.len() as f64).ceil() as usize;
+        let count = share_of(items.len(), share);
         items.sort_by_key(|&item| (draw(item), item));
         chosen.extend(items.into_iter().take(count));
     }
@@ -198,6 +203,21 @@ fn labels_of(bank: &LabelledVectors, share: f64, seed: u64) -> LabelledVectors {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_are_not_rounded_twice() {
+        for (count, share, expected) in [
+            (100, 0.07, 7),
+            (200, 0.07, 14),
+            (100, 0.55, 55),
+            (1000, 0.1, 100),
+            (3, 0.1, 1),
+            (101, 0.01, 2),
+            (0, 0.5, 0),
+        ] {
+            assert_eq!(share_of(count, share), expected, "{share} of {count}");
+        }
+    }
 
     #[test]
     fn a_share_of_the_labels_is_one_of_every_class() {

@@ -273,7 +273,7 @@ fn finetuning(
     let mut watch = Stopwatch::default();
     match finetune(&config, prepared, &run, device, &mut watch) {
         // Stopped before anything was evaluated, as it should be.
-        Ok(_) | Err(FinetuneError::Results { .. }) => Ok(steps as f64 * watch.step()),
+        Ok(_) | Err(FinetuneError::Results(_)) => Ok(steps as f64 * watch.step()),
         Err(error) => Err(error.into()),
     }
 }

@@ -358,9 +358,9 @@ impl Trial {
         record.finetune_seconds += start.elapsed().as_secs_f64();
         match ran {
             Ok((RunOutcome::Stopped, _)) => Ok(None),
-            Ok((_, results)) => Ok(Some(results.last.classification.accuracy)),
+            Ok((_, results)) => Ok(Some(results.last.scores.accuracy)),
             // Stopped before there was anything to read.
-            Err(FinetuneError::Results { .. }) if observer.stop_requested() => Ok(None),
+            Err(FinetuneError::Results(_)) if observer.stop_requested() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

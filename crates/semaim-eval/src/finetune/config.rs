@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use semaim::classifier::Pool;
 use semaim_checkpoint::weights_source::WeightsSource;
 use semaim_config::{Problems, RenamedKey, Validate};
-use semaim_data::{MixupCutmix, RandAugment, RandomErasing};
+use semaim_data::{MixupCutmix, RandAugment, RandomErasing, counted};
 use semaim_train::config::{
     CheckpointConfig, DataConfig, DataNames, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
+    Unused, unused_of_own,
 };
 use semaim_train::run_dir::RunConfig;
 use serde::{Deserialize, Serialize};
@@ -203,7 +204,37 @@ impl FinetuneConfig {
             log: &self.log,
         }
     }
+
+    /// The keys of settings that are not at their defaults and that training does not look at, each with the reason.
+    pub fn unused(&self) -> Vec<(&'static str, &'static str)> {
+        let mut all = self.optimiser.unused();
+        all.push((EMA, "fine-tuning keeps no EMA copy"));
+        all.extend(self.augment.unused());
+        unused_of_own(self, all)
+    }
+
+    /// What to say where a batch is computed in parts, each of which is mixed by itself: neither the draws nor the pairs are those of a
+    /// whole batch.
+    pub fn mixing_in_parts(&self) -> Option<String> {
+        let parts = self.train.grad_accum_steps;
+        if parts < 2 || !self.augment.mixes() {
+            return None;
+        }
+        let images = self.train.batch_size / parts;
+        let alone = match images {
+            0 | 1 => "; an image that is alone in its part is not mixed",
+            _ => "",
+        };
+        Some(format!(
+            "mixup and CutMix are drawn for each of the {parts} parts of a batch, {} each, as timm does on each GPU: not the \
+             numbers of a batch in one part{alone}",
+            counted(images, "image")
+        ))
+    }
 }
+
+/// Settings of the EMA copy.
+const EMA: &[&str] = &["train.ema_decay", "train.ema_epochs"];
 
 impl Validate for FinetuneConfig {
     fn check(&self, problems: &mut Problems) {
@@ -235,6 +266,36 @@ impl Validate for FinetuneConfig {
 }
 
 impl AugmentConfig {
+    /// Whether any batch is mixed.
+    fn mixes(&self) -> bool {
+        self.mix > 0.0 && (self.mixup > 0.0 || self.cutmix > 0.0)
+    }
+
+    /// What images are not augmented by.
+    fn unused(&self) -> Vec<Unused> {
+        let mut all: Vec<Unused> = Vec::new();
+        if self.rand_layers == 0 {
+            let keys = &[
+                "augment.rand_magnitude",
+                "augment.rand_magnitude_std",
+                "augment.rand_increasing",
+            ];
+            all.push((keys, "augment.rand_layers is 0"));
+        }
+        if self.mix == 0.0 {
+            let keys = &[
+                "augment.mixup",
+                "augment.cutmix",
+                "augment.switch_to_cutmix",
+            ];
+            all.push((keys, "augment.mix is 0"));
+        } else if self.mixup == 0.0 || self.cutmix == 0.0 {
+            let why = "augment.mixup or augment.cutmix is 0";
+            all.push((&["augment.switch_to_cutmix"], why));
+        }
+        all
+    }
+
     fn check(&self, problems: &mut Problems) {
         problems.in_range("rand_layers", self.rand_layers, ..=64);
         problems.in_range("rand_magnitude", self.rand_magnitude, 0.0..=10.0);
@@ -260,6 +321,62 @@ impl AugmentConfig {
 mod tests {
     use super::*;
     use semaim_config::Layers;
+
+    fn config(settings: &[&str]) -> FinetuneConfig {
+        let given = ["encoder.weights=x", "data.path=shapes"];
+        let layers = Layers::new().sets([&given, settings].concat()).unwrap();
+        layers.load().unwrap()
+    }
+
+    #[test]
+    fn what_fine_tuning_does_not_look_at_is_named() {
+        let unused = |settings: &[&str]| -> Vec<&str> {
+            let unused = config(settings).unused().into_iter();
+            unused.map(|(key, _)| key).collect()
+        };
+        assert_eq!(unused(&[]), [""; 0]);
+        let all = [
+            "optimiser.power=2.0",
+            "train.ema_decay=[0.5,0.5]",
+            "augment.cutmix=0",
+            "augment.switch_to_cutmix=1.0",
+        ];
+        let expected = [
+            "optimiser.power",
+            "train.ema_decay",
+            "augment.switch_to_cutmix",
+        ];
+        assert_eq!(unused(&all), expected);
+        assert_eq!(
+            unused(&["augment.rand_layers=0", "augment.rand_magnitude=3"]),
+            ["augment.rand_magnitude"]
+        );
+        assert_eq!(
+            unused(&["augment.mix=0", "augment.mixup=0.1"]),
+            ["augment.mixup"]
+        );
+    }
+
+    #[test]
+    fn parts_of_a_batch_are_mixed_by_themselves_and_it_is_said() {
+        let said = |settings: &[&str]| config(settings).mixing_in_parts();
+        let batch = "train.batch_size=16";
+        assert_eq!(said(&[batch]), None);
+        let parts = said(&[batch, "train.grad_accum_steps=4"]).unwrap();
+        assert!(
+            parts.contains("4 parts") && parts.contains("4 images"),
+            "{parts}"
+        );
+        let alone = said(&[batch, "train.grad_accum_steps=16"]).unwrap();
+        assert!(
+            alone.contains("1 image each") && alone.contains("alone"),
+            "{alone}"
+        );
+        let parts = "train.grad_accum_steps=4";
+        assert_eq!(said(&[batch, parts, "augment.mix=0"]), None);
+        let none = ["augment.mixup=0", "augment.cutmix=0"];
+        assert_eq!(said(&[batch, parts, none[0], none[1]]), None);
+    }
 
     #[test]
     fn a_table_given_in_part_keeps_the_recipe_and_mistakes_are_named() {

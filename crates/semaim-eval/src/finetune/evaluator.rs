@@ -1,7 +1,6 @@
 //! Evaluation while fine-tuning: the best classifier is kept, results are written.
 
 use semaim::classifier::Classifier;
-use semaim_checkpoint::atomic;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::model_file::ModelFile;
 use semaim_data::Augment;
@@ -11,11 +10,19 @@ use semaim_train::log::RunLog;
 use semaim_train::run_dir::RunDir;
 use semaim_train::state::TrainState;
 
+use super::Results;
 use super::config::FinetuneConfig;
-use super::{BEST, Evaluated, RESULTS, Results, read_results};
-use crate::classify::classify;
+use crate::classify::{Classification, classify};
 use crate::image_batches::BatchOptions;
+use crate::results::{Criterion, Evaluated};
 use crate::splits::ImageSubset;
+use crate::unreadable::Unreadable;
+
+/// What the best is chosen by.
+const BEST_BY: Criterion<Classification> = Criterion {
+    name: "top-1",
+    of: |scores| scores.accuracy.top1,
+};
 
 pub(super) struct FinetuneEvaluator<'a> {
     pub(super) config: &'a FinetuneConfig,
@@ -25,6 +32,7 @@ pub(super) struct FinetuneEvaluator<'a> {
     pub(super) images: &'a ImageSubset,
     pub(super) augment: &'a Augment,
     pub(super) run: &'a RunDir,
+    pub(super) unreadable: Unreadable,
 }
 
 impl Evaluator<Classifier> for FinetuneEvaluator<'_> {
@@ -36,7 +44,7 @@ impl Evaluator<Classifier> for FinetuneEvaluator<'_> {
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         if progress.step == 0 {
-            // A head of zeros has nothing to show.
+            // A head that has learnt nothing has nothing to show.
             return Ok(());
         }
         let failed = TrainError::evaluation(progress.step);
@@ -44,14 +52,18 @@ impl Evaluator<Classifier> for FinetuneEvaluator<'_> {
             batch_size: self.config.eval.batch_size,
             workers: self.config.data.workers,
         };
-        let found = classify(&state.model, self.images, self.augment, options)
-            .and_then(|predictions| predictions.against(self.classes))
+        let predictions = classify(&state.model, self.images, self.augment, options)
+            .map_err(|error| failed(error.into()))?;
+        self.unreadable
+            .note(&predictions.bad, progress.step, log, observer)?;
+        let scores = predictions
+            .against(self.classes)
             .map_err(|error| failed(error.into()))?;
         let now = Evaluated {
             epoch: progress.epoch(),
-            classification: found,
+            scores,
         };
-        let accuracy = now.classification.accuracy;
+        let accuracy = now.scores.accuracy;
         let scalars = [
             ("eval/top1", accuracy.top1),
             ("eval/top5", accuracy.top5),
@@ -65,27 +77,8 @@ impl Evaluator<Classifier> for FinetuneEvaluator<'_> {
             100.0 * accuracy.top1,
             100.0 * accuracy.top5
         ));
-        // A run that died after an evaluation makes the same evaluation again: what is not better replaces nothing, what
-        // comes from a later time than this is of a run that was begun anew.
-        let before = read_results(self.run)
-            .ok()
-            .map(|results| results.best)
-            .filter(|best| best.epoch <= now.epoch);
-        let best = match before {
-            Some(best) if best.classification.accuracy.top1 >= accuracy.top1 => best,
-            _ => {
-                let path = self.run.path().join(BEST);
-                ModelFile::of_classifier(self.encoder, self.classes, &state.model)?.write(&path)?;
-                now.clone()
-            }
-        };
-        let results = Results { last: now, best };
-        let path = self.run.path().join(RESULTS);
-        let text = serde_json::json!(results).to_string();
-        atomic::write_bytes(&path, text.as_bytes()).map_err(|source| TrainError::Io {
-            action: "writing",
-            path,
-            source,
+        Results::note(self.run, now, &BEST_BY, |path| {
+            Ok(ModelFile::of_classifier(self.encoder, self.classes, &state.model)?.write(path)?)
         })
     }
 }

@@ -13,7 +13,7 @@ use semaim::parameters::{WeightError, device_of, to_host};
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
 use semaim_config::{Problems, Validate};
-use semaim_data::{Augment, ClassTarget, LoaderError};
+use semaim_data::{Augment, BadImage, ClassTarget, Framing, LoaderError};
 use semaim_random::{Key, KeyedRng, Stream};
 use semaim_train::callbacks::{Callbacks, Evaluator, Observer, Progress};
 use semaim_train::config::{
@@ -30,10 +30,11 @@ use semaim_train::trainer::{Images, RunOutcome, train};
 use serde::{Deserialize, Serialize};
 
 use super::head::{HeadKind, HeadSize, Heads};
-use super::{Probe, ProbeError, ProbeOptions, check, settings};
+use super::{Probe, ProbeError, ProbeOptions, check, settings, validation_split};
 use crate::accuracy::{Accuracy, HitCounter, rank_of_label};
 use crate::image_batches::{BatchOptions, ImageBatches};
 use crate::splits::{ImageSubset, LabelledSplits};
+use crate::unreadable::said;
 use crate::views::views;
 use semaim::representation::Representation;
 
@@ -61,7 +62,7 @@ pub struct OnlineProbe {
     pub head: HeadKind,
     /// What represents an image for a linear head.
     pub representation: Representation,
-    /// Whether views are cut at random and mirrored; otherwise each image looks the same in every epoch.
+    /// Whether views are cut at random and mirrored; otherwise images are shown as for evaluation.
     pub augment: bool,
     /// Settings to choose from, passes and batches.
     pub options: ProbeOptions,
@@ -162,21 +163,19 @@ impl Tables {
     }
 }
 
-impl OnlineProbe {
-    /// How training images are shown.
-    fn views(&self, encoder: &Encoder) -> Augment {
-        let usual = views(&encoder.config, &encoder.normalisation);
-        if self.augment {
-            Augment {
-                crop_scale: [0.08, 1.0],
-                ..usual
-            }
-        } else {
-            Augment {
-                crop_scale: [1.0, 1.0],
-                flip: 0.0,
-                ..usual
-            }
+/// How training images are shown, where `usual` is how they are shown for evaluation.
+fn training_views(usual: Augment, augment: bool) -> Augment {
+    if augment {
+        Augment {
+            crop_scale: [0.08, 1.0],
+            ..usual
+        }
+    } else {
+        // What the test shows; a crop of the whole image would have another shape and another scale.
+        Augment {
+            framing: Framing::Center,
+            flip: 0.0,
+            ..usual
         }
     }
 }
@@ -194,10 +193,10 @@ pub fn online_probe(
 ) -> Result<Probe, OnlineError> {
     let options = &probe.options;
     check(options)?;
-    let (kept, validation) = validation_split(&sets.train, options);
-    if kept.items.is_empty() || validation.items.is_empty() || sets.test.items.is_empty() {
+    let (kept, validation) = parts(&sets.train, options);
+    if validation.items.is_empty() || sets.test.items.is_empty() {
         return Err(ProbeError::Empty {
-            train: kept.items.len(),
+            train: sets.train.items.len(),
             test: sets.test.items.len(),
         }
         .into());
@@ -230,13 +229,16 @@ pub fn online_probe(
     let task = ProbeTask { frozen: &frozen };
     let images = Images {
         source: kept.as_source(),
-        augment: probe.views(encoder),
+        augment: training_views(
+            views(&encoder.config, &encoder.normalisation),
+            probe.augment,
+        ),
     };
     let tables = Tables::of(probe, options.batch_size.min(kept.items.len()));
     let settings = tables.run(options.seed);
     let mut collecting = Collecting { last: None };
     let callbacks = Callbacks {
-        observer,
+        observer: &mut *observer,
         evaluator: &mut collecting,
     };
     let outcome = train(
@@ -261,21 +263,26 @@ pub fn online_probe(
         workers: probe.workers,
     };
     let statistics = frozen.statistics(&kept, batches)?;
-    let accuracies = |part: &ImageSubset| frozen.accuracies(&heads, part, &statistics, batches);
-    let of_validation = accuracies(&validation)?;
+    let mut accuracies = |part: &ImageSubset| -> Result<_, OnlineError> {
+        let (hits, bad) = frozen.hits(&heads, part, &statistics, batches)?;
+        if let Some(text) = said(&bad.iter().collect::<Vec<_>>()) {
+            observer.say(&text);
+        }
+        let counted = hits.first().map_or(0, HitCounter::images) as usize;
+        let accuracies: Vec<Accuracy> = hits.iter().map(HitCounter::accuracy).collect();
+        Ok((accuracies, counted))
+    };
+    let (of_validation, _) = accuracies(&validation)?;
     Probe::choose(&grid, &of_validation, kept.items.len(), || {
         accuracies(&sets.test)
     })
 }
 
 /// Divides images into those to train on and those to choose with.
-fn validation_split(train: &ImageSubset, options: &ProbeOptions) -> (ImageSubset, ImageSubset) {
-    let held = |item: &u64| {
-        KeyedRng::new(Key::new(options.seed, 0, *item), Stream::ValidationSplit)
-            .below(options.validation_every)
-            == 0
-    };
-    let (validation, kept): (Vec<u64>, Vec<u64>) = train.items.iter().copied().partition(held);
+fn parts(train: &ImageSubset, options: &ProbeOptions) -> (ImageSubset, ImageSubset) {
+    let draw = |item| KeyedRng::new(Key::new(options.seed, 0, item), Stream::ValidationSplit);
+    let items = train.items.iter().copied();
+    let (kept, validation) = validation_split(items, draw, options.validation_every);
     let part = |items| ImageSubset {
         source: Arc::clone(&train.source),
         items,
@@ -338,22 +345,24 @@ impl Frozen<'_> {
         [vit.channels, vit.image_size[0], vit.image_size[1]]
     }
 
-    /// Tokens of the central views of images, batch by batch, with their labels.
+    /// Tokens of the central views of images, batch by batch, with their labels. Gives the images that could not be read.
     fn each(
         &self,
         part: &ImageSubset,
         batches: BatchOptions,
         mut visit: impl FnMut(Tensor<3>, &[Option<u32>]) -> Result<(), WeightError>,
-    ) -> Result<(), OnlineError> {
+    ) -> Result<Vec<BadImage>, OnlineError> {
         let augment = views(&self.encoder.config, &self.encoder.normalisation);
         let items = part.items.iter().copied();
+        let mut bad = Vec::new();
         for batch in ImageBatches::start(&part.source, items, &augment, batches, &self.device) {
             let batch = batch?;
             if let Some(images) = batch.images {
                 visit(self.tokens(images), &batch.targets)?;
             }
+            bad.extend(batch.bad);
         }
-        Ok(())
+        Ok(bad)
     }
 
     fn statistics(
@@ -391,15 +400,16 @@ impl Frozen<'_> {
         })
     }
 
-    fn accuracies(
+    /// How often each head is right, and the images that could not be read.
+    fn hits(
         &self,
         heads: &Heads,
         part: &ImageSubset,
         statistics: &Statistics,
         batches: BatchOptions,
-    ) -> Result<Vec<Accuracy>, OnlineError> {
+    ) -> Result<(Vec<HitCounter>, Vec<BadImage>), OnlineError> {
         let mut hits = vec![HitCounter::default(); heads.heads.len()];
-        self.each(part, batches, |tokens, labels| {
+        let bad = self.each(part, batches, |tokens, labels| {
             let tokens = statistics.normalise(tokens);
             for (head, hits) in heads.heads.iter().zip(&mut hits) {
                 let logits = head.forward(tokens.clone());
@@ -413,7 +423,7 @@ impl Frozen<'_> {
             }
             Ok(())
         })?;
-        Ok(hits.iter().map(HitCounter::accuracy).collect())
+        Ok((hits, bad))
     }
 }
 
@@ -502,5 +512,36 @@ impl Evaluator<Heads> for Collecting {
             self.last = Some(state.model.clone());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use semaim_data::{Pixels, Scratch, ViewPlan};
+
+    use super::*;
+
+    #[test]
+    fn without_augmentation_heads_learn_from_what_they_are_tested_on() {
+        let (width, height) = (60, 40);
+        let samples: Vec<u8> = (0..width * height * 3)
+            .map(|i| (i * 7 % 251) as u8)
+            .collect();
+        let image = Pixels::new(width, height, 3, samples).unwrap();
+        let shown = |plan: ViewPlan<'_>, len: usize| {
+            let mut view = vec![f32::NAN; len];
+            plan.render_image(&image, &mut Scratch::new(), &mut view)
+                .unwrap();
+            view
+        };
+        let usual = Augment::new([16, 16], 3);
+        let tested = shown(usual.evaluation_view([width, height]), usual.view_len());
+        for (augment, equal) in [(false, true), (true, false)] {
+            let views = training_views(usual.clone(), augment);
+            for epoch in 0..3 {
+                let plan = views.training_view([width, height], Key::new(0, epoch, 5));
+                assert_eq!(shown(plan, views.view_len()) == tested, equal);
+            }
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Settings that have no part in what a run learns, though each of them is allowed.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Method, OrderSource, PretrainConfig, TargetKind};
+use super::{Method, OptimiserConfig, OrderSource, PretrainConfig, TargetKind};
 use crate::schedule::ScheduleKind;
 
 /// Settings of the query stream; others of `decoder` are refused where there is none.
@@ -33,11 +34,42 @@ pub fn setting<'a>(config: &'a Value, key: &str) -> Option<&'a Value> {
     config.pointer(&format!("/{}", key.replace('.', "/")))
 }
 
+/// Keys of settings, and why training does not look at them.
+pub type Unused = (&'static [&'static str], &'static str);
+
+/// The keys of those settings that are not at their defaults, each with the reason.
+pub fn unused_of_own<C: Serialize + Default>(
+    config: &C,
+    unused: Vec<Unused>,
+) -> Vec<(&'static str, &'static str)> {
+    let (own, default) = (json!(config), json!(C::default()));
+    let keys = unused
+        .into_iter()
+        .flat_map(|(keys, why)| keys.iter().map(move |&key| (key, why)));
+    keys.filter(|(key, _)| setting(&own, key) != setting(&default, key))
+        .collect()
+}
+
+impl OptimiserConfig {
+    /// What the schedule does not look at.
+    pub fn unused(&self) -> Vec<Unused> {
+        let mut all: Vec<Unused> = Vec::new();
+        if self.schedule != ScheduleKind::Steps {
+            all.push((&["optimiser.gamma"], "optimiser.schedule is not `steps`"));
+        }
+        if self.schedule != ScheduleKind::Polynomial {
+            let why = "optimiser.schedule is not `polynomial`";
+            all.push((&["optimiser.power"], why));
+        }
+        all
+    }
+}
+
 impl PretrainConfig {
     /// The keys of settings that are not at their defaults and that training does not look at, each with the reason. (Pictures may:
     /// those of similarity follow `order.similarity` whatever gives the order.)
     pub fn unused(&self) -> Vec<(&'static str, &'static str)> {
-        let mut all: Vec<(&[&'static str], &'static str)> = Vec::new();
+        let mut all = self.optimiser.unused();
         match (self.method, self.order_source()) {
             (Method::Mae, _) => {
                 all.push((DECODER, "method is `mae`"));
@@ -72,22 +104,10 @@ impl PretrainConfig {
             let why = "neither order.source nor target.kind is `teacher`";
             all.push((&["teacher.weights", "teacher_cache"], why));
         }
-        if self.optimiser.schedule != ScheduleKind::Steps {
-            all.push((&["optimiser.gamma"], "optimiser.schedule is not `steps`"));
-        }
-        if self.optimiser.schedule != ScheduleKind::Polynomial {
-            let why = "optimiser.schedule is not `polynomial`";
-            all.push((&["optimiser.power"], why));
-        }
         if !self.encoder.is_named() {
             all.push((ENCODER, "there are no weights to start from (--init)"));
         }
-        let (own, default) = (json!(self), json!(Self::default()));
-        let keys = all
-            .into_iter()
-            .flat_map(|(keys, why)| keys.iter().map(move |&key| (key, why)));
-        keys.filter(|(key, _)| setting(&own, key) != setting(&default, key))
-            .collect()
+        unused_of_own(self, all)
     }
 }
 
