@@ -41,7 +41,7 @@ class Output(NamedTuple):
 
     #: Its standard output.
     result: str
-    #: The lines of its standard error: what was taken for granted, left out, and how far it was.
+    #: The lines of its standard error: what was assumed, left out, and how far it was.
     notes: list[str]
 
 

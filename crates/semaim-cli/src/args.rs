@@ -53,57 +53,58 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Pre-train an encoder on a folder of images; without arguments, on generated images, in a minute or two.
+    /// Pre-train an encoder on a folder of images; without arguments, on generated images, in less than a minute.
     ///
-    /// The same command in the same --out goes on where it stopped, whatever stopped it.
+    /// The same command with the same --out resumes where it stopped, whatever stopped it.
     Pretrain(PretrainArgs),
-    /// One vector per image, in a file that Python reads too.
+    /// Compute one feature vector per image, into a file that Python reads too.
     ///
     /// Images are embedded as they come: memory does not grow with their number.
     Embed(EmbedArgs),
-    /// A similarity map of each image by any encoder, for pre-training by `order.source = "maps"`: a teacher that is asked once.
+    /// Compute a similarity map of each image by any encoder, for pre-training with `order.source = "maps"`: a teacher that is
+    /// asked once.
     Maps(MapsArgs),
-    /// How well the nearest neighbours in an encoder's space classify (weighted kNN, exact).
+    /// Measure the k-NN accuracy of an encoder (weighted neighbours, exact search).
     Knn(KnnArgs),
-    /// How well a linear layer on an encoder's vectors classifies: a grid of them, the best tested once.
+    /// Measure the linear-probe accuracy of an encoder: a grid of probes, the best tested once.
     Probe(ProbeArgs),
-    /// Train an encoder and a classifier on it together, on labelled images, by the published recipe.
+    /// Fine-tune an encoder and a classifier on it together, on labelled images, by the published recipe.
     ///
-    /// The same command in the same --out goes on where it stopped, whatever stopped it.
+    /// The same command with the same --out resumes where it stopped, whatever stopped it.
     Finetune(FinetuneArgs),
     /// Train an encoder as a detector (ViTDet's Mask R-CNN) on images with boxes and masks.
     ///
-    /// The same command in the same --out goes on where it stopped, whatever stopped it.
+    /// The same command with the same --out resumes where it stopped, whatever stopped it.
     Detect(DetectArgs),
     /// Train an encoder as a segmenter, by a linear head or UPerNet, on images with the class of every pixel.
     ///
-    /// The same command in the same --out goes on where it stopped, whatever stopped it.
+    /// The same command with the same --out resumes where it stopped, whatever stopped it.
     Segment(SegmentArgs),
-    /// What a trained model is worth: accuracy of a classifier, COCO's 12 numbers of a detector, mIoU of a segmenter, each by
-    /// class too.
+    /// Evaluate a trained model: accuracy of a classifier, COCO's 12 numbers of a detector, mIoU of a segmenter, each by class
+    /// too.
     Evaluate(EvaluateArgs),
-    /// What a trained model sees in images: classes, objects with boxes and masks, or the class of every pixel.
+    /// Predict classes, objects with boxes and masks, or the class of every pixel with a trained model.
     Predict(PredictArgs),
-    /// Pre-train and evaluate several variants with several seeds each, and make a table of it.
+    /// Pre-train and evaluate several variants with several seeds each, and tabulate the results.
     ///
-    /// The same command goes on where it stopped; what is finished is not done again.
+    /// The same command resumes where it stopped; what is finished is not done again.
     Compare(CompareArgs),
     /// Score detections against annotations as COCO does: 12 numbers for boxes and for masks, and AP by category.
     CocoEval(CocoEvalArgs),
-    /// What the images of a set are like: means and deviations of channels as settings, counts, sizes, images that cannot be read,
-    /// and images that are there twice.
+    /// Summarise the images of a set: mean and standard deviation of each channel as settings, counts, sizes, images that cannot
+    /// be read, and images that are there twice.
     Stats(StatsArgs),
-    /// What a checkpoint holds: layout, sizes, type of numbers, position grid, and which tensors an encoder takes from it.
+    /// Describe a checkpoint: layout, sizes, type of numbers, position grid, and which tensors an encoder takes from it.
     Inspect(InspectArgs),
     /// Write an encoder, or a whole model, for another program.
     Export(ExportArgs),
-    /// Pictures of what encoders see in images: attention, similarity, order, principal components, reconstruction.
+    /// Draw what encoders see in images: attention, similarity, order, principal components, reconstruction.
     Show(ShowArgs),
-    /// Build the report.html of a run directory anew.
+    /// Rebuild the report.html of a run directory.
     Report(ReportArgs),
-    /// The devices that --device can name, each but the CPU compared with the CPU.
+    /// List the devices that --device can name, and compare each of them with the CPU.
     Devices(DevicesArgs),
-    /// The experiments that come with the program.
+    /// List or print the experiments that come with the program.
     Recipes {
         #[command(subcommand)]
         command: Option<Recipes>,
@@ -116,7 +117,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Bench,
     },
-    /// Print the script by which a shell completes commands, options and their values.
+    /// Print the script with which a shell completes commands, options and their values.
     Completions(CompletionsArgs),
     /// Print the manual page of the program, or write one for every command.
     Man(ManArgs),
@@ -125,23 +126,23 @@ pub(crate) enum Command {
 /// Where and how tensors are computed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DeviceArgs {
-    /// Where to compute: cpu, or cuda, rocm, metal, vulkan, wgpu (each with :INDEX, or with :auto for one that is not another
-    /// process's of this machine) in a build with that feature; `semaim devices` lists those that are there
+    /// Where to compute: cpu, or, in a build with that feature, cuda, rocm, metal, vulkan or wgpu, each with :INDEX, or with :auto
+    /// for a device of its own for each process of a machine; `semaim devices` lists those that are there
     #[arg(long = "device", value_name = "DEVICE", default_value = "cpu", value_parser = device::of_process)]
     pub(crate) name: String,
-    /// Go on with a device that does not compute what the CPU computes. Every device but the CPU is tested before a
-    /// command, which takes a second or less; software adapters take longer
+    /// Use a device even if its results differ from the CPU's. Every device but the CPU is tested before a command, which
+    /// takes a second or less; software adapters take longer
     #[arg(long)]
     pub(crate) device_unchecked: bool,
-    /// Which form of the operations runs: fused where there is one, which is on the CPU, or composed of the framework's
-    /// own everywhere, which is slower and for finding faults
+    /// Which kernels to use: fused ones where there are any, which is on the CPU, or composed of the framework's own operations
+    /// everywhere, which is slower and for debugging
     #[arg(long, value_parser = one_of(KERNELS), default_value = "fused")]
     pub(crate) kernels: Kernels,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DevicesArgs {
-    /// List the devices only
+    /// Only list the devices, without comparing them
     #[arg(long)]
     pub(crate) untested: bool,
     /// Print the result as one JSON object
@@ -189,7 +190,7 @@ pub(crate) struct LoaderArgs {
 /// Which images are too large.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct PixelLimit {
-    /// The most pixels an image may have, as data.max_pixels for a run; larger ones are not read
+    /// Maximum number of pixels of an image, like data.max_pixels of a run; larger images are not read
     #[arg(
         long,
         value_name = "N",
@@ -211,10 +212,10 @@ pub(crate) struct RunArgs {
     /// Seed of every random draw [default: the configuration's, which is 0]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// What to do about a loss or gradient that is not finite: stop or skip [default: stop]
+    /// What to do about a loss or gradient that is not finite: stop, or skip the step [default: stop]
     #[arg(long, value_name = "ACTION")]
     pub(crate) on_nan: Option<String>,
-    /// The run's data set is the same, in another place than when the run was started
+    /// The run's data set has moved since the run was started, and is the same otherwise
     #[arg(long)]
     pub(crate) data_moved: bool,
     /// Print the resolved configuration, parameters, memory and steps, and exit

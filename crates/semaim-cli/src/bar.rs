@@ -93,7 +93,7 @@ impl Observer for TrainingBar {
     fn started(&mut self, progress: Progress) {
         if progress.step > 0 {
             self.say(&format!(
-                "going on after step {} of {}",
+                "resuming after step {} of {}",
                 progress.step, progress.total_steps
             ));
         }

@@ -62,7 +62,7 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
             bar.say("no object has a mask: boxes alone are learned, evaluated and predicted");
         }
         without => bar.say(&format!(
-            "{without} of {} have no mask and teach none",
+            "{without} of {} have no mask; only their boxes are trained on",
             counted(objects.all, "object")
         )),
     }

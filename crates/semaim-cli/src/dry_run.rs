@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use semaim::classifier::Pool;
 use semaim_config::to_toml;
 use semaim_data::{Source, counted};
 use semaim_eval::detect;
@@ -73,7 +74,16 @@ pub(crate) fn finetuning(
     let text = to_toml(config)?;
     let (encoder, sets) = (prepared.encoder(), prepared.sets());
     let classes = sets.train.source.classes().len();
-    let parameters = (encoder.vit.num_params() + (encoder.vit.width() + 1) * classes) as u64;
+    let width = encoder.config.embed_dim;
+    // A classifier is without the encoder's projection, and has a norm behind the mean of the patch tokens.
+    let projection = encoder.vit.projection.as_ref();
+    let projection = projection.map_or(0, Module::num_params);
+    let norm = match config.pool {
+        Pool::Mean => 2 * width,
+        Pool::Cls => 0,
+    };
+    let head = (width + 1) * classes;
+    let parameters = (encoder.vit.num_params() - projection + norm + head) as u64;
     let memory = Memory::finetuning(
         &encoder.config,
         parameters,
@@ -144,14 +154,10 @@ impl DenseRun<'_> {
         }
         let data = format!("{}; {} to evaluate", self.train.describe(), self.eval);
         let parameters = format!(
-            "{:.2} M, {:.2} M of them the encoder's{}",
+            "{:.2} M, {:.2} M of them in the encoder{}",
             all as f64 / 1e6,
             encoder as f64 / 1e6,
-            if frozen > 0 {
-                ", which do not learn"
-            } else {
-                ""
-            }
+            if frozen > 0 { " (frozen)" } else { "" }
         );
         print!("{}", self.text);
         print_run(

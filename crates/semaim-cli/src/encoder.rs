@@ -109,7 +109,7 @@ pub(crate) fn tell_resizing(
     let is_unsaid = checkpoint.loading.format == CheckpointFormat::Timm && source.layout.is_none();
     if is_resized && is_unsaid {
         eprintln!(
-            "  taken for granted: the position table is resized as {}; --layout timm, mae or dino says whose way is meant",
+            "  assumed: the position table is resized as {}; --layout timm, mae or dino says whose way is meant",
             match checkpoint.interpolation {
                 Interpolation::Antialiased => "timm does it (bicubic, antialiased)",
                 _ => "MAE does it (bicubic)",
@@ -129,10 +129,10 @@ pub(crate) fn tell(checkpoint: &Checkpoint) {
         prefix => format!(", under `{prefix}`"),
     };
     eprintln!(
-        "{}: {}{place}: {} tensors used, {} left, {} missing",
+        "{}: {}{place}: {} used, {} left, {} missing",
         checkpoint.path.display(),
         loading.format,
-        loading.used.len(),
+        counted(loading.used.len(), "tensor"),
         loading.unused.len(),
         loading.missing.len(),
     );
@@ -140,6 +140,6 @@ pub(crate) fn tell(checkpoint: &Checkpoint) {
         eprintln!("  read too: {}", path.display());
     }
     for assumed in &checkpoint.defaults_used {
-        eprintln!("  taken for granted: {assumed}");
+        eprintln!("  assumed: {assumed}");
     }
 }

@@ -1,4 +1,5 @@
-//! Exit codes: 0 done, 2 the user's mistake, 1 ours, 130 stopped on request.
+//! Exit codes: 0 done, 2 what was given cannot be used, the disk included, 1 the program or a device failed, 130 stopped on
+//! request.
 
 use std::backtrace::Backtrace;
 use std::fmt::Display;
@@ -11,6 +12,9 @@ use semaim_eval::detect::DetectRunError;
 use semaim_eval::detect::find::FindError;
 use semaim_eval::embed::EmbedError;
 use semaim_eval::finetune::FinetuneError;
+use semaim_eval::knn::KnnError;
+use semaim_eval::pointing::PointingError;
+use semaim_eval::probe::ProbeError;
 use semaim_eval::segment::SegmentRunError;
 use semaim_eval::segment::label::LabelError;
 use semaim_train::error::TrainError;
@@ -26,7 +30,7 @@ pub(crate) struct Exit {
 pub(crate) const STOPPED: u8 = 130;
 
 impl Exit {
-    /// A mistake in what the user gave.
+    /// What the user gave cannot be used.
     pub(crate) fn user(message: impl Display) -> Self {
         Self {
             code: 2,
@@ -34,7 +38,7 @@ impl Exit {
         }
     }
 
-    /// A fault of the program.
+    /// A fault of the program or of a device.
     pub(crate) fn ours(message: impl Display) -> Self {
         Self {
             code: 1,
@@ -110,6 +114,9 @@ impl From<CompareError> for Exit {
             CompareError::Train(error) => error.into(),
             CompareError::Finetune(error) => error.into(),
             CompareError::Embed(error) => error.into(),
+            error @ (CompareError::Knn(KnnError::Device(_))
+            | CompareError::Probe(ProbeError::Device(_))
+            | CompareError::Pointing(PointingError::Device(_))) => Self::ours(error),
             error => Self::user(error),
         }
     }
@@ -127,7 +134,7 @@ impl From<EmbedError> for Exit {
 impl From<ClassifyError> for Exit {
     fn from(error: ClassifyError) -> Self {
         match error {
-            ClassifyError::NotFinite { .. } => Self::user(error),
+            ClassifyError::NotFinite { .. } | ClassifyError::Empty => Self::user(error),
             error => Self::ours(error),
         }
     }

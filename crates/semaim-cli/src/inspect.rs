@@ -6,6 +6,7 @@ use semaim::config::{Activation, ArchOptions};
 use semaim_checkpoint::archive::Archive;
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::error::EncoderError;
+use semaim_data::counted;
 use semaim_detect::detectron2::is_detectron2;
 use serde_json::json;
 
@@ -138,12 +139,11 @@ fn print(found: &Checkpoint, heads: Option<usize>, numbers: usize, dtypes: &[&st
     };
     println!("layout      {}{place}", loading.format);
     println!(
-        "encoder     {} wide, {} blocks, {}, MLP {} with {}, {:.2} M parameters in {}",
+        "encoder     {} wide, {}, {}, MLP {} with {}, {:.2} M parameters in {}",
         config.embed_dim,
-        config.depth,
+        counted(config.depth, "block"),
         match heads {
-            Some(1) => "1 head".into(),
-            Some(heads) => format!("{heads} heads"),
+            Some(heads) => counted(heads, "head"),
             None => "heads not told (--heads)".into(),
         },
         config.mlp_dim(),
@@ -154,8 +154,11 @@ fn print(found: &Checkpoint, heads: Option<usize>, numbers: usize, dtypes: &[&st
     let grid = config.grid();
     let [height, width] = config.image_size;
     println!(
-        "images      {height} x {width} px, {} channels, patches of {} px: positions on a grid of {} x {}",
-        config.channels, config.patch_size, grid.rows, grid.columns
+        "images      {height} x {width} px, {}, patches of {} px: positions on a grid of {} x {}",
+        counted(config.channels, "channel"),
+        config.patch_size,
+        grid.rows,
+        grid.columns
     );
     println!(
         "normalised  mean {:?}, deviation {:?}",
@@ -163,7 +166,7 @@ fn print(found: &Checkpoint, heads: Option<usize>, numbers: usize, dtypes: &[&st
     );
     let mut differs = Vec::new();
     if registers > 0 {
-        differs.push(format!("{registers} register tokens"));
+        differs.push(counted(registers, "register token"));
     }
     if has_layer_scale(found) {
         differs.push("LayerScale".into());

@@ -1,4 +1,5 @@
-//! The program: arguments to a validated configuration to one call. Nothing else lives here.
+//! The program: from a command's arguments to calls of the libraries, and what people see of it: progress, files, pictures,
+//! messages and exit codes.
 
 #[macro_use]
 mod output;

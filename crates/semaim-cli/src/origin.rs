@@ -49,7 +49,7 @@ fn pairs_of(run: &Path, config: &PretrainConfig) -> Result<Vec<(&'static str, St
         pairs.push((
             "lengthened",
             format!(
-                "from {start} to {end} epochs; in the {} that were added the learning rate goes through its warm-up and fall again",
+                "from {start} to {end} epochs; in the {} that were added the learning rate repeats its warm-up and decay",
                 end - start
             ),
         ));

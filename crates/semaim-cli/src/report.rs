@@ -38,7 +38,7 @@ const MOST_PICTURES: usize = 12;
 pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Exit> {
     if !args.run.join("config.toml").is_file() {
         return Err(Exit::user(format!(
-            "{} is no run directory: it has no config.toml",
+            "{} is not a run directory: it has no config.toml",
             args.run.display()
         )));
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use semaim::config::{ArchOptions, Normalisation, VitConfig};
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_config::{Layers, to_toml};
+use semaim_data::counted;
 use semaim_train::config::PretrainConfig;
 use semaim_train::start::check_network;
 use serde::Serialize;
@@ -73,7 +74,8 @@ pub(crate) fn settings(
         let total = config.train.total_epochs();
         if epochs < total {
             return Err(Exit::user(format!(
-                "--extend {epochs}: the run is of {total} epochs already; --extend says how many there are to be in all"
+                "--extend {epochs}: the run already has {}; --extend takes the new total",
+                counted(total, "epoch")
             )));
         }
         if epochs > total {

@@ -138,7 +138,8 @@ fn a_run_goes_on_with_another_number_of_processes() {
         &["--set", "checkpoint.every_steps=1"],
     ));
     assert_eq!(many.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&many.stderr).contains("3 processes for a batch of 2 parts"));
+    let said = String::from_utf8_lossy(&many.stderr);
+    assert!(said.contains("3 processes, but train.grad_accum_steps is 2"));
 }
 
 #[test]

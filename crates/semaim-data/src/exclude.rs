@@ -50,7 +50,7 @@ impl Exclusions {
             .map(Self)
     }
 
-    /// The images of a source that no pattern matches. A class that loses all of its images is none any more. `roots` are what
+    /// The images of a source that no pattern matches. Classes left without images are dropped. `roots` are what
     /// the user named: only what is below them is matched, so that a pattern cannot mean the set itself.
     ///
     /// A pattern that matches nothing is said.

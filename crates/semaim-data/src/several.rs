@@ -4,6 +4,7 @@ use std::collections::{HashMap, hash_map::Entry};
 use std::sync::Arc;
 
 use crate::classes::{self, Classes};
+use crate::counted::counted;
 use crate::error::{DataError, ImageError};
 use crate::region::{DecodeRequest, DecodedRegion};
 use crate::renumbered::Renumbered;
@@ -120,9 +121,9 @@ impl Source for Several {
     fn describe(&self) -> String {
         let parts: Vec<String> = self.parts.iter().map(|part| part.describe()).collect();
         format!(
-            "{} data sets: {} images, {} ({})",
-            self.parts.len(),
-            self.len(),
+            "{}: {}, {} ({})",
+            counted(self.parts.len(), "data set"),
+            counted(self.len(), "image"),
             classes::describe(&self.classes),
             parts.join("; ")
         )

@@ -5,11 +5,13 @@
 //! * [`task`]: what a trainer is given: a model and the loss of a batch.
 //! * [`pretrain`]: pre-training as such tasks, by SemAIM and by masking.
 //! * [`start`]: weights that it starts from; [`freeze`]: those that do not learn.
+//! * [`loss_values`]: losses as numbers, for the log.
 //! * [`gradients`], [`param_groups`], [`optimiser`], [`schedule`], [`ema`]: the parts of an update.
-//! * [`run_dir`], [`state`], [`log`]: what is on the disk, and going on from it bit for bit.
-//! * [`memory`] and [`step_time`](mod@step_time): what a run needs, told beforehand.
+//! * [`run_dir`], [`state`], [`log`]: what is on the disk, and going on from it bit for bit; [`restore`]: a model out of it.
+//! * [`memory`] and [`step_time`](mod@step_time): what a run needs, told beforehand; [`process_memory`]: what this process has.
+//! * [`measure`]: the time of single steps and of their matrix products, for `semaim bench`.
 //! * [`ranks`]: several processes that train one model; `exchange` adds up what they computed.
-//! * [`callbacks`]: how a program follows, evaluates and stops a run.
+//! * [`callbacks`]: how a program follows, evaluates and stops a run; [`error`]: why it cannot start or go on.
 
 pub mod callbacks;
 pub mod config;

@@ -14,7 +14,7 @@ pub struct ParamGroup {
 }
 
 impl ParamGroup {
-    /// Of weights in no group.
+    /// Of weights in no group: they learn at the full rate and do not decay.
     const UNGROUPED: Self = Self::new(1.0, 0.0);
 
     /// A group that learns from the first step on.
@@ -48,9 +48,10 @@ pub enum ParamGroups {
         /// Weight decay.
         weight_decay: f64,
     },
-    /// Members of a list (`heads.3.weight`) learn and decay each in its own way; other weights as they are.
+    /// Members of a list (`heads.3.weight`) learn and decay each in its own way; other weights learn at the full
+    /// rate and do not decay.
     PerModule(Vec<ParamGroup>),
-    /// Each weight by its name; weights without one as they are.
+    /// Each weight by its name; those that are not listed learn at the full rate and do not decay.
     PerWeight(BTreeMap<String, ParamGroup>),
     /// Fine-tuning: layer-wise learning-rate decay (Clark et al., 2020; Bao et al., 2022). A layer learns `decay`
     /// times as fast as the one above it; class token, position table and 1-D weights do not decay.

@@ -1,4 +1,4 @@
-//! Learning rate and EMA decay over a run (method, sections 3 and 4).
+//! Learning rate and EMA decay over a run.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! An encoder with a linear head, trained as a whole: fine-tuning (method, section 4).
+//! An encoder with a linear head, trained as a whole: fine-tuning.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};

@@ -89,7 +89,9 @@ impl LayerNorm {
     }
 }
 
-/// Two linear layers with the exact (erf) GELU between them.
+/// Two linear layers with an activation between them: the exact (erf) GELU in [`Mlp::forward`]. A block computes its MLP as
+/// part of one operation, by its own activation, and takes the weights alone; with SwiGLU `fc1` gives twice the hidden layer's
+/// width, both factors of it.
 #[derive(Module, Debug)]
 pub struct Mlp {
     /// Widens.

@@ -13,7 +13,8 @@
 //! 6. [`target`]: what is predicted and how far off a prediction is; [`teacher`]: a frozen network that gives it.
 //! 7. [`model`]: the two streams side by side, from images to the loss.
 //!
-//! Beside it stands [`mae`], the baseline: only what differs. [`classifier`] is an encoder with a head, for fine-tuning.
+//! Beside it stands [`mae`], the baseline: only what differs; [`pretrained`] is what both leave. [`representation`] says what of
+//! an encoder's tokens stands for an image. [`classifier`] is an encoder with a head, for fine-tuning.
 //!
 //! What a block computes is written in `semaim_kernels`, once composed of the framework's operations and once fused.
 //! Beneath the method: [`layers`], [`drop_path`], [`position`], [`grid`]; for dense heads [`feature_map`], [`resample`] and

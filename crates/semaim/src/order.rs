@@ -1,7 +1,9 @@
-//! The order of prediction: rank keys (method, step 3).
+//! The order of prediction: rank keys.
 //!
-//! Every order is one formula: `rank key = base[centre] + noise_scale * noise`, with a table `base` that depends
-//! on the grid alone and a centre that comes from the similarity map, from chance, or is not needed. A smaller
+//! A rank key is `base[centre] + scale * noise`: a table `base` that depends on the grid alone, a centre that comes
+//! from the similarity map, from chance, or is not needed, and uniform noise. Its scale is 1e-3 for [`Order::Semantic`],
+//! where it decides between patches at the same distance, 0 for [`Order::Raster`] and [`Order::Snake`], and 1 for those
+//! that are at random. [`Order::Similarity`] alone has neither table nor noise: its key is `1 - similarity`. A smaller
 //! key is predicted earlier.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

@@ -1,4 +1,4 @@
-//! From rank keys to sequences: tokens in the order of prediction, and who sees whom (method, section 2).
+//! From rank keys to sequences: tokens in the order of prediction, and who sees whom.
 
 use std::cmp::Ordering;
 

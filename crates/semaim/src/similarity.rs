@@ -1,4 +1,4 @@
-//! How semantic each patch is, by a network's own tokens (method, step 2).
+//! How semantic each patch is, by a network's own tokens.
 
 use burn::tensor::{Tensor, activation};
 use semaim_kernels::composed::l2_normalize;

@@ -1,4 +1,4 @@
-//! What is predicted, and how far off a prediction is (method, section 3).
+//! What is predicted, and how far off a prediction is.
 //!
 //! A [`Target`] is one contract: how wide a prediction is, where the targets come from, and the loss of each patch.
 
@@ -39,8 +39,9 @@ impl Target {
     }
 
     /// The loss of each patch, `[batch, patches]`, for predictions and targets `[batch, patches, width]`. The loss of a
-    /// batch is its mean: every patch counts, there is no masking ratio. Features are compared by direction: both are brought to
-    /// unit length, and the squared differences are summed.
+    /// batch is the mean over the patches that are predicted: all of them as published, a share of them where
+    /// [`predict_fraction`](crate::config::Decoder::predict_fraction) is below 1, those that are masked for MAE. Features are
+    /// compared by direction: both are brought to unit length, and the squared differences are summed.
     pub fn loss(&self, predictions: Tensor<3>, targets: Tensor<3>) -> Tensor<2> {
         match self {
             Self::Pixels(pixels) => pixels.loss(predictions, targets),

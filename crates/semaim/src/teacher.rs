@@ -1,4 +1,4 @@
-//! A frozen teacher: another network whose tokens are predicted, give the order, or both (method, sections 1 and 3).
+//! A frozen teacher: another network whose tokens are predicted, give the order, or both.
 //!
 //! A teacher may have another patch size, width, grid and input size than the student, and was trained with a
 //! normalisation of its own. Images are brought to its size and normalisation, and what it gives is brought to the

@@ -12,16 +12,17 @@ use super::{Choice, DeviceArgs, EncoderArgs, PixelLimit, SelectionArgs, one_of};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
-    /// Images per second of decoding and augmentation alone, per number of workers.
+    /// Measure images per second of decoding and augmentation alone, per number of workers.
     Loader(BenchLoaderArgs),
-    /// Time and memory of one pre-training step on random images, and on the CPU how near it comes to its matrix products alone.
+    /// Measure time and memory of one pre-training step on random images, and on the CPU how close it comes to its matrix products
+    /// alone.
     ///
-    /// Where operations are composed (on every device but the CPU, and with `--kernels composed`) also steps in a row as a run
-    /// takes them, with how often the device was read, which waits for it, and how many kernels it was asked to run.
+    /// Where operations are composed (on every device but the CPU, and with `--kernels composed`), steps are also timed in a row,
+    /// as a run takes them, with how often the device was read, which waits for it, and how many kernels were launched.
     Step(BenchStepArgs),
-    /// Time and memory of embedding random images, and on the CPU how near it comes to its matrix products alone.
+    /// Measure time and memory of embedding random images, and on the CPU how close it comes to its matrix products alone.
     Embed(BenchStepArgs),
-    /// How often the order starts on the main object, against the share of the image that the object covers.
+    /// Measure how often the order starts on the main object, against the share of the image that the object covers.
     Pointing(BenchPointingArgs),
 }
 
@@ -35,13 +36,13 @@ pub(crate) struct BenchPointingArgs {
     /// The folder that the images of --coco are in
     #[arg(long, value_name = "DIR", requires = "coco")]
     pub(crate) images: Option<PathBuf>,
-    /// Generated images, where --coco is not given
+    /// How many images to generate, where --coco is not given
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) count: u32,
-    /// Any annotated object counts, not only the largest
+    /// Count a start on any annotated object, not only on the largest
     #[arg(long)]
     pub(crate) any_object: bool,
-    /// Measure the encoder of every checkpoint that a run directory keeps (checkpoint.keep_every_epochs) instead
+    /// Measure the encoders of all checkpoints that a run directory keeps (checkpoint.keep_every_epochs), not only its last
     #[arg(long)]
     pub(crate) over_epochs: bool,
     /// Seed of the generated images
@@ -66,33 +67,34 @@ pub(crate) struct BenchStepArgs {
     /// Blocks of the encoder (and of the decoder) [default: the model's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) depth: Option<u32>,
-    /// Steps that are measured, after one that is not
+    /// Steps to measure, after one for warming up
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) steps: u32,
     /// Threads to compute with [default: one per core]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
-    /// What the backward pass computes again to save memory
+    /// What the backward pass recomputes to save memory: none, mlp or block
     #[arg(long, value_name = "PART", default_value = "none", value_parser = parse_recompute)]
     pub(crate) recompute: Recompute,
-    /// Width of the query stream (decoder.query_dim), for which no products are counted [default: the encoder's]
+    /// Width of the query stream (decoder.query_dim); if it is given, the products alone are not measured [default: the
+    /// encoder's]
     #[arg(long, value_name = "WIDTH", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) query_dim: Option<u32>,
-    /// Share of the patches that is predicted (decoder.predict_fraction); below 1 no products are counted
+    /// Share of the patches that is predicted (decoder.predict_fraction); below 1 the products alone are not measured
     #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = positive)]
     pub(crate) predict_fraction: f64,
     /// Which patches are predicted, where not all are (decoder.predict)
     #[arg(long, value_parser = one_of(PREDICTED), default_value = "random")]
     pub(crate) predict: PredictedPatches,
-    /// What the sides of images are divided by for the order's encoding (order.downscale); above 1 no products are counted
+    /// Divisor of the image sides for the order's encoding (order.downscale); above 1 the products alone are not measured
     #[arg(long, value_name = "DIVISOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) order_downscale: u32,
-    /// In which numbers products are formed; the products alone are measured with f32 only
+    /// Precision of the matrix products; the products alone are measured with f32 only
     #[arg(long, value_parser = one_of(PRECISIONS), default_value = "f32")]
     pub(crate) precision: Precision,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Leave out the matrix products alone
+    /// Do not measure the matrix products alone
     #[arg(long)]
     pub(crate) no_bound: bool,
     /// Print the result as one JSON object
@@ -152,7 +154,7 @@ impl BenchModel {
 pub(crate) struct BenchLoaderArgs {
     #[command(flatten)]
     pub(crate) limit: PixelLimit,
-    /// The images, as for `pretrain`; several times: all of them
+    /// The images, as for `pretrain`; may be repeated
     #[arg(long, value_name = "PATH", default_value = "shapes")]
     pub(crate) data: Vec<String>,
     #[command(flatten)]

@@ -12,10 +12,10 @@ pub(crate) struct CocoEvalArgs {
     /// The detections, in the form of COCO's results: a list of image_id, category_id, score, and bbox, segmentation or both
     #[arg(long, value_name = "FILE")]
     pub(crate) detections: PathBuf,
-    /// Score boxes or masks alone, instead of both where both files have them
+    /// Score only boxes or only masks [default: both, where both files have them]
     #[arg(long, value_enum, value_name = "TYPE")]
     pub(crate) iou_type: Option<IouTypeArg>,
-    /// Take all categories as one: whether objects are found, whatever they are taken for (pycocotools' useCats = 0)
+    /// Treat all categories as one: score whether objects are found, whatever their class (pycocotools' useCats = 0)
     #[arg(long)]
     pub(crate) class_agnostic: bool,
     /// Print the result as one JSON object

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DetectorFileArgs {
-    /// What the classes of a detector of detectron2's are called: a COCO file, a data.yaml, or a name on each line [default:
-    /// COCO's, where they are 80]
+    /// Class names of a detectron2 detector: a COCO file, a data.yaml, or a text file with a name on each line [default: COCO's,
+    /// where they are 80]
     #[arg(long, value_name = "FILE", help_heading = "Detectors")]
     pub(crate) classes: Option<PathBuf>,
-    /// A setting of the detector or segmenter other than its file's, under the name that it has for `semaim detect`, as in `--set
-    /// detector.inference.score=0.3`; also what a file of detectron2's does not say: detector.canvas,
-    /// detector.attention.window, detectron2.channel_order (rgb, bgr), detectron2.pixel_mean and so on. For `evaluate` and `predict` of
-    /// a segmenter how images are seen: eval.mode, eval.crop, eval.stride, eval.flip, eval.scales, eval.short_side, eval.long_side
+    /// Override a setting in a detector's file, under the name that it has for `semaim detect`, as in `--set
+    /// detector.inference.score=0.3`; also say what a detectron2 file does not: detector.canvas,
+    /// detector.attention.window, detectron2.channel_order (rgb, bgr), detectron2.pixel_mean and so on. For `evaluate` and `predict`
+    /// with a segmenter, how images are seen: eval.mode, eval.crop, eval.stride, eval.flip, eval.scales, eval.short_side, eval.long_side
     #[arg(
         long,
         value_name = "KEY=VALUE",

@@ -68,7 +68,7 @@ const HEADS: &[Choice<HeadKind>] = &[
 pub(crate) struct EmbedArgs {
     #[command(flatten)]
     pub(crate) encoder: EncoderArgs,
-    /// The images, as for `pretrain`; several times: all of them
+    /// The images, as for `pretrain`; may be repeated
     #[arg(long, value_name = "PATH", required = true)]
     pub(crate) data: Vec<String>,
     #[command(flatten)]
@@ -76,13 +76,13 @@ pub(crate) struct EmbedArgs {
     /// The file to write: .safetensors (`features`, `labels`), .npy or .parquet; paths and labels go to a .csv beside it
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
-    /// Which images of a data set that is divided
+    /// Which split of the data set, if it has splits
     #[arg(long, value_parser = one_of(SPLITS), default_value = "train")]
     pub(crate) split: Split,
     /// What represents an image
     #[arg(long, value_parser = one_of(FEATURES), default_value = "mean", conflicts_with = "tokens")]
     pub(crate) feature: Representation,
-    /// Every patch token of every image instead of one vector
+    /// Write every patch token of every image instead of one vector
     #[arg(long)]
     pub(crate) tokens: bool,
     /// Print the result as one JSON object
@@ -103,7 +103,7 @@ impl EmbedArgs {
 pub(crate) struct MapsArgs {
     #[command(flatten)]
     pub(crate) encoder: EncoderArgs,
-    /// The images that are to be pre-trained on, as for `pretrain`; several times: all of them
+    /// The images to pre-train on, as for `pretrain`; may be repeated
     #[arg(long, value_name = "PATH", required = true)]
     pub(crate) data: Vec<String>,
     #[command(flatten)]
@@ -111,7 +111,7 @@ pub(crate) struct MapsArgs {
     /// The folder for the maps: grey PNG files of 16 bits under the images' names, as `order.maps` takes them
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Which images of a data set that is divided
+    /// Which split of the data set, if it has splits
     #[arg(long, value_parser = one_of(SPLITS), default_value = "train")]
     pub(crate) split: Split,
     /// How similarity is measured
@@ -156,8 +156,8 @@ impl clap::FromArgMatches for OptionalEncoder {
 pub(crate) struct KnnArgs {
     #[command(flatten)]
     pub(crate) encoder: OptionalEncoder,
-    /// Labelled images with a training and an evaluation split; without splits one image in five is classified. Several times:
-    /// all of them
+    /// Labelled images with a training and an evaluation split; without splits one image in five is classified. May be
+    /// repeated
     #[arg(long, value_name = "PATH", requires = "weights")]
     pub(crate) data: Vec<String>,
     #[command(flatten)]
@@ -168,7 +168,7 @@ pub(crate) struct KnnArgs {
     /// Vectors to classify
     #[arg(long, value_name = "FILE", requires = "bank")]
     pub(crate) queries: Option<PathBuf>,
-    /// Numbers of neighbours
+    /// Numbers of neighbours (k)
     #[arg(long, value_delimiter = ',', default_value = "10,20,30", value_parser = count(1..=1_000_000))]
     pub(crate) k: Vec<usize>,
     /// Temperature of the weights exp(cosine / temperature)
@@ -177,7 +177,7 @@ pub(crate) struct KnnArgs {
     /// What represents an image
     #[arg(long, value_parser = one_of(FEATURES), default_value = "mean")]
     pub(crate) feature: Representation,
-    /// Seed of the division of a set without splits
+    /// Seed of the split of a set that has none
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Print the result as one JSON object
@@ -189,8 +189,8 @@ pub(crate) struct KnnArgs {
 pub(crate) struct ProbeArgs {
     #[command(flatten)]
     pub(crate) encoder: EncoderArgs,
-    /// Labelled images with a training and an evaluation split; without splits one image in five is for the test. Several times:
-    /// all of them
+    /// Labelled images with a training and an evaluation split; without splits one image in five is held out for the test. May
+    /// be repeated
     #[arg(long, value_name = "PATH", required = true)]
     pub(crate) data: Vec<String>,
     #[command(flatten)]
@@ -198,39 +198,39 @@ pub(crate) struct ProbeArgs {
     /// What represents an image for a linear layer [default: mean]
     #[arg(long, value_parser = one_of(FEATURES))]
     pub(crate) feature: Option<Representation>,
-    /// Passes over the training vectors
+    /// Epochs over the training vectors
     #[arg(long, default_value_t = ProbeOptions::default().epochs, value_parser = count(1..=1_000_000))]
     pub(crate) epochs: usize,
-    /// Vectors or images per step, if there are as many [default: 4096; with --augment or --head attentive as many as fit
-    /// into 1 GB]
+    /// Vectors or images per step, or all of them if there are fewer [default: 4096; with --augment or --head attentive as many as
+    /// fit into 1 GB]
     #[arg(long, value_parser = count(1..=1_048_576))]
     pub(crate) probe_batch_size: Option<usize>,
-    /// Learning rates per 256 vectors to choose from
+    /// Base learning rates (for batches of 256) to choose from
     #[arg(long, value_delimiter = ',', default_values_t = ProbeOptions::default().base_lrs, value_parser = numbers::positive)]
     pub(crate) lr: Vec<f64>,
     /// Weight decays to choose from
     #[arg(long, value_delimiter = ',', default_values_t = ProbeOptions::default().weight_decays, value_parser = numbers::not_negative)]
     pub(crate) weight_decay: Vec<f64>,
-    /// One training image in this many is in the validation split, to choose with
-    #[arg(long, default_value_t = ProbeOptions::default().validation_every, value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
+    /// Hold out one training image in N as the validation split that chooses the head
+    #[arg(long, value_name = "N", default_value_t = ProbeOptions::default().validation_every, value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
     pub(crate) held_back: u64,
     /// Train on views that are cropped and flipped anew in every epoch, as published, instead of on vectors computed once
     #[arg(long)]
     pub(crate) augment: bool,
-    /// What is trained on the frozen encoder: a linear layer, or a query that attends to the patches and a linear layer
+    /// Head on the frozen encoder: a linear layer, or attention pooling over the patches and a linear layer
     #[arg(long, value_parser = one_of(HEADS), default_value = "linear")]
     pub(crate) head: HeadKind,
-    /// The run directory of --augment and --head attentive, which take long enough to be resumed [default:
-    /// runs/probe-augment, runs/probe-attentive or runs/probe-attentive-augment]
+    /// The run directory of --augment and --head attentive, from which they resume [default: runs/probe-augment,
+    /// runs/probe-attentive or runs/probe-attentive-augment]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// The run's data set is the same, in another place than when the run was started
+    /// The run's data set has moved since the run was started, and is the same otherwise
     #[arg(long)]
     pub(crate) data_moved: bool,
     /// Print memory and steps, and exit
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Seed of the first weights, of the order of the vectors and of divisions
+    /// Seed of the initial weights, of the order of the vectors and of splits
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Print the result as one JSON object
@@ -275,10 +275,10 @@ impl ProbeArgs {
 /// How images are prepared for a model of any kind.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct ModelLoaderArgs {
-    /// Images per forward pass [default: 64, of a detector 4; a segmenter sees one at a time]
+    /// Images per forward pass [default: 64, for a detector 4; a segmenter sees one at a time]
     #[arg(long, value_parser = count(1..=65_536))]
     pub(crate) batch_size: Option<usize>,
-    /// Threads that prepare images; 0: one per core (for a segmenter one)
+    /// Threads that prepare images; 0: one per core (a segmenter always has one thread)
     #[arg(long, default_value_t = 0, value_parser = count(..=1024))]
     pub(crate) workers: usize,
     #[command(flatten)]
@@ -314,29 +314,29 @@ impl ModelLoaderArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct EvaluateArgs {
-    /// The model: the run directory of `finetune`, `detect` or `segment` (the model as it is now), or a model's file, for detectors also one
-    /// of detectron2's (ViTDet's .pkl or .pth)
+    /// The model: a run directory of `finetune`, `detect` or `segment` (its latest model), or a model's file, for detectors also one of
+    /// detectron2's (ViTDet's .pkl or .pth)
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
     /// The images: for a classifier labelled ones, as for `finetune`; for a detector those with objects, as for `detect`; for a
-    /// segmenter those with the class of every pixel, as for `segment`. Several times: all of them (classifiers)
+    /// segmenter those with the class of every pixel, as for `segment`. May be repeated for a classifier
     #[arg(long, value_name = "PATH", required_unless_present_any = ["annotations", "labels"])]
     pub(crate) data: Vec<String>,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
-    /// Which images of a data set that is divided
+    /// Which split of the data set, if it has splits
     #[arg(long, value_parser = one_of(SPLITS), default_value = "eval", conflicts_with_all = ["annotations", "labels"])]
     pub(crate) split: Split,
-    /// A COCO file, all of it, instead of --data
+    /// A COCO file to evaluate on as a whole, instead of --data
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub(crate) annotations: Option<PathBuf>,
-    /// A folder of label images, all of it, instead of --data, with the folder of their --images (segmenters)
+    /// A folder of label images to evaluate on as a whole, with --images, instead of --data (segmenters)
     #[arg(long, value_name = "DIR", requires = "images", conflicts_with_all = ["data", "annotations"])]
     pub(crate) labels: Option<PathBuf>,
-    /// The folder of the images of --labels, or of --annotations [default of the latter: looked for near the file]
+    /// The folder of images of --labels or --annotations [default for the latter: looked for near the file]
     #[arg(long, value_name = "DIR", conflicts_with = "data")]
     pub(crate) images: Option<PathBuf>,
-    /// Attention heads of a detector of detectron2's, where its tensors do not tell
+    /// Attention heads of a detectron2 detector, where its tensors do not tell
     #[arg(long, value_parser = count(1..=1024), help_heading = "Detectors")]
     pub(crate) heads: Option<usize>,
     #[command(flatten)]
@@ -352,21 +352,20 @@ pub(crate) struct EvaluateArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PredictArgs {
-    /// The model: the run directory of `finetune`, `detect` or `segment` (the model as it is now), or a model's file, for detectors also one
-    /// of detectron2's (ViTDet's .pkl or .pth)
+    /// The model: a run directory of `finetune`, `detect` or `segment` (its latest model), or a model's file, for detectors also one of
+    /// detectron2's (ViTDet's .pkl or .pth)
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
-    /// The images, as for `pretrain`; for a detector or a segmenter those with objects or label images, too, as for `detect` and
-    /// `segment`. Several times: all of them, where they have no annotations
+    /// The images, as for `pretrain`; for a detector or a segmenter also those with objects or label images, as for `detect` and
+    /// `segment`. May be repeated where they have no annotations
     #[arg(long, value_name = "PATH", required_unless_present = "annotations")]
     pub(crate) data: Vec<String>,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
-    /// Which images of a data set that is divided
+    /// Which split of the data set, if it has splits
     #[arg(long, value_parser = one_of(SPLITS), default_value = "eval", conflicts_with = "annotations")]
     pub(crate) split: Split,
-    /// A COCO file whose images are meant, all of them, instead of --data: results have its numbers of images (detectors,
-    /// segmenters)
+    /// A COCO file whose images are taken, all of them, instead of --data; results have its image ids (detectors, segmenters)
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub(crate) annotations: Option<PathBuf>,
     /// The folder of its images [default: looked for near the file]
@@ -381,13 +380,13 @@ pub(crate) struct PredictArgs {
     /// colours and names of the classes of its pixels (segmenters)
     #[arg(long, value_name = "DIR")]
     pub(crate) pictures: Option<PathBuf>,
-    /// The least score of what is drawn (detectors)
+    /// Minimum score of the objects that are drawn (detectors)
     #[arg(long, value_name = "SCORE", default_value_t = 0.5, value_parser = numbers::share)]
     pub(crate) picture_score: f64,
-    /// Classes named for each image, the most probable first (classifiers)
+    /// How many classes to name for each image, the most probable first (classifiers)
     #[arg(long, default_value_t = 1, value_parser = count(1..=1000))]
     pub(crate) top: usize,
-    /// Attention heads of a detector of detectron2's, where its tensors do not tell
+    /// Attention heads of a detectron2 detector, where its tensors do not tell
     #[arg(long, value_parser = count(1..=1024), help_heading = "Detectors")]
     pub(crate) heads: Option<usize>,
     #[command(flatten)]

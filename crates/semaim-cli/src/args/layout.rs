@@ -15,7 +15,7 @@ use super::DetectorFileArgs;
 /// How other people's checkpoints are read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LayoutArgs {
-    /// The checkpoint's layout [default: told from its names]: semaim, semaim-authors, timm, moco-v3, dino, dinov2, mae, clip,
+    /// The checkpoint's layout [default: recognised by its names]: semaim, semaim-authors, timm, moco-v3, dino, dinov2, mae, clip,
     /// open-clip, hf-vit, hf-dinov2 or hf-clip
     #[arg(long, value_parser = |name: &str| name.parse::<CheckpointFormat>())]
     pub(crate) layout: Option<CheckpointFormat>,
@@ -29,12 +29,12 @@ pub(crate) struct ToldArgs {
     /// Attention heads of a block [default: as the checkpoint or a config.json beside it says, or as all of its layout have]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) heads: Option<u32>,
-    /// What stands between the layers of an MLP [default: as a config.json beside it says, or as all of its layout have]:
-    /// gelu, quick-gelu or swiglu
+    /// Activation of the MLPs: gelu, quick-gelu or swiglu [default: as a config.json beside it says, or as all of its layout
+    /// have]
     #[arg(long, value_parser = parse_activation)]
     pub(crate) activation: Option<Activation>,
-    /// Read an encoder with missing tensors all the same, which get first weights, and leave out those inside it that are
-    /// not understood
+    /// Read an encoder even if tensors of it are missing, which get initial weights, or are not understood, which are left
+    /// out
     #[arg(long)]
     pub(crate) allow_partial: bool,
 }
@@ -104,7 +104,7 @@ pub(crate) struct ExportArgs {
     /// a detector: a run of `semaim detect`, a detector's file, or one of detectron2's (ViTDet's .pkl or .pth)
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
-    /// For whom it is written; detectors: detectron2, onnx or semaim
+    /// The library to write for; for a detector detectron2, onnx or semaim
     #[arg(long = "layout", value_enum, default_value = "timm")]
     pub(crate) format: FormatArg,
     /// The file to write (.safetensors), or a folder for its model.safetensors; for timm a config.json, for huggingface also a
@@ -112,22 +112,22 @@ pub(crate) struct ExportArgs {
     /// as its models are published; for onnx .onnx
     #[arg(long, value_name = "FILE")]
     pub(crate) to: PathBuf,
-    /// How numbers are written
+    /// Type of the numbers
     #[arg(long, value_enum, default_value = "f32")]
     pub(crate) dtype: DtypeArg,
     /// Size of the images in pixels, as SIDE or HEIGHTxWIDTH [default: the encoder's]; the position table is resized
     #[arg(long, value_name = "SIZE", value_parser = parse_image_size)]
     pub(crate) image_size: Option<[usize; 2]>,
-    /// For onnx: a graph for images of any size whose sides are multiples of the patches' [default: of one size]
+    /// For onnx: a graph for images of any size whose sides are multiples of the patch size [default: of one size]
     #[arg(long, conflicts_with = "image_size")]
     pub(crate) dynamic_size: bool,
-    /// The whole model of a run directory, its decoder too (semaim and mae)
+    /// Write the whole model of a run directory, with its decoder (semaim and mae)
     #[arg(long)]
     pub(crate) whole: bool,
-    /// Of a classifier the encoder alone; timm and huggingface take the head along, with the names of its classes
+    /// Write only the encoder of a classifier; otherwise timm and huggingface get the head, too, with the names of its classes
     #[arg(long)]
     pub(crate) without_head: bool,
-    /// The layout of --weights [default: told from its names]
+    /// The layout of --weights [default: recognised by its names]
     #[arg(long = "from-layout", value_parser = |name: &str| name.parse::<CheckpointFormat>())]
     pub(crate) from: Option<CheckpointFormat>,
     #[command(flatten)]
@@ -161,17 +161,17 @@ impl ExportArgs {
 /// For whom weights are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FormatArg {
-    /// timm's vision transformers.
+    /// timm's vision transformers
     Timm,
-    /// Hugging Face's library.
+    /// Hugging Face's transformers
     Huggingface,
-    /// The published masked autoencoders.
+    /// The published code of masked autoencoders
     Mae,
-    /// Ourselves.
+    /// semaim itself
     Semaim,
-    /// detectron2's ViTDet (detectors).
+    /// detectron2's ViTDet (detectors)
     Detectron2,
-    /// ONNX: a graph that onnxruntime and others run (encoders, classifiers, detectors, segmenters).
+    /// ONNX: a graph that onnxruntime and others run (encoders, classifiers, detectors, segmenters)
     Onnx,
 }
 
@@ -191,11 +191,11 @@ impl FormatArg {
 /// The choice of [`Precision`].
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum DtypeArg {
-    /// Single precision.
+    /// Single precision
     F32,
-    /// Half precision.
+    /// Half precision
     F16,
-    /// The upper half of single precision.
+    /// bfloat16
     Bf16,
 }
 

@@ -9,13 +9,13 @@ use crate::show::columns::ColumnArg;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowArgs {
-    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows. Several times: several
+    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows. May be repeated, for
     /// encoders side by side
     #[arg(long, value_name = "PATH", required = true)]
     pub(crate) weights: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) layout: LayoutArgs,
-    /// The images: single files and data sets as for `pretrain`, of which `--count` images are shown
+    /// The images: single files, or data sets as for `pretrain`, of which `--count` images are shown
     #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
     pub(crate) images: Vec<String>,
     /// The picture to write (.png)
@@ -33,13 +33,13 @@ pub(crate) struct ShowArgs {
     /// resized
     #[arg(long, value_name = "SIZE", value_parser = parse_image_size)]
     pub(crate) image_size: Option<[usize; 2]>,
-    /// The most pixels an image may have (data.max_pixels of a run); larger ones are left out
+    /// Maximum number of pixels of an image, like data.max_pixels of a run; larger images are left out
     #[arg(long, value_name = "N", default_value_t = OpenOptions::default().max_pixels, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_pixels: u64,
     /// Size of a cell of the picture in pixels
     #[arg(long, default_value_t = 160, value_parser = clap::value_parser!(u32).range(16..=1024))]
     pub(crate) cell: u32,
-    /// Line above the picture
+    /// Title above the picture
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) title: String,
     /// Show the first encoder's order unfolding instead, as an animated PNG

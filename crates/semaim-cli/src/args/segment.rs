@@ -28,38 +28,38 @@ pub(crate) struct SegmentArgs {
     pub(crate) weights: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) layout: LayoutArgs,
-    /// What is trained on the encoder [default: the configuration's, which is upernet]
+    /// Head on the encoder [default: the configuration's, which is upernet]
     #[arg(long, value_parser = one_of(HEADS))]
     pub(crate) head: Option<HeadKind>,
-    /// Use only the encoder's sizes and draw its weights anew: what pre-training is to be compared with
+    /// Take only the encoder's sizes and initialise its weights at random: the baseline to compare pre-training with
     #[arg(long)]
     pub(crate) from_scratch: bool,
-    /// Leave the encoder as it is and train the head alone
+    /// Freeze the encoder and train only the head
     #[arg(long, conflicts_with = "from_scratch")]
     pub(crate) freeze: bool,
     /// The images and the classes of their pixels: a folder with images and PNGs of the same names whose values are classes
     /// (`images/train` and `annotations/train` or `labels/train`, `train/images` and `train/labels`, ADEChallengeData2016,
-    /// Pascal VOC), one with objects and their masks as for `detect`, or `shapes` (generated). 255 says nothing. Without a
-    /// part to evaluate on, one image in five is held out
+    /// Pascal VOC), one with objects and their masks as for `detect`, or `shapes` (generated). 255 is ignored. Without an
+    /// evaluation split, one image in five is held out
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<String>,
-    /// The value 0 of label images says nothing, and classes begin at 1, as in ADE20K
+    /// Ignore the value 0 of label images, too; classes begin at 1, as in ADE20K
     #[arg(long)]
     pub(crate) ignore_zero: bool,
-    /// A file of the names of the classes, a line each or JSON, perhaps with their values [default: looked for beside the
-    /// images; otherwise the values that occur are the classes]
+    /// A file with the names of the classes, one on each line or as JSON, optionally with their values [default: looked for
+    /// beside the images; otherwise the values that occur are the classes]
     #[arg(long, value_name = "FILE")]
     pub(crate) classes: Option<PathBuf>,
     /// A folder of label images to train on, with --images, instead of --data
     #[arg(long, value_name = "DIR", conflicts_with = "data", requires = "images")]
     pub(crate) labels: Option<PathBuf>,
-    /// A COCO file whose objects are trained on, later ones over earlier ones, instead of --data
+    /// A COCO file with objects to train on, later ones drawn over earlier ones, instead of --data
     #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "labels"])]
     pub(crate) annotations: Option<PathBuf>,
     /// The folder of images of --labels or --annotations [default for the latter: looked for near the file]
     #[arg(long, value_name = "DIR", conflicts_with = "data")]
     pub(crate) images: Option<PathBuf>,
-    /// Images to evaluate on, where they are not in --data; in any of its forms
+    /// Images to evaluate on, where they are not in --data; in any of the same forms
     #[arg(long, value_name = "PATH")]
     pub(crate) eval_data: Option<String>,
     /// A folder of label images to evaluate on, with --eval-images

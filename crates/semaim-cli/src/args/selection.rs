@@ -8,12 +8,11 @@ use super::count;
 /// Which images of data sets are used.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct SelectionArgs {
-    /// Leave out images by their paths below --data, as a shell matches them: a file's or folder's name at any depth
-    /// (`thumbs`, `*_mask.png`), or a path (`train/dogs/*`, `**/raw/*.tif`). Several times: all of them. Classes that lose all
-    /// their images are none
+    /// Leave out images whose path below --data matches, as in a shell: a file's or folder's name at any depth (`thumbs`,
+    /// `*_mask.png`), or a path (`train/dogs/*`, `**/raw/*.tif`). May be repeated. Classes left without images are dropped
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude: Vec<String>,
-    /// Use at most so many images of each split, spread evenly over it, after --exclude
+    /// Use at most N images of each split, spread evenly over it, after --exclude
     #[arg(long, value_name = "N", value_parser = count(1..=u64::from(u32::MAX)))]
     pub(crate) limit: Option<usize>,
 }

@@ -12,20 +12,19 @@ const SPLITS: &[Choice<Split>] = &[
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatsArgs {
-    /// The images, as --data of `pretrain` takes them; several: all of them
+    /// The images, as for --data of `pretrain`; several sets are taken together
     #[arg(value_name = "PATH", required = true)]
     pub(crate) data: Vec<String>,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
-    /// Which images of a set that is divided [default: those to train on; those held out are looked through for images that are
-    /// in both]
+    /// Which split of the set, if it has splits [default: train; images of eval that are also in train are named]
     #[arg(long, value_parser = one_of(SPLITS))]
     pub(crate) split: Option<Split>,
-    /// Channels as which images are read, as model.channels of a run [default: 3, or as many as the first image has where it
-    /// cannot be read as 3]
+    /// Number of channels to read images with, like model.channels of a run [default: 3, or as many as the first image has
+    /// where it cannot be read as 3]
     #[arg(long, value_parser = count(1..=1024))]
     pub(crate) channels: Option<usize>,
-    /// Threads that read images; 0: one per core. They change no number
+    /// Threads that read images; 0: one per core. Results do not depend on their number
     #[arg(long, default_value_t = 0, value_parser = count(..=1024))]
     pub(crate) workers: usize,
     #[command(flatten)]

@@ -9,8 +9,8 @@ pub(crate) struct PretrainArgs {
     /// The images: `shapes` (generated, the default); a folder, searched recursively (JPEG, PNG, WebP, BMP, TIFF, GIF, or
     /// NumPy's .npy; a subfolder `train` is used if there is one, class folders give labels); tar files (WebDataset), comma
     /// separated or with a {000..012} range; an IDX file (`*-ubyte`, `*-ubyte.gz`); a list of paths (`path` or
-    /// `path label` per line; in a .csv or with tabs also several files per image, whose channels follow each other). Several times: all of them, classes of one name being one [default: the configuration's
-    /// data.path]
+    /// `path label` per line; in a .csv or with tabs also several files per image, whose channels are stacked). May be repeated: the
+    /// sets are joined, and classes of the same name are one [default: the configuration's data.path]
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Vec<String>,
     #[command(flatten)]
@@ -24,14 +24,14 @@ pub(crate) struct PretrainArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Start from an encoder: another run's directory, or a checkpoint in any layout that `semaim inspect` knows. Sizes and
-    /// normalisation are its own unless they are set. It is read before the first step alone [default: the configuration's
-    /// encoder.weights; else from nothing]
+    /// normalisation are its own unless they are set. It is read only before the first step [default: the configuration's
+    /// encoder.weights, else random weights]
     #[arg(long, value_name = "PATH")]
     pub(crate) init: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) layout: LayoutArgs,
-    /// Lengthen the run in --out to so many epochs in all: the learning rate goes through its warm-up and fall once more,
-    /// stretched or squeezed to the epochs that are added. The same command again goes on, and adds nothing
+    /// Lengthen the run in --out to this many epochs in total: the learning rate repeats its warm-up and decay, rescaled to the
+    /// epochs that are added. The same command again resumes, and adds nothing
     #[arg(long, value_name = "EPOCHS", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) extend: Option<u64>,
     /// Start from a recipe that comes with the program; see `semaim recipes` [default: quickstart, unless --data or
@@ -52,16 +52,16 @@ pub(crate) struct FinetuneArgs {
     pub(crate) weights: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) layout: LayoutArgs,
-    /// Use only the encoder's sizes and draw its weights anew: what pre-training is to be compared with
+    /// Take only the encoder's sizes and initialise its weights at random: the baseline to compare pre-training with
     #[arg(long)]
     pub(crate) from_scratch: bool,
-    /// Labelled images with a training and an evaluation split; without splits one image in five is for the test. Several times:
-    /// all of them, classes of one name being one
+    /// Labelled images with a training and an evaluation split; without splits one image in five is held out for the test. May
+    /// be repeated: the sets are joined, and classes of the same name are one
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Vec<String>,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
-    /// Evaluation images, where they are not in --data
+    /// Images to evaluate on, where they are not in --data
     #[arg(long, value_name = "PATH")]
     pub(crate) eval_data: Vec<String>,
     /// The run directory [default: runs/NAME, after the configuration file; runs/finetune without one]
@@ -78,10 +78,10 @@ pub(crate) struct CompareArgs {
     /// The comparison: a TOML file of variants, seeds and evaluations; see docs/results.md
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Where its runs and tables go [default: runs/NAME, after the file]
+    /// The folder for its runs and tables [default: runs/NAME, after the file]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// The images [default: the file's]; several times: all of them
+    /// The images [default: the file's]; may be repeated
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Vec<String>,
     #[command(flatten)]
@@ -91,16 +91,16 @@ pub(crate) struct CompareArgs {
     pub(crate) set: Vec<String>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Say what would be done, with steps, memory and how long it takes here, and exit; a few steps are timed for it
+    /// Print what would be done, with steps, memory and the time it takes here, and exit; a few steps are timed for it
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Work at these variants alone, by name; the table has everything that is there
+    /// Train and evaluate only these variants, by name; the table has everything that is there
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', conflicts_with_all = ["time_steps", "table_only"])]
     pub(crate) variants: Vec<String>,
-    /// Only time the steps of each variant, in turns, so that the page has curves over time, too
+    /// Only time the steps of each variant, in turn, so that the page has curves over time, too
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) time_steps: bool,
-    /// Only make table and page of what is finished
+    /// Only write the table and the page of what is finished
     #[arg(long)]
     pub(crate) table_only: bool,
     /// Print the table as JSON on standard output

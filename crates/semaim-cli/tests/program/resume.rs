@@ -74,7 +74,7 @@ fn killed_twice(settings: &[&str]) {
     }
     let last = succeed(pretrain(&killed, settings));
     assert!(
-        last.stdout.contains("going on after step"),
+        last.stdout.contains("resuming after step"),
         "{}",
         last.stdout
     );

@@ -114,7 +114,7 @@ fn every_command_has_a_manual_page() {
     names.sort();
     assert_eq!(names, expected);
     let pretrain = fs::read_to_string(out.join("semaim-pretrain.1")).unwrap();
-    for part in ["the same command in the same", r"\-\-extend", "EPOCHS"] {
+    for part in ["resumes where it stopped", r"\-\-extend", "EPOCHS"] {
         let page = pretrain.to_lowercase();
         assert!(page.contains(&part.to_lowercase()), "{part} in {pretrain}");
     }

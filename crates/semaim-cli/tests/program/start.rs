@@ -277,7 +277,7 @@ fn a_finished_run_is_lengthened_once_by_the_same_command() {
     );
     refuse(
         pretrain(&whole, &["--extend", "7"]),
-        &["of 9 epochs already"],
+        &["already has 9 epochs"],
     );
     let told = "from 3 to 9 epochs";
     assert!(

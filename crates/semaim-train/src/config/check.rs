@@ -255,7 +255,7 @@ impl PretrainConfig {
             problems.require(
                 self.arch.projection.is_none(),
                 "projection",
-                "is none of pre-training",
+                "cannot be set for pre-training: tokens are used before the projection",
             );
         });
     }

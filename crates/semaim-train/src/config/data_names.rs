@@ -36,7 +36,7 @@ impl DataNames {
         problems.require(
             self.0.iter().all(|name| !name.trim().is_empty()),
             key,
-            "names a data set with an empty text",
+            "must not contain an empty name",
         );
     }
 }
