@@ -7,7 +7,7 @@ use semaim_checkpoint::encoder::Encoder;
 use semaim_coco::Annotations;
 use semaim_data::decode;
 use semaim_eval::main_object::masked_images;
-use semaim_eval::pointing::{PointingError, PointingGame, PointingResult, Target};
+use semaim_eval::pointing::{PointingGame, PointingResult, Target};
 use semaim_train::run_dir::checkpoints;
 use semaim_train::state::MODEL;
 use serde_json::{Value, json};
@@ -69,10 +69,7 @@ fn measure(
     let mut show = |batch: &mut Vec<Target>| {
         let shown = pointer.show(batch);
         batch.clear();
-        shown.map_err(|error| match error {
-            PointingError::MaskSize { .. } | PointingError::NotFinite => Exit::user(error),
-            error => Exit::ours(error),
-        })
+        shown.map_err(Exit::from)
     };
     for target in targets(args, encoder)? {
         batch.push(target?);

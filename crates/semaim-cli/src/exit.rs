@@ -108,15 +108,42 @@ impl From<LabelError> for Exit {
     }
 }
 
+impl From<KnnError> for Exit {
+    fn from(error: KnnError) -> Self {
+        match error {
+            KnnError::Device(_) => Self::ours(error),
+            error => Self::user(error),
+        }
+    }
+}
+
+impl From<ProbeError> for Exit {
+    fn from(error: ProbeError) -> Self {
+        match error {
+            ProbeError::Device(_) => Self::ours(error),
+            error => Self::user(error),
+        }
+    }
+}
+
+impl From<PointingError> for Exit {
+    fn from(error: PointingError) -> Self {
+        match error {
+            PointingError::Device(_) | PointingError::View(_) => Self::ours(error),
+            error => Self::user(error),
+        }
+    }
+}
+
 impl From<CompareError> for Exit {
     fn from(error: CompareError) -> Self {
         match error {
             CompareError::Train(error) => error.into(),
             CompareError::Finetune(error) => error.into(),
             CompareError::Embed(error) => error.into(),
-            error @ (CompareError::Knn(KnnError::Device(_))
-            | CompareError::Probe(ProbeError::Device(_))
-            | CompareError::Pointing(PointingError::Device(_))) => Self::ours(error),
+            CompareError::Knn(error) => error.into(),
+            CompareError::Probe(error) => error.into(),
+            CompareError::Pointing(error) => error.into(),
             error => Self::user(error),
         }
     }

@@ -51,8 +51,7 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
         &args.k,
         args.temperature,
         &device,
-    )
-    .map_err(Exit::user)?;
+    )?;
     let searched = start.elapsed().as_secs_f64();
     if !ranks::current().is_root() {
         return Ok(ExitCode::SUCCESS);

@@ -9,7 +9,7 @@ use semaim_data::counted;
 use semaim_eval::probe::head::HeadKind;
 use semaim_eval::probe::memory::{batch_memory, fitting_batch};
 use semaim_eval::probe::online::{OnlineError, OnlineProbe, online_probe, token_width};
-use semaim_eval::probe::{Probe, ProbeError, ProbeOptions, Setting, probe};
+use semaim_eval::probe::{Probe, ProbeOptions, Setting, probe};
 use semaim_eval::splits::LabelledSplits;
 use semaim_train::callbacks::Observer;
 use semaim_train::config::DataNames;
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
     } else {
         let splits = embed_splits(&loaded, &sets, representation)?;
         let (train, eval) = (splits.train.view(), splits.eval.view());
-        probe(train, eval, &options, &loaded.device).map_err(refused)?
+        probe(train, eval, &options, &loaded.device)?
     };
     // An attentive head sees the patches, whatever represents an image otherwise.
     let shown = match args.head {
@@ -203,7 +203,7 @@ fn probe_on_images(
     ));
     let encoder = &loaded.encoder;
     online_probe(&config, encoder, sets, &run, &mut bar).map_err(|error| match error {
-        OnlineError::Probe(error) => refused(error),
+        OnlineError::Probe(error) => error.into(),
         OnlineError::Train(error) => error.into(),
         OnlineError::Stopped => Exit {
             code: STOPPED,
@@ -211,13 +211,6 @@ fn probe_on_images(
         },
         error => Exit::ours(error),
     })
-}
-
-fn refused(error: ProbeError) -> Exit {
-    match error {
-        ProbeError::Device(error) => Exit::ours(error),
-        error => Exit::user(error),
-    }
 }
 
 fn as_json(result: &Probe) -> Value {

@@ -71,7 +71,7 @@ pub enum KnnError {
         queries: usize,
     },
     /// k is larger than the bank.
-    #[error("k = {k} neighbours of a bank of {bank} images")]
+    #[error("k = {k} is more than the {bank} images in the bank")]
     KTooLarge {
         /// Neighbours.
         k: usize,
@@ -87,7 +87,7 @@ pub enum KnnError {
         queries: usize,
     },
     /// A temperature that weighs nothing.
-    #[error("a temperature of {temperature}; it must be a number above 0")]
+    #[error("the temperature must be above 0, it is {temperature}")]
     Temperature {
         /// The temperature.
         temperature: f64,

@@ -1,5 +1,6 @@
 //! Pre-training: the loss of a batch, by SemAIM and by masking. The loop is the [trainer's](crate::trainer).
 
+mod mae_task;
 mod semaim_task;
 mod view_form;
 
@@ -7,15 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use semaim::drop_path::DropPath;
 use semaim::mae::Mae;
 use semaim::model::Semaim;
-use semaim::order::OrderNoise;
 use semaim::pretrained::Pretrained;
-use semaim::target::Target;
 use semaim::teacher::Teacher;
-use semaim::vit::ForwardOptions;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
 use semaim_data::{Batch, MappedImages, SimilarityMap, Source, Split, open_all};
 
@@ -28,8 +26,8 @@ use crate::ranks;
 use crate::run_dir::{RunDir, checkpoints};
 use crate::start::{initial_encoder, keep_teacher};
 use crate::state::{TrainCounters, TrainState};
-use crate::task::{Loss, MicroBatch, Sender, Task};
 use crate::trainer::{Images, RunOutcome, steps_per_epoch, train};
+use mae_task::MaeTask;
 use semaim_task::SemaimTask;
 use view_form::ViewForm;
 
@@ -224,52 +222,6 @@ fn drop_path(config: &PretrainConfig, batch: &Batch<SimilarityMap>) -> Option<Dr
 fn image_shape(config: &PretrainConfig) -> [usize; 3] {
     let [height, width] = config.model.image_size;
     [config.model.channels, height, width]
-}
-
-/// The masked autoencoder: removed patches from the kept ones.
-struct MaeTask<'a> {
-    config: &'a PretrainConfig,
-    target: Target,
-    views: ViewForm,
-    device: &'a Device,
-}
-
-impl Task for MaeTask<'_> {
-    type Model = Mae;
-    type Target = SimilarityMap;
-
-    const LEARNS_CLASSES: bool = false;
-
-    fn loss(&self, micro_batch: MicroBatch<'_, Mae, SimilarityMap>) -> Result<Loss, TrainError> {
-        let (config, batch) = (self.config, micro_batch.batch);
-        let grid = config.model.grid();
-        let noise = OrderNoise::draw(config.seed, batch.epoch, &batch.items, grid, self.device);
-        let drop_path = drop_path(config, batch);
-        let options = ForwardOptions {
-            drop_path: drop_path.as_ref(),
-            recompute: config.train.recompute,
-        };
-        let shape = image_shape(config);
-        let images = self.views.images(&micro_batch, shape, self.device);
-        let targets = self
-            .target
-            .of_images(images.clone(), config.model.patch_size)
-            .ok_or_else(|| TrainError::Internal("there is nothing to predict".into()))?;
-        let (images, targets) = (Tensor::from_inner(images), Tensor::from_inner(targets));
-        let output =
-            micro_batch
-                .model
-                .forward(images, noise.patches, targets, &self.target, options)?;
-        Ok(output.loss.into())
-    }
-
-    fn sender(&self) -> Option<Sender<SimilarityMap>> {
-        Some(self.views.sender(image_shape(self.config), self.device))
-    }
-
-    fn export(&self, run: &RunDir, state: &TrainState<Mae>) -> Result<(), TrainError> {
-        export(self.config, run, state)
-    }
 }
 
 /// Writes the encoder, and that of the EMA copy where there is one.

@@ -37,7 +37,8 @@ pub(crate) struct DetectArgs {
     /// The folder of its images [default: looked for near the file]
     #[arg(long, value_name = "DIR", requires = "annotations")]
     pub(crate) images: Option<PathBuf>,
-    /// Images to evaluate on, where they are not in --data; in any of the same forms
+    /// Images to evaluate on, where they are not in --data; in any of the same forms. A set without splits is evaluated whole,
+    /// and nothing is held out of --data
     #[arg(long, value_name = "PATH")]
     pub(crate) eval_data: Option<String>,
     /// A COCO file to evaluate on, instead of --eval-data

@@ -59,7 +59,8 @@ pub(crate) struct SegmentArgs {
     /// The folder of images of --labels or --annotations [default for the latter: looked for near the file]
     #[arg(long, value_name = "DIR", conflicts_with = "data")]
     pub(crate) images: Option<PathBuf>,
-    /// Images to evaluate on, where they are not in --data; in any of the same forms
+    /// Images to evaluate on, where they are not in --data; in any of the same forms. A set without splits is evaluated whole,
+    /// and nothing is held out of --data
     #[arg(long, value_name = "PATH")]
     pub(crate) eval_data: Option<String>,
     /// A folder of label images to evaluate on, with --eval-images
