@@ -140,7 +140,7 @@ fn heads(
             && said != told
         {
             defaults_used.push(format!(
-                "{told} heads, as told (--heads), where {} says {said}",
+                "{told} heads, as told (--heads), where the files beside it say {said} ({})",
                 sidecar.names()
             ));
         }
@@ -151,7 +151,7 @@ fn heads(
     }
     if let Some((heads, class)) = sidecar.class_heads() {
         defaults_used.push(format!(
-            "{heads} heads, as transformers' `{class}` has where {} does not say it (--heads)",
+            "{heads} heads, as transformers' `{class}` has where nothing is said of them in {} (--heads)",
             sidecar.names()
         ));
         return Ok(heads);
@@ -177,10 +177,10 @@ fn told_activation(
         && told != said
     {
         defaults_used.push(format!(
-            "{}, as told (--activation), where {} says {}",
+            "{}, as told (--activation), where the files beside it say {} ({})",
             activation_name(told),
-            sidecar.names(),
-            activation_name(said)
+            activation_name(said),
+            sidecar.names()
         ));
     }
     explicit.activation.or(sidecar.activation)

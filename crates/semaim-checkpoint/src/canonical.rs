@@ -242,7 +242,7 @@ fn other_copies(best: &Candidate<'_>, copies: &[Candidate<'_>], is_ours: bool) -
     let others: Vec<String> = others.into_iter().collect();
     (!others.is_empty()).then(|| {
         format!(
-            "of several encoders the one {}; as complete: {}",
+            "the encoder {} is read; as complete are those {}",
             place_of(&best.prefix),
             others.join(", ")
         )

@@ -331,10 +331,25 @@ impl Sidecar {
                 "rescale_factor {factor} is not computed here, 1/255 is"
             ));
         }
-        let unit: f32 = if is_rescaled { 1.0 } else { 255.0 };
+        // Deviations of values of 0..255 are above 1. With smaller ones the values that are not rescaled are of 0..1 already.
+        let is_of_bytes = |std: &Vec<f32>| std.iter().any(|&std| std > 1.0);
+        let unit: f32 = match &config.image_std {
+            _ if is_rescaled => 1.0,
+            Some(std) if !is_of_bytes(std) && config.do_normalize != Some(false) => 1.0,
+            _ => 255.0,
+        };
+        let values = if unit > 1.0 { "0..255" } else { "0..1" };
         if config.do_normalize == Some(false) {
             self.unnormalised = Some(1.0 / unit);
+            self.assumed.push(format!(
+                "images are not normalised, values are of {values} (do_normalize is false)"
+            ));
             return Ok(());
+        }
+        if !is_rescaled {
+            self.assumed.push(format!(
+                "mean and deviation are of values of {values}, by their size (do_rescale is false)"
+            ));
         }
         if !is_rescaled && (config.image_mean.is_none() || config.image_std.is_none()) {
             return Err(
@@ -540,6 +555,11 @@ mod tests {
         );
         let usual = r#"{"do_rescale": true, "rescale_factor": 0.00392156862745098, "image_mean": [0.5, 0.5, 0.5], "image_std": [1, 1, 1]}"#;
         assert_eq!(normalisation(usual).mean, [0.5; 3]);
+        // Images that something else brought to 0..1.
+        let unit = r#"{"do_rescale": false, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}"#;
+        assert_eq!(normalisation(unit).mean, [0.485, 0.456, 0.406]);
+        let said = read(unit).unwrap().assumed.join("; ");
+        assert!(said.contains("values of 0..1"), "{said}");
         for (text, part) in [
             (r#"{"rescale_factor": 0.00784313725}"#, "rescale_factor"),
             (r#"{"do_rescale": false}"#, "do_rescale"),

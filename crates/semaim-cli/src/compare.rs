@@ -76,7 +76,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
         Ok(CompareOutcome::Finished)
     } else {
         let mut bar = TrainingBar::new(args.json)?;
-        let ran = compare(&chosen, &out, &device, &mut bar);
+        let ran = compare(&config, &args.variants, &out, &device, &mut bar);
         bar.clear();
         ran
     };

@@ -1,5 +1,6 @@
 //! `semaim embed`.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -34,6 +35,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
         ..Inputs::default()
     };
     inputs.refuse(&[&args.out, &names])?;
+    refuse_names_of_others(&args.out, &names)?;
     let mut writer = match ranks.is_root() {
         true => Some(VectorWriter::create(&args.out, shape.clone()).map_err(Exit::user)?),
         false => None,
@@ -102,4 +104,20 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
         println!("paths and labels in {}", names.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses to replace the names of other vectors: files that differ in their form alone share the file of names.
+fn refuse_names_of_others(out: &Path, names: &Path) -> Result<(), Exit> {
+    let is_other = |form: &&&str| {
+        let other = out.with_extension(form);
+        other != out && other.is_file()
+    };
+    match ["safetensors", "npy", "parquet"].iter().find(is_other) {
+        Some(form) if names.is_file() && !out.is_file() => Err(Exit::user(format!(
+            "{} holds the paths and labels of {}; choose another name, or remove them",
+            names.display(),
+            out.with_extension(form).display()
+        ))),
+        _ => Ok(()),
+    }
 }

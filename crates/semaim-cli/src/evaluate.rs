@@ -194,7 +194,7 @@ fn is_used_whole(args: &EvaluateArgs) -> Result<bool, Exit> {
         return Ok(false);
     };
     eprintln!(
-        "note: all images of {} are looked at; a model that was trained on the file has seen most of them",
+        "note: all images of {} are evaluated; if the model was trained on this file, it has seen most of them",
         file.display()
     );
     Ok(true)

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use semaim::representation::Representation;
+use semaim_train::run_dir::checkpoints;
 use serde_json::{Value, json};
 
 use crate::args::EncoderArgs;
@@ -121,7 +122,11 @@ pub(crate) fn add(run: &Path, evaluation: &Evaluation<'_>) -> io::Result<()> {
     let mut file = options.create(true).read(true).append(true).open(path)?;
     let mut text = String::new();
     file.read_to_string(&mut text)?;
-    let line = evaluation.line();
+    let mut line = evaluation.line();
+    // What it was measured of: the run may be lengthened, or go on after a stop.
+    if let Some(step) = last_step(run) {
+        line["step"] = json!(step);
+    }
     if parse(&text).contains(&line) {
         return Ok(());
     }
@@ -131,6 +136,12 @@ pub(crate) fn add(run: &Path, evaluation: &Evaluation<'_>) -> io::Result<()> {
         false => "\n",
     };
     file.write_all(format!("{start}{line}\n").as_bytes())
+}
+
+/// The step of a run's newest checkpoint.
+fn last_step(run: &Path) -> Option<u64> {
+    let all = checkpoints(run).ok()?;
+    all.last().map(|(step, _)| *step)
 }
 
 /// The evaluations of a run directory, in the order in which they were made; empty where none was.
@@ -200,6 +211,12 @@ mod tests {
         add(run, &evaluation(0.5)).unwrap();
         assert_eq!(read(run).unwrap(), all);
         assert_eq!(all[0]["chance"], 0.1);
+        // The run has gone on: that is another encoder, even where the number is the same.
+        std::fs::create_dir(run.join("checkpoints")).unwrap();
+        std::fs::write(run.join("checkpoints/step-00000012.safetensors"), "").unwrap();
+        add(run, &evaluation(0.5)).unwrap();
+        let later = read(run).unwrap();
+        assert_eq!((later.len(), &later[100]["step"]), (101, &json!(12)));
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Evaluations<'_> {
             return Ok(());
         }
         let epochs = counted(progress.epoch().round() as u64, "epoch");
-        let title = format!("Learned orders after {epochs}");
+        let title = format!("{} after {epochs}", pictures::title_of_orders(self.config));
         let picture =
             pictures::orders(seen, self.config, title).map_err(|error| failed(error.into()))?;
         let run = self.run.path();

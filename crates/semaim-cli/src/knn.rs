@@ -60,11 +60,14 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
         let data = &args.selection.named(&args.data);
         let classes = bank.labels.iter().collect::<BTreeSet<_>>().len();
         for (k, accuracy) in args.k.iter().zip(&accuracies) {
-            // The usual temperature is not told.
-            let first = match args.temperature == KNN_TEMPERATURE {
-                true => format!("k = {k}"),
-                false => format!("k = {k}, temperature {}", args.temperature),
-            };
+            // What is usual is not told.
+            let mut first = format!("k = {k}");
+            if args.temperature != KNN_TEMPERATURE {
+                first += &format!(", temperature {}", args.temperature);
+            }
+            if args.seed != 0 {
+                first += &format!(", seed {}", args.seed);
+            }
             let evaluation = evaluation_log::Evaluation {
                 name: "kNN",
                 data,

@@ -5,7 +5,7 @@ use semaim_eval::orders::LearnedOrder;
 use semaim_report::{
     Column, ConfusionMatrix, ContactSheet, FigureError, Panel, Row, ThemedPng, rgb_image,
 };
-use semaim_train::config::{OrderSource, PretrainConfig, TargetKind};
+use semaim_train::config::{Method, OrderSource, PretrainConfig, TargetKind};
 
 /// The picture of learned orders, one row per image.
 pub(crate) fn orders(
@@ -51,9 +51,25 @@ pub(crate) fn orders(
     })
 }
 
+/// What the pictures of a run are called: an order that no network gives is not learned.
+pub(crate) fn title_of_orders(config: &PretrainConfig) -> &'static str {
+    match follows_similarity(config) {
+        true => "Learned orders",
+        false => "Orders",
+    }
+}
+
+fn follows_similarity(config: &PretrainConfig) -> bool {
+    config.method == Method::Semaim && config.order_source().is_some()
+}
+
 fn caption(config: &PretrainConfig) -> String {
+    if config.method == Method::Mae {
+        return "order: of masking, drawn at random; prediction: every patch from the first of the order, which alone are seen".into();
+    }
     let source = match config.order_source() {
-        None | Some(OrderSource::Model) => "",
+        None => "the order does not follow the similarity. ",
+        Some(OrderSource::Model) => "",
         Some(OrderSource::Ema) => "similarity and order: the EMA copy's, as in training. ",
         Some(OrderSource::Maps | OrderSource::Masks) => {
             "similarity and order: the model's own, not those that training is given. "

@@ -235,7 +235,14 @@ impl Summary {
             knn_before: knn.first().map(|first| first.1),
             knn: knn.iter().skip(1).last().copied(),
             finite_until: finite.filter(|&finite| logged.is_some_and(|logged| logged > finite)),
-            skipped_steps: count("train/skipped_steps"),
+            skipped_steps: entries
+                .iter()
+                .filter(|entry| {
+                    entry
+                        .get("event")
+                        .is_some_and(|event| event == "step_skipped")
+                })
+                .count() as u64,
             bad_images: count("train/bad_images"),
         })
     }

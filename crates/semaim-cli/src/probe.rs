@@ -53,19 +53,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
             HeadKind::Attentive => "attentive probe",
         },
         data: &args.selection.named(&args.data),
-        setting: evaluation_log::setting(
-            &format!(
-                "{}{}",
-                counted(args.epochs, "epoch"),
-                if args.augment {
-                    ", augmented views"
-                } else {
-                    ""
-                }
-            ),
-            shown,
-            &args.encoder,
-        ),
+        setting: evaluation_log::setting(&in_short(args), shown, &args.encoder),
         worth: evaluation_log::Worth::Accuracy {
             top1: result.test.top1,
             top5: result.test.top5,
@@ -211,6 +199,28 @@ fn probe_on_images(
         },
         error => Exit::ours(error),
     })
+}
+
+/// How a probe is trained, where that is not as usual.
+fn in_short(args: &ProbeArgs) -> String {
+    let usual = ProbeOptions::default();
+    let mut text = counted(args.epochs, "epoch");
+    if args.augment {
+        text += ", augmented views";
+    }
+    if args.lr != usual.base_lrs {
+        text += &format!(", lr {:?}", args.lr);
+    }
+    if args.weight_decay != usual.weight_decays {
+        text += &format!(", weight decay {:?}", args.weight_decay);
+    }
+    if args.held_back != usual.validation_every {
+        text += &format!(", validation 1/{}", args.held_back);
+    }
+    if args.seed != usual.seed {
+        text += &format!(", seed {}", args.seed);
+    }
+    text
 }
 
 fn as_json(result: &Probe) -> Value {

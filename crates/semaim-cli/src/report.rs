@@ -11,8 +11,10 @@ use std::process::ExitCode;
 
 use chrono::Utc;
 use semaim_checkpoint::atomic;
+use semaim_config::Layers;
 use semaim_data::counted;
 use semaim_report::{Cell, Fact, Page, Part, Picture, Section, ThemedPng};
+use semaim_train::config::PretrainConfig;
 use semaim_train::log::read_metrics;
 use semaim_train::ranks;
 use serde_json::{Value, json};
@@ -23,6 +25,7 @@ use crate::evaluation_log::{self, Evaluation};
 use crate::exit::Exit;
 use crate::origin;
 use crate::output;
+use crate::pictures;
 
 /// The report's file in a run directory.
 pub(crate) const PAGE: &str = "report.html";
@@ -216,12 +219,17 @@ fn page(run: &Path) -> Result<Page, Exit> {
     });
     let orders = orders(run);
     if !orders.is_empty() {
+        let settings = Layers::new().text("config.toml", &config);
+        let settings: Option<PretrainConfig> = settings.and_then(|layers| layers.load()).ok();
+        let title = settings
+            .as_ref()
+            .map_or("Orders", pictures::title_of_orders);
         sections.push(Section {
-            title: "Learned orders".into(),
+            title: title.into(),
             parts: vec![
                 Part::Text(
-                    "Images that are not trained on, the similarity of each patch to the whole image, and the order in \
-                     which patches are predicted, warm first: over the epochs the start should move onto the object."
+                    "Some images (of the evaluation split, if there is one), the similarity of each patch to the whole image, the order of \
+                     the patches, warm first, and what is predicted, as the picture says below."
                         .into(),
                 ),
                 Part::Pictures(orders),
@@ -356,11 +364,14 @@ fn evaluations_part(evaluations: &[Value], numbers: &[(&str, &str)]) -> Option<P
         .filter(|value| value[*first].is_number())
         .map(|value| {
             let texts = ["evaluation", "data", "setting"].map(|key| text(value, key));
+            let step = value["step"].as_u64();
+            let step = Cell::Number(step.map_or_else(String::new, |step| step.to_string()));
+            let texts = texts.into_iter().chain([step]);
             let shares = numbers.iter().map(|(_, key)| share(value, key));
-            texts.into_iter().chain(shares).collect()
+            texts.chain(shares).collect()
         })
         .collect();
-    let header = ["evaluation", "images", "setting"].into_iter();
+    let header = ["evaluation", "images", "setting", "after steps"].into_iter();
     let header = header.chain(numbers.iter().map(|(name, _)| *name));
     (!rows.is_empty()).then(|| Part::Table {
         header: header.map(str::to_string).collect(),

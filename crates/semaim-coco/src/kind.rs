@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 use crate::error::CocoError;
+
+/// The byte order mark that some editors begin a file with.
+const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// Which fields of a file of annotations were found.
 #[derive(Default)]
@@ -23,17 +26,22 @@ struct Fields {
 ///
 /// # Errors
 ///
-/// [`CocoError::Read`] when the file cannot be read. What is no JSON is no file of annotations.
+/// [`CocoError::Read`] when the file cannot be read. What is no JSON is no file of annotations; what begins as one and breaks off is, so
+/// that what is wrong with it is said.
 pub fn is_annotation_file(path: &Path) -> Result<bool, CocoError> {
     let failed = |source| CocoError::Read {
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(failed)?;
+    let mut file = BufReader::new(File::open(path).map_err(failed)?);
+    if file.fill_buf().map_err(failed)?.starts_with(BOM) {
+        file.consume(BOM.len());
+    }
     let mut fields = Fields::default();
-    let mut deserializer = serde_json::Deserializer::from_reader(BufReader::new(file));
+    let mut deserializer = serde_json::Deserializer::from_reader(file);
     match deserializer.deserialize_map(Looking(&mut fields)) {
         Err(error) if error.is_io() => Err(failed(error.into())),
+        Err(error) if error.is_syntax() => Ok(fields.images || fields.objects),
         // Where enough was seen, reading stopped amidst the object, which is an error too.
         _ => Ok(fields.are_enough()),
     }
@@ -86,8 +94,11 @@ mod tests {
         for text in [
             r#"{"info": {"a": [1, {}]}, "images": [], "annotations": []}"#,
             r#"{"categories": [], "images": [{"id": 1}]}"#,
-            // Enough is seen before what is broken.
+            // What is broken begins as one, or enough is seen before it.
             r#"{"images": [], "annotations": [}"#,
+            r#"{"images": [}"#,
+            r#"{"images": [{"id": NaN}], "annotations": []}"#,
+            "\u{feff}{\"images\": [], \"annotations\": []}",
         ] {
             assert!(is_one(text), "{text}");
         }
@@ -98,7 +109,6 @@ mod tests {
             r#"{"images": []}"#,
             r#"{"shapes": [], "imagePath": "a.png"}"#,
             r#"{"a": {"images": [], "annotations": []}}"#,
-            r#"{"images": [}"#,
             r#"[{"images": [], "annotations": []}]"#,
         ] {
             assert!(!is_one(text), "{text}");

@@ -180,7 +180,8 @@ impl Augment {
     ///
     /// The centre is, for views of 224 x 224 pixels, torchvision's `Resize(256)` and `CenterCrop(224)` with antialiased
     /// bicubic resampling, rounding to whole pixels included; for other sizes 256 is `floor(size * 256 / 224)`, timm's default.
-    /// (MAE's code does the same up to 224 and above that shows the whole of the short side.) It is resampled in one step, so that nothing is computed that the view does not show.
+    /// (MAE's code does the same up to 224 and above that shows the whole of the short side.) It is resampled in one step, so
+    /// that nothing is computed that the view does not show.
     pub fn evaluation_view(&self, size: [u32; 2]) -> ViewPlan<'_> {
         let frame = match self.framing {
             Framing::Crop | Framing::Center => self.central_frame(size),

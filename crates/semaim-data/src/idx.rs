@@ -1,5 +1,6 @@
 //! IDX files, the form in which MNIST and its relatives are distributed.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use flate2::bufread::MultiGzDecoder;
 use crate::classes;
 use crate::counted::counted;
 use crate::error::{DataError, ImageError, ImageProblem};
+use crate::notices::some_of;
 use crate::pixels::Pixels;
 use crate::region::{DecodeRequest, DecodedRegion};
 use crate::scratch::Scratch;
@@ -149,18 +151,45 @@ pub(crate) fn is_idx_name(name: &str) -> bool {
 }
 
 /// The images file for `split` among the files directly in a folder, or `None` when it holds no IDX images.
-pub(crate) fn images_in(folder: &Path, split: Split) -> io::Result<Option<PathBuf>> {
+///
+/// # Errors
+///
+/// A folder that cannot be read, or that holds several sets.
+pub(crate) fn images_in(folder: &Path, split: Split) -> Result<Option<PathBuf>, DataError> {
+    let failed = |error| DataError::unreadable(folder, error);
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if is_idx_name(&name) && name.to_ascii_lowercase().contains("images") {
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_images = is_idx_name(&name) && name.to_ascii_lowercase().contains("images");
+        // Some unpackers make a folder of the file's name.
+        if is_images && entry.path().is_file() {
             files.push(name);
         }
     }
     // Sorting puts `x-ubyte` before `x-ubyte.gz`.
     files.sort_unstable();
-    let mut files = splits::of_files(files, split, Clone::clone).into_iter();
-    Ok(files.next().map(|name| folder.join(name)))
+    let files = splits::of_files(files, split, Clone::clone);
+    let sets: BTreeSet<String> = files.iter().map(|name| set_name(name)).collect();
+    if sets.len() > 1 {
+        return Err(DataError::Spec {
+            spec: folder.display().to_string(),
+            reason: format!(
+                "the folder holds several IDX files of images for one split ({}); name the file to read",
+                some_of(&files)
+            ),
+        });
+    }
+    Ok(files.first().map(|name| folder.join(name)))
+}
+
+/// A file name under which the same images are found, packed or not: both `images-idx3-ubyte` and `images.idx3-ubyte` are usual.
+fn set_name(name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    lower
+        .strip_suffix(".gz")
+        .unwrap_or(&lower)
+        .replace('.', "-")
 }
 
 fn labels_beside(images: &Path) -> Option<PathBuf> {

@@ -70,6 +70,7 @@ pub use label_map_set::{LabelMapSet, LabelMapSpec, has_label_images, open_label_
 pub use loader::{EvaluationLoader, LoaderOptions, Position, TrainingLoader, Turns};
 pub use mask::{Mask, MaskError};
 pub use mixup_cutmix::{MixOp, MixupCutmix};
+pub use notices::some_of;
 pub use object_set::{
     ImageObjects, ObjectClasses, ObjectCount, ObjectSet, ObjectSpec, is_annotated, open_objects,
 };

@@ -265,7 +265,10 @@ impl Separator {
         };
         (
             unquote(image.trim()),
-            label.map(|label| unquote(label.trim())),
+            // A field without text is no label.
+            label
+                .map(|label| unquote(label.trim()))
+                .filter(|label| !label.is_empty()),
         )
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn warn(text: String) {
 }
 
 /// The first of some names, and how many more there are: `a, b, c and 4 more`.
-pub(crate) fn some_of<T: AsRef<str>>(names: &[T]) -> String {
+pub fn some_of<T: AsRef<str>>(names: &[T]) -> String {
     const SHOWN: usize = 5;
     let shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
     let shown = shown.join(", ");

@@ -36,8 +36,8 @@ pub struct OpenOptions {
     /// an image's path below what was named, so that a name alone means files and folders at any depth; `*` and `?` do not match
     /// a `/`, `**` matches folders.
     pub exclude: Vec<String>,
-    /// The most images of a split, for [`open`] and [`open_all`]: so many of those that are left, spread evenly over them. 0 is no
-    /// limit.
+    /// The most images of a split, for [`open`] and [`open_all`]: so many of those that are left, one drawn from each of as many
+    /// runs of neighbours, always the same. 0 is no limit.
     pub limit: usize,
 }
 
@@ -73,14 +73,16 @@ impl OpenOptions {
 ///   files skipped, sorted by relative path. A subfolder called `train` or `training` is used for [`Split::Train`]; one called
 ///   `val`, `valid`, `validation`, `dev`, `eval`, `evaluation`, `test` or `testing`, the first of them that there is, for
 ///   [`Split::Eval`], which falls back to the training split; in any case, and with additions such as `train2017` or
-///   `test_set`. Without them the folder itself is both. When all images lie in subfolders of that, the first component of
+///   `test_set`. Where all subfolders are splits of one name, such as `seg_train` and `seg_test`, they are taken for such too; and
+///   where there is nothing but one subfolder that holds the splits, it is looked in. Without them the folder itself is both.
+///   When all images lie in subfolders of that, the first component of
 ///   their path is their class. What is left out (subfolders that cannot be read, images beside a split, formats that are
 ///   not read) is counted and named in a warning.
-/// - A `.tar` file, several of them, or a folder with nothing but `.tar` files in it (of which those are taken whose
+/// - A `.tar` file, several of them, or a folder of `.tar` files without images beside them (of which those are taken whose
 ///   names say `train` or `val`, if all names do): WebDataset shards with `.cls` members, or a packed folder. Of members of
 ///   one name the last counts.
 /// - An IDX file (`...-ubyte`, `...-ubyte.gz`), or a folder that holds such, `train-images-...` for training and
-///   `t10k-images-...` or `test-images-...` for evaluation.
+///   `val-images-...`, `t10k-images-...` or `test-images-...` for evaluation. Of several sets none is guessed.
 /// - Arrays of NumPy's (`.npy`) in a folder or a tar file that holds no other images; beside others they are none.
 /// - A list (`.txt`, `.lst`, `.csv`, `.tsv`): one image per line, `path` or `path label`; relative paths start at
 ///   the list's folder. Where every line of a `.csv`, or of a list with tabs, begins with the names of several image files, these
@@ -112,9 +114,17 @@ pub fn open_all<S: AsRef<str>>(
     split: Split,
     options: &OpenOptions,
 ) -> Result<Arc<dyn Source>, DataError> {
-    open_all_by(specs, split, options, |spec, split| {
+    let all = open_all_by(specs, split, options, |spec, split| {
         open_one(spec, split, options)
-    })
+    })?;
+    if let [class] = all.classes() {
+        notices::warn(format!(
+            "{}: all labelled images are of one class, `{class}`, so there is nothing to tell apart in them (nearest neighbours are \
+             always right)",
+            all.describe()
+        ));
+    }
+    Ok(all)
 }
 
 /// [`open_all`], each data set being opened by `open_one` without exclusions and limit.
@@ -266,13 +276,13 @@ fn open_folder(
 ) -> Result<Arc<dyn Source>, DataError> {
     let part = choose_part(folder, split)?;
     let failed = |error| DataError::unreadable(&part, error);
-    if let Some(images) = idx::images_in(&part, split).map_err(failed)? {
+    if let Some(images) = idx::images_in(&part, split)? {
         return Ok(Arc::new(Idx::open(
             &images,
             decoding.channels.unwrap_or(1),
         )?));
     }
-    let tars = only_tars(&part).map_err(failed)?;
+    let tars = tars_in(&part).map_err(failed)?;
     if tars.is_empty() {
         return Ok(Arc::new(Files::of_folder(&part, decoding)?));
     }
@@ -285,63 +295,176 @@ fn open_folder(
     Ok(Arc::new(Tars::open(&tars, split, decoding)?))
 }
 
-/// The folder that holds the split: a subfolder, or the folder itself. Says so where that is no matter of course.
-fn choose_part(folder: &Path, split: Split) -> Result<PathBuf, DataError> {
-    let failed = |error| DataError::unreadable(folder, error);
-    let mut folders = Vec::new();
-    let mut images = 0u64;
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-            continue;
-        };
-        if name.starts_with('.') {
-            continue;
+/// How many folders with nothing but another in them are looked through for splits.
+const MAX_WRAPPERS: usize = 8;
+
+/// What lies directly in a folder and is not hidden.
+#[derive(Debug, Default)]
+struct Level {
+    /// The names of its subfolders, sorted.
+    folders: Vec<String>,
+    /// How many images there are.
+    images: u64,
+    /// Whether there is something else that may be meant: arrays, tar or IDX files, or a folder whose name is no text.
+    others: bool,
+}
+
+impl Level {
+    fn of(folder: &Path) -> Result<Self, DataError> {
+        let failed = |error| DataError::unreadable(folder, error);
+        let mut level = Self::default();
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+                level.others = true;
+                continue;
+            };
+            if name.starts_with('.') {
+                continue;
+            }
+            if path.is_dir() {
+                level.folders.push(name.to_owned());
+            } else if files::is_image(&path) {
+                level.images += 1;
+            } else {
+                level.others |= files::is_listed(&path)
+                    || has_extension(&path, &["tar"])
+                    || idx::is_idx_name(name);
+            }
         }
-        if path.is_dir() {
-            folders.push(name.to_owned());
-        } else {
-            images += u64::from(files::is_image(&path));
+        level.folders.sort_unstable();
+        Ok(level)
+    }
+
+    /// The subfolder, where there is nothing beside it.
+    fn only_folder(&self) -> Option<&str> {
+        match &self.folders[..] {
+            [only] if self.images == 0 && !self.others => Some(only),
+            _ => None,
         }
     }
-    folders.sort_unstable();
-    let chosen = splits::choose(split, &folders);
+}
+
+/// The folder itself, or the one that has splits below folders with nothing else in them, as archives are often unpacked.
+/// Without splits the only subfolder is a class.
+fn folder_of_splits(folder: &Path) -> Result<(PathBuf, Level), DataError> {
+    let level = Level::of(folder)?;
+    let mut below = folder.to_owned();
+    let mut next = level.only_folder().map(str::to_owned);
+    for _ in 0..MAX_WRAPPERS {
+        // A split's own folder is no wrapper.
+        let Some(name) = next.filter(|name| splits::of_folder_name(name).is_none()) else {
+            break;
+        };
+        below.push(name);
+        // What cannot be read is told of where images are listed.
+        let Ok(inner) = Level::of(&below) else {
+            break;
+        };
+        if splits::are_splits(&inner.folders) {
+            notices::warn(format!(
+                "{}: the splits in its only subfolder are used ({})",
+                folder.display(),
+                below.display()
+            ));
+            return Ok((below, inner));
+        }
+        next = inner.only_folder().map(str::to_owned);
+    }
+    Ok((folder.to_owned(), level))
+}
+
+/// The folder that holds the split: a subfolder, or the folder itself. Says so where that is no matter of course.
+fn choose_part(folder: &Path, split: Split) -> Result<PathBuf, DataError> {
+    let (folder, level) = folder_of_splits(folder)?;
+    let chosen = splits::choose_among_classes(&folder, split, &level.folders);
     let Some(name) = &chosen.folder else {
-        return Ok(folder.to_owned());
+        if split == Split::Train {
+            warn_of_evaluated(&folder, &level);
+        }
+        return Ok(folder);
     };
+    let mut images = level.images;
     let mut ignored = Vec::new();
     for beside in &chosen.beside {
-        // A folder that cannot be listed has no images to speak of.
-        let below = dir_scan::list(&folder.join(beside)).map_or(0, |listing| listing.images.len());
-        images += below as u64;
+        let below = images_below(&folder.join(beside));
+        images += below;
         if below > 0 {
             ignored.push(beside.clone());
         }
     }
-    chosen.warn(folder, split, images, &ignored);
-    Ok(folder.join(name))
+    chosen.warn(&folder, split, images, &ignored);
+    let part = folder.join(name);
+    // Archives often hold `train/train`; a class is not called like its split.
+    match Level::of(&part) {
+        Ok(level) if level.only_folder() == Some(name.as_str()) => Ok(part.join(name)),
+        _ => Ok(part),
+    }
 }
 
-/// The tar files of a folder, sorted; none when it also holds images or folders.
-fn only_tars(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut tars = Vec::new();
+/// How many images there are below a folder; none where it cannot be listed.
+fn images_below(folder: &Path) -> u64 {
+    dir_scan::list(folder).map_or(0, |listing| listing.images.len() as u64)
+}
+
+/// Says where a folder without a split to train on has one to evaluate on beside other images: both are trained on.
+fn warn_of_evaluated(folder: &Path, level: &Level) {
+    let Some(name) = splits::choose(Split::Eval, &level.folders).folder else {
+        return;
+    };
+    let is_beside = level.images > 0 || level.folders.len() > 1;
+    if is_beside && images_below(&folder.join(&name)) > 0 {
+        notices::warn(format!(
+            "{}: the subfolder {name} is for evaluation by its name, but is trained on too, as there is no subfolder called train; \
+             put what is to be trained on into one, or if {name} is a class, rename it",
+            folder.display()
+        ));
+    }
+}
+
+/// The tar files of a folder, sorted; none when it also holds images, directly or in subfolders, which is said.
+fn tars_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let (mut tars, mut folders, mut beside) = (Vec::new(), Vec::new(), Vec::new());
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
-        let name = entry.file_name();
-        if name.to_string_lossy().starts_with('.') {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
             continue;
         }
-        if has_extension(&path, &["tar"]) {
+        if path.is_dir() {
+            folders.push(name);
+        } else if has_extension(&path, &["tar"]) {
             tars.push(path);
-        } else if entry.file_type()?.is_dir()
-            || Format::is_listed_name(name.to_string_lossy().as_bytes())
-        {
-            return Ok(Vec::new());
+        } else if Format::is_listed_name(name.as_bytes()) {
+            beside.push(name);
         }
     }
+    if tars.is_empty() {
+        return Ok(tars);
+    }
+    folders.retain(|name| images_below(&folder.join(name)) > 0);
+    beside.append(&mut folders);
     tars.sort_unstable();
-    Ok(tars)
+    if beside.is_empty() {
+        return Ok(tars);
+    }
+    beside.sort_unstable();
+    let names: Vec<String> = tars
+        .iter()
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .collect();
+    notices::warn(format!(
+        "{}: {} not read, as there are images beside in other form ({}); name tar files, or move the images, to read them: {}",
+        folder.display(),
+        match names.len() {
+            1 => "a tar file is".to_owned(),
+            number => format!("{number} tar files are"),
+        },
+        notices::some_of(&beside),
+        notices::some_of(&names),
+    ));
+    Ok(Vec::new())
 }
 
 pub(crate) fn has_extension(path: &Path, extensions: &[&str]) -> bool {

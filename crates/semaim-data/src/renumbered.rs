@@ -1,5 +1,6 @@
 //! A source under the classes of another list.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::error::ImageError;
@@ -19,12 +20,11 @@ pub(crate) struct Renumbered {
 impl Renumbered {
     /// An image of a class that is not among `classes` has no label.
     pub(crate) fn new(source: Arc<dyn Source>, classes: Vec<String>) -> Self {
-        let number = |name: &String| {
-            let place = classes.iter().position(|class| class == name)?;
-            u32::try_from(place).ok()
-        };
+        let places: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
+        let number = |name: &String| places.get(name.as_str()).copied();
+        let numbers = source.classes().iter().map(number).collect();
         Self {
-            numbers: source.classes().iter().map(number).collect(),
+            numbers,
             classes,
             source,
         }

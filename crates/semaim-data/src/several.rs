@@ -1,9 +1,9 @@
 //! Several data sets as one.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 use std::sync::Arc;
 
-use crate::classes::{self, Classes};
+use crate::classes;
 use crate::counted::counted;
 use crate::error::{DataError, ImageError};
 use crate::region::{DecodeRequest, DecodedRegion};
@@ -28,9 +28,7 @@ impl Several {
     /// [`DataError::Repeated`] when an image is in two parts; more images than can be numbered.
     pub(crate) fn new(parts: Vec<Arc<dyn Source>>, others: &[String]) -> Result<Self, DataError> {
         check_names(&parts)?;
-        let names = parts.iter().flat_map(|part| part.classes());
-        let names: Vec<&str> = names.chain(others).map(String::as_str).collect();
-        let classes = Classes::of_texts(names.into_iter()).names().to_vec();
+        let classes = united(parts.iter().flat_map(|part| part.classes()).chain(others));
         let parts: Vec<Arc<dyn Source>> = parts
             .into_iter()
             .map(|part| Arc::new(Renumbered::new(part, classes.clone())) as Arc<dyn Source>)
@@ -58,6 +56,20 @@ impl Several {
         };
         Some((&**self.parts.get(at)?, index - start))
     }
+}
+
+/// The different names: by their values where all of them are numbers in their shortest form, else bytewise.
+///
+/// Names stay as they are: a folder called `00000` is found under this name only, and sets whose classes are numbers (lists,
+/// `.cls` members) have named all numbers up to their largest themselves.
+fn united<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let names: BTreeSet<&String> = names.collect();
+    let mut names: Vec<String> = names.into_iter().cloned().collect();
+    let value = |name: &String| classes::number(name).filter(|value| value.to_string() == *name);
+    if names.iter().all(|name| value(name).is_some()) {
+        names.sort_by_key(value);
+    }
+    names
 }
 
 /// Refuses images that are in two sources, however the paths are written.
@@ -210,17 +222,30 @@ mod tests {
         assert!(matches!(twice, Err(DataError::Repeated { .. })));
     }
 
+    /// Two images with the classes `names`.
+    fn named(names: &[&str], seed: u64) -> Arc<dyn Source> {
+        let names = names.iter().map(|name| name.to_string()).collect();
+        Arc::new(Other(shapes(2, seed), names))
+    }
+
     #[test]
-    fn numbers_stay_the_numbers_that_they_are() {
-        let numbered = |names: &[&str]| -> Arc<dyn Source> {
-            let names = names.iter().map(|name| name.to_string()).collect();
-            Arc::new(Other(shapes(2, 0), names))
-        };
-        let all = Several::new(vec![numbered(&["2", "11"])], &[]).unwrap();
-        assert_eq!(all.classes().len(), 12);
-        assert_eq!(
-            all.label(0).map(|label| label == 2 || label == 11),
-            Some(true)
-        );
+    fn numbers_are_in_their_order() {
+        let numbers: Vec<String> = (0..12).map(|number| number.to_string()).collect();
+        let texts: Vec<&str> = numbers.iter().map(String::as_str).collect();
+        let all = Several::new(vec![named(&texts, 0)], &["3".to_owned()]).unwrap();
+        assert_eq!(all.classes(), numbers);
+    }
+
+    #[test]
+    fn names_of_digits_stay_what_they_are() {
+        for names in [&["00000", "00001"][..], &["2019", "2020"], &["0", "2"]] {
+            let part = named(names, 0);
+            let all = Several::new(vec![Arc::clone(&part)], &[]).unwrap();
+            assert_eq!(all.classes(), names);
+            for index in 0..2 {
+                assert!(all.label(index).is_some());
+                assert_eq!(all.label(index), part.label(index));
+            }
+        }
     }
 }

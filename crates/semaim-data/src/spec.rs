@@ -116,8 +116,12 @@ fn range(from: &str, to: &str) -> Result<Vec<String>, String> {
     if first > last || last - first >= MAX_PATHS {
         return Err(format!("{{{from}..{to}}} is empty or too long"));
     }
-    let padded = from.starts_with('0') || to.starts_with('0');
-    let width = if padded { from.len().max(to.len()) } else { 0 };
+    // The number 0 alone is no leading zero.
+    let is_padded = |text: &str| text.len() > 1 && text.starts_with('0');
+    let width = match is_padded(from) || is_padded(to) {
+        true => from.len().max(to.len()),
+        false => 0,
+    };
     Ok((first..=last).map(|n| format!("{n:0width$}")).collect())
 }
 
@@ -142,6 +146,12 @@ mod tests {
             paths("a-{9..10}.tar, b.tar"),
             ["a-9.tar", "a-10.tar", "b.tar"]
         );
+        let numbers = paths("{0..11}");
+        assert_eq!(
+            (numbers.len(), &*numbers[0], &*numbers[11]),
+            (12, "0", "11")
+        );
+        assert_eq!(paths("{00..11}")[1], "01");
         assert_eq!(paths("{x,y}{0..1}"), ["x0", "x1", "y0", "y1"]);
         assert_eq!("shapes".parse::<DataSpec>().unwrap(), DataSpec::Shapes);
     }

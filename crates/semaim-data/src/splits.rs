@@ -39,13 +39,87 @@ fn plain(name: &str) -> String {
     rest.to_owned()
 }
 
-/// The split that a folder's name says, and its place among the names of that split.
-pub(crate) fn of_folder_name(name: &str) -> Option<(Split, usize)> {
-    let plain = plain(name);
+/// The split that is called so, in lower case and without additions, and its place among the names of that split.
+fn of_word(word: &str) -> Option<(Split, usize)> {
     [Split::Train, Split::Eval].into_iter().find_map(|split| {
-        let place = names(split).iter().position(|known| *known == plain)?;
+        let place = names(split).iter().position(|known| *known == word)?;
         Some((split, place))
     })
+}
+
+/// The split that a folder's name says, and its place among the names of that split.
+pub(crate) fn of_folder_name(name: &str) -> Option<(Split, usize)> {
+    of_word(&plain(name))
+}
+
+/// The words of a name, in lower case. They end at everything that is no letter, and before a capital after a small letter.
+fn words(name: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut before = ' ';
+    for c in name.chars() {
+        let begins = before.is_ascii_lowercase() && c.is_ascii_uppercase();
+        if begins || !c.is_alphabetic() {
+            words.push(std::mem::take(&mut word));
+        }
+        if c.is_alphabetic() {
+            word.push(c.to_ascii_lowercase());
+        }
+        before = c;
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// What stands before the name of a split at the end of a folder's name, and that split: `seg` of `seg_train`.
+fn with_prefix(name: &str) -> Option<(String, Split, usize)> {
+    let words = words(name);
+    let (last, before) = words.split_last()?;
+    let (split, place) = of_word(last)?;
+    (!before.is_empty()).then(|| (before.join(" "), split, place))
+}
+
+/// The folder for `split` where all folders are splits of one name, such as `seg_train` and `seg_test`.
+fn choose_prefixed(split: Split, folders: &[String]) -> Option<&String> {
+    let told: Option<Vec<(String, Split, usize)>> =
+        folders.iter().map(|name| with_prefix(name)).collect();
+    let told = told?;
+    let is_of_one_name = told.windows(2).all(|pair| pair[0].0 == pair[1].0);
+    let has = |split: Split| told.iter().any(|told| told.1 == split);
+    let is_repeated = told.iter().enumerate().any(|(at, one)| {
+        let mut before = told.iter().take(at);
+        before.any(|other| (other.1, other.2) == (one.1, one.2))
+    });
+    if !is_of_one_name || is_repeated || !has(Split::Train) || !has(Split::Eval) {
+        return None;
+    }
+    let of_split = folders
+        .iter()
+        .zip(&told)
+        .filter(|(_, told)| told.1 == split);
+    let first = of_split.min_by_key(|(_, told)| told.2);
+    first.map(|(folder, _)| folder)
+}
+
+/// Whether folders look like splits although no rule takes them for such: all of their names say one somewhere, or two are splits
+/// of one name.
+fn look_like_splits(folders: &[String]) -> bool {
+    let said: Option<Vec<Split>> = folders
+        .iter()
+        .map(|name| words(name).iter().find_map(|word| of_word(word)))
+        .map(|found| found.map(|(split, _)| split))
+        .collect();
+    let are_both =
+        said.is_some_and(|said| said.contains(&Split::Train) && said.contains(&Split::Eval));
+    let told: Vec<_> = folders
+        .iter()
+        .filter_map(|name| with_prefix(name))
+        .collect();
+    are_both
+        || told
+            .iter()
+            .any(|one| told.iter().any(|two| one.0 == two.0 && one.1 != two.1))
 }
 
 /// What folders side by side are to a split.
@@ -133,14 +207,52 @@ pub(crate) fn choose(split: Split, folders: &[String]) -> Chosen {
     }
 }
 
-/// The split that a file name such as `val-0003.tar` or `t10k-images-idx3-ubyte` belongs to, if it says so.
-pub(crate) fn of_file_name(name: &str) -> Option<Split> {
+/// [`choose`] for folders of images, at `place`, which are classes where none is a split.
+///
+/// Where none is by its name alone, all of them may be splits of one name, such as `seg_train` and `seg_test`. What looks like
+/// splits and is taken for classes is said.
+pub(crate) fn choose_among_classes(place: &Path, split: Split, folders: &[String]) -> Chosen {
+    let chosen = choose(split, folders);
+    let is_split = |name: &String| of_folder_name(name).is_some();
+    if chosen.folder.is_some() || folders.iter().any(is_split) {
+        return chosen;
+    }
+    if let Some(folder) = choose_prefixed(split, folders) {
+        return Chosen {
+            folder: Some(folder.clone()),
+            beside: Vec::new(),
+            unusual: true,
+        };
+    }
+    if look_like_splits(folders) {
+        notices::warn(format!(
+            "{}: subfolders have names like splits and are all used, as classes where images lie in nothing else: {}; for splits, \
+             call them train and val",
+            place.display(),
+            notices::some_of(folders),
+        ));
+    }
+    chosen
+}
+
+/// Whether folders side by side are a set's splits: one for training, and one for evaluation unless there is nothing else.
+pub(crate) fn are_splits(folders: &[String]) -> bool {
+    let [train, eval] = [Split::Train, Split::Eval].map(|split| choose(split, folders));
+    match train.folder.is_some() {
+        true => eval.folder != train.folder || train.beside.is_empty(),
+        false => choose_prefixed(Split::Train, folders).is_some(),
+    }
+}
+
+/// The split that a file name such as `val-0003.tar` or `t10k-images-idx3-ubyte` belongs to, if it says so, and its place among
+/// the names of that split.
+fn of_file_name(name: &str) -> Option<(Split, usize)> {
     let lower = name.to_ascii_lowercase();
     lower
         .split(|c: char| !c.is_ascii_alphanumeric())
         .find_map(|word| match word {
-            "t10k" => Some(Split::Eval),
-            word => of_folder_name(word).map(|(split, _)| split),
+            "t10k" => of_word("test"),
+            word => of_folder_name(word),
         })
 }
 
@@ -151,17 +263,23 @@ pub(crate) fn place_of_file_name(name: &str) -> Option<(Split, usize)> {
     words.find_map(of_folder_name)
 }
 
-/// Keeps the files whose names say that they belong to `split`. All of them when any name says nothing; those for
-/// training when evaluation has none of its own.
+/// Keeps the files whose names say that they belong to `split`; for evaluation those of the first of its names that there is, as
+/// with folders. All of them when any name says nothing; those for training when evaluation has none of its own.
 pub(crate) fn of_files<T>(files: Vec<T>, split: Split, name: impl Fn(&T) -> String) -> Vec<T> {
-    let parts: Option<Vec<Split>> = files.iter().map(|f| of_file_name(&name(f))).collect();
+    let parts: Option<Vec<(Split, usize)>> = files.iter().map(|f| of_file_name(&name(f))).collect();
     let Some(parts) = parts else {
         return files;
     };
-    if !parts.contains(&split) {
+    let of_split = parts.iter().filter(|part| part.0 == split);
+    let Some(first) = of_split.map(|part| part.1).min() else {
         return files;
-    }
-    let kept = files.into_iter().zip(parts).filter(|(_, p)| *p == split);
+    };
+    let is_kept =
+        |part: &(Split, usize)| part.0 == split && (split == Split::Train || part.1 == first);
+    let kept = files
+        .into_iter()
+        .zip(parts)
+        .filter(|(_, part)| is_kept(part));
     kept.map(|(file, _)| file).collect()
 }
 
@@ -223,7 +341,46 @@ mod tests {
     }
 
     #[test]
+    fn splits_may_have_a_name_before_them() {
+        let place = Path::new("set");
+        let chosen = |split, folders: &[&str]| {
+            let folders: Vec<String> = folders.iter().map(|folder| folder.to_string()).collect();
+            choose_among_classes(place, split, &folders).folder
+        };
+        for [train, eval, test] in [
+            ["seg_train", "seg_val", "seg_test"],
+            ["birdsTrain", "birdsVal", "birdsTest"],
+            ["my set training", "my-set-validation", "my_set_testing2"],
+        ] {
+            let all = [test, train, eval];
+            assert_eq!(chosen(Split::Train, &all).as_deref(), Some(train));
+            assert_eq!(chosen(Split::Eval, &all).as_deref(), Some(eval));
+            assert_eq!(chosen(Split::Eval, &[train, test]).as_deref(), Some(test));
+        }
+        for folders in [
+            &["trainA", "trainB", "testA", "testB"][..],
+            &["seg_train", "seg_test", "seg_pred"],
+            &["toy_train", "real_train", "toy_test"],
+            &["a_train", "b_test"],
+            &["a_train", "a_car"],
+            &["1_train", "2_bus"],
+        ] {
+            assert_eq!(chosen(Split::Train, folders), None, "{folders:?}");
+        }
+        let look = |folders: &[&str]| {
+            let folders: Vec<String> = folders.iter().map(|folder| folder.to_string()).collect();
+            look_like_splits(&folders)
+        };
+        assert!(look(&["trainA", "trainB", "testA", "testB"]));
+        assert!(look(&["seg_train", "seg_test", "seg_pred"]));
+        assert!(!look(&["a_train", "a_bus"]));
+        assert!(!look(&["test_positive", "test_negative"]));
+        assert!(!look(&["trainer", "testament"]));
+    }
+
+    #[test]
     fn file_names_tell_their_part() {
+        let of_file_name = |name| super::of_file_name(name).map(|(split, _)| split);
         assert_eq!(of_file_name("imagenet-train-0001.tar"), Some(Split::Train));
         assert_eq!(of_file_name("t10k-images-idx3-ubyte"), Some(Split::Eval));
         assert_eq!(of_file_name("VAL_3.tar"), Some(Split::Eval));
@@ -242,5 +399,9 @@ mod tests {
         );
         assert_eq!(pick(&["train-0"], Split::Eval), ["train-0"]);
         assert_eq!(pick(&["val-0"], Split::Train), ["val-0"]);
+        // Evaluation is of one part, as with folders.
+        let three = ["test-0", "train-0", "val-0", "val-1"];
+        assert_eq!(pick(&three, Split::Eval), ["val-0", "val-1"]);
+        assert_eq!(pick(&["test-0", "train-0"], Split::Eval), ["test-0"]);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use semaim_random::{Key, KeyedRng, Stream};
+
 use crate::error::ImageError;
 use crate::region::{DecodeRequest, DecodedRegion};
 use crate::scratch::Scratch;
@@ -25,14 +27,32 @@ pub fn spread(count: usize, limit: usize) -> impl Iterator<Item = usize> {
     (0..taken).map(move |place| (place as u128 * count as u128 / taken as u128) as usize)
 }
 
+/// What sets the draws of [`drawn`] apart from those that divide a set into splits, which are of epoch 0: with the same draws, the
+/// images held out would be of the first places of their runs.
+const LIMIT_EPOCH: u64 = 1;
+
+/// `limit` places among `count`, rising: one of each of as many runs of neighbours, drawn by the run's number alone. `limit` is
+/// neither 0 nor above `count`.
+///
+/// Places at a fixed distance would be images of one class where a list goes through the classes in turn.
+fn drawn(count: usize, limit: usize) -> impl Iterator<Item = usize> {
+    // A product of two numbers of images is beyond 32 bits.
+    let start = move |run: usize| (run as u128 * count as u128 / limit as u128) as usize;
+    (0..limit).map(move |run| {
+        let key = Key::new(0, LIMIT_EPOCH, run as u64);
+        let length = start(run + 1) - start(run);
+        start(run) + KeyedRng::new(key, Stream::Split).below(length as u64) as usize
+    })
+}
+
 impl Subset {
-    /// At most `limit` images of a source, spread evenly over it; 0 is no limit.
+    /// At most `limit` images of a source, drawn evenly all over it; 0 is no limit.
     pub(crate) fn at_most(source: Arc<dyn Source>, limit: usize) -> Arc<dyn Source> {
         let count = source.len();
         if limit == 0 || count <= limit {
             return source;
         }
-        let items = spread(count, limit).map(|item| item as u64).collect();
+        let items = drawn(count, limit).map(|item| item as u64).collect();
         Arc::new(Self::new(source, items))
     }
 
@@ -94,8 +114,25 @@ mod tests {
         let all: Arc<dyn Source> = Arc::new(Shapes::new(ShapesOptions::default()).unwrap());
         let some = Subset::at_most(Arc::clone(&all), 2);
         assert_eq!(some.len(), 2);
-        assert_eq!(some.name(1), all.name(all.len() / 2));
         assert_eq!(some.classes(), all.classes());
+    }
+
+    #[test]
+    fn a_limit_draws_one_image_of_each_run() {
+        for (count, limit) in [(10, 4), (1000, 100), (7, 6), (3, 3)] {
+            let places: Vec<usize> = drawn(count, limit).collect();
+            assert_eq!(places.len(), limit);
+            for (run, place) in places.iter().enumerate() {
+                let run = run * count / limit..(run + 1) * count / limit;
+                assert!(run.contains(place), "{place} of {run:?}");
+            }
+            assert_eq!(places, drawn(count, limit).collect::<Vec<_>>());
+        }
+        // A list that goes through ten classes in turn keeps them.
+        let mut classes: Vec<usize> = drawn(1000, 100).map(|place| place % 10).collect();
+        classes.sort_unstable();
+        classes.dedup();
+        assert_eq!(classes.len(), 10);
     }
 
     #[test]

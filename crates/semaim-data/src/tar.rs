@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::classes::{self, Classes};
+use crate::counted::counted;
 use crate::decode::{DecodeBuffers, DecodeOptions};
 use crate::dir_scan::NotRead;
 use crate::error::{DataError, ImageError, ImageProblem};
 use crate::file::SharedFile;
+use crate::notices;
 use crate::region::{DecodeRequest, DecodedRegion};
 use crate::scratch::Scratch;
 use crate::source::{Source, Split};
@@ -49,11 +51,11 @@ struct Found {
 impl Tars {
     /// Indexes tar files. Only their headers are read.
     ///
-    /// With `.cls` members, the set is in WebDataset form: members are one sample when their paths agree up to the first
-    /// dot of the file name, the `.cls` member holds the class, and a sample's image is the member whose whole
-    /// extension is that of an image (so that `1.seg.png` beside `1.jpg` is none). Otherwise the set is like a folder,
-    /// after the directories that all images share are taken off: `train/...` and `val/...` are its parts, and the first
-    /// directory after that is the class.
+    /// The set is like a folder, after the directories that all images share are taken off: `train/...` and `val/...` are
+    /// its parts. With `.cls` members, it is in WebDataset form: members are one sample when their paths agree up to the
+    /// first dot of the file name, the `.cls` member holds the class (none if it is empty), and a sample's image is the
+    /// member whose whole extension is that of an image (so that `1.seg.png` beside `1.jpg` is none). Otherwise the first
+    /// directory of a part is the class.
     pub(crate) fn open(
         paths: &[PathBuf],
         split: Split,
@@ -80,17 +82,19 @@ impl Tars {
             arrays.extend(index.arrays.into_iter().map(found));
             files.push((path.clone(), file));
         }
+        let first = paths.first().map(PathBuf::as_path);
+        let first = first.unwrap_or(Path::new("")).to_owned();
         // Arrays beside images are mostly vectors or masks.
         if images.is_empty() {
             others -= arrays.len() as u64;
             images = arrays;
+        } else {
+            warn_of_arrays(&first, arrays.len());
         }
-        let first = paths.first().map(PathBuf::as_path);
-        let first = first.unwrap_or(Path::new("")).to_owned();
         let (images, labels, classes) = if texts.is_empty() {
             as_folder(&first, images, split)
         } else {
-            as_webdataset(images, &texts)
+            as_webdataset(&first, images, &texts, split)
         };
         not_read.warn(&first);
         if images.is_empty() {
@@ -196,8 +200,25 @@ impl Source for Tars {
 
 type Labelled = (Vec<Found>, Vec<Option<u32>>, Classes);
 
-/// Images whose classes are told by `.cls` members.
-fn as_webdataset(images: Vec<Found>, texts: &BTreeMap<(u32, Vec<u8>), String>) -> Labelled {
+/// Says that arrays beside images are no images.
+fn warn_of_arrays(path: &Path, arrays: usize) {
+    if arrays > 0 {
+        notices::warn(format!(
+            "{}: {} beside images {} not taken for images; a tar file of their own makes them some",
+            path.display(),
+            counted(arrays, ".npy member"),
+            if arrays == 1 { "is" } else { "are" },
+        ));
+    }
+}
+
+/// Images whose parts are told by their directories and classes by `.cls` members.
+fn as_webdataset(
+    path: &Path,
+    images: Vec<Found>,
+    texts: &BTreeMap<(u32, Vec<u8>), String>,
+    split: Split,
+) -> Labelled {
     let key = |found: &Found| {
         let key = index::sample_key(&found.member.name).0.to_vec();
         (found.file, key)
@@ -215,7 +236,10 @@ fn as_webdataset(images: Vec<Found>, texts: &BTreeMap<(u32, Vec<u8>), String>) -
             (simple(found) || !with_simple.contains(&key)) && taken.insert(key)
         })
         .collect();
-    let classes = Classes::of_texts(texts.values().map(String::as_str));
+    let (images, _) = part(path, images, split);
+    // The classes are those of all parts, and an empty text is none.
+    let named = texts.values().filter(|text| !text.is_empty());
+    let classes = Classes::of_texts(named.map(String::as_str));
     let lookup = classes.lookup();
     let labels = images
         .iter()
@@ -230,13 +254,15 @@ fn as_webdataset(images: Vec<Found>, texts: &BTreeMap<(u32, Vec<u8>), String>) -
     (images, labels, classes)
 }
 
-/// Images whose parts and classes are told by their directories.
-fn as_folder(path: &Path, images: Vec<Found>, split: Split) -> Labelled {
-    let directory = |found: &Found, skip: usize| -> Vec<u8> {
-        let name = found.member.name.get(skip..).unwrap_or_default();
-        let end = name.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
-        name.get(..end).unwrap_or_default().to_vec()
-    };
+/// The directory of an image, with a `/` at its end, without the first `skip` bytes.
+fn directory(found: &Found, skip: usize) -> Vec<u8> {
+    let name = found.member.name.get(skip..).unwrap_or_default();
+    let end = name.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
+    name.get(..end).unwrap_or_default().to_vec()
+}
+
+/// The images of a split by their directories, and how much of their names is shared or says the split.
+fn part(path: &Path, images: Vec<Found>, split: Split) -> (Vec<Found>, usize) {
     let mut skip = 0;
     let mut chosen;
     loop {
@@ -249,7 +275,7 @@ fn as_folder(path: &Path, images: Vec<Found>, split: Split) -> Labelled {
             .filter_map(|first| std::str::from_utf8(first.strip_suffix(b"/")?).ok())
             .map(str::to_owned)
             .collect();
-        chosen = splits::choose(split, &folders);
+        chosen = splits::choose_among_classes(path, split, &folders);
         if chosen.folder.is_some() {
             break;
         }
@@ -273,10 +299,13 @@ fn as_folder(path: &Path, images: Vec<Found>, split: Split) -> Labelled {
         .into_iter()
         .filter(|found| directory(found, skip).starts_with(&prefix))
         .collect();
-    let directories: Vec<Vec<u8>> = images
-        .iter()
-        .map(|found| directory(found, skip + prefix.len()))
-        .collect();
+    (images, skip + prefix.len())
+}
+
+/// Images whose parts and classes are told by their directories.
+fn as_folder(path: &Path, images: Vec<Found>, split: Split) -> Labelled {
+    let (images, skip) = part(path, images, split);
+    let directories: Vec<Vec<u8>> = images.iter().map(|found| directory(found, skip)).collect();
     let slices = directories.iter().map(Vec::as_slice);
     match classes::of_directories(slices) {
         Some((classes, labels)) => (images, labels.into_iter().map(Some).collect(), classes),

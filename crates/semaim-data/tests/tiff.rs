@@ -141,6 +141,21 @@ impl Tiff {
         pixels.bytes().into_owned()
     }
 
+    /// So many channels of it.
+    fn channels(&self, channels: usize) -> Vec<u8> {
+        let pixels = decode(&self.bytes(), channels, 1000).unwrap();
+        assert_eq!(pixels.channels, channels);
+        pixels.bytes().into_owned()
+    }
+
+    /// Refused for its number of channels, which is returned.
+    fn has_channels_instead_of(&self, channels: usize) -> usize {
+        match decode(&self.bytes(), channels, 1000).unwrap_err() {
+            ImageProblem::Channels { found, wanted, .. } if wanted == channels => found,
+            other => panic!("{other}"),
+        }
+    }
+
     /// What it is refused as.
     fn refused(&self) -> String {
         match decode(&self.bytes(), 3, 1000).unwrap_err() {
@@ -235,6 +250,92 @@ fn alpha_of_both_kinds() {
         *decode(&associated.bytes(), 1, 1000).unwrap().bytes(),
         [99, 200]
     );
+}
+
+/// Two pixels of red, green, blue and near infrared.
+const NEAR_INFRARED: [u8; 8] = [10, 20, 30, 40, 11, 21, 31, 41];
+
+#[test]
+fn near_infrared_is_no_alpha() {
+    let mut unspecified = Tiff::new([2, 1], 2, &[8; 4], &NEAR_INFRARED).with(338, &[0]);
+    let mut planar = Tiff::new([2, 1], 2, &[8; 4], &[])
+        .with(284, &[2])
+        .with(338, &[0]);
+    planar.strips = vec![vec![10, 11], vec![20, 21], vec![30, 31], vec![40, 41]];
+    for big in [false, true] {
+        for tiff in [&mut unspecified, &mut planar] {
+            tiff.big = big;
+            assert_eq!(tiff.channels(4), NEAR_INFRARED);
+            assert_eq!(tiff.rgb(), [10, 20, 30, 11, 21, 31]);
+            assert_eq!(tiff.channels(1).len(), 2);
+            assert_eq!(tiff.has_channels_instead_of(5), 4);
+        }
+    }
+    // As where it is called alpha, or nothing.
+    let plain = Tiff::new([2, 1], 2, &[8; 4], &NEAR_INFRARED);
+    assert_eq!(plain.channels(4), NEAR_INFRARED);
+    assert_eq!(plain.with(338, &[2]).channels(4), NEAR_INFRARED);
+    // Differences to the pixel on the left.
+    let stored = [10, 20, 30, 40, 1, 1, 1, 1];
+    let predicted = Tiff::new([2, 1], 2, &[8; 4], &stored)
+        .with(338, &[0])
+        .with(317, &[2]);
+    assert_eq!(predicted.channels(4), NEAR_INFRARED);
+    assert_eq!(predicted.rgb(), [10, 20, 30, 11, 21, 31]);
+    let stored: Vec<u8> = [700u16, 800, 900, 65_535]
+        .iter()
+        .flat_map(|level| level.to_le_bytes())
+        .collect();
+    let deep = Tiff::new([1, 1], 2, &[16; 4], &stored).with(338, &[0]);
+    let all = decode(&deep.bytes(), 4, 1000).unwrap();
+    assert_eq!(all.samples, vec![700u16, 800, 900, 65_535].into());
+    let colours = decode(&deep.bytes(), 3, 1000).unwrap();
+    assert_eq!(colours.samples, vec![700u16, 800, 900].into());
+}
+
+#[test]
+fn bands_beside_colours_are_channels() {
+    let stored = [10, 20, 30, 40, 50];
+    let five = || Tiff::new([1, 1], 2, &[8; 5], &stored);
+    for tiff in [
+        five(),
+        five().with(338, &[0]),
+        five().with(338, &[0, 0]),
+        five().with(338, &[0, 2]),
+    ] {
+        assert_eq!(tiff.channels(5), stored);
+        assert_eq!(tiff.rgb(), stored[..3]);
+        // No band is given up for an alpha that is not there.
+        assert_eq!(tiff.has_channels_instead_of(4), 5);
+        assert_eq!(tiff.has_channels_instead_of(6), 5);
+    }
+    let with_alpha = five().with(338, &[2, 0]);
+    assert_eq!(with_alpha.channels(5), stored);
+    assert_eq!(with_alpha.channels(4), stored[..4]);
+    assert_eq!(with_alpha.rgb(), stored[..3]);
+    let associated = five().with(338, &[1, 0]);
+    assert_eq!(associated.channels(5), stored);
+    assert_eq!(associated.rgb(), [63, 127, 191]);
+    // Inks, and one more.
+    let stored = [255, 0, 0, 0, 9];
+    let inks = Tiff::new([1, 1], 5, &[8; 5], &stored).with(338, &[0]);
+    assert_eq!(inks.channels(5), stored);
+    assert_eq!(inks.rgb(), [0, 255, 255]);
+    assert_eq!(inks.has_channels_instead_of(4), 5);
+}
+
+#[test]
+fn planes_of_small_samples() {
+    // Three columns of 4 bits: rows of a plane are filled up to a byte.
+    let planes = [[0x01, 0x20], [0x34, 0x50], [0x67, 0x80], [0x9A, 0xB0]];
+    let expected = [0u8, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11].map(|level| level * 17);
+    for photometric in [1, 2] {
+        let mut planar = Tiff::new([3, 1], photometric, &[4; 4], &[])
+            .with(284, &[2])
+            .with(338, &[0]);
+        planar.strips = planes.iter().map(|plane| plane.to_vec()).collect();
+        assert_eq!(planar.channels(4), expected);
+    }
 }
 
 #[test]
@@ -392,6 +493,32 @@ fn pages_are_channels_where_so_many_are_wanted() {
 }
 
 #[test]
+fn pages_have_bands_too() {
+    let page = |value: u8| {
+        let stored = [value, value + 1, value + 2, value + 3];
+        Tiff::new([1, 1], 2, &[8; 4], &stored).with(338, &[0])
+    };
+    let two = pages(&[page(1), page(5)]);
+    let all = decode(&two, 8, 1000).unwrap();
+    assert_eq!(all.samples, vec![1u8, 2, 3, 4, 5, 6, 7, 8].into());
+    assert_eq!(*decode(&two, 4, 1000).unwrap().bytes(), [1, 2, 3, 4]);
+    assert_eq!(*decode(&two, 3, 1000).unwrap().bytes(), [1, 2, 3]);
+    let error = decode(&two, 6, 1000).unwrap_err();
+    assert!(
+        matches!(error, ImageProblem::Channels { found: 8, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn of_pages_of_palettes_the_first_is_read() {
+    let map: Vec<u32> = (0..768).map(|at| at % 256 * 257).collect();
+    let page = |index: u8| Tiff::new([1, 1], 3, &[8], &[index]).with(320, &map);
+    let three = pages(&[page(7), page(8), page(9)]);
+    assert_eq!(*decode(&three, 3, 1000).unwrap().bytes(), [7, 7, 7]);
+}
+
+#[test]
 fn orientations_of_all_types() {
     // One pixel above the other, a quarter turned.
     let stored = [10, 20];
@@ -415,6 +542,14 @@ fn other_kinds_are_refused_by_name() {
     // Compressions and colours that are not decoded.
     let lab = Tiff::new([1, 1], 8, &[8; 3], &[1, 2, 3]);
     assert!(lab.refused().contains("not decoded"));
+    // Samples that the decoder would drop, and indices that would be levels.
+    let luma = Tiff::new([1, 1], 6, &[8; 4], &[1, 2, 3, 4]).with(530, &[1, 1]);
+    let refused = luma.with(338, &[0]).refused();
+    assert!(refused.contains("4 samples"), "{refused}");
+    let map = [0; 768];
+    let palette = Tiff::new([1, 1], 3, &[8; 2], &[0, 255]).with(320, &map);
+    let refused = palette.with(338, &[2]).refused();
+    assert!(refused.contains("palette with 2 samples"), "{refused}");
     let mut bytes = Tiff::new([1, 1], 1, &[8], &[1]).bytes();
     let entry = bytes.windows(4).position(|w| w == [3, 1, 3, 0]).unwrap();
     bytes[entry + 8..entry + 10].copy_from_slice(&34_712u16.to_le_bytes());
@@ -429,6 +564,7 @@ fn damaged_tags_never_panic() {
         Tiff::new([4, 1], 3, &[8], &[0, 3, 200, 255]).with(320, &palette),
         Tiff::new([10, 2], 1, &[1], &[1, 2, 3, 4]).with(266, &[2]),
         Tiff::new([2, 1], 2, &[8; 4], &[7; 8]).with(338, &[1]),
+        Tiff::new([2, 1], 2, &[8; 4], &[7; 8]).with(338, &[0]),
     ] {
         let bytes = tiff.bytes();
         for place in 0..bytes.len().min(260) {

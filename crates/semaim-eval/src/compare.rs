@@ -54,9 +54,9 @@ pub enum CompareError {
         /// The trial's record.
         path: PathBuf,
     },
-    /// A trial that is to train on other images than another one of the variant did.
+    /// A trial that is to train on other images than another one of the same settings of data did.
     #[error(
-        "`{variant}` with seed {seed} would be trained on other images than with another seed ({steps} steps now, {others} then): the data have \
+        "`{variant}` with seed {seed} would be trained on other images than `{other}` with seed {other_seed} was ({what}): the data have \
          changed since the comparison began; give another --out"
     )]
     OtherImages {
@@ -64,10 +64,12 @@ pub enum CompareError {
         variant: String,
         /// The seed.
         seed: u64,
-        /// Its steps.
-        steps: u64,
-        /// Those of the other.
-        others: u64,
+        /// The other's variant.
+        other: String,
+        /// The other's seed.
+        other_seed: u64,
+        /// What tells them apart.
+        what: String,
     },
     /// A file of the comparison.
     #[error("{action} {path}: {message}")]
@@ -150,20 +152,23 @@ pub fn plan(
         .collect()
 }
 
-/// Runs every trial that is not finished in `out`, seed by seed, so that early tables have all variants. A trial that another
-/// process is at is left to it.
+/// Runs every trial of the `variants` (by their names; empty: of all) that is not finished in `out`, seed by seed, so that early tables
+/// have all variants. A trial that another process is at is left to it.
 ///
 /// # Errors
 /// [`CompareError`]; the comparison goes on from there when it is run again.
 pub fn compare(
     config: &CompareConfig,
+    variants: &[String],
     out: &Path,
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<CompareOutcome, CompareError> {
     let trials = trials(config, out)?;
     let mut left = Vec::new();
-    for trial in &trials {
+    let is_chosen =
+        |trial: &&Trial| variants.is_empty() || variants.iter().any(|name| name == trial.variant());
+    for trial in trials.iter().filter(is_chosen) {
         match trial.run(config, &trials, device, observer)? {
             TrialOutcome::Finished => {}
             TrialOutcome::Stopped => return Ok(CompareOutcome::Stopped),

@@ -1,5 +1,6 @@
 //! Training and test split of labelled images.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use semaim_data::{DataError, OpenOptions, Source, Split, Subset, open_all, same_images, spread};
@@ -304,6 +305,7 @@ fn check_classes(train: &dyn Source, test: &dyn Source) -> Result<(), SplitsErro
         return Ok(());
     }
     let only = |these: &[String], those: &[String]| -> Vec<String> {
+        let those: HashSet<&String> = those.iter().collect();
         these
             .iter()
             .filter(|name| !those.contains(name))

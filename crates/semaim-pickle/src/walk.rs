@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use crate::dtype::Dtype;
 use crate::heap::{Heap, Id, Node, Object, Strided};
 
 /// Deepest nesting in which tensors are looked for.
 const DEEPEST: usize = 200;
+
+/// The type of what a name stands for that two tensors have.
+const AMBIGUOUS: &str = "two different tensors under this name";
 /// Longest path that is kept, in bytes.
 const LONGEST: usize = 4096;
 /// What telling apart the keys of a dictionary takes at most, in bytes for each entry.
@@ -23,7 +27,7 @@ pub(crate) struct Found {
 /// Collects the tensors under `root`. Keys of dictionaries, attributes of objects and places in lists are joined by dots.
 ///
 /// # Errors
-/// More paths than are in proportion to the objects, or different tensors under one.
+/// More paths than are in proportion to the objects.
 pub(crate) fn walk(heap: &mut Heap, root: Id) -> Result<Found, String> {
     let mut walk = Walk {
         heap,
@@ -57,7 +61,8 @@ impl Walk<'_> {
                 self.heap.budget.charge(
                     2 * size_of::<Strided>() + 3 * self.path.len() + 16 * tensor.shape.len(),
                 )?;
-                return self.keep(tensor);
+                self.keep(tensor);
+                return Ok(());
             }
             Node::Object(object) => {
                 if !self.objects.insert(id) {
@@ -111,17 +116,13 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Keeps the tensor under the path: a name that stands for two would give one of them, and say nothing.
-    fn keep(&mut self, tensor: Strided) -> Result<(), String> {
-        match self.found.tensors.get(&self.path) {
-            Some(known) if *known == tensor => Ok(()),
-            Some(_) => Err(format!(
-                "has two different tensors under the name `{}`",
-                self.path
-            )),
+    /// Keeps the tensor under the path. A name that stands for two would give one of them and say nothing: neither is read.
+    fn keep(&mut self, tensor: Strided) {
+        match self.found.tensors.get_mut(&self.path) {
+            Some(known) if *known == tensor => {}
+            Some(known) => known.dtype = Dtype::Unread(AMBIGUOUS),
             None => {
                 self.found.tensors.insert(self.path.clone(), tensor);
-                Ok(())
             }
         }
     }
@@ -189,11 +190,7 @@ impl Walk<'_> {
             .filter_map(|table| self.table(table))
             .collect();
         if tables.len() < MODULE_TABLES.len() {
-            return dicts
-                .concat()
-                .into_iter()
-                .map(|(key, value)| (Key::Of(key), value))
-                .collect();
+            return self.entries(&dicts.concat());
         }
         let dropped = dicts
             .iter()

@@ -74,13 +74,16 @@ impl Sidecar {
             .num_heads
             .or(args.num_heads)
             .or_else(|| by_name().map(|(_, heads)| *heads));
-        if let Some(activation) = activation(name, args.act_layer.as_deref())? {
+        let told = args.act_layer.as_deref().filter(|told| !told.is_empty());
+        if let Some(activation) = activation(name, told)? {
             self.activation = Some(activation);
         }
-        match args.norm_layer.as_deref() {
-            None => {}
-            Some("layernorm") => self.epsilon = Some(EPSILON),
-            Some(other) => return Err(format!("norm_layer `{other}` is not computed here")),
+        // timm reads names without regard to case and underscores, and an empty one as none.
+        let norm = args.norm_layer.unwrap_or_default();
+        match norm.replace('_', "").to_lowercase().as_str() {
+            "" => {}
+            "layernorm" | "layernormfp32" => self.epsilon = Some(EPSILON),
+            _ => return Err(format!("norm_layer `{norm}` is not computed here")),
         }
         self.image_size = args.img_size.map(Sides::pair).or(self.image_size);
         Ok(())

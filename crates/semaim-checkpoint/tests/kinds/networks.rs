@@ -348,12 +348,14 @@ fn of_several_encoders_the_average_is_read_or_the_others_are_named() {
         assert_eq!(found.loading.prefix, wanted);
         assert_eq!(tokens, expected, "{wanted}");
         let mut said = found.defaults_used.iter();
-        assert!(!said.any(|line| line.contains("several encoders")));
+        assert!(!said.any(|line| line.contains("as complete are those")));
     }
     let (found, _) = read(&zero("models.0.", "models.1."), &heads(3));
     assert_eq!(found.loading.prefix, "models.0.");
     let mut said = found.defaults_used.iter();
-    assert!(said.any(|line| line.contains("several encoders") && line.contains("`models.1.`")));
+    assert!(
+        said.any(|line| line.contains("as complete are those") && line.contains("`models.1.`"))
+    );
 }
 
 /// MAE's fine-tuned models have the norm behind the mean under the prefix of all else.
@@ -388,14 +390,17 @@ fn what_is_told_against_a_file_beside_is_said() {
     };
     assert!(said(
         &heads(6),
-        "6 heads, as told (--heads), where config.json says 3"
+        "6 heads, as told (--heads), where the files beside it say 3 (config.json)"
     ));
     assert!(!said(&heads(3), "as told"));
     let quick = WeightsSource {
         activation: Some(Activation::QuickGelu),
         ..WeightsSource::default()
     };
-    assert!(said(&quick, "where config.json says gelu"));
+    assert!(said(
+        &quick,
+        "where the files beside it say gelu (config.json)"
+    ));
     // The heads of a library's class are said, those of other classes asked for.
     let wide = made(
         &VitConfig {

@@ -12,7 +12,7 @@ pub(crate) struct SelectionArgs {
     /// `*_mask.png`), or a path (`train/dogs/*`, `**/raw/*.tif`). May be repeated. Classes left without images are dropped
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude: Vec<String>,
-    /// Use at most N images of each split, spread evenly over it, after --exclude
+    /// Use at most N images of each split, after --exclude: one drawn from each of N equal runs of it, always the same
     #[arg(long, value_name = "N", value_parser = count(1..=u64::from(u32::MAX)))]
     pub(crate) limit: Option<usize>,
 }

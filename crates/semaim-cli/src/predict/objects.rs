@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use burn::tensor::Device;
 use semaim_data::{
-    NumberedBy, ObjectSet, OpenOptions, Source, counted, image_numbers, is_annotated,
+    NumberedBy, ObjectSet, OpenOptions, Source, counted, image_numbers, is_annotated, some_of,
 };
 use semaim_eval::detect::detector::{Detector, DetectorInfo};
 use semaim_eval::detect::file::DetectorFile;
@@ -189,7 +189,7 @@ fn numbers_of_set(set: &ObjectSet, info: &DetectorInfo) -> Result<Vec<Option<u64
     if lacking.len() == known.len() {
         return Err(Exit::user(format!(
             "{}: none of its classes ({}) is one of the model's ({}), whose objects have no number there; name a .csv or .jsonl \
-             file for results with names",
+             file for results with names, or the folder of images alone for the model's own numbers",
             set.describe(),
             some_of(set.classes()),
             some_of(known)
@@ -233,17 +233,6 @@ fn numbers_by_name(
         }
     };
     known.iter().map(number).collect()
-}
-
-/// The first of some names, and how many more there are.
-fn some_of<T: AsRef<str>>(names: &[T]) -> String {
-    const SHOWN: usize = 5;
-    let shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
-    let shown = shown.join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
 }
 
 fn csv(out: &mut dyn Write, name: &str, info: &DetectorInfo, found: &ImageFinds) -> io::Result<()> {

@@ -128,7 +128,7 @@ pub(super) fn charts(entries: &[Value]) -> Part {
     Part::Charts(charts.collect())
 }
 
-/// A number over the epochs; one that was not finite is a gap.
+/// A number over the epochs; one that was not finite is a gap, and so is one of an evaluation without truth.
 fn points(entries: &[Value], key: &str, factor: f64) -> Vec<[f64; 2]> {
     entries
         .iter()
@@ -136,26 +136,70 @@ fn points(entries: &[Value], key: &str, factor: f64) -> Vec<[f64; 2]> {
             let value = entry.get(key)?;
             Some([
                 entry["epoch"].as_f64()?,
-                factor * value.as_f64().unwrap_or(f64::NAN),
+                factor * known(key, value).unwrap_or(f64::NAN),
             ])
         })
         .collect()
 }
 
+/// A logged number; `None` where it was not finite, or is COCO's -1 of an evaluation in which there was no truth.
+fn known(key: &str, value: &Value) -> Option<f64> {
+    value
+        .as_f64()
+        .filter(|value| *value >= 0.0 || !key.starts_with("eval/"))
+}
+
 /// How far the run has come.
 pub(super) fn progress(entries: &[Value]) -> String {
-    let Some(last) = entries.last() else {
+    let Some(step) = last_step(entries) else {
         return "Nothing has been logged yet.".into();
     };
-    let epochs = last["epoch"].as_f64().unwrap_or(0.0);
-    let steps = counted(last["step"].as_u64().unwrap_or(0), "step");
-    format!("{steps}, {epochs:.1} epochs")
+    let steps = counted(step, "step");
+    // What happens to a run is logged without its epoch.
+    let last = entries.iter().rev().find_map(|entry| {
+        let epoch = entry.get("epoch")?.as_f64()?;
+        Some((entry.get("step")?.as_u64()?, epoch))
+    });
+    match last {
+        Some((at, epochs)) if at == step => format!("{steps}, {epochs:.1} epochs"),
+        _ => steps,
+    }
+}
+
+fn last_step(entries: &[Value]) -> Option<u64> {
+    entries
+        .iter()
+        .filter_map(|entry| entry.get("step")?.as_u64())
+        .max()
+}
+
+/// The last known number of a key as `form` writes it, and when that was if the run has gone on since.
+fn latest(entries: &[Value], key: &str, form: impl Fn(f64) -> String) -> Option<String> {
+    let logged = |entry: &&Value| entry.get(key).is_some();
+    let step = |entry: &Value| entry.get("step").and_then(Value::as_u64).unwrap_or(0);
+    let last = entries.iter().rev().find(logged)?;
+    let (at, value) = entries
+        .iter()
+        .rev()
+        .find_map(|entry| Some((step(entry), known(key, entry.get(key)?)?)))?;
+    let value = form(value);
+    Some(if at < step(last) {
+        format!("{value} at step {at}, none since")
+    } else if at == last_step(entries).unwrap_or(at) || key.starts_with("train/") {
+        value
+    } else if at == 0 {
+        format!("{value} before training")
+    } else {
+        format!("{value} at step {at}")
+    })
 }
 
 /// Key figures.
 pub(super) fn facts(entries: &[Value]) -> Vec<Fact> {
     let values = |key: &str| -> Vec<f64> {
-        let found = entries.iter().filter_map(|entry| entry.get(key)?.as_f64());
+        let found = entries
+            .iter()
+            .filter_map(|entry| known(key, entry.get(key)?));
         found.collect()
     };
     let mut facts = Vec::new();
@@ -166,7 +210,7 @@ pub(super) fn facts(entries: &[Value]) -> Vec<Fact> {
         }));
     };
     let last = |key: &str| values(key).last().copied();
-    fact("loss", last("train/loss").map(|v| format!("{v:.4}")));
+    fact("loss", latest(entries, "train/loss", |v| format!("{v:.4}")));
     let best = |key: &str| values(key).into_iter().reduce(f64::max);
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     for (name, key, chance) in [
@@ -176,7 +220,7 @@ pub(super) fn facts(entries: &[Value]) -> Vec<Fact> {
         let chance = last(chance).map(|chance| format!(" (chance {})", percent(chance)));
         fact(
             &format!("{name}{}", chance.unwrap_or_default()),
-            last(key).map(percent),
+            latest(entries, key, percent),
         );
         fact(&format!("best {name}"), best(key).map(percent));
     }
@@ -185,7 +229,7 @@ pub(super) fn facts(entries: &[Value]) -> Vec<Fact> {
         ("mask AP", "eval/segm_ap"),
         ("mIoU", "eval/mean_iou"),
     ] {
-        fact(name, last(key).map(percent));
+        fact(name, latest(entries, key, percent));
         fact(&format!("best {name}"), best(key).map(percent));
     }
     let mut speeds = values("train/images_per_second");
@@ -194,8 +238,9 @@ pub(super) fn facts(entries: &[Value]) -> Vec<Fact> {
     fact("images/s, median", median.map(|v| format!("{v:.0}")));
     let bad = last("train/bad_images").filter(|bad| *bad > 0.0);
     fact("unreadable images", bad.map(|v| format!("{v:.0}")));
-    let skipped = last("train/skipped_steps").filter(|steps| *steps > 0.0);
-    fact("steps left out", skipped.map(|v| format!("{v:.0}")));
+    let is_skipped = |entry: &&Value| entry["event"] == "step_skipped";
+    let skipped = entries.iter().filter(is_skipped).count();
+    fact("steps left out", (skipped > 0).then(|| skipped.to_string()));
     facts
 }
 
@@ -227,7 +272,7 @@ mod tests {
                 .find(|f| f.name == name)
                 .map(|f| f.value.as_str())
         };
-        assert_eq!(fact("loss"), Some("1.5000"));
+        assert_eq!(fact("loss"), Some("1.5000 at step 10, none since"));
         assert_eq!(fact("kNN top-1 (chance 10.0 %)"), Some("20.0 %"));
         assert_eq!(fact("best kNN top-1"), Some("25.0 %"));
         assert_eq!(fact("images/s, median"), Some("110"));
@@ -235,5 +280,31 @@ mod tests {
         let gap = points(&entries, "train/loss", 1.0);
         assert!(gap[1][1].is_nan() && gap.len() == 2);
         assert!(titles(&[]).is_empty());
+    }
+
+    #[test]
+    fn figures_are_not_of_another_time_than_they_seem() {
+        let started = json!({"step": 0, "epoch": 0.0, "eval/knn_top1": 0.25, "eval/bbox_ap": -1.0});
+        let trained = json!({"step": 30, "epoch": 1.5, "train/loss": 0.5});
+        let skipped = json!({"step": 31, "event": "step_skipped", "loss": null});
+        let facts_of = |entries: &[Value]| -> Vec<(String, String)> {
+            let facts = facts(entries).into_iter();
+            facts.map(|fact| (fact.name, fact.value)).collect()
+        };
+        let found = facts_of(&[started.clone(), trained.clone()]);
+        let text = |name: &str| {
+            let fact = found.iter().find(|fact| fact.0 == name);
+            fact.map(|fact| fact.1.clone())
+        };
+        assert_eq!(text("loss").as_deref(), Some("0.5000"));
+        assert_eq!(text("kNN top-1").as_deref(), Some("25.0 % before training"));
+        // No truth, no AP.
+        assert_eq!(text("box AP"), None);
+        assert_eq!(text("best box AP"), None);
+        assert!(points(&[started], "eval/bbox_ap", 100.0)[0][1].is_nan());
+        // What happens has a step and no epoch.
+        let entries = [trained, skipped];
+        assert_eq!(progress(&entries), "31 steps");
+        assert!(facts_of(&entries).contains(&("steps left out".into(), "1".into())));
     }
 }

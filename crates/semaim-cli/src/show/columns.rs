@@ -156,7 +156,7 @@ pub(super) fn caption(shown: &[Shown]) -> String {
         ),
         (
             Shown::Reconstruction,
-            "prediction: each patch from those before it in the order",
+            "prediction: each patch from those before it in the order, of a masked autoencoder all from the first of it",
         ),
     ];
     let texts = texts

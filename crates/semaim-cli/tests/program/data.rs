@@ -47,6 +47,22 @@ fn class_folders_give_labels_and_knn() {
 }
 
 #[test]
+fn splits_below_a_folder_with_nothing_else_are_used_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("archive");
+    class_folders(&archive.join("set"), 2);
+    let ran = succeed(semaim(&["stats", path(&archive), "--json"]));
+    assert_eq!(json(&ran)["images"].as_u64(), Some(4));
+    assert!(ran.stderr.contains("only subfolder"), "{}", ran.stderr);
+    // One class is too few to tell apart.
+    let one = archive.join("set/train/a");
+    fs::create_dir(folder.path().join("one")).unwrap();
+    fs::rename(one, folder.path().join("one/a")).unwrap();
+    let ran = succeed(semaim(&["stats", path(&folder.path().join("one"))]));
+    assert!(ran.stderr.contains("of one class, `a`"), "{}", ran.stderr);
+}
+
+#[test]
 fn unlabelled_images_train_without_knn_and_take_labels_from_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
     let (images, labelled) = (folder.path().join("images"), folder.path().join("labelled"));

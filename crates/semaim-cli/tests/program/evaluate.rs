@@ -81,6 +81,11 @@ fn vectors_are_the_same_in_every_form_and_batch_and_of_every_kernel() {
         assert!((sum / 6.0 - mean[axis]).abs() <= 1e-5 * largest);
     }
     let npy = std::fs::read(embed("f.npy", &[])).unwrap();
+    // Its paths and labels are in f.csv, which no other vectors may take.
+    let other = folder.path().join("f.parquet");
+    let fixed = ["embed", "--weights", path(&run), "--data", path(&data)];
+    let wrong = [&fixed[..], &["--out", path(&other)]].concat();
+    refuse(semaim(&wrong), &["f.csv", "f.npy"]);
     let bytes: Vec<u8> = mean.iter().flat_map(|value| value.to_le_bytes()).collect();
     assert!(npy.starts_with(b"\x93NUMPY") && npy.ends_with(&bytes));
     let names = std::fs::read_to_string(folder.path().join("f.csv")).unwrap();

@@ -504,6 +504,18 @@ set = ["data.limit=16"]
     let by_command = json(&succeed(semaim(&knn))).to_string();
     let of_table = found["variants"][1]["knn"]["top1"]["mean"].to_string();
     assert!(by_command.contains(&of_table), "{of_table} {by_command}");
+    // As many others since then, for a variant that was not there; those are put back.
+    let another = format!("{text}\n[[variants]]\nname = \"mae\"\nset = [\"method=mae\"]\n");
+    let [image, moved] = ["train/red/0.bmp", "train/red/zero.bmp"].map(|name| data.join(name));
+    fs::rename(&image, &moved).unwrap();
+    fs::write(&file, another).unwrap();
+    let mae = ["--set", "seeds=[0]", "--variants", "mae"];
+    refuse(
+        with(&mae),
+        &["`mae` with seed 0", "`all` with seed 0", "other names"],
+    );
+    fs::rename(&moved, &image).unwrap();
+    fs::write(&file, text).unwrap();
     // More images since then.
     coloured(&data, "train", COLOURS, 24);
     refuse(with(&[]), &["`all` with seed 1", "18 steps now, 15 then"]);

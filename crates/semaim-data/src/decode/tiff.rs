@@ -1,5 +1,6 @@
 //! TIFFs: grey, colours, palettes, CMYK, alpha, any number of samples per pixel, and pages that are channels.
 
+mod bands;
 mod samples;
 
 use std::borrow::Cow;
@@ -9,6 +10,7 @@ use ::tiff::decoder::{Decoder, DecodingResult, Limits};
 use ::tiff::tags::{CompressionMethod, PhotometricInterpretation, Tag};
 use ::tiff::{ColorType, TiffError};
 
+use self::bands::{Bands, SampleTags};
 use super::{Layer, Wanted, metadata, orientation, samples as channels, stacked};
 use crate::error::ImageProblem;
 use crate::notices;
@@ -25,8 +27,14 @@ struct Tags {
     size: [u32; 2],
     /// Red, green and blue of each index, 8 bits each.
     palette: Option<Vec<[u8; 3]>>,
+    /// Samples per pixel.
+    count: usize,
+    /// What samples that are neither colours nor alpha stand beside, where there are any.
+    bands: Option<Bands>,
     /// Whether colours are stored multiplied by alpha.
     associated_alpha: bool,
+    /// Where the directory of the page is.
+    directory: u64,
     turn: image::metadata::Orientation,
     /// Where the bits of the coded data are in the opposite order, the ranges of bytes with them.
     reversed: Vec<(u64, u64)>,
@@ -90,12 +98,12 @@ impl Pages {
         };
         let mut first = None;
         for place in 0..Self::MOST {
-            let (Ok(size), Ok(color)) = (decoder.dimensions(), decoder.colortype()) else {
+            let (Ok(size), Some(channels)) = (decoder.dimensions(), channels_of(&mut decoder))
+            else {
                 break;
             };
             let kind = decoder.find_tag_unsigned::<u32>(Tag::NewSubfileType);
             let is_another = kind.ok().flatten().is_some_and(|kind| kind & 0b101 != 0);
-            let channels = usize::from(color.num_samples());
             if place == 0 {
                 pages.channels = channels;
             }
@@ -111,51 +119,89 @@ impl Pages {
     }
 }
 
-fn decode_page(bytes: &[u8], page: usize, wanted: &Wanted) -> Result<Pixels, ImageProblem> {
-    let told = |error: TiffError| match error {
+/// Samples per pixel of the current page, bands among them; `None` for kinds that are no channels, such as palettes.
+fn channels_of(decoder: &mut Decoder<Cursor<&[u8]>>) -> Option<usize> {
+    let tags = SampleTags::read(decoder).ok()?;
+    if tags.bands().is_some() {
+        return Some(usize::from(tags.count));
+    }
+    let color = decoder.colortype().ok()?;
+    Some(usize::from(color.num_samples()))
+}
+
+/// What an error of the decoder says of a file.
+fn told(wanted: &Wanted, error: TiffError) -> ImageProblem {
+    match error {
         TiffError::UnsupportedError(error) => {
             wanted.unsupported(format!("a TIFF of a kind that is not decoded ({error})"))
         }
         error => wanted.broken(error),
-    };
-    let tags = Tags::read(bytes, page, wanted).map_err(told)??;
-    if page > 0 && tags.palette.is_some() {
-        return Err(wanted.unsupported("a TIFF with several pages of palettes"));
     }
-    let bytes = patched(bytes, &tags);
-    let [width, height] = tags.size;
-    let mut decoder = Decoder::new(Cursor::new(&bytes[..])).map_err(told)?;
+}
+
+/// All samples of a page as they are stored, interleaved, and what they are. Samples with bands among them are all called bands.
+fn read_samples(
+    bytes: &[u8],
+    page: usize,
+    tags: &Tags,
+    wanted: &Wanted,
+) -> Result<(ColorType, Samples), ImageProblem> {
+    let told = |error| told(wanted, error);
+    let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(told)?;
     if page > 0 {
         decoder.seek_to_image(page).map_err(told)?;
     }
     let color = decoder.colortype().map_err(told)?;
-    let (width, height) = (width as usize, height as usize);
+    let found = usize::from(color.num_samples());
+    // The decoder drops samples that it has no place for, and with a predictor spoils the others.
+    if found != tags.count {
+        let count = tags.count;
+        return Err(wanted.unsupported(format!(
+            "a TIFF of colours {color:?} with {count} samples per pixel"
+        )));
+    }
+    let [width, height] = tags.size.map(|side| side as usize);
     let mut limits = Limits::default();
     let count = width.saturating_mul(height);
-    limits.decoding_buffer_size = count
-        .saturating_mul(usize::from(color.num_samples()))
-        .saturating_mul(WIDEST);
+    limits.decoding_buffer_size = count.saturating_mul(found).saturating_mul(WIDEST);
     limits.intermediate_buffer_size = limits.decoding_buffer_size.max(1 << 20);
     let mut decoder = decoder.with_limits(limits);
     let mut result = DecodingResult::U8(Vec::new());
     let layout = decoder.read_image_to_buffer(&mut result).map_err(told)?;
-    let found = usize::from(color.num_samples());
+    let is_planar = layout.planes > 1;
     let samples = match (color.bit_depth(), result) {
         (bits @ (1 | 2 | 4), DecodingResult::U8(packed)) => {
+            // Rows of a plane have one sample per pixel.
+            let row = if is_planar { width } else { width * found };
             // Indices are numbers, all others are levels.
             let is_index = tags.palette.is_some();
-            samples::unpacked(&packed, width * found, bits, is_index).into()
+            samples::unpacked(&packed, row, bits, is_index).into()
         }
         (_, result) => samples::levels(result).map_err(|kind| wanted.unsupported(kind))?,
     };
-    let samples = match layout.planes {
-        0 | 1 => samples,
-        _ => match samples {
-            Samples::U8(planes) => channels::interleaved(&planes, count, found).into(),
-            Samples::U16(planes) => channels::interleaved(&planes, count, found).into(),
-            Samples::F32(planes) => channels::interleaved(&planes, count, found).into(),
-        },
+    let samples = match samples {
+        samples if !is_planar => samples,
+        Samples::U8(planes) => channels::interleaved(&planes, count, found).into(),
+        Samples::U16(planes) => channels::interleaved(&planes, count, found).into(),
+        Samples::F32(planes) => channels::interleaved(&planes, count, found).into(),
     };
+    Ok((color, samples))
+}
+
+fn decode_page(bytes: &[u8], page: usize, wanted: &Wanted) -> Result<Pixels, ImageProblem> {
+    let tags = Tags::read(bytes, page, wanted).map_err(|error| told(wanted, error))??;
+    let bytes = patched(bytes, &tags);
+    let (color, samples) = read_samples(&bytes, page, &tags, wanted)?;
+    let bands = tags.bands;
+    let picture = bands.and_then(|bands| bands.picture(wanted.channels, color.bit_depth()));
+    let (color, samples) = match picture {
+        Some(picture) => {
+            let colours = usize::from(picture.num_samples());
+            (picture, samples::leading(samples, tags.count, colours))
+        }
+        None => (color, samples),
+    };
+    let found = usize::from(color.num_samples());
     let pixels = |samples: Samples, found: usize| {
         wanted
             .pixels(tags.size, found, samples)
@@ -208,9 +254,15 @@ impl Tags {
         if let Err(problem) = wanted.check_size(width, height) {
             return Ok(Err(problem));
         }
-        let photometric = decoder.find_tag_unsigned::<u16>(Tag::PhotometricInterpretation)?;
-        let is_palette = photometric == Some(PhotometricInterpretation::RGBPalette.to_u16());
-        let palette = if is_palette {
+        let samples = SampleTags::read(&mut decoder)?;
+        if samples.is_palette() && samples.count != 1 {
+            // The indices would be taken for levels.
+            let count = samples.count;
+            return Ok(Err(wanted.unsupported(format!(
+                "a TIFF of a palette with {count} samples per pixel"
+            ))));
+        }
+        let palette = if samples.is_palette() {
             let map: Vec<u16> = decoder
                 .find_tag_unsigned_vec(Tag::ColorMap)?
                 .unwrap_or_default();
@@ -221,9 +273,6 @@ impl Tags {
         } else {
             None
         };
-        let extra: Vec<u16> = decoder
-            .find_tag_unsigned_vec(Tag::ExtraSamples)?
-            .unwrap_or_default();
         let turn = decoder.find_tag_unsigned::<u32>(Tag::Orientation);
         let xmp = decoder.find_tag(Tag::Unknown(XMP)).ok().flatten();
         let xmp = xmp.and_then(|xmp| xmp.into_u8_vec().ok());
@@ -246,7 +295,11 @@ impl Tags {
         Ok(Ok(Self {
             size: [width, height],
             palette,
-            associated_alpha: extra.first() == Some(&1),
+            count: usize::from(samples.count),
+            bands: samples.bands(),
+            associated_alpha: samples.has_associated_alpha(),
+            // A page that is read has one.
+            directory: decoder.ifd_pointer().map_or(0, |directory| directory.0),
             turn: metadata::of_tiff(turn.ok().flatten(), xmp.as_deref()),
             reversed,
         }))
@@ -270,14 +323,17 @@ fn palette(map: &[u16]) -> Option<Vec<[u8; 3]>> {
     Some((0..count).map(colour).collect())
 }
 
-/// The file as the decoder reads it rightly: indices of a palette as levels of grey, and bits in the usual order.
+/// The file as the decoder reads the page rightly: indices of a palette as levels of grey, colours with bands beside them, which it
+/// would drop, as nothing but bands, and bits in the usual order.
 fn patched<'a>(bytes: &'a [u8], tags: &Tags) -> Cow<'a, [u8]> {
-    if tags.palette.is_none() && tags.reversed.is_empty() {
+    let is_grey_to_it = tags.palette.is_some() || tags.bands.is_some();
+    if !is_grey_to_it && tags.reversed.is_empty() {
         return Cow::Borrowed(bytes);
     }
     let mut bytes = bytes.to_vec();
-    if tags.palette.is_some() {
-        set_photometric(&mut bytes, PhotometricInterpretation::BlackIsZero.to_u16());
+    if is_grey_to_it {
+        let grey = PhotometricInterpretation::BlackIsZero.to_u16();
+        set_photometric(&mut bytes, tags.directory, grey);
     }
     for &(offset, count) in &tags.reversed {
         let range = offset as usize..offset.saturating_add(count) as usize;
@@ -288,8 +344,8 @@ fn patched<'a>(bytes: &'a [u8], tags: &Tags) -> Cow<'a, [u8]> {
     Cow::Owned(bytes)
 }
 
-/// Sets the photometric interpretation in the first directory. Where that is not found, nothing is changed.
-fn set_photometric(bytes: &mut [u8], value: u16) -> Option<()> {
+/// Sets the photometric interpretation in the directory that is at `start`. Where that is not found, nothing is changed.
+fn set_photometric(bytes: &mut [u8], start: u64, value: u16) -> Option<()> {
     let little = bytes.first() == Some(&b'I');
     let number = |bytes: &[u8], at: usize, len: usize| -> Option<u64> {
         let field = bytes.get(at..at.checked_add(len)?)?.iter();
@@ -301,9 +357,9 @@ fn set_photometric(bytes: &mut [u8], value: u16) -> Option<()> {
     };
     // BigTIFF has wider numbers.
     let big = number(bytes, 2, 2)? == 43;
-    let (start, count_len, entry_len, value_at) = match big {
-        true => (number(bytes, 8, 8)?, 8, 20, 12),
-        false => (number(bytes, 4, 4)?, 2, 12, 8),
+    let (count_len, entry_len, value_at) = match big {
+        true => (8, 20, 12),
+        false => (2, 12, 8),
     };
     let start = usize::try_from(start).ok()?;
     let count = usize::try_from(number(bytes, start, count_len)?).ok()?;

@@ -63,7 +63,13 @@ impl ClassList {
     /// Of a list without numbers a first `__ignore__`, labelme's name of the value -1, is none of the names; and where `ignore_zero`,
     /// neither is a first `background`, `void` or such, nor what follows `__ignore__`, which is the value 0. What was left out so is
     /// given too.
-    pub(super) fn read(path: &Path, ignore_zero: bool) -> Result<(Self, Vec<String>), DataError> {
+    /// Whether `background` is, `largest` tells, the largest value of the label images: LoveDA's 1 is the background, and 0 what
+    /// says nothing.
+    pub(super) fn read(
+        path: &Path,
+        ignore_zero: bool,
+        largest: impl FnOnce() -> Option<u8>,
+    ) -> Result<(Self, Vec<String>), DataError> {
         let refused = |reason: String| DataError::Annotations {
             path: path.to_owned(),
             reason,
@@ -80,7 +86,7 @@ impl ClassList {
             false => of_lines(text),
         };
         let mut entries = entries.map_err(refused)?;
-        let left_out = leave_out_nothing(&mut entries, ignore_zero);
+        let left_out = leave_out_nothing(&mut entries, ignore_zero, largest);
         let first = u64::from(ignore_zero);
         let numbered = entries.into_iter().zip(first..);
         let mut classes: Vec<(u64, String)> = numbered
@@ -166,7 +172,11 @@ impl ClassList {
 type Entries = Vec<(Option<u64>, String)>;
 
 /// Takes the names of what says nothing from the beginning of a list without numbers.
-fn leave_out_nothing(entries: &mut Entries, ignore_zero: bool) -> Vec<String> {
+fn leave_out_nothing(
+    entries: &mut Entries,
+    ignore_zero: bool,
+    largest: impl FnOnce() -> Option<u8>,
+) -> Vec<String> {
     let mut left_out = Vec::new();
     if entries.iter().any(|(value, _)| value.is_some()) {
         return left_out;
@@ -181,7 +191,12 @@ fn leave_out_nothing(entries: &mut Entries, ignore_zero: bool) -> Vec<String> {
         let plain = name.trim_matches('_').to_lowercase();
         is_labelmes || NOTHING.contains(&plain.as_str())
     });
-    if ignore_zero && is_zero {
+    // Where as many values occur above 0 as there are names, the first is of 1.
+    let names = entries.len();
+    if ignore_zero
+        && is_zero
+        && (is_labelmes || largest().is_none_or(|largest| usize::from(largest) < names))
+    {
         left_out.push(entries.remove(0).1);
     }
     left_out
@@ -286,7 +301,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
-        let read = ClassList::read(&path, ignore_zero);
+        let read = ClassList::read(&path, ignore_zero, || Some(2));
         read.map(|(list, _)| list)
             .map_err(|error| error.to_string())
     }
@@ -318,6 +333,9 @@ mod tests {
             );
         }
         assert_eq!(values("cat\ndog", true), animals);
+        // As many values above 0 as names: 1 is the background, and 0 what says nothing, as in LoveDA.
+        let loveda = ("background road".to_owned(), vec![1, 2]);
+        assert_eq!(values("background\nroad", true), loveda);
         // Only where it is first, and where numbers do not say otherwise.
         let last = ("cat void".to_owned(), vec![1, 2]);
         assert_eq!(values("cat\nvoid", true), last);

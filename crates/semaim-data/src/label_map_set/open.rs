@@ -220,9 +220,11 @@ fn of_label_images(
     let what = format!("label images {}", chosen.labels.display());
     let mask = look_at_some(&pairs, decoding.max_pixels)?;
     notices.extend(mask.map(|mask| format!("{what}: {mask}")));
-    let beside = match spec.classes {
-        Some(_) => None,
-        None => names_beside(spec, &folders),
+    // What a model knows comes before a file that happens to lie beside named folders.
+    let beside = match (&spec.classes, &spec.known) {
+        (None, Some(_)) if spec.data.is_empty() => None,
+        (None, _) => names_beside(spec, &folders),
+        (Some(_), _) => None,
     };
     notices.extend(beside.as_deref().map(|path| {
         let path = path.display();
@@ -230,12 +232,18 @@ fn of_label_images(
     }));
     let classes = match (spec.classes.clone().or(beside), &spec.known) {
         (Some(path), _) => {
-            let (classes, left_out) = ClassList::read(&path, spec.ignore_zero)?;
+            let largest = || {
+                let folders = folders.iter().flatten();
+                let pairs = folders.filter_map(|folders| layout::pairs(folders, shared).ok());
+                let values = pairs.flat_map(|(pairs, _)| values_of(&pairs, decoding.max_pixels));
+                values.filter(|value| *value != IGNORED).max()
+            };
+            let (classes, left_out) = ClassList::read(&path, spec.ignore_zero, largest)?;
             if !left_out.is_empty() {
                 notices.push(format!(
-                    "{}: no class is {}, which says nothing",
+                    "{}: {} is no class: it is taken for the name of what is ignored",
                     path.display(),
-                    left_out.join(" or ")
+                    left_out.join(" and ")
                 ));
             }
             classes

@@ -159,6 +159,8 @@ fn coco_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
         let may_be = are_few
             || name.contains("annotation")
             || name.contains("coco")
+            || name.contains("label")
+            || name.contains("result")
             || splits::place_of_file_name(&name).is_some();
         if is_named || may_be && is_annotation_file(&path)? {
             found.push(path);
@@ -250,13 +252,21 @@ fn add_unlisted(
     let listed: HashSet<PathBuf> = images.iter().map(|(_, e)| e.path.clone()).collect();
     let last = images.iter().map(|(_, entry)| entry.id).max();
     let first = last.unwrap_or(0).saturating_add(1);
+    // Where none is listed, there may be masks, or pictures of an earlier prediction.
+    let folders: HashSet<PathBuf> = listed
+        .iter()
+        .filter_map(|path| path.parent().map(Path::to_owned))
+        .collect();
+    let is_unlisted = |path: &PathBuf| {
+        path.parent().is_some_and(|parent| folders.contains(parent)) && !listed.contains(path)
+    };
     let listing = dir_scan::list(folder)?;
     let found = listing
         .images
         .iter()
         .map(|image| (image, folder.join(image)));
     let mut names = Vec::new();
-    for (id, (image, path)) in (first..).zip(found.filter(|(_, path)| !listed.contains(path))) {
+    for (id, (image, path)) in (first..).zip(found.filter(|(_, path)| is_unlisted(path))) {
         let name = image.display().to_string();
         names.push(name.clone());
         let entry = Entry {

@@ -106,7 +106,10 @@ impl MapFiles {
                 missing.push(name);
                 continue;
             };
-            if let Some(other) = taken.insert(file, index) {
+            // An image that a list names twice has one map.
+            if let Some(other) = taken.insert(file, index)
+                && images.name(other) != name
+            {
                 return Err(SimilarityMapError::Shared {
                     map: folder.join(file),
                     first: images.name(other),
@@ -205,9 +208,12 @@ fn without_ending(path: &str) -> String {
 /// name. A member of an archive is called by its path there.
 fn candidates(image: &str) -> Vec<String> {
     let path = image.replace('\\', "/");
-    let inside = path
-        .rsplit_once(".tar:")
-        .map_or(&*path, |(_, member)| member);
+    const TAR: &str = ".tar:";
+    // Lower case of the same length, so that places are the same.
+    let lower = path.to_ascii_lowercase();
+    let inside = lower
+        .rfind(TAR)
+        .map_or(&*path, |at| &path[at + TAR.len()..]);
     let stem = without_ending(inside.trim_start_matches('/'));
     let starts = std::iter::once(0).chain(stem.match_indices('/').map(|(at, _)| at + 1));
     starts.map(|start| stem[start..].to_owned()).collect()
@@ -236,7 +242,9 @@ pub fn map_names(images: &dyn Source) -> Result<Vec<String>, SimilarityMapError>
     }
     let mut first: HashMap<&str, usize> = HashMap::new();
     for (index, name) in names.iter().enumerate() {
-        if let Some(other) = first.insert(name, index) {
+        if let Some(other) = first.insert(name, index)
+            && images.name(other) != images.name(index)
+        {
             return Err(SimilarityMapError::Shared {
                 map: PathBuf::from(&name[shared.len()..]),
                 first: images.name(other),
@@ -282,5 +290,18 @@ fn say_if_stretched(path: &Path, map: &Pixels, image: [u32; 2]) {
             "{}: maps of another shape than their images are stretched over them; maps of cut images would be wrong so",
             path.parent().unwrap_or(path).display(),
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_called_by_their_paths_in_archives() {
+        for tar in ["x/set.tar", "x/SET.TAR", "x/Set.Tar"] {
+            let names = candidates(&format!("{tar}:cats/7.jpg"));
+            assert_eq!(names, ["cats/7", "7"], "{tar}");
+        }
     }
 }

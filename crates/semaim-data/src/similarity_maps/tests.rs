@@ -134,6 +134,25 @@ fn a_map_is_found_by_as_much_of_the_images_path_as_there_is() {
 }
 
 #[test]
+fn an_image_that_a_list_names_twice_has_one_map() {
+    let folder = folders(&["a.png", "b.png"]);
+    let list = folder.path().join("images/list.txt");
+    fs::write(&list, "a.png\nb.png\na.png\n").unwrap();
+    for name in ["a.png", "b.png"] {
+        save(folder.path(), name, &GrayImage::new(4, 2));
+    }
+    let images = open(
+        list.to_str().unwrap(),
+        Split::Train,
+        &OpenOptions::default(),
+    )
+    .unwrap();
+    assert_eq!(map_names(&*images).unwrap(), ["a", "b", "a"]);
+    let mapped = MappedImages::with_files(images, &folder.path().join("maps"), [2, 2]);
+    assert_eq!(mapped.unwrap().len(), 3);
+}
+
+#[test]
 fn images_and_maps_that_do_not_belong_together_are_refused() {
     let level = GrayImage::from_pixel(2, 1, Luma([7]));
     let folder = folders(&["cats/7.png", "dogs/7.png"]);

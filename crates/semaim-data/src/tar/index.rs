@@ -1,6 +1,6 @@
 //! Finding the members of a tar file without reading their data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -38,8 +38,12 @@ pub(super) struct Index {
     pub(super) arrays: Vec<Member>,
     /// Sample keys and the texts of their `.cls` members.
     pub(super) classes: Vec<(Vec<u8>, String)>,
-    /// Files that are neither.
+    /// Files that are neither, and links that are not followed.
     pub(super) others: u64,
+    /// Hard links to other members: their names and those of the members.
+    links: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Links to images and classes that are not followed.
+    lost: Vec<String>,
     /// Names of images that there are more than once.
     repeated: Vec<String>,
 }
@@ -87,6 +91,9 @@ impl Index {
                 index
                     .add(file, member, not_read)
                     .map_err(|e| broken(at, Some(&name), e.to_string()))?;
+            } else if kind.is_hard_link() || kind.is_symlink() {
+                let target = entry.link_name_bytes().filter(|_| kind.is_hard_link());
+                index.add_link(clean(&name), target.map(|target| clean(&target)));
             }
             at = (data + size).next_multiple_of(BLOCK as u64);
         }
@@ -97,19 +104,19 @@ impl Index {
             let text = "it ends without the end mark, it has been cut off";
             return Err(broken(at, None, text.to_owned()));
         }
+        index.follow_links(path);
         index.keep_last(path);
         Ok(index)
     }
 
     fn add(&mut self, file: &SharedFile, member: Member, not_read: &mut NotRead) -> io::Result<()> {
         let (key, extension) = sample_key(&member.name);
-        let base = member.name.rsplit(|&b| b == b'/').next();
-        if base.is_some_and(|base| base.starts_with(b".")) {
+        if is_hidden(&member.name) {
             return Ok(());
         }
         if Format::is_image_name(&member.name) {
             self.images.push(member);
-        } else if extension.eq_ignore_ascii_case(b"cls") && member.size <= MAX_CLASS {
+        } else if is_class(extension) && member.size <= MAX_CLASS {
             let text = file.read(member.offset, member.size as usize)?;
             let text = String::from_utf8_lossy(&text).trim().to_owned();
             self.classes.push((key.to_vec(), text));
@@ -121,6 +128,82 @@ impl Index {
             }
         }
         Ok(())
+    }
+
+    /// Notes a link, if its name is that of something to read. `target` is the member that a hard link is to.
+    fn add_link(&mut self, name: Vec<u8>, target: Option<Vec<u8>>) {
+        let is_read = Format::is_listed_name(&name) || is_class(sample_key(&name).1);
+        match target {
+            _ if is_hidden(&name) || !is_read => {}
+            Some(target) => self.links.push((name, target)),
+            None => self.lose(&name),
+        }
+    }
+
+    fn lose(&mut self, name: &[u8]) {
+        self.others += 1;
+        self.lost.push(String::from_utf8_lossy(name).into_owned());
+    }
+
+    /// Makes members of hard links: packers write files that are one on the disk, or equal, as such. Says which links are left out.
+    fn follow_links(&mut self, path: &Path) {
+        let links = std::mem::take(&mut self.links);
+        if !links.is_empty() {
+            let members = self.images.iter().chain(&self.arrays);
+            let mut places: HashMap<Vec<u8>, (u64, u64)> = members
+                .map(|member| (member.name.clone(), (member.offset, member.size)))
+                .collect();
+            let mut texts: HashMap<Vec<u8>, String> = self.classes.iter().cloned().collect();
+            for (name, target) in links {
+                self.follow(name, &target, &mut places, &mut texts);
+            }
+        }
+        if !self.lost.is_empty() {
+            notices::warn(format!(
+                "{}: {} left out, as symbolic links and hard links to what is not in the file are not followed: {}",
+                path.display(),
+                match self.lost.len() {
+                    1 => "a link is".to_owned(),
+                    number => format!("{number} links are"),
+                },
+                notices::some_of(&self.lost),
+            ));
+        }
+    }
+
+    /// Makes a member of one hard link. `places` are those of images and arrays, `texts` those of classes by their samples' keys.
+    fn follow(
+        &mut self,
+        name: Vec<u8>,
+        target: &[u8],
+        places: &mut HashMap<Vec<u8>, (u64, u64)>,
+        texts: &mut HashMap<Vec<u8>, String>,
+    ) {
+        let (key, extension) = sample_key(&name);
+        if is_class(extension) {
+            let (of, extension) = sample_key(target);
+            match texts.get(of).filter(|_| is_class(extension)).cloned() {
+                Some(text) => {
+                    texts.insert(key.to_vec(), text.clone());
+                    self.classes.push((key.to_vec(), text));
+                }
+                None => self.lose(&name),
+            }
+            return;
+        }
+        let Some(&(offset, size)) = places.get(target) else {
+            self.lose(&name);
+            return;
+        };
+        places.insert(name.clone(), (offset, size));
+        let is_image = Format::is_image_name(&name);
+        let member = Member { name, offset, size };
+        if is_image {
+            self.images.push(member);
+        } else {
+            self.others += 1;
+            self.arrays.push(member);
+        }
     }
 
     /// Of images of the same name keeps the last, at the place of the first: mending one does not move the others.
@@ -178,6 +261,17 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
+/// Whether a member or a folder that it is in is hidden, as in folders.
+fn is_hidden(name: &[u8]) -> bool {
+    name.split(|&b| b == b'/')
+        .any(|part| part.starts_with(b".") && !matches!(part, b"." | b".."))
+}
+
+/// Whether the extension of a member says that it holds the class of its sample.
+fn is_class(extension: &[u8]) -> bool {
+    extension.eq_ignore_ascii_case(b"cls")
+}
+
 /// A member name without `./` and `/` at its start.
 fn clean(name: &[u8]) -> Vec<u8> {
     let mut name = name;
@@ -218,5 +312,15 @@ mod tests {
         assert_eq!(clean(b"./a/b"), b"a/b");
         assert_eq!(clean(b"/.//./a"), b"a");
         assert_eq!(clean(b".a"), b".a");
+    }
+
+    #[test]
+    fn hidden_names() {
+        for name in [&b".a.png"[..], b"a/.b/c.png", b".thumbs/c.png"] {
+            assert!(is_hidden(name));
+        }
+        for name in [&b"a.b/c.png"[..], b"a/./c.png", b"../c.png"] {
+            assert!(!is_hidden(name));
+        }
     }
 }

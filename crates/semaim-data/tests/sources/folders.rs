@@ -49,6 +49,54 @@ fn splits_of_folders() {
 }
 
 #[test]
+fn splits_are_found_below_folders_with_nothing_else() {
+    let files = ["train/a/1.png", "train/b/2.png", "val/a/3.png"];
+    let below = |prefix: &str| {
+        let files = files.map(|file| format!("{prefix}{file}"));
+        folder(&files.each_ref().map(String::as_str))
+    };
+    for prefix in ["set/", "archive/my set/"] {
+        let root = below(prefix);
+        write(root.path(), "README.md", b"x");
+        write(root.path(), ".hidden/x.png", &png(9));
+        let source = train(root.path());
+        assert_eq!(reds(&source), [0, 1], "{prefix}");
+        assert_eq!(source.classes(), ["a", "b"]);
+        assert_eq!(reds(&opened(root.path(), Split::Eval).unwrap()), [2]);
+    }
+    // An image or a folder beside it: the folder is a class.
+    for beside in ["9.png", "other/9.png"] {
+        let root = below("set/");
+        write(root.path(), beside, &png(9));
+        assert_eq!(train(root.path()).len(), 4, "{beside}");
+    }
+    // A single class stays one, whatever is in it.
+    for files in [&["dog/1.png"][..], &["dog/bus/1.png", "dog/train/2.png"]] {
+        let source = train(folder(files).path());
+        assert_eq!(source.classes(), ["dog"]);
+        assert_eq!(source.len(), files.len());
+    }
+}
+
+#[test]
+fn splits_of_one_name_are_splits() {
+    let root = folder(&[
+        "seg_train/seg_train/a/1.png",
+        "seg_train/seg_train/b/2.png",
+        "seg_test/seg_test/a/3.png",
+    ]);
+    let source = train(root.path());
+    assert_eq!(reds(&source), [0, 1]);
+    assert_eq!(source.classes(), ["a", "b"]);
+    assert_eq!(reds(&opened(root.path(), Split::Eval).unwrap()), [2]);
+    let tar = tars::tar_of(&[("seg_train/a/1.png", png(1)), ("seg_test/a/2.png", png(2))]);
+    write(root.path(), "set.tar", &tar);
+    let path = root.path().join("set.tar");
+    assert_eq!(reds(&train(&path)), [1]);
+    assert_eq!(reds(&opened(&path, Split::Eval).unwrap()), [2]);
+}
+
+#[test]
 fn errors_of_folders_name_the_path() {
     let root = tempfile::tempdir().unwrap();
     let missing = root.path().join("nowhere");

@@ -72,3 +72,25 @@ fn broken_idx_files_are_explained() {
     fs::write(root.path().join("x-labels-ubyte"), idx(&[1], &[0])).unwrap();
     assert!(reason("x-images-ubyte", &images).contains("1 labels for 2 images"));
 }
+
+#[test]
+fn of_several_sets_none_is_guessed() {
+    let root = tempfile::tempdir().unwrap();
+    let one = |value: u8| idx(&[1, 1, 1], &[value]);
+    let set = |name: &str, value: u8| write(root.path(), name, &one(value));
+    set("train-images-idx3-ubyte", 1);
+    set("t10k-images-idx3-ubyte", 2);
+    set("val-images-idx3-ubyte", 3);
+    assert_eq!(reds(&train(root.path())), [1]);
+    // As with folders.
+    assert_eq!(reds(&opened(root.path(), Split::Eval).unwrap()), [3]);
+    // The same images once more, packed and under the other usual name.
+    write(root.path(), "train-images.idx3-ubyte.gz", &gzip(&one(1)));
+    assert_eq!(reds(&train(root.path())), [1]);
+    set("letters-train-images-idx3-ubyte", 4);
+    let error = opened(root.path(), Split::Train).unwrap_err();
+    assert!(matches!(error, DataError::Spec { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("letters-train-images-idx3-ubyte"), "{text}");
+    assert_eq!(reds(&opened(root.path(), Split::Eval).unwrap()), [3]);
+}

@@ -32,6 +32,20 @@ fn lists() {
 }
 
 #[test]
+fn an_empty_field_is_no_label() {
+    let root = folder(&["a.png", "b.png", "c.png"]);
+    for (name, text) in [
+        ("l.csv", "a.png,dog\nb.png,\nc.png,\"\"\n"),
+        ("l.tsv", "a.png\tdog\nb.png\t \"\"\nc.png\t\"\"\n"),
+    ] {
+        write(root.path(), name, text.as_bytes());
+        let source = train(&root.path().join(name));
+        assert_eq!(source.classes(), ["dog"], "{name}");
+        assert_eq!(labels(&source), [Some(0), None, None], "{name}");
+    }
+}
+
+#[test]
 fn broken_lists_are_explained() {
     let root = folder(&["a.png"]);
     let path = root.path().join("l.txt");

@@ -50,6 +50,27 @@ fn classes_of_one_name_are_one_class() {
 }
 
 #[test]
+fn folders_called_by_numbers_keep_their_names() {
+    let first = folder(&["00000/1.png", "00001/2.png", "2019/3.png"]);
+    let second = folder(&["00001/4.png", "2019/5.png", "empty/6.png"]);
+    let paths = [first.path(), second.path()];
+    let both = opened(&paths, Split::Train, &["empty"], 0).unwrap();
+    assert_eq!(both.classes(), ["00000", "00001", "2019"]);
+    assert_eq!(named(&both), ["00000", "00001", "2019", "00001", "2019"]);
+}
+
+#[test]
+fn numbers_of_lists_are_one_class_each() {
+    let root = folder(&["1.png", "2.png", "3.png"]);
+    let [first, second] = ["a.txt", "b.txt"].map(|name| root.path().join(name));
+    std::fs::write(&first, "1.png 2\n").unwrap();
+    std::fs::write(&second, "2.png 11\n3.png 02\n").unwrap();
+    let both = opened(&[&first, &second], Split::Train, &[], 0).unwrap();
+    assert_eq!(both.classes().len(), 12);
+    assert_eq!(labels(&both), [Some(2), Some(11), Some(2)]);
+}
+
+#[test]
 fn an_image_comes_once_however_it_is_named() {
     let root = folder(&["a/1.png", "b/2.png"]);
     let below = root.path().join("a");

@@ -4,7 +4,12 @@ use super::*;
 
 /// A tar header block.
 fn header(name: &[u8], size: usize, kind: u8, prefix: &[u8]) -> Vec<u8> {
+    header_of_link(name, size, kind, prefix, b"")
+}
+
+fn header_of_link(name: &[u8], size: usize, kind: u8, prefix: &[u8], target: &[u8]) -> Vec<u8> {
     let mut block = vec![0; 512];
+    block[157..157 + target.len()].copy_from_slice(target);
     block[..name.len()].copy_from_slice(name);
     block[124..135].copy_from_slice(format!("{size:011o}").as_bytes());
     block[156] = kind;
@@ -210,4 +215,83 @@ fn a_shard_that_is_cut_short_while_it_is_read_loses_its_images_only() {
         let is_of_shard = |bad: &BadImage| bad.name.contains("1.tar:") && bad.item >= 8;
         assert!(batch.bad.iter().all(is_of_shard));
     }
+}
+
+#[test]
+fn shards_with_classes_follow_the_split_rule() {
+    let root = tempfile::tempdir().unwrap();
+    let tar = tar_of(&[
+        ("set/train/0.png", png(1)),
+        ("set/train/0.cls", b"dog".to_vec()),
+        ("set/val/0.png", png(2)),
+        ("set/val/0.cls", b"cat".to_vec()),
+        ("set/val/1.png", png(3)),
+        ("set/val/1.cls", b" \n".to_vec()),
+    ]);
+    write(root.path(), "set.tar", &tar);
+    let path = root.path().join("set.tar");
+    let source = train(&path);
+    assert_eq!((reds(&source), labels(&source)), (vec![1], vec![Some(1)]));
+    let eval = opened(&path, Split::Eval).unwrap();
+    // An empty member is no class.
+    assert_eq!(eval.classes(), ["cat", "dog"]);
+    assert_eq!(
+        (reds(&eval), labels(&eval)),
+        (vec![2, 3], vec![Some(0), None])
+    );
+}
+
+#[test]
+fn hard_links_are_members_and_hidden_folders_are_not() {
+    let root = tempfile::tempdir().unwrap();
+    let mut tar = Vec::new();
+    member(&mut tar, b"a/1.png", &png(1), b'0');
+    member(&mut tar, b".thumbs/1.png", &png(2), b'0');
+    member(&mut tar, b"a/.cache/1.png", &png(3), b'0');
+    let links: [(&[u8], &[u8], u8); 4] = [
+        (b"b/2.png", b"./a/1.png", b'1'),
+        (b"b/3.png", b"b/2.png", b'1'),
+        (b"b/lost.png", b"nowhere.png", b'1'),
+        (b"b/soft.png", b"../a/1.png", b'2'),
+    ];
+    for (name, target, kind) in links {
+        tar.extend(header_of_link(name, 0, kind, b"", target));
+    }
+    tar.extend([0; 1024]);
+    write(root.path(), "a.tar", &tar);
+    let source = train(&root.path().join("a.tar"));
+    assert_eq!(reds(&source), [1, 1, 1]);
+    assert_eq!(source.classes(), ["a", "b"]);
+    assert_eq!(labels(&source), [Some(0), Some(1), Some(1)]);
+    assert!(source.name(2).ends_with("b/3.png"));
+}
+
+#[test]
+fn hard_links_may_hold_classes() {
+    let root = tempfile::tempdir().unwrap();
+    let mut tar = Vec::new();
+    member(&mut tar, b"1.png", &png(1), b'0');
+    member(&mut tar, b"1.cls", b"dog", b'0');
+    member(&mut tar, b"2.png", &png(2), b'0');
+    tar.extend(header_of_link(b"2.cls", 0, b'1', b"", b"1.cls"));
+    tar.extend([0; 1024]);
+    write(root.path(), "a.tar", &tar);
+    assert_eq!(
+        labels(&train(&root.path().join("a.tar"))),
+        [Some(0), Some(0)]
+    );
+}
+
+#[test]
+fn folders_of_tars_may_hold_other_folders() {
+    let root = tempfile::tempdir().unwrap();
+    for (name, value) in [("train-0.tar", 1), ("val-0.tar", 2), ("test-0.tar", 3)] {
+        write(root.path(), name, &tar_of(&[("a.png", png(value))]));
+    }
+    write(root.path(), "notes/readme.md", b"x");
+    assert_eq!(reds(&train(root.path())), [1]);
+    assert_eq!(reds(&opened(root.path(), Split::Eval).unwrap()), [2]);
+    // Images beside them are the set, as it is said.
+    write(root.path(), "notes/picture.png", &png(9));
+    assert_eq!(reds(&train(root.path())), [9]);
 }

@@ -1,6 +1,7 @@
 //! How long a comparison will take on this machine: a few steps and a few images of each part, timed.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use semaim_train::config::PretrainConfig;
 use semaim_train::pretrain::{Networks, pretrain, training_images};
 use semaim_train::run_dir::{DataPlace, RunDir, checkpoints};
 use semaim_train::trainer::steps_per_epoch;
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::config::CompareConfig;
@@ -36,7 +38,8 @@ const SAMPLE: usize = 256;
 /// What remains of each trial in seconds, by trial; 0 for what is finished.
 ///
 /// Steps of pre-training (once for each variant) and of fine-tuning are taken in a folder that is removed; images are embedded, and
-/// vectors searched and probed, in small numbers. What one part costs a trial is taken for the same in all seeds.
+/// vectors searched and probed, in small numbers. What one part costs a trial is taken for the same in all seeds, an
+/// evaluation for the same of all encoders of one size.
 ///
 /// # Errors
 /// What the comparison itself would meet.
@@ -48,7 +51,8 @@ pub fn remaining(
     observer: &mut dyn Observer,
 ) -> Result<Vec<f64>, CompareError> {
     let mut steps: BTreeMap<String, f64> = BTreeMap::new();
-    let mut evaluation = None;
+    // Encoders of one size cost the same.
+    let mut evaluations: BTreeMap<String, EvaluationCosts> = BTreeMap::new();
     let mut remaining = Vec::new();
     for (trial, plan) in trials(config, out)?.iter().zip(planned) {
         if plan.finished {
@@ -69,11 +73,12 @@ pub fn remaining(
             };
             seconds += step * plan.steps.saturating_sub(trial.steps_done()) as f64;
         }
-        let costs = match &evaluation {
-            Some(costs) => costs,
-            None => {
+        let run = trial.pretrain();
+        let costs = match evaluations.entry(json!([run.model, run.arch]).to_string()) {
+            Entry::Occupied(costs) => costs.into_mut(),
+            Entry::Vacant(place) => {
                 observer.doing("evaluation");
-                evaluation.insert(EvaluationCosts::measure(config, trial, device)?)
+                place.insert(EvaluationCosts::measure(config, trial, device)?)
             }
         };
         let final_ones = record.scores.missing(&config.measures());

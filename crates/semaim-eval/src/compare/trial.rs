@@ -278,17 +278,35 @@ impl Trial {
         })
     }
 
-    /// The record of a trial of this variant with another seed, if one was trained.
-    fn trained_with_another_seed(&self, all: &[Trial]) -> Result<Option<Record>, CompareError> {
-        let is_other =
-            |trial: &&Trial| trial.variant.name == self.variant.name && trial.seed != self.seed;
-        for trial in all.iter().filter(is_other) {
-            let record = trial.record()?;
-            if record.steps > 0 {
-                return Ok(Some(record));
+    /// Refuses to train on other images than a trial that is there: one of this variant with another seed, or one of another variant
+    /// that has the same settings of data.
+    fn check_images(&self, all: &[Trial], record: &Record) -> Result<(), CompareError> {
+        let of_data = |trial: &Trial| {
+            let data = &trial.pretrain.data;
+            (data.exclude.clone(), data.limit, data.shapes_count)
+        };
+        for trial in all.iter().filter(|trial| of_data(trial) == of_data(self)) {
+            let other = trial.record()?;
+            let is_this = trial.variant.name == self.variant.name;
+            if other.steps == 0 || is_this && trial.seed == self.seed {
+                continue;
             }
+            let what = if is_this && other.steps != record.steps {
+                format!("{} steps now, {} then", record.steps, other.steps)
+            } else if other.images.is_some() && other.images != record.images {
+                "other names, or another order".into()
+            } else {
+                continue;
+            };
+            return Err(CompareError::OtherImages {
+                variant: self.variant.name.clone(),
+                seed: self.seed,
+                other: trial.variant.name.clone(),
+                other_seed: trial.seed,
+                what,
+            });
         }
-        Ok(None)
+        Ok(())
     }
 
     /// The encoder's file.
@@ -324,17 +342,7 @@ impl Trial {
             steps_per_epoch(config.train.batch_size, images.len())? * config.train.total_epochs();
         let digest = DataDigest::of(&**images.images(), false);
         record.images = Some(digest.names);
-        if let Some(other) = self.trained_with_another_seed(all)?
-            && (other.steps != record.steps
-                || other.images.is_some() && other.images != record.images)
-        {
-            return Err(CompareError::OtherImages {
-                variant: self.variant.name.clone(),
-                seed: self.seed,
-                steps: record.steps,
-                others: other.steps,
-            });
-        }
+        self.check_images(all, record)?;
         let run = RunDir::open(&folder, config, DataPlace::Recorded)?;
         let networks = Networks::read(config, &run, device)?;
         let nothing = &mut NoEvaluation;

@@ -108,7 +108,7 @@ fn line(now: &Evaluated<ObjectScores>, masks: bool) -> String {
         line += &format!("  ({} unreadable)", now.scores.unreadable);
     }
     if bbox.ap() < 0.0 {
-        line += "  (nothing is scored: the images to evaluate on have no object to find)";
+        line += "  (nothing is scored: the evaluation images have no objects)";
     }
     if masks && now.scores.segm.is_none() {
         line += "  (masks are not scored: not every object to find has one)";
@@ -151,7 +151,7 @@ mod tests {
         );
         let said = line(&evaluated(-1.0, true), true);
         assert!(
-            said.contains("box AP none") && said.contains("no object to find"),
+            said.contains("box AP none") && said.contains("have no objects"),
             "{said}"
         );
         assert!(!said.contains("-100"), "{said}");

@@ -16,7 +16,7 @@ pub struct DataConfig {
     pub eval: DataNames,
     /// Patterns of images that are left out, of `path` and of `eval`; see [`OpenOptions::exclude`].
     pub exclude: Vec<String>,
-    /// The most images of each split, spread evenly over it; 0: all.
+    /// The most images of each split, one drawn from each of so many equal runs of it, always the same; 0: all.
     pub limit: usize,
     /// Generated training images when `path` is `shapes`.
     pub shapes_count: usize,

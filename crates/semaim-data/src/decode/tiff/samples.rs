@@ -92,6 +92,22 @@ pub(super) fn unpacked(packed: &[u8], row: usize, bits: u8, as_they_are: bool) -
     out
 }
 
+/// The first `count` samples of every pixel, which has `found`.
+pub(super) fn leading(samples: Samples, found: usize, count: usize) -> Samples {
+    match samples {
+        Samples::U8(samples) => leading_of(&samples, found, count).into(),
+        Samples::U16(samples) => leading_of(&samples, found, count).into(),
+        Samples::F32(samples) => leading_of(&samples, found, count).into(),
+    }
+}
+
+fn leading_of<S: Copy>(samples: &[S], found: usize, count: usize) -> Vec<S> {
+    let pixels = samples.chunks_exact(found.max(1));
+    pixels
+        .flat_map(|pixel| pixel.iter().take(count).copied())
+        .collect()
+}
+
 /// Indices to colours; those beyond the palette are black.
 pub(super) fn coloured(indices: &[u8], palette: &[[u8; 3]]) -> Vec<u8> {
     let colour = |&index: &u8| palette.get(usize::from(index)).copied().unwrap_or_default();
@@ -176,6 +192,13 @@ mod tests {
         }
         let double = eight_bits(DecodingResult::F64(vec![0.2, 1.0])).unwrap();
         assert_eq!(double, [51, 255]);
+    }
+
+    #[test]
+    fn leading_samples_are_those_of_every_pixel() {
+        let bands = vec![1.0f32, 2.0, 3.0, 9.0, 4.0, 5.0, 6.0, 9.0];
+        let colours = leading(bands.into(), 4, 3);
+        assert_eq!(colours, vec![1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0].into());
     }
 
     #[test]
