@@ -53,7 +53,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Pre-train an encoder on a folder of images; without arguments, on generated images, in less than a minute.
+    /// Pre-train an encoder on a folder of images; without arguments, on generated images, in about a minute.
     ///
     /// The same command with the same --out resumes where it stopped, whatever stopped it.
     Pretrain(PretrainArgs),
