@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use semaim::representation::Representation;
-use semaim_train::run_dir::checkpoints;
+use semaim_train::start::step_of;
 use serde_json::{Value, json};
 
 use crate::args::EncoderArgs;
@@ -124,7 +124,7 @@ pub(crate) fn add(run: &Path, evaluation: &Evaluation<'_>) -> io::Result<()> {
     file.read_to_string(&mut text)?;
     let mut line = evaluation.line();
     // What it was measured of: the run may be lengthened, or go on after a stop.
-    if let Some(step) = last_step(run) {
+    if let Some(step) = step_of(run) {
         line["step"] = json!(step);
     }
     if parse(&text).contains(&line) {
@@ -136,12 +136,6 @@ pub(crate) fn add(run: &Path, evaluation: &Evaluation<'_>) -> io::Result<()> {
         false => "\n",
     };
     file.write_all(format!("{start}{line}\n").as_bytes())
-}
-
-/// The step of a run's newest checkpoint.
-fn last_step(run: &Path) -> Option<u64> {
-    let all = checkpoints(run).ok()?;
-    all.last().map(|(step, _)| *step)
 }
 
 /// The evaluations of a run directory, in the order in which they were made; empty where none was.

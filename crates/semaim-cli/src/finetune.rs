@@ -95,7 +95,7 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     if args.run.json {
         println!("{}", as_json(&trained));
     } else {
-        trained.print(in_short);
+        trained.print(scores::classification_in_short);
         println!("confusion  {}", picture.display());
         scores::print_per_class(&last.scores);
     }
@@ -129,15 +129,6 @@ fn write_confusion(found: &Classification, run: &RunDir) -> Result<PathBuf, Exit
     let picture = pictures::confusion(found).map_err(Exit::ours)?;
     report::write_confusion(run.path(), &picture)
         .map_err(|error| Exit::user(format!("writing into {}: {error}", run.path().display())))
-}
-
-fn in_short(found: &Classification) -> String {
-    let accuracy = found.accuracy;
-    format!(
-        "top-1 {:.2} %, top-5 {:.2} %",
-        100.0 * accuracy.top1,
-        100.0 * accuracy.top5
-    )
 }
 
 /// The scores of the end, with what is known of the run beside them.

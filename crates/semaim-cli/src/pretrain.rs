@@ -11,7 +11,7 @@ use semaim_eval::splits::{ImageSubset, LabelledSplits};
 use semaim_eval::unreadable::Unreadable;
 use semaim_train::callbacks::Observer;
 use semaim_train::config::{OrderSource, PretrainConfig};
-use semaim_train::log::read_metrics;
+use semaim_train::log::{read_metrics, skipped_steps};
 use semaim_train::pretrain::{Networks, pretrain, teacher, teacher_of_images, training_images};
 use semaim_train::ranks;
 use semaim_train::run_dir::RunDir;
@@ -235,14 +235,7 @@ impl Summary {
             knn_before: knn.first().map(|first| first.1),
             knn: knn.iter().skip(1).last().copied(),
             finite_until: finite.filter(|&finite| logged.is_some_and(|logged| logged > finite)),
-            skipped_steps: entries
-                .iter()
-                .filter(|entry| {
-                    entry
-                        .get("event")
-                        .is_some_and(|event| event == "step_skipped")
-                })
-                .count() as u64,
+            skipped_steps: skipped_steps(&entries) as u64,
             bad_images: count("train/bad_images"),
         })
     }

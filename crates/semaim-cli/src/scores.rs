@@ -9,14 +9,19 @@ use semaim_eval::detect::score::{KindScores, ObjectScores};
 use semaim_eval::segment::score::SegmentationScores;
 use serde_json::{Map, Value, json};
 
-/// Accuracy over all images and of each class.
-pub(crate) fn print_classification(found: &Classification) {
+/// Accuracy over all images.
+pub(crate) fn classification_in_short(found: &Classification) -> String {
     let accuracy = found.accuracy;
-    println!(
+    format!(
         "top-1 {:.2} %, top-5 {:.2} %",
         100.0 * accuracy.top1,
         100.0 * accuracy.top5
-    );
+    )
+}
+
+/// Accuracy over all images and of each class.
+pub(crate) fn print_classification(found: &Classification) {
+    println!("{}", classification_in_short(found));
     print_per_class(found);
 }
 

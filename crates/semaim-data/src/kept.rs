@@ -61,25 +61,31 @@ pub(crate) fn of_split<T>(what: &str, images: &mut Vec<(String, T)>, split: Spli
     }
 }
 
+/// Which of some images are held out, one in `every`, each by its own draws. Of two or more, one is and one is not at least: where chance
+/// leaves a part empty, the image with the least number changes sides.
+pub fn held_out(draws: impl Iterator<Item = KeyedRng>, every: u64) -> Vec<bool> {
+    let draws: Vec<(bool, u64)> = draws
+        .map(|mut rng| (rng.below(every) == 0, rng.bits()))
+        .collect();
+    let mut held_out: Vec<bool> = draws.iter().map(|draw| draw.0).collect();
+    let all_alike = held_out.windows(2).all(|pair| pair[0] == pair[1]);
+    let least = (0..draws.len()).min_by_key(|at| draws[*at].1);
+    if let Some(least) = least.filter(|_| all_alike && held_out.len() > 1) {
+        held_out[least] ^= true;
+    }
+    held_out
+}
+
 /// Which of the images of the given names, relative to their folder, belong to `split` where one in five is held out for
 /// evaluation.
 ///
 /// It is drawn by the name alone: runs of any seed hold out the same images, and adding images moves no other. Both splits have
 /// an image at least, a single one belonging to both.
 fn part<'a>(names: impl Iterator<Item = &'a str>, split: Split) -> Vec<bool> {
-    let draws = names.map(|name| {
-        let mut rng = KeyedRng::named(0, &name.replace('\\', "/"), Stream::Split);
-        (rng.below(HELD_OUT) == 0, rng.bits())
-    });
-    let draws: Vec<(bool, u64)> = draws.collect();
-    let mut held_out: Vec<bool> = draws.iter().map(|draw| draw.0).collect();
+    let draws = names.map(|name| KeyedRng::named(0, &name.replace('\\', "/"), Stream::Split));
+    let held_out = held_out(draws, HELD_OUT);
     if held_out.len() < 2 {
         return vec![true; held_out.len()];
-    }
-    let all_alike = held_out.windows(2).all(|pair| pair[0] == pair[1]);
-    let least = (0..draws.len()).min_by_key(|at| draws[*at].1);
-    if let Some(least) = least.filter(|_| all_alike) {
-        held_out[least] ^= true;
     }
     match split {
         Split::Train => held_out.into_iter().map(|held_out| !held_out).collect(),

@@ -65,6 +65,7 @@ pub use erase::{EraseMode, RandomErasing};
 pub use error::{DataError, ImageError, ImageProblem, LoaderError, ViewError};
 pub use framing::{Framing, LARGE_SCALE_JITTER, SEGMENTATION_SCALE, short_side_size};
 pub use image_numbers::{NumberedBy, image_numbers};
+pub use kept::held_out;
 pub use label_map::{IGNORED, LabelMap};
 pub use label_map_set::{LabelMapSet, LabelMapSpec, has_label_images, open_label_maps};
 pub use loader::{EvaluationLoader, LoaderOptions, Position, TrainingLoader, Turns};

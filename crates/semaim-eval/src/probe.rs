@@ -12,6 +12,7 @@ pub mod online;
 
 use burn::tensor::Device;
 use semaim::parameters::WeightError;
+use semaim_data::held_out;
 use semaim_random::{Key, KeyedRng, Stream};
 use serde::{Deserialize, Serialize};
 
@@ -179,22 +180,14 @@ fn validation_split<T: Copy>(
     draw: impl Fn(T) -> KeyedRng,
     every: u64,
 ) -> (Vec<T>, Vec<T>) {
-    let drawn = |image| {
-        let mut rng = draw(image);
-        (rng.below(every) == 0, rng.bits(), image)
+    let images: Vec<T> = images.into_iter().collect();
+    let held_out = held_out(images.iter().map(|&image| draw(image)), every);
+    let part = |of_validation: bool| {
+        let images = images.iter().zip(&held_out);
+        let images = images.filter(|(_, held_out)| **held_out == of_validation);
+        images.map(|(image, _)| *image).collect()
     };
-    let mut drawn: Vec<(bool, u64, T)> = images.into_iter().map(drawn).collect();
-    let held_out = drawn.iter().filter(|(held_out, ..)| *held_out).count();
-    // With few images chance may leave a part empty: then the one with the least number is in it.
-    if drawn.len() > 1
-        && (held_out == 0 || held_out == drawn.len())
-        && let Some((held_out, ..)) = drawn.iter_mut().min_by_key(|(_, bits, _)| *bits)
-    {
-        *held_out = !*held_out;
-    }
-    let (validation, kept): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|drawn| drawn.0);
-    let images = |part: Vec<(bool, u64, T)>| part.into_iter().map(|drawn| drawn.2).collect();
-    (images(kept), images(validation))
+    (part(false), part(true))
 }
 
 impl Probe {

@@ -181,6 +181,12 @@ pub fn read_metrics(path: &Path) -> Result<Vec<Value>, TrainError> {
     Ok(entries)
 }
 
+/// How many steps the entries of a log say were skipped.
+pub fn skipped_steps(entries: &[Value]) -> usize {
+    let is_skipped = |entry: &&Value| entry["event"] == "step_skipped";
+    entries.iter().filter(is_skipped).count()
+}
+
 /// Keeps only whole lines of steps up to `last`, none where there is no last.
 fn truncate(path: &Path, last: Option<u64>) -> std::io::Result<()> {
     let before = match fs::read(path) {

@@ -275,8 +275,8 @@ pub fn check_network(config: &PretrainConfig, found: &Checkpoint) -> Result<(), 
     }
 }
 
-/// Steps of the run whose directory is named, if one is.
-fn step_of(weights: &Path) -> Option<u64> {
+/// Steps of the newest checkpoint of a run, if `weights` is the directory of one.
+pub fn step_of(weights: &Path) -> Option<u64> {
     let is_run = weights.join("config.toml").is_file();
     let newest = is_run.then(|| checkpoints(weights).ok()?.into_iter().next_back());
     newest.flatten().map(|(step, _)| step)

@@ -2,6 +2,7 @@
 
 use semaim_data::counted;
 use semaim_report::{Fact, LineChart, Part, Scale, Series};
+use semaim_train::log::skipped_steps;
 use serde_json::Value;
 
 /// A chart: its title, what the vertical axis is, and the curves by name and key.
@@ -238,8 +239,7 @@ pub(super) fn facts(entries: &[Value]) -> Vec<Fact> {
     fact("images/s, median", median.map(|v| format!("{v:.0}")));
     let bad = last("train/bad_images").filter(|bad| *bad > 0.0);
     fact("unreadable images", bad.map(|v| format!("{v:.0}")));
-    let is_skipped = |entry: &&Value| entry["event"] == "step_skipped";
-    let skipped = entries.iter().filter(is_skipped).count();
+    let skipped = skipped_steps(entries);
     fact("steps left out", (skipped > 0).then(|| skipped.to_string()));
     facts
 }

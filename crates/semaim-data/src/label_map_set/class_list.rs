@@ -63,8 +63,9 @@ impl ClassList {
     /// Of a list without numbers a first `__ignore__`, labelme's name of the value -1, is none of the names; and where `ignore_zero`,
     /// neither is a first `background`, `void` or such, nor what follows `__ignore__`, which is the value 0. What was left out so is
     /// given too.
-    /// Whether `background` is, `largest` tells, the largest value of the label images: LoveDA's 1 is the background, and 0 what
-    /// says nothing.
+    ///
+    /// `largest` gives the largest value of the label images; where it is no smaller than the number of names, the first name is of
+    /// 1: LoveDA's 1 is the background, and 0 what says nothing.
     pub(super) fn read(
         path: &Path,
         ignore_zero: bool,
