@@ -25,7 +25,7 @@ ENCODERS = {
     "semaim": [],
     "mae": ["method=mae"],
     # One step at a learning rate that moves nothing: the weights as they are drawn.
-    "random": ["data.shapes_count=32", "train.epochs=1", "optimiser.warmup_epochs=0", "optimiser.base_lr=1e-12"],
+    "random": ["data.shapes_count=32", "train.epochs=1", "optimizer.warmup_epochs=0", "optimizer.base_lr=1e-12"],
 }
 
 SEGMENTED = {"mIoU": "mean_iou", "mean accuracy": "mean_accuracy", "pixel accuracy": "pixel_accuracy"}

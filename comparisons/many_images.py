@@ -18,13 +18,13 @@ from PIL import Image, ImageDraw
 def pictures(count):
     """Different small JPEGs."""
     draw = random.Random(0)
-    colour = lambda: tuple(draw.randrange(256) for _ in range(3))
+    color = lambda: tuple(draw.randrange(256) for _ in range(3))
     for _ in range(count):
-        image = Image.new("RGB", (64, 48), colour())
+        image = Image.new("RGB", (64, 48), color())
         pen = ImageDraw.Draw(image)
         for _ in range(4):
             x, y = draw.randrange(60), draw.randrange(44)
-            pen.ellipse([x, y, x + draw.randrange(4, 30), y + draw.randrange(4, 30)], fill=colour())
+            pen.ellipse([x, y, x + draw.randrange(4, 30), y + draw.randrange(4, 30)], fill=color())
         file = io.BytesIO()
         image.save(file, "JPEG", quality=75)
         yield file.getvalue()

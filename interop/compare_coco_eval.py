@@ -192,7 +192,7 @@ def main():
             detections.write_text(json.dumps(case[1]))
             class_agnostic = seed % 3 == 2
             wanted = expected(truth, detections, class_agnostic)
-            command = [args.program, "coco-eval", "--truth", truth, "--detections", detections, "--json"]
+            command = [args.program, "coco-eval", "--annotations", truth, "--detections", detections, "--json"]
             command += ["--class-agnostic"] * class_agnostic
             ran = subprocess.run(command, capture_output=True, text=True)
             off = difference(json.loads(ran.stdout), wanted) if ran.returncode == 0 else float("inf")

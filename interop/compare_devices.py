@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 # 16 steps of a small SemAIM, and 200 of a tiny one, whose memory must not grow: what a line of the log may be off, relative.
-COMMON = ["train.epochs=1", "optimiser.warmup_epochs=0", "eval.pictures=0"]
+COMMON = ["train.epochs=1", "optimizer.warmup_epochs=0", "eval.pictures=0"]
 SMALL = [
     *COMMON, "data.shapes_count=256", "train.batch_size=16", "decoder.query_depth=2", "log.every_steps=1",
     "eval.max_bank=32", "eval.max_queries=16",

@@ -3,7 +3,7 @@
     python interop/compare_images.py --semaim target/release/semaim --weights RUN_OR_CHECKPOINT --images FOLDER [--heads N]
 
 What `compare_tokens.py` leaves out: each library makes the model from the exported folder alone, and decodes, resizes, crops and
-normalises the images itself, as the files in it say. Of an encoder the mean patch tokens are compared with `semaim embed`, of a
+normalizes the images itself, as the files in it say. Of an encoder the mean patch tokens are compared with `semaim embed`, of a
 classifier (a run of `semaim finetune`) the probabilities with `semaim predict`. Needs Python with torch, timm, transformers,
 numpy and pillow. Nothing in the build or the tests needs it. Prints one line per library and ends with 1 where the least cosine
 is below 0.999, or a classifier's probabilities are further apart than 0.05.

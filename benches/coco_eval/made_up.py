@@ -110,7 +110,7 @@ def seconds_and_memory(command):
 
 
 def compare(folder, program, pairs):
-    files = ["--truth", str(folder / "truth.json"), "--detections", str(folder / "detections.json")]
+    files = ["--annotations", str(folder / "truth.json"), "--detections", str(folder / "detections.json")]
     commands = {
         "semaim": [program, "coco-eval", *files],
         "pycocotools": [sys.executable, __file__, "pycocotools", str(folder)],

@@ -1,4 +1,4 @@
-"""One training step, or inference, of Mask R-CNN on a plain vision transformer in PyTorch on the CPU, without the optimiser.
+"""One training step, or inference, of Mask R-CNN on a plain vision transformer in PyTorch on the CPU, without the optimizer.
 
 Blocks of timm (fused attention, in windows but for four blocks), the simple feature pyramid, and torchvision's region
 proposal network, box and mask heads with ViTDet's sizes: the opponent of

@@ -1,10 +1,10 @@
 """Views for training from a folder of photographs on one core, as torchvision makes them.
 
 * ``pillow``: decoded and resized by Pillow, as in the usual training scripts.
-* ``torchvision``: decoded by torchvision's own JPEG decoder to 8-bit tensors and resized by its vectorised kernels.
+* ``torchvision``: decoded by torchvision's own JPEG decoder to 8-bit tensors and resized by its vectorized kernels.
 
 Both: a random resized crop of 20 % to 100 % of the area with bicubic interpolation, a mirror image half of the time,
-normalisation. One pass warms the system's cache, the next is measured. Prints one line of JSON.
+normalization. One pass warms the system's cache, the next is measured. Prints one line of JSON.
 """
 
 import argparse

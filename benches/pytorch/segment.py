@@ -1,4 +1,4 @@
-"""One training step of UPerNet on a plain vision transformer in PyTorch on the CPU, without the optimiser.
+"""One training step of UPerNet on a plain vision transformer in PyTorch on the CPU, without the optimizer.
 
 The model is ``UperNetForSemanticSegmentation`` of Hugging Face's library with the neck and the auxiliary head that masked
 autoencoders are evaluated with: the opponent of ``crates/semaim-segment/examples/segment_step_time.rs``. Attention is fused

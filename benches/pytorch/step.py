@@ -3,9 +3,9 @@
 Two ways of computing the same numbers:
 
 * ``tuned``: what an expert would run today. Fused attention with boolean masks, one projection for queries, keys and
-  values, content normalised once for keys and values, no query for the class token, fused AdamW, multi-tensor clipping,
+  values, content normalized once for keys and values, no query for the class token, fused AdamW, multi-tensor clipping,
   inference mode for the order, optionally ``torch.compile`` and autocast to bfloat16.
-* ``authors``: the published way. Eager operations, attention as a masked softmax, content normalised separately for keys
+* ``authors``: the published way. Eager operations, attention as a masked softmax, content normalized separately for keys
   and for values, a query for the class token, AdamW as it comes.
 
 Prints one line of JSON.
@@ -126,10 +126,10 @@ class Semaim(nn.Module):
 def rank_keys(tokens, side):
     """Distance from the patch that is most like the class token, ties broken at random."""
     similarity = F.cosine_similarity(tokens[:, :1], tokens[:, 1:], dim=-1).softmax(dim=-1)
-    centre = similarity.argmax(dim=1)
+    center = similarity.argmax(dim=1)
     place = torch.arange(side * side)
     rows, columns = place // side, place % side
-    distance = ((rows - (centre // side)[:, None]) ** 2 + (columns - (centre % side)[:, None]) ** 2).float().sqrt()
+    distance = ((rows - (center // side)[:, None]) ** 2 + (columns - (center % side)[:, None]) ** 2).float().sqrt()
     return distance + 1e-3 * torch.rand_like(distance)
 
 
@@ -152,7 +152,7 @@ def blur_weights():
 
 
 def target(images, line, side):
-    """Blurred pixels per patch, normalised."""
+    """Blurred pixels per patch, normalized."""
     blurred = F.conv2d(images, line.view(1, 1, 1, 9).expand(3, 1, 1, 9), padding=(0, 4), groups=3)
     blurred = F.conv2d(blurred, line.view(1, 1, 9, 1).expand(3, 1, 9, 1), padding=(4, 0), groups=3)
     patches = blurred.view(len(images), 3, side, 16, side, 16).permute(0, 2, 4, 3, 5, 1).reshape(len(images), side * side, 768)
@@ -181,7 +181,7 @@ def main():
     decayed = [p for p in model.parameters() if p.ndim >= 2]
     others = [p for p in model.parameters() if p.ndim < 2]
     groups = [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.95), fused=fused or None)
+    optimizer = torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.95), fused=fused or None)
     tokens, forward = model.tokens, model.forward
     if args.compile:
         tokens, forward = torch.compile(tokens), torch.compile(forward)
@@ -197,10 +197,10 @@ def main():
         with cast():
             predictions = forward(images, content, query)
         loss = ((predictions if fused else predictions[:, 1:]) - truth).pow(2).mean()
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 3.0)
-        optimiser.step()
+        optimizer.step()
         return loss.item()
 
     def embed():

@@ -32,7 +32,7 @@ def embed(
     """One vector per image: ``[images, embed_dim]``, in the order of ``paths``.
 
     The program decodes the images (JPEG, PNG, WebP, BMP, TIFF, GIF, NumPy's .npy, turned as their EXIF data say), shows their
-    centres to the encoder and computes on all cores. What it notes, such as how far it is, goes to ``sys.stderr``.
+    centers to the encoder and computes on all cores. What it notes, such as how far it is, goes to ``sys.stderr``.
 
     Args:
         paths: The image files. For folders, tar files and the like there is the command ``semaim embed``.

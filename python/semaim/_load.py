@@ -94,7 +94,7 @@ def _transform(model: Any) -> Callable[[Image.Image], torch.Tensor]:
 
 
 def _as_decoded(image: Image.Image, channels: int) -> Image.Image:
-    """An image as the program decodes its file: turned as its EXIF data say, in the colours of the encoder."""
+    """An image as the program decodes its file: turned as its EXIF data say, in the colors of the encoder."""
     from PIL import ImageOps
 
     mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(channels)

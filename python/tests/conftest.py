@@ -21,14 +21,14 @@ SETTINGS = [
     "decoder.query_depth=1",
     "train.epochs=2",
     "train.batch_size=8",
-    "optimiser.warmup_epochs=1",
+    "optimizer.warmup_epochs=1",
     "data.shapes_count=40",
     "data.shapes_eval_count=20",
 ]
 
 
 def png(height: int, width: int, phase: float) -> bytes:
-    """A coloured pattern that differs with its phase, as a PNG."""
+    """A colored pattern that differs with its phase, as a PNG."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

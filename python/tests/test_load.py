@@ -84,7 +84,7 @@ def test_another_size_of_images(run: Path, images: list[Path]) -> None:
 
 def test_a_classifier_gives_the_logits_that_predict_has(run: Path, images: list[Path], tmp_path: Path) -> None:
     tuned, answers = tmp_path / "tuned", tmp_path / "answers.jsonl"
-    settings = ["train.epochs=1", "train.batch_size=20", "optimiser.warmup_epochs=0", "data.shapes_count=40", "data.shapes_eval_count=20"]
+    settings = ["train.epochs=1", "train.batch_size=20", "optimizer.warmup_epochs=0", "data.shapes_count=40", "data.shapes_eval_count=20"]
     finetune = [semaim.program(), "finetune", "--weights", str(run), "--data", "shapes", "--out", str(tuned)]
     subprocess.run(finetune + [part for setting in settings for part in ("--set", setting)], check=True)
     folder = images[0].parent
@@ -104,7 +104,7 @@ def test_a_classifier_gives_the_logits_that_predict_has(run: Path, images: list[
     assert least_cosine(encoder, semaim.embed(images, tuned, feature="cls")) > 0.999
 
 
-def test_photographs_are_turned_and_coloured_as_the_program_does(
+def test_photographs_are_turned_and_colored_as_the_program_does(
     run: Path, images: list[Path], tmp_path: Path
 ) -> None:
     from PIL import Image
@@ -112,9 +112,9 @@ def test_photographs_are_turned_and_coloured_as_the_program_does(
     image = Image.open(images[1]).convert("RGB")
     exif = Image.Exif()
     exif[0x0112] = 6
-    forms = {name: tmp_path / name for name in ("turned.png", "grey.png", "clear.png", "palette.png", "photo.jpg")}
+    forms = {name: tmp_path / name for name in ("turned.png", "gray.png", "clear.png", "palette.png", "photo.jpg")}
     image.save(forms["turned.png"], exif=exif)
-    image.convert("L").save(forms["grey.png"])
+    image.convert("L").save(forms["gray.png"])
     clear = image.copy()
     clear.putalpha(Image.linear_gradient("L").resize(image.size))
     clear.save(forms["clear.png"])

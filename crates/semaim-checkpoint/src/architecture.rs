@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use semaim::config::{Activation, ArchOptions, Normalisation, VitConfig};
+use semaim::config::{Activation, ArchOptions, Normalization, VitConfig};
 use semaim::grid::Grid;
 use semaim::parameters::{Weight, Weights};
 use semaim::position::Interpolation;
@@ -17,12 +17,12 @@ use crate::weights_source::WeightsSource;
 /// A network may need at most so many numbers for each one in its file: what is missing is filled in.
 const MOST_FILLED: usize = 16;
 
-/// A network's sizes and how its images are normalised.
+/// A network's sizes and how its images are normalized.
 #[derive(Clone, Debug)]
 pub(crate) struct Architecture {
     pub(crate) config: VitConfig,
     pub(crate) arch: ArchOptions,
-    pub(crate) normalisation: Normalisation,
+    pub(crate) normalization: Normalization,
     pub(crate) interpolation: Interpolation,
     /// What nothing said and was taken for granted, for people to read.
     pub(crate) defaults_used: Vec<String>,
@@ -96,12 +96,12 @@ pub(crate) fn architecture(
         projection: shape(weights, "projection.weight", 0),
     };
     check_proportion(path, weights, &config, &arch)?;
-    let normalisation = sidecar.normalisation(channels).unwrap_or_else(|| {
-        let usual = usual_normalisation(trained_as, channels);
+    let normalization = sidecar.normalization(channels).unwrap_or_else(|| {
+        let usual = usual_normalization(trained_as, channels);
         // A run whose settings do not say it has its defaults.
         if format != CheckpointFormat::Semaim {
             defaults_used.push(format!(
-                "images are normalised as is usual for {trained_as}: mean {:?}, deviation {:?}",
+                "images are normalized as is usual for {trained_as}: mean {:?}, deviation {:?}",
                 usual.mean, usual.std
             ));
         }
@@ -120,7 +120,7 @@ pub(crate) fn architecture(
     Ok(Architecture {
         config,
         arch,
-        normalisation,
+        normalization,
         interpolation,
         defaults_used,
     })
@@ -393,17 +393,17 @@ fn activation(
     }
 }
 
-/// How images of so many channels are usually normalised.
-pub(crate) fn usual_normalisation(format: CheckpointFormat, channels: usize) -> Normalisation {
+/// How images of so many channels are usually normalized.
+pub(crate) fn usual_normalization(format: CheckpointFormat, channels: usize) -> Normalization {
     if format == CheckpointFormat::Semaim {
-        return Normalisation::usual(channels);
+        return Normalization::usual(channels);
     }
-    let [mean, std] = format.normalisation();
+    let [mean, std] = format.normalization();
     let (mean, std): (&[f32], &[f32]) = match channels {
         3 => (&mean, &std),
         _ => (&[], &[]),
     };
-    Normalisation::filled(mean, std, [0.5; 2], channels)
+    Normalization::filled(mean, std, [0.5; 2], channels)
 }
 
 /// What is usual for a width, for people to read.

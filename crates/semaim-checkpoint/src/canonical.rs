@@ -108,7 +108,7 @@ pub(crate) fn canonical(
     let best = copies
         .iter()
         .min_by_key(|c| (c.place(is_ours), c.prefix.len()))
-        .ok_or_else(|| EncoderError::Unrecognised {
+        .ok_or_else(|| EncoderError::Unrecognized {
             path: path.to_path_buf(),
             format,
             names: archive.tensors.keys().take(5).cloned().collect(),
@@ -266,7 +266,7 @@ fn blocks(rule: &Rule, depth: usize) -> std::ops::Range<usize> {
 }
 
 /// Which of several copies in a checkpoint is wanted, the smallest first: a teacher, a target or an average of weights before a
-/// plain copy, a student and what optimisers keep last. In our own checkpoints the model itself comes before its average, and so
+/// plain copy, a student and what optimizers keep last. In our own checkpoints the model itself comes before its average, and so
 /// does what MoCo trains: its project publishes it.
 fn rank(prefix: &str, is_ours: bool) -> u8 {
     let has = |parts: &[&str]| parts.iter().any(|part| prefix.contains(part));
@@ -443,7 +443,7 @@ fn read(path: &Path, archive: &Archive, from: &Candidate<'_>) -> Result<Canonica
                 }
                 if is_integer(stored.dtype()) {
                     return Err(damaged(format!(
-                        "has type {}: weights in integers are quantised, and what they stand for is not read",
+                        "has type {}: weights in integers are quantized, and what they stand for is not read",
                         stored.dtype()
                     )));
                 }

@@ -1,7 +1,7 @@
 //! An encoder for images of another number of channels.
 
 use burn::tensor::{Tensor, TensorData};
-use semaim::config::Normalisation;
+use semaim::config::Normalization;
 use semaim::parameters::{Weight, to_host};
 
 use crate::encoder::Encoder;
@@ -9,9 +9,9 @@ use crate::error::EncoderError;
 
 impl Encoder {
     /// The same encoder for images of so many channels, its patch embedding adapted as timm adapts those of three
-    /// (`adapt_input_conv`): for one channel its kernels are added up over the channels, so that a grey image gives what it
-    /// gave as a colour one; for others they are repeated in turn and scaled down, so that the sum stays the same. Images
-    /// are normalised as is usual for so many channels.
+    /// (`adapt_input_conv`): for one channel its kernels are added up over the channels, so that a gray image gives what it
+    /// gave as a color one; for others they are repeated in turn and scaled down, so that the sum stays the same. Images
+    /// are normalized as is usual for so many channels.
     ///
     /// # Errors
     /// [`EncoderError::Weights`] when the backend fails, [`EncoderError::Resize`] for no channels.
@@ -27,7 +27,7 @@ impl Encoder {
             let data = TensorData::new(adapted.values, adapted.shape);
             Tensor::from_data(data, &old.device())
         });
-        self.normalisation = Normalisation::usual(channels);
+        self.normalization = Normalization::usual(channels);
         Ok(self)
     }
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use semaim::config::{Activation, ArchOptions, Normalisation, VitConfig};
-use semaim::init::initialise;
+use semaim::config::{Activation, ArchOptions, Normalization, VitConfig};
+use semaim::init::initialize;
 use semaim::parameters::{Weight, Weights, weights, with_weights};
 use semaim::position::Interpolation;
 use semaim::vit::Vit;
@@ -61,8 +61,8 @@ pub struct Checkpoint {
     pub config: VitConfig,
     /// Where it differs from SemAIM's own.
     pub arch: ArchOptions,
-    /// How images are normalised.
-    pub normalisation: Normalisation,
+    /// How images are normalized.
+    pub normalization: Normalization,
     /// How its library resizes its position table.
     pub interpolation: Interpolation,
     /// What was used, left and missing.
@@ -141,13 +141,13 @@ impl Checkpoint {
         let Architecture {
             config,
             arch,
-            normalisation,
+            normalization,
             interpolation,
             defaults_used,
         } = architecture;
         let mut weights = found.weights;
         if !found.loading.missing.is_empty() {
-            let first = initialise(Vit::zeros_as(&config, &arch, &Device::flex()), 0);
+            let first = initialize(Vit::zeros_as(&config, &arch, &Device::flex()), 0);
             for (name, weight) in self::weights(&first)? {
                 weights.entry(name).or_insert(weight);
             }
@@ -157,7 +157,7 @@ impl Checkpoint {
             weights,
             config,
             arch,
-            normalisation,
+            normalization,
             interpolation,
             loading: found.loading,
             defaults_used,
@@ -179,7 +179,7 @@ impl Checkpoint {
         }
         let vit = Vit::zeros_as(&self.config, &self.arch, device);
         let (config, path) = (self.config.clone(), self.path.clone());
-        let (normalisation, interpolation) = (self.normalisation.clone(), self.interpolation);
+        let (normalization, interpolation) = (self.normalization.clone(), self.interpolation);
         let mut complete = self.scaled()?;
         fill_patch_bias(&mut complete, &config);
         fill_qkv_biases(&mut complete, &config);
@@ -188,7 +188,7 @@ impl Checkpoint {
         Ok(Encoder {
             vit,
             config,
-            normalisation,
+            normalization,
             interpolation,
         })
     }

@@ -17,7 +17,7 @@ use crate::metadata::check_sizes;
 use crate::model_file::{ModelFile, ModelKind};
 
 impl ModelFile {
-    /// A classifier on an encoder, of which sizes and normalisation are taken.
+    /// A classifier on an encoder, of which sizes and normalization are taken.
     ///
     /// # Errors
     /// [`EncoderError::Weights`] when the backend fails.
@@ -34,7 +34,7 @@ impl ModelFile {
             kind: ModelKind::Classifier,
             config: encoder.config.clone(),
             arch: model.encoder.arch_options(),
-            normalisation: encoder.normalisation.clone(),
+            normalization: encoder.normalization.clone(),
             interpolation: Interpolation::default(),
             classes: classes.to_vec(),
             settings: Value::Null,
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
     use crate::tensors::TensorFile;
     use burn::tensor::Tensor;
-    use semaim::config::{Normalisation, VitConfig};
+    use semaim::config::{Normalization, VitConfig};
     use semaim::parameters::to_host;
     use semaim::vit::ForwardOptions;
 
@@ -99,9 +99,9 @@ mod tests {
         };
         let folder = tempfile::tempdir().unwrap();
         let encoder = Encoder {
-            vit: semaim::init::initialise(Vit::zeros(&config, &device), 3),
+            vit: semaim::init::initialize(Vit::zeros(&config, &device), 3),
             config,
-            normalisation: Normalisation {
+            normalization: Normalization {
                 mean: vec![0.5, 0.25],
                 std: vec![1.0, 2.0],
             },

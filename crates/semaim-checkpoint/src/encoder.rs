@@ -7,7 +7,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use semaim::config::{Normalisation, VitConfig};
+use semaim::config::{Normalization, VitConfig};
 use semaim::parameters::{weights, with_weights};
 use semaim::position::Interpolation;
 use semaim::vit::Vit;
@@ -25,13 +25,13 @@ pub struct Encoder {
     pub vit: Vit,
     /// Its sizes.
     pub config: VitConfig,
-    /// How its input is normalised.
-    pub normalisation: Normalisation,
+    /// How its input is normalized.
+    pub normalization: Normalization,
     /// How its position table is resized.
     pub interpolation: Interpolation,
 }
 
-/// Writes an encoder of our own with its sizes and the normalisation of its input in the metadata. Equal encoders give equal
+/// Writes an encoder of our own with its sizes and the normalization of its input in the metadata. Equal encoders give equal
 /// bytes.
 ///
 /// # Errors
@@ -40,14 +40,14 @@ pub fn write_encoder(
     path: &Path,
     encoder: &Vit,
     config: &VitConfig,
-    normalisation: &Normalisation,
+    normalization: &Normalization,
 ) -> Result<(), EncoderError> {
     TensorFile {
         weights: weights(&encoder.clone().no_grad())?,
         metadata: metadata(
             config,
             &encoder.arch_options(),
-            normalisation,
+            normalization,
             Interpolation::default(),
         ),
     }
@@ -65,7 +65,7 @@ impl Encoder {
     }
 
     /// A checksum over everything that its tokens depend on: the names, shapes and values of all weights, the sizes, where
-    /// the network differs from ours, and the normalisation of images.
+    /// the network differs from ours, and the normalization of images.
     ///
     /// # Errors
     /// [`EncoderError::Weights`] when the backend fails.
@@ -73,7 +73,7 @@ impl Encoder {
         let metadata = metadata(
             &self.config,
             &self.vit.arch_options(),
-            &self.normalisation,
+            &self.normalization,
             Interpolation::default(),
         );
         let network = metadata.get(SIZES).map_or("", String::as_str);

@@ -138,7 +138,7 @@ pub enum EncoderError {
         format.map_or("any layout that is known".to_string(), |format| format!("the layout {format}")),
         names.join(", ")
     )]
-    Unrecognised {
+    Unrecognized {
         /// The file.
         path: PathBuf,
         /// The layout that was told.

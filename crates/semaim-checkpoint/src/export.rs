@@ -134,7 +134,7 @@ impl Checkpoint {
                     metadata: metadata(
                         &self.config,
                         &self.arch,
-                        &self.normalisation,
+                        &self.normalization,
                         self.interpolation,
                     ),
                 },

@@ -127,9 +127,9 @@ impl CheckpointFormat {
         }
     }
 
-    /// How images were normalised in the training of most checkpoints of the format: mean and standard deviation of red,
+    /// How images were normalized in the training of most checkpoints of the format: mean and standard deviation of red,
     /// green and blue in 0..1.
-    pub(crate) fn normalisation(self) -> [[f32; 3]; 2] {
+    pub(crate) fn normalization(self) -> [[f32; 3]; 2] {
         match self {
             format if format.is_clip() => [CLIP_MEAN, CLIP_STD],
             Self::HfVit => [[0.5; 3]; 2],

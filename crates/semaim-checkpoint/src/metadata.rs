@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use semaim::config::{ArchOptions, Normalisation, VitConfig};
+use semaim::config::{ArchOptions, Normalization, VitConfig};
 use semaim::parameters::{WeightError, Weights};
 use semaim::position::Interpolation;
 use serde::{Deserialize, Serialize};
@@ -34,12 +34,12 @@ struct Sizes {
     interpolation: Option<Interpolation>,
 }
 
-/// What a file of ours says: the sizes of a network, where it differs from ours, the normalisation of its input and how its
+/// What a file of ours says: the sizes of a network, where it differs from ours, the normalization of its input and how its
 /// position table is resized.
 pub(crate) fn metadata(
     config: &VitConfig,
     arch: &ArchOptions,
-    normalisation: &Normalisation,
+    normalization: &Normalization,
     interpolation: Interpolation,
 ) -> BTreeMap<String, String> {
     let sizes = Sizes {
@@ -50,8 +50,8 @@ pub(crate) fn metadata(
         depth: config.depth,
         num_heads: config.num_heads,
         mlp_ratio: config.mlp_ratio,
-        mean: normalisation.mean.clone(),
-        std: normalisation.std.clone(),
+        mean: normalization.mean.clone(),
+        std: normalization.std.clone(),
         arch: (*arch != ArchOptions::default()).then(|| arch.clone()),
         interpolation: (interpolation != Interpolation::default()).then_some(interpolation),
     };
@@ -102,7 +102,7 @@ pub(crate) fn described(
     Ok(Architecture {
         config,
         arch: sizes.arch.unwrap_or_default(),
-        normalisation: Normalisation {
+        normalization: Normalization {
             mean: sizes.mean,
             std: sizes.std,
         },

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use semaim::config::{ArchOptions, Normalisation, VitConfig};
+use semaim::config::{ArchOptions, Normalization, VitConfig};
 use semaim::parameters::Weights;
 use semaim::position::Interpolation;
 use serde::{Deserialize, Serialize};
@@ -96,8 +96,8 @@ pub struct ModelFile {
     pub config: VitConfig,
     /// Where the encoder differs from SemAIM's own.
     pub arch: ArchOptions,
-    /// How images are normalised.
-    pub normalisation: Normalisation,
+    /// How images are normalized.
+    pub normalization: Normalization,
     /// How its position table is resized.
     pub interpolation: Interpolation,
     /// The names of the classes, by number.
@@ -117,7 +117,7 @@ impl ModelFile {
         let mut said = metadata(
             &self.config,
             &self.arch,
-            &self.normalisation,
+            &self.normalization,
             self.interpolation,
         );
         said.insert(KIND.into(), self.kind.name().into());
@@ -182,7 +182,7 @@ impl ModelFile {
         let Architecture {
             config,
             arch,
-            normalisation,
+            normalization,
             interpolation,
             ..
         } = described(&path, &archive.metadata)?;
@@ -202,7 +202,7 @@ impl ModelFile {
             kind,
             config,
             arch,
-            normalisation,
+            normalization,
             interpolation,
             classes,
             settings: parsed(SETTINGS)?.unwrap_or(Value::Null),

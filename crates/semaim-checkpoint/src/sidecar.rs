@@ -1,6 +1,6 @@
 //! What stands beside a checkpoint: the JSON files that libraries write with their weights, and a run's `config.toml`.
 //!
-//! Weights say how wide and deep a network is, but not how many heads it has, nor how its images were normalised. A
+//! Weights say how wide and deep a network is, but not how many heads it has, nor how its images were normalized. A
 //! `config.json`, a `preprocessor_config.json` or an `open_clip_config.json` does, beside a file that libraries call by a
 //! name of their own, such as `model.safetensors`. Any other `NAME.safetensors` has a `NAME.config.json` and a
 //! `NAME.preprocessor_config.json`: its folder may hold checkpoints that a `config.json` says nothing of.
@@ -11,7 +11,7 @@ mod timm;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use semaim::config::{Activation, Normalisation};
+use semaim::config::{Activation, Normalization};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -59,8 +59,8 @@ pub(crate) struct Sidecar {
     pub(crate) image_size: Option<[usize; 2]>,
     pub(crate) mean: Option<Vec<f32>>,
     pub(crate) std: Option<Vec<f32>>,
-    /// Where images are not normalised: the deviation of all channels that makes of 0..1 the values that they have.
-    pub(crate) unnormalised: Option<f32>,
+    /// Where images are not normalized: the deviation of all channels that makes of 0..1 the values that they have.
+    pub(crate) unnormalized: Option<f32>,
     /// The class of Hugging Face's, if it is one whose defaults are known.
     pub(crate) class: Option<&'static str>,
     /// What the files say and is computed otherwise, for people to read.
@@ -218,10 +218,10 @@ impl Sidecar {
         Ok(sidecar)
     }
 
-    /// The normalisation, if the files say one for so many channels.
-    pub(crate) fn normalisation(&self, channels: usize) -> Option<Normalisation> {
-        if let Some(std) = self.unnormalised {
-            return Some(Normalisation {
+    /// The normalization, if the files say one for so many channels.
+    pub(crate) fn normalization(&self, channels: usize) -> Option<Normalization> {
+        if let Some(std) = self.unnormalized {
+            return Some(Normalization {
                 mean: vec![0.0; channels],
                 std: vec![std; channels],
             });
@@ -231,7 +231,7 @@ impl Sidecar {
             self.mean.as_ref().filter(fits)?,
             self.std.as_ref().filter(fits)?,
         );
-        std.iter().all(|&s| s > 0.0).then(|| Normalisation {
+        std.iter().all(|&s| s > 0.0).then(|| Normalization {
             mean: mean.clone(),
             std: std.clone(),
         })
@@ -319,7 +319,7 @@ impl Sidecar {
         Ok(())
     }
 
-    /// How Hugging Face's library makes numbers of pixels. Values of 0..255 that are normalised are those of 0..1 with a mean and
+    /// How Hugging Face's library makes numbers of pixels. Values of 0..255 that are normalized are those of 0..1 with a mean and
     /// a deviation 255 times smaller.
     fn preprocessor(&mut self, config: Preprocessor) -> Result<(), String> {
         let is_rescaled = config.do_rescale.unwrap_or(true);
@@ -340,9 +340,9 @@ impl Sidecar {
         };
         let values = if unit > 1.0 { "0..255" } else { "0..1" };
         if config.do_normalize == Some(false) {
-            self.unnormalised = Some(1.0 / unit);
+            self.unnormalized = Some(1.0 / unit);
             self.assumed.push(format!(
-                "images are not normalised, values are of {values} (do_normalize is false)"
+                "images are not normalized, values are of {values} (do_normalize is false)"
             ));
             return Ok(());
         }
@@ -381,7 +381,7 @@ impl Sidecar {
         let numbers = self.mean.iter().chain(&self.std).flatten();
         match numbers.clone().all(|v| v.is_finite()) {
             true => Ok(()),
-            false => Err("its normalisation is not finite".into()),
+            false => Err("its normalization is not finite".into()),
         }
     }
 }
@@ -542,22 +542,22 @@ mod tests {
     #[test]
     fn preprocessors_that_leave_a_step_out_are_followed() {
         let read = |text: &str| beside(&[("preprocessor_config.json", text)]);
-        let normalisation = |text: &str| read(text).unwrap().normalisation(3).unwrap();
+        let normalization = |text: &str| read(text).unwrap().normalization(3).unwrap();
         let said = r#""image_mean": [127.5, 127.5, 127.5], "image_std": [51.0, 51.0, 51.0]"#;
-        let plain = normalisation(&format!(r#"{{"do_normalize": false, {said}}}"#));
+        let plain = normalization(&format!(r#"{{"do_normalize": false, {said}}}"#));
         assert_eq!((plain.mean, plain.std), (vec![0.0; 3], vec![1.0; 3]));
-        let bytes = normalisation(&format!(r#"{{"do_rescale": false, {said}}}"#));
+        let bytes = normalization(&format!(r#"{{"do_rescale": false, {said}}}"#));
         assert_eq!((bytes.mean, bytes.std), (vec![0.5; 3], vec![0.2; 3]));
-        let neither = normalisation(r#"{"do_rescale": false, "do_normalize": false}"#);
+        let neither = normalization(r#"{"do_rescale": false, "do_normalize": false}"#);
         assert_eq!(
             (neither.mean, neither.std),
             (vec![0.0; 3], vec![1.0 / 255.0; 3])
         );
         let usual = r#"{"do_rescale": true, "rescale_factor": 0.00392156862745098, "image_mean": [0.5, 0.5, 0.5], "image_std": [1, 1, 1]}"#;
-        assert_eq!(normalisation(usual).mean, [0.5; 3]);
+        assert_eq!(normalization(usual).mean, [0.5; 3]);
         // Images that something else brought to 0..1.
         let unit = r#"{"do_rescale": false, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}"#;
-        assert_eq!(normalisation(unit).mean, [0.485, 0.456, 0.406]);
+        assert_eq!(normalization(unit).mean, [0.485, 0.456, 0.406]);
         let said = read(unit).unwrap().assumed.join("; ");
         assert!(said.contains("values of 0..1"), "{said}");
         for (text, part) in [

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::classifier::Pool;
-use semaim::config::{Activation, ArchOptions, Normalisation, VitConfig, covered};
-use semaim::init::initialise;
+use semaim::config::{Activation, ArchOptions, Normalization, VitConfig, covered};
+use semaim::init::initialize;
 use semaim::parameters::{Weight, Weights, to_host, weights};
 use semaim::position::Interpolation;
 use semaim::vit::Vit;
@@ -41,7 +41,7 @@ fn config() -> VitConfig {
 /// An encoder as if it had been read. Where no weight is zero, no tensor that is forgotten goes unnoticed.
 fn checkpoint(config: VitConfig, variant: ArchOptions, layer_scale: bool) -> Checkpoint {
     let device = Device::flex();
-    let vit = initialise(Vit::zeros_as(&config, &variant, &device), 5);
+    let vit = initialize(Vit::zeros_as(&config, &variant, &device), 5);
     let mut weights = weights(&vit).unwrap();
     if layer_scale {
         for block in 0..config.depth {
@@ -67,7 +67,7 @@ fn checkpoint(config: VitConfig, variant: ArchOptions, layer_scale: bool) -> Che
         path: PathBuf::from("made.safetensors"),
         weights,
         arch: variant,
-        normalisation: Normalisation {
+        normalization: Normalization {
             mean: vec![0.5, 0.25, 0.125],
             std: vec![0.25, 0.5, 1.0],
         },
@@ -177,7 +177,7 @@ fn what_is_exported_gives_the_same_tokens() {
                 assert_eq!(found.config, made.config, "{kind}, {}", format.name());
             }
             if format != ExportFormat::Mae {
-                assert_eq!(found.normalisation, made.normalisation);
+                assert_eq!(found.normalization, made.normalization);
                 assert_eq!(found.arch.activation, made.arch.activation);
                 assert!(
                     found.defaults_used.is_empty(),
@@ -491,13 +491,13 @@ fn what_is_missing_or_not_understood_is_named() {
     };
     assert!(matches!(
         Checkpoint::read(&other.at(&path)),
-        Err(EncoderError::Unrecognised { .. })
+        Err(EncoderError::Unrecognized { .. })
     ));
 }
 
-/// Hugging Face's library shows images as an evaluation does: 224 of 256 pixels of the short side, whole ones, the centre.
+/// Hugging Face's library shows images as an evaluation does: 224 of 256 pixels of the short side, whole ones, the center.
 #[test]
-fn preprocessors_of_hugging_face_cut_the_centre() {
+fn preprocessors_of_hugging_face_cut_the_center() {
     for (image_size, short) in [
         ([224, 224], 256),
         ([96, 96], 109),
@@ -529,16 +529,16 @@ fn preprocessors_of_hugging_face_cut_the_centre() {
         );
         assert_eq!(
             found["image_mean"],
-            serde_json::json!(made.normalisation.mean)
+            serde_json::json!(made.normalization.mean)
         );
         assert_eq!(found["do_convert_rgb"], true);
     }
-    // The library would make colours of grey.
-    let grey = VitConfig {
+    // The library would make colors of gray.
+    let gray = VitConfig {
         channels: 1,
         ..config()
     };
-    let made = checkpoint(grey, ArchOptions::default(), false);
+    let made = checkpoint(gray, ArchOptions::default(), false);
     let exported = made.export(ExportFormat::HuggingFace, None).unwrap();
     assert_eq!(exported.beside[1].1["do_convert_rgb"], false);
     assert!(exported.notes[0].contains("of 1 channels"));
@@ -559,7 +559,7 @@ fn what_files_of_mae_do_not_say_is_noted() {
         ..config()
     };
     let mut usual = checkpoint(sizes, ArchOptions::default(), false);
-    usual.normalisation = Normalisation::usual(3);
+    usual.normalization = Normalization::usual(3);
     let exported = usual.export(ExportFormat::Mae, None).unwrap();
     assert!(exported.notes.is_empty(), "{:?}", exported.notes);
 }

@@ -9,8 +9,8 @@ mod counting;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use semaim::config::{Normalisation, VitConfig};
-use semaim::init::initialise;
+use semaim::config::{Normalization, VitConfig};
+use semaim::init::initialize;
 use semaim::vit::Vit;
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::encoder::write_encoder;
@@ -53,13 +53,13 @@ fn originals(folder: &Path) -> Vec<PathBuf> {
         num_heads: 3,
         ..VitConfig::tiny()
     };
-    let vit = initialise(Vit::zeros(&config, &device), 1);
+    let vit = initialize(Vit::zeros(&config, &device), 1);
     let ours = folder.join("ours.safetensors");
-    let normalisation = Normalisation {
+    let normalization = Normalization {
         mean: vec![0.5; 3],
         std: vec![0.5; 3],
     };
-    write_encoder(&ours, &vit, &config, &normalisation).unwrap();
+    write_encoder(&ours, &vit, &config, &normalization).unwrap();
     let read = Checkpoint::read(&WeightsSource::new(&ours)).unwrap();
     let timm = folder.join("timm.safetensors");
     let exported = read.export(ExportFormat::Timm, None).unwrap();

@@ -64,11 +64,11 @@ pub(crate) enum Command {
     /// Compute a similarity map of each image by any encoder, for pre-training with `order.source = "maps"`: a teacher that is
     /// asked once.
     Maps(MapsArgs),
-    /// Measure the k-NN accuracy of an encoder (weighted neighbours, exact search).
+    /// Measure the k-NN accuracy of an encoder (weighted neighbors, exact search).
     Knn(KnnArgs),
     /// Measure the linear-probe accuracy of an encoder: a grid of probes, the best tested once.
     Probe(ProbeArgs),
-    /// Fine-tune an encoder and a classifier on it together, on labelled images, by the published recipe.
+    /// Fine-tune an encoder and a classifier on it together, on labeled images, by the published recipe.
     ///
     /// The same command with the same --out resumes where it stopped, whatever stopped it.
     Finetune(FinetuneArgs),
@@ -91,7 +91,7 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Score detections against annotations as COCO does: 12 numbers for boxes and for masks, and AP by category.
     CocoEval(CocoEvalArgs),
-    /// Summarise the images of a set: mean and standard deviation of each channel as settings, counts, sizes, images that cannot
+    /// Summarize the images of a set: mean and standard deviation of each channel as settings, counts, sizes, images that cannot
     /// be read, and images that are there twice.
     Stats(StatsArgs),
     /// Describe a checkpoint: layout, sizes, type of numbers, position grid, and which tensors an encoder takes from it.

@@ -21,7 +21,7 @@ use crate::exit::Exit;
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// One optimiser step of pre-training.
+    /// One optimizer step of pre-training.
     Step,
     /// One batch through the encoder.
     Embed,

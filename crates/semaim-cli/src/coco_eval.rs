@@ -16,7 +16,7 @@ pub(crate) fn run(args: &CocoEvalArgs) -> Result<ExitCode, Exit> {
         IouTypeArg::Bbox => IouType::Bbox,
         IouTypeArg::Segm => IouType::Segm,
     });
-    let truth = Annotations::read(&args.truth).map_err(Exit::user)?;
+    let truth = Annotations::read(&args.annotations).map_err(Exit::user)?;
     let detections = Results::read(&args.detections).map_err(Exit::user)?;
     if detections.results().is_empty() {
         tracing::warn!("{}: there are no detections", args.detections.display());
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &CocoEvalArgs) -> Result<ExitCode, Exit> {
         class_agnostic: args.class_agnostic,
     };
     let scores = evaluate(&truth, detections, options).map_err(Exit::user)?;
-    warn(&args.truth, &scores.annotation_repairs);
+    warn(&args.annotations, &scores.annotation_repairs);
     warn(&args.detections, &scores.result_repairs);
     if let Some(file) = &scores.without_masks {
         tracing::warn!("masks are not scored: {} has none", file.display());

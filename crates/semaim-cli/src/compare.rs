@@ -32,14 +32,12 @@ type StepTimes = BTreeMap<String, f64>;
 pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     let layers = Layers::new().file(&args.file)?.sets(&args.set)?;
     let data = [("data", settings::data_names(&args.data))];
-    settings::refuse_twice(&args.set, &data)?;
-    let layers = settings::with_options(layers, &data)?;
+    let layers = settings::with_options(layers, &args.set, &data)?;
     let options: Vec<_> = ["pretrain.data", "finetune.data"]
         .into_iter()
         .flat_map(|table| args.selection.settings(table))
         .collect();
-    settings::refuse_twice(&args.set, &options)?;
-    let config: CompareConfig = settings::load(layers, &options)?;
+    let config: CompareConfig = settings::with_options(layers, &args.set, &options)?.load()?;
     let device = args.device.open()?;
     let out = match (&args.out, args.file.file_stem()) {
         (Some(out), _) => out.clone(),

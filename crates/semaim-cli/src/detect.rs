@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use semaim_checkpoint::model_file::ModelKind;
-use semaim_config::Layers;
 use semaim_data::{Source, counted};
 use semaim_eval::detect::config::DetectConfig;
 use semaim_eval::detect::file::{DetectorFile, ToldDetector};
@@ -128,13 +127,8 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
 
 /// Defaults or the settings of the detector that is trained on, recipe or file, `--set`, then the options that stand for a setting.
 fn load_config(args: &DetectArgs, out: &Path) -> Result<DetectConfig, Exit> {
-    let mut layers = Layers::new();
-    if let Some(name) = &args.recipe {
-        layers = recipes::find(name, "detect")?.lay(layers)?;
-    }
-    if let Some(path) = &args.run.config {
-        layers = layers.file(path)?;
-    }
+    let recipe = recipes::layers(args.recipe.as_deref(), "detect")?;
+    let layers = recipe.under(&settings::own(&args.run)?);
     let path = |path: &Option<PathBuf>| {
         settings::quoted(path.as_ref().map(|path| path.to_string_lossy()).as_deref())
     };
@@ -150,11 +144,9 @@ fn load_config(args: &DetectArgs, out: &Path) -> Result<DetectConfig, Exit> {
         ("data.eval", settings::quoted(args.eval_data.as_deref())),
         ("data.eval_annotations", path(&args.eval_annotations)),
         ("data.eval_images", path(&args.eval_images)),
-        ("seed", args.run.seed.map(|seed| seed.to_string())),
-        ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
-    settings::refuse_twice(&args.run.set, &options)?;
-    let layers = settings::with_options(layers.sets(&args.run.set)?, &options)?;
+    options.extend(settings::of_run(&args.run));
+    let layers = settings::with_options(layers, &args.run.set, &options)?;
     let layers = settings::in_parts::<DetectConfig>(layers, out)?;
     let config: DetectConfig = layers.load()?;
     if config.encoder_only || config.from_scratch {

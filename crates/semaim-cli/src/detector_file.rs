@@ -42,7 +42,7 @@ pub(crate) fn open(
     let classes = args.classes.as_ref().map(|path| path.to_string_lossy());
     let layers = Layers::new().sets(&args.set)?;
     let options = [("detectron2.classes", settings::quoted(classes.as_deref()))];
-    let layers = settings::with_options(layers, &options)?;
+    let layers = settings::with_options(layers, &args.set, &options)?;
     let config: UseConfig = layers.load()?;
     let told = ToldDetector {
         num_heads: heads,

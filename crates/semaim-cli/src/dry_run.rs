@@ -278,7 +278,7 @@ fn print_run(
     println!("# data             {data}");
     println!("# parameters       {parameters}");
     println!(
-        "# memory           about {:.2} GB: {:.2} GB weights, gradients and optimiser, {:.2} GB activations of {}",
+        "# memory           about {:.2} GB: {:.2} GB weights, gradients and optimizer, {:.2} GB activations of {}",
         memory.total() as f64 / 1e9,
         memory.state as f64 / 1e9,
         memory.activations as f64 / 1e9,

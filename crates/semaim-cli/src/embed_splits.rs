@@ -1,10 +1,10 @@
-//! Both splits of a labelled data set as vectors, for evaluations that work on those.
+//! Both splits of a labeled data set as vectors, for evaluations that work on those.
 
 use semaim::representation::Representation;
 use semaim_data::Split;
 use semaim_eval::embed::{EmbedOptions, Embedder, Embeddings};
-use semaim_eval::splits::{ImageSubset, LabelledSplits};
-use semaim_eval::vectors::LabelledVectors;
+use semaim_eval::splits::{ImageSubset, LabeledSplits};
+use semaim_eval::vectors::LabeledVectors;
 
 use crate::args::SelectionArgs;
 use crate::bar::CountingBar;
@@ -13,20 +13,20 @@ use crate::exit::Exit;
 
 /// A data set as vectors with classes.
 pub(crate) struct EmbeddedSplits {
-    pub(crate) train: LabelledVectors,
-    pub(crate) eval: LabelledVectors,
+    pub(crate) train: LabeledVectors,
+    pub(crate) eval: LabeledVectors,
 }
 
-/// Both splits of a labelled data set. `seed` divides one without splits.
-pub(crate) fn labelled(
+/// Both splits of a labeled data set. `seed` divides one without splits.
+pub(crate) fn labeled(
     loaded: &Loaded,
     data: &[String],
     selection: &SelectionArgs,
     seed: u64,
-) -> Result<LabelledSplits, Exit> {
+) -> Result<LabeledSplits, Exit> {
     let train = loaded.open(data, selection, Split::Train)?;
     let eval = loaded.open(data, selection, Split::Eval)?;
-    let sets = LabelledSplits::divide(train, eval, seed).map_err(Exit::user)?;
+    let sets = LabeledSplits::divide(train, eval, seed).map_err(Exit::user)?;
     sets.ok_or_else(|| {
         Exit::user(format!(
             "{}: this needs labels (class folders, .cls members or a list with labels)",
@@ -35,10 +35,10 @@ pub(crate) fn labelled(
     })
 }
 
-/// Embeds both splits of a labelled data set.
+/// Embeds both splits of a labeled data set.
 pub(crate) fn embed_splits(
     loaded: &Loaded,
-    sets: &LabelledSplits,
+    sets: &LabeledSplits,
     representation: Representation,
 ) -> Result<EmbeddedSplits, Exit> {
     let options = EmbedOptions {
@@ -46,7 +46,7 @@ pub(crate) fn embed_splits(
         ..loaded.options
     };
     let bar = CountingBar::new((sets.train.items.len() + sets.test.items.len()) as u64);
-    let embed = |part: &ImageSubset| -> Result<LabelledVectors, Exit> {
+    let embed = |part: &ImageSubset| -> Result<LabeledVectors, Exit> {
         let mut all = Embeddings::default();
         let items = part.items.iter().copied();
         let (vit, augment) = (&loaded.encoder.vit, loaded.augment());
@@ -55,7 +55,7 @@ pub(crate) fn embed_splits(
             bar.add(batch.items.len(), &batch.bad);
             all.append(batch);
         }
-        Ok(all.labelled())
+        Ok(all.labeled())
     };
     let splits = EmbeddedSplits {
         train: embed(&sets.train)?,

@@ -58,7 +58,7 @@ impl Loaded {
 
     /// The views that the encoder was trained for.
     pub(crate) fn augment(&self) -> Augment {
-        views(&self.encoder.config, &self.encoder.normalisation)
+        views(&self.encoder.config, &self.encoder.normalization)
     }
 
     /// Opens images in the form that the encoder takes.
@@ -70,7 +70,7 @@ impl Loaded {
     ) -> Result<Arc<dyn Source>, Exit> {
         let options = OpenOptions {
             max_pixels: self.max_pixels,
-            ..open_options(&self.encoder.config, &self.encoder.normalisation)
+            ..open_options(&self.encoder.config, &self.encoder.normalization)
         };
         Ok(open_all(data, split, &selection.of(options))?)
     }

@@ -17,7 +17,7 @@ use semaim_eval::detect::file::DetectorFile;
 use semaim_eval::detect::score::score;
 use semaim_eval::known_classes::numbers_of;
 use semaim_eval::segment;
-use semaim_eval::segment::data::labelled;
+use semaim_eval::segment::data::labeled;
 use semaim_eval::segment::segmenter::TrainedSegmenter;
 use semaim_eval::splits::ImageSubset;
 use semaim_eval::views::{open_options, views};
@@ -61,7 +61,7 @@ fn classifier(args: &EvaluateArgs, file: &ModelFile, device: &Device) -> Result<
     let model = file.classifier(device).map_err(Exit::user)?;
     let options = OpenOptions {
         max_pixels: args.loader.limit.max_pixels,
-        ..open_options(&file.config, &file.normalisation)
+        ..open_options(&file.config, &file.normalization)
     };
     let part = ImageSubset::whole(open_all(
         &args.data,
@@ -76,7 +76,7 @@ fn classifier(args: &EvaluateArgs, file: &ModelFile, device: &Device) -> Result<
     }
     let numbers = numbers_of(&*part.source, &file.classes).map_err(Exit::user)?;
     say_matching(&*part.source, &file.classes);
-    let augment = views(&file.config, &file.normalisation);
+    let augment = views(&file.config, &file.normalization);
     let mut found = classify(&model, &part, &augment, args.loader.batches(64))?;
     for label in found.labels.iter_mut().flatten() {
         *label = numbers[*label as usize] as u32;
@@ -156,7 +156,7 @@ fn segmenter(args: &EvaluateArgs, segmenter: &TrainedSegmenter) -> Result<ExitCo
     };
     let spec = LabelMapSpec {
         whole: is_used_whole(args)?,
-        ..labelled(
+        ..labeled(
             info,
             args.annotated()?,
             args.labels.as_deref(),

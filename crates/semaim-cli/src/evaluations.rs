@@ -9,7 +9,7 @@ use semaim_eval::embed::{EmbedError, EmbedOptions, Embeddings, embed};
 use semaim_eval::image_batches::BatchOptions;
 use semaim_eval::knn::knn;
 use semaim_eval::orders::learned_orders;
-use semaim_eval::splits::{ImageSubset, LabelledSplits};
+use semaim_eval::splits::{ImageSubset, LabeledSplits};
 use semaim_eval::unreadable::Unreadable;
 use semaim_train::callbacks::{Evaluator, Observer, Progress};
 use semaim_train::config::{OrderSource, PretrainConfig};
@@ -32,8 +32,8 @@ pub(crate) struct Evaluations<'a> {
     pub(crate) config: &'a PretrainConfig,
     pub(crate) run: &'a RunDir,
     pub(crate) device: &'a Device,
-    /// Labelled images, where there are any.
-    pub(crate) labelled: Option<LabelledSplits>,
+    /// Labeled images, where there are any.
+    pub(crate) labeled: Option<LabeledSplits>,
     /// Images for the picture.
     pub(crate) pictures: ImageSubset,
     /// The teacher, where the order is its own.
@@ -68,13 +68,13 @@ impl Evaluations<'_> {
     fn knn<M: Pretrained>(
         &self,
         model: &M,
-        sets: &LabelledSplits,
+        sets: &LabeledSplits,
     ) -> Result<(Accuracy, Vec<BadImage>), Box<dyn std::error::Error + Send + Sync>> {
         let bank = self.embed(model, &sets.train)?;
         let queries = self.embed(model, &sets.test)?;
         let bad = [&bank.bad[..], &queries.bad[..]].concat();
-        let (bank, queries) = (bank.labelled(), queries.labelled());
-        // A small bank has fewer images than the usual number of neighbours.
+        let (bank, queries) = (bank.labeled(), queries.labeled());
+        // A small bank has fewer images than the usual number of neighbors.
         let k = self.config.eval.knn_k.min(bank.labels.len().max(1));
         let accuracies = knn(
             bank.view(),
@@ -146,7 +146,7 @@ impl<M: Pretrained> Evaluator<M> for Evaluations<'_> {
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         let failed = TrainError::evaluation(progress.step);
-        if let Some(sets) = &self.labelled {
+        if let Some(sets) = &self.labeled {
             observer.doing("kNN");
             let (accuracy, bad) = match self.knn(&state.model, sets) {
                 Ok(found) => found,

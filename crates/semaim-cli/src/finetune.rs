@@ -104,25 +104,19 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
 
 /// File, `--set`, then the options that stand for a setting; beside the configuration what file and `--set` say.
 fn load_config(args: &FinetuneArgs, out: &Path) -> Result<(FinetuneConfig, Layers), Exit> {
-    let mut layers = Layers::new();
-    if let Some(path) = &args.run.config {
-        layers = layers.file(path)?;
-    }
-    let own = layers.sets(&args.run.set)?;
+    let own = settings::own(&args.run)?;
     let mut options = settings::encoder(args.weights.as_deref(), &args.layout);
     options.extend([
         ("from_scratch", args.from_scratch.then(|| "true".into())),
         ("data.path", settings::data_names(&args.data)),
         ("data.eval", settings::data_names(&args.eval_data)),
-        ("seed", args.run.seed.map(|seed| seed.to_string())),
-        ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
-    settings::refuse_twice(&args.run.set, &options)?;
-    let layers = settings::with_options(own.clone(), &options)?;
-    let layers = settings::in_parts::<FinetuneConfig>(layers, out)?;
+    options.extend(settings::of_run(&args.run));
     let selection = args.selection.settings("data");
-    settings::refuse_twice(&args.run.set, &selection)?;
-    Ok((settings::load(layers, &selection)?, own))
+    let layers = settings::with_options(own.clone(), &args.run.set, &options)?;
+    let layers = settings::with_options(layers, &args.run.set, &selection)?;
+    let layers = settings::in_parts::<FinetuneConfig>(layers, out)?;
+    Ok((layers.load()?, own))
 }
 
 fn write_confusion(found: &Classification, run: &RunDir) -> Result<PathBuf, Exit> {

@@ -53,8 +53,8 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Exit> {
             "layer_norm_epsilon": variant.epsilon,
             "norm_before_blocks": variant.norm_pre,
             "projection": variant.projection,
-            "mean": found.normalisation.mean,
-            "std": found.normalisation.std,
+            "mean": found.normalization.mean,
+            "std": found.normalization.std,
             "used": loading.used,
             "left": loading.unused,
             "missing": loading.missing,
@@ -161,8 +161,8 @@ fn print(found: &Checkpoint, heads: Option<usize>, numbers: usize, dtypes: &[&st
         grid.columns
     );
     println!(
-        "normalised  mean {:?}, deviation {:?}",
-        found.normalisation.mean, found.normalisation.std
+        "normalized  mean {:?}, deviation {:?}",
+        found.normalization.mean, found.normalization.std
     );
     let mut differs = Vec::new();
     if registers > 0 {

@@ -9,12 +9,12 @@ use burn::tensor::Device;
 use semaim_data::counted;
 use semaim_eval::class_names::{Comparison, share_numbering};
 use semaim_eval::knn::knn;
-use semaim_eval::vectors::{LabelledVectors, read_labelled};
+use semaim_eval::vectors::{LabeledVectors, read_labeled};
 use semaim_train::ranks;
 use serde_json::{Value, json};
 
 use crate::args::{KNN_TEMPERATURE, KnnArgs};
-use crate::embed_splits::{embed_splits, labelled};
+use crate::embed_splits::{embed_splits, labeled};
 use crate::encoder::Loaded;
 use crate::exit::Exit;
 use crate::{evaluation_log, report};
@@ -29,11 +29,11 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
         (_, _, Some(encoder)) => {
             if args.data.is_empty() {
                 return Err(Exit::user(
-                    "--weights needs --data: the labelled images (`shapes` for the generated ones)",
+                    "--weights needs --data: the labeled images (`shapes` for the generated ones)",
                 ));
             }
             let loaded = Loaded::of(encoder)?;
-            let sets = labelled(&loaded, &args.data, &args.selection, args.seed)?;
+            let sets = labeled(&loaded, &args.data, &args.selection, args.seed)?;
             let splits = embed_splits(&loaded, &sets, args.feature)?;
             (splits.train, splits.eval, loaded.device)
         }
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
         println!("{report}");
     } else {
         println!(
-            "{} classified by their neighbours among {}",
+            "{} classified by their neighbors among {}",
             counted(queries.labels.len(), "image"),
             bank.labels.len()
         );
@@ -116,9 +116,9 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
 }
 
 /// Two files of vectors, their labels under one numbering.
-fn vectors(bank: &Path, queries: &Path) -> Result<(LabelledVectors, LabelledVectors), Exit> {
-    let mut of_bank = read_labelled(bank).map_err(Exit::user)?;
-    let mut of_queries = read_labelled(queries).map_err(Exit::user)?;
+fn vectors(bank: &Path, queries: &Path) -> Result<(LabeledVectors, LabeledVectors), Exit> {
+    let mut of_bank = read_labeled(bank).map_err(Exit::user)?;
+    let mut of_queries = read_labeled(queries).map_err(Exit::user)?;
     let compared = share_numbering((bank, &mut of_bank), (queries, &mut of_queries));
     let compared = compared.map_err(Exit::user)?;
     // One of several processes tells.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use semaim_data::{IGNORED, LabelMapSet, Source};
 use semaim_eval::known_classes::numbers_of;
-use semaim_eval::segment::label::{LabelIter, LabelledImage};
+use semaim_eval::segment::label::{LabelIter, LabeledImage};
 use semaim_eval::segment::score::renumbered;
 use semaim_eval::segment::segmenter::TrainedSegmenter;
 use semaim_report::{
@@ -26,15 +26,15 @@ const MOST_KINDS: usize = 60;
 pub(crate) fn draw(
     folder: &mut PictureFolder,
     source: &dyn Source,
-    labelled: &LabelledImage<()>,
+    labeled: &LabeledImage<()>,
     classes: &[String],
 ) -> Result<(), Exit> {
-    let item = labelled.item as usize;
+    let item = labeled.item as usize;
     let image = rgb(&source.image(item).map_err(Exit::user)?)?;
     let [least, most] = SIDES;
     let side = image.width().max(image.height()).clamp(least, most);
-    let picture = draw_labels(&image, &labelled.classes, IGNORED, side);
-    let kinds = kinds([&labelled.classes[..]], classes);
+    let picture = draw_labels(&image, &labeled.classes, IGNORED, side);
+    let kinds = kinds([&labeled.classes[..]], classes);
     let png = encode_png(&with_legend(&picture, &kinds)).map_err(Exit::ours)?;
     folder.write(&source.name(item), &png)
 }
@@ -51,7 +51,7 @@ fn kinds<'a>(maps: impl IntoIterator<Item = &'a [u8]>, classes: &[String]) -> Ve
     found.sort_by_key(|&class| std::cmp::Reverse(counts[class]));
     let kind = |class: usize| Kind {
         name: classes[class].clone(),
-        colour: class,
+        color: class,
     };
     found.into_iter().map(kind).collect()
 }
@@ -67,12 +67,12 @@ pub(crate) fn truth_and_predicted(
     let mut rows = Vec::new();
     let mut maps = Vec::new();
     let truth = |set: &LabelMapSet, item: u64, size| set.truth_of_size(item as usize, size);
-    for labelled in LabelIter::start(segmenter, Arc::clone(set), items, truth)? {
-        let Ok(labelled) = labelled? else { continue };
-        let item = labelled.item as usize;
+    for labeled in LabelIter::start(segmenter, Arc::clone(set), items, truth)? {
+        let Ok(labeled) = labeled? else { continue };
+        let item = labeled.item as usize;
         let image = rgb(&set.image(item).map_err(Exit::user)?)?;
-        let truth = renumbered(labelled.beside, &numbers);
-        let sides = [&truth, &labelled.classes]
+        let truth = renumbered(labeled.beside, &numbers);
+        let sides = [&truth, &labeled.classes]
             .map(|labels| Panel::Image(draw_labels(&image, labels, IGNORED, CELL)));
         let [there, predicted] = sides;
         let name = set.name(item);
@@ -82,7 +82,7 @@ pub(crate) fn truth_and_predicted(
             panels: vec![Panel::Image(image.clone()), there, predicted],
             image,
         });
-        maps.extend([truth, labelled.classes]);
+        maps.extend([truth, labeled.classes]);
     }
     if rows.is_empty() {
         return Ok(None);

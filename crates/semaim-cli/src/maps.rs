@@ -9,7 +9,7 @@ use std::time::Instant;
 use semaim_checkpoint::atomic;
 use semaim_data::{DataSpec, counted, map_names};
 use semaim_eval::image_similarity::{ImageSimilarityError, image_similarities};
-use semaim_report::encode_grey_png;
+use semaim_report::encode_gray_png;
 use serde_json::{Value, json};
 
 use crate::args::MapsArgs;
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &MapsArgs) -> Result<ExitCode, Exit> {
         }
         for map in &found.maps {
             let [width, height] = [map.cells.columns, map.cells.rows].map(|side| side as u32);
-            let png = encode_grey_png(width, height, &map.values).map_err(Exit::ours)?;
+            let png = encode_gray_png(width, height, &map.values).map_err(Exit::ours)?;
             folder.write_as(&names[map.item], &source.name(map.item), &png)?;
         }
         written += found.maps.len();

@@ -103,7 +103,7 @@ fn found_objects(found: &ImageFinds, classes: &[String], least: f32) -> Vec<Draw
         bounds: object.bounds.corners(),
         mask: object.mask.as_ref().map(Rle::to_bits),
         label: format!("{} {:.0} %", classes[object.class], 100.0 * object.score),
-        colour: object.class,
+        color: object.class,
     };
     let shown = found.objects.iter().filter(|object| object.score >= least);
     shown.map(object).collect()
@@ -118,7 +118,7 @@ fn true_objects(truth: &ImageObjects, classes: &[String]) -> Vec<DrawnObject> {
             bounds: [x, y, x + width, y + height].map(|corner| corner as f32),
             mask: truth.masks[object].as_ref().map(Rle::to_bits),
             label: format!("{}{crowd}", classes[class]),
-            colour: class,
+            color: class,
         }
     };
     (0..truth.boxes.len()).map(object).collect()

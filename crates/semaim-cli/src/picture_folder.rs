@@ -81,16 +81,16 @@ fn stem_of(image: &str) -> String {
     stem.to_string_lossy().replace(['/', '\\', ':'], "_")
 }
 
-/// An image in colour; channels beyond three are left out, and a single one is grey.
+/// An image in color; channels beyond three are left out, and a single one is gray.
 pub(crate) fn rgb(pixels: &Pixels) -> Result<RgbImage, Exit> {
     let channels = pixels.channels.max(1);
-    let colour = |pixel: &[u8]| match *pixel {
+    let color = |pixel: &[u8]| match *pixel {
         [red, green, blue, ..] => [red, green, blue],
-        [grey, ..] => [grey; 3],
+        [gray, ..] => [gray; 3],
         [] => [0; 3],
     };
     let bytes = pixels.bytes();
-    let data = bytes.chunks(channels).flat_map(colour).collect();
+    let data = bytes.chunks(channels).flat_map(color).collect();
     rgb_image(pixels.width, pixels.height, data).map_err(Exit::ours)
 }
 

@@ -82,7 +82,7 @@ fn caption(config: &PretrainConfig) -> String {
     };
     let rest = if config.target.kind != TargetKind::Pixels {
         "order: warm patches are predicted first"
-    } else if config.target.normalise {
+    } else if config.target.normalize {
         "prediction: each patch from the patches before it, with its own mean and contrast restored"
     } else {
         "prediction: each patch from the patches before it"

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use semaim_config::Layers;
 use semaim_data::counted;
-use semaim_eval::splits::{ImageSubset, LabelledSplits};
+use semaim_eval::splits::{ImageSubset, LabeledSplits};
 use semaim_eval::unreadable::Unreadable;
 use semaim_train::callbacks::Observer;
 use semaim_train::config::{OrderSource, PretrainConfig};
@@ -72,18 +72,18 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     let no_classes = config.order_source() == Some(OrderSource::Masks)
         && config.data.eval.is_empty()
         && source.label(0).is_none();
-    let labelled = match no_classes {
+    let labeled = match no_classes {
         true => None,
-        false => LabelledSplits::of(&config.data, &config.open_options(), config.seed, source)
+        false => LabeledSplits::of(&config.data, &config.open_options(), config.seed, source)
             .map_err(Exit::user)?,
     };
-    let labelled = labelled.map(|sets| LabelledSplits {
+    let labeled = labeled.map(|sets| LabeledSplits {
         train: sets.train.at_most(config.eval.max_bank),
         test: sets.test.at_most(config.eval.max_queries),
     });
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
     report::write_environment(run.path(), &args.device)?;
-    let pictures = match &labelled {
+    let pictures = match &labeled {
         Some(sets) => sets.test.clone(),
         None => ImageSubset {
             items: (0..source.len() as u64).collect(),
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         },
         count => pictures.at_most(count),
     };
-    let has_labels = labelled.is_some();
+    let has_labels = labeled.is_some();
     let networks = Networks::read(&config, &run, &device)?;
     let teacher_channels = networks
         .teacher
@@ -107,7 +107,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         config: &config,
         run: &run,
         device: &device,
-        labelled,
+        labeled,
         pictures,
         // The same weights, not a second copy of them.
         teacher: networks
@@ -126,11 +126,11 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         ));
     }
     if !has_labels {
-        bar.say("no labels, so no kNN; --eval-data names labelled images");
+        bar.say("no labels, so no kNN; --eval-data names labeled images");
     }
     if config.model.channels == 1 && teacher_channels > 1 {
         bar.say(&format!(
-            "grey images: each of the teacher's {teacher_channels} channels is shown the same"
+            "gray images: each of the teacher's {teacher_channels} channels is shown the same"
         ));
     }
     for line in origin::lines(run.path(), &config)? {
@@ -167,27 +167,17 @@ fn load_config(args: &PretrainArgs, out: &Path) -> Result<(PretrainConfig, Layer
         .recipe
         .as_deref()
         .or(nothing_named.then_some(QUICKSTART));
-    let mut layers = Layers::new();
-    if let Some(name) = recipe {
-        layers = recipes::find(name, "pretrain")?.lay(layers)?;
-    }
-    let mut own = Layers::new();
-    if let Some(path) = &args.run.config {
-        own = own.file(path)?;
-    }
-    let own = own.sets(&args.run.set)?;
+    let recipe = recipes::layers(recipe, "pretrain")?;
+    let own = settings::own(&args.run)?;
     let mut options = settings::encoder(args.init.as_deref(), &args.layout);
     options.extend([
         ("data.path", settings::data_names(&args.data)),
         ("data.eval", settings::data_names(&args.eval_data)),
-        ("seed", args.run.seed.map(|seed| seed.to_string())),
-        ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
+    options.extend(settings::of_run(&args.run));
     let selection = args.selection.settings("data");
-    settings::refuse_twice(&args.run.set, &options)?;
-    settings::refuse_twice(&args.run.set, &selection)?;
-    let layers = settings::with_options(layers.under(&own), &options)?;
-    let layers = settings::with_options(layers, &selection)?;
+    let layers = settings::with_options(recipe.under(&own), &args.run.set, &options)?;
+    let layers = settings::with_options(layers, &args.run.set, &selection)?;
     Ok((start::settings(&layers, out, args.extend)?, own))
 }
 

@@ -10,7 +10,7 @@ use semaim_eval::probe::head::HeadKind;
 use semaim_eval::probe::memory::{batch_memory, fitting_batch};
 use semaim_eval::probe::online::{OnlineError, OnlineProbe, online_probe, token_width};
 use semaim_eval::probe::{Probe, ProbeOptions, Setting, probe};
-use semaim_eval::splits::LabelledSplits;
+use semaim_eval::splits::LabeledSplits;
 use semaim_train::callbacks::Observer;
 use semaim_train::config::DataNames;
 use semaim_train::run_dir::RunDir;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::args::{ProbeArgs, data_place};
 use crate::bar::TrainingBar;
-use crate::embed_splits::{embed_splits, labelled};
+use crate::embed_splits::{embed_splits, labeled};
 use crate::encoder::Loaded;
 use crate::exit::{Exit, STOPPED};
 use crate::{evaluation_log, report};
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
     args.refuse_unused()?;
     let loaded = Loaded::of(&args.encoder)?;
     let representation = args.representation();
-    let sets = labelled(&loaded, &args.data, &args.selection, args.seed)?;
+    let sets = labeled(&loaded, &args.data, &args.selection, args.seed)?;
     sets.check_for_training().map_err(Exit::user)?;
     let on_images = args.is_on_images();
     let options = options(args, &loaded, on_images);
@@ -75,7 +75,7 @@ fn options(args: &ProbeArgs, loaded: &Loaded, on_images: bool) -> ProbeOptions {
         epochs: args.epochs,
         base_lrs: args.lr.clone(),
         weight_decays: args.weight_decay.clone(),
-        validation_every: args.held_back,
+        validation_every: args.validation_every,
         seed: args.seed,
         ..ProbeOptions::default()
     };
@@ -113,7 +113,7 @@ fn out_dir(args: &ProbeArgs) -> PathBuf {
 fn dry_run(
     args: &ProbeArgs,
     loaded: &Loaded,
-    sets: &LabelledSplits,
+    sets: &LabeledSplits,
     options: &ProbeOptions,
     on_images: bool,
 ) {
@@ -165,7 +165,7 @@ fn dry_run(
 fn probe_on_images(
     args: &ProbeArgs,
     loaded: &Loaded,
-    sets: &LabelledSplits,
+    sets: &LabeledSplits,
     options: ProbeOptions,
 ) -> Result<Probe, Exit> {
     let config = OnlineProbe {
@@ -214,8 +214,8 @@ fn in_short(args: &ProbeArgs) -> String {
     if args.weight_decay != usual.weight_decays {
         text += &format!(", weight decay {:?}", args.weight_decay);
     }
-    if args.held_back != usual.validation_every {
-        text += &format!(", validation 1/{}", args.held_back);
+    if args.validation_every != usual.validation_every {
+        text += &format!(", validation 1/{}", args.validation_every);
     }
     if args.seed != usual.seed {
         text += &format!(", seed {}", args.seed);
@@ -228,8 +228,8 @@ fn as_json(result: &Probe) -> Value {
         json!({
             "base_lr": setting.base_lr,
             "weight_decay": setting.weight_decay,
-            "held_back_top1": setting.validation.top1,
-            "held_back_top5": setting.validation.top5,
+            "validation_top1": setting.validation.top1,
+            "validation_top5": setting.validation.top5,
         })
     };
     json!({

@@ -66,10 +66,18 @@ fn names(chosen: impl Fn(&Recipe) -> bool) -> String {
         .join(", ")
 }
 
+/// The settings of the recipe of that name, where one is named.
+pub(crate) fn layers(name: Option<&str>, command: &str) -> Result<Layers, Exit> {
+    match name {
+        Some(name) => Ok(find(name, command)?.layers()?),
+        None => Ok(Layers::new()),
+    }
+}
+
 impl Recipe {
-    /// Lays it on top of other settings.
-    pub(crate) fn lay(&self, layers: Layers) -> Result<Layers, ConfigErrors> {
-        layers.text(format!("recipe {}", self.name), self.text)
+    /// Its settings.
+    fn layers(&self) -> Result<Layers, ConfigErrors> {
+        Layers::new().text(format!("recipe {}", self.name), self.text)
     }
 
     /// What it is, in a line.
@@ -112,7 +120,7 @@ mod tests {
     #[test]
     fn every_recipe_is_valid_and_says_command_and_result_first() {
         for recipe in RECIPES {
-            let layers = recipe.lay(Layers::new()).unwrap();
+            let layers = recipe.layers().unwrap();
             let given = layers.clone().sets(["encoder.weights=x", "data.path=y"]);
             let refused = match recipe.command {
                 "pretrain" => given.unwrap().load::<PretrainConfig>().err(),

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
-use semaim_config::Layers;
 use semaim_data::{LabelMapSet, Source, counted};
 use semaim_eval::image_batches::at_most;
 use semaim_eval::segment::config::SegmentConfig;
@@ -154,13 +153,8 @@ fn write_pictures(
 
 /// Defaults, recipe or file, `--set`, then the options that stand for a setting.
 fn load_config(args: &SegmentArgs, out: &Path) -> Result<SegmentConfig, Exit> {
-    let mut layers = Layers::new();
-    if let Some(name) = &args.recipe {
-        layers = recipes::find(name, "segment")?.lay(layers)?;
-    }
-    if let Some(path) = &args.run.config {
-        layers = layers.file(path)?;
-    }
+    let recipe = recipes::layers(args.recipe.as_deref(), "segment")?;
+    let layers = recipe.under(&settings::own(&args.run)?);
     let path = |path: &Option<PathBuf>| {
         settings::quoted(path.as_ref().map(|path| path.to_string_lossy()).as_deref())
     };
@@ -181,10 +175,8 @@ fn load_config(args: &SegmentArgs, out: &Path) -> Result<SegmentConfig, Exit> {
         ("data.eval_labels", path(&args.eval_labels)),
         ("data.eval_annotations", path(&args.eval_annotations)),
         ("data.eval_images", path(&args.eval_images)),
-        ("seed", args.run.seed.map(|seed| seed.to_string())),
-        ("train.on_nan", settings::quoted(args.run.on_nan.as_deref())),
     ]);
-    settings::refuse_twice(&args.run.set, &options)?;
-    let layers = settings::with_options(layers.sets(&args.run.set)?, &options)?;
+    options.extend(settings::of_run(&args.run));
+    let layers = settings::with_options(layers, &args.run.set, &options)?;
     Ok(settings::in_parts::<SegmentConfig>(layers, out)?.load()?)
 }

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use semaim_checkpoint::checkpoint::activation_name;
 use semaim_config::{Layers, Validate, recorded};
 use semaim_train::ranks;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use toml::Table;
 
@@ -67,43 +65,41 @@ pub(crate) fn data_names(names: &[String]) -> Option<String> {
     }
 }
 
-/// Lays options that stand for settings on top, where they are given, and loads the configuration.
-pub(crate) fn load<T>(
-    layers: Layers,
-    options: &[(impl AsRef<str>, Option<String>)],
-) -> Result<T, Exit>
-where
-    T: Serialize + DeserializeOwned + Default + Validate,
-{
-    Ok(with_options(layers, options)?.load()?)
+/// The settings of one's own that a run starts from: its file, then each `--set`.
+pub(crate) fn own(run: &RunArgs) -> Result<Layers, Exit> {
+    let mut layers = Layers::new();
+    if let Some(path) = &run.config {
+        layers = layers.file(path)?;
+    }
+    Ok(layers.sets(&run.set)?)
 }
 
-/// Refuses a setting that is given by `--set` and by the option that stands for it: which is meant is not known.
-pub(crate) fn refuse_twice(
+/// The options that every run has of its settings.
+pub(crate) fn of_run(run: &RunArgs) -> [(&'static str, Option<String>); 2] {
+    [
+        ("seed", run.seed.map(|seed| seed.to_string())),
+        ("train.on_nan", quoted(run.on_nan.as_deref())),
+    ]
+}
+
+/// Lays options that stand for settings on top, where they are given. A setting that is given by `--set` as well is refused: which is
+/// meant is not known.
+pub(crate) fn with_options(
+    mut layers: Layers,
     sets: &[String],
     options: &[(impl AsRef<str>, Option<String>)],
-) -> Result<(), Exit> {
+) -> Result<Layers, Exit> {
     let sets = Layers::new().sets(sets)?;
     for (key, value) in options {
-        let key = key.as_ref();
-        if value.is_some() && sets.names(key)? {
+        let (key, Some(value)) = (key.as_ref(), value) else {
+            continue;
+        };
+        if sets.names(key)? {
             return Err(Exit::user(format!(
                 "{key} is given twice: by --set and by the option that stands for it; leave one of them out"
             )));
         }
-    }
-    Ok(())
-}
-
-/// Lays options that stand for settings on top, where they are given.
-pub(crate) fn with_options(
-    mut layers: Layers,
-    options: &[(impl AsRef<str>, Option<String>)],
-) -> Result<Layers, Exit> {
-    for (key, value) in options {
-        if let Some(value) = value {
-            layers = layers.set(&format!("{}={value}", key.as_ref()))?;
-        }
+        layers = layers.set(&format!("{key}={value}"))?;
     }
     Ok(layers)
 }

@@ -219,8 +219,8 @@ fn panel(
         },
         Shown::Components => {
             let patches = image.grid.patches();
-            let rgb = encoder.colours[index * patches..][..patches].to_vec();
-            Panel::Colours { grid, rgb }
+            let rgb = encoder.colors[index * patches..][..patches].to_vec();
+            Panel::Colors { grid, rgb }
         }
         Shown::Reconstruction => {
             let predictions = encoder.predictions.as_ref();

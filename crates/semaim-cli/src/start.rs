@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use semaim::config::{ArchOptions, Normalisation, VitConfig};
+use semaim::config::{ArchOptions, Normalization, VitConfig};
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_config::{Layers, to_toml};
 use semaim_data::counted;
@@ -98,7 +98,7 @@ fn extensions(before: &Table) -> Option<Vec<u64>> {
     ends.collect()
 }
 
-/// What weights say of their network as settings. Their normalisation is that of images with as many channels.
+/// What weights say of their network as settings. Their normalization is that of images with as many channels.
 fn sizes(found: &Checkpoint, layers: &Layers, told: &PretrainConfig) -> Result<Table, Exit> {
     #[derive(Serialize)]
     struct Sizes {
@@ -125,7 +125,7 @@ fn sizes(found: &Checkpoint, layers: &Layers, told: &PretrainConfig) -> Result<T
                     .collect(),
             )
         };
-        let Normalisation { mean, std } = &found.normalisation;
+        let Normalization { mean, std } = &found.normalization;
         let data = [("mean", mean), ("std", std)];
         let data = data.map(|(key, values)| (key.to_string(), floats(values)));
         below.insert("data".into(), Value::Table(Table::from_iter(data)));

@@ -7,16 +7,16 @@ use indicatif::ProgressBar;
 
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Prints warnings from here on; in colour on a terminal alone.
+/// Prints warnings from here on; in color on a terminal alone.
 pub(crate) fn print_to_stderr() {
-    let colour = io::stderr().is_terminal()
+    let color = io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::WARN)
         .without_time()
         .with_target(false)
-        .with_ansi(colour)
+        .with_ansi(color)
         .with_writer(|| AboveBar)
         .init();
 }

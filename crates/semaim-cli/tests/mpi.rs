@@ -16,7 +16,7 @@ const SMALL: &[&str] = &[
     "train.epochs=4",
     "train.batch_size=8",
     "train.ema=true",
-    "optimiser.warmup_epochs=1",
+    "optimizer.warmup_epochs=1",
     "data.path=shapes",
     "data.shapes_count=40",
     "data.shapes_eval_count=20",
@@ -158,8 +158,8 @@ fn what_is_trained_on_an_encoder_ends_with_the_bytes_of_one_process() {
         "detector.regions.box_hidden=16",
         "detector.regions.box_convolutions=1",
         "detector.regions.mask_convolutions=1",
-        "optimiser.schedule=cosine",
-        "optimiser.milestones=[]",
+        "optimizer.schedule=cosine",
+        "optimizer.milestones=[]",
     ];
     // With batch norm.
     let segmenter = [
@@ -187,7 +187,7 @@ fn what_is_trained_on_an_encoder_ends_with_the_bytes_of_one_process() {
                 "train.epochs=2",
                 "train.batch_size=8",
                 "train.grad_accum_steps=4",
-                "optimiser.warmup_epochs=1",
+                "optimizer.warmup_epochs=1",
                 "data.shapes_count=24",
                 "data.shapes_eval_count=10",
             ]

@@ -50,8 +50,8 @@ mod tests {
         "train",
         "train.epochs",
         "train.seed",
-        "optimiser.learning_rate",
-        "optimiser.lr",
+        "optimizer.learning_rate",
+        "optimizer.lr",
         "data",
     ];
 
@@ -67,10 +67,10 @@ mod tests {
     fn right_name_in_the_wrong_table() {
         assert_eq!(
             nearest_key("learning_rate", KEYS).unwrap(),
-            "optimiser.learning_rate"
+            "optimizer.learning_rate"
         );
-        assert_eq!(nearest_key("train.lr", KEYS).unwrap(), "optimiser.lr");
-        assert!(is_close("train.learning_rate", "optimiser.learning_rate"));
+        assert_eq!(nearest_key("train.lr", KEYS).unwrap(), "optimizer.lr");
+        assert!(is_close("train.learning_rate", "optimizer.learning_rate"));
     }
 
     #[test]

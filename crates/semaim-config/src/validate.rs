@@ -29,9 +29,9 @@ pub trait Validate {
 /// ```
 /// use semaim_config::RenamedKey;
 ///
-/// let renamed = RenamedKey::new("train.lr", "optimiser.learning_rate").within("pretrain");
+/// let renamed = RenamedKey::new("train.lr", "optimizer.learning_rate").within("pretrain");
 /// assert_eq!(renamed.old, "pretrain.train.lr");
-/// assert_eq!(renamed.new, "pretrain.optimiser.learning_rate");
+/// assert_eq!(renamed.new, "pretrain.optimizer.learning_rate");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenamedKey {

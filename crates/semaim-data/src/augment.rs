@@ -1,6 +1,6 @@
 //! How views are cut out of images: the settings, and the plan of one view by them.
 
-use semaim_normalisation::{Normalisation, covered};
+use semaim_normalization::{Normalization, covered};
 use semaim_random::{Key, KeyedRng, Stream};
 
 use crate::augment_error::AugmentError;
@@ -18,7 +18,7 @@ use crate::view::ViewPlan;
 /// How many views are tried where one is chosen by what it shows.
 const TRIES: usize = 10;
 
-/// How views are cut out of images and normalised.
+/// How views are cut out of images and normalized.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Augment {
     /// Height and width of a view in pixels.
@@ -31,19 +31,19 @@ pub struct Augment {
     pub crop_ratio: [f64; 2],
     /// Probability that a training view is mirrored left to right, in [0, 1].
     pub flip: f64,
-    /// How channels are normalised, and how many there are.
-    pub normalisation: Normalisation,
-    /// Random operations on the cut of a training view, before it is normalised.
+    /// How channels are normalized, and how many there are.
+    pub normalization: Normalization,
+    /// Random operations on the cut of a training view, before it is normalized.
     pub rand_augment: Option<RandAugment>,
-    /// Random brightness, contrast, saturation and hue of a training view, before it is normalised.
+    /// Random brightness, contrast, saturation and hue of a training view, before it is normalized.
     pub photometric: Option<PhotometricDistortion>,
-    /// A box of a training view overwritten, after it is normalised.
+    /// A box of a training view overwritten, after it is normalized.
     pub erase: Option<RandomErasing>,
 }
 
 impl Augment {
     /// The usual settings for views of `image_size` (height, width) pixels: crops of 20% to 100% of the area, ratios of
-    /// 3/4 to 4/3, every second view mirrored, channels normalised as in [`Normalisation::usual`].
+    /// 3/4 to 4/3, every second view mirrored, channels normalized as in [`Normalization::usual`].
     pub fn new(image_size: [usize; 2], channels: usize) -> Self {
         Self {
             image_size,
@@ -51,7 +51,7 @@ impl Augment {
             crop_scale: [0.2, 1.0],
             crop_ratio: [3.0 / 4.0, 4.0 / 3.0],
             flip: 0.5,
-            normalisation: Normalisation::usual(channels),
+            normalization: Normalization::usual(channels),
             rand_augment: None,
             photometric: None,
             erase: None,
@@ -59,7 +59,7 @@ impl Augment {
     }
 
     /// The settings of detection: whole images on a canvas of `image_size` (height, width) pixels, for training with
-    /// large-scale jitter and every second view mirrored. Normalised as by [`Augment::new`].
+    /// large-scale jitter and every second view mirrored. Normalized as by [`Augment::new`].
     pub fn on_canvas(image_size: [usize; 2], channels: usize) -> Self {
         Self {
             framing: Framing::Canvas {
@@ -70,7 +70,7 @@ impl Augment {
     }
 
     /// The settings of semantic segmentation: cuts of `image_size` (height, width) pixels of images whose short side is resized
-    /// to `short_side` pixels times 0.5 to 2, every second view mirrored, photometric distortion. Normalised as by
+    /// to `short_side` pixels times 0.5 to 2, every second view mirrored, photometric distortion. Normalized as by
     /// [`Augment::new`].
     pub fn scaled_crop(image_size: [usize; 2], short_side: usize, channels: usize) -> Self {
         Self {
@@ -100,7 +100,7 @@ impl Augment {
 
     /// Channels of a view.
     pub fn channels(&self) -> usize {
-        self.normalisation.channels()
+        self.normalization.channels()
     }
 
     /// Numbers in a view: channels x height x width.
@@ -175,10 +175,10 @@ impl Augment {
         }
     }
 
-    /// How the evaluation view of an image of `size` (columns, rows, both at least 1) is made: its centre, or on a canvas all
+    /// How the evaluation view of an image of `size` (columns, rows, both at least 1) is made: its center, or on a canvas all
     /// of it.
     ///
-    /// The centre is, for views of 224 x 224 pixels, torchvision's `Resize(256)` and `CenterCrop(224)` with antialiased
+    /// The center is, for views of 224 x 224 pixels, torchvision's `Resize(256)` and `CenterCrop(224)` with antialiased
     /// bicubic resampling, rounding to whole pixels included; for other sizes 256 is `floor(size * 256 / 224)`, timm's default.
     /// (MAE's code does the same up to 224 and above that shows the whole of the short side.) It is resampled in one step, so
     /// that nothing is computed that the view does not show.
@@ -200,12 +200,12 @@ impl Augment {
 }
 
 impl Augment {
-    /// A whole image resized to `size` (rows, columns), `[channels, rows, columns]`, normalised, perhaps mirrored: for evaluation
+    /// A whole image resized to `size` (rows, columns), `[channels, rows, columns]`, normalized, perhaps mirrored: for evaluation
     /// at sizes that differ from image to image, whole or window by window.
     ///
     /// # Errors
     ///
-    /// When the image has another number of channels than the normalisation, or is inconsistent.
+    /// When the image has another number of channels than the normalization, or is inconsistent.
     pub fn resized(
         &self,
         image: &Pixels,
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn planes_are_normalised_in_order() {
+    fn planes_are_normalized_in_order() {
         let pixels = Pixels::new(1, 1, 3, vec![255u8, 0, 51]).unwrap();
         let augment = Augment::new([2, 3], 3);
         for view in [
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn the_centre_is_trained_on_as_it_is_evaluated() {
+    fn the_center_is_trained_on_as_it_is_evaluated() {
         let pixels = gradient(60, 40);
         let augment = Augment {
             framing: Framing::Center,
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn evaluation_shows_the_centre() {
+    fn evaluation_shows_the_center() {
         for (image, view, expected) in [
             ([256, 256], [224, 224], [16.0, 16.0, 224.0, 224.0]),
             ([512, 256], [224, 224], [144.0, 16.0, 224.0, 224.0]),
@@ -435,9 +435,9 @@ mod tests {
     fn mismatches_are_errors() {
         let augment = Augment::new([2, 2], 3);
         let mut scratch = Scratch::new();
-        let grey = Pixels::new(1, 1, 1, vec![0u8]).unwrap();
+        let gray = Pixels::new(1, 1, 1, vec![0u8]).unwrap();
         let plan = augment.evaluation_view([1, 1]);
-        let error = plan.render_image(&grey, &mut scratch, &mut [0.0; 12]);
+        let error = plan.render_image(&gray, &mut scratch, &mut [0.0; 12]);
         assert!(matches!(error, Err(ViewError::Channels { image: 1, .. })));
         let plan = augment.evaluation_view([2, 2]);
         let error = plan.render_image(&gradient(2, 2), &mut scratch, &mut [0.0; 11]);

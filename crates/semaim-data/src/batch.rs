@@ -9,7 +9,7 @@ pub struct Batch<T = ClassTarget> {
     pub epoch: u64,
     /// The number of this batch within the epoch, from 0.
     pub index: u64,
-    /// The views, `[items.len(), channels, height, width]`, normalised.
+    /// The views, `[items.len(), channels, height, width]`, normalized.
     pub images: Vec<f32>,
     /// Rows and columns of each view, from its top left, that show the image; the rest is padding. As many as `items`.
     pub valid_sizes: Vec<[usize; 2]>,

@@ -87,7 +87,7 @@ pub(crate) fn canonical(text: &str, classes: &Classes) -> String {
 /// Labels from directories: the first component is the class.
 ///
 /// `directories` are relative, with `/` at their ends; the empty one is the root. Returns the classes and the label of
-/// each directory, or `None` when one of them is the root: then the images are unlabelled.
+/// each directory, or `None` when one of them is the root: then the images are unlabeled.
 pub(crate) fn of_directories<'a>(
     directories: impl Iterator<Item = &'a [u8]> + Clone,
 ) -> Option<(Classes, Vec<u32>)> {

@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn statistics_are_those_of_torchvision() {
         // torchvision 0.x's get_params on a 500x500 image gives mean area 0.565 of the image (boxes that do not
-        // fit are drawn again, which favours small ones), and a log-ratio symmetric about 0.
+        // fit are drawn again, which favors small ones), and a log-ratio symmetric about 0.
         let crops = crops(500, 500, 40_000);
         let n = crops.len() as f64;
         let area = crops

@@ -26,7 +26,7 @@ pub(crate) use stack::{Layer, stacked};
 
 /// Decodes an image file.
 ///
-/// The format is recognised by the first bytes, whatever the file is called: JPEG (grey, YCbCr, RGB, CMYK, YCCK), PNG,
+/// The format is recognized by the first bytes, whatever the file is called: JPEG (gray, YCbCr, RGB, CMYK, YCCK), PNG,
 /// WebP, BMP, TIFF, GIF (the first frame) and NumPy's `.npy` (`[height, width]`, `[height, width, channels]` or `[channels, height,
 /// width]`), in builds with the feature `jxl` JPEG XL, too. Samples keep their depth: 8 bits, 16 bits, floats as they are. The orientation in EXIF or TIFF tags is applied.
 ///
@@ -155,7 +155,7 @@ impl DecodeOptions {
     }
 
     /// The largest file worth reading, in bytes: uncompressed RGBA, or as many channels as are wanted, in single precision of the
-    /// pixel limit, and 64 MiB for metadata. It keeps a mislabelled archive from filling the memory.
+    /// pixel limit, and 64 MiB for metadata. It keeps a mislabeled archive from filling the memory.
     pub(crate) fn max_bytes(&self) -> u64 {
         let sample = 4 * self.channels.unwrap_or(4).max(4) as u64;
         self.max_pixels
@@ -164,7 +164,7 @@ impl DecodeOptions {
     }
 }
 
-/// What a decoder must return, and the format it was recognised as.
+/// What a decoder must return, and the format it was recognized as.
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
     channels: Option<usize>,
@@ -228,7 +228,7 @@ impl Wanted {
             .ok_or_else(|| self.broken("less data than the header promises"))
     }
 
-    /// Refuses what is no number, and numbers that normalisation is not for. `columns` and `channels` tell where one is.
+    /// Refuses what is no number, and numbers that normalization is not for. `columns` and `channels` tell where one is.
     fn check_floats(
         &self,
         floats: &mut [f32],

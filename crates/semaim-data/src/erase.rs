@@ -12,11 +12,11 @@ const TRIES: usize = 10;
 pub enum EraseMode {
     /// A number from the standard normal distribution for every number of the view.
     Pixel,
-    /// Zero, which is the mean of the data set in a normalised view.
+    /// Zero, which is the mean of the data set in a normalized view.
     Const,
 }
 
-/// Random erasing (Zhong et al., arXiv:1708.04896) as timm's `RandomErasing` does it, on normalised views.
+/// Random erasing (Zhong et al., arXiv:1708.04896) as timm's `RandomErasing` does it, on normalized views.
 ///
 /// [`RandomErasing::default`] has the values of the published fine-tuning recipe.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,7 +98,7 @@ impl RandomErasing {
         )
     }
 
-    /// Erases a part of a normalised view, `[channels, height, width]`, or leaves it as it is.
+    /// Erases a part of a normalized view, `[channels, height, width]`, or leaves it as it is.
     ///
     /// The same `key` always erases the same numbers. As in timm, a box is smaller than the view in
     /// both directions, so views of one row or column are never erased.

@@ -85,7 +85,7 @@ pub enum ImageProblem {
     /// The decoder refused the data.
     #[error("broken {format} data: {reason}")]
     Decode {
-        /// The format, recognised by its first bytes.
+        /// The format, recognized by its first bytes.
         format: &'static str,
         /// What the decoder says.
         reason: String,
@@ -103,7 +103,7 @@ pub enum ImageProblem {
          (--set model.channels={found}, or --channels)"
     )]
     Channels {
-        /// The format, recognised by its first bytes.
+        /// The format, recognized by its first bytes.
         format: &'static str,
         /// Channels in the file.
         found: usize,
@@ -122,7 +122,7 @@ pub enum ImageProblem {
         /// Its channel, from 0, in the file.
         channel: usize,
     },
-    /// Floats of another range than the normalisation is for.
+    /// Floats of another range than the normalization is for.
     #[error(
         "its floating-point samples go from {low} to {high} instead of 0 to 1, which the usual mean and standard deviation are \
          for; `semaim stats` measures those of such images, for data.mean and data.std"
@@ -176,7 +176,7 @@ pub enum ImageProblem {
     /// The decoder has a bug that these data met; it was contained.
     #[error("the {format} decoder failed unexpectedly: {message}")]
     DecoderPanic {
-        /// The format, recognised by its first bytes.
+        /// The format, recognized by its first bytes.
         format: &'static str,
         /// The text of the panic.
         message: String,
@@ -405,7 +405,7 @@ pub enum ViewError {
     /// The augmentation cannot be done.
     #[error(transparent)]
     Augment(#[from] crate::augment_error::AugmentError),
-    /// The image has another number of channels than the normalisation.
+    /// The image has another number of channels than the normalization.
     #[error(
         "the image has {image} channels, the mean has {mean} values and the standard deviation {std}"
     )]

@@ -49,8 +49,8 @@ impl Files {
             let end = path.iter().rposition(|&b| b == b'/' || b == b'\\');
             path.get(..end.map_or(0, |end| end + 1)).unwrap_or_default()
         });
-        let labelled = classes::of_directories(directories.clone());
-        if labelled.is_none() {
+        let labeled = classes::of_directories(directories.clone());
+        if labeled.is_none() {
             let beside: Vec<String> = listing
                 .images
                 .iter()
@@ -71,7 +71,7 @@ impl Files {
                 ));
             }
         }
-        let (classes, labels) = labelled.unwrap_or_default();
+        let (classes, labels) = labeled.unwrap_or_default();
         let labels = labels.into_iter().map(Some).collect();
         let what = format!("folder {}", root.display());
         Self::new(what, root, listing.images, classes, labels, decoding)

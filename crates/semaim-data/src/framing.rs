@@ -23,9 +23,9 @@ const MAX_ASPECT: f64 = 4.0;
 /// Which part of an image a view shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Framing {
-    /// A part that fills the view: for training a random resized crop, for evaluation the centre.
+    /// A part that fills the view: for training a random resized crop, for evaluation the center.
     Crop,
-    /// The centre, for training as for evaluation.
+    /// The center, for training as for evaluation.
     Center,
     /// The view is a canvas, on whose top left the image lies; the rest is padding.
     ///

@@ -20,7 +20,7 @@ use crate::splits;
 /// How many bytes deflate can make of one.
 const MAX_INFLATION: u64 = 1032;
 
-/// Grey images in memory.
+/// Gray images in memory.
 #[derive(Debug)]
 pub(crate) struct Idx {
     path: PathBuf,
@@ -37,7 +37,7 @@ impl Idx {
     /// Reads an images file (8-bit, `[count, height, width]`) and, if there is one beside it, the labels file: the
     /// same name with `labels` for `images` and `idx1` for `idx3`, with or without `.gz`.
     ///
-    /// `channels` may be 1, 3 (grey as RGB) or 4 (with alpha 255).
+    /// `channels` may be 1, 3 (gray as RGB) or 4 (with alpha 255).
     pub(crate) fn open(path: &Path, channels: usize) -> Result<Self, DataError> {
         if !matches!(channels, 1 | 3 | 4) {
             return Err(DataError::Channels {
@@ -109,14 +109,14 @@ impl Source for Idx {
         _: &mut Scratch,
     ) -> Result<DecodedRegion, ImageError> {
         let size = self.width as usize * self.height as usize;
-        let grey = index
+        let gray = index
             .checked_mul(size)
             .and_then(|start| self.samples.get(start..start.checked_add(size)?));
-        let Some(grey) = grey else {
+        let Some(gray) = gray else {
             let name = self.path.display().to_string();
             return Err(ImageError::out_of_range(name, index, self.count));
         };
-        crate::decode::convert(grey.to_vec(), 1, self.channels)
+        crate::decode::convert(gray.to_vec(), 1, self.channels)
             .and_then(|data| Pixels::new(self.width, self.height, self.channels, data))
             .map(DecodedRegion::whole)
             .ok_or_else(|| ImageError {

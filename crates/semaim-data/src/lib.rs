@@ -1,4 +1,4 @@
-//! Turns what a user points at into normalised float batches, deterministically.
+//! Turns what a user points at into normalized float batches, deterministically.
 //!
 //! [`open`] makes a [`Source`] of a folder, tar files, an IDX file, a list or the generated `shapes` set, [`open_all`] of several;
 //! [`Augment`] cuts views out of its images; [`TrainingLoader`] and [`EvaluationLoader`] deliver batches of
@@ -80,7 +80,7 @@ pub use open::{OpenOptions, open, open_all};
 pub use panic::{panic_is_caught, panic_message};
 pub use photometric::PhotometricDistortion;
 pub use pixels::{Pixels, Samples};
-pub use rand_augment::{Operation, RandAugment, fill_colour};
+pub use rand_augment::{Operation, RandAugment, fill_color};
 pub use region::{DecodeRequest, DecodedRegion};
 pub use scratch::Scratch;
 pub use shapes::{Shapes, ShapesOptions};
@@ -94,4 +94,4 @@ pub use subset::{Subset, spread};
 pub use throughput::{Throughput, measure};
 pub use view::{ViewGeometry, ViewPlan};
 
-pub use semaim_normalisation::Normalisation;
+pub use semaim_normalization::Normalization;

@@ -89,7 +89,7 @@ pub(crate) fn open(path: &Path, decoding: DecodeOptions) -> Result<Files, DataEr
     }
     let line = || entries(text, separator).next().map_or(0, |(line, _)| line);
     look_for(path, &paths, line)?;
-    let (classes, labels) = labelled(&texts);
+    let (classes, labels) = labeled(&texts);
     Files::of_list(path, paths, Vec::new(), classes, labels, decoding)
 }
 
@@ -120,7 +120,7 @@ fn look_for(path: &Path, paths: &[Box<Path>], line: impl FnOnce() -> u64) -> Res
 }
 
 /// The classes that labels name, and the class of each; none where there is no label at all.
-fn labelled(texts: &[Option<&str>]) -> (Classes, Vec<Option<u32>>) {
+fn labeled(texts: &[Option<&str>]) -> (Classes, Vec<Option<u32>>) {
     let different: BTreeSet<&str> = texts.iter().flatten().copied().collect();
     let classes = Classes::of_texts(different.iter().copied());
     let lookup = classes.lookup();
@@ -208,7 +208,7 @@ fn open_stacks(
         return Err(DataError::no_images(path, 0, &NotRead::default()));
     }
     look_for(path, &paths, || first_line)?;
-    let (classes, labels) = labelled(&texts);
+    let (classes, labels) = labeled(&texts);
     Files::of_list(path, paths, more, classes, labels, decoding)
 }
 

@@ -222,7 +222,7 @@ fn spans(start: f64, length: f64, count: usize, side: u32) -> Vec<Span> {
 
 #[cfg(test)]
 mod tests {
-    use semaim_normalisation::Normalisation;
+    use semaim_normalization::Normalization;
 
     use super::*;
     use crate::{Augment, Pixels, Scratch};
@@ -299,7 +299,7 @@ mod tests {
             .collect();
         let pixels = Pixels::new(width, height, 1, data).unwrap();
         let mut augment = Augment::new([112, 112], 1);
-        augment.normalisation = Normalisation {
+        augment.normalization = Normalization {
             mean: vec![0.0],
             std: vec![1.0],
         };

@@ -152,8 +152,8 @@ impl MixupCutmix {
 /// on both sides of a uniformly drawn place, as far as it lies inside. An odd length loses a pixel, as in timm.
 fn cut(size: usize, lambda: f64, rng: &mut KeyedRng) -> Range<usize> {
     let half = (size as f64 * (1.0 - lambda).sqrt()) as usize / 2;
-    let centre = rng.below(size as u64) as usize;
-    centre.saturating_sub(half)..(centre + half).min(size)
+    let center = rng.below(size as u64) as usize;
+    center.saturating_sub(half)..(center + half).min(size)
 }
 
 impl MixOp {

@@ -26,7 +26,7 @@ use crate::tar::Tars;
 pub struct OpenOptions {
     /// Channels of the images: 1 is luma, 3 is RGB, 4 is RGBA; other numbers for TIFFs and arrays with so many.
     pub channels: usize,
-    /// Whether an image of floats is refused whose samples go beyond 0 to 1: where normalisation is for values of 0 to 1.
+    /// Whether an image of floats is refused whose samples go beyond 0 to 1: where normalization is for values of 0 to 1.
     pub unit_floats: bool,
     /// The most pixels an image may have. Larger ones are refused from their header, before memory is allocated.
     pub max_pixels: u64,
@@ -37,7 +37,7 @@ pub struct OpenOptions {
     /// a `/`, `**` matches folders.
     pub exclude: Vec<String>,
     /// The most images of a split, for [`open`] and [`open_all`]: so many of those that are left, one drawn from each of as many
-    /// runs of neighbours, always the same. 0 is no limit.
+    /// runs of neighbors, always the same. 0 is no limit.
     pub limit: usize,
 }
 
@@ -119,7 +119,7 @@ pub fn open_all<S: AsRef<str>>(
     })?;
     if let [class] = all.classes() {
         notices::warn(format!(
-            "{}: all labelled images are of one class, `{class}`, so there is nothing to tell apart in them (nearest neighbours are \
+            "{}: all labeled images are of one class, `{class}`, so there is nothing to tell apart in them (nearest neighbors are \
              always right)",
             all.describe()
         ));

@@ -64,39 +64,39 @@ impl PhotometricDistortion {
         let saturation = draw(self.saturation[0], self.saturation[1]);
         let hue = draw(-self.hue, self.hue);
         let contrast_first = rng.bernoulli(0.5);
-        let colours = if channels == 4 { 3 } else { channels };
+        let colors = if channels == 4 { 3 } else { channels };
         if let Some(added) = brightness {
-            map(samples, channels, colours, |value| value + added);
+            map(samples, channels, colors, |value| value + added);
         }
         if let Some(factor) = contrast.filter(|_| contrast_first) {
-            map(samples, channels, colours, |value| value * factor);
+            map(samples, channels, colors, |value| value * factor);
         }
-        if colours == 3 && (saturation.is_some() || hue.is_some()) {
+        if colors == 3 && (saturation.is_some() || hue.is_some()) {
             let (saturation, hue) = (saturation.unwrap_or(1.0), hue.unwrap_or(0.0) / 60.0);
             for pixel in samples.chunks_exact_mut(channels) {
                 if let [red, green, blue, ..] = pixel {
-                    [*red, *green, *blue] = recoloured([*red, *green, *blue], saturation, hue);
+                    [*red, *green, *blue] = recolored([*red, *green, *blue], saturation, hue);
                 }
             }
         }
         if let Some(factor) = contrast.filter(|_| !contrast_first) {
-            map(samples, channels, colours, |value| value * factor);
+            map(samples, channels, colors, |value| value * factor);
         }
     }
 }
 
 /// Replaces each value of the first channels.
-fn map(samples: &mut [u8], channels: usize, colours: usize, function: impl Fn(f32) -> f32) {
+fn map(samples: &mut [u8], channels: usize, colors: usize, function: impl Fn(f32) -> f32) {
     let table: [u8; 256] = std::array::from_fn(|value| rounded(function(value as f32)));
     for pixel in samples.chunks_exact_mut(channels.max(1)) {
-        for sample in pixel.iter_mut().take(colours) {
+        for sample in pixel.iter_mut().take(colors) {
             *sample = table[usize::from(*sample)];
         }
     }
 }
 
-/// A colour with its saturation multiplied and its hue turned by so many sixths of the circle.
-fn recoloured(rgb: [u8; 3], saturation: f32, turn: f32) -> [u8; 3] {
+/// A color with its saturation multiplied and its hue turned by so many sixths of the circle.
+fn recolored(rgb: [u8; 3], saturation: f32, turn: f32) -> [u8; 3] {
     let [red, green, blue] = rgb.map(f32::from);
     let value = red.max(green).max(blue);
     let chroma = value - red.min(green).min(blue);
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_turn_and_fade() {
+    fn colors_turn_and_fade() {
         for rgb in [
             [200, 100, 50],
             [1, 2, 3],
@@ -139,21 +139,21 @@ mod tests {
             [13, 200, 77],
         ] {
             let [r, g, b] = rgb;
-            assert_eq!(recoloured(rgb, 1.0, 0.0), rgb);
-            assert_eq!(recoloured(rgb, 1.0, 6.0), rgb);
+            assert_eq!(recolored(rgb, 1.0, 0.0), rgb);
+            assert_eq!(recolored(rgb, 1.0, 6.0), rgb);
             // A third of the circle: red goes to green, green to blue, blue to red.
-            assert_eq!(recoloured(rgb, 1.0, 2.0), [b, r, g]);
+            assert_eq!(recolored(rgb, 1.0, 2.0), [b, r, g]);
             let value = r.max(g).max(b);
             assert_eq!(
-                recoloured(rgb, 0.0, 1.3),
+                recolored(rgb, 0.0, 1.3),
                 if r == g && g == b { rgb } else { [value; 3] }
             );
         }
-        assert_eq!(recoloured([200, 100, 100], 0.5, 0.0), [200, 150, 150]);
-        assert_eq!(recoloured([200, 100, 100], 2.0, 0.0), [200, 0, 0]);
+        assert_eq!(recolored([200, 100, 100], 0.5, 0.0), [200, 150, 150]);
+        assert_eq!(recolored([200, 100, 100], 2.0, 0.0), [200, 0, 0]);
         // Twice the saturation is more than there is.
-        assert_eq!(recoloured([200, 50, 50], 2.0, 0.0), [200, 0, 0]);
-        assert_eq!(recoloured([255, 0, 0], 1.0, 1.0), [255, 255, 0]);
+        assert_eq!(recolored([200, 50, 50], 2.0, 0.0), [200, 0, 0]);
+        assert_eq!(recolored([255, 0, 0], 1.0, 1.0), [255, 255, 0]);
     }
 
     /// The distortion of a set of pixels by each of some keys.
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn alpha_stays_and_grey_is_grey() {
+    fn alpha_stays_and_gray_is_gray() {
         let distortion = PhotometricDistortion::default();
         for samples in distorted(&distortion, 4) {
             let alpha = samples.iter().skip(3).step_by(4).copied();

@@ -85,9 +85,9 @@ struct Shared<P: BatchPlan> {
     plan: P,
     ahead: u64,
     state: Mutex<State<P::Target>>,
-    /// Signalled when there may be work to start.
+    /// Signaled when there may be work to start.
     work: Condvar,
-    /// Signalled when a batch is ready or the workers are gone.
+    /// Signaled when a batch is ready or the workers are gone.
     done: Condvar,
 }
 

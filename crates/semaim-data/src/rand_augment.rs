@@ -1,6 +1,6 @@
-//! RandAugment: a few random operations on the bytes of an image, before it is normalised.
+//! RandAugment: a few random operations on the bytes of an image, before it is normalized.
 
-mod colour;
+mod color;
 mod enhance;
 mod geometry;
 mod levels;
@@ -29,7 +29,7 @@ pub struct RandAugment {
     /// set to the nearer end. 0.5 is published.
     pub magnitude_std: f64,
     /// Whether every operation does more with a larger magnitude, as is published. Otherwise it is timm's older set, in
-    /// which posterising and solarising do less, and colour, contrast, brightness and sharpness go from 0.1 to 1.9.
+    /// which posterizing and solarizing do less, and color, contrast, brightness and sharpness go from 0.1 to 1.9.
     pub increasing: bool,
     /// Probability that a drawn operation is applied, in [0, 1]; 0.5 is published.
     pub probability: f64,
@@ -47,10 +47,10 @@ impl Default for RandAugment {
     }
 }
 
-/// The colour that takes the place of pixels from outside an image: the mean of the data set in bytes, one per channel.
+/// The color that takes the place of pixels from outside an image: the mean of the data set in bytes, one per channel.
 ///
-/// `mean` holds values in [0, 1] per channel, as that of [`crate::Augment::normalisation`] does.
-pub fn fill_colour(mean: &[f32]) -> Vec<u8> {
+/// `mean` holds values in [0, 1] per channel, as that of [`crate::Augment::normalization`] does.
+pub fn fill_color(mean: &[f32]) -> Vec<u8> {
     mean.iter()
         .map(|&value| (255.0 * f64::from(value)).round_ties_even() as u8)
         .collect()
@@ -106,7 +106,7 @@ impl RandAugment {
     /// Augments an image in place.
     ///
     /// `samples` are the interleaved bytes, `[height, width, channels]`, of as many channels as `fill` has values;
-    /// `fill` is [`fill_colour`]'s. `buffer` is room that is used again, of any length. The same `key` always gives the same image.
+    /// `fill` is [`fill_color`]'s. `buffer` is room that is used again, of any length. The same `key` always gives the same image.
     ///
     /// # Errors
     ///

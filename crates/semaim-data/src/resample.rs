@@ -272,8 +272,8 @@ fn resize_image<P: PixelTrait>(
         Region::WindowOfCut(cut, window) => (cut, Some(window)),
     };
     if let Some([left, top, box_width, box_height]) = window {
-        let (left, box_width) = off_pixel_centres(left, box_width, width);
-        let (top, box_height) = off_pixel_centres(top, box_height, height);
+        let (left, box_width) = off_pixel_centers(left, box_width, width);
+        let (top, box_height) = off_pixel_centers(top, box_height, height);
         options = options.crop(left, top, box_width, box_height);
     }
     let cut = TypedCroppedImage::from_ref(source, cut.left, cut.top, cut.width, cut.height)
@@ -283,20 +283,20 @@ fn resize_image<P: PixelTrait>(
         .map_err(|e| failed(&e))
 }
 
-/// A part of an axis whose first and last sample do not lie exactly on the centre of a pixel: by a shift that is far below what
+/// A part of an axis whose first and last sample do not lie exactly on the center of a pixel: by a shift that is far below what
 /// the weights of 16 bits can tell.
 ///
 /// fast_image_resize 6.1 takes the pixels that the first and the last sample need for those that all need. Enlarging, a sample on
-/// the centre of a pixel needs that one only, and the sample beside it two more: they would be read out of bounds.
-fn off_pixel_centres(start: f64, length: f64, samples: u32) -> (f64, f64) {
+/// the center of a pixel needs that one only, and the sample beside it two more: they would be read out of bounds.
+fn off_pixel_centers(start: f64, length: f64, samples: u32) -> (f64, f64) {
     const NEAR: f64 = 1e-9;
     const SHIFT: f64 = 1e-7;
     let scale = length / f64::from(samples);
-    let on_centre = |sample: f64| {
+    let on_center = |sample: f64| {
         let place = start + (sample + 0.5) * scale - 0.5;
         (place - place.round()).abs() < NEAR
     };
-    match scale < 1.0 && (on_centre(0.0) || on_centre(f64::from(samples) - 1.0)) {
+    match scale < 1.0 && (on_center(0.0) || on_center(f64::from(samples) - 1.0)) {
         true => (start + SHIFT, length - 2.0 * SHIFT),
         false => (start, length),
     }
@@ -452,8 +452,8 @@ mod tests {
     }
 
     #[test]
-    fn samples_on_the_centres_of_pixels_are_those_pixels() {
-        // Enlarged three times: the first sample, or the last, or both are on the centre of a pixel.
+    fn samples_on_the_centers_of_pixels_are_those_pixels() {
+        // Enlarged three times: the first sample, or the last, or both are on the center of a pixel.
         let image = picture();
         let mut resampler = Resampler::default();
         let whole = Region::Window([0.0, 0.0, 20.0, 15.0]);

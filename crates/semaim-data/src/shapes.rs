@@ -8,13 +8,13 @@
 //!
 //! # Why it is the way it is
 //!
-//! * **Pixels must say little.** Position, size, tilt, handedness, every colour, which of the object and the
+//! * **Pixels must say little.** Position, size, tilt, handedness, every color, which of the object and the
 //!   ground is brighter, whether its rim and halo are dark or bright, and the frame of every texture are drawn
 //!   without a look at the class. Two pictures of one class share hardly a pixel; the tests
-//!   hold the nearest neighbours of raw pixels below 35 %, where chance is 10 %.
+//!   hold the nearest neighbors of raw pixels below 35 %, where chance is 10 %.
 //! * **There must be something to learn without labels.** An outline alone is a poor teacher for a network that
 //!   predicts patches: most patches show no outline. So five of six objects wear the texture family typical of
-//!   their class (bricks, grain, zigzag, …; in free colours and frame), the sixth any of twelve. A network that
+//!   their class (bricks, grain, zigzag, …; in free colors and frame), the sixth any of twelve. A network that
 //!   predicts the rest of an object from a part of it has a reason to model what texture this is and where its
 //!   outline turns, and these two together are the class. Texture alone does not suffice: it misleads in one picture
 //!   of seven. The ground mostly wears a texture typical of no class, at times one of the others, larger
@@ -37,7 +37,7 @@
 //! ```
 
 mod clutter;
-mod colour;
+mod color;
 mod mask;
 mod math;
 mod scene;
@@ -201,9 +201,9 @@ impl Shapes {
                 mask.push(seen.object >= 0.5);
                 let bits = cell_bits(column as i32, row as i32, grain_seed);
                 for index in 0..channels {
-                    let value = colour::channel(seen.colour, index, channels);
+                    let value = color::channel(seen.color, index, channels);
                     let bits = bits.rotate_left(11 * (index as u32 % 32)) ^ (index as u32 / 32);
-                    data.push(quantise(value + grain * triangular(bits)));
+                    data.push(quantize(value + grain * triangular(bits)));
                 }
             }
         }
@@ -263,7 +263,7 @@ fn triangular(bits: u32) -> f32 {
 }
 
 /// The byte of a sample.
-fn quantise(value: f32) -> u8 {
+fn quantize(value: f32) -> u8 {
     (value * 255.0 + 0.5).clamp(0.0, 255.0) as u8
 }
 

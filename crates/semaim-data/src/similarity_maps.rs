@@ -48,7 +48,7 @@ impl MappedImages {
 
     /// Images with a map each from a folder of files; a view has `grid` patches, down and across.
     ///
-    /// The files are grey images of any depth or arrays (`.npy`) of two axes, of any size: a map is stretched over its image, and
+    /// The files are gray images of any depth or arrays (`.npy`) of two axes, of any size: a map is stretched over its image, and
     /// the value of a patch is the mean of what it covers. The file of an image has the image's path without its ending, from the
     /// end as far as the folder goes: for `photos/cats/7.jpg` that is `cats/7.png` in the folder, or `7.npy`. The longest that there is
     /// counts.

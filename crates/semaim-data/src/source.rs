@@ -22,7 +22,7 @@ pub trait Source: Send + Sync + std::fmt::Debug + 'static {
     /// out of range.
     fn label(&self, index: usize) -> Option<u32>;
 
-    /// The names of the classes, sorted; empty when the collection is unlabelled.
+    /// The names of the classes, sorted; empty when the collection is unlabeled.
     fn classes(&self) -> &[String];
 
     /// What to call an image in messages: a path, `file.tar:member`, `train-images.idx#17`, `shapes#5`.

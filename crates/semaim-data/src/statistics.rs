@@ -105,7 +105,7 @@ impl BatchPlan for MeasuringPlan {
     }
 }
 
-/// One channel of a set of images, in the values that normalisation takes. Every image counts the same, whatever its size: that
+/// One channel of a set of images, in the values that normalization takes. Every image counts the same, whatever its size: that
 /// is how training sees them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ChannelStatistics {

@@ -31,7 +31,7 @@ pub fn spread(count: usize, limit: usize) -> impl Iterator<Item = usize> {
 /// images held out would be of the first places of their runs.
 const LIMIT_EPOCH: u64 = 1;
 
-/// `limit` places among `count`, rising: one of each of as many runs of neighbours, drawn by the run's number alone. `limit` is
+/// `limit` places among `count`, rising: one of each of as many runs of neighbors, drawn by the run's number alone. `limit` is
 /// neither 0 nor above `count`.
 ///
 /// Places at a fixed distance would be images of one class where a list goes through the classes in turn.

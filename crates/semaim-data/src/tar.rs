@@ -20,7 +20,7 @@ use crate::splits;
 use index::{Index, Member};
 
 /// The label of an image without one.
-const UNLABELLED: u32 = u32::MAX;
+const UNLABELED: u32 = u32::MAX;
 
 /// The images of some tar files, in the order of the files and of their members.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Tars {
             names.push(found.member.name.into());
             places.push(Place {
                 file: found.file,
-                label: label.unwrap_or(UNLABELLED),
+                label: label.unwrap_or(UNLABELED),
                 offset: found.member.offset,
                 size: found.member.size,
             });
@@ -152,7 +152,7 @@ impl Source for Tars {
 
     fn label(&self, index: usize) -> Option<u32> {
         let label = self.images.get(index)?.label;
-        (label != UNLABELLED).then_some(label)
+        (label != UNLABELED).then_some(label)
     }
 
     fn classes(&self) -> &[String] {
@@ -198,7 +198,7 @@ impl Source for Tars {
     }
 }
 
-type Labelled = (Vec<Found>, Vec<Option<u32>>, Classes);
+type Labeled = (Vec<Found>, Vec<Option<u32>>, Classes);
 
 /// Says that arrays beside images are no images.
 fn warn_of_arrays(path: &Path, arrays: usize) {
@@ -218,7 +218,7 @@ fn as_webdataset(
     images: Vec<Found>,
     texts: &BTreeMap<(u32, Vec<u8>), String>,
     split: Split,
-) -> Labelled {
+) -> Labeled {
     let key = |found: &Found| {
         let key = index::sample_key(&found.member.name).0.to_vec();
         (found.file, key)
@@ -303,7 +303,7 @@ fn part(path: &Path, images: Vec<Found>, split: Split) -> (Vec<Found>, usize) {
 }
 
 /// Images whose parts and classes are told by their directories.
-fn as_folder(path: &Path, images: Vec<Found>, split: Split) -> Labelled {
+fn as_folder(path: &Path, images: Vec<Found>, split: Split) -> Labeled {
     let (images, skip) = part(path, images, split);
     let directories: Vec<Vec<u8>> = images.iter().map(|found| directory(found, skip)).collect();
     let slices = directories.iter().map(Vec::as_slice);

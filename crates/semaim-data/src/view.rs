@@ -1,6 +1,6 @@
 //! One view of one image: which part of it is shown and how, decided once, and the numbers made of it.
 
-use semaim_normalisation::Normalisation;
+use semaim_normalization::Normalization;
 use semaim_random::Key;
 
 use crate::augment::Augment;
@@ -8,7 +8,7 @@ use crate::error::ViewError;
 use crate::framing::Frame;
 use crate::notices;
 use crate::pixels::{Pixels, narrow};
-use crate::rand_augment::fill_colour;
+use crate::rand_augment::fill_color;
 use crate::region::{DecodeRequest, DecodedRegion};
 use crate::resample::{Region, Resized};
 use crate::scratch::Scratch;
@@ -92,14 +92,14 @@ impl ViewPlan<'_> {
         self.frame.region.request(self.image_size, width, height)
     }
 
-    /// Writes the view to `out`, `[channels, height, width]`, normalised. `decoded` holds what [`ViewPlan::request`] asked
+    /// Writes the view to `out`, `[channels, height, width]`, normalized. `decoded` holds what [`ViewPlan::request`] asked
     /// for, or more.
     ///
     /// Of a region at full size the view is that of the whole image but for rounding; of a shrunk one it is close to that.
     ///
     /// # Errors
     ///
-    /// When the image has another number of channels than the normalisation, `out` has another length than
+    /// When the image has another number of channels than the normalization, `out` has another length than
     /// [`Augment::view_len`], the image is inconsistent, or the region does not hold what is needed.
     pub fn render(
         &self,
@@ -146,7 +146,7 @@ impl ViewPlan<'_> {
             (Resized::Bytes(bytes), _) => self.finish(bytes, &mut scratch.augmentation, out)?,
             (Resized::Words(words), Some(_)) => {
                 notices::warn(
-                    "images of 16 bits are rounded to 8 where their colours are changed at random (augment.rand_layers, \
+                    "images of 16 bits are rounded to 8 where their colors are changed at random (augment.rand_layers, \
                      augment.photometric)"
                         .to_owned(),
                 );
@@ -155,13 +155,13 @@ impl ViewPlan<'_> {
             }
             (Resized::Words(words), None) => {
                 let value = |sample: u16| f32::from(sample) / f32::from(u16::MAX);
-                augment.normalise_deep(words, value, [rows, columns], self.flip, out);
+                augment.normalize_deep(words, value, [rows, columns], self.flip, out);
             }
             (Resized::Floats(_), Some([what, setting])) => {
                 return Err(ViewError::FloatAugmentation { what, setting });
             }
             (Resized::Floats(floats), None) => {
-                augment.normalise_deep(floats, |sample| sample, [rows, columns], self.flip, out);
+                augment.normalize_deep(floats, |sample| sample, [rows, columns], self.flip, out);
             }
         }
         if let (Some(erase), Some(key)) = (&augment.erase, self.key) {
@@ -171,7 +171,7 @@ impl ViewPlan<'_> {
         Ok(())
     }
 
-    /// Changes colours where that is asked for, and normalises.
+    /// Changes colors where that is asked for, and normalizes.
     fn finish(
         &self,
         resized: &mut [u8],
@@ -182,20 +182,20 @@ impl ViewPlan<'_> {
         let [rows, columns] = self.frame.valid_size;
         if let (Some(policy), Some(key)) = (&augment.rand_augment, self.key) {
             // Every operation is as likely as its mirror image, so it makes no difference that mirroring comes after.
-            let fill = fill_colour(&augment.normalisation.mean);
+            let fill = fill_color(&augment.normalization.mean);
             policy.apply(resized, [rows, columns], &fill, buffer, key)?;
         }
         if let (Some(distortion), Some(key)) = (&augment.photometric, self.key) {
             distortion.apply(resized, augment.channels(), key);
         }
-        augment.normalise(resized, [rows, columns], self.flip, out);
+        augment.normalize(resized, [rows, columns], self.flip, out);
         Ok(())
     }
 }
 
 impl Augment {
     fn check_shapes(&self, pixels: &Pixels, len: usize) -> Result<(), ViewError> {
-        let Normalisation { mean, std } = &self.normalisation;
+        let Normalization { mean, std } = &self.normalization;
         if pixels.channels != mean.len() || std.len() != mean.len() {
             return Err(ViewError::Channels {
                 image: pixels.channels,
@@ -221,9 +221,9 @@ impl Augment {
         photometric.then_some(["photometric distortion", "augment.photometric=false"])
     }
 
-    /// Interleaved samples of more than 8 bits, of some rows and columns, to the top left of normalised planes, which are 0
-    /// elsewhere. `value` is what normalisation takes of a sample.
-    fn normalise_deep<S: Copy>(
+    /// Interleaved samples of more than 8 bits, of some rows and columns, to the top left of normalized planes, which are 0
+    /// elsewhere. `value` is what normalization takes of a sample.
+    fn normalize_deep<S: Copy>(
         &self,
         resized: &[S],
         value: impl Fn(S) -> f32,
@@ -239,7 +239,7 @@ impl Augment {
         if [valid_rows, valid_columns] != self.image_size {
             out.fill(0.0);
         }
-        let Normalisation { mean, std } = &self.normalisation;
+        let Normalization { mean, std } = &self.normalization;
         let planes = out.chunks_exact_mut(height * width);
         for (channel, ((plane, mean), std)) in planes.zip(mean).zip(std).enumerate() {
             let rows = resized.chunks_exact(valid_columns * channels);
@@ -257,8 +257,8 @@ impl Augment {
         }
     }
 
-    /// Interleaved bytes of some rows and columns to the top left of normalised planes, which are 0 elsewhere.
-    fn normalise(
+    /// Interleaved bytes of some rows and columns to the top left of normalized planes, which are 0 elsewhere.
+    fn normalize(
         &self,
         resized: &[u8],
         [valid_rows, valid_columns]: [usize; 2],
@@ -274,7 +274,7 @@ impl Augment {
             out.fill(0.0);
         }
         // A byte has 256 values: looking them up spares a division per sample.
-        let Normalisation { mean, std } = &self.normalisation;
+        let Normalization { mean, std } = &self.normalization;
         let tables: Vec<[f32; 256]> = mean
             .iter()
             .zip(std)
@@ -394,7 +394,7 @@ mod tests {
     #[test]
     fn values_are_those_of_the_documentation() {
         let augment = Augment {
-            normalisation: Normalisation {
+            normalization: Normalization {
                 mean: vec![100.0],
                 std: vec![50.0],
             },
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_changed_in_8_bits_and_never_of_floats() {
+    fn colors_are_changed_in_8_bits_and_never_of_floats() {
         let augment = Augment {
             rand_augment: Some(crate::RandAugment {
                 probability: 1.0,
@@ -443,7 +443,7 @@ mod tests {
         let data = (0..64u32 * 48).flat_map(|at| [(at % 64 * 4) as u8, (at / 64 * 5) as u8, 0]);
         let image = Pixels::new(64, 48, 3, data.collect::<Vec<u8>>()).unwrap();
         let mut augment = Augment::new([8, 8], 3);
-        augment.normalisation = Normalisation {
+        augment.normalization = Normalization {
             mean: vec![0.0; 3],
             std: vec![1.0 / 255.0; 3],
         };

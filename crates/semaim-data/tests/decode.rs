@@ -83,17 +83,17 @@ fn gif_shows_its_first_frame() {
 }
 
 #[test]
-fn jpegs_of_all_colours() {
+fn jpegs_of_all_colors() {
     let image = DynamicImage::from(picture(64, 64));
     let bytes = encode(&image, ImageFormat::Jpeg);
     assert_near(&at(&rgb(&bytes), 32, 32), &[127, 127, 90], 8, "rgb");
-    let grey = encode(&DynamicImage::from(image.to_luma8()), ImageFormat::Jpeg);
-    let pixels = rgb(&grey);
+    let gray = encode(&DynamicImage::from(image.to_luma8()), ImageFormat::Jpeg);
+    let pixels = rgb(&gray);
     let [r, g, b] = at(&pixels, 40, 20)[..] else {
         panic!("channels")
     };
     assert!(r == g && g == b);
-    let luma = decode(&grey, 1, LIMIT).unwrap();
+    let luma = decode(&gray, 1, LIMIT).unwrap();
     assert_eq!(at(&luma, 40, 20), [r]);
     // Pillow's values for these files.
     let corners = [(5, 5), (25, 5), (5, 25), (25, 25)];
@@ -121,7 +121,7 @@ fn jpegs_of_all_colours() {
 
 #[test]
 fn ycck_is_cmyk_transformed() {
-    // The same file with its Adobe marker saying YCCK must give other colours, without failing.
+    // The same file with its Adobe marker saying YCCK must give other colors, without failing.
     let mut bytes = include_bytes!("data/cmyk.jpg").to_vec();
     let marker = bytes.windows(5).position(|w| w == b"Adobe").unwrap();
     assert_eq!(bytes[marker + 11], 0);
@@ -133,15 +133,15 @@ fn ycck_is_cmyk_transformed() {
 }
 
 #[test]
-fn deep_grey_and_transparent_pngs() {
+fn deep_gray_and_transparent_pngs() {
     let image = DynamicImage::from(picture(8, 8));
     let deep = encode(&DynamicImage::from(image.to_rgb16()), ImageFormat::Png);
     assert_eq!(rgb(&deep).samples, image.to_rgb16().into_raw().into());
     assert_eq!(rgb(&deep).bytes(), image.to_rgb8().into_raw());
-    let deep_grey =
+    let deep_gray =
         image::ImageBuffer::<image::Luma<u16>, _>::from_pixel(2, 2, image::Luma([32_896]));
-    let deep_grey = encode(&DynamicImage::from(deep_grey), ImageFormat::Png);
-    assert_eq!(*rgb(&deep_grey).bytes(), [128; 12]);
+    let deep_gray = encode(&DynamicImage::from(deep_gray), ImageFormat::Png);
+    assert_eq!(*rgb(&deep_gray).bytes(), [128; 12]);
     let veiled = image::RgbaImage::from_pixel(2, 1, image::Rgba([200, 100, 50, 0]));
     let veiled = encode(&DynamicImage::from(veiled), ImageFormat::Png);
     assert_eq!(*rgb(&veiled).bytes(), [200, 100, 50, 200, 100, 50]);
@@ -150,10 +150,10 @@ fn deep_grey_and_transparent_pngs() {
         [200, 100, 50, 0]
     );
     assert_eq!(*decode(&veiled, 1, LIMIT).unwrap().bytes(), [124, 124]);
-    let grey = image::GrayAlphaImage::from_pixel(1, 1, image::LumaA([7, 3]));
-    let grey = encode(&DynamicImage::from(grey), ImageFormat::Png);
-    assert_eq!(*rgb(&grey).bytes(), [7, 7, 7]);
-    assert_eq!(*decode(&grey, 4, LIMIT).unwrap().bytes(), [7, 7, 7, 3]);
+    let gray = image::GrayAlphaImage::from_pixel(1, 1, image::LumaA([7, 3]));
+    let gray = encode(&DynamicImage::from(gray), ImageFormat::Png);
+    assert_eq!(*rgb(&gray).bytes(), [7, 7, 7]);
+    assert_eq!(*decode(&gray, 4, LIMIT).unwrap().bytes(), [7, 7, 7, 3]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ const RGB: &str = "ff0a105010090800010018014b18938e83838413d89ca3cbad0b840320292
 const RGBA: &str = "ff0a1050b0120800100038014b18938e838359088a272dc261730677b72e200f40242525b732c8ad484a6e65905b9194948ca3a363917b2c328e83ec712c4982316ee263778c3b7b7586313e09a137b9a1f4263794d22127e405";
 /// Its red alone.
 #[cfg(feature = "jxl")]
-const GREY: &str = "ff0a105010143702080001005c004b188b154219b66d68752e323232d2b568ea3d64002003";
+const GRAY: &str = "ff0a105010143702080001005c004b188b154219b66d68752e323232d2b568ea3d64002003";
 
 fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len() / 2)
@@ -52,10 +52,10 @@ fn lossless_files_return_the_samples() {
     assert_eq!(decode(&bytes(RGBA), 3, 1000).unwrap().samples, rgb.into());
     let alpha = decode(&bytes(RGBA), 4, 1000).unwrap();
     assert_eq!(alpha.bytes()[..4], [0, 0, 0, 9]);
-    let grey = decode(&bytes(GREY), 1, 1000).unwrap();
-    assert_eq!(grey.bytes()[..5], [0, 50, 100, 150, 200]);
+    let gray = decode(&bytes(GRAY), 1, 1000).unwrap();
+    assert_eq!(gray.bytes()[..5], [0, 50, 100, 150, 200]);
     assert_eq!(
-        decode(&bytes(GREY), 3, 1000).unwrap().bytes()[3..6],
+        decode(&bytes(GRAY), 3, 1000).unwrap().bytes()[3..6],
         [50; 3]
     );
     // A file of the format is one of a folder's images.

@@ -165,8 +165,8 @@ impl Tiff {
     }
 }
 
-/// Greys as pixels of three channels.
-fn grey(levels: &[u8]) -> Vec<u8> {
+/// Grays as pixels of three channels.
+fn gray(levels: &[u8]) -> Vec<u8> {
     levels.iter().flat_map(|&level| [level; 3]).collect()
 }
 
@@ -174,7 +174,7 @@ fn grey(levels: &[u8]) -> Vec<u8> {
 fn bits_in_both_orders() {
     // Ten columns: two bytes a row.
     let rows = [0b1010_0000, 0b0100_0000, 0b0000_1111, 0b1000_0000];
-    let expected = grey(&[
+    let expected = gray(&[
         255, 0, 255, 0, 0, 0, 0, 0, 0, 255, 0, 0, 0, 0, 255, 255, 255, 255, 255, 0,
     ]);
     let usual = Tiff::new([10, 2], 1, &[1], &rows);
@@ -191,7 +191,7 @@ fn bits_in_both_orders() {
     assert_eq!(fax.rgb(), expected);
     // Whole bytes are turned as well, as libtiff does.
     let bytes = Tiff::new([2, 1], 1, &[8], &[0b0000_0001, 0b1100_0000]).with(266, &[2]);
-    assert_eq!(bytes.rgb(), grey(&[0b1000_0000, 0b0000_0011]));
+    assert_eq!(bytes.rgb(), gray(&[0b1000_0000, 0b0000_0011]));
 }
 
 #[test]
@@ -212,10 +212,10 @@ fn palettes() {
             4 => vec![0, 3, 10, 15],
             _ => vec![0, 1, 1, 0],
         };
-        let colour = |index: usize| {
+        let color = |index: usize| {
             [0, 1, 2].map(|channel| ((channel * count + index) as u32 * 7 % 251) as u8)
         };
-        let expected: Vec<u8> = indices.into_iter().flat_map(colour).collect();
+        let expected: Vec<u8> = indices.into_iter().flat_map(color).collect();
         // 16 bits as the format says, and 8 as some write; in both kinds of file.
         for scale in [257, 1] {
             for big in [false, true] {
@@ -240,12 +240,12 @@ fn alpha_of_both_kinds() {
     assert_eq!(*rgba.bytes(), [99, 199, 39, 128, 9, 9, 9, 0]);
     let unspecified = Tiff::new([2, 1], 2, &[8; 4], &stored).with(338, &[0]);
     assert_eq!(unspecified.rgb(), [50, 100, 20, 9, 9, 9]);
-    // Grey with alpha.
+    // Gray with alpha.
     let stored = [50, 128, 200, 255];
     let straight = Tiff::new([2, 1], 1, &[8; 2], &stored).with(338, &[2]);
-    assert_eq!(straight.rgb(), grey(&[50, 200]));
+    assert_eq!(straight.rgb(), gray(&[50, 200]));
     let associated = Tiff::new([2, 1], 1, &[8; 2], &stored).with(338, &[1]);
-    assert_eq!(associated.rgb(), grey(&[99, 200]));
+    assert_eq!(associated.rgb(), gray(&[99, 200]));
     assert_eq!(
         *decode(&associated.bytes(), 1, 1000).unwrap().bytes(),
         [99, 200]
@@ -289,12 +289,12 @@ fn near_infrared_is_no_alpha() {
     let deep = Tiff::new([1, 1], 2, &[16; 4], &stored).with(338, &[0]);
     let all = decode(&deep.bytes(), 4, 1000).unwrap();
     assert_eq!(all.samples, vec![700u16, 800, 900, 65_535].into());
-    let colours = decode(&deep.bytes(), 3, 1000).unwrap();
-    assert_eq!(colours.samples, vec![700u16, 800, 900].into());
+    let colors = decode(&deep.bytes(), 3, 1000).unwrap();
+    assert_eq!(colors.samples, vec![700u16, 800, 900].into());
 }
 
 #[test]
-fn bands_beside_colours_are_channels() {
+fn bands_beside_colors_are_channels() {
     let stored = [10, 20, 30, 40, 50];
     let five = || Tiff::new([1, 1], 2, &[8; 5], &stored);
     for tiff in [
@@ -348,12 +348,12 @@ fn samples_of_all_types() {
     assert_eq!(Tiff::new([1, 1], 2, &[32; 3], &wide).rgb(), [0, 128, 255]);
     assert_eq!(
         Tiff::new([3, 1], 1, &[32], &wide).rgb(),
-        grey(&[0, 128, 255])
+        gray(&[0, 128, 255])
     );
     let small = Tiff::new([3, 1], 1, &[32], &words(&[0, 100, 4095]));
     assert!(small.refused().contains("4095"));
     let unit = Tiff::new([3, 1], 1, &[32], &floats(&[0.0, 0.2, 1.0])).of_format(3);
-    assert_eq!(unit.rgb(), grey(&[0, 51, 255]));
+    assert_eq!(unit.rgb(), gray(&[0, 51, 255]));
     let beyond = Tiff::new([2, 1], 1, &[32], &floats(&[0.0, 200.0])).of_format(3);
     let pixels = decode(&beyond.bytes(), 1, 1000).unwrap();
     assert_eq!(pixels.samples, vec![0.0f32, 200.0].into());
@@ -374,11 +374,11 @@ fn samples_of_all_types() {
     let signed = Tiff::new([2, 1], 1, &[16], &[0, 0, 1, 0]).of_format(2);
     assert!(signed.refused().contains("signed"));
     let sixteen = Tiff::new([2, 1], 1, &[16], &[0, 0x80, 0xFF, 0xFF]);
-    assert_eq!(sixteen.rgb(), grey(&[128, 255]));
+    assert_eq!(sixteen.rgb(), gray(&[128, 255]));
     let deep = decode(&sixteen.bytes(), 1, 1000).unwrap();
     assert_eq!(deep.samples, vec![0x8000u16, 0xFFFF].into());
     let two = Tiff::new([4, 1], 1, &[2], &[0b0001_1011]);
-    assert_eq!(two.rgb(), grey(&[0, 85, 170, 255]));
+    assert_eq!(two.rgb(), gray(&[0, 85, 170, 255]));
 }
 
 #[test]
@@ -400,7 +400,7 @@ fn planes_and_tiles() {
     tiled.tile = Some(16);
     tiled.strips = vec![tile(0), tile(16)];
     let expected: Vec<u8> = (0..60).map(|at| level(at % 20, at / 20)).collect();
-    assert_eq!(tiled.rgb(), grey(&expected));
+    assert_eq!(tiled.rgb(), gray(&expected));
 }
 
 /// A file of several pages, each as [`Tiff::bytes`] writes it: the offsets of a page move with its place.
@@ -523,7 +523,7 @@ fn orientations_of_all_types() {
     // One pixel above the other, a quarter turned.
     let stored = [10, 20];
     let size = [u32::from(WIDTH), u32::from(HEIGHT)];
-    let expected = grey(&[20, 10]);
+    let expected = gray(&[20, 10]);
     let short = Tiff::new(size, 1, &[8], &stored).with(274, &[6]);
     let long = Tiff::new(size, 1, &[8], &stored).with_long(274, 6);
     let mut xmp = Tiff::new(size, 1, &[8], &stored);
@@ -539,7 +539,7 @@ fn orientations_of_all_types() {
 
 #[test]
 fn other_kinds_are_refused_by_name() {
-    // Compressions and colours that are not decoded.
+    // Compressions and colors that are not decoded.
     let lab = Tiff::new([1, 1], 8, &[8; 3], &[1, 2, 3]);
     assert!(lab.refused().contains("not decoded"));
     // Samples that the decoder would drop, and indices that would be levels.

@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::config::{Size, VitConfig};
 use semaim::feature_map::FeatureMap;
-use semaim::init::initialise;
+use semaim::init::initialize;
 use semaim::vit::{ForwardOptions, Vit};
 use semaim_detect::bitmask::BitMask;
 use semaim_detect::boxes::BoundingBox;
@@ -94,7 +94,7 @@ fn main() {
         (_, true) => Size::Base,
         _ => Size::Tiny,
     };
-    let encoder = initialise(Vit::zeros(&VitConfig::sized(size), &device), 0);
+    let encoder = initialize(Vit::zeros(&VitConfig::sized(size), &device), 0);
     let mut config = DetectorConfig {
         canvas,
         ..DetectorConfig::default()

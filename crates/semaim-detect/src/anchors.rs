@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(anchors[0], BoundingBox::new(-32.0, -8.0, 32.0, 8.0));
         assert_eq!(anchors[1], BoundingBox::new(-16.0, -16.0, 16.0, 16.0));
         assert_eq!(anchors[2], BoundingBox::new(-8.0, -32.0, 8.0, 32.0));
-        assert_eq!(anchors[4].centre(), [8.0, 0.0, 32.0, 32.0]);
-        assert_eq!(anchors[10].centre(), [0.0, 8.0, 32.0, 32.0]);
+        assert_eq!(anchors[4].center(), [8.0, 0.0, 32.0, 32.0]);
+        assert_eq!(anchors[10].center(), [0.0, 8.0, 32.0, 32.0]);
     }
 }

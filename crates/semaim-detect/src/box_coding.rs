@@ -5,7 +5,7 @@ use crate::boxes::BoundingBox;
 /// Largest logarithm of a change in size that is decoded: one pixel to the published 1000.
 pub const LARGEST_LOG_SCALE: f64 = 4.135_166_556_742_356; // ln(1000 / 16)
 
-/// Deltas `[dx, dy, dw, dh]`: the shift of the centre over the size, and the logarithm of the change in size, each
+/// Deltas `[dx, dy, dw, dh]`: the shift of the center over the size, and the logarithm of the change in size, each
 /// multiplied by a weight.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BoxCoder {
@@ -16,8 +16,8 @@ pub struct BoxCoder {
 impl BoxCoder {
     /// The deltas that make `to` of `from`. Both must have an area.
     pub fn encode(&self, from: BoundingBox, to: BoundingBox) -> [f32; 4] {
-        let [x, y, width, height] = from.centre();
-        let [to_x, to_y, to_width, to_height] = to.centre();
+        let [x, y, width, height] = from.center();
+        let [to_x, to_y, to_width, to_height] = to.center();
         let [wx, wy, ww, wh] = self.weights;
         [
             wx * (to_x - x) / width,
@@ -29,10 +29,10 @@ impl BoxCoder {
 
     /// The box that deltas make of `from`; its size grows at most by the factor 1000/16.
     pub fn decode(&self, from: BoundingBox, [dx, dy, dw, dh]: [f32; 4]) -> BoundingBox {
-        let [x, y, width, height] = from.centre();
+        let [x, y, width, height] = from.center();
         let [wx, wy, ww, wh] = self.weights;
         let largest = LARGEST_LOG_SCALE as f32;
-        BoundingBox::from_centre([
+        BoundingBox::from_center([
             dx / wx * width + x,
             dy / wy * height + y,
             (dw / ww).min(largest).exp() * width,

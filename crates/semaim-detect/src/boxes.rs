@@ -29,8 +29,8 @@ impl BoundingBox {
         [self.x0, self.y0, self.x1, self.y1]
     }
 
-    /// The box of a centre and a size, `[centre x, centre y, width, height]`.
-    pub fn from_centre([x, y, width, height]: [f32; 4]) -> Self {
+    /// The box of a center and a size, `[center x, center y, width, height]`.
+    pub fn from_center([x, y, width, height]: [f32; 4]) -> Self {
         Self {
             x0: x - 0.5 * width,
             y0: y - 0.5 * height,
@@ -39,8 +39,8 @@ impl BoundingBox {
         }
     }
 
-    /// `[centre x, centre y, width, height]`.
-    pub fn centre(self) -> [f32; 4] {
+    /// `[center x, center y, width, height]`.
+    pub fn center(self) -> [f32; 4] {
         let (width, height) = (self.width(), self.height());
         [self.x0 + 0.5 * width, self.y0 + 0.5 * height, width, height]
     }
@@ -125,10 +125,10 @@ mod tests {
     }
 
     #[test]
-    fn centre_and_back() {
+    fn center_and_back() {
         let a = BoundingBox::new(2.0, 3.0, 10.0, 5.0);
-        assert_eq!(a.centre(), [6.0, 4.0, 8.0, 2.0]);
-        assert_eq!(BoundingBox::from_centre(a.centre()), a);
+        assert_eq!(a.center(), [6.0, 4.0, 8.0, 2.0]);
+        assert_eq!(BoundingBox::from_center(a.center()), a);
         assert_eq!(BoundingBox::from_corners(a.corners()), a);
     }
 

@@ -1,7 +1,7 @@
 //! Images of different sizes in one batch.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use semaim::config::Normalisation;
+use semaim::config::Normalization;
 
 use crate::error::DetectError;
 
@@ -14,18 +14,18 @@ pub struct Image<'a> {
     pub size: [usize; 2],
 }
 
-/// The images, normalised, at the top left of squares of side `canvas` that are zero elsewhere:
+/// The images, normalized, at the top left of squares of side `canvas` that are zero elsewhere:
 /// `[batch, channels, canvas, canvas]`.
 ///
 /// # Errors
 /// [`DetectError::Image`] if an image is larger than the canvas, has no pixels or not as many as its size says.
 pub fn on_canvas(
     images: &[Image<'_>],
-    normalisation: &Normalisation,
+    normalization: &Normalization,
     canvas: usize,
     device: &Device,
 ) -> Result<Tensor<4>, DetectError> {
-    let channels = normalisation.mean.len();
+    let channels = normalization.mean.len();
     let plane = canvas * canvas;
     let mut values = vec![0.0_f32; images.len() * channels * plane];
     for (number, (image, values)) in images
@@ -45,7 +45,7 @@ pub fn on_canvas(
             ));
         }
         for (channel, pixels) in image.pixels.chunks(height * width).enumerate() {
-            let (mean, std) = (normalisation.mean[channel], normalisation.std[channel]);
+            let (mean, std) = (normalization.mean[channel], normalization.std[channel]);
             for (y, row) in pixels.chunks(width).enumerate() {
                 let out = &mut values[channel * plane + y * canvas..][..width];
                 for (out, &pixel) in out.iter_mut().zip(row) {
@@ -63,8 +63,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn at_the_top_left_normalised_zeros_elsewhere() {
-        let normalisation = Normalisation {
+    fn at_the_top_left_normalized_zeros_elsewhere() {
+        let normalization = Normalization {
             mean: vec![0.0, 0.5],
             std: vec![1.0, 0.5],
         };
@@ -74,7 +74,7 @@ mod tests {
             size: [1, 2],
         };
         let device = Device::flex();
-        let found = on_canvas(&[image], &normalisation, 3, &device).unwrap();
+        let found = on_canvas(&[image], &normalization, 3, &device).unwrap();
         let found: Vec<f32> = found.into_data().try_to_vec().unwrap();
         let mut expected = [0.0; 18];
         expected[0] = 1.0;
@@ -85,7 +85,7 @@ mod tests {
                 pixels: &pixels[..4],
                 size,
             };
-            assert!(on_canvas(&[image], &normalisation, 3, &device).is_err());
+            assert!(on_canvas(&[image], &normalization, 3, &device).is_err());
         }
     }
 }

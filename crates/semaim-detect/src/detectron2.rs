@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor};
-use semaim::config::{Normalisation, SizeError, VitConfig};
+use semaim::config::{Normalization, SizeError, VitConfig};
 use semaim::parameters::{NamedVisitor, WeightError, Weights, visit_named, with_weights};
 use semaim::vit::Vit;
 use semaim_checkpoint::archive::{Archive, Stored};
@@ -49,10 +49,10 @@ pub struct Told {
     pub anchors: Option<Anchors>,
     /// Bins in each direction of a region in the mask head. ViTDet has 14.
     pub mask_bins: Option<usize>,
-    /// Which colour comes first. ViTDet's configurations take red.
+    /// Which color comes first. ViTDet's configurations take red.
     pub channel_order: Option<ChannelOrder>,
     /// Mean and deviation of pixels, in the network's order of channels. Older files tell; ViTDet's are ImageNet's.
-    pub normalisation: Option<Normalisation>,
+    pub normalization: Option<Normalization>,
     /// What stands before the names of the copy to take, such as `model.`; else an average of weights is taken where there is
     /// one.
     pub prefix: Option<String>,
@@ -74,8 +74,8 @@ pub struct Detectron2Model {
     pub vit: VitConfig,
     /// The detector's; its thresholds, and numbers of proposals and samples, are those published.
     pub config: DetectorConfig,
-    /// How images, red first, are normalised.
-    pub normalisation: Normalisation,
+    /// How images, red first, are normalized.
+    pub normalization: Normalization,
     /// Under our names, for images with red first.
     pub weights: Weights,
     /// What stands before the names of the copy that was taken.
@@ -256,7 +256,7 @@ impl Detectron2Model {
         Ok(Self {
             vit,
             config,
-            normalisation: pixels.normalisation,
+            normalization: pixels.normalization,
             weights,
             prefix,
             other_copies,

@@ -7,11 +7,11 @@ use semaim_random::{KeyedRng, Stream};
 
 /// Draws the first weights of a detector's pyramid and heads; the backbone stays as it is. Each depends on the seed and
 /// its own name alone.
-pub fn initialise<M: Module>(model: M, seed: u64) -> M {
-    map_named(model, &mut Initialiser { seed })
+pub fn initialize<M: Module>(model: M, seed: u64) -> M {
+    map_named(model, &mut Initializer { seed })
 }
 
-struct Initialiser {
+struct Initializer {
     seed: u64,
 }
 
@@ -23,7 +23,7 @@ enum Spread {
     Uniform(f64),
 }
 
-impl NamedMapper for Initialiser {
+impl NamedMapper for Initializer {
     fn map<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let shape = param.val().dims();
         let Some(spread) = spread(name, &shape) else {

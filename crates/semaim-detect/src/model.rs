@@ -14,7 +14,7 @@ use crate::boxes::BoundingBox;
 use crate::config::DetectorConfig;
 use crate::detections::{Detection, select};
 use crate::error::DetectError;
-use crate::init::initialise;
+use crate::init::initialize;
 use crate::instances::Instances;
 use crate::losses::{Losses, binary_cross_entropy, cross_entropy, l1};
 use crate::mask_head::{MaskHead, of_class};
@@ -104,7 +104,7 @@ impl MaskRcnn {
             config,
             patch_size,
         };
-        Ok(initialise(model, seed))
+        Ok(initialize(model, seed))
     }
 
     /// The settings.
@@ -140,7 +140,7 @@ impl MaskRcnn {
             .collect()
     }
 
-    /// The maps p2 to p6 of images `[batch, channels, canvas, canvas]`, normalised and padded.
+    /// The maps p2 to p6 of images `[batch, channels, canvas, canvas]`, normalized and padded.
     pub fn features(&self, images: Tensor<4>, options: ForwardOptions<'_>) -> [FeatureMap; LEVELS] {
         self.pyramid
             .forward(&self.backbone.forward(images, options))
@@ -212,7 +212,7 @@ impl MaskRcnn {
         self.box_predictor.forward(self.box_head.forward(pooled))
     }
 
-    /// The losses of images `[batch, channels, canvas, canvas]`, normalised and padded. `sizes` are their sizes on the
+    /// The losses of images `[batch, channels, canvas, canvas]`, normalized and padded. `sizes` are their sizes on the
     /// canvas, `[height, width]`; `keys` decide which anchors and regions are sampled.
     ///
     /// # Errors
@@ -354,7 +354,7 @@ impl MaskRcnn {
         binary_cross_entropy(logits, targets) / count as f64
     }
 
-    /// The detections of images `[batch, channels, canvas, canvas]`, normalised and padded, best first, on the canvas.
+    /// The detections of images `[batch, channels, canvas, canvas]`, normalized and padded, best first, on the canvas.
     /// `sizes` are the images' sizes on it, `[height, width]`.
     ///
     /// # Errors

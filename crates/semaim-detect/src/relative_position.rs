@@ -77,10 +77,10 @@ pub fn resized(table: &Weight, length: usize) -> Weight {
     let scale = from as f64 / length as f64;
     let mut values = Vec::with_capacity(length * head_dim);
     for place in 0..length {
-        let centre = ((place as f64 + 0.5) * scale - 0.5).max(0.0);
-        let low = (centre as usize).min(from.saturating_sub(1));
+        let center = ((place as f64 + 0.5) * scale - 0.5).max(0.0);
+        let low = (center as usize).min(from.saturating_sub(1));
         let high = (low + 1).min(from.saturating_sub(1));
-        let share = centre - low as f64;
+        let share = center - low as f64;
         for channel in 0..head_dim {
             let at = |row: usize| f64::from(table.values[row * head_dim + channel]);
             values.push((at(low) * (1.0 - share) + at(high) * share) as f32);

@@ -127,7 +127,7 @@ fn residual(x: Tensor<3>, branch: Tensor<3>, scales: Option<&Vec<f32>>) -> Tenso
 mod tests {
     use super::*;
     use semaim::config::VitConfig;
-    use semaim::init::initialise;
+    use semaim::init::initialize;
     use semaim::parameters::weights;
     use semaim::vit::Vit;
 
@@ -153,7 +153,7 @@ mod tests {
     fn on_windows_as_composed() {
         let device = Device::flex();
         let config = VitConfig::tiny();
-        let vit = initialise(Vit::zeros(&config, &device), 5);
+        let vit = initialize(Vit::zeros(&config, &device), 5);
         let grid = Grid {
             rows: 4,
             columns: 6,

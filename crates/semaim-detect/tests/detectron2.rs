@@ -10,8 +10,8 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
-use semaim::config::{Normalisation, VitConfig};
-use semaim::init::initialise;
+use semaim::config::{Normalization, VitConfig};
+use semaim::init::initialize;
 use semaim::parameters::{Weight, Weights, weights};
 use semaim::vit::{ForwardOptions, Vit};
 use semaim_checkpoint::archive::Archive;
@@ -89,7 +89,7 @@ fn a_published_pickle() {
     config.attention.global_blocks = Some(vec![1, 3]);
     assert_eq!(model.config, config);
     assert_eq!(model.defaults_used.len(), 5, "{:?}", model.defaults_used);
-    assert_eq!(model.normalisation.mean, [0.485, 0.456, 0.406]);
+    assert_eq!(model.normalization.mean, [0.485, 0.456, 0.406]);
     // It runs.
     let device = Device::flex();
     let detector = model.detector(&device).unwrap();
@@ -122,8 +122,8 @@ fn a_training_checkpoint_with_buffers_and_an_average() {
             "{found:?}"
         );
     };
-    near(&model.normalisation.mean, [0.485, 0.456, 0.406]);
-    near(&model.normalisation.std, [0.229, 0.224, 0.225]);
+    near(&model.normalization.mean, [0.485, 0.456, 0.406]);
+    near(&model.normalization.std, [0.229, 0.224, 0.225]);
     let other = Told {
         anchors: Some(Anchors {
             sizes,
@@ -171,7 +171,7 @@ fn detector(config: DetectorConfig) -> MaskRcnn {
         ..VitConfig::tiny()
     };
     let mut weights = Weights::new();
-    let encoder = initialise(Vit::zeros(&vit, &device), 3);
+    let encoder = initialize(Vit::zeros(&vit, &device), 3);
     let model = MaskRcnn::new(encoder, config, 3, &device).unwrap();
     for (name, weight) in semaim::parameters::weights(&model).unwrap() {
         let weight = expected(&name, &weight.shape);
@@ -239,7 +239,7 @@ fn every_weight_comes_back_from_both_kinds_of_file() {
 
 /// A detector's tensors under their names.
 fn written(config: DetectorConfig) -> Weights {
-    let usual = Normalisation::usual(3);
+    let usual = Normalization::usual(3);
     to_detectron2(&detector(config), &usual).unwrap().weights
 }
 
@@ -370,15 +370,15 @@ fn blue_first_is_turned_around() {
     file.write(&path).unwrap();
     let told = Told {
         channel_order: Some(ChannelOrder::Bgr),
-        normalisation: Some(Normalisation {
+        normalization: Some(Normalization {
             mean: vec![0.1, 0.2, 0.3],
             std: vec![0.4, 0.5, 0.6],
         }),
         ..Told::default()
     };
     let model = read(&path, &told).unwrap();
-    assert_eq!(model.normalisation.mean, [0.3, 0.2, 0.1]);
-    assert_eq!(model.normalisation.std, [0.6, 0.5, 0.4]);
+    assert_eq!(model.normalization.mean, [0.3, 0.2, 0.1]);
+    assert_eq!(model.normalization.std, [0.6, 0.5, 0.4]);
     let ours = &model.weights["backbone.patch_embed.proj.weight"];
     let theirs = &theirs["backbone.net.patch_embed.proj.weight"];
     let plane = ours.shape[2] * ours.shape[3];
@@ -387,14 +387,14 @@ fn blue_first_is_turned_around() {
         .chunks(3 * plane)
         .zip(theirs.values.chunks(3 * plane))
     {
-        for colour in 0..3 {
-            let [ours, theirs] = [(ours, colour), (theirs, 2 - colour)]
-                .map(|(values, colour)| &values[colour * plane..(colour + 1) * plane]);
+        for color in 0..3 {
+            let [ours, theirs] = [(ours, color), (theirs, 2 - color)]
+                .map(|(values, color)| &values[color * plane..(color + 1) * plane]);
             assert_eq!(ours, theirs);
         }
     }
     let one_channel = Told {
-        normalisation: Some(Normalisation::usual(1)),
+        normalization: Some(Normalization::usual(1)),
         ..Told::default()
     };
     assert!(read(&path, &one_channel).is_err());
@@ -408,13 +408,13 @@ fn what_theirs_needs_otherwise_is_written_otherwise() {
         image_size: [8, 24],
         ..VitConfig::tiny()
     };
-    let encoder = initialise(Vit::zeros(&vit, &device), 3);
+    let encoder = initialize(Vit::zeros(&vit, &device), 3);
     let model = MaskRcnn::new(encoder, small(), 3, &device).unwrap();
-    let normalisation = Normalisation {
+    let normalization = Normalization {
         mean: vec![0.5; 3],
         std: vec![0.25; 3],
     };
-    let written = to_detectron2(&model, &normalisation).unwrap();
+    let written = to_detectron2(&model, &normalization).unwrap();
     assert_eq!(written.notes.len(), 2, "{:?}", written.notes);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.pkl");
@@ -424,7 +424,7 @@ fn what_theirs_needs_otherwise_is_written_otherwise() {
     };
     file.write_pickle(&path, "semaim").unwrap();
     let found = read(&path, &Told::default()).unwrap();
-    assert_eq!(found.normalisation, normalisation);
+    assert_eq!(found.normalization, normalization);
     let images = || Tensor::ones([1, 3, 32, 32], &device);
     let maps = |model: &MaskRcnn| -> Vec<f32> {
         let [map, ..] = model.features(images(), ForwardOptions::default());

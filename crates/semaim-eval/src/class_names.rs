@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::vectors::LabelledVectors;
+use crate::vectors::LabeledVectors;
 
 /// Why labels cannot be compared.
 #[derive(Debug, thiserror::Error)]
@@ -56,8 +56,8 @@ pub enum Comparison {
 /// # Errors
 /// [`ClassNamesError`].
 pub fn share_numbering(
-    bank: (&Path, &mut LabelledVectors),
-    queries: (&Path, &mut LabelledVectors),
+    bank: (&Path, &mut LabeledVectors),
+    queries: (&Path, &mut LabeledVectors),
 ) -> Result<Comparison, ClassNamesError> {
     let names = [names_of(bank.0, bank.1)?, names_of(queries.0, queries.1)?];
     let (of_bank, of_queries) = match names {
@@ -70,7 +70,7 @@ pub fn share_numbering(
     for (number, name) in of_bank.iter().chain(&of_queries).enumerate() {
         numbers.entry(name).or_insert(number as u32);
     }
-    let renumber = |vectors: &mut LabelledVectors, names: &[String]| {
+    let renumber = |vectors: &mut LabeledVectors, names: &[String]| {
         vectors.labels = names.iter().map(|name| numbers[name]).collect();
     };
     renumber(bank.1, &of_bank);
@@ -95,10 +95,7 @@ fn csv_of(vectors: &Path) -> PathBuf {
 }
 
 /// The class name of each vector; `None` where no names stand beside the file.
-fn names_of(
-    path: &Path,
-    vectors: &LabelledVectors,
-) -> Result<Option<Vec<String>>, ClassNamesError> {
+fn names_of(path: &Path, vectors: &LabeledVectors) -> Result<Option<Vec<String>>, ClassNamesError> {
     let path = csv_of(path);
     if !path.exists() {
         return Ok(None);
@@ -139,9 +136,9 @@ fn names_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vectors::{VectorWriter, read_labelled};
+    use crate::vectors::{VectorWriter, read_labeled};
 
-    fn written(path: &Path, labels: &[(u32, &str)]) -> LabelledVectors {
+    fn written(path: &Path, labels: &[(u32, &str)]) -> LabeledVectors {
         let mut writer = VectorWriter::create(path, vec![1]).unwrap();
         for (i, &label) in labels.iter().enumerate() {
             writer
@@ -149,7 +146,7 @@ mod tests {
                 .unwrap();
         }
         writer.finish().unwrap();
-        read_labelled(path).unwrap()
+        read_labeled(path).unwrap()
     }
 
     #[test]
@@ -165,8 +162,8 @@ mod tests {
         assert_eq!(bank.labels[1..], queries.labels[..2]);
         assert!(!bank.labels.contains(&queries.labels[2]));
         // Names of others are not taken, and names on one side alone are not enough.
-        let mut bank = read_labelled(&paths[0]).unwrap();
-        let mut queries = read_labelled(&paths[1]).unwrap();
+        let mut bank = read_labeled(&paths[0]).unwrap();
+        let mut queries = read_labeled(&paths[1]).unwrap();
         std::fs::write(
             folder.path().join("queries.csv"),
             "path,label,class\nx,1,c\n",

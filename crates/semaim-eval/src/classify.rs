@@ -207,7 +207,7 @@ mod tests {
     use burn::tensor::Device;
     use semaim::classifier::Pool;
     use semaim::config::VitConfig;
-    use semaim::init::initialise;
+    use semaim::init::initialize;
     use semaim::vit::Vit;
     use semaim_data::{OpenOptions, ShapesOptions, Split, open};
 
@@ -215,7 +215,7 @@ mod tests {
     fn what_is_no_number_is_no_prediction() {
         let device = Device::flex();
         let config = VitConfig::tiny();
-        let encoder = initialise(Vit::zeros(&config, &device), 1);
+        let encoder = initialize(Vit::zeros(&config, &device), 1);
         let mut model = Classifier::new(encoder, Pool::Mean, 3, 0, &device);
         let options = OpenOptions {
             shapes: ShapesOptions {
@@ -244,7 +244,7 @@ mod tests {
             probabilities: vec![
                 0.5, 0.1, 0.1, 0.1, 0.1, 0.1, // 0, then by number: 5 is the sixth
                 0.0, 0.6, 0.1, 0.1, 0.1, 0.1, // 1
-                0.0, 0.2, 0.8, 0.0, 0.0, 0.0, // unlabelled
+                0.0, 0.2, 0.8, 0.0, 0.0, 0.0, // unlabeled
             ],
             items: vec![0, 1, 2],
             labels: vec![Some(5), Some(1), None],

@@ -84,9 +84,9 @@ pub enum CompareError {
     /// Images cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// Labelled images cannot be used.
+    /// Labeled images cannot be used.
     #[error(transparent)]
-    Labelled(#[from] SplitsError),
+    Labeled(#[from] SplitsError),
     /// Pre-training.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -117,7 +117,7 @@ pub struct PlannedTrial {
     pub variant: String,
     /// The seed.
     pub seed: u64,
-    /// Optimiser steps of its pre-training; 0 where there is none.
+    /// Optimizer steps of its pre-training; 0 where there is none.
     pub steps: u64,
     /// What pre-training needs; `None` where there is none.
     pub memory: Option<Memory>,

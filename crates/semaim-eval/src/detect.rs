@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use semaim::init::initialise;
+use semaim::init::initialize;
 use semaim::vit::Vit;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
@@ -146,13 +146,13 @@ impl Prepared {
                 layer,
             )?,
             ema: None,
-            optimiser: config.optimiser.adamw(groups),
+            optimizer: config.optimizer.adamw(groups),
             counts: TrainCounters::default(),
         })
     }
 
     fn images(&self, config: &DetectConfig) -> Result<Images<ObjectSet>, AugmentError> {
-        let augment = config.augment(&self.encoder.normalisation);
+        let augment = config.augment(&self.encoder.normalization);
         augment.check()?;
         Ok(Images {
             source: Arc::clone(&self.train),
@@ -172,7 +172,7 @@ pub fn prepare(config: &DetectConfig, device: &Device) -> Result<Prepared, Detec
         None => config.encoder.encoder(device)?,
     };
     if config.from_scratch {
-        encoder.vit = initialise(
+        encoder.vit = initialize(
             Vit::zeros_as(&encoder.config, &encoder.vit.arch_options(), device),
             config.seed,
         );
@@ -221,7 +221,7 @@ pub fn prepare(config: &DetectConfig, device: &Device) -> Result<Prepared, Detec
     })
 }
 
-/// How long an optimiser step takes, measured on one image.
+/// How long an optimizer step takes, measured on one image.
 ///
 /// # Errors
 /// [`DetectRunError`].

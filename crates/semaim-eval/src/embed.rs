@@ -13,7 +13,7 @@ use semaim_data::{Augment, BadImage, LoaderError, Source};
 use semaim_train::ranks::{self, Ranks};
 
 use crate::image_batches::{BatchOptions, ImageBatch, ImageBatches};
-use crate::vectors::LabelledVectors;
+use crate::vectors::LabeledVectors;
 pub use message::MessageError;
 
 /// Embedded images.
@@ -21,7 +21,7 @@ pub use message::MessageError;
 pub struct Embeddings {
     /// Numbers per image.
     pub width: usize,
-    /// `[images, width]`, row by row, not normalised.
+    /// `[images, width]`, row by row, not normalized.
     pub features: Vec<f32>,
     /// The numbers of the images in their source.
     pub items: Vec<u64>,
@@ -42,14 +42,14 @@ impl Embeddings {
     }
 
     /// The images that have a label.
-    pub fn labelled(self) -> LabelledVectors {
+    pub fn labeled(self) -> LabeledVectors {
         if self.labels.iter().all(Option::is_some) {
-            return LabelledVectors {
+            return LabeledVectors {
                 features: self.features,
                 labels: self.labels.into_iter().flatten().collect(),
             };
         }
-        let mut vectors = LabelledVectors::default();
+        let mut vectors = LabeledVectors::default();
         let rows = self.features.chunks(self.width.max(1));
         for (row, label) in rows.zip(self.labels) {
             if let Some(label) = label {

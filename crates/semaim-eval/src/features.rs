@@ -21,7 +21,7 @@ pub struct ImageFeatures {
     pub size: [usize; 2],
     /// The view, `[height, width, 3]` in 0..=255.
     pub image: Vec<u8>,
-    /// The view as the encoder gets it, `[channels, height, width]`, normalised.
+    /// The view as the encoder gets it, `[channels, height, width]`, normalized.
     pub view: Vec<f32>,
     /// The encoder's grid of patches.
     pub grid: Grid,
@@ -86,7 +86,7 @@ pub fn extract_features(
     images: &[Pixels],
     device: &Device,
 ) -> Result<Vec<ImageFeatures>, FeatureError> {
-    let augment = views(&encoder.config, &encoder.normalisation);
+    let augment = views(&encoder.config, &encoder.normalization);
     let ([height, width], channels) = (augment.image_size, augment.channels());
     let (grid, length) = (encoder.config.grid(), augment.view_len());
     let mut scratch = Scratch::new();
@@ -125,8 +125,8 @@ pub fn extract_features(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use semaim::config::{ArchOptions, Normalisation, VitConfig};
-    use semaim::init::initialise;
+    use semaim::config::{ArchOptions, Normalization, VitConfig};
+    use semaim::init::initialize;
     use semaim::position::Interpolation;
     use semaim::vit::Vit;
 
@@ -143,9 +143,9 @@ mod tests {
             ..ArchOptions::default()
         };
         let encoder = Encoder {
-            vit: initialise(Vit::zeros_as(&config, &variant, &device), 1),
+            vit: initialize(Vit::zeros_as(&config, &variant, &device), 1),
             config,
-            normalisation: Normalisation {
+            normalization: Normalization {
                 mean: vec![0.5; 3],
                 std: vec![0.25; 3],
             },

@@ -1,4 +1,4 @@
-//! Fine-tuning: an encoder and a head trained as a whole on labelled images.
+//! Fine-tuning: an encoder and a head trained as a whole on labeled images.
 //!
 //! The loss of a batch is in `finetune/task.rs`, everything that can be set in [`config`], and the loop is the one that
 //! pre-trains ([`semaim_train::trainer`]): it resumes bit for bit, logs and checkpoints in the same way.
@@ -9,7 +9,7 @@ mod task;
 
 use burn::tensor::Device;
 use semaim::classifier::Classifier;
-use semaim::init::initialise;
+use semaim::init::initialize;
 use semaim::vit::Vit;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
@@ -24,7 +24,7 @@ use semaim_train::trainer::{Images, RunOutcome, train};
 
 use crate::classify::{Classification, ClassifyError};
 use crate::results::{self, ResultsError};
-use crate::splits::{LabelledSplits, SplitsError};
+use crate::splits::{LabeledSplits, SplitsError};
 use crate::unreadable::Unreadable;
 use config::FinetuneConfig;
 use evaluator::FinetuneEvaluator;
@@ -39,9 +39,9 @@ pub enum FinetuneError {
     /// The encoder cannot be used.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
-    /// The labelled images cannot be used.
+    /// The labeled images cannot be used.
     #[error(transparent)]
-    Labelled(#[from] SplitsError),
+    Labeled(#[from] SplitsError),
     /// The run.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -56,16 +56,16 @@ pub enum FinetuneError {
     Results(#[from] ResultsError),
 }
 
-/// An encoder ready to be fine-tuned on labelled images.
+/// An encoder ready to be fine-tuned on labeled images.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     encoder: Encoder,
-    sets: LabelledSplits,
+    sets: LabeledSplits,
 }
 
 impl Prepared {
     /// The training and the test split.
-    pub fn sets(&self) -> &LabelledSplits {
+    pub fn sets(&self) -> &LabeledSplits {
         &self.sets
     }
 
@@ -82,20 +82,20 @@ impl Prepared {
 pub fn prepare(config: &FinetuneConfig, device: &Device) -> Result<Prepared, FinetuneError> {
     let mut encoder = config.encoder.encoder(device)?;
     if config.from_scratch {
-        encoder.vit = initialise(
+        encoder.vit = initialize(
             Vit::zeros_as(&encoder.config, &encoder.vit.arch_options(), device),
             config.seed,
         );
     }
     let options = OpenOptions {
-        unit_floats: encoder.normalisation.is_a_convention(),
+        unit_floats: encoder.normalization.is_a_convention(),
         ..config.data.open_options(
             encoder.config.image_size,
             encoder.config.channels,
             config.seed,
         )
     };
-    let sets = LabelledSplits::for_training(&config.data, &options, config.seed)?;
+    let sets = LabeledSplits::for_training(&config.data, &options, config.seed)?;
     Ok(Prepared { encoder, sets })
 }
 
@@ -115,7 +115,7 @@ pub fn finetune(
     augment.check()?;
     let classes = sets.train.source.classes().to_vec();
     let param_groups = ParamGroups::LayerDecay {
-        weight_decay: config.optimiser.weight_decay,
+        weight_decay: config.optimizer.weight_decay,
         decay: config.layer_decay,
         depth: encoder.config.depth,
     };
@@ -131,7 +131,7 @@ pub fn finetune(
     let initial_state = TrainState {
         model,
         ema: None,
-        optimiser: config.optimiser.adamw(param_groups),
+        optimizer: config.optimizer.adamw(param_groups),
         counts: TrainCounters::default(),
     };
     let task = FinetuneTask {
@@ -166,7 +166,7 @@ fn augment(config: &FinetuneConfig, encoder: &Encoder) -> Augment {
     let vit = &encoder.config;
     Augment {
         // An encoder sees images as it learned to see them.
-        normalisation: encoder.normalisation.clone(),
+        normalization: encoder.normalization.clone(),
         rand_augment: config.augment.rand_augment(),
         erase: config.augment.random_erasing(),
         ..config.data.augment(vit.image_size, vit.channels)

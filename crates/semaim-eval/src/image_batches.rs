@@ -30,7 +30,7 @@ pub struct ImageBatches {
 /// Some images on a device.
 #[derive(Debug)]
 pub struct ImageBatch {
-    /// Normalised views, `[items, channels, height, width]`; none where no image of the batch could be read.
+    /// Normalized views, `[items, channels, height, width]`; none where no image of the batch could be read.
     pub images: Option<Tensor<4>>,
     /// The numbers of the images in their source.
     pub items: Vec<u64>,

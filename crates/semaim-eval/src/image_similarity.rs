@@ -65,7 +65,7 @@ pub fn image_similarities(
     similarity: Similarity,
     device: &Device,
 ) -> Result<ImageSimilarities, ImageSimilarityError> {
-    let augment = views(&encoder.config, &encoder.normalisation);
+    let augment = views(&encoder.config, &encoder.normalization);
     let size = augment.image_size;
     let shown = items.par_iter().map_init(Scratch::new, |scratch, &item| {
         let pixels = match source.image(item) {
@@ -149,8 +149,8 @@ fn scaled(map: &[f32]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use semaim::config::{Normalisation, VitConfig};
-    use semaim::init::initialise;
+    use semaim::config::{Normalization, VitConfig};
+    use semaim::init::initialize;
     use semaim::position::Interpolation;
     use semaim::vit::Vit;
     use semaim_data::{Shapes, ShapesOptions};
@@ -162,9 +162,9 @@ mod tests {
             ..VitConfig::tiny()
         };
         Encoder {
-            vit: initialise(Vit::zeros(&config, device), 5),
+            vit: initialize(Vit::zeros(&config, device), 5),
             config,
-            normalisation: Normalisation {
+            normalization: Normalization {
                 mean: vec![0.5; 3],
                 std: vec![0.25; 3],
             },
@@ -189,7 +189,7 @@ mod tests {
             assert_eq!(items, [2, 0]);
             for map in &found.maps {
                 assert_eq!([map.cells.rows, map.cells.columns], [8, 16]);
-                let augment = views(&encoder.config, &encoder.normalisation);
+                let augment = views(&encoder.config, &encoder.normalization);
                 let pixels = images.image(map.item).unwrap();
                 let view = augment
                     .resized(&pixels, [16, 16], false, &mut Scratch::new())
@@ -231,7 +231,7 @@ mod tests {
     fn weights_that_are_no_numbers_are_told() {
         let device = Device::flex();
         let mut encoder = encoder(&device);
-        encoder.normalisation.std = vec![0.0; 3];
+        encoder.normalization.std = vec![0.0; 3];
         let images = Shapes::new(ShapesOptions {
             count: 1,
             ..ShapesOptions::default()

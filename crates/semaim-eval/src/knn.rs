@@ -1,4 +1,4 @@
-//! Exact weighted k-nearest-neighbour classification (method, section 4).
+//! Exact weighted k-nearest-neighbor classification (method, section 4).
 //!
 //! Features are brought to unit length; each of the k most similar bank images votes for its class with weight
 //! exp(cosine / temperature). Queries and bank meet in blocks of matrix products, so memory does not grow with
@@ -14,16 +14,16 @@ use crate::accuracy::{Accuracy, HitCounter};
 const QUERY_BLOCK: usize = 256;
 const BANK_BLOCK: usize = 8_192;
 
-/// Labelled features.
+/// Labeled features.
 #[derive(Clone, Copy, Debug)]
-pub struct Labelled<'a> {
+pub struct Labeled<'a> {
     /// `[labels.len(), width]`, row by row.
     pub features: &'a [f32],
     /// The class of each row.
     pub labels: &'a [u32],
 }
 
-impl Labelled<'_> {
+impl Labeled<'_> {
     /// Whether all numbers are finite. `which` says which vectors these are, for people.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ pub struct NotFinite {
 pub enum KnnError {
     /// No bank or no queries.
     #[error(
-        "kNN needs labelled images in both: the bank has {bank}, {queries} are to be classified"
+        "kNN needs labeled images in both: the bank has {bank}, {queries} are to be classified"
     )]
     Empty {
         /// Bank images.
@@ -73,7 +73,7 @@ pub enum KnnError {
     /// k is larger than the bank.
     #[error("k = {k} is more than the {bank} images in the bank")]
     KTooLarge {
-        /// Neighbours.
+        /// Neighbors.
         k: usize,
         /// Bank images.
         bank: usize,
@@ -100,7 +100,7 @@ pub enum KnnError {
     Device(#[from] WeightError),
 }
 
-/// Classifies queries by their neighbours in a bank, for each k in `ks`. With fewer than five neighbours top-5 is among
+/// Classifies queries by their neighbors in a bank, for each k in `ks`. With fewer than five neighbors top-5 is among
 /// the first k, as in DINO's evaluation.
 ///
 /// Equal similarities go by the bank's order, equal votes by the class number. Several [ranks] take blocks of queries in turn, each with
@@ -109,8 +109,8 @@ pub enum KnnError {
 /// # Errors
 /// [`KnnError`].
 pub fn knn(
-    bank: Labelled<'_>,
-    queries: Labelled<'_>,
+    bank: Labeled<'_>,
+    queries: Labeled<'_>,
     ks: &[usize],
     temperature: f64,
     device: &Device,
@@ -159,8 +159,8 @@ pub fn knn(
         .skip(ranks.rank())
         .step_by(ranks.count())
     {
-        let neighbours = neighbours(bank.features, block, width, most, device)?;
-        for (nearest, &label) in neighbours.iter().zip(labels) {
+        let neighbors = neighbors(bank.features, block, width, most, device)?;
+        for (nearest, &label) in neighbors.iter().zip(labels) {
             for (&k, hit) in ks.iter().zip(&mut hits) {
                 let votes = votes(&nearest[..k], &bank_classes, classes.len(), temperature);
                 hit.add_among(rank(&votes, place(&label)), k.min(5));
@@ -181,19 +181,19 @@ pub fn knn(
 
 /// A bank image and its cosine with a query.
 #[derive(Clone, Copy)]
-struct Neighbour {
+struct Neighbor {
     similarity: f32,
     index: usize,
 }
 
 /// The `k` most similar bank rows of each query row, most similar first.
-fn neighbours(
+fn neighbors(
     bank: &[f32],
     queries: &[f32],
     width: usize,
     k: usize,
     device: &Device,
-) -> Result<Vec<Vec<Neighbour>>, KnnError> {
+) -> Result<Vec<Vec<Neighbor>>, KnnError> {
     let count = queries.len() / width;
     let unit = |rows: &[f32]| {
         let data = TensorData::new(rows.to_vec(), [rows.len() / width, width]);
@@ -207,7 +207,7 @@ fn neighbours(
         rows / length
     };
     let queries = unit(queries);
-    let mut best: Vec<Vec<Neighbour>> = vec![Vec::with_capacity(2 * k); count];
+    let mut best: Vec<Vec<Neighbor>> = vec![Vec::with_capacity(2 * k); count];
     for (block, rows) in bank.chunks(BANK_BLOCK * width).enumerate() {
         let rows = unit(rows);
         let [in_block, _] = rows.dims();
@@ -216,7 +216,7 @@ fn neighbours(
         for (best, row) in best.iter_mut().zip(similarities.chunks(in_block)) {
             let first = block * BANK_BLOCK;
             // What is no closer than all that are kept needs no further look: the bank's order decides between equals.
-            let farthest = |best: &[Neighbour]| match best.len() < k {
+            let farthest = |best: &[Neighbor]| match best.len() < k {
                 true => f32::NEG_INFINITY,
                 false => best
                     .iter()
@@ -232,7 +232,7 @@ fn neighbours(
                     keep_best(best, k);
                     bound = farthest(best);
                 }
-                best.push(Neighbour {
+                best.push(Neighbor {
                     similarity,
                     index: first + offset,
                 });
@@ -246,34 +246,34 @@ fn neighbours(
     Ok(best)
 }
 
-fn closer(a: &Neighbour, b: &Neighbour) -> std::cmp::Ordering {
+fn closer(a: &Neighbor, b: &Neighbor) -> std::cmp::Ordering {
     b.similarity
         .total_cmp(&a.similarity)
         .then(a.index.cmp(&b.index))
 }
 
-fn keep_best(neighbours: &mut Vec<Neighbour>, k: usize) {
-    if neighbours.len() > k {
-        neighbours.select_nth_unstable_by(k - 1, closer);
-        neighbours.truncate(k);
+fn keep_best(neighbors: &mut Vec<Neighbor>, k: usize) {
+    if neighbors.len() > k {
+        neighbors.select_nth_unstable_by(k - 1, closer);
+        neighbors.truncate(k);
     }
 }
 
 /// What each class gets from the nearest bank images.
 fn votes(
-    nearest: &[Neighbour],
+    nearest: &[Neighbor],
     bank_classes: &[usize],
     classes: usize,
     temperature: f64,
 ) -> Vec<f64> {
     // Relative to the nearest, which changes no order among the classes: at small temperatures `exp(similarity / temperature)` is
     // beyond every number.
-    let similarities = nearest.iter().map(|neighbour| neighbour.similarity);
+    let similarities = nearest.iter().map(|neighbor| neighbor.similarity);
     let largest = similarities.fold(f32::NEG_INFINITY, f32::max);
     let mut votes = vec![0.0; classes];
-    for neighbour in nearest {
-        let behind = f64::from(neighbour.similarity) - f64::from(largest);
-        votes[bank_classes[neighbour.index]] += (behind / temperature).exp();
+    for neighbor in nearest {
+        let behind = f64::from(neighbor.similarity) - f64::from(largest);
+        votes[bank_classes[neighbor.index]] += (behind / temperature).exp();
     }
     votes
 }
@@ -291,8 +291,8 @@ mod tests {
 
     #[test]
     fn at_small_temperatures_the_nearest_decides() {
-        let neighbour = |index, similarity| Neighbour { index, similarity };
-        let nearest = [neighbour(0, 0.99), neighbour(1, 0.98), neighbour(2, 0.97)];
+        let neighbor = |index, similarity| Neighbor { index, similarity };
+        let nearest = [neighbor(0, 0.99), neighbor(1, 0.98), neighbor(2, 0.97)];
         for temperature in [1e-2, 1e-3, 1e-5, 1e-300] {
             let votes = votes(&nearest, &[1, 0, 0], 2, temperature);
             assert_eq!(rank(&votes, 1), 0, "{temperature}: {votes:?}");
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_cross_the_blocks_of_the_bank() {
+    fn neighbors_cross_the_blocks_of_the_bank() {
         let device = Device::flex();
         let banks = BANK_BLOCK + 10;
         // Angles fall with the index, so the nearest to the last direction are the last rows.
@@ -315,11 +315,11 @@ mod tests {
         let labels: Vec<u32> = (0..banks).map(|i| u32::from(i >= BANK_BLOCK - 5)).collect();
         let query = [1.5_f32.cos(), 1.5_f32.sin()];
         let accuracy = knn(
-            Labelled {
+            Labeled {
                 features: &bank,
                 labels: &labels,
             },
-            Labelled {
+            Labeled {
                 features: &query,
                 labels: &[1],
             },
@@ -335,7 +335,7 @@ mod tests {
                 top5: 1.0
             }
         );
-        let nearest = neighbours(&bank, &query, 2, 3, &device).unwrap();
+        let nearest = neighbors(&bank, &query, 2, 3, &device).unwrap();
         let indices: Vec<usize> = nearest[0].iter().map(|n| n.index).collect();
         assert_eq!(indices, [banks - 1, banks - 2, banks - 3]);
     }
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn labels_may_be_any_numbers() {
         let labels = [u32::MAX, 7];
-        let set = Labelled {
+        let set = Labeled {
             features: &[1.0, 0.0, 0.0, 1.0],
             labels: &labels,
         };
@@ -354,15 +354,15 @@ mod tests {
     #[test]
     fn bad_sizes_are_errors() {
         let device = Device::flex();
-        let two = Labelled {
+        let two = Labeled {
             features: &[1.0, 0.0, 0.0, 1.0],
             labels: &[0, 1],
         };
-        let none = Labelled {
+        let none = Labeled {
             features: &[],
             labels: &[],
         };
-        let odd = Labelled {
+        let odd = Labeled {
             features: &[1.0, 0.0, 0.0],
             labels: &[0],
         };
@@ -372,7 +372,7 @@ mod tests {
                 Err(KnnError::Temperature { .. })
             ));
         }
-        let broken = Labelled {
+        let broken = Labeled {
             features: &[1.0, 0.0, 0.0, f32::NAN],
             labels: &[0, 1],
         };

@@ -2,8 +2,8 @@
 //!
 //! * [`image_batches`]: the loop that brings images to a network; [`accuracy`]: what is counted.
 //! * [`embed`]: one vector per image; [`image_similarity`]: one similarity map.
-//! * [`splits`]: which labelled images are for training and which for the test.
-//! * [`knn`]: exact weighted nearest neighbours on those vectors.
+//! * [`splits`]: which labeled images are for training and which for the test.
+//! * [`knn`]: exact weighted nearest neighbors on those vectors.
 //! * [`class_names`]: labels of two files of vectors, compared by name.
 //! * [`probe`]: a linear classifier on those vectors.
 //! * [`finetune`]: encoder and head trained as a whole; [`classify`] is what comes out at work.
@@ -15,7 +15,7 @@
 //! * [`compare`]: several variants with several seeds each, side by side.
 //! * [`pointing`]: whether the order starts on the object; [`main_object`]: which object that is, in a COCO file.
 //! * [`orders`]: the orders a model gives, for pictures.
-//! * [`features`]: an encoder's attention, similarity and patch tokens, for pictures; [`pca`]: the tokens as colours.
+//! * [`features`]: an encoder's attention, similarity and patch tokens, for pictures; [`pca`]: the tokens as colors.
 //! * [`vectors`]: files of vectors.
 //! * [`views`]: how an encoder's images are opened and shown to it.
 

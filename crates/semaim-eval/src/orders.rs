@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use semaim::config::Normalisation;
+use semaim::config::Normalization;
 use semaim::order::{Order, OrderNoise, PredictionOrder};
 use semaim::parameters::{WeightError, to_host};
 use semaim::pretrained::Pretrained;
@@ -58,7 +58,7 @@ pub fn learned_orders<M: Pretrained>(
     Ok(seen)
 }
 
-/// Runs a model on normalised views, `[items, channels, height, width]`. `items` are the images' numbers, which orders with
+/// Runs a model on normalized views, `[items, channels, height, width]`. `items` are the images' numbers, which orders with
 /// chance in them are drawn for; `similarity` is as in [`learned_orders`].
 ///
 /// # Errors
@@ -111,7 +111,7 @@ pub fn orders_of_views<M: Pretrained>(
         .collect())
 }
 
-/// Predicted patches as an image `[channels, height, width]`. A model that predicts normalised patches says
+/// Predicted patches as an image `[channels, height, width]`. A model that predicts normalized patches says
 /// nothing of their mean and spread: those are taken from the image.
 fn unpatched(predicted: &[f32], image: &[f32], config: &PretrainConfig) -> Vec<f32> {
     let [height, width] = config.model.image_size;
@@ -124,7 +124,7 @@ fn unpatched(predicted: &[f32], image: &[f32], config: &PretrainConfig) -> Vec<f
             let (y, x) = (row * p + pixel / p, column * p + pixel % p);
             (channel * height + y) * width + x
         };
-        let (mean, deviation) = if config.target.normalise {
+        let (mean, deviation) = if config.target.normalize {
             let target: Vec<f32> = (0..values).map(|value| image[place(value)]).collect();
             let mean = target.iter().sum::<f32>() / values as f32;
             let squares: f32 = target.iter().map(|v| (v - mean).powi(2)).sum();
@@ -139,12 +139,12 @@ fn unpatched(predicted: &[f32], image: &[f32], config: &PretrainConfig) -> Vec<f
     picture
 }
 
-/// A normalised image `[channels, height, width]` as `[height, width, 3]`: grey for fewer than three channels, the
+/// A normalized image `[channels, height, width]` as `[height, width, 3]`: gray for fewer than three channels, the
 /// first three for more.
 pub(crate) fn to_rgb(image: &[f32], augment: &Augment) -> Vec<u8> {
     let channels = augment.channels();
     let pixels = image.len() / channels;
-    let Normalisation { mean, std } = &augment.normalisation;
+    let Normalization { mean, std } = &augment.normalization;
     let byte = |channel: usize, pixel: usize| {
         let value = image[channel * pixels + pixel] * std[channel] + mean[channel];
         (value * 255.0).round().clamp(0.0, 255.0) as u8

@@ -212,13 +212,13 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use semaim::init::initialise;
+    use semaim::init::initialize;
 
     #[test]
     fn hits_are_counted_where_the_object_is() {
         let device = Device::flex();
         let config = VitConfig::tiny();
-        let encoder = initialise(Vit::zeros(&config, &device), 1);
+        let encoder = initialize(Vit::zeros(&config, &device), 1);
         let augment = Augment::new(config.image_size, 3);
         let pixels = Pixels::new(
             64,

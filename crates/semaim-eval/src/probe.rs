@@ -1,6 +1,6 @@
 //! The linear probe: how well a linear layer on frozen features classifies (method, section 4).
 //!
-//! Batch normalisation without affine parameters, then one linear layer, SGD with momentum and a cosine schedule, as
+//! Batch normalization without affine parameters, then one linear layer, SGD with momentum and a cosine schedule, as
 //! published for masked autoencoders. A probe's result hangs on its learning rate and weight decay, so a whole grid of
 //! them is trained at the same time: the layers stand side by side in one matrix. A validation split of the training
 //! images chooses among them; what is chosen meets the test images once.
@@ -17,7 +17,7 @@ use semaim_random::{Key, KeyedRng, Stream};
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::Accuracy;
-use crate::knn::{Labelled, NotFinite};
+use crate::knn::{Labeled, NotFinite};
 use grid::{Grid, Set};
 
 /// How a probe is trained.
@@ -38,7 +38,7 @@ pub struct ProbeOptions {
 }
 
 impl Default for ProbeOptions {
-    /// As published (90 epochs, batches of 4,096, rate 0.1, no decay), with neighbours of the rate and the decay.
+    /// As published (90 epochs, batches of 4,096, rate 0.1, no decay), with neighbors of the rate and the decay.
     fn default() -> Self {
         Self {
             epochs: 90,
@@ -82,7 +82,7 @@ pub struct Probe {
 pub enum ProbeError {
     /// Too few images.
     #[error(
-        "a probe needs labelled images: at least 2 to train on and to choose with, and 1 to test; there are {train} and {test}"
+        "a probe needs labeled images: at least 2 to train on and to choose with, and 1 to test; there are {train} and {test}"
     )]
     Empty {
         /// Training images, those of the validation split among them.
@@ -123,8 +123,8 @@ pub enum ProbeError {
 /// # Errors
 /// [`ProbeError`].
 pub fn probe(
-    train: Labelled<'_>,
-    test: Labelled<'_>,
+    train: Labeled<'_>,
+    test: Labeled<'_>,
     options: &ProbeOptions,
     device: &Device,
 ) -> Result<Probe, ProbeError> {
@@ -158,7 +158,7 @@ pub fn probe(
         return Err(ProbeError::OneClass { images: kept.len() });
     }
     let settings = settings(options);
-    let set = |set: Labelled<'_>, of: &[usize]| Set::of(set, of, width, &classes);
+    let set = |set: Labeled<'_>, of: &[usize]| Set::of(set, of, width, &classes);
     let (kept, validation) = (set(train, &kept), set(train, &validation));
     let everything: Vec<usize> = (0..test.labels.len()).collect();
     let test = set(test, &everything);
@@ -265,9 +265,9 @@ mod tests {
         for i in 0..count {
             let class = i % 3;
             for axis in 0..6 {
-                let centre = if axis == class { 2.0 } else { 0.0 };
+                let center = if axis == class { 2.0 } else { 0.0 };
                 let scale = 10.0_f64.powi(axis as i32 - 2);
-                features.push((scale * (100.0 + centre + 0.5 * draw.normal())) as f32);
+                features.push((scale * (100.0 + center + 0.5 * draw.normal())) as f32);
             }
             labels.push(10 * class as u32);
         }
@@ -290,8 +290,8 @@ mod tests {
         assert!(validation_split(0..1, draw, 10).1.is_empty());
     }
 
-    fn set<'a>(features: &'a [f32], labels: &'a [u32]) -> Labelled<'a> {
-        Labelled { features, labels }
+    fn set<'a>(features: &'a [f32], labels: &'a [u32]) -> Labeled<'a> {
+        Labeled { features, labels }
     }
 
     fn options() -> ProbeOptions {
@@ -336,11 +336,11 @@ mod tests {
     fn bad_sizes_are_errors() {
         let device = Device::flex();
         let (features, labels) = clusters(30, 1);
-        let set = Labelled {
+        let set = Labeled {
             features: &features,
             labels: &labels,
         };
-        let none = Labelled {
+        let none = Labeled {
             features: &[],
             labels: &[],
         };
@@ -353,7 +353,7 @@ mod tests {
             Err(ProbeError::Empty { .. })
         ));
         let one = vec![4; 30];
-        let same = Labelled {
+        let same = Labeled {
             features: &features,
             labels: &one,
         };
@@ -361,7 +361,7 @@ mod tests {
             probe(same, set, &options(), &device),
             Err(ProbeError::OneClass { .. })
         ));
-        let short = Labelled {
+        let short = Labeled {
             features: &features[..150],
             labels: &labels,
         };
@@ -371,7 +371,7 @@ mod tests {
         ));
         let mut broken = features.clone();
         broken[7] = f32::INFINITY;
-        let broken = Labelled {
+        let broken = Labeled {
             features: &broken,
             labels: &labels,
         };

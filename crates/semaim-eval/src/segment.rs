@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use burn::tensor::Device;
-use semaim::init::initialise;
+use semaim::init::initialize;
 use semaim::vit::Vit;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
@@ -134,13 +134,13 @@ impl Prepared {
         Ok(TrainState {
             model: with_frozen_blocks(self.model.clone(), frozen, depth, layer)?,
             ema: None,
-            optimiser: config.optimiser.adamw(groups),
+            optimizer: config.optimizer.adamw(groups),
             counts: TrainCounters::default(),
         })
     }
 
     fn images(&self, config: &SegmentConfig) -> Result<Images<LabelMapSet>, AugmentError> {
-        let augment = config.augment(&self.encoder.normalisation);
+        let augment = config.augment(&self.encoder.normalization);
         augment.check()?;
         Ok(Images {
             source: Arc::clone(&self.train),
@@ -169,7 +169,7 @@ pub fn prepare(config: &SegmentConfig, device: &Device) -> Result<Prepared, Segm
     config.segmenter(2).validate(encoder.config.depth)?;
     let mut encoder = encoder.resized([crop; 2])?;
     if config.from_scratch {
-        encoder.vit = initialise(
+        encoder.vit = initialize(
             Vit::zeros_as(&encoder.config, &encoder.vit.arch_options(), device),
             config.seed,
         );
@@ -204,7 +204,7 @@ pub fn prepare(config: &SegmentConfig, device: &Device) -> Result<Prepared, Segm
     })
 }
 
-/// How long an optimiser step takes, measured on two images, or on one where batches hold no more; a frozen encoder is counted
+/// How long an optimizer step takes, measured on two images, or on one where batches hold no more; a frozen encoder is counted
 /// with every image.
 ///
 /// # Errors

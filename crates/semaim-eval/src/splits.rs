@@ -1,4 +1,4 @@
-//! Training and test split of labelled images.
+//! Training and test split of labeled images.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ pub struct ImageSubset {
     pub items: Vec<u64>,
 }
 
-/// The two splits of a labelled data set.
+/// The two splits of a labeled data set.
 #[derive(Clone, Debug)]
-pub struct LabelledSplits {
-    /// Trained on, or searched for neighbours.
+pub struct LabeledSplits {
+    /// Trained on, or searched for neighbors.
     pub train: ImageSubset,
     /// Classified.
     pub test: ImageSubset,
@@ -33,7 +33,7 @@ pub enum SplitsError {
     Data(#[from] DataError),
     /// `data.eval` was given and has no labels.
     #[error("{name}: this needs labels (class folders, .cls members or a list with labels)")]
-    Unlabelled {
+    Unlabeled {
         /// The data set.
         name: String,
     },
@@ -41,7 +41,7 @@ pub enum SplitsError {
     #[error(
         "{name}: {count} images have no label, the first of them {first}; training needs one for each"
     )]
-    PartlyLabelled {
+    PartlyLabeled {
         /// The data set.
         name: String,
         /// Images without a label.
@@ -88,7 +88,7 @@ pub enum SplitsError {
 /// One in this many images is classified where a set has no split of its own.
 const HELD_OUT: u64 = 5;
 
-impl LabelledSplits {
+impl LabeledSplits {
     /// Finds the splits for a run, or `None` where nothing has labels. `training` is the run's own data, already
     /// open: a large folder is not listed again.
     ///
@@ -112,7 +112,7 @@ impl LabelledSplits {
         };
         let test = open_all(spec.as_slice(), Split::Eval, &evaluation(data, options))?;
         match Self::divide(train, test, seed)? {
-            None if named => Err(SplitsError::Unlabelled {
+            None if named => Err(SplitsError::Unlabeled {
                 name: spec.to_string(),
             }),
             sets => Ok(sets),
@@ -136,13 +136,13 @@ impl LabelledSplits {
         };
         let train = open_all(data.path.as_slice(), Split::Train, options)?;
         let test = open_all(spec.as_slice(), Split::Eval, &evaluation(data, options))?;
-        let unlabelled = if is_labelled(&*train) {
+        let unlabeled = if is_labeled(&*train) {
             spec.to_string()
         } else {
             data.path.to_string()
         };
         let sets = Self::divide(train, test, seed)?;
-        let sets = sets.ok_or(SplitsError::Unlabelled { name: unlabelled })?;
+        let sets = sets.ok_or(SplitsError::Unlabeled { name: unlabeled })?;
         sets.check_for_training()?;
         Ok(sets)
     }
@@ -154,11 +154,11 @@ impl LabelledSplits {
     pub fn check_for_training(&self) -> Result<(), SplitsError> {
         let (train, test) = (&self.train, &self.test);
         let name = train.source.describe();
-        let unlabelled = |item: &&u64| train.source.label(**item as usize).is_none();
-        if let Some(&first) = train.items.iter().find(unlabelled) {
-            return Err(SplitsError::PartlyLabelled {
+        let unlabeled = |item: &&u64| train.source.label(**item as usize).is_none();
+        if let Some(&first) = train.items.iter().find(unlabeled) {
+            return Err(SplitsError::PartlyLabeled {
                 name,
-                count: train.items.iter().filter(unlabelled).count(),
+                count: train.items.iter().filter(unlabeled).count(),
                 first: train.source.name(first as usize),
             });
         }
@@ -193,7 +193,7 @@ impl LabelledSplits {
         test: Arc<dyn Source>,
         seed: u64,
     ) -> Result<Option<Self>, SplitsError> {
-        if !is_labelled(&*train) || !is_labelled(&*test) {
+        if !is_labeled(&*train) || !is_labeled(&*test) {
             return Ok(None);
         }
         check_classes(&*train, &*test)?;
@@ -295,7 +295,7 @@ impl ImageSubset {
     }
 }
 
-fn is_labelled(source: &dyn Source) -> bool {
+fn is_labeled(source: &dyn Source) -> bool {
     (0..source.len()).any(|item| source.label(item).is_some())
 }
 

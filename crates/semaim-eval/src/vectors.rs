@@ -20,7 +20,7 @@ use semaim_checkpoint::atomic::Unfinished;
 use parquet::Parquet;
 use plain::{Form, Plain};
 
-pub use read::{LabelledVectors, read_labelled};
+pub use read::{LabeledVectors, read_labeled};
 
 /// Why vectors could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -227,7 +227,7 @@ mod tests {
         ));
         assert!(!path.exists());
         assert_eq!(writer.finish().unwrap(), 2);
-        let read = read_labelled(&path).unwrap();
+        let read = read_labeled(&path).unwrap();
         assert_eq!(read.features, [1.0, -2.5, 0.0, 7.0]);
         assert_eq!(read.labels, [3, 0]);
         let names = fs::read_to_string(path.with_extension("csv")).unwrap();
@@ -300,12 +300,12 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         for cut in [0, 4, 8, 100, whole.len() - 1] {
             fs::write(&path, &whole[..cut]).unwrap();
-            assert!(read_labelled(&path).is_err(), "{cut}");
+            assert!(read_labeled(&path).is_err(), "{cut}");
         }
-        let mut unlabelled = VectorWriter::create(&path, vec![2]).unwrap();
-        unlabelled.add(&[1.0, 2.0], "a", None).unwrap();
-        unlabelled.finish().unwrap();
-        let error = read_labelled(&path).unwrap_err().to_string();
+        let mut unlabeled = VectorWriter::create(&path, vec![2]).unwrap();
+        unlabeled.add(&[1.0, 2.0], "a", None).unwrap();
+        unlabeled.finish().unwrap();
+        let error = read_labeled(&path).unwrap_err().to_string();
         assert!(error.contains("image 0 has no label"), "{error}");
     }
 }

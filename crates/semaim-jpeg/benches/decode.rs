@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             width,
             height,
         };
-        let centre = Region {
+        let center = Region {
             left: width / 4,
             top: height / 4,
             width: width.div_ceil(2),
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ("whole", whole, 1),
             ("half the size", whole, 2),
             ("a quarter of the size", whole, 4),
-            ("the central quarter", centre, 1),
+            ("the central quarter", center, 1),
         ] {
             let milliseconds = time(&bytes, region, shrink)?;
             println!("{what:>24}: {milliseconds:8.3} ms");

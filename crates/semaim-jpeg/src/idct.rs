@@ -10,8 +10,8 @@ use crate::blocks::{Block, MULTIPLIER_BITS, frequencies};
 /// Bits after the point of a coefficient.
 const POINT: u32 = 5;
 
-/// What is added to the constant part of a block: samples are centred on 128, and the last shift rounds down.
-const CENTRE: i16 = (128 << POINT) + (1 << (POINT - 1));
+/// What is added to the constant part of a block: samples are centered on 128, and the last shift rounds down.
+const CENTER: i16 = (128 << POINT) + (1 << (POINT - 1));
 
 /// A row of eight numbers that are treated alike.
 type Lanes = [i16; 8];
@@ -90,7 +90,7 @@ fn store<const N: usize>(rows: &[[u8; N]; N], target: &mut [u8], stride: usize) 
 /// The samples of a block at full size. No coefficient after position `last` of the zigzag order may be set.
 #[inline]
 fn eight(block: &mut Block, last: u32, out: &mut [[u8; 8]; 8]) {
-    block[0] = block[0].saturating_add(CENTRE);
+    block[0] = block[0].saturating_add(CENTER);
     if last == 0 {
         *out = [[sample(block[0].into()); 8]; 8];
         return;
@@ -118,29 +118,29 @@ fn four(block: &Block, out: &mut [[u8; 4]; 4]) {
     }
     for (y, row) in out.iter_mut().enumerate() {
         let values = four_values(std::array::from_fn(|u| columns[u][y]));
-        *row = values.map(|value| sample(value + i32::from(CENTRE)));
+        *row = values.map(|value| sample(value + i32::from(CENTER)));
     }
 }
 
 /// The samples of a block at a quarter of the size.
 fn two(block: &Block) -> [[u8; 2]; 2] {
     let [a, b, c, d] = [0, 8, 1, 9].map(|place: usize| i32::from(block[place]));
-    let centre = i32::from(CENTRE);
+    let center = i32::from(CENTER);
     [
         [
-            sample(a + b + c + d + centre),
-            sample(a - b + c - d + centre),
+            sample(a + b + c + d + center),
+            sample(a - b + c - d + center),
         ],
         [
-            sample(a + b - c - d + centre),
-            sample(a - b - c + d + centre),
+            sample(a + b - c - d + center),
+            sample(a - b - c + d + center),
         ],
     ]
 }
 
 /// The only sample of a block at an eighth of the size.
 fn one(block: &Block) -> u8 {
-    sample(i32::from(block[0]) + i32::from(CENTRE))
+    sample(i32::from(block[0]) + i32::from(CENTER))
 }
 
 /// Four values of four coefficients.

@@ -4,8 +4,8 @@
 //! a quarter or an eighth of the size, in which case less is computed. Coded data before the region have to be passed over,
 //! which is quick; those after it are not looked at where the file allows it (one scan, as almost all files have).
 //!
-//! Decoded are 8-bit baseline, extended and progressive files with Huffman coding: grey, YCbCr, RGB, CMYK and YCCK, any
-//! whole ratio of sampling, components together or in scans of their own, with and without restart markers. The colour
+//! Decoded are 8-bit baseline, extended and progressive files with Huffman coding: gray, YCbCr, RGB, CMYK and YCCK, any
+//! whole ratio of sampling, components together or in scans of their own, with and without restart markers. The color
 //! model is found by the rules of libjpeg, and CMYK becomes RGB as Pillow converts it. Arithmetic coding, lossless and
 //! hierarchical files and those of 12 bits are refused by name. What is damaged or cut off is refused, never filled up.
 //!
@@ -13,7 +13,7 @@
 
 mod bits;
 mod blocks;
-mod colour;
+mod color;
 mod error;
 mod huffman;
 mod idct;
@@ -61,7 +61,7 @@ impl Region {
 pub struct Decoded {
     /// Interleaved samples, rows from top to bottom without padding.
     pub samples: Vec<u8>,
-    /// Samples per pixel: 1 for grey, 3 for RGB.
+    /// Samples per pixel: 1 for gray, 3 for RGB.
     pub channels: usize,
     /// Columns of `samples`.
     pub width: u32,

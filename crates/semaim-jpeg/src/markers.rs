@@ -11,16 +11,16 @@ const MOST_BLOCKS: usize = 10;
 
 /// What the samples of the components are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Colours {
+pub(crate) enum Colors {
     /// One component, luma.
-    Grey,
-    /// Luma and two differences of colour.
+    Gray,
+    /// Luma and two differences of color.
     YCbCr,
     /// Red, green and blue.
     Rgb,
     /// Cyan, magenta, yellow and black, 255 for no ink.
     Cmyk,
-    /// The first three of those as luma and differences of colour.
+    /// The first three of those as luma and differences of color.
     Ycck,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Component {
     id: u8,
     /// Blocks per unit, across and down: 1 to 4 each.
     pub(crate) blocks: [usize; 2],
-    /// The number of its quantisation table.
+    /// The number of its quantization table.
     table: usize,
 }
 
@@ -78,7 +78,7 @@ pub struct Jpeg<'a> {
     pub(crate) size: [u32; 2],
     pub(crate) process: Process,
     pub(crate) components: Vec<Component>,
-    pub(crate) colours: Colours,
+    pub(crate) colors: Colors,
     pub(crate) first: Scan<'a>,
     segments: Segments<'a>,
 }
@@ -126,13 +126,13 @@ impl<'a> Jpeg<'a> {
         let Some(frame) = segments.frame.clone() else {
             return Err(JpegError::damaged("a scan comes before the frame"));
         };
-        let colours = segments.colours(&frame.components)?;
+        let colors = segments.colors(&frame.components)?;
         Ok(Self {
             bytes,
             size: frame.size,
             process: frame.process,
             components: frame.components,
-            colours,
+            colors,
             first,
             segments,
         })
@@ -301,7 +301,7 @@ impl<'a> Segments<'a> {
                     .ok_or_else(|| JpegError::damaged("a Huffman table is damaged"))?,
                 0xDB => self
                     .steps(body)
-                    .ok_or_else(|| JpegError::damaged("a quantisation table is damaged"))?,
+                    .ok_or_else(|| JpegError::damaged("a quantization table is damaged"))?,
                 0xDD => {
                     let interval = *body
                         .as_array()
@@ -334,24 +334,24 @@ impl<'a> Segments<'a> {
     }
 
     /// What the components are, by the rules of libjpeg: a JFIF segment decides, then an Adobe segment, then the ids.
-    fn colours(&self, components: &[Component]) -> Result<Colours, JpegError> {
+    fn colors(&self, components: &[Component]) -> Result<Colors, JpegError> {
         let ids: Vec<u8> = components.iter().map(|component| component.id).collect();
         match (ids.len(), self.adobe) {
-            (1, _) => Ok(Colours::Grey),
-            (3, _) if self.jfif => Ok(Colours::YCbCr),
-            (3, Some(0)) => Ok(Colours::Rgb),
-            (3, Some(_)) => Ok(Colours::YCbCr),
-            (3, None) if ids == *b"RGB" => Ok(Colours::Rgb),
-            (3, None) => Ok(Colours::YCbCr),
-            (4, None | Some(0)) => Ok(Colours::Cmyk),
-            (4, Some(_)) => Ok(Colours::Ycck),
+            (1, _) => Ok(Colors::Gray),
+            (3, _) if self.jfif => Ok(Colors::YCbCr),
+            (3, Some(0)) => Ok(Colors::Rgb),
+            (3, Some(_)) => Ok(Colors::YCbCr),
+            (3, None) if ids == *b"RGB" => Ok(Colors::Rgb),
+            (3, None) => Ok(Colors::YCbCr),
+            (4, None | Some(0)) => Ok(Colors::Cmyk),
+            (4, Some(_)) => Ok(Colors::Ycck),
             (count, _) => Err(JpegError::unsupported(format!(
                 "a JPEG of {count} components"
             ))),
         }
     }
 
-    /// Quantisation tables.
+    /// Quantization tables.
     fn steps(&mut self, mut body: &[u8]) -> Option<()> {
         while let Some((&kind, rest)) = body.split_first() {
             let place = self.steps.get_mut(usize::from(kind & 15))?;
@@ -414,7 +414,7 @@ impl<'a> Segments<'a> {
             let steps = steps
                 .copied()
                 .flatten()
-                .ok_or_else(|| JpegError::damaged("a quantisation table is missing"))?;
+                .ok_or_else(|| JpegError::damaged("a quantization table is missing"))?;
             let code = |class: usize, number: u8| {
                 let number = usize::from(number);
                 let own = self.codes[class].get(number).copied().flatten();

@@ -7,10 +7,10 @@ use crate::blocks::{Block, Coding};
 use crate::error::JpegError;
 use crate::huffman::{Code, Kind, Table};
 use crate::layout::{Extent, Layout};
-use crate::markers::{Colours, Jpeg, Process, Scan};
+use crate::markers::{Colors, Jpeg, Process, Scan};
 use crate::progressive::{self, Stored};
 use crate::upsample::{Plane, Row};
-use crate::{Decoded, Region, blocks, colour, idct};
+use crate::{Decoded, Region, blocks, color, idct};
 
 /// The most tables that are kept for the next pictures.
 const TABLES: usize = 16;
@@ -72,8 +72,8 @@ pub(crate) fn decode(
             "a JPEG whose components are not sampled in whole ratios",
         ));
     };
-    let channels = match jpeg.colours {
-        Colours::Grey => 1,
+    let channels = match jpeg.colors {
+        Colors::Gray => 1,
         _ => 3,
     };
     let row_bytes = layout.columns.len() * channels;
@@ -81,13 +81,13 @@ pub(crate) fn decode(
     if jpeg.process == Process::Progressive {
         progressive_planes(jpeg, &layout, buffers)?;
         out.resize(row_bytes * layout.rows.len(), 0);
-        write_all(jpeg.colours, &layout, buffers, &mut out);
+        write_all(jpeg.colors, &layout, buffers, &mut out);
     } else if in_order.eq(0..jpeg.components.len()) {
         one_scan(jpeg, &layout, buffers, &mut out).ok_or_else(damaged)?;
     } else {
         several_scans(jpeg, &layout, buffers)?;
         out.resize(row_bytes * layout.rows.len(), 0);
-        write_all(jpeg.colours, &layout, buffers, &mut out);
+        write_all(jpeg.colors, &layout, buffers, &mut out);
     }
     Ok(Decoded {
         samples: out,
@@ -166,7 +166,7 @@ fn one_scan(
             .iter()
             .map(|c| plane(c.extent, layout, c.samples, c.stride))
             .collect();
-        write_rows(jpeg.colours, layout, done..ready, &planes, rows, target);
+        write_rows(jpeg.colors, layout, done..ready, &planes, rows, target);
         done = ready;
     }
     Some(())
@@ -365,7 +365,7 @@ fn plane<'a>(extent: Extent, layout: &Layout, samples: &'a [u8], stride: usize) 
 }
 
 /// Makes all rows of the region of the samples in the planes.
-fn write_all(colours: Colours, layout: &Layout, buffers: &mut Buffers, out: &mut [u8]) {
+fn write_all(colors: Colors, layout: &Layout, buffers: &mut Buffers, out: &mut [u8]) {
     let Buffers { planes, rows, .. } = buffers;
     let planes: Vec<Plane<'_>> = layout
         .components
@@ -376,7 +376,7 @@ fn write_all(colours: Colours, layout: &Layout, buffers: &mut Buffers, out: &mut
             plane(*extent, layout, samples, stride)
         })
         .collect();
-    write_rows(colours, layout, layout.rows.clone(), &planes, rows, out);
+    write_rows(colors, layout, layout.rows.clone(), &planes, rows, out);
 }
 
 /// The place of a table among those that are prepared.
@@ -458,7 +458,7 @@ impl Channel<'_> {
 
 /// Makes the given rows of the picture, interleaved, of the samples of the components.
 fn write_rows(
-    colours: Colours,
+    colors: Colors,
     layout: &Layout,
     rows: Range<usize>,
     planes: &[Plane<'_>],
@@ -477,17 +477,17 @@ fn write_rows(
                     b.picture_row(y, columns.clone(), row_b),
                     c.picture_row(y, columns.clone(), row_c),
                 ];
-                match colours {
-                    Colours::Rgb | Colours::Cmyk => colour::interleave(rows, target),
-                    _ => colour::ycbcr_to_rgb(rows, target),
+                match colors {
+                    Colors::Rgb | Colors::Cmyk => color::interleave(rows, target),
+                    _ => color::ycbcr_to_rgb(rows, target),
                 }
                 if let [black] = others {
                     let black = black.picture_row(y, columns, row_d);
-                    colour::print(target, black, colours == Colours::Ycck);
+                    color::print(target, black, colors == Colors::Ycck);
                 }
             }
-            [grey, ..] => {
-                let samples = grey.picture_row(y, columns, row_a);
+            [gray, ..] => {
+                let samples = gray.picture_row(y, columns, row_a);
                 for (target, sample) in target.iter_mut().zip(samples) {
                     *target = *sample;
                 }

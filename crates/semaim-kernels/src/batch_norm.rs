@@ -6,7 +6,7 @@ use crate::fused;
 use crate::ops::fused;
 use crate::types::NormWeights;
 
-/// A normalised batch and what it was normalised by.
+/// A normalized batch and what it was normalized by.
 #[derive(Clone, Debug)]
 pub struct BatchNormed {
     /// `[batch, positions, channels]`.
@@ -28,11 +28,11 @@ pub(crate) fn composed(x: Tensor<3>, weights: NormWeights, relu: bool) -> BatchN
     let [batch, positions, channels] = x.dims();
     let x = x.reshape([batch * positions, channels]);
     let mean = x.clone().mean_dim(0);
-    let centred = x - mean.clone();
-    let variance = centred.clone().powi_scalar(2).mean_dim(0);
+    let centered = x - mean.clone();
+    let variance = centered.clone().powi_scalar(2).mean_dim(0);
     let row = |tensor: Tensor<1>| tensor.reshape([1, channels]);
     let scale = row(weights.weight) / (variance.clone() + weights.epsilon).sqrt();
-    let out = centred * scale + row(weights.bias);
+    let out = centered * scale + row(weights.bias);
     let out = if relu { activation::relu(out) } else { out };
     let measured = |tensor: Tensor<2>| {
         let tensor = if tensor.is_autodiff() {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 /// A place between two others of an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Neighbours {
+pub struct Neighbors {
     /// The one before it.
     pub before: usize,
     /// The one after it; the same at the edges.
@@ -15,11 +15,11 @@ pub struct Neighbours {
 }
 
 /// Where some of `to` places lie among `from`, of which there is at least one; beyond the edges are the edges.
-pub fn neighbours(from: usize, to: usize, places: Range<usize>) -> Vec<Neighbours> {
+pub fn neighbors(from: usize, to: usize, places: Range<usize>) -> Vec<Neighbors> {
     let place = |place: usize| {
         let at = ((place as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0);
         let before = (at as usize).min(from - 1);
-        Neighbours {
+        Neighbors {
             before,
             after: (before + 1).min(from - 1),
             share: (at - before as f64) as f32,
@@ -32,7 +32,7 @@ pub fn neighbours(from: usize, to: usize, places: Range<usize>) -> Vec<Neighbour
 pub fn bilinear(from: usize, to: usize) -> Vec<f32> {
     let mut matrix = vec![0.0; to * from];
     let rows = matrix.chunks_mut(from.max(1));
-    for (row, place) in rows.zip(neighbours(from, to, 0..to)) {
+    for (row, place) in rows.zip(neighbors(from, to, 0..to)) {
         row[place.before] += 1.0 - place.share;
         row[place.after] += place.share;
     }
@@ -58,6 +58,6 @@ mod tests {
             }
         }
         assert_eq!(bilinear(1, 2), [1.0, 1.0]);
-        assert_eq!(neighbours(3, 5, 3..5), neighbours(3, 5, 0..5)[3..]);
+        assert_eq!(neighbors(3, 5, 3..5), neighbors(3, 5, 0..5)[3..]);
     }
 }

@@ -209,15 +209,15 @@ pub fn pixel_patches(images: Tensor<4>, form: &PixelPatches) -> Tensor<3> {
         blur(images, &form.blur)
     };
     let patches = patches(images, form.patch_size, Channels::Last);
-    if !form.normalise {
+    if !form.normalize {
         return patches;
     }
     let [_, _, values] = patches.dims();
-    let centred = patches.clone() - patches.mean_dim(2);
-    // A patch of one value has no unbiased variance; its centred value is zero whatever it is divided by.
+    let centered = patches.clone() - patches.mean_dim(2);
+    // A patch of one value has no unbiased variance; its centered value is zero whatever it is divided by.
     let degrees = values.max(2) - 1;
-    let variance = centred.clone().powi_scalar(2).sum_dim(2) / degrees as f32;
-    centred / (variance + 1e-6).sqrt()
+    let variance = centered.clone().powi_scalar(2).sum_dim(2) / degrees as f32;
+    centered / (variance + 1e-6).sqrt()
 }
 
 /// A separable blur with zeros around the image, as a banded matrix from the left and one from the right: two matrix
@@ -234,7 +234,7 @@ fn blur(images: Tensor<4>, weights: &[f32]) -> Tensor<4> {
         .matmul(band(width).swap_dims(2, 3))
 }
 
-/// `[side, side]`: row i holds the weights centred on i, cut off at the borders.
+/// `[side, side]`: row i holds the weights centered on i, cut off at the borders.
 fn band(weights: &[f32], side: usize) -> Vec<f32> {
     let before = weights.len() / 2;
     let mut band = vec![0.0; side * side];

@@ -60,7 +60,7 @@ mod unread;
 
 pub use allocator::keep_memory;
 pub use batch_norm::{BatchNormed, batch_norm};
-pub use bilinear::{Neighbours, bilinear, neighbours};
+pub use bilinear::{Neighbors, bilinear, neighbors};
 pub use bytes::PackedBytes;
 pub use conv3x3::conv3x3;
 pub use fused::matmul::Bf16Unit;

@@ -105,7 +105,7 @@ pub fn patches(images: Tensor<4>, patch_size: usize, channels: Channels) -> Tens
 }
 
 /// The pixels that are to be predicted for images `[batch, channels, height, width]`:
-/// `[batch, patches, patch_size² * channels]` in the order row, column, channel, blurred and normalised as `form` says.
+/// `[batch, patches, patch_size² * channels]` in the order row, column, channel, blurred and normalized as `form` says.
 /// They are taken for constant.
 pub fn pixel_patches(images: Tensor<4>, form: &PixelPatches) -> Tensor<3> {
     fused(|| fused::pixel_patches(&images, form))

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::fused::matmul::{Bf16Unit, PanelFormat};
 use crate::ops::{Kernels, chosen};
 
-/// In which numbers the products of blocks, linear layers and MLPs are formed. Weights, gradients, the optimiser, norms, softmax
+/// In which numbers the products of blocks, linear layers and MLPs are formed. Weights, gradients, the optimizer, norms, softmax
 /// and losses are `f32` either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

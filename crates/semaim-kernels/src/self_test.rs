@@ -318,7 +318,7 @@ fn layers() -> Vec<Check> {
             let options = burn::tensor::ops::ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
             module::conv2d(numbers([2, 4, 9, 9], 27, device), weight, None, options)
         }),
-        Check::new("normalised loss", OTHER, move |device| {
+        Check::new("normalized loss", OTHER, move |device| {
             composed::loss(
                 Loss::NormalizedL2,
                 x(device),

@@ -259,7 +259,7 @@ pub struct PixelPatches {
     /// Weights of a separable blur along a line, an entry per pixel, with zeros around the image; empty: none.
     pub blur: Vec<f32>,
     /// Whether each patch becomes `(x - mean) / √(variance + 1e-6)`, the variance being unbiased.
-    pub normalise: bool,
+    pub normalize: bool,
 }
 
 /// One step of AdamW (Loshchilov and Hutter, 2019) for one weight.

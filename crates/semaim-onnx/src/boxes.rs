@@ -29,12 +29,12 @@ pub(crate) fn decoded(
     let size = sides(graph, from);
     let half_size = graph.node("Mul", &[&size, &half], []);
     let corner = columns(graph, from, 0, 2);
-    let centre = graph.node("Add", &[&corner, &half_size], []);
+    let center = graph.node("Add", &[&corner, &half_size], []);
     let shift = columns(graph, deltas, 0, 2);
     let weights = graph.floats(&format!("weights_{wx}_{wy}"), &[2], &[wx, wy]);
     let shift = graph.node("Div", &[&shift, &weights], []);
     let shift = graph.node("Mul", &[&shift, &size], []);
-    let centre = graph.node("Add", &[&centre, &shift], []);
+    let center = graph.node("Add", &[&center, &shift], []);
     let growth = columns(graph, deltas, 2, 4);
     let weights = graph.floats(&format!("weights_{ww}_{wh}"), &[2], &[ww, wh]);
     let growth = graph.node("Div", &[&growth, &weights], []);
@@ -43,8 +43,8 @@ pub(crate) fn decoded(
     let growth = graph.node("Exp", &[&growth], []);
     let size = graph.node("Mul", &[&growth, &size], []);
     let half_size = graph.node("Mul", &[&size, &half], []);
-    let first = graph.node("Sub", &[&centre, &half_size], []);
-    let last = graph.node("Add", &[&centre, &half_size], []);
+    let first = graph.node("Sub", &[&center, &half_size], []);
+    let last = graph.node("Add", &[&center, &half_size], []);
     let boxes = graph.node("Concat", &[&first, &last], [("axis", Attribute::Int(-1))]);
     let zero = graph.float(0.0);
     let boxes = graph.node("Max", &[&boxes, &zero], []);

@@ -1,6 +1,6 @@
 //! What a file says beside its graph: how images are prepared, and what the classes are.
 
-use semaim::config::{Normalisation, VitConfig};
+use semaim::config::{Normalization, VitConfig};
 use serde_json::{Value, json};
 
 use crate::proto::StringStringEntryProto;
@@ -9,8 +9,8 @@ use crate::size::ImageSize;
 /// What is said of a model beside its network.
 #[derive(Clone, Debug)]
 pub struct About<'a> {
-    /// How images are normalised, after their values have been divided by 255.
-    pub normalisation: &'a Normalisation,
+    /// How images are normalized, after their values have been divided by 255.
+    pub normalization: &'a Normalization,
     /// The names of the classes, by number; none of an encoder.
     pub classes: &'a [String],
     /// How images are resized and cut before, as the kind of model has it.
@@ -32,12 +32,12 @@ pub(crate) fn entries(
     let input = json!({
         "layout": "NCHW",
         "channels": config.channels,
-        "colours": match config.channels { 1 => "grey", 3 => "RGB", _ => "as trained" },
+        "colors": match config.channels { 1 => "gray", 3 => "RGB", _ => "as trained" },
         "size": sides,
         "resize": about.resize,
         "rescale": 1.0 / 255.0,
-        "mean": about.normalisation.mean,
-        "std": about.normalisation.std,
+        "mean": about.normalization.mean,
+        "std": about.normalization.std,
     });
     let mut entries = vec![("semaim.kind", json!(kind)), ("semaim.input", input)];
     if !about.classes.is_empty() {

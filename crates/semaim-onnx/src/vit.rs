@@ -37,7 +37,7 @@ impl VitNodes<'_> {
         }
     }
 
-    /// The images, `[batch, channels, height, width]`, normalised.
+    /// The images, `[batch, channels, height, width]`, normalized.
     pub(crate) fn images(&self, graph: &mut Graph) -> Value {
         let [height, width] = self.sides();
         let axes = [

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use burn::tensor::Device;
 use prost::Message;
 use semaim::classifier::{Classifier, Pool};
-use semaim::config::{Activation, ArchOptions, Normalisation, VitConfig};
-use semaim::init::initialise;
+use semaim::config::{Activation, ArchOptions, Normalization, VitConfig};
+use semaim::init::initialize;
 use semaim::position::Interpolation;
 use semaim::vit::Vit;
 use semaim_detect::config::{AttentionConfig, DetectorConfig, RegionConfig};
@@ -27,19 +27,19 @@ fn vit(arch: &ArchOptions) -> (Vit, VitConfig) {
         ..VitConfig::tiny()
     };
     let vit = Vit::zeros_as(&config, arch, &Device::flex());
-    (initialise(vit, 1), config)
+    (initialize(vit, 1), config)
 }
 
-fn about<'a>(normalisation: &'a Normalisation, classes: &'a [String]) -> About<'a> {
+fn about<'a>(normalization: &'a Normalization, classes: &'a [String]) -> About<'a> {
     About {
-        normalisation,
+        normalization,
         classes,
         resize: json!({"shortest_edge": 55}),
     }
 }
 
-fn normalisation() -> Normalisation {
-    Normalisation {
+fn normalization() -> Normalization {
+    Normalization {
         mean: vec![0.5, 0.25, 0.125],
         std: vec![1.0, 2.0, 4.0],
     }
@@ -162,7 +162,7 @@ fn an_encoder_of_every_kind_is_whole() {
     ];
     for arch in kinds {
         let (vit, config) = vit(&arch);
-        let norm = normalisation();
+        let norm = normalization();
         let model = encoder(&vit, &config, ImageSize::Fixed, &about(&norm, &[])).unwrap();
         let (file, graph) = checked(&model);
         assert_eq!(axes(&graph.input[0]), ["batch", "3", "32", "48"]);
@@ -203,7 +203,7 @@ fn an_encoder_of_every_kind_is_whole() {
 #[test]
 fn images_of_any_size_have_their_positions_resized_in_the_graph() {
     let (vit, config) = vit(&ArchOptions::default());
-    let norm = normalisation();
+    let norm = normalization();
     for interpolation in [Interpolation::Bicubic, Interpolation::Antialiased] {
         let size = ImageSize::Dynamic(interpolation);
         let model = encoder(&vit, &config, size, &about(&norm, &[])).unwrap();
@@ -241,7 +241,7 @@ fn images_of_any_size_have_their_positions_resized_in_the_graph() {
 #[test]
 fn classifiers_say_their_classes() {
     let (vit, config) = vit(&ArchOptions::default());
-    let (norm, device) = (normalisation(), Device::flex());
+    let (norm, device) = (normalization(), Device::flex());
     let classes = ["a".to_string(), "ü".into(), "c".into()];
     for (pool, norm_name) in [(Pool::Mean, "fc_norm.weight"), (Pool::Cls, "norm.weight")] {
         let model = Classifier::new(vit.clone(), pool, 3, 5, &device);
@@ -257,7 +257,7 @@ fn classifiers_say_their_classes() {
 #[test]
 fn segmenters_give_pixels() {
     let (vit, config) = vit(&ArchOptions::default());
-    let (norm, device) = (normalisation(), Device::flex());
+    let (norm, device) = (normalization(), Device::flex());
     let classes = ["a".to_string(), "b".into()];
     for head in [HeadKind::Linear, HeadKind::Upernet] {
         let settings = SegmenterConfig {
@@ -300,7 +300,7 @@ fn segmenters_give_pixels() {
 #[test]
 fn detectors_go_from_an_image_to_objects() {
     let (vit, config) = vit(&ArchOptions::default());
-    let (norm, device) = (normalisation(), Device::flex());
+    let (norm, device) = (normalization(), Device::flex());
     let classes = ["a".to_string(), "b".into()];
     for (window, relative_positions) in [(3, true), (0, false)] {
         let settings = DetectorConfig {

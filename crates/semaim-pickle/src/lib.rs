@@ -17,7 +17,7 @@
 //! Both formats are read: the archives written since version 1.6 and what came before, back to 0.1.10; and pickles that hold
 //! arrays of NumPy's in place of tensors, as detectron2 publishes its models. Opening reads the
 //! description alone; the numbers of a tensor are read when they are [asked for](Tensor::read). Tensors of a type that
-//! is not read (complex, quantised, 8-bit floats) are listed with it, and the rest of the file is read all the same.
+//! is not read (complex, quantized, 8-bit floats) are listed with it, and the rest of the file is read all the same.
 //!
 //! Files come from anywhere, so a damaged or malicious one is an error that says where it stands: it can neither crash
 //! the program nor make it take memory out of proportion to the file (see `budget`).

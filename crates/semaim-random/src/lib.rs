@@ -16,7 +16,7 @@
 //! ```
 //!
 //! The generator is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) in counter mode, its start hashed from the
-//! key and the stream. It is statistically sound for augmentation and initialisation, and it is not for cryptography. Its
+//! key and the stream. It is statistically sound for augmentation and initialization, and it is not for cryptography. Its
 //! numbers are part of the run format: changing them changes every result, so the tests pin them.
 
 /// What random numbers are for. Two streams of one key never share numbers.
@@ -33,7 +33,7 @@ pub enum Stream {
     Flip = 3,
     /// The uniform noise that breaks ties in an order, one number per patch.
     OrderNoise = 4,
-    /// The random centre of the `stochastic-center` order.
+    /// The random center of the `stochastic-center` order.
     OrderCenter = 5,
     /// Which residual branches are dropped for a sample.
     DropPath = 6,
@@ -41,7 +41,7 @@ pub enum Stream {
     Init = 7,
     /// Everything in one generated image of the `shapes` set.
     Shapes = 8,
-    /// Dividing a labelled set into a train and a test split.
+    /// Dividing a labeled set into a train and a test split.
     Split = 9,
     /// The operations of RandAugment for one image.
     RandAugment = 10,
@@ -139,7 +139,7 @@ impl KeyedRng {
 
     /// A uniform whole number in 0..`n`, without modulo bias; 0 when `n` is 0.
     pub fn below(&mut self, n: u64) -> u64 {
-        // Lemire's method: the high half of a 128-bit product, rejecting the few low halves that would favour
+        // Lemire's method: the high half of a 128-bit product, rejecting the few low halves that would favor
         // some results.
         if n == 0 {
             return 0;

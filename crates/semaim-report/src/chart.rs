@@ -13,8 +13,8 @@ const HEIGHT: u32 = 340;
 pub(crate) const WIDTHS: [u32; 2] = [720, 1476];
 /// The most points of a curve, about two for every unit of width.
 const MOST_POINTS: usize = 1200;
-/// The curves' colours on white. The style sheet of a page has others for the dark, in this order.
-pub(crate) const COLOURS: [RGBColor; 12] = [
+/// The curves' colors on white. The style sheet of a page has others for the dark, in this order.
+pub(crate) const COLORS: [RGBColor; 12] = [
     RGBColor(0x1f, 0x6f, 0xb2),
     RGBColor(0xc8, 0x50, 0x1a),
     RGBColor(0x15, 0x80, 0x5c),
@@ -63,7 +63,7 @@ pub struct LineChart {
     pub y_label: String,
     /// How the vertical axis is laid out. The horizontal one is linear.
     pub y_scale: Scale,
-    /// The curves. From the thirteenth on, colours come again.
+    /// The curves. From the thirteenth on, colors come again.
     pub series: Vec<Series>,
 }
 
@@ -167,18 +167,18 @@ impl LineChart {
             .enumerate()
             .filter(|(_, band)| !band.is_empty())
         {
-            let colour = COLOURS[index % COLOURS.len()];
-            let area = Polygon::new(band.clone(), colour.mix(0.13).filled());
+            let color = COLORS[index % COLORS.len()];
+            let area = Polygon::new(band.clone(), color.mix(0.13).filled());
             chart.draw_series([area])?;
         }
         for (index, strokes) in strokes.iter().enumerate() {
-            let colour = COLOURS[index % COLOURS.len()];
+            let color = COLORS[index % COLORS.len()];
             let (points, lines): (Vec<_>, Vec<_>) =
                 strokes.iter().partition(|stroke| stroke.len() == 1);
-            let line = |stroke: &Vec<_>| PathElement::new(stroke.clone(), colour.stroke_width(2));
+            let line = |stroke: &Vec<_>| PathElement::new(stroke.clone(), color.stroke_width(2));
             chart.draw_series(lines.into_iter().map(line))?;
             let dots = points.into_iter().flatten();
-            chart.draw_series(dots.map(|point| Circle::new(*point, 4, colour.filled())))?;
+            chart.draw_series(dots.map(|point| Circle::new(*point, 4, color.filled())))?;
         }
         area.present()
     }

@@ -2,7 +2,7 @@
 
 use image::{Rgb, RgbImage};
 
-use crate::colour_map::{ColourMap, Legend};
+use crate::color_map::{ColorMap, Legend};
 use crate::error::FigureError;
 use crate::font::{HEADER, LABEL, Style, TITLE};
 use crate::paint::{Area, Strips, Theme, fill, ink_on, outline};
@@ -50,11 +50,11 @@ impl ConfusionMatrix {
         Ok(ConfusionMatrix { classes, counts })
     }
 
-    /// The picture below `title`: a row for each true class, a column for each predicted one, a cell's colour by the share
+    /// The picture below `title`: a row for each true class, a column for each predicted one, a cell's color by the share
     /// of its row.
     ///
     /// Up to 50 classes have their names on both sides, the counts above 0 in their cells where they fit, and to the right
-    /// the accuracy of each class and its number of samples. More classes are colours only, and every so many have a name.
+    /// the accuracy of each class and its number of samples. More classes are colors only, and every so many have a name.
     ///
     /// # Errors
     ///
@@ -111,21 +111,21 @@ impl ConfusionMatrix {
         self.draw_cells(strip, theme, matrix, cell);
         for (class, name) in self.classes.iter().enumerate().step_by(step) {
             let name = LABEL.shorten(name, names);
-            let centre = cell * class as u32 + cell / 2;
+            let center = cell * class as u32 + cell / 2;
             let half = LABEL.line_height() / 2;
             let x = left.saturating_sub(LABEL.width(&name) + GAP);
             LABEL.draw(
                 strip,
                 x,
-                (top + centre).saturating_sub(half),
+                (top + center).saturating_sub(half),
                 &name,
                 theme.muted(),
             );
             if turned {
-                let x = (left + centre).saturating_sub(half);
+                let x = (left + center).saturating_sub(half);
                 LABEL.draw_upwards(strip, x, top - GAP, &name, theme.muted());
             } else {
-                let x = (left + centre).saturating_sub(LABEL.width(&name) / 2);
+                let x = (left + center).saturating_sub(LABEL.width(&name) / 2);
                 LABEL.draw(
                     strip,
                     x,
@@ -138,7 +138,7 @@ impl ConfusionMatrix {
         if readable {
             self.draw_figures(strip, theme, matrix, cell, figures);
         }
-        let (map, height) = (ColourMap::Share(theme), LABEL.line_height());
+        let (map, height) = (ColorMap::Share(theme), LABEL.line_height());
         let name = "share of the true class";
         let legend = Legend {
             name,
@@ -212,15 +212,15 @@ impl ConfusionMatrix {
         for class in 0..classes {
             let samples = self.samples(class).max(1) as f64;
             let shares = self.row(class).iter().map(|&count| count as f64 / samples);
-            let colours = ColourMap::Share(theme).colours(shares.map(|share| share as f32));
-            for ((count, colour), column) in self.row(class).iter().zip(colours).zip(0u32..) {
+            let colors = ColorMap::Share(theme).colors(shares.map(|share| share as f32));
+            for ((count, color), column) in self.row(class).iter().zip(colors).zip(0u32..) {
                 let [x, y] = [matrix.x + cell * column, matrix.y + cell * class as u32];
-                fill(on, Area::new([x, y], [cell; 2]), colour, 1.0);
+                fill(on, Area::new([x, y], [cell; 2]), color, 1.0);
                 let text = count.to_string();
                 let width = LABEL.width(&text);
                 if readable && *count > 0 && width + 2 <= cell {
                     let y = (y + cell / 2).saturating_sub(LABEL.line_height() / 2);
-                    LABEL.draw(on, x + (cell - width) / 2, y, &text, ink_on(colour));
+                    LABEL.draw(on, x + (cell - width) / 2, y, &text, ink_on(color));
                 }
             }
         }
@@ -245,9 +245,9 @@ impl ConfusionMatrix {
         cell: u32,
         widths: [u32; 2],
     ) {
-        let mut right = |column: usize, y: u32, style: Style, text: &str, colour: Rgb<u8>| {
+        let mut right = |column: usize, y: u32, style: Style, text: &str, color: Rgb<u8>| {
             let end = matrix.x + matrix.width + widths[..=column].iter().sum::<u32>();
-            style.draw(on, end.saturating_sub(style.width(text)), y, text, colour);
+            style.draw(on, end.saturating_sub(style.width(text)), y, text, color);
         };
         let head = matrix.y - GAP - HEADER.line_height();
         right(0, head, HEADER, "accuracy", theme.ink());
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_are_coloured_by_the_share_of_the_true_class() {
+    fn cells_are_colored_by_the_share_of_the_true_class() {
         let matrix = matrix(3, vec![1, 3, 0, 0, 0, 0, 1000, 0, 1000]);
         let mut on = RgbImage::new(300, 300);
         let cell = matrix.cell();
@@ -318,7 +318,7 @@ mod tests {
             // The upper left corner of a cell, where no number and no line is.
             let at =
                 |row: u32, column: u32| *on.get_pixel(1 + column * cell + 3, 1 + row * cell + 3);
-            let share = |share| ColourMap::Share(theme).at(share);
+            let share = |share| ColorMap::Share(theme).at(share);
             assert_eq!([at(0, 0), at(0, 1), at(0, 2)], [0.25, 0.75, 0.0].map(share));
             assert_eq!([at(1, 1), at(2, 0), at(2, 2)], [0.0, 0.5, 0.5].map(share));
         }

@@ -4,7 +4,7 @@
 use image::RgbImage;
 use image::imageops::{FilterType, replace, resize};
 
-use crate::colour_map::{ColourMap, Legend};
+use crate::color_map::{ColorMap, Legend};
 use crate::error::FigureError;
 use crate::font::{HEADER, LABEL, SMALL, TITLE};
 use crate::kinds::{self, Kind};
@@ -64,7 +64,7 @@ pub struct Row {
     pub panels: Vec<Panel>,
 }
 
-/// A picture of rows of images and maps. Below the rows are legends for the colours of values and orders, where there are
+/// A picture of rows of images and maps. Below the rows are legends for the colors of values and orders, where there are
 /// such panels.
 #[derive(Clone, Debug)]
 pub struct ContactSheet {
@@ -83,7 +83,7 @@ pub struct ContactSheet {
     pub groups: usize,
     /// What the values of [`Panel::Heat`] are.
     pub heat_name: String,
-    /// What colours in images mean, named below the rows; none if empty.
+    /// What colors in images mean, named below the rows; none if empty.
     pub kinds: Vec<Kind>,
 }
 
@@ -272,7 +272,7 @@ impl ContactSheet {
         groups: impl Iterator<Item = u32> + Clone,
     ) -> Result<(), FigureError> {
         let texts = [(HEADER, theme.ink()), (SMALL, theme.muted())];
-        for (level, (style, colour)) in texts.into_iter().enumerate() {
+        for (level, (style, color)) in texts.into_iter().enumerate() {
             let lines: Vec<Vec<String>> = self
                 .columns
                 .iter()
@@ -296,7 +296,7 @@ impl ContactSheet {
                     for (text, line) in lines.iter().zip(above as u32..) {
                         let indent = column.saturating_sub(style.width(text)) / 2;
                         let x = left + (column + GAP) * number + indent;
-                        style.draw(strip, x, style.line_height() * line, text, colour);
+                        style.draw(strip, x, style.line_height() * line, text, color);
                     }
                 }
             }
@@ -304,7 +304,7 @@ impl ContactSheet {
         Ok(())
     }
 
-    /// What the colours mean, or how far the animation is: side by side where there is room.
+    /// What the colors mean, or how far the animation is: side by side where there is room.
     fn draw_legends(
         &self,
         strips: &mut Strips,
@@ -315,13 +315,13 @@ impl ContactSheet {
         let heat = any(|panel| matches!(panel, Panel::Heat { .. })).then(|| Legend {
             name: &self.heat_name,
             ends: ["low", "high"],
-            map: ColourMap::Value,
+            map: ColorMap::Value,
             opacity: VALUE_OPACITY,
         });
         let order = any(|panel| matches!(panel, Panel::Order { .. })).then_some(Legend {
             name: "order",
             ends: ["first", "last"],
-            map: ColourMap::Order,
+            map: ColorMap::Order,
             opacity: ORDER_OPACITY,
         });
         let legends: Vec<Legend<'_>> = heat.into_iter().chain(order).collect();

@@ -1,7 +1,7 @@
 //! Text on pictures, in the embedded outline fonts.
 //!
 //! A character is drawn from the first font that has it: DejaVu Sans, then Droid Sans Fallback (Chinese, Japanese,
-//! Korean); `fonts/README.md` tells their licences. A character that neither has (Devanagari, Thai and other scripts of
+//! Korean); `fonts/README.md` tells their licenses. A character that neither has (Devanagari, Thai and other scripts of
 //! India and south-east Asia) is drawn as a box.
 
 use std::io::Read;
@@ -107,8 +107,8 @@ impl Style {
     }
 
     /// Writes a line whose box has its upper left corner at `x`, `y`.
-    pub(crate) fn draw(self, on: &mut RgbImage, x: u32, y: u32, text: &str, colour: Rgb<u8>) {
-        self.blend(on, x, y, &self.coverage(text), colour);
+    pub(crate) fn draw(self, on: &mut RgbImage, x: u32, y: u32, text: &str, color: Rgb<u8>) {
+        self.blend(on, x, y, &self.coverage(text), color);
     }
 
     /// Writes a line upwards, from the lower left corner at `x`, `bottom`.
@@ -118,7 +118,7 @@ impl Style {
         x: u32,
         bottom: u32,
         text: &str,
-        colour: Rgb<u8>,
+        color: Rgb<u8>,
     ) {
         let turned = image::imageops::rotate270(&self.coverage(text));
         self.blend(
@@ -126,13 +126,13 @@ impl Style {
             x,
             bottom.saturating_sub(turned.height()),
             &turned,
-            colour,
+            color,
         );
     }
 
-    fn blend(self, on: &mut RgbImage, x: u32, y: u32, coverage: &GrayImage, colour: Rgb<u8>) {
+    fn blend(self, on: &mut RgbImage, x: u32, y: u32, coverage: &GrayImage, color: Rgb<u8>) {
         for (across, down, Luma([cover])) in coverage.enumerate_pixels() {
-            blend(on, x + across, y + down, colour, f32::from(*cover) / 255.0);
+            blend(on, x + across, y + down, color, f32::from(*cover) / 255.0);
         }
     }
 

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::chart::{COLOURS, LineChart, WIDTHS};
+use crate::chart::{COLORS, LineChart, WIDTHS};
 use crate::error::FigureError;
 use crate::themed::ThemedPng;
 
@@ -223,7 +223,7 @@ fn charts(charts: &[LineChart]) -> Result<Markup, FigureError> {
                     @if chart.series.len() > 1 {
                         figcaption.legend {
                             @for (index, series) in chart.series.iter().enumerate() {
-                                span { i.{ "series-" (index % COLOURS.len() + 1) } {} (series.name) }
+                                span { i.{ "series-" (index % COLORS.len() + 1) } {} (series.name) }
                             }
                         }
                     }
@@ -392,18 +392,18 @@ mod tests {
         assert!(figure(&picture).into_string().contains("not a PNG file"));
     }
 
-    /// The colours of the style sheet's variables, light and dark, by name.
+    /// The colors of the style sheet's variables, light and dark, by name.
     fn palette(name: &str) -> [&'static str; 2] {
         let start = format!("--{name}: ");
         let mut found = STYLE.split(&start).skip(1).map(|rest| &rest[..7]);
         [found.next().unwrap(), found.next().unwrap()]
     }
 
-    /// The contrast of two colours, 1 to 21, as WCAG 2.2 defines it.
+    /// The contrast of two colors, 1 to 21, as WCAG 2.2 defines it.
     fn contrast(a: &str, b: &str) -> f64 {
-        let luminance = |colour: &str| {
+        let luminance = |color: &str| {
             let channel = |at: usize| {
-                let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+                let value = f64::from(u8::from_str_radix(&color[at..at + 2], 16).unwrap()) / 255.0;
                 if value <= 0.04045 {
                     value / 12.92
                 } else {
@@ -429,7 +429,7 @@ mod tests {
                         "{name} on {behind}"
                     );
                 }
-                for series in 1..=COLOURS.len() {
+                for series in 1..=COLORS.len() {
                     assert!(contrast(palette(&format!("series-{series}"))[theme], behind) >= 3.0);
                 }
             }
@@ -437,9 +437,9 @@ mod tests {
     }
 
     #[test]
-    fn the_style_sheet_knows_the_colours_of_charts() {
-        for (index, colour) in COLOURS.iter().enumerate() {
-            let hex = format!("#{:02X}{:02X}{:02X}", colour.0, colour.1, colour.2);
+    fn the_style_sheet_knows_the_colors_of_charts() {
+        for (index, color) in COLORS.iter().enumerate() {
+            let hex = format!("#{:02X}{:02X}{:02X}", color.0, color.1, color.2);
             assert_eq!(
                 palette(&format!("series-{}", index + 1))[0].to_uppercase(),
                 hex

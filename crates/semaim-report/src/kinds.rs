@@ -1,4 +1,4 @@
-//! Kinds of things on pictures: their colours, and the legend that names them.
+//! Kinds of things on pictures: their colors, and the legend that names them.
 
 use image::{Rgb, RgbImage};
 
@@ -9,17 +9,17 @@ use crate::paint::{Area, Theme, fill, outline};
 const SPACE: u32 = 14;
 const GAP: u32 = 5;
 
-/// A kind of things, and the number of its colour.
+/// A kind of things, and the number of its color.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kind {
     /// What it is called.
     pub name: String,
-    /// Kinds of neighbouring numbers are far apart in hue.
-    pub colour: usize,
+    /// Kinds of neighboring numbers are far apart in hue.
+    pub color: usize,
 }
 
-/// Red, green and blue of a kind's colour.
-pub fn kind_colour(number: usize) -> [u8; 3] {
+/// Red, green and blue of a kind's color.
+pub fn kind_color(number: usize) -> [u8; 3] {
     let hue = (0.58 + 0.618_034 * number as f64).fract() * 6.0;
     let (saturation, value) = [(0.82, 0.98), (0.62, 0.86), (0.95, 0.74)][number % 3];
     [5.0, 3.0, 1.0].map(|offset| {
@@ -48,9 +48,9 @@ impl Legend {
                 lines.push(Vec::new());
                 x = 0;
             }
-            let colour = kind.colour;
+            let color = kind.color;
             if let Some(line) = lines.last_mut() {
-                line.push((x, Kind { name, colour }));
+                line.push((x, Kind { name, color }));
             }
             x += size + SPACE;
         }
@@ -70,7 +70,7 @@ impl Legend {
             for (indent, kind) in line {
                 let left = x + indent;
                 let area = Area::new([left, top + 3], [swatch, swatch]);
-                fill(on, area, Rgb(kind_colour(kind.colour)), 1.0);
+                fill(on, area, Rgb(kind_color(kind.color)), 1.0);
                 outline(on, area, theme.muted(), 0.5);
                 LABEL.draw(on, left + swatch + GAP, top, &kind.name, theme.ink());
             }
@@ -90,9 +90,9 @@ mod tests {
     #[test]
     fn a_legend_takes_the_lines_that_it_needs() {
         let kinds: Vec<Kind> = (0..12)
-            .map(|colour| Kind {
-                name: format!("class {colour}"),
-                colour,
+            .map(|color| Kind {
+                name: format!("class {color}"),
+                color,
             })
             .collect();
         assert_eq!(Legend::new(&[], 300).height(), 0);
@@ -106,8 +106,8 @@ mod tests {
         let mut on = RgbImage::from_pixel(300, legend.height(), Rgb([255; 3]));
         legend.draw(&mut on, [0, 0], Theme::Light);
         for kind in &kinds {
-            let colour = Rgb(kind_colour(kind.colour));
-            assert!(on.pixels().any(|pixel| *pixel == colour), "{kind:?}");
+            let color = Rgb(kind_color(kind.color));
+            assert!(on.pixels().any(|pixel| *pixel == color), "{kind:?}");
         }
     }
 }

@@ -3,17 +3,17 @@
 use image::imageops::{FilterType, replace, resize};
 use image::{Rgb, RgbImage};
 
-use crate::kinds::{Kind, Legend, kind_colour};
+use crate::kinds::{Kind, Legend, kind_color};
 use crate::paint::{Theme, blend};
 
-/// How much of its class's colour lies over a pixel, and over one at the border to another class.
+/// How much of its class's color lies over a pixel, and over one at the border to another class.
 const OPACITY: f32 = 0.55;
 const BORDER_OPACITY: f32 = 1.0;
 /// Between a picture and the legend below it, and around the legend.
 const MARGIN: u32 = 8;
 
-/// The image with the colours of its pixels' classes over it, enlarged or shrunk so that its longer side has `side` pixels.
-/// `labels` are the numbers of the classes, `[height, width]` row by row; pixels of `ignored` keep their own colour, and where
+/// The image with the colors of its pixels' classes over it, enlarged or shrunk so that its longer side has `side` pixels.
+/// `labels` are the numbers of the classes, `[height, width]` row by row; pixels of `ignored` keep their own color, and where
 /// there is another number of labels than of pixels, all do.
 pub fn draw_labels(image: &RgbImage, labels: &[u8], ignored: u8, side: u32) -> RgbImage {
     let longer = image.width().max(image.height()).max(1);
@@ -39,7 +39,7 @@ pub fn draw_labels(image: &RgbImage, labels: &[u8], ignored: u8, side: u32) -> R
             let beside = [((x + 1).min(width - 1), y), (x, (y + 1).min(height - 1))];
             let is_border = beside.into_iter().any(|(x, y)| at(x, y) != label);
             let opacity = if is_border { BORDER_OPACITY } else { OPACITY };
-            blend(&mut out, x, y, Rgb(kind_colour(label.into())), opacity);
+            blend(&mut out, x, y, Rgb(kind_color(label.into())), opacity);
         }
     }
     out
@@ -62,28 +62,28 @@ mod tests {
 
     #[test]
     fn classes_lie_where_they_belong() {
-        let grey = Rgb([90; 3]);
-        let image = RgbImage::from_pixel(4, 2, grey);
+        let gray = Rgb([90; 3]);
+        let image = RgbImage::from_pixel(4, 2, gray);
         let labels = [0, 0, 1, 255, 0, 0, 1, 255];
         let out = draw_labels(&image, &labels, 255, 40);
         assert_eq!(out.dimensions(), (40, 20));
-        let of = |number| Rgb(kind_colour(number));
+        let of = |number| Rgb(kind_color(number));
         // At the border, inside, and where nothing is said.
         assert_eq!(*out.get_pixel(19, 10), of(0));
         assert_eq!(*out.get_pixel(29, 3), of(1));
         let inside = *out.get_pixel(5, 5);
-        assert!(inside != of(0) && inside != grey);
+        assert!(inside != of(0) && inside != gray);
         assert_eq!(inside, *out.get_pixel(12, 15));
-        assert_eq!(*out.get_pixel(35, 10), grey);
+        assert_eq!(*out.get_pixel(35, 10), gray);
         // Labels of another image are left out.
         assert!(
             draw_labels(&image, &labels[1..], 255, 40)
                 .pixels()
-                .all(|p| *p == grey)
+                .all(|p| *p == gray)
         );
-        let kinds = [0, 1].map(|colour| Kind {
+        let kinds = [0, 1].map(|color| Kind {
             name: "a name".into(),
-            colour,
+            color,
         });
         let named = with_legend(&out, &kinds);
         assert!(named.width() == 40 && named.height() > 50);

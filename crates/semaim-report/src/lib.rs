@@ -19,7 +19,7 @@
 //! ```
 
 mod chart;
-mod colour_map;
+mod color_map;
 mod confusion;
 mod contact_sheet;
 mod error;
@@ -40,10 +40,10 @@ pub use confusion::ConfusionMatrix;
 pub use contact_sheet::{Column, ContactSheet, Row};
 pub use error::FigureError;
 pub use html::{Cell, Fact, Page, Part, Picture, Section};
-pub use kinds::{Kind, kind_colour};
+pub use kinds::{Kind, kind_color};
 pub use labels::{draw_labels, with_legend};
 pub use objects::{DrawnObject, draw_objects};
 pub use overlay::{Panel, rgb_image};
 pub use paint::Theme;
-pub use png::{encode_apng, encode_grey_png, encode_indexed_png, encode_png};
+pub use png::{encode_apng, encode_gray_png, encode_indexed_png, encode_png};
 pub use themed::ThemedPng;

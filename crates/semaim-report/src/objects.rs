@@ -4,12 +4,12 @@ use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
 use crate::font::Style;
-use crate::kinds::kind_colour;
+use crate::kinds::kind_color;
 use crate::paint::{Area, blend, fill, ink_on, outline};
 
-/// How much of its colour lies over an object's pixels.
+/// How much of its color lies over an object's pixels.
 const MASK_OPACITY: f32 = 0.42;
-/// How much of its colour lies behind a name.
+/// How much of its color lies behind a name.
 const TAG_OPACITY: f32 = 0.88;
 /// Between a name and the edge of what lies behind it, to the left and right.
 const PADDING: u32 = 3;
@@ -24,8 +24,8 @@ pub struct DrawnObject {
     pub mask: Option<Vec<bool>>,
     /// What stands beside it; nothing if empty.
     pub label: String,
-    /// The number of its colour: objects of a kind share one.
-    pub colour: usize,
+    /// The number of its color: objects of a kind share one.
+    pub color: usize,
 }
 
 /// The image with objects over it, enlarged or shrunk so that its longer side has `side` pixels. Names keep apart where there
@@ -42,12 +42,12 @@ pub fn draw_objects(image: &RgbImage, objects: &[DrawnObject], side: u32) -> Rgb
     from_below.sort_by(|a, b| area_of(b).total_cmp(&area_of(a)));
     for object in &from_below {
         if let Some(mask) = &object.mask {
-            lay_mask(&mut out, mask, image, object_colour(object.colour));
+            lay_mask(&mut out, mask, image, object_color(object.color));
         }
     }
     for object in &from_below {
         let area = shown(object.bounds, scale, [width, height]);
-        frame(&mut out, area, thickness, object_colour(object.colour));
+        frame(&mut out, area, thickness, object_color(object.color));
     }
     let mut placed: Vec<Area> = Vec::new();
     let mut tags = Vec::new();
@@ -58,13 +58,13 @@ pub fn draw_objects(image: &RgbImage, objects: &[DrawnObject], side: u32) -> Rgb
         let place = place(area, size, [width, height], &placed);
         if hidden(&place, &placed) <= most_hidden(&place) {
             placed.push(place);
-            tags.push((place, label, object_colour(object.colour)));
+            tags.push((place, label, object_color(object.color)));
         }
     }
     // The first is on top.
-    for (place, label, colour) in tags.iter().rev() {
-        fill(&mut out, *place, *colour, TAG_OPACITY);
-        style.draw(&mut out, place.x + PADDING, place.y, label, ink_on(*colour));
+    for (place, label, color) in tags.iter().rev() {
+        fill(&mut out, *place, *color, TAG_OPACITY);
+        style.draw(&mut out, place.x + PADDING, place.y, label, ink_on(*color));
     }
     out
 }
@@ -76,9 +76,9 @@ fn area_of(object: &DrawnObject) -> f32 {
     if area.is_nan() { 0.0 } else { area }
 }
 
-/// The colours of kinds of objects: neighbours in number are far apart in hue.
-fn object_colour(number: usize) -> Rgb<u8> {
-    Rgb(kind_colour(number))
+/// The colors of kinds of objects: neighbors in number are far apart in hue.
+fn object_color(number: usize) -> Rgb<u8> {
+    Rgb(kind_color(number))
 }
 
 /// The pixels of a box in a picture of `[width, height]`, at least one.
@@ -100,7 +100,7 @@ fn shown(bounds: [f32; 4], scale: f64, [width, height]: [u32; 2]) -> Area {
 }
 
 /// The outline of a box, as thick as there is room.
-fn frame(on: &mut RgbImage, area: Area, thickness: u32, colour: Rgb<u8>) {
+fn frame(on: &mut RgbImage, area: Area, thickness: u32, color: Rgb<u8>) {
     for inset in 0..thickness.min(area.width.min(area.height).div_ceil(2)) {
         let inner = Area {
             x: area.x + inset,
@@ -108,12 +108,12 @@ fn frame(on: &mut RgbImage, area: Area, thickness: u32, colour: Rgb<u8>) {
             width: area.width - 2 * inset.min(area.width / 2),
             height: area.height - 2 * inset.min(area.height / 2),
         };
-        outline(on, inner, colour, 1.0);
+        outline(on, inner, color, 1.0);
     }
 }
 
-/// Lays a colour over an object's pixels, and more of it along their edge.
-fn lay_mask(on: &mut RgbImage, mask: &[bool], image: &RgbImage, colour: Rgb<u8>) {
+/// Lays a color over an object's pixels, and more of it along their edge.
+fn lay_mask(on: &mut RgbImage, mask: &[bool], image: &RgbImage, color: Rgb<u8>) {
     let [columns, rows] = [image.width(), image.height()].map(|side| side as usize);
     if mask.len() != columns * rows {
         return;
@@ -128,10 +128,10 @@ fn lay_mask(on: &mut RgbImage, mask: &[bool], image: &RgbImage, colour: Rgb<u8>)
     for y in 0..i64::from(height) {
         for x in 0..i64::from(width) {
             if at(x, y) {
-                let neighbours = [(x - 1, y), (x + 1, y), (x, y - 1), (x, y + 1)];
-                let edge = neighbours.into_iter().any(|(x, y)| !at(x, y));
+                let neighbors = [(x - 1, y), (x + 1, y), (x, y - 1), (x, y + 1)];
+                let edge = neighbors.into_iter().any(|(x, y)| !at(x, y));
                 let opacity = if edge { 1.0 } else { MASK_OPACITY };
-                blend(on, x as u32, y as u32, colour, opacity);
+                blend(on, x as u32, y as u32, color, opacity);
             }
         }
     }
@@ -203,13 +203,13 @@ mod tests {
         object.mask = Some((0..200).map(inside).collect());
         let out = draw_objects(&image, &[object], 200);
         assert_eq!(out.dimensions(), (200, 100));
-        let colour = object_colour(0);
+        let color = object_color(0);
         // The box's corners, the mask's edge and its middle, and what is neither.
         for (x, y) in [(40, 20), (159, 89), (60, 30), (119, 69)] {
-            assert_eq!(*out.get_pixel(x, y), colour, "{x}, {y}");
+            assert_eq!(*out.get_pixel(x, y), color, "{x}, {y}");
         }
         let middle = *out.get_pixel(90, 50);
-        assert!(middle != colour && middle != Rgb([90; 3]));
+        assert!(middle != color && middle != Rgb([90; 3]));
         for (x, y) in [(50, 25), (150, 80), (20, 10), (180, 95)] {
             assert_eq!(*out.get_pixel(x, y), Rgb([90; 3]), "{x}, {y}");
         }
@@ -223,14 +223,14 @@ mod tests {
             ..object([0.0, 0.0, 20.0, 20.0], "")
         };
         let small = DrawnObject {
-            colour: 1,
+            color: 1,
             ..object([5.0, 5.0, 10.0, 10.0], "")
         };
         let orders = [[&whole, &small], [&small, &whole]];
         let [first, second] =
             orders.map(|order| draw_objects(&image, &order.map(Clone::clone), 200));
         assert_eq!(first, second);
-        assert_eq!(*first.get_pixel(50, 50), object_colour(1));
+        assert_eq!(*first.get_pixel(50, 50), object_color(1));
     }
 
     #[test]
@@ -295,10 +295,10 @@ mod tests {
     }
 
     #[test]
-    fn kinds_have_their_own_colours_and_names_are_legible() {
-        let colours: Vec<Rgb<u8>> = (0..40).map(object_colour).collect();
-        for (n, Rgb(a)) in colours.iter().enumerate() {
-            assert!(colours[..n].iter().all(|Rgb(b)| a != b), "{n}");
+    fn kinds_have_their_own_colors_and_names_are_legible() {
+        let colors: Vec<Rgb<u8>> = (0..40).map(object_color).collect();
+        for (n, Rgb(a)) in colors.iter().enumerate() {
+            assert!(colors[..n].iter().all(|Rgb(b)| a != b), "{n}");
             let light = [luminance(Rgb(*a)), luminance(ink_on(Rgb(*a)))];
             let contrast = (light[0].max(light[1]) + 0.05) / (light[0].min(light[1]) + 0.05);
             assert!(contrast > 4.5, "{n}: {a:?}");

@@ -3,17 +3,17 @@
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
-use crate::colour_map::ColourMap;
+use crate::color_map::ColorMap;
 use crate::error::FigureError;
 use crate::paint::{Area, fill, ring};
 
-/// How much of a value's colour lies over the grey image.
+/// How much of a value's color lies over the gray image.
 pub(crate) const VALUE_OPACITY: f32 = 0.72;
-/// How much of an order's colour lies over the grey image.
+/// How much of an order's color lies over the gray image.
 pub(crate) const ORDER_OPACITY: f32 = 0.84;
-/// Patches that have no colour.
-const NO_COLOUR: Rgb<u8> = Rgb([128; 3]);
-/// What lies over the grey image where nothing is predicted yet, and how much of it.
+/// Patches that have no color.
+const NO_COLOR: Rgb<u8> = Rgb([128; 3]);
+/// What lies over the gray image where nothing is predicted yet, and how much of it.
 const UNSEEN: (Rgb<u8>, f32) = (Rgb([34, 35, 40]), 0.76);
 
 /// Takes `rgb`, `[height, width, 3]`, as an image.
@@ -39,20 +39,20 @@ pub fn rgb_image(width: u32, height: u32, rgb: Vec<u8>) -> Result<RgbImage, Figu
 pub enum Panel {
     /// An image, stretched to the size at which the row's own image is shown.
     Image(RgbImage),
-    /// Values as colours over the row's grey image.
+    /// Values as colors over the row's gray image.
     Heat {
         /// Patches of the map.
         grid: [usize; 2],
-        /// `[down * across]`, in any range: the colours span the cell's own finite values. A patch with NaN is left
-        /// grey, infinities take the ends.
+        /// `[down * across]`, in any range: the colors span the cell's own finite values. A patch with NaN is left
+        /// gray, infinities take the ends.
         values: Vec<f32>,
     },
-    /// An order as colours over the row's grey image, warm first, cool last, a ring around the first patch.
+    /// An order as colors over the row's gray image, warm first, cool last, a ring around the first patch.
     Order {
         /// Patches of the map.
         grid: [usize; 2],
-        /// Rank keys, `[down * across]`: smaller is earlier. Only their order counts, equal keys share a colour, and a
-        /// patch with NaN is left grey.
+        /// Rank keys, `[down * across]`: smaller is earlier. Only their order counts, equal keys share a color, and a
+        /// patch with NaN is left gray.
         rank_keys: Vec<f32>,
     },
     /// The row's image, patch by patch in an order, as far as the animation is ([`ContactSheet::frames`]).
@@ -64,12 +64,12 @@ pub enum Panel {
         /// Rank keys as in [`Panel::Order`]. Patches with equal keys appear together, and one with NaN never does.
         rank_keys: Vec<f32>,
     },
-    /// Patches in their own colours, without the row's image.
-    Colours {
+    /// Patches in their own colors, without the row's image.
+    Colors {
         /// Patches of the map.
         grid: [usize; 2],
-        /// `[down * across]` colours of red, green, blue in sRGB, 0 to 1; numbers beyond that take the ends. A patch
-        /// with NaN is grey.
+        /// `[down * across]` colors of red, green, blue in sRGB, 0 to 1; numbers beyond that take the ends. A patch
+        /// with NaN is gray.
         rgb: Vec<[f32; 3]>,
     },
     /// Nothing.
@@ -92,7 +92,7 @@ impl Panel {
             Panel::Order { grid, rank_keys } | Panel::Unfolding { grid, rank_keys } => {
                 Some((*grid, rank_keys.len()))
             }
-            Panel::Colours { grid, rgb } => Some((*grid, rgb.len())),
+            Panel::Colors { grid, rgb } => Some((*grid, rgb.len())),
         }
     }
 
@@ -101,23 +101,23 @@ impl Panel {
         let size = [image.width(), image.height()];
         Some(match self {
             Panel::Image(shown) => resize(shown, size[0], size[1], FilterType::Triangle),
-            Panel::Heat { grid, values } => over_grey(
+            Panel::Heat { grid, values } => over_gray(
                 image,
                 *grid,
                 &spread(values),
-                ColourMap::Value,
+                ColorMap::Value,
                 VALUE_OPACITY,
             ),
             Panel::Order { grid, rank_keys } => {
                 let places = places(rank_keys);
                 let last = places.iter().flatten().max().copied().unwrap_or(0).max(1) as f32;
                 let positions: Vec<_> = places.iter().map(|p| p.map(|p| p as f32 / last)).collect();
-                let mut out = over_grey(image, *grid, &positions, ColourMap::Order, ORDER_OPACITY);
+                let mut out = over_gray(image, *grid, &positions, ColorMap::Order, ORDER_OPACITY);
                 ring_first(&mut out, *grid, &places);
                 out
             }
             Panel::Unfolding { grid, rank_keys } => {
-                let mut out = grey(image);
+                let mut out = gray(image);
                 fill(&mut out, patch_area(size, [1, 1], 0), UNSEEN.0, UNSEEN.1);
                 let places = places(rank_keys);
                 let patches = places.iter().flatten().count();
@@ -137,15 +137,15 @@ impl Panel {
                 ring_first(&mut out, *grid, &places);
                 out
             }
-            Panel::Colours { grid, rgb } => {
-                let mut out = RgbImage::from_pixel(size[0], size[1], NO_COLOUR);
+            Panel::Colors { grid, rgb } => {
+                let mut out = RgbImage::from_pixel(size[0], size[1], NO_COLOR);
                 let known = rgb
                     .iter()
                     .enumerate()
                     .filter(|(_, rgb)| rgb.iter().all(|c| !c.is_nan()));
                 for (index, rgb) in known {
-                    let colour = rgb.map(|channel| (channel.clamp(0.0, 1.0) * 255.0).round() as u8);
-                    fill(&mut out, patch_area(size, *grid, index), Rgb(colour), 1.0);
+                    let color = rgb.map(|channel| (channel.clamp(0.0, 1.0) * 255.0).round() as u8);
+                    fill(&mut out, patch_area(size, *grid, index), Rgb(color), 1.0);
                 }
                 out
             }
@@ -154,29 +154,29 @@ impl Panel {
     }
 }
 
-/// Lays colours over the grey image, where patches have a position.
-fn over_grey(
+/// Lays colors over the gray image, where patches have a position.
+fn over_gray(
     image: &RgbImage,
     grid: [usize; 2],
     positions: &[Option<f32>],
-    map: ColourMap,
+    map: ColorMap,
     opacity: f32,
 ) -> RgbImage {
-    let mut out = grey(image);
+    let mut out = gray(image);
     let size = [out.width(), out.height()];
-    let colours = map.colours(positions.iter().map(|position| position.unwrap_or(0.0)));
-    for (index, (position, colour)) in positions.iter().zip(colours).enumerate() {
+    let colors = map.colors(positions.iter().map(|position| position.unwrap_or(0.0)));
+    for (index, (position, color)) in positions.iter().zip(colors).enumerate() {
         if position.is_some() {
-            fill(&mut out, patch_area(size, grid, index), colour, opacity);
+            fill(&mut out, patch_area(size, grid, index), color, opacity);
         }
     }
     out
 }
 
-fn grey(image: &RgbImage) -> RgbImage {
-    let grey = image::imageops::grayscale(image);
+fn gray(image: &RgbImage) -> RgbImage {
+    let gray = image::imageops::grayscale(image);
     RgbImage::from_fn(image.width(), image.height(), |x, y| {
-        Rgb([grey.get_pixel(x, y).0[0]; 3])
+        Rgb([gray.get_pixel(x, y).0[0]; 3])
     })
 }
 
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_without_a_number_stays_grey() {
+    fn a_patch_without_a_number_stays_gray() {
         let [grid, image] = [[1, 2]; 2].map(|grid| (grid, plain(20, 10)));
         let heat = |values: [f32; 2]| {
             Panel::Heat {
@@ -295,15 +295,15 @@ mod tests {
             .draw(&image.1, DONE)
             .unwrap()
         };
-        let is_grey = |out: &RgbImage, x| {
+        let is_gray = |out: &RgbImage, x| {
             out.get_pixel(x, 5)
                 .0
                 .iter()
                 .all(|c| *c == out.get_pixel(x, 5).0[0])
         };
         let out = heat([f32::NAN, 1.0]);
-        assert!(is_grey(&out, 5) && !is_grey(&out, 15));
-        assert_eq!(heat([f32::NAN; 2]), grey(&image.1));
+        assert!(is_gray(&out, 5) && !is_gray(&out, 15));
+        assert_eq!(heat([f32::NAN; 2]), gray(&image.1));
     }
 
     #[test]
@@ -356,17 +356,17 @@ mod tests {
     }
 
     #[test]
-    fn colours_hide_the_image_and_keep_to_their_range() {
+    fn colors_hide_the_image_and_keep_to_their_range() {
         let rgb = vec![
             [0.0, 0.5, 1.0],
             [0.2, f32::NAN, 0.2],
             [-3.0, 7.0, f32::INFINITY],
         ];
-        let out = Panel::Colours { grid: [1, 3], rgb }
+        let out = Panel::Colors { grid: [1, 3], rgb }
             .draw(&plain(30, 10), DONE)
             .unwrap();
         let found = [5, 15, 25].map(|x| out.get_pixel(x, 5).0);
-        assert_eq!(found, [[0, 128, 255], NO_COLOUR.0, [0, 255, 255]]);
+        assert_eq!(found, [[0, 128, 255], NO_COLOR.0, [0, 255, 255]]);
     }
 
     #[test]

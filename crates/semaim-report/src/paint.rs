@@ -1,4 +1,4 @@
-//! Shapes on pictures, the colours of light and dark pictures, and how their parts are put together.
+//! Shapes on pictures, the colors of light and dark pictures, and how their parts are put together.
 
 use image::{Rgb, RgbImage};
 
@@ -67,26 +67,26 @@ impl Area {
     }
 }
 
-/// Black or white, whichever is told better from the colour behind it.
-pub(crate) fn ink_on(colour: Rgb<u8>) -> Rgb<u8> {
+/// Black or white, whichever is told better from the color behind it.
+pub(crate) fn ink_on(color: Rgb<u8>) -> Rgb<u8> {
     // Where the contrast with black, (light + 0.05) / 0.05, is that with white, 1.05 / (light + 0.05).
-    Rgb([if luminance(colour) > 0.179 { 0 } else { 255 }; 3])
+    Rgb([if luminance(color) > 0.179 { 0 } else { 255 }; 3])
 }
 
-/// How light a colour is, 0 to 1 (the relative luminance of WCAG 2).
-pub(crate) fn luminance(Rgb(colour): Rgb<u8>) -> f32 {
-    let [red, green, blue] = colour.map(|channel| (f32::from(channel) / 255.0).powf(2.2));
+/// How light a color is, 0 to 1 (the relative luminance of WCAG 2).
+pub(crate) fn luminance(Rgb(color): Rgb<u8>) -> f32 {
+    let [red, green, blue] = color.map(|channel| (f32::from(channel) / 255.0).powf(2.2));
     0.2126 * red + 0.7152 * green + 0.0722 * blue
 }
 
-/// Lays `colour` over one pixel, if it is there; `opacity` from 0 to 1.
-pub(crate) fn blend(on: &mut RgbImage, x: u32, y: u32, colour: Rgb<u8>, opacity: f32) {
+/// Lays `color` over one pixel, if it is there; `opacity` from 0 to 1.
+pub(crate) fn blend(on: &mut RgbImage, x: u32, y: u32, color: Rgb<u8>, opacity: f32) {
     if let Some(pixel) = on.get_pixel_mut_checked(x, y) {
-        *pixel = mixed(*pixel, colour, opacity);
+        *pixel = mixed(*pixel, color, opacity);
     }
 }
 
-/// `share` of the second colour in the first.
+/// `share` of the second color in the first.
 pub(crate) fn mixed(Rgb(from): Rgb<u8>, Rgb(to): Rgb<u8>, share: f32) -> Rgb<u8> {
     Rgb(std::array::from_fn(|i| {
         let (from, to) = (f32::from(from[i]), f32::from(to[i]));
@@ -94,29 +94,29 @@ pub(crate) fn mixed(Rgb(from): Rgb<u8>, Rgb(to): Rgb<u8>, share: f32) -> Rgb<u8>
     }))
 }
 
-/// Lays `colour` over a rectangle.
-pub(crate) fn fill(on: &mut RgbImage, area: Area, colour: Rgb<u8>, opacity: f32) {
+/// Lays `color` over a rectangle.
+pub(crate) fn fill(on: &mut RgbImage, area: Area, color: Rgb<u8>, opacity: f32) {
     for y in area.y..area.y.saturating_add(area.height).min(on.height()) {
         for x in area.x..area.x.saturating_add(area.width).min(on.width()) {
-            blend(on, x, y, colour, opacity);
+            blend(on, x, y, color, opacity);
         }
     }
 }
 
 /// Draws the outline just inside a rectangle, one pixel wide.
-pub(crate) fn outline(on: &mut RgbImage, area: Area, colour: Rgb<u8>, opacity: f32) {
+pub(crate) fn outline(on: &mut RgbImage, area: Area, color: Rgb<u8>, opacity: f32) {
     let (right, bottom) = (area.x + area.width, area.y + area.height);
     for y in area.y..bottom.min(on.height()) {
         for x in area.x..right.min(on.width()) {
             if x == area.x || y == area.y || x + 1 == right || y + 1 == bottom {
-                blend(on, x, y, colour, opacity);
+                blend(on, x, y, color, opacity);
             }
         }
     }
 }
 
 /// Draws a smooth ring around the middle of `area`, `radius` pixels from there and `thickness` pixels wide.
-pub(crate) fn ring(on: &mut RgbImage, area: Area, radius: f32, thickness: f32, colour: Rgb<u8>) {
+pub(crate) fn ring(on: &mut RgbImage, area: Area, radius: f32, thickness: f32, color: Rgb<u8>) {
     let across = area.x as f32 + area.width as f32 / 2.0;
     let down = area.y as f32 + area.height as f32 / 2.0;
     let reach = radius + thickness;
@@ -125,7 +125,7 @@ pub(crate) fn ring(on: &mut RgbImage, area: Area, radius: f32, thickness: f32, c
         for x in span(across) {
             let distance = (x as f32 + 0.5 - across).hypot(y as f32 + 0.5 - down);
             let cover = (thickness / 2.0 + 0.5 - (distance - radius).abs()).clamp(0.0, 1.0);
-            blend(on, x, y, colour, cover);
+            blend(on, x, y, color, cover);
         }
     }
 }
@@ -188,7 +188,7 @@ impl Strips {
         &mut self,
         style: Style,
         text: &str,
-        colour: Rgb<u8>,
+        color: Rgb<u8>,
         space: u32,
     ) -> Result<(), FigureError> {
         let lines = style.wrap(text, self.width, usize::MAX);
@@ -197,7 +197,7 @@ impl Strips {
         }
         for line in lines {
             let strip = self.add(style.line_height().into())?;
-            style.draw(strip, 0, 0, &line, colour);
+            style.draw(strip, 0, 0, &line, color);
         }
         Ok(())
     }

@@ -24,12 +24,12 @@ pub(crate) fn encode_changes(from: &RgbImage, to: &RgbImage) -> Result<Vec<u8>, 
 
 fn encode_still(
     (width, height): (u32, u32),
-    colour: ColorType,
+    color: ColorType,
     samples: &[u8],
 ) -> Result<Vec<u8>, FigureError> {
     let mut out = Vec::new();
     let mut encoder = Encoder::new(&mut out, width, height);
-    encoder.set_color(colour);
+    encoder.set_color(color);
     encoder.set_depth(BitDepth::Eight);
     let mut writer = encoder.write_header()?;
     writer.write_image_data(samples)?;
@@ -37,7 +37,7 @@ fn encode_still(
     Ok(out)
 }
 
-/// Values of 8 bits as a whole PNG file, each shown in the colour of its place in the palette. `values` are row by row.
+/// Values of 8 bits as a whole PNG file, each shown in the color of its place in the palette. `values` are row by row.
 ///
 /// # Errors
 ///
@@ -59,12 +59,12 @@ pub fn encode_indexed_png(
     Ok(out)
 }
 
-/// Values from 0 to 1, row by row, as a whole PNG file in shades of grey with 16 bits. What lies outside is cut off.
+/// Values from 0 to 1, row by row, as a whole PNG file in shades of gray with 16 bits. What lies outside is cut off.
 ///
 /// # Errors
 ///
 /// [`FigureError::Png`] when the encoder refuses, as it does for another number of values than of pixels.
-pub fn encode_grey_png(width: u32, height: u32, values: &[f32]) -> Result<Vec<u8>, FigureError> {
+pub fn encode_gray_png(width: u32, height: u32, values: &[f32]) -> Result<Vec<u8>, FigureError> {
     let word = |value: &f32| ((value.clamp(0.0, 1.0) * 65535.0).round() as u16).to_be_bytes();
     let mut out = Vec::new();
     let mut encoder = Encoder::new(&mut out, width, height);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn values_stay_and_have_the_colours_of_the_palette() {
+    fn values_stay_and_have_the_colors_of_the_palette() {
         let mut palette = [[0; 3]; 256];
         palette[7] = [1, 2, 3];
         palette[255] = [4, 5, 6];
@@ -205,19 +205,19 @@ mod tests {
         let mut values = vec![0; 4];
         reader.next_frame(&mut values).unwrap();
         assert_eq!(values, [7, 255, 7, 0]);
-        let colours = image::load_from_memory(&file).unwrap().to_rgb8();
-        assert_eq!(colours.get_pixel(0, 1).0, [1, 2, 3]);
-        assert_eq!(colours.get_pixel(1, 0).0, [4, 5, 6]);
+        let colors = image::load_from_memory(&file).unwrap().to_rgb8();
+        assert_eq!(colors.get_pixel(0, 1).0, [1, 2, 3]);
+        assert_eq!(colors.get_pixel(1, 0).0, [4, 5, 6]);
         assert!(encode_indexed_png(2, 2, &[7; 3], &palette).is_err());
     }
 
     #[test]
-    fn shades_of_grey_have_sixteen_bits() {
-        let file = encode_grey_png(2, 2, &[0.0, 0.5, 1.0, 7.0]).unwrap();
+    fn shades_of_gray_have_sixteen_bits() {
+        let file = encode_gray_png(2, 2, &[0.0, 0.5, 1.0, 7.0]).unwrap();
         let image = image::load_from_memory(&file).unwrap();
         assert_eq!(image.color(), image::ColorType::L16);
         assert_eq!(image.into_luma16().into_raw(), [0, 32768, 65535, 65535]);
-        assert!(encode_grey_png(2, 2, &[0.0; 3]).is_err());
+        assert!(encode_gray_png(2, 2, &[0.0; 3]).is_err());
     }
 
     #[test]

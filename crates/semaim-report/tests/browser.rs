@@ -68,7 +68,7 @@ fn page() -> Page {
     }
 }
 
-/// What came of opening a page: the document as HTML, the messages on the console, and the colour of the page's corner.
+/// What came of opening a page: the document as HTML, the messages on the console, and the color of the page's corner.
 fn open(browser: &str, html: &str, dark: bool) -> (String, Vec<String>, [u8; 3]) {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();

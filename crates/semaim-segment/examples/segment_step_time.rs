@@ -12,7 +12,7 @@ use semaim::batch_norm::NormMode;
 use semaim::config::{Size, VitConfig};
 use semaim::feature_map::FeatureMap;
 use semaim::grid::Grid;
-use semaim::init::initialise;
+use semaim::init::initialize;
 use semaim::vit::{ForwardOptions, Vit};
 use semaim_kernels::Kernels;
 use semaim_random::{Key, KeyedRng, Stream};
@@ -78,7 +78,7 @@ fn main() {
         (_, true) => Size::Base,
         _ => Size::Tiny,
     };
-    let encoder = initialise(Vit::zeros(&VitConfig::sized(size), &device), 0);
+    let encoder = initialize(Vit::zeros(&VitConfig::sized(size), &device), 0);
     let config = SegmenterConfig {
         classes: number("classes", 150),
         head: if is("linear") {

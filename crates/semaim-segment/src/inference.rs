@@ -22,7 +22,7 @@ const ROWS: usize = 32;
 impl Segmenter {
     /// The class of each pixel of an output of `size`, `[rows, columns]`, row by row. `views` are the same image,
     /// `[1, channels, height, width]` each, in the sizes of [`scales`](crate::config::InferenceConfig::scales),
-    /// normalised.
+    /// normalized.
     ///
     /// Logits are averaged over windows. Over several views (scales, mirror images) it is probabilities that are averaged,
     /// as in mmsegmentation.
@@ -64,7 +64,7 @@ impl Segmenter {
         Ok(classes)
     }
 
-    /// Logits of each pixel of images `[batch, channels, height, width]`, normalised: of the whole image or averaged over
+    /// Logits of each pixel of images `[batch, channels, height, width]`, normalized: of the whole image or averaged over
     /// windows, as is set. Where sides are no multiples of the patch size, zeros are added at the bottom and at the right.
     ///
     /// # Errors

@@ -11,15 +11,15 @@ const CLASSIFIER: f64 = 0.01;
 
 /// Draws the first weights of a segmenter's head; the encoder stays as it is. Each depends on the seed and its own name
 /// alone.
-pub fn initialise<M: Module>(model: M, seed: u64) -> M {
-    map_named(model, &mut Initialiser { seed })
+pub fn initialize<M: Module>(model: M, seed: u64) -> M {
+    map_named(model, &mut Initializer { seed })
 }
 
-struct Initialiser {
+struct Initializer {
     seed: u64,
 }
 
-impl NamedMapper for Initialiser {
+impl NamedMapper for Initializer {
     fn map<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let shape = param.val().dims();
         let &[outputs, inputs, ref kernel @ ..] = shape.as_slice() else {

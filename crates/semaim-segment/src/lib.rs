@@ -15,7 +15,7 @@
 //! [`config`] holds every setting, [`init`] the first weights, [`names`] the names of weights in Hugging Face's checkpoints.
 //!
 //! Maps have their channels last ([`semaim::feature_map`]); [`semaim::resample`] enlarges and pools them,
-//! [`semaim::batch_norm`] normalises them.
+//! [`semaim::batch_norm`] normalizes them.
 
 pub mod config;
 pub mod confusion;

@@ -10,7 +10,7 @@ use semaim::vit::{ForwardOptions, Vit};
 use crate::IGNORED;
 use crate::config::{HeadKind, SegmenterConfig};
 use crate::error::SegmentError;
-use crate::init::initialise;
+use crate::init::initialize;
 use crate::linear_head::LinearHead;
 use crate::losses::{Losses, cross_entropy};
 use crate::taps::{final_map, maps};
@@ -67,7 +67,7 @@ impl Segmenter {
             head,
             config,
         };
-        Ok(initialise(model, seed))
+        Ok(initialize(model, seed))
     }
 
     /// The settings.
@@ -97,7 +97,7 @@ impl Segmenter {
         }
     }
 
-    /// What the head sees of images `[batch, channels, height, width]`, normalised.
+    /// What the head sees of images `[batch, channels, height, width]`, normalized.
     ///
     /// # Errors
     /// [`SegmentError::Images`] when they are not made of whole patches, or of too few.
@@ -189,7 +189,7 @@ impl Segmenter {
         }
     }
 
-    /// Positions of the smallest map that is normalised, for an image of `patches`.
+    /// Positions of the smallest map that is normalized, for an image of `patches`.
     fn fewest_positions(&self, patches: Grid) -> usize {
         match self.head {
             Head::Linear(_) => patches.patches(),
@@ -221,7 +221,7 @@ pub(crate) mod tests {
     /// A segmenter of three classes on a tiny encoder with patches of 8.
     pub(crate) fn tiny(head: HeadKind, change: impl FnOnce(&mut SegmenterConfig)) -> Segmenter {
         let device = Device::flex();
-        let encoder = init::initialise(Vit::zeros(&VitConfig::tiny(), &device), 1);
+        let encoder = init::initialize(Vit::zeros(&VitConfig::tiny(), &device), 1);
         let mut config = SegmenterConfig {
             classes: 3,
             head,

@@ -65,7 +65,7 @@ pub(crate) struct Image {
     pub(crate) height: i32,
     #[prost(int32, tag = "2")]
     pub(crate) width: i32,
-    /// 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA.
+    /// 1 gray, 2 gray and alpha, 3 RGB, 4 RGBA.
     #[prost(int32, tag = "3")]
     pub(crate) colorspace: i32,
     /// The PNG file.
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_mask_matches_a_value_worked_out_by_hand() {
-        // CRC-32C("123456789") is 0xE3069283, the check value of the polynomial's catalogue entry. Rotated right
+        // CRC-32C("123456789") is 0xE3069283, the check value of the polynomial's catalog entry. Rotated right
         // by 15 it is 0x2507C60D; the constant is added without carry.
         assert_eq!(masked_crc(b"123456789"), 0xC78A_B0E5_u32);
     }

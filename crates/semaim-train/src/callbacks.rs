@@ -12,7 +12,7 @@ use crate::state::TrainState;
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Optimiser steps done.
+    /// Optimizer steps done.
     pub step: u64,
     /// Steps of the whole run.
     pub total_steps: u64,
@@ -45,7 +45,7 @@ impl StepNumbers {
     }
 }
 
-/// One optimiser step.
+/// One optimizer step.
 #[derive(Clone, Debug)]
 pub struct StepReport {
     /// Where the run stands after the step.

@@ -23,14 +23,14 @@ use semaim_checkpoint::weights_source::WeightsSource;
 use semaim_data::{Augment, OpenOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::optimiser::Optimiser;
+use crate::optimizer::Optimizer;
 use crate::param_groups::ParamGroups;
 use crate::run_dir::RunConfig;
 
 pub use data::{DataConfig, Loading};
 pub use data_names::DataNames;
 pub use run::{
-    CheckpointConfig, LogConfig, OnNan, OptimiserConfig, RESUMABLE_KEYS, RunSettings, TrainConfig,
+    CheckpointConfig, LogConfig, OnNan, OptimizerConfig, RESUMABLE_KEYS, RunSettings, TrainConfig,
 };
 pub use unused::{Unused, setting, unused_of_own};
 
@@ -75,7 +75,7 @@ pub struct PretrainConfig {
     /// The run.
     pub train: TrainConfig,
     /// The update.
-    pub optimiser: OptimiserConfig,
+    pub optimizer: OptimizerConfig,
     /// Evaluation during the run.
     pub eval: EvalConfig,
     /// What is kept on the disk.
@@ -117,7 +117,7 @@ impl Default for PretrainConfig {
             teacher: WeightsSource::default(),
             teacher_cache: PathBuf::new(),
             train: TrainConfig::default(),
-            optimiser: OptimiserConfig::default(),
+            optimizer: OptimizerConfig::default(),
             eval: EvalConfig::default(),
             checkpoint: CheckpointConfig::default(),
             log: LogConfig::default(),
@@ -186,7 +186,7 @@ pub struct OrderConfig {
     pub similarity: Similarity,
     /// Whose features give it, or what else.
     pub source: OrderSource,
-    /// The folder of similarity maps for `source = "maps"`: a grey image or an array (`.npy`) for each image, called as the image
+    /// The folder of similarity maps for `source = "maps"`: a gray image or an array (`.npy`) for each image, called as the image
     /// but for the ending (`7.png` or `cats/7.png` for `cats/7.jpg`), of any size; it is stretched over the image.
     pub maps: PathBuf,
     /// What the sides of images are divided by for the encoding that gives it, where that is by the model or its EMA copy; divides
@@ -225,8 +225,8 @@ pub struct TargetConfig {
     pub blur_size: usize,
     /// Standard deviation of the blur in pixels.
     pub blur_sigma: f64,
-    /// Whether each patch is normalised.
-    pub normalise: bool,
+    /// Whether each patch is normalized.
+    pub normalize: bool,
     /// The distance.
     pub loss: PixelLoss,
 }
@@ -235,14 +235,14 @@ impl Default for TargetConfig {
     fn default() -> Self {
         let PixelTarget {
             blur,
-            normalise,
+            normalize,
             loss,
         } = PixelTarget::default();
         Self {
             kind: TargetKind::Pixels,
             blur_size: blur.map_or(0, |blur| blur.size),
             blur_sigma: blur.map_or(1.0, |blur| blur.sigma),
-            normalise,
+            normalize,
             loss,
         }
     }
@@ -272,11 +272,11 @@ pub struct EvalConfig {
     pub every_epochs: u64,
     /// What represents an image in kNN: `cls`, `mean` or `both`.
     pub feature: Representation,
-    /// Neighbours that vote.
+    /// Neighbors that vote.
     pub knn_k: usize,
-    /// Temperature of the vote: a neighbour counts exp(cosine / temperature).
+    /// Temperature of the vote: a neighbor counts exp(cosine / temperature).
     pub knn_temperature: f64,
-    /// Largest number of labelled images searched for neighbours; 0: all.
+    /// Largest number of labeled images searched for neighbors; 0: all.
     pub max_bank: usize,
     /// Largest number of images classified; 0: all.
     pub max_queries: usize,
@@ -353,7 +353,7 @@ impl PretrainConfig {
             kind,
             blur_size,
             blur_sigma,
-            normalise,
+            normalize,
             loss,
         } = self.target;
         let width = match kind {
@@ -363,7 +363,7 @@ impl PretrainConfig {
                         size: blur_size,
                         sigma: blur_sigma,
                     }),
-                    normalise,
+                    normalize,
                     loss,
                 });
             }
@@ -417,17 +417,17 @@ impl PretrainConfig {
             seed: self.seed,
             loading: self.data.loading(),
             train: &self.train,
-            optimiser: &self.optimiser,
+            optimizer: &self.optimizer,
             evaluate_every_epochs: self.eval.every_epochs,
             checkpoint: &self.checkpoint,
             log: &self.log,
         }
     }
 
-    /// The optimiser before its first step, for a run of so many steps per epoch.
-    pub fn adamw(&self, steps_per_epoch: u64) -> Optimiser {
-        self.optimiser.adamw(ParamGroups::Pretrain {
-            weight_decay: self.optimiser.weight_decay,
+    /// The optimizer before its first step, for a run of so many steps per epoch.
+    pub fn adamw(&self, steps_per_epoch: u64) -> Optimizer {
+        self.optimizer.adamw(ParamGroups::Pretrain {
+            weight_decay: self.optimizer.weight_decay,
             layer_decay: self.layer_decay,
             depth: self.model.depth,
             waits: (self.new_parts_epochs * steps_per_epoch as f64).round() as u64,

@@ -69,7 +69,7 @@ pub enum TrainError {
     },
     /// A loss or gradient is not a finite number.
     #[error(
-        "step {step}: the {what} is {value}. The weights before this step are saved in {saved}. A lower learning rate (--set optimiser.base_lr=…, into another --out) or a lower train.clip_norm usually cures this; `--on-nan skip` leaves such steps out and goes on"
+        "step {step}: the {what} is {value}. The weights before this step are saved in {saved}. A lower learning rate (--set optimizer.base_lr=…, into another --out) or a lower train.clip_norm usually cures this; `--on-nan skip` leaves such steps out and goes on"
     )]
     NotFinite {
         /// The step that was not taken.

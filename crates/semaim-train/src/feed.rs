@@ -22,7 +22,7 @@ use crate::error::TrainError;
 pub enum SentImages {
     /// As the model takes them, `[batch, channels, height, width]`.
     Views(Tensor<4>),
-    /// As bytes of the same order, which are normalised there.
+    /// As bytes of the same order, which are normalized there.
     Bytes(PackedBytes),
 }
 

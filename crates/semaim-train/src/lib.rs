@@ -6,7 +6,7 @@
 //! * [`pretrain`]: pre-training as such tasks, by SemAIM and by masking.
 //! * [`start`]: weights that it starts from; [`freeze`]: those that do not learn.
 //! * [`loss_values`]: losses as numbers, for the log.
-//! * [`gradients`], [`param_groups`], [`optimiser`], [`schedule`], [`ema`]: the parts of an update.
+//! * [`gradients`], [`param_groups`], [`optimizer`], [`schedule`], [`ema`]: the parts of an update.
 //! * [`run_dir`], [`state`], [`log`]: what is on the disk, and going on from it bit for bit; [`restore`]: a model out of it.
 //! * [`memory`] and [`step_time`](mod@step_time): what a run needs, told beforehand; [`process_memory`]: what this process has.
 //! * [`measure`]: the time of single steps and of their matrix products, for `semaim bench`.
@@ -25,7 +25,7 @@ pub mod log;
 pub mod loss_values;
 pub mod measure;
 pub mod memory;
-pub mod optimiser;
+pub mod optimizer;
 pub mod param_groups;
 pub mod pretrain;
 pub mod process_memory;

@@ -23,7 +23,7 @@ use crate::error::TrainError;
 use crate::exchange::{ShardedSum, Told};
 use crate::gradients::{Gradients, clip_factor};
 use crate::loss_values::{LossValues, TogetherTime};
-use crate::optimiser::{Optimiser, UpdateRule};
+use crate::optimizer::{Optimizer, UpdateRule};
 use crate::param_groups::ParamGroups;
 use crate::ranks;
 use crate::task::Loss;
@@ -93,7 +93,7 @@ impl StepTimes {
     }
 }
 
-/// A pre-training step as published (semantic order from the class token, blurred and normalised pixels, clipping at 3,
+/// A pre-training step as published (semantic order from the class token, blurred and normalized pixels, clipping at 3,
 /// AdamW), on random images.
 #[derive(Debug)]
 pub struct StepBench {
@@ -101,7 +101,7 @@ pub struct StepBench {
     config: SemaimConfig,
     target: Target,
     prediction_order: PredictionOrder,
-    optimiser: Optimiser,
+    optimizer: Optimizer,
     images: Tensor<4>,
     downscale: usize,
     recompute: Recompute,
@@ -134,7 +134,7 @@ impl StepBench {
         Ok(Self {
             model: config.init(&target, 0, device)?,
             prediction_order: PredictionOrder::new(Order::Semantic, config.vit.grid(), device),
-            optimiser: Optimiser::new(rule, param_groups),
+            optimizer: Optimizer::new(rule, param_groups),
             images: images(&config.vit, batch, device),
             config: config.clone(),
             target,
@@ -187,7 +187,7 @@ impl StepBench {
             match norm {
                 Some(norm) => {
                     let factor = clip_factor(norm, CLIP_NORM);
-                    self.optimiser.step(&mut self.model, gradients, factor, LR);
+                    self.optimizer.step(&mut self.model, gradients, factor, LR);
                 }
                 None => self.update_unread(&mut UnreadSteps::default(), total, gradients),
             }
@@ -259,10 +259,10 @@ impl StepBench {
     fn update_unread(&mut self, unread: &mut UnreadSteps, total: Tensor<1>, gradients: Gradients) {
         let mut loss = UnreadLoss::default();
         loss.add(Loss::from(total), 1.0);
-        let gathered = self.optimiser.gather(&self.model, gradients);
+        let gathered = self.optimizer.gather(&self.model, gradients);
         let norm = gathered.unread_norm();
         if let Some(step) = unread.take(Before::default(), loss, norm, CLIP_NORM, OnNan::Stop) {
-            self.optimiser
+            self.optimizer
                 .step_unread(&mut self.model, gathered, &step, LR);
         }
     }

@@ -8,7 +8,7 @@ use crate::config::{Method, PretrainConfig};
 /// An estimate in bytes, for 32-bit numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// Weights, gradients, the optimiser's two moments, and the EMA copy.
+    /// Weights, gradients, the optimizer's two moments, and the EMA copy.
     pub state: u64,
     /// What a forward pass keeps for the backward pass, and what the backward pass of one block needs on top.
     pub activations: u64,

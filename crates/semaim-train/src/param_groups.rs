@@ -9,7 +9,7 @@ pub struct ParamGroup {
     pub lr_scale: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
-    /// Optimiser steps at the beginning of the run in which it stays as it is.
+    /// Optimizer steps at the beginning of the run in which it stays as it is.
     pub waits: u64,
 }
 
@@ -34,11 +34,11 @@ pub enum ParamGroups {
     Pretrain {
         /// Weight decay where there is any.
         weight_decay: f64,
-        /// Ratio of the learning rates of neighbouring layers of the encoder; 1: all learn alike.
+        /// Ratio of the learning rates of neighboring layers of the encoder; 1: all learn alike.
         layer_decay: f64,
         /// Number of the encoder's blocks.
         depth: usize,
-        /// Optimiser steps in which what begins with trained weights waits for the parts that do not.
+        /// Optimizer steps in which what begins with trained weights waits for the parts that do not.
         waits: u64,
         /// Whether the query blocks begin with trained weights too.
         queries_trained: bool,
@@ -58,7 +58,7 @@ pub enum ParamGroups {
     LayerDecay {
         /// Weight decay where there is any.
         weight_decay: f64,
-        /// Ratio of the learning rates of neighbouring layers.
+        /// Ratio of the learning rates of neighboring layers.
         decay: f64,
         /// Number of blocks.
         depth: usize,

@@ -162,7 +162,7 @@ where
     }
 }
 
-/// Reads the teacher of a run that has one. Any teacher sees grey images; as grey ones, whatever its channels are.
+/// Reads the teacher of a run that has one. Any teacher sees gray images; as gray ones, whatever its channels are.
 ///
 /// # Errors
 /// A file that cannot be read, or a teacher of images with other channels where the model's have several.
@@ -184,7 +184,7 @@ pub fn teacher(config: &PretrainConfig, device: &Device) -> Result<Option<Encode
 
 /// A teacher that sees images as a run's model does, and answers on its grid.
 pub fn teacher_of_images(config: &PretrainConfig, teacher: Encoder, device: &Device) -> Teacher {
-    let (own, student) = (teacher.normalisation, config.augment().normalisation);
+    let (own, student) = (teacher.normalization, config.augment().normalization);
     let (size, grid) = (teacher.config.image_size, config.model.grid());
     Teacher::new(teacher.vit.no_grad(), size, &own, &student, grid, device)
 }
@@ -207,7 +207,7 @@ fn initial_state<M: Pretrained>(
     Ok(TrainState {
         ema: config.train.ema.then(|| model.clone()),
         model,
-        optimiser: config.adamw(steps_per_epoch),
+        optimizer: config.adamw(steps_per_epoch),
         counts: TrainCounters::default(),
     })
 }
@@ -230,9 +230,9 @@ fn export<M: Pretrained>(
     run: &RunDir,
     state: &TrainState<M>,
 ) -> Result<(), TrainError> {
-    let normalisation = config.augment().normalisation;
+    let normalization = config.augment().normalization;
     let write = |path: &Path, model: &M| {
-        write_encoder(path, model.encoder(), &config.model, &normalisation)
+        write_encoder(path, model.encoder(), &config.model, &normalization)
     };
     write(&run.encoder(), &state.model)?;
     if let Some(ema) = &state.ema {

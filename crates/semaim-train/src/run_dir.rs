@@ -299,7 +299,7 @@ fn absolute(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::config::PretrainConfig;
-    use crate::optimiser::{Optimiser, UpdateRule};
+    use crate::optimizer::{Optimizer, UpdateRule};
     use crate::param_groups::ParamGroups;
     use crate::state::TrainCounters;
     use burn::module::Param;
@@ -384,7 +384,7 @@ mod tests {
                 weight: Param::from_tensor(Tensor::from_floats([value], &device)),
             },
             ema: None,
-            optimiser: Optimiser::new(
+            optimizer: Optimizer::new(
                 UpdateRule::Sgd { momentum: 0.9 },
                 ParamGroups::Uniform { weight_decay: 0.0 },
             ),
@@ -478,7 +478,7 @@ mod tests {
                 other: Param::from_tensor(Tensor::from_floats([1.0, 2.0], &Device::flex())),
             },
             ema: None,
-            optimiser: state(0.0, 0).optimiser,
+            optimizer: state(0.0, 0).optimizer,
             counts: TrainCounters::default(),
         };
         assert!(run.latest_checkpoint(&other).is_err());

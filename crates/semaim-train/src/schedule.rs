@@ -34,7 +34,7 @@ pub enum ScheduleKind {
     Polynomial,
 }
 
-/// A linear warm-up and then a decay, evaluated at every optimiser step.
+/// A linear warm-up and then a decay, evaluated at every optimizer step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LrSchedule {
     /// The highest rate, reached at the end of the warm-up.

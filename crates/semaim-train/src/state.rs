@@ -1,4 +1,4 @@
-//! All that a run needs to go on bit for bit: weights, optimiser, EMA copy and where it stands.
+//! All that a run needs to go on bit for bit: weights, optimizer, EMA copy and where it stands.
 //!
 //! There is no generator state in it: every random draw has an address (see `semaim_random`).
 
@@ -15,7 +15,7 @@ use semaim_checkpoint::tensors::{Precision, TensorFile, write_tensors};
 use semaim_data::Source;
 
 use crate::error::TrainError;
-use crate::optimiser::Optimiser;
+use crate::optimizer::Optimizer;
 
 /// What changes from step to step.
 #[derive(Clone, Debug)]
@@ -24,8 +24,8 @@ pub struct TrainState<M> {
     pub model: M,
     /// Its EMA copy, where one is kept.
     pub ema: Option<M>,
-    /// The optimiser.
-    pub optimiser: Optimiser,
+    /// The optimizer.
+    pub optimizer: Optimizer,
     /// Counts.
     pub counts: TrainCounters,
 }
@@ -93,9 +93,9 @@ impl DataDigest {
 pub const MODEL: &str = "model.";
 const EMA: &str = "ema.";
 
-/// The prefix of an optimiser's state and the key of the count of its steps.
-fn names(optimiser: &Optimiser) -> (String, String) {
-    let name = optimiser.name();
+/// The prefix of an optimizer's state and the key of the count of its steps.
+fn names(optimizer: &Optimizer) -> (String, String) {
+    let name = optimizer.name();
     (format!("{name}."), format!("{name}_steps"))
 }
 
@@ -107,7 +107,7 @@ impl<M: Module> TrainState<M> {
         Self {
             model: moved(&self.model),
             ema: self.ema.as_ref().map(moved),
-            optimiser: self.optimiser.on(&host),
+            optimizer: self.optimizer.on(&host),
             counts: self.counts,
         }
     }
@@ -115,7 +115,7 @@ impl<M: Module> TrainState<M> {
     /// What it takes in bytes.
     pub fn bytes(&self) -> u64 {
         let models = 1 + u64::from(self.ema.is_some());
-        4 * (models * self.model.num_params() as u64 + self.optimiser.numbers())
+        4 * (models * self.model.num_params() as u64 + self.optimizer.numbers())
     }
 
     /// Writes the state to one safetensors file, whole or not at all.
@@ -132,17 +132,17 @@ impl<M: Module> TrainState<M> {
         if let Some(ema) = &self.ema {
             put(EMA, flat_weights(ema));
         }
-        let (optimiser, optimiser_steps) = names(&self.optimiser);
-        let buffers = self.optimiser.state().into_iter();
+        let (optimizer, optimizer_steps) = names(&self.optimizer);
+        let buffers = self.optimizer.state().into_iter();
         let buffers = buffers.map(|(name, values)| (name, FlatWeight::of(values)));
-        put(&optimiser, buffers.collect());
+        put(&optimizer, buffers.collect());
         let data = self.counts.data.map(DataDigest::number);
         let numbers = [
             ("step", self.counts.step),
             ("skipped", self.counts.skipped),
             ("bad_images", self.counts.bad_images),
             ("data_len", self.counts.data_len),
-            (optimiser_steps.as_str(), self.optimiser.steps()),
+            (optimizer_steps.as_str(), self.optimizer.steps()),
         ];
         let mut metadata: BTreeMap<String, String> = numbers
             .iter()
@@ -182,27 +182,27 @@ impl<M: Module> TrainState<M> {
         let Self {
             model,
             ema,
-            mut optimiser,
+            mut optimizer,
             ..
         } = self;
-        let (prefix, steps) = names(&optimiser);
+        let (prefix, steps) = names(&optimizer);
         // Moved, not copied: of a large model there is no room for two.
-        let [mut of_model, mut of_ema, mut of_optimiser] = [(); 3].map(|()| Weights::new());
+        let [mut of_model, mut of_ema, mut of_optimizer] = [(); 3].map(|()| Weights::new());
         for (name, weight) in weights {
             if let Some(name) = name.strip_prefix(MODEL) {
                 of_model.insert(name.to_string(), weight);
             } else if let Some(name) = name.strip_prefix(EMA) {
                 of_ema.insert(name.to_string(), weight);
             } else if let Some(name) = name.strip_prefix(&prefix) {
-                of_optimiser.insert(name.to_string(), weight);
+                of_optimizer.insert(name.to_string(), weight);
             }
         }
-        optimiser.restore(number(&steps)?, &of_optimiser, &device_of(&model))?;
-        drop(of_optimiser);
+        optimizer.restore(number(&steps)?, &of_optimizer, &device_of(&model))?;
+        drop(of_optimizer);
         Ok(Self {
             model: with_weights(model, &of_model)?,
             ema: ema.map(|ema| with_weights(ema, &of_ema)).transpose()?,
-            optimiser,
+            optimizer,
             counts: TrainCounters {
                 step: number("step")?,
                 skipped: number("skipped")?,

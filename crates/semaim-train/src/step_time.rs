@@ -14,7 +14,7 @@ use crate::state::TrainState;
 use crate::task::{MicroBatch, Task};
 use crate::trainer::Images;
 
-/// The time of one optimiser step of a run: that of `together` images at a time, as often as the batch has so many, and of one
+/// The time of one optimizer step of a run: that of `together` images at a time, as often as the batch has so many, and of one
 /// update. The first images, which find everything cold, do not count.
 ///
 /// # Errors
@@ -54,7 +54,7 @@ pub fn step_time<T: Task, D: Dataset<Target = T::Target> + ?Sized>(
         gradients.norm()?;
         let of_images = start.elapsed();
         let start = Instant::now();
-        state.optimiser.step(&mut state.model, gradients, 1.0, 0.0);
+        state.optimizer.step(&mut state.model, gradients, 1.0, 0.0);
         let times = settings.train.batch_size as f64 / together.max(1) as f64;
         time = of_images.mul_f64(times) + start.elapsed();
     }

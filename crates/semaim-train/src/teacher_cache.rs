@@ -206,10 +206,10 @@ fn hash(view: &[f32]) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use semaim::config::Normalisation;
+    use semaim::config::Normalization;
     use semaim::config::VitConfig;
     use semaim::grid::Grid;
-    use semaim::init::initialise;
+    use semaim::init::initialize;
     use semaim::vit::Vit;
 
     const SHAPE: [usize; 4] = [3, 3, 8, 8];
@@ -225,7 +225,7 @@ mod tests {
             depth: 1,
             ..VitConfig::tiny()
         };
-        let plain = Normalisation {
+        let plain = Normalization {
             mean: vec![0.0; 3],
             std: vec![1.0; 3],
         };
@@ -233,7 +233,7 @@ mod tests {
             rows: 2,
             columns: 3,
         };
-        let vit = initialise(Vit::zeros(&config, device), seed);
+        let vit = initialize(Vit::zeros(&config, device), seed);
         Teacher::new(vit, [8, 8], &plain, &plain, grid, device)
     }
 

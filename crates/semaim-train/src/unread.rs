@@ -39,7 +39,7 @@ impl UnreadLoss {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Before {
     pub(crate) counts: TrainCounters,
-    pub(crate) optimiser_steps: u64,
+    pub(crate) optimizer_steps: u64,
 }
 
 /// A step that was taken.

@@ -112,7 +112,7 @@ fn config(method: Method) -> PretrainConfig {
     config.train.grad_accum_steps = 4;
     config.train.ema = method == Method::Semaim;
     config.train.drop_path = 0.1;
-    config.optimiser.warmup_epochs = 0.5;
+    config.optimizer.warmup_epochs = 0.5;
     config.log.every_steps = 1;
     config.log.tensorboard = false;
     config

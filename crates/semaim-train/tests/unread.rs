@@ -15,7 +15,7 @@ use semaim_kernels::{Kernels, choose};
 use semaim_train::callbacks::{Callbacks, NoEvaluation, Observer, Progress, StepReport};
 use semaim_train::config::{Method, OnNan, PretrainConfig};
 use semaim_train::error::TrainError;
-use semaim_train::optimiser::{Optimiser, UpdateRule};
+use semaim_train::optimizer::{Optimizer, UpdateRule};
 use semaim_train::param_groups::ParamGroups;
 use semaim_train::pretrain::{Networks, pretrain};
 use semaim_train::run_dir::{DataPlace, RunDir};
@@ -42,7 +42,7 @@ fn config() -> PretrainConfig {
     config.train.epochs = 1;
     config.train.batch_size = 4;
     config.train.grad_accum_steps = 2;
-    config.optimiser.warmup_epochs = 0.0;
+    config.optimizer.warmup_epochs = 0.0;
     config.log.every_steps = 3;
     config.log.tensorboard = false;
     config
@@ -188,7 +188,7 @@ fn state(rule: UpdateRule) -> TrainState<Numbers> {
     TrainState {
         ema: Some(model.clone()),
         model,
-        optimiser: Optimiser::new(rule, ParamGroups::Uniform { weight_decay: 0.1 }),
+        optimizer: Optimizer::new(rule, ParamGroups::Uniform { weight_decay: 0.1 }),
         counts: TrainCounters::default(),
     }
 }
@@ -267,7 +267,7 @@ fn what_is_not_finite_leaves_nothing_behind() {
                 }
                 saved
             });
-            assert_eq!(waited.optimiser.steps(), unread.optimiser.steps());
+            assert_eq!(waited.optimizer.steps(), unread.optimizer.steps());
             for (waited, unread) in numbers(&waited).iter().zip(numbers(&unread)) {
                 let close = (waited - unread).abs() < 1e-5 * waited.abs().max(1.0);
                 assert!(close, "{rule:?} {on_nan:?}: {waited} {unread}");

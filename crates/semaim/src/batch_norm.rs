@@ -32,7 +32,7 @@ pub struct BatchNorm {
     pub running_var: Param<Tensor<1>>,
 }
 
-/// Which statistics maps are normalised by.
+/// Which statistics maps are normalized by.
 #[derive(Debug)]
 pub enum NormMode {
     /// Evaluation: the running ones.
@@ -72,15 +72,15 @@ impl BatchNorm {
     /// A map of the same shape. In training there must be more than one position in the batch, as of a single one there is
     /// no variance.
     pub fn forward(&self, x: &FeatureMap, mode: &mut NormMode) -> FeatureMap {
-        self.normalised(x, mode, false)
+        self.normalized(x, mode, false)
     }
 
     /// The positive part of the same.
     pub fn rectified(&self, x: &FeatureMap, mode: &mut NormMode) -> FeatureMap {
-        self.normalised(x, mode, true)
+        self.normalized(x, mode, true)
     }
 
-    fn normalised(&self, x: &FeatureMap, mode: &mut NormMode, relu: bool) -> FeatureMap {
+    fn normalized(&self, x: &FeatureMap, mode: &mut NormMode, relu: bool) -> FeatureMap {
         let [batch, positions, channels] = x.values.dims();
         let weights = NormWeights {
             weight: self.weight.val(),
@@ -92,8 +92,8 @@ impl BatchNorm {
                 let row = |tensor: Tensor<1>| tensor.reshape([1, 1, channels]);
                 let inv_std = (self.running_var.val() + EPSILON).sqrt().recip();
                 let scale = row(weights.weight * inv_std);
-                let centred = x.values.clone() - row(self.running_mean.val());
-                let values = centred * scale + row(weights.bias);
+                let centered = x.values.clone() - row(self.running_mean.val());
+                let values = centered * scale + row(weights.bias);
                 if relu {
                     activation::relu(values)
                 } else {
@@ -137,7 +137,7 @@ impl BatchStatistics {
         self.by_param.is_empty()
     }
 
-    /// Adds what a part of the step's batch measured, weighted by its share of the batch. Each part is normalised by its
+    /// Adds what a part of the step's batch measured, weighted by its share of the batch. Each part is normalized by its
     /// own statistics; the running ones follow their mean.
     pub fn add(&mut self, part: Self, share: f64) {
         for (id, measured) in part.by_param {
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_are_normalised_by_their_own_statistics_and_evaluation_by_the_running_ones() {
+    fn batches_are_normalized_by_their_own_statistics_and_evaluation_by_the_running_ones() {
         // Channels (1, 2, 3, 6) and (0, 0, 4, 0): means 3 and 1, variances 3.5 and 3.
         let x = map(&[1.0, 0.0, 2.0, 0.0, 3.0, 4.0, 6.0, 0.0], 2);
         let mut norm = BatchNorm::new(2, &Device::flex());

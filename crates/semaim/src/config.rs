@@ -7,8 +7,8 @@ use crate::grid::Grid;
 use crate::predicted::PredictedPatches;
 
 pub use semaim_kernels::Activation;
-pub use semaim_normalisation::{
-    CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Normalisation, covered,
+pub use semaim_normalization::{
+    CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Normalization, covered,
 };
 
 /// The standard encoder sizes (width / depth / heads).
@@ -49,7 +49,7 @@ pub struct VitConfig {
     pub image_size: [usize; 2],
     /// Side of a square patch in pixels.
     pub patch_size: usize,
-    /// Channels of the input: 1 for grey, 3 for colour, any other number for other sensors.
+    /// Channels of the input: 1 for gray, 3 for color, any other number for other sensors.
     pub channels: usize,
     /// Width of a token; divisible by `num_heads` and by 4 (two axes, sine and cosine).
     pub embed_dim: usize,
@@ -213,7 +213,7 @@ pub struct ArchOptions {
     pub activation: Activation,
     /// Tokens between the class token and the patches that stand for nothing in the image (DINOv2 with registers).
     pub registers: usize,
-    /// Whether tokens are normalised before the first block (CLIP).
+    /// Whether tokens are normalized before the first block (CLIP).
     pub norm_pre: bool,
     /// Width of the final tokens, where they are projected after the final norm (CLIP).
     pub projection: Option<usize>,

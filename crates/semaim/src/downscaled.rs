@@ -13,7 +13,7 @@ impl Similarity {
     ///
     /// A pixel is the mean of `divisor` by `divisor`; patches keep their size, so that there are `divisor²` times fewer of them. The
     /// position table is resized to their grid as [`Vit::positions_on`] does it, and the map is enlarged bilinearly: of
-    /// the patches under the most similar place, the one towards the more similar neighbours comes out highest. The rows and
+    /// the patches under the most similar place, the one towards the more similar neighbors comes out highest. The rows and
     /// columns of the encoder's grid must be multiples of `divisor`. Pass an encoder without gradients.
     pub fn of_downscaled(self, encoder: &Vit, images: Tensor<4>, divisor: usize) -> Tensor<2> {
         if divisor == 1 {

@@ -8,15 +8,15 @@ use crate::parameters::{NamedMapper, map_named};
 
 /// Draws the first weights of a model. Each depends on the seed and its own name alone, so that adding a part
 /// to a model leaves the others as they are.
-pub fn initialise<M: Module>(model: M, seed: u64) -> M {
-    map_named(model, &mut Initialiser { seed })
+pub fn initialize<M: Module>(model: M, seed: u64) -> M {
+    map_named(model, &mut Initializer { seed })
 }
 
-struct Initialiser {
+struct Initializer {
     seed: u64,
 }
 
-impl NamedMapper for Initialiser {
+impl NamedMapper for Initializer {
     fn map<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let shape = param.val().dims();
         let mut draw = KeyedRng::named(self.seed, name, Stream::Init);

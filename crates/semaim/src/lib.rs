@@ -1,4 +1,4 @@
-//! SemAIM: semantic-aware autoregressive image modelling (Song, Zhang and Wang, AAAI 2024).
+//! SemAIM: semantic-aware autoregressive image modeling (Song, Zhang and Wang, AAAI 2024).
 //!
 //! A vision transformer is pre-trained by predicting every patch of an image from the patches that come before
 //! it, in an order that starts at the most semantic spot of the image and moves outward. Read the files in this
@@ -21,7 +21,7 @@
 //! [`batch_norm`]; [`parameters`] gives every
 //! weight its checkpoint name, [`init`] its first value, [`config`] all sizes and where other people's encoders differ, and [`param_count`] counts weights.
 //!
-//! This crate knows nothing of files, data sets, optimisers or loops.
+//! This crate knows nothing of files, data sets, optimizers or loops.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};

@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ArchOptions, SizeError, VitConfig};
-use crate::init::initialise;
+use crate::init::initialize;
 use crate::layers::{LayerNorm, Linear};
 use crate::model::Output;
 use crate::parameters::WeightError;
@@ -125,7 +125,7 @@ impl MaeConfig {
             decoder_pred: Linear::zeros(d, target.width(vit), device),
             kept: self.kept(grid.patches()),
         };
-        Ok(initialise(model, seed))
+        Ok(initialize(model, seed))
     }
 }
 

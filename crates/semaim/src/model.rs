@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::config::{SemaimConfig, SizeError, VitConfig};
-use crate::init::initialise;
+use crate::init::initialize;
 use crate::layers::LayerNorm;
 use crate::parameters::WeightError;
 use crate::position::sin_cos;
@@ -63,7 +63,7 @@ impl SemaimConfig {
             ),
             blocks_per_query: self.blocks_per_query(),
         };
-        Ok(initialise(model, seed))
+        Ok(initialize(model, seed))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The order of prediction: rank keys.
 //!
-//! A rank key is `base[centre] + scale * noise`: a table `base` that depends on the grid alone, a centre that comes
+//! A rank key is `base[center] + scale * noise`: a table `base` that depends on the grid alone, a center that comes
 //! from the similarity map, from chance, or is not needed, and uniform noise. Its scale is 1e-3 for [`Order::Semantic`],
 //! where it decides between patches at the same distance, 0 for [`Order::Raster`] and [`Order::Snake`], and 1 for those
 //! that are at random. [`Order::Similarity`] alone has neither table nor noise: its key is `1 - similarity`. A smaller
@@ -31,7 +31,7 @@ pub enum Order {
     Stochastic,
     /// At random within three nested central squares, smallest first.
     CenterOut,
-    /// As [`Order::SemanticWindows`], around a random centre.
+    /// As [`Order::SemanticWindows`], around a random center.
     StochasticCenter,
 }
 
@@ -62,8 +62,8 @@ impl Order {
 pub struct OrderNoise {
     /// One number in [0, 1) per patch, `[batch, patches]`.
     pub patches: Tensor<2>,
-    /// One number in [0, 1) per axis, `[batch, 2]` as (row, column): the centre of `stochastic-center`.
-    pub centre: Tensor<2>,
+    /// One number in [0, 1) per axis, `[batch, 2]` as (row, column): the center of `stochastic-center`.
+    pub center: Tensor<2>,
 }
 
 impl OrderNoise {
@@ -81,7 +81,7 @@ impl OrderNoise {
         };
         Self {
             patches: numbers(Stream::OrderNoise, grid.patches()),
-            centre: numbers(Stream::OrderCenter, 2),
+            center: numbers(Stream::OrderCenter, 2),
         }
     }
 }
@@ -91,8 +91,8 @@ impl OrderNoise {
 pub struct PredictionOrder {
     order: Order,
     grid: Grid,
-    /// `[centres, patches]`: what the key of a patch is before noise, for every centre. One row where the order
-    /// has no centre.
+    /// `[centers, patches]`: what the key of a patch is before noise, for every center. One row where the order
+    /// has no center.
     base: Tensor<2>,
 }
 
@@ -108,14 +108,14 @@ impl PredictionOrder {
         let rows: Vec<Vec<f32>> = match order {
             Order::Semantic => grid
                 .places()
-                .map(|centre| fixed(&|row, column| distance(centre, (row, column))))
+                .map(|center| fixed(&|row, column| distance(center, (row, column))))
                 .collect(),
             Order::SemanticWindows | Order::StochasticCenter => grid
                 .places()
-                .map(|centre| {
+                .map(|center| {
                     let (vertical, horizontal) = (
-                        windows(centre.0, grid.rows),
-                        windows(centre.1, grid.columns),
+                        windows(center.0, grid.rows),
+                        windows(center.1, grid.columns),
                     );
                     fixed(&|row, column| -depth((row, column), vertical, horizontal))
                 })
@@ -154,20 +154,20 @@ impl PredictionOrder {
             Order::Semantic => self.around(most_similar(similarity)) + uniform * 1e-3,
             Order::Similarity => similarity.neg() + 1.0,
             Order::SemanticWindows => self.around(most_similar(similarity)) + uniform,
-            Order::StochasticCenter => self.around(self.random_centre(noise)) + uniform,
+            Order::StochasticCenter => self.around(self.random_center(noise)) + uniform,
             Order::Raster | Order::Snake => self.base.clone().expand(uniform.dims()),
             Order::Stochastic | Order::CenterOut => self.base.clone() + uniform,
         }
     }
 
-    /// The table's rows for the given centres, `[batch, patches]`.
-    fn around(&self, centres: Tensor<1, Int>) -> Tensor<2> {
-        self.base.clone().select(0, centres)
+    /// The table's rows for the given centers, `[batch, patches]`.
+    fn around(&self, centers: Tensor<1, Int>) -> Tensor<2> {
+        self.base.clone().select(0, centers)
     }
 
-    fn random_centre(&self, noise: &OrderNoise) -> Tensor<1, Int> {
+    fn random_center(&self, noise: &OrderNoise) -> Tensor<1, Int> {
         let axis = |axis: usize, side: usize| {
-            let place = noise.centre.clone().narrow(1, axis, 1);
+            let place = noise.center.clone().narrow(1, axis, 1);
             (place * (side - 1) as f32).floor().squeeze_dim::<1>(1)
         };
         (axis(0, self.grid.rows) * self.grid.columns as f32 + axis(1, self.grid.columns)).int()
@@ -231,19 +231,19 @@ fn half_sides(side: usize) -> [usize; 3] {
     })
 }
 
-/// Three nested windows around `centre` on an axis of `side` patches, narrowest first.
+/// Three nested windows around `center` on an axis of `side` patches, narrowest first.
 ///
-/// A window reaches `half` patches to both sides of the centre's near edge, `[centre - half, centre + half)`,
+/// A window reaches `half` patches to both sides of the center's near edge, `[center - half, center + half)`,
 /// and is pushed inside where it would stick out. On the published side of 14 the authors' table leaves out the
 /// last patch and moves the narrowest window one patch early at both ends; that table is kept to the letter.
-fn windows(centre: usize, side: usize) -> Nested {
+fn windows(center: usize, side: usize) -> Nested {
     half_sides(side).map(|half| {
         let published = side == PUBLISHED_SIDE;
         let end = if published { side - 1 } else { side };
-        let start = if published && half == 1 && !(3..=10).contains(&centre) {
-            if centre < 3 { 0 } else { end - 2 }
+        let start = if published && half == 1 && !(3..=10).contains(&center) {
+            if center < 3 { 0 } else { end - 2 }
         } else {
-            centre
+            center
                 .saturating_sub(half)
                 .min(end.saturating_sub(2 * half))
         };
@@ -282,22 +282,22 @@ mod tests {
             (12, [(11, 13), (7, 13), (3, 13)]),
             (13, [(11, 13), (7, 13), (3, 13)]),
         ];
-        for (centre, expected) in table {
-            assert_eq!(windows(centre, 14), expected, "centre {centre}");
+        for (center, expected) in table {
+            assert_eq!(windows(center, 14), expected, "center {center}");
         }
     }
 
     #[test]
-    fn windows_on_other_sides_nest_and_hold_their_centre() {
+    fn windows_on_other_sides_nest_and_hold_their_center() {
         for side in (1..40).filter(|&side| side != PUBLISHED_SIDE) {
-            for centre in 0..side {
-                let [narrow, middle, wide] = windows(centre, side);
-                assert!(narrow.0 <= centre && centre < narrow.1, "{side} {centre}");
+            for center in 0..side {
+                let [narrow, middle, wide] = windows(center, side);
+                assert!(narrow.0 <= center && center < narrow.1, "{side} {center}");
                 assert!(
                     middle.0 <= narrow.0 && narrow.1 <= middle.1,
-                    "{side} {centre}"
+                    "{side} {center}"
                 );
-                assert!(wide.0 <= middle.0 && middle.1 <= wide.1, "{side} {centre}");
+                assert!(wide.0 <= middle.0 && middle.1 <= wide.1, "{side} {center}");
                 assert!(wide.1 <= side);
             }
             let [small, _, large] = central_squares(side);

@@ -115,30 +115,30 @@ fn taps(from: usize, to: usize, interpolation: Interpolation) -> Vec<Vec<(usize,
     };
     let places = (0..to).map(|place| (place as f64 + 0.5) * scale);
     match interpolation {
-        Interpolation::Antialiased => places.map(|centre| wide(centre, scale, from)).collect(),
+        Interpolation::Antialiased => places.map(|center| wide(center, scale, from)).collect(),
         Interpolation::Bicubic | Interpolation::Offset => {
-            places.map(|centre| narrow(centre, from)).collect()
+            places.map(|center| narrow(center, from)).collect()
         }
     }
 }
 
 /// The four places around a point; those beyond the edges are the edges.
-fn narrow(centre: f64, from: usize) -> Vec<(usize, f64)> {
-    let centre = centre - 0.5;
-    let floor = centre.floor();
+fn narrow(center: f64, from: usize) -> Vec<(usize, f64)> {
+    let center = center - 0.5;
+    let floor = center.floor();
     let around = [-1.0, 0.0, 1.0, 2.0].map(|offset| {
         let place = (floor + offset).clamp(0.0, (from - 1) as f64) as usize;
-        (place, cubic(centre - floor - offset, -0.75))
+        (place, cubic(center - floor - offset, -0.75))
     });
     around.to_vec()
 }
 
 /// The places under a kernel that is as wide as the step between places; their weights add up to 1.
-fn wide(centre: f64, scale: f64, from: usize) -> Vec<(usize, f64)> {
+fn wide(center: f64, scale: f64, from: usize) -> Vec<(usize, f64)> {
     let width = scale.max(1.0);
-    let first = (centre - 2.0 * width + 0.5).max(0.0) as usize;
-    let end = ((centre + 2.0 * width + 0.5) as usize).min(from);
-    let weights = (first..end).map(|place| cubic((place as f64 + 0.5 - centre) / width, -0.5));
+    let first = (center - 2.0 * width + 0.5).max(0.0) as usize;
+    let end = ((center + 2.0 * width + 0.5) as usize).min(from);
+    let weights = (first..end).map(|place| cubic((place as f64 + 0.5 - center) / width, -0.5));
     let weights: Vec<f64> = weights.collect();
     let sum: f64 = weights.iter().sum();
     (first..end)

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use semaim_kernels::{Neighbours, bilinear, neighbours};
+use semaim_kernels::{Neighbors, bilinear, neighbors};
 
 use crate::feature_map::FeatureMap;
 use crate::grid::Grid;
@@ -69,15 +69,15 @@ pub fn bilinear_rows(x: &FeatureMap, grid: Grid, rows: Range<usize>) -> Tensor<3
         .clone()
         .reshape([batch, from.rows, from.columns, channels]);
     let count = rows.len();
-    let values = between(values, 1, &neighbours(from.rows, grid.rows, rows));
-    let columns = neighbours(from.columns, grid.columns, 0..grid.columns);
+    let values = between(values, 1, &neighbors(from.rows, grid.rows, rows));
+    let columns = neighbors(from.columns, grid.columns, 0..grid.columns);
     between(values, 2, &columns).reshape([batch, count * grid.columns, channels])
 }
 
 /// Places between two of an axis each.
-fn between(x: Tensor<4>, axis: usize, places: &[Neighbours]) -> Tensor<4> {
+fn between(x: Tensor<4>, axis: usize, places: &[Neighbors]) -> Tensor<4> {
     let device = x.device();
-    let at = |of: fn(&Neighbours) -> usize| {
+    let at = |of: fn(&Neighbors) -> usize| {
         let indices: Vec<i64> = places.iter().map(|place| of(place) as i64).collect();
         x.clone()
             .select(axis, Tensor::from_ints(indices.as_slice(), &device))

@@ -64,23 +64,23 @@ pub enum PixelLoss {
 /// The pixels of each patch, in the order row, column, channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PixelTarget {
-    /// Blur of the normalised image before it is cut into patches.
+    /// Blur of the normalized image before it is cut into patches.
     pub blur: Option<Blur>,
-    /// Per-patch normalisation: minus the mean, over the root of the unbiased variance plus 1e-6.
-    pub normalise: bool,
+    /// Per-patch normalization: minus the mean, over the root of the unbiased variance plus 1e-6.
+    pub normalize: bool,
     /// The distance.
     pub loss: PixelLoss,
 }
 
 impl Default for PixelTarget {
-    /// As published: blur of size 9 and sigma 1, normalised patches, squared difference.
+    /// As published: blur of size 9 and sigma 1, normalized patches, squared difference.
     fn default() -> Self {
         Self {
             blur: Some(Blur {
                 size: 9,
                 sigma: 1.0,
             }),
-            normalise: true,
+            normalize: true,
             loss: PixelLoss::L2,
         }
     }
@@ -92,7 +92,7 @@ impl PixelTarget {
         let form = PixelPatches {
             patch_size,
             blur: self.blur.map(Blur::weights).unwrap_or_default(),
-            normalise: self.normalise,
+            normalize: self.normalize,
         };
         pixel_patches(images, &form)
     }
@@ -118,9 +118,9 @@ pub struct Blur {
 impl Blur {
     /// The weights along a line, which sum to one.
     fn weights(self) -> Vec<f32> {
-        let centre = (self.size - 1) as f64 / 2.0;
+        let center = (self.size - 1) as f64 / 2.0;
         let weights: Vec<f64> = (0..self.size)
-            .map(|k| (-0.5 * ((k as f64 - centre) / self.sigma).powi(2)).exp())
+            .map(|k| (-0.5 * ((k as f64 - center) / self.sigma).powi(2)).exp())
             .collect();
         let total: f64 = weights.iter().sum();
         weights
@@ -146,7 +146,7 @@ mod tests {
                 size: 3,
                 sigma: 1.0,
             }),
-            normalise: false,
+            normalize: false,
             loss: PixelLoss::L2,
         };
         // Patches of one pixel are the image.
@@ -173,7 +173,7 @@ mod tests {
         let image = Tensor::from_data(TensorData::new(values, [1, 2, 2, 4]), &device);
         let target = PixelTarget {
             blur: None,
-            normalise: false,
+            normalize: false,
             loss: PixelLoss::L2,
         };
         let patches: Vec<f32> = target.values(image, 2).into_data().try_to_vec().unwrap();

@@ -1,13 +1,13 @@
 //! A frozen teacher: another network whose tokens are predicted, give the order, or both.
 //!
 //! A teacher may have another patch size, width, grid and input size than the student, and was trained with a
-//! normalisation of its own. Images are brought to its size and normalisation, and what it gives is brought to the
+//! normalization of its own. Images are brought to its size and normalization, and what it gives is brought to the
 //! student's grid: both with a triangle filter, widened when shrinking (bilinear interpolation with antialiasing).
 
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim_kernels::composed::l2_normalize;
 
-use crate::config::Normalisation;
+use crate::config::Normalization;
 use crate::grid::Grid;
 use crate::vit::Vit;
 
@@ -15,7 +15,7 @@ use crate::vit::Vit;
 #[derive(Debug)]
 pub struct Teacher {
     encoder: Vit,
-    /// From the student's normalisation to the teacher's, `[1, channels, 1, 1]` with the teacher's channels.
+    /// From the student's normalization to the teacher's, `[1, channels, 1, 1]` with the teacher's channels.
     scale: Tensor<4>,
     shift: Tensor<4>,
     /// Height and width of its input in pixels.
@@ -34,13 +34,13 @@ pub struct TeacherOutput {
 }
 
 impl Teacher {
-    /// A teacher for a student with this grid and normalisation, each normalisation with as many channels as its network's images.
-    /// Of a student's grey images, of one channel, every channel of the teacher's is the same.
+    /// A teacher for a student with this grid and normalization, each normalization with as many channels as its network's images.
+    /// Of a student's gray images, of one channel, every channel of the teacher's is the same.
     pub fn new(
         encoder: Vit,
         image_size: [usize; 2],
-        own: &Normalisation,
-        student: &Normalisation,
+        own: &Normalization,
+        student: &Normalization,
         grid: Grid,
         device: &Device,
     ) -> Self {
@@ -50,7 +50,7 @@ impl Teacher {
             Tensor::from_data(TensorData::new(values, [1, channels, 1, 1]), device)
         };
         let seen = |values: &[f32], c: usize| match values {
-            [grey] => *grey,
+            [gray] => *gray,
             channels => channels[c],
         };
         // (x · s + m − m') / s' = x · s/s' + (m − m')/s'
@@ -126,16 +126,16 @@ fn weights(from: usize, to: usize, device: &Device) -> Tensor<2> {
     let reach = scale.max(1.0);
     let mut values = Vec::with_capacity(to * from);
     for place in 0..to {
-        let centre = (place as f64 + 0.5) * scale - 0.5;
+        let center = (place as f64 + 0.5) * scale - 0.5;
         // Beyond the border the border goes on.
         let mut row = vec![0.0; from];
         let (first, last) = (
-            (centre - reach).ceil() as i64,
-            (centre + reach).floor() as i64,
+            (center - reach).ceil() as i64,
+            (center + reach).floor() as i64,
         );
         for at in first..=last {
             let inside = at.clamp(0, from as i64 - 1) as usize;
-            row[inside] += (1.0 - (at as f64 - centre).abs() / reach).max(0.0);
+            row[inside] += (1.0 - (at as f64 - center).abs() / reach).max(0.0);
         }
         let sum: f64 = row.iter().sum();
         values.extend(row.iter().map(|weight| (weight / sum) as f32));
@@ -147,7 +147,7 @@ fn weights(from: usize, to: usize, device: &Device) -> Tensor<2> {
 mod tests {
     use super::*;
     use crate::config::VitConfig;
-    use crate::init::initialise;
+    use crate::init::initialize;
     use crate::parameters::to_host;
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -158,7 +158,7 @@ mod tests {
     fn resizing_keeps_what_is_flat_and_shrinks_by_averages() {
         let device = Device::flex();
         let rows = values(weights(4, 2, &device));
-        // Centres 0.5 and 2.5, reach 2: 1.5, 1.5, 0.5 … of 4, the border taking what lies beyond.
+        // Centers 0.5 and 2.5, reach 2: 1.5, 1.5, 0.5 … of 4, the border taking what lies beyond.
         assert_eq!(rows, [0.5, 0.375, 0.125, 0.0, 0.0, 0.125, 0.375, 0.5]);
         let grid = |rows, columns| Grid { rows, columns };
         let flat = Tensor::<3>::ones([1, 15, 2], &device) * 3.0;
@@ -174,22 +174,22 @@ mod tests {
     }
 
     #[test]
-    fn grey_images_reach_a_teacher_of_colour_as_grey_ones() {
+    fn gray_images_reach_a_teacher_of_color_as_gray_ones() {
         let device = Device::flex();
         let config = VitConfig {
             image_size: [8, 8],
             patch_size: 4,
             ..VitConfig::tiny()
         };
-        let encoder = initialise(Vit::zeros(&config, &device), 3);
-        let normalisation = |mean: &[f32], std: &[f32]| Normalisation {
+        let encoder = initialize(Vit::zeros(&config, &device), 3);
+        let normalization = |mean: &[f32], std: &[f32]| Normalization {
             mean: mean.to_vec(),
             std: std.to_vec(),
         };
-        let own = normalisation(&[0.1, 0.2, 0.3], &[0.5, 0.25, 2.0]);
-        let student = normalisation(&[0.4], &[0.2]);
+        let own = normalization(&[0.1, 0.2, 0.3], &[0.5, 0.25, 2.0]);
+        let student = normalization(&[0.4], &[0.2]);
         let pixels: Vec<f32> = (0..64).map(|i| (i * 37 % 101) as f32 / 101.0).collect();
-        let image = |by: &Normalisation| {
+        let image = |by: &Normalization| {
             let channels = by.mean.iter().zip(&by.std);
             let plane =
                 |(mean, std): (&f32, &f32)| pixels.iter().map(|p| (p - mean) / std).collect();
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn images_reach_the_teacher_in_its_own_normalisation() {
+    fn images_reach_the_teacher_in_its_own_normalization() {
         let device = Device::flex();
         let config = VitConfig {
             image_size: [8, 8],
@@ -218,17 +218,17 @@ mod tests {
             depth: 1,
             ..VitConfig::tiny()
         };
-        let encoder = initialise(Vit::zeros(&config, &device), 3);
-        let own = Normalisation {
+        let encoder = initialize(Vit::zeros(&config, &device), 3);
+        let own = Normalization {
             mean: vec![0.1, 0.2],
             std: vec![0.5, 2.0],
         };
-        let student = Normalisation {
+        let student = Normalization {
             mean: vec![0.4, 0.3],
             std: vec![0.25, 1.0],
         };
         let pixels: Vec<f32> = (0..128).map(|i| (i * 37 % 101) as f32 / 101.0).collect();
-        let normalised = |by: &Normalisation| {
+        let normalized = |by: &Normalization| {
             let values: Vec<f32> = pixels
                 .iter()
                 .enumerate()
@@ -238,8 +238,8 @@ mod tests {
         };
         let grid = config.grid();
         let teacher = Teacher::new(encoder.clone(), [8, 8], &own, &student, grid, &device);
-        let output = teacher.forward(normalised(&student));
-        let expected = values(encoder.tokens(normalised(&own)).narrow(1, 1, 4));
+        let output = teacher.forward(normalized(&student));
+        let expected = values(encoder.tokens(normalized(&own)).narrow(1, 1, 4));
         for (found, expected) in values(output.tokens).iter().zip(&expected) {
             assert!((found - expected).abs() < 1e-4, "{found} {expected}");
         }
@@ -252,7 +252,7 @@ mod tests {
             columns: 3,
         };
         let teacher = Teacher::new(encoder, [8, 8], &own, &student, fine, &device);
-        let larger = resize_images(normalised(&student), [16, 12]);
+        let larger = resize_images(normalized(&student), [16, 12]);
         assert_eq!(teacher.forward(larger).tokens.dims(), [1, 12, 8]);
     }
 }

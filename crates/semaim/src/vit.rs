@@ -200,7 +200,7 @@ pub struct Vit {
     pub norm_pre: Option<LayerNorm>,
     /// The blocks.
     pub blocks: Vec<Block>,
-    /// The final norm; in pre-training it also normalises the query stream.
+    /// The final norm; in pre-training it also normalizes the query stream.
     pub norm: LayerNorm,
     /// After the final norm; SemAIM's own encoders have none.
     pub projection: Option<Projection>,
@@ -343,7 +343,7 @@ impl Vit {
         self.normed_before(Tensor::cat(tokens, 1))
     }
 
-    /// Tokens as the first block sees them: normalised, where the encoder does that.
+    /// Tokens as the first block sees them: normalized, where the encoder does that.
     pub(crate) fn normed_before(&self, tokens: Tensor<3>) -> Tensor<3> {
         match &self.norm_pre {
             Some(norm) => norm.forward(tokens),

@@ -1,7 +1,7 @@
 //! Any bytes, read as a checkpoint: as a file, and as the pickle of an archive, whose check sums keep most damage away
 //! from what reads pickles. Nothing may panic, hang, or take memory out of proportion to the file.
 //!
-//! From the folder of the crate, with the compiler of the workspace (its sanitisers need another, and find nothing in a
+//! From the folder of the crate, with the compiler of the workspace (its sanitizers need another, and find nothing in a
 //! program without `unsafe`):
 //!
 //! ```text

@@ -243,8 +243,8 @@ impl Checkpoint {
             "do_rescale": true,
             "rescale_factor": 1.0 / 255.0,
             "do_normalize": true,
-            "image_mean": self.normalisation.mean,
-            "image_std": self.normalisation.std,
+            "image_mean": self.normalization.mean,
+            "image_std": self.normalization.std,
         })
     }
 

@@ -7,7 +7,7 @@ use semaim::parameters::Weights;
 use serde_json::{Value, json};
 
 use super::{ExportError, ExportFormat, Exported, Head, exported, fill_layer_scale, zeros};
-use crate::architecture::usual_normalisation;
+use crate::architecture::usual_normalization;
 use crate::checkpoint::{Checkpoint, fill_patch_bias, fill_qkv_biases};
 use crate::format::CheckpointFormat;
 
@@ -104,10 +104,10 @@ impl Checkpoint {
                 config.num_heads
             ));
         }
-        if self.normalisation != usual_normalisation(format, config.channels) {
+        if self.normalization != usual_normalization(format, config.channels) {
             exported.notes.push(format!(
-                "images are normalised with mean {:?}, deviation {:?}, which the file does not say",
-                self.normalisation.mean, self.normalisation.std
+                "images are normalized with mean {:?}, deviation {:?}, which the file does not say",
+                self.normalization.mean, self.normalization.std
             ));
         }
     }
@@ -163,8 +163,8 @@ impl Checkpoint {
                 "interpolation": "bicubic",
                 "crop_pct": CROP_PCT,
                 "crop_mode": "center",
-                "mean": self.normalisation.mean,
-                "std": self.normalisation.std,
+                "mean": self.normalization.mean,
+                "std": self.normalization.std,
                 "num_classes": outputs,
                 "pool_size": null,
                 "first_conv": "patch_embed.proj",

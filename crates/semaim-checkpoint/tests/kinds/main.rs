@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::config::{Activation, ArchOptions, VitConfig};
-use semaim::init::initialise;
+use semaim::init::initialize;
 use semaim::parameters::{Weight, Weights, to_host, weights};
 use semaim::position::Interpolation;
 use semaim::vit::Vit;
@@ -40,7 +40,7 @@ fn config() -> VitConfig {
 
 /// A network's tensors under timm's names, positions that are not symmetrical included.
 fn made(config: &VitConfig, arch: &ArchOptions) -> Weights {
-    let vit = initialise(Vit::zeros_as(config, arch, &Device::flex()), 5);
+    let vit = initialize(Vit::zeros_as(config, arch, &Device::flex()), 5);
     let mut weights = weights(&vit).unwrap();
     for (at, (_, weight)) in weights.iter_mut().enumerate() {
         for (i, value) in weight.values.iter_mut().enumerate() {
@@ -183,13 +183,13 @@ fn tensors_of_other_types_are_passed_over() {
     std::fs::write(&path, &file).unwrap();
     refused(&path, &heads(3), &["cls_token", "complex64"]);
     // Integers are read, and weights in them are not what they stand for.
-    let quantised = text.replace(
+    let quantized = text.replace(
         r#""dtype":"F32","shape":[1,1,24]"#,
         r#""dtype":"I32","shape":[1,1,24]"#,
     );
-    file[8..8 + quantised.len()].copy_from_slice(quantised.as_bytes());
+    file[8..8 + quantized.len()].copy_from_slice(quantized.as_bytes());
     std::fs::write(&path, &file).unwrap();
-    refused(&path, &heads(3), &["cls_token", "int32", "quantised"]);
+    refused(&path, &heads(3), &["cls_token", "int32", "quantized"]);
 }
 
 #[test]
@@ -269,13 +269,13 @@ fn checkpoints_of_runs_find_their_configuration() {
     std::fs::write(run.path().join("config.toml"), settings).unwrap();
     let (found, _) = read(&path, &WeightsSource::default());
     assert_eq!(found.config, wide);
-    assert_eq!(found.normalisation.mean, [0.1, 0.2, 0.3]);
+    assert_eq!(found.normalization.mean, [0.1, 0.2, 0.3]);
     assert_eq!(found.loading.prefix, "model.");
     // What the settings leave open is as in training.
     let settings = "[model]\nnum_heads = 3\nimage_size = [8, 32]\n[data]\nmean = []\nstd = []\n";
     std::fs::write(run.path().join("config.toml"), settings).unwrap();
     let (found, _) = read(&path, &WeightsSource::default());
-    assert_eq!(found.normalisation.mean, [0.485, 0.456, 0.406]);
+    assert_eq!(found.normalization.mean, [0.485, 0.456, 0.406]);
     assert!(found.defaults_used.is_empty());
     assert_eq!(found.loading.format, CheckpointFormat::Semaim);
 }

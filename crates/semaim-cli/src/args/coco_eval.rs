@@ -8,7 +8,7 @@ use clap::ValueEnum;
 pub(crate) struct CocoEvalArgs {
     /// The annotations, in the form of COCO's instances
     #[arg(long, value_name = "FILE")]
-    pub(crate) truth: PathBuf,
+    pub(crate) annotations: PathBuf,
     /// The detections, in the form of COCO's results: a list of image_id, category_id, score, and bbox, segmentation or both
     #[arg(long, value_name = "FILE")]
     pub(crate) detections: PathBuf,

@@ -13,7 +13,7 @@ pub(crate) struct DetectArgs {
     pub(crate) weights: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) layout: LayoutArgs,
-    /// Take only the encoder's sizes and initialise its weights at random: the baseline to compare pre-training with
+    /// Take only the encoder's sizes and initialize its weights at random: the baseline to compare pre-training with
     #[arg(long)]
     pub(crate) from_scratch: bool,
     /// Freeze the encoder and train only the pyramid and the heads

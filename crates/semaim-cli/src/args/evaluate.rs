@@ -108,7 +108,7 @@ pub(crate) struct MapsArgs {
     pub(crate) data: Vec<String>,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
-    /// The folder for the maps: grey PNG files of 16 bits under the images' names, as `order.maps` takes them
+    /// The folder for the maps: gray PNG files of 16 bits under the images' names, as `order.maps` takes them
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Which split of the data set, if it has splits
@@ -156,7 +156,7 @@ impl clap::FromArgMatches for OptionalEncoder {
 pub(crate) struct KnnArgs {
     #[command(flatten)]
     pub(crate) encoder: OptionalEncoder,
-    /// Labelled images with a training and an evaluation split; without splits one image in five is classified. May be
+    /// Labeled images with a training and an evaluation split; without splits one image in five is classified. May be
     /// repeated
     #[arg(long, value_name = "PATH", requires = "weights")]
     pub(crate) data: Vec<String>,
@@ -168,7 +168,7 @@ pub(crate) struct KnnArgs {
     /// Vectors to classify
     #[arg(long, value_name = "FILE", requires = "bank")]
     pub(crate) queries: Option<PathBuf>,
-    /// Numbers of neighbours (k)
+    /// Numbers of neighbors (k)
     #[arg(long, value_delimiter = ',', default_value = "10,20,30", value_parser = count(1..=1_000_000))]
     pub(crate) k: Vec<usize>,
     /// Temperature of the weights exp(cosine / temperature)
@@ -189,7 +189,7 @@ pub(crate) struct KnnArgs {
 pub(crate) struct ProbeArgs {
     #[command(flatten)]
     pub(crate) encoder: EncoderArgs,
-    /// Labelled images with a training and an evaluation split; without splits one image in five is held out for the test. May
+    /// Labeled images with a training and an evaluation split; without splits one image in five is held out for the test. May
     /// be repeated
     #[arg(long, value_name = "PATH", required = true)]
     pub(crate) data: Vec<String>,
@@ -213,7 +213,7 @@ pub(crate) struct ProbeArgs {
     pub(crate) weight_decay: Vec<f64>,
     /// Hold out one training image in N as the validation split that chooses the head
     #[arg(long, value_name = "N", default_value_t = ProbeOptions::default().validation_every, value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
-    pub(crate) held_back: u64,
+    pub(crate) validation_every: u64,
     /// Train on views that are cropped and flipped anew in every epoch, as published, instead of on vectors computed once
     #[arg(long)]
     pub(crate) augment: bool,
@@ -318,7 +318,7 @@ pub(crate) struct EvaluateArgs {
     /// detectron2's (ViTDet's .pkl or .pth)
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
-    /// The images: for a classifier labelled ones, as for `finetune`; for a detector those with objects, as for `detect`; for a
+    /// The images: for a classifier labeled ones, as for `finetune`; for a detector those with objects, as for `detect`; for a
     /// segmenter those with the class of every pixel, as for `segment`. May be repeated for a classifier
     #[arg(long, value_name = "PATH", required_unless_present_any = ["annotations", "labels"])]
     pub(crate) data: Vec<String>,
@@ -377,7 +377,7 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) out: Option<PathBuf>,
     /// A folder for a picture of each image with what was found in it: boxes, masks, classes and scores (detectors), or the
-    /// colours and names of the classes of its pixels (segmenters)
+    /// colors and names of the classes of its pixels (segmenters)
     #[arg(long, value_name = "DIR")]
     pub(crate) pictures: Option<PathBuf>,
     /// Minimum score of the objects that are drawn (detectors)

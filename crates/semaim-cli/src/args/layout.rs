@@ -15,7 +15,7 @@ use super::DetectorFileArgs;
 /// How other people's checkpoints are read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LayoutArgs {
-    /// The checkpoint's layout [default: recognised by its names]: semaim, semaim-authors, timm, moco-v3, dino, dinov2, mae, clip,
+    /// The checkpoint's layout [default: recognized by its names]: semaim, semaim-authors, timm, moco-v3, dino, dinov2, mae, clip,
     /// open-clip, hf-vit, hf-dinov2 or hf-clip
     #[arg(long, value_parser = |name: &str| name.parse::<CheckpointFormat>())]
     pub(crate) layout: Option<CheckpointFormat>,
@@ -127,7 +127,7 @@ pub(crate) struct ExportArgs {
     /// Write only the encoder of a classifier; otherwise timm and huggingface get the head, too, with the names of its classes
     #[arg(long)]
     pub(crate) without_head: bool,
-    /// The layout of --weights [default: recognised by its names]
+    /// The layout of --weights [default: recognized by its names]
     #[arg(long = "from-layout", value_parser = |name: &str| name.parse::<CheckpointFormat>())]
     pub(crate) from: Option<CheckpointFormat>,
     #[command(flatten)]

@@ -31,7 +31,7 @@ pub(crate) struct SegmentArgs {
     /// Head on the encoder [default: the configuration's, which is upernet]
     #[arg(long, value_parser = one_of(HEADS))]
     pub(crate) head: Option<HeadKind>,
-    /// Take only the encoder's sizes and initialise its weights at random: the baseline to compare pre-training with
+    /// Take only the encoder's sizes and initialize its weights at random: the baseline to compare pre-training with
     #[arg(long)]
     pub(crate) from_scratch: bool,
     /// Freeze the encoder and train only the head

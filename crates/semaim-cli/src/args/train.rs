@@ -15,7 +15,7 @@ pub(crate) struct PretrainArgs {
     pub(crate) data: Vec<String>,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
-    /// Labelled images for kNN during the run, in any of the same forms [default: the subfolder `val` or `test`
+    /// Labeled images for kNN during the run, in any of the same forms [default: the subfolder `val` or `test`
     /// of --data, or a part of --data, if it has labels]
     #[arg(long, value_name = "PATH")]
     pub(crate) eval_data: Vec<String>,
@@ -24,7 +24,7 @@ pub(crate) struct PretrainArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Start from an encoder: another run's directory, or a checkpoint in any layout that `semaim inspect` knows. Sizes and
-    /// normalisation are its own unless they are set. It is read only before the first step [default: the configuration's
+    /// normalization are its own unless they are set. It is read only before the first step [default: the configuration's
     /// encoder.weights, else random weights]
     #[arg(long, value_name = "PATH")]
     pub(crate) init: Option<PathBuf>,
@@ -52,10 +52,10 @@ pub(crate) struct FinetuneArgs {
     pub(crate) weights: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) layout: LayoutArgs,
-    /// Take only the encoder's sizes and initialise its weights at random: the baseline to compare pre-training with
+    /// Take only the encoder's sizes and initialize its weights at random: the baseline to compare pre-training with
     #[arg(long)]
     pub(crate) from_scratch: bool,
-    /// Labelled images with a training and an evaluation split; without splits one image in five is held out for the test. May
+    /// Labeled images with a training and an evaluation split; without splits one image in five is held out for the test. May
     /// be repeated: the sets are joined, and classes of the same name are one
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Vec<String>,

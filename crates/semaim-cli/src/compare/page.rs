@@ -68,7 +68,7 @@ fn over_training(config: &CompareConfig, records: &[Record]) -> Option<Section> 
             series,
             ..LineChart::default()
         });
-        // The baseline keeps its place, so that a variant has one colour in both.
+        // The baseline keeps its place, so that a variant has one color in both.
         charts.push(LineChart {
             title: format!("{}, difference to {}", measure.name(), config.baseline),
             x_label: "step".into(),
@@ -97,7 +97,7 @@ fn over_time(
 ) -> Option<Section> {
     let chart = |measure: Measure| {
         let found = curves(config, records, measure);
-        // A variant without a time keeps its colour.
+        // A variant without a time keeps its color.
         let series = found
             .iter()
             .map(|curve| match step_times.get(&curve.variant) {
@@ -202,7 +202,9 @@ fn at_the_end(config: &CompareConfig, records: &[Record]) -> Section {
             let entry = trained(config, records, variant, measure);
             let difference = entry.and_then(|entry| entry.difference);
             let text = |text: Option<String>| Cell::Number(text.unwrap_or_else(|| "–".into()));
-            cells.push(text(entry.map(|entry| spread(&entry.all))));
+            cells.push(text(
+                entry.map(|entry| spread(&entry.all, config.seeds.len())),
+            ));
             cells.push(text(difference.map(|difference| interval(&difference))));
         }
         let (steps, seconds) = effort(records, variant).unwrap_or_default();

@@ -58,7 +58,7 @@ pub(super) fn run(args: &ExportArgs, file: DetectorFile) -> Result<ExitCode, Exi
             let device = Device::flex();
             let detector =
                 Detector::of_file(file.model, &file.path, &device).map_err(Exit::user)?;
-            let written = to_detectron2(&detector.model, &detector.info.normalisation);
+            let written = to_detectron2(&detector.model, &detector.info.normalization);
             let written = written.map_err(Exit::user)?;
             let tensors = TensorFile {
                 weights: written.weights,

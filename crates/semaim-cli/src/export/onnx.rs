@@ -92,7 +92,7 @@ fn size(args: &ExportArgs, interpolation: Interpolation) -> ImageSize {
 }
 
 /// How images are shown to encoders and classifiers: resized so that they just cover `cover`, of square views its short side.
-fn centre(image_size: [usize; 2]) -> Value {
+fn center(image_size: [usize; 2]) -> Value {
     let [height, width] = image_size;
     let [rows, columns] = covered(image_size);
     let mut resize = json!({
@@ -117,9 +117,9 @@ fn an_encoder(args: &ExportArgs) -> Result<Model, Exit> {
         found = found.resized(image_size).map_err(Exit::user)?;
     }
     let about = About {
-        normalisation: &found.normalisation,
+        normalization: &found.normalization,
         classes: &[],
-        resize: centre(found.config.image_size),
+        resize: center(found.config.image_size),
     };
     let size = size(args, found.interpolation);
     encoder(&found.vit, &found.config, size, &about).map_err(failed)
@@ -136,9 +136,9 @@ fn a_classifier(args: &ExportArgs) -> Result<Model, Exit> {
         model.encoder = model.encoder.resized(grid, by).map_err(Exit::ours)?;
     }
     let about = About {
-        normalisation: &file.normalisation,
+        normalization: &file.normalization,
         classes: &file.classes,
-        resize: centre(file.config.image_size),
+        resize: center(file.config.image_size),
     };
     let size = size(args, file.interpolation);
     classifier(&model, &file.config, size, &about).map_err(failed)
@@ -170,13 +170,13 @@ fn a_detector(args: &ExportArgs, file: DetectorFile) -> Result<Model, Exit> {
         Detector::of_file(file.model, &file.path, &Device::flex()).map_err(Exit::user)?;
     let (canvas, inference) = (model.config().canvas, &model.config().inference);
     let about = About {
-        normalisation: &info.normalisation,
+        normalization: &info.normalization,
         classes: &info.classes,
         resize: json!({
             "fit": {"height": canvas, "width": canvas},
             "interpolation": "bicubic",
             "antialias": true,
-            "pad": "zeros below and to the right, after the values are normalised",
+            "pad": "zeros below and to the right, after the values are normalized",
             "mask_threshold": inference.mask,
             "masks_trained": info.settings.masks,
             "category_ids": info.settings.category_ids,
@@ -197,7 +197,7 @@ fn a_segmenter(args: &ExportArgs) -> Result<Model, Exit> {
         model.encoder = resized.map_err(Exit::ours)?;
     }
     let about = About {
-        normalisation: &info.normalisation,
+        normalization: &info.normalization,
         classes: &info.classes,
         resize: json!({
             "to": info.settings.size,

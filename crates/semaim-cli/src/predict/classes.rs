@@ -46,10 +46,10 @@ pub(super) fn run(
     let config = &file.config;
     let options = OpenOptions {
         max_pixels: args.loader.limit.max_pixels,
-        ..open_options(config, &file.normalisation)
+        ..open_options(config, &file.normalization)
     };
     let part = ImageSubset::whole(args.open(options)?);
-    let augment = views(config, &file.normalisation);
+    let augment = views(config, &file.normalization);
     // There are no more predictions than classes.
     let top = args.top.min(file.classes.len());
     // Before anything is written: what is unfinished is removed however early the signal comes.

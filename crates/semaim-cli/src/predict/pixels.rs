@@ -10,7 +10,7 @@ use semaim_checkpoint::atomic;
 use semaim_data::{LabelMapSpec, OpenOptions, Source, counted, has_label_images, is_annotated};
 use semaim_eval::segment::label::LabelIter;
 use semaim_eval::segment::segmenter::{SegmenterInfo, TrainedSegmenter};
-use semaim_report::{encode_indexed_png, kind_colour};
+use semaim_report::{encode_indexed_png, kind_color};
 use serde_json::{Map, Value, json};
 
 use super::open_annotated;
@@ -67,28 +67,28 @@ pub(super) fn run(args: &PredictArgs, segmenter: &TrainedSegmenter) -> Result<Ex
     let items: Vec<u64> = (0..source.len() as u64).collect();
     let bar = CountingBar::new(items.len() as u64);
     let (mut count, mut unreadable) = (0, 0);
-    for labelled in LabelIter::start(segmenter, Arc::clone(&source), items, |_, _, _| Ok(()))? {
-        let labelled = match labelled? {
-            Ok(labelled) => labelled,
+    for labeled in LabelIter::start(segmenter, Arc::clone(&source), items, |_, _, _| Ok(()))? {
+        let labeled = match labeled? {
+            Ok(labeled) => labeled,
             Err(bad) => {
                 unreadable += 1;
                 bar.add(0, &[bad]);
                 continue;
             }
         };
-        let [rows, columns] = labelled.size.map(|side| side as u32);
-        let values = labelled.classes.iter();
+        let [rows, columns] = labeled.size.map(|side| side as u32);
+        let values = labeled.classes.iter();
         let values: Vec<u8> = values
             .map(|class| info.settings.values[usize::from(*class)])
             .collect();
         let png = encode_indexed_png(columns, rows, &values, &palette).map_err(Exit::ours)?;
-        let name = source.name(labelled.item as usize);
+        let name = source.name(labeled.item as usize);
         match root(&name) {
             Some(root) => labels.write_below(root, &name, &png)?,
             None => labels.write(&name, &png)?,
         }
         if let Some(pictures) = &mut pictures {
-            label_pictures::draw(pictures, &*source, &labelled, &info.classes)?;
+            label_pictures::draw(pictures, &*source, &labeled, &info.classes)?;
         }
         count += 1;
         bar.add(1, &[]);
@@ -149,11 +149,11 @@ fn images(args: &PredictArgs, info: &SegmenterInfo) -> Result<Arc<dyn Source>, E
     Ok(Arc::new(open_annotated(args, &options)?))
 }
 
-/// The colours of values: those that classes have on pictures, black for values that are no class.
+/// The colors of values: those that classes have on pictures, black for values that are no class.
 fn palette(info: &SegmenterInfo) -> [[u8; 3]; 256] {
     let mut palette = [[0; 3]; 256];
     for (class, value) in info.settings.values.iter().enumerate() {
-        palette[usize::from(*value)] = kind_colour(class);
+        palette[usize::from(*value)] = kind_color(class);
     }
     palette
 }

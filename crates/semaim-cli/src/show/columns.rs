@@ -129,7 +129,7 @@ impl Shown {
     }
 }
 
-/// What the values of the columns in colours of heat are.
+/// What the values of the columns in colors of heat are.
 pub(super) fn heat_name(shown: &[Shown]) -> String {
     let attention = shown.contains(&Shown::Attention);
     let similarity = shown

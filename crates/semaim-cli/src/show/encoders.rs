@@ -12,7 +12,7 @@ use semaim_checkpoint::encoder::Encoder;
 use semaim_data::Pixels;
 use semaim_eval::features::{FeatureError, ImageFeatures, extract_features};
 use semaim_eval::orders::orders_of_views;
-use semaim_eval::pca::colours;
+use semaim_eval::pca::colors;
 use semaim_train::config::{Method, OrderSource, PretrainConfig, TargetKind};
 use semaim_train::pretrain::{EMA_ENCODER, teacher};
 use semaim_train::restore::{Restored, restore, run_config};
@@ -39,8 +39,8 @@ pub(crate) struct EncoderFeatures {
     pub(crate) images: Vec<ImageFeatures>,
     /// Predicted images, where a run predicts pixels.
     pub(crate) predictions: Option<Vec<Vec<u8>>>,
-    /// Colours of the patch tokens of all images.
-    pub(crate) colours: Vec<[f32; 3]>,
+    /// Colors of the patch tokens of all images.
+    pub(crate) colors: Vec<[f32; 3]>,
 }
 
 /// What is to be computed of an encoder beside its own features.
@@ -132,7 +132,7 @@ impl EncoderFeatures {
             downscale: config.as_ref().map_or(1, |config| config.order.downscale),
             source_maps,
             seed: config.as_ref().map_or(0, |config| config.seed),
-            colours: colours(&tokens, encoder.vit.width()),
+            colors: colors(&tokens, encoder.vit.width()),
             images,
             predictions,
         })
@@ -223,8 +223,8 @@ fn source_maps(
             let teacher = Teacher::new(
                 teacher.vit,
                 teacher.config.image_size,
-                &teacher.normalisation,
-                &encoder.normalisation,
+                &teacher.normalization,
+                &encoder.normalization,
                 encoder.config.grid(),
                 device,
             );

@@ -24,7 +24,7 @@ pub(crate) struct NamedImage {
 pub(super) fn read(args: &ShowArgs, encoder: &Encoder) -> Result<Vec<NamedImage>, Exit> {
     let options = OpenOptions {
         max_pixels: args.max_pixels,
-        ..open_options(&encoder.config, &encoder.normalisation)
+        ..open_options(&encoder.config, &encoder.normalization)
     };
     let mut found = Vec::new();
     for path in &args.images {

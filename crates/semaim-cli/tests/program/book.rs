@@ -22,7 +22,7 @@ use commands::{Typed, commands};
 
 /// Programs that blocks marked `not-run` call, with the number of commands; and the languages of blocks that are no commands.
 const NOT_RUN: &[(&str, usize)] = &[
-    ("cargo", 2),
+    ("cargo", 3),
     ("hf", 1),
     ("mpirun", 1),
     ("pip", 1),
@@ -185,7 +185,7 @@ fn settings() -> BTreeSet<String> {
     // Plans of the published detectors and segmenters would compute a step of theirs.
     for (command, data, more) in [
         ("pretrain", "photos", &[][..]),
-        ("finetune", "labelled", &["--weights", "dino-vits16"]),
+        ("finetune", "labeled", &["--weights", "dino-vits16"]),
         (
             "detect",
             "annotated",

@@ -107,7 +107,7 @@ fn five_channels_of_floats_go_the_whole_way() {
         "--set",
         "train.epochs=2",
         "--set",
-        "optimiser.warmup_epochs=1",
+        "optimizer.warmup_epochs=1",
         "--set",
         "train.batch_size=4",
     ];
@@ -149,7 +149,7 @@ fn figures_of_another_number_of_channels_are_refused() {
     refuse(with(&three), &["data.mean", "3 values for 5 channels"]);
     // One alone is not enough.
     refuse(with(&["--set", "data.mean=[1,2,3,4,5]"]), &["semaim stats"]);
-    // Grey, RGB and what is generated need none.
+    // Gray, RGB and what is generated need none.
     succeed(pretrain(&run, &["--dry-run", FIVE[0], FIVE[1]]));
     succeed(pretrain(&run, &["--dry-run", "--set", "model.channels=1"]));
 }

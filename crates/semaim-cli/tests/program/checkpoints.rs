@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::evaluate::{COLOURS, coloured, json, path, trained};
+use crate::evaluate::{COLORS, colored, json, path, trained};
 use crate::runner::{pretrain, refuse, semaim, succeed};
 
 fn exported(weights: &Path, to: &Path, more: &[&str]) {
@@ -18,7 +18,7 @@ fn how_positions_are_resized_is_said_where_nothing_tells() {
     let square = ["--set", "train.epochs=2", "--set", "model.image_size=16"];
     succeed(pretrain(&run, &square));
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 2);
+    colored(&data, "train", COLORS, 2);
     let timm = folder.path().join("timm.safetensors");
     exported(&run, &timm, &["--layout", "timm"]);
     let out = folder.path().join("v.npy");
@@ -53,8 +53,8 @@ fn what_is_exported_is_inspected_and_classifies_alike() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 6);
-    coloured(&data, "val", COLOURS, 3);
+    colored(&data, "train", COLORS, 6);
+    colored(&data, "val", COLORS, 3);
     let ours = json(&succeed(semaim(&["inspect", path(&run), "--json"])));
     assert_eq!(ours["layout"], "semaim");
     assert_eq!(ours["missing"].as_array().map(Vec::len), Some(0));
@@ -121,7 +121,7 @@ fn what_is_exported_is_inspected_and_classifies_alike() {
         semaim(&[&unsaid[..], &size].concat()),
         &["timm.safetensors", "--heads"],
     );
-    // A run keeps what was measured of it; of its normalisation these weights alone say nothing.
+    // A run keeps what was measured of it; of its normalization these weights alone say nothing.
     let _ = knn(&timm, &[&size[..], &["--heads", &heads]].concat());
     let kept = std::fs::read_to_string(run.join("evaluations.jsonl")).unwrap();
     assert_eq!(
@@ -188,8 +188,8 @@ fn runs_and_their_checkpoints_are_encoders() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 8);
-    coloured(&data, "val", COLOURS, 3);
+    colored(&data, "train", COLORS, 8);
+    colored(&data, "val", COLORS, 3);
     let tuned = folder.path().join("tuned");
     let finetune = |weights: &Path, out: &Path| {
         let mut command = semaim(&[
@@ -207,7 +207,7 @@ fn runs_and_their_checkpoints_are_encoders() {
             "--set",
             "train.batch_size=8",
         ]);
-        command.args(["--set", "optimiser.warmup_epochs=1"]);
+        command.args(["--set", "optimizer.warmup_epochs=1"]);
         command
     };
     succeed(finetune(&run, &tuned));
@@ -226,8 +226,8 @@ fn runs_and_their_checkpoints_are_encoders() {
     let config = |folder: &Path| -> serde_json::Value {
         serde_json::from_slice(&std::fs::read(folder.join("config.json")).unwrap()).unwrap()
     };
-    assert_eq!(config(&timm)["num_classes"], COLOURS.len());
-    assert_eq!(config(&timm)["label_names"][0], COLOURS[0].0);
+    assert_eq!(config(&timm)["num_classes"], COLORS.len());
+    assert_eq!(config(&timm)["label_names"][0], COLORS[0].0);
     let alone = folder.path().join("alone");
     exported(&tuned, &alone, &["--without-head"]);
     assert_eq!(config(&alone)["num_classes"], 0);
@@ -243,7 +243,7 @@ fn runs_and_their_checkpoints_are_encoders() {
     // BEiT resizes tables that are not square as if they were.
     refuse(semaim(&export), &["not square"]);
     succeed(semaim(&[&export[..], &["--image-size", "16"]].concat()));
-    assert_eq!(config(&huggingface)["id2label"]["0"], COLOURS[0].0);
+    assert_eq!(config(&huggingface)["id2label"]["0"], COLORS[0].0);
     let fixed = [
         "export",
         "--without-head",
@@ -284,7 +284,7 @@ fn weights_that_are_not_finite_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 3);
+    colored(&data, "train", COLORS, 3);
     let encoder = run.join("encoder.safetensors");
     let mut bytes = std::fs::read(&encoder).unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -367,13 +367,13 @@ fn onnx_files_are_of_encoders_and_classifiers_and_say_how_images_are_prepared() 
     assert_eq!(std::fs::read(&any).unwrap(), first);
 
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 6);
-    coloured(&data, "val", COLOURS, 3);
+    colored(&data, "train", COLORS, 6);
+    colored(&data, "val", COLORS, 3);
     let tuned = folder.path().join("tuned");
     let settings = [
         "train.epochs=1",
         "train.batch_size=4",
-        "optimiser.warmup_epochs=0",
+        "optimizer.warmup_epochs=0",
     ];
     let settings: Vec<&str> = settings
         .iter()
@@ -395,7 +395,7 @@ fn onnx_files_are_of_encoders_and_classifiers_and_say_how_images_are_prepared() 
         &classes,
         &["--layout", "onnx", "--image-size", "32x32"],
     );
-    assert!(holds(&classes, "semaim.classes") && holds(&classes, COLOURS[0].0));
+    assert!(holds(&classes, "semaim.classes") && holds(&classes, COLORS[0].0));
 
     let refused = |more: &[&str], parts: &[&str]| {
         let fixed = ["export", "--weights", path(&run)];

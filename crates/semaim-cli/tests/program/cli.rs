@@ -89,7 +89,7 @@ fn every_order_similarity_head_and_decoder_trains() {
         &[
             "order.kind=stochastic",
             "target.loss=l1",
-            "target.normalise=false",
+            "target.normalize=false",
         ],
         &[
             "order.kind=center-out",
@@ -371,12 +371,12 @@ fn a_teacher_of_another_grid_and_width_gives_order_and_target() {
             .iter()
             .all(|loss| loss.is_finite())
     );
-    // Grey images are shown to a teacher of colours, and that is said; colours to one of grey images are not.
-    let (grey, command) = student("of-grey", &["order.source=teacher", "model.channels=1"]);
+    // Gray images are shown to a teacher of colors, and that is said; colors to one of gray images are not.
+    let (gray, command) = student("of-gray", &["order.source=teacher", "model.channels=1"]);
     let said = succeed(command).stdout;
     assert!(said.contains("teacher's 3 channels"), "{said}");
-    let as_teacher = format!("teacher.weights={}", grey.display());
-    let (_, command) = student("of-colours", &[both[1], &as_teacher]);
+    let as_teacher = format!("teacher.weights={}", gray.display());
+    let (_, command) = student("of-colors", &[both[1], &as_teacher]);
     refuse(command, &["images of 1 channel"]);
     // What a teacher said is kept where views are fixed, and changes no byte.
     let fixed = [both[0], both[1], "data.crop_scale=[1.0,1.0]"];

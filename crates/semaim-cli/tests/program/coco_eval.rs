@@ -54,7 +54,7 @@ fn coco_eval(
     let detections = written(folder, "found.json", detections);
     let files = [
         "coco-eval",
-        "--truth",
+        "--annotations",
         path(&truth),
         "--detections",
         path(&detections),
@@ -246,7 +246,7 @@ fn what_is_broken_is_refused_with_file_entry_and_reason() {
         refuse(
             semaim(&[
                 "coco-eval",
-                "--truth",
+                "--annotations",
                 path(&truth),
                 "--detections",
                 path(&found),

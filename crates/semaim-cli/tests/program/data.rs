@@ -63,14 +63,14 @@ fn splits_below_a_folder_with_nothing_else_are_used_and_said() {
 }
 
 #[test]
-fn unlabelled_images_train_without_knn_and_take_labels_from_elsewhere() {
+fn unlabeled_images_train_without_knn_and_take_labels_from_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
-    let (images, labelled) = (folder.path().join("images"), folder.path().join("labelled"));
+    let (images, labeled) = (folder.path().join("images"), folder.path().join("labeled"));
     fs::create_dir(&images).unwrap();
     for i in 0..16 {
         fs::write(images.join(format!("{i}.BMP")), bmp(0, i)).unwrap();
     }
-    class_folders(&labelled, 6);
+    class_folders(&labeled, 6);
     let out = folder.path().join("run");
     let ran = succeed(pretrain(&out, &["--data", images.to_str().unwrap()]));
     assert!(ran.stdout.contains("no labels"), "{}", ran.stdout);
@@ -80,7 +80,7 @@ fn unlabelled_images_train_without_knn_and_take_labels_from_elsewhere() {
         "--data",
         images.to_str().unwrap(),
         "--eval-data",
-        labelled.to_str().unwrap(),
+        labeled.to_str().unwrap(),
     ];
     succeed(pretrain(&out, &arguments));
     assert_eq!(values(&out, "eval/knn_top1").len(), 2);

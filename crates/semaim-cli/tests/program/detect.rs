@@ -37,9 +37,9 @@ pub(crate) const QUICK: &[&str] = &[
     "detector.regions.mask_convolutions=1",
     "train.batch_size=4",
     "train.epochs=3",
-    "optimiser.base_lr=0.2",
-    "optimiser.schedule=cosine",
-    "optimiser.milestones=[]",
+    "optimizer.base_lr=0.2",
+    "optimizer.schedule=cosine",
+    "optimizer.milestones=[]",
     "jitter.scale=[0.8,1.2]",
     "eval.every_epochs=1",
     "eval.pictures=2",
@@ -68,7 +68,7 @@ fn detect(encoder: &Path, data: &[&str], out: &Path, more: &[&str]) -> Command {
 
 const KINDS: [(u64, &str, [u8; 3]); 2] = [(7, "cup", [0, 0, 220]), (3, "brush", [220, 60, 0])];
 
-/// A set in COCO's format: pictures of a rectangle each, which is a cup or a brush by its colour; the last has none. Masks
+/// A set in COCO's format: pictures of a rectangle each, which is a cup or a brush by its color; the last has none. Masks
 /// where they are asked for.
 pub(crate) fn rectangles(folder: &Path, count: u64, masks: bool) -> PathBuf {
     let images = folder.join("images");
@@ -78,7 +78,7 @@ pub(crate) fn rectangles(folder: &Path, count: u64, masks: bool) -> PathBuf {
     for number in 0..count {
         let (id, name) = (100 - 3 * number, format!("{number}.bmp"));
         entries.push(json!({"id": id, "file_name": name, "width": 48, "height": 48}));
-        let (category, _, colour) = KINDS[number as usize % 2];
+        let (category, _, color) = KINDS[number as usize % 2];
         let [x, y, width, height] = [4 + number % 9, 6 + number % 5, 20, 16 + number % 4];
         let is_negative = number + 1 == count;
         let inside = |column: usize, row: usize| {
@@ -87,7 +87,7 @@ pub(crate) fn rectangles(folder: &Path, count: u64, masks: bool) -> PathBuf {
             !is_negative && (x..x + width).contains(&column) && (y..y + height).contains(&row)
         };
         let picture = bitmap(48, |column, row| match inside(column, row) {
-            true => colour,
+            true => color,
             false => [90, 90, (60 + column + row) as u8],
         });
         fs::write(images.join(&name), picture).unwrap();

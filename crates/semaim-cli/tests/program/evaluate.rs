@@ -24,28 +24,28 @@ pub(crate) fn trained(folder: &Path) -> PathBuf {
     run
 }
 
-/// Class folders with `count` pictures each, of a colour per class.
-pub(crate) fn coloured(root: &Path, split: &str, classes: &[(&str, [u8; 3])], count: u8) {
-    for (class, colour) in classes {
+/// Class folders with `count` pictures each, of a color per class.
+pub(crate) fn colored(root: &Path, split: &str, classes: &[(&str, [u8; 3])], count: u8) {
+    for (class, color) in classes {
         let folder = root.join(split).join(class);
         std::fs::create_dir_all(&folder).unwrap();
         for i in 0..count {
             let picture = bitmap(24, |x, y| {
-                colour.map(|value| value.saturating_add((x + y) as u8 + 2 * i))
+                color.map(|value| value.saturating_add((x + y) as u8 + 2 * i))
             });
             std::fs::write(folder.join(format!("{i}.bmp")), picture).unwrap();
         }
     }
 }
 
-pub(crate) const COLOURS: &[(&str, [u8; 3])] = &[("blue", [180, 0, 0]), ("red", [0, 0, 180])];
+pub(crate) const COLORS: &[(&str, [u8; 3])] = &[("blue", [180, 0, 0]), ("red", [0, 0, 180])];
 
 #[test]
 fn vectors_are_the_same_in_every_form_and_batch_and_of_every_kernel() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 5);
+    colored(&data, "train", COLORS, 5);
     let embed = |name: &str, more: &[&str]| -> PathBuf {
         let out = folder.path().join(name);
         let fixed = ["embed", "--weights", path(&run), "--data", path(&data)];
@@ -94,12 +94,12 @@ fn vectors_are_the_same_in_every_form_and_batch_and_of_every_kernel() {
 }
 
 #[test]
-fn neighbours_and_a_probe_tell_colours_apart() {
+fn neighbors_and_a_probe_tell_colors_apart() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 20);
-    coloured(&data, "val", COLOURS, 6);
+    colored(&data, "train", COLORS, 20);
+    colored(&data, "val", COLORS, 6);
     let fixed = ["--weights", path(&run), "--data", path(&data), "--json"];
     let knn = json(&succeed(semaim(
         &[&["knn", "--k", "3,5"], &fixed[..]].concat(),
@@ -125,8 +125,8 @@ fn files_of_vectors_are_searched_without_an_encoder() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 8);
-    coloured(&data, "val", COLOURS, 4);
+    colored(&data, "train", COLORS, 8);
+    colored(&data, "val", COLORS, 4);
     let weights = ["--weights", path(&run), "--data", path(&data)];
     let files = ["train", "eval"].map(|split| {
         let out = folder.path().join(format!("{split}.safetensors"));
@@ -156,8 +156,8 @@ fn what_cannot_be_evaluated_is_refused_before_any_work() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 3);
-    coloured(
+    colored(&data, "train", COLORS, 3);
+    colored(
         &data,
         "val",
         &[("blue", [180, 0, 0]), ("green", [0, 180, 0])],
@@ -173,8 +173,8 @@ fn what_cannot_be_evaluated_is_refused_before_any_work() {
         refuse(on(command, &run, &flat), &["labels"]);
     }
     let same = folder.path().join("same");
-    coloured(&same, "train", COLOURS, 3);
-    coloured(&same, "val", COLOURS, 3);
+    colored(&same, "train", COLORS, 3);
+    colored(&same, "val", COLORS, 3);
     let mut command = on("knn", &run, &same);
     command.args(["--k", "50"]);
     refuse(command, &["50"]);
@@ -182,8 +182,8 @@ fn what_cannot_be_evaluated_is_refused_before_any_work() {
     command.args(["--lr", "-1"]);
     refuse(command, &[]);
     let one = folder.path().join("one");
-    coloured(&one, "train", &COLOURS[..1], 30);
-    coloured(&one, "val", &COLOURS[..1], 3);
+    colored(&one, "train", &COLORS[..1], 30);
+    colored(&one, "val", &COLORS[..1], 3);
     refuse(on("probe", &run, &one), &["one class"]);
     let damaged = folder.path().join("damaged.safetensors");
     std::fs::write(&damaged, b"no weights").unwrap();
@@ -201,9 +201,9 @@ fn classes_of_vectors_are_compared_by_name() {
     let run = trained(folder.path());
     // The classes have other numbers in each of the two data sets.
     let (bank, queries) = (folder.path().join("bank"), folder.path().join("queries"));
-    coloured(&bank, "train", &[("amber", [0, 180, 180])], 6);
-    coloured(&bank, "train", COLOURS, 6);
-    coloured(&queries, "train", COLOURS, 4);
+    colored(&bank, "train", &[("amber", [0, 180, 180])], 6);
+    colored(&bank, "train", COLORS, 6);
+    colored(&queries, "train", COLORS, 4);
     let files = [&bank, &queries].map(|data| {
         let out = data.with_extension("safetensors");
         let fixed = ["embed", "--weights", path(&run), "--data", path(data)];
@@ -240,7 +240,7 @@ fn vectors_that_are_no_numbers_are_not_ranked() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 8);
+    colored(&data, "train", COLORS, 8);
     let out = folder.path().join("v.safetensors");
     let fixed = ["embed", "--weights", path(&run), "--data", path(&data)];
     succeed(semaim(&[&fixed[..], &["--out", path(&out)]].concat()));
@@ -268,8 +268,8 @@ fn a_probe_on_images_sizes_its_batch_and_has_a_folder_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 20);
-    coloured(&data, "val", COLOURS, 6);
+    colored(&data, "train", COLORS, 20);
+    colored(&data, "val", COLORS, 6);
     let probe = |more: &[&str]| {
         let fixed = ["probe", "--weights", path(&run), "--data", path(&data)];
         let few = ["--epochs", "1", "--lr", "0.1", "--weight-decay", "0"];
@@ -312,8 +312,8 @@ fn a_probe_whose_heads_all_diverge_stops_and_has_saved_what_it_says() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 20);
-    coloured(&data, "val", COLOURS, 6);
+    colored(&data, "train", COLORS, 20);
+    colored(&data, "val", COLORS, 6);
     let out = folder.path().join("probe");
     let fixed = ["probe", "--weights", path(&run), "--data", path(&data)];
     let hot = ["--lr", "1e300", "--weight-decay", "0", "--epochs", "5"];
@@ -331,8 +331,8 @@ fn a_classifier_is_evaluated_as_fine_tuning_evaluated_it() {
     let folder = tempfile::tempdir().unwrap();
     let encoder = trained(folder.path());
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 12);
-    coloured(&data, "val", COLOURS, 5);
+    colored(&data, "train", COLORS, 12);
+    colored(&data, "val", COLORS, 5);
     let out = folder.path().join("tuned");
     let mut command = semaim(&[
         "finetune",
@@ -346,7 +346,7 @@ fn a_classifier_is_evaluated_as_fine_tuning_evaluated_it() {
         "--set",
         "train.batch_size=8",
         "--set",
-        "optimiser.warmup_epochs=1",
+        "optimizer.warmup_epochs=1",
     ]);
     let tuned = json(&succeed(command));
     let evaluate = |data: &Path, more: &[&str]| {
@@ -362,12 +362,12 @@ fn a_classifier_is_evaluated_as_fine_tuning_evaluated_it() {
     assert!(said.contains("top-1") && said.contains("blue"), "{said}");
     // One of the classes in a set of its own keeps its number; one that is not known is refused.
     let red = folder.path().join("red");
-    coloured(&red, "val", &COLOURS[1..], 4);
+    colored(&red, "val", &COLORS[1..], 4);
     let of_red = json(&succeed(evaluate(&red, &["--json"])));
     assert_eq!(of_red["per_class_top1"]["blue"], Value::Null);
     assert!(of_red["per_class_top1"]["red"].is_number(), "{of_red}");
     let green = folder.path().join("green");
-    coloured(&green, "val", &[("green", [0, 180, 0])], 4);
+    colored(&green, "val", &[("green", [0, 180, 0])], 4);
     refuse(evaluate(&green, &[]), &["green", "blue, red"]);
     refuse(evaluate(&data, &["--out", "x"]), &[]);
     let truth = rectangles(folder.path(), 3, true);

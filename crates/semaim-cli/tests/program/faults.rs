@@ -208,7 +208,7 @@ fn numbers_that_are_not_finite_stop_the_run_or_are_skipped() {
     // A learning rate that throws the weights to infinity.
     let wild = [
         "--set",
-        "optimiser.base_lr=1e38",
+        "optimizer.base_lr=1e38",
         "--set",
         "train.clip_norm=0.0",
         "--set",

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::evaluate::{COLOURS, coloured, json, path, trained};
+use crate::evaluate::{COLORS, colored, json, path, trained};
 use crate::runner::{pretrain, refuse, semaim, succeed};
 
 #[test]
@@ -54,8 +54,8 @@ fn one_image_is_a_data_set_and_folders_for_results_are_made() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 20);
-    coloured(&data, "val", COLOURS, 4);
+    colored(&data, "train", COLORS, 20);
+    colored(&data, "val", COLORS, 4);
     let image = data.join("val/red/1.bmp");
     let vectors = folder.path().join("new/below/v.npy");
     let arguments = ["--data", path(&image), "--out", path(&vectors), "--json"];
@@ -68,7 +68,7 @@ fn one_image_is_a_data_set_and_folders_for_results_are_made() {
     let settings = [
         "train.epochs=2",
         "train.batch_size=8",
-        "optimiser.warmup_epochs=1",
+        "optimizer.warmup_epochs=1",
     ];
     let mut command = semaim(&["finetune", "--weights", path(&run), "--data", path(&data)]);
     command.args(["--out", path(&tuned)]);
@@ -142,7 +142,7 @@ fn images_above_the_limit_can_be_let_in_by_every_command() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 2);
+    colored(&data, "train", COLORS, 2);
     let out = folder.path().join("v.npy");
     let embed = ["embed", "--weights", path(&run), "--data", path(&data)];
     let embed =

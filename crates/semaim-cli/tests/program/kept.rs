@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::evaluate::{COLOURS, coloured, json, path, trained};
+use crate::evaluate::{COLORS, colored, json, path, trained};
 use crate::runner::{pretrain, refuse, run, semaim, succeed};
 
 const QUICK: &[&str] = &["--set", "train.epochs=2", "--set", "eval.every_epochs=0"];
@@ -31,7 +31,7 @@ fn what_is_read_is_not_written_over() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let run = trained(folder.path());
-    coloured(&at("data"), "train", COLOURS, 6);
+    colored(&at("data"), "train", COLORS, 6);
     let image = |name: &str| at("data").join("train/red").join(name);
     let list = at("mine.csv");
     fs::write(&list, format!("{}\n", image("0.bmp").display())).unwrap();
@@ -72,7 +72,7 @@ fn what_fails_leaves_the_earlier_vectors() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let run = trained(folder.path());
-    coloured(&at("data"), "train", COLOURS, 3);
+    colored(&at("data"), "train", COLORS, 3);
     fs::create_dir(at("junk")).unwrap();
     fs::write(at("junk/a.png"), b"junk").unwrap();
     let out = at("v.npy");
@@ -88,7 +88,7 @@ fn what_fails_leaves_the_earlier_vectors() {
 fn run_directories_among_the_images_are_no_images() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    coloured(folder.path(), "photos", COLOURS, 8);
+    colored(folder.path(), "photos", COLORS, 8);
     let photos = at("photos");
     let command = |more: &[&str]| run_on(&photos, &photos.join("runs/first"), more);
     succeed(command(&["--set", "eval.pictures=2"]));
@@ -108,7 +108,7 @@ fn run_directories_among_the_images_are_no_images() {
 fn a_run_goes_on_with_the_images_that_it_began_with() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    coloured(&at("data"), "train", COLOURS, 8);
+    colored(&at("data"), "train", COLORS, 8);
     let data = at("data");
     let command = |more: &[&str]| run_on(&data, &at("out"), more);
     succeed(command(&[]));
@@ -142,7 +142,7 @@ fn classes_that_are_called_otherwise_are_other_classes() {
     let at = |name: &str| folder.path().join(name);
     let run = trained(folder.path());
     for split in ["train", "val"] {
-        coloured(&at("data"), split, COLOURS, 8);
+        colored(&at("data"), split, COLORS, 8);
     }
     let data = at("data");
     let finetune = |epochs: &str| {
@@ -159,7 +159,7 @@ fn classes_that_are_called_otherwise_are_other_classes() {
         for setting in [
             "train.epochs=2",
             "train.batch_size=8",
-            "optimiser.warmup_epochs=0",
+            "optimizer.warmup_epochs=0",
         ] {
             command.args(["--set", setting]);
         }
@@ -180,7 +180,7 @@ fn a_split_that_is_not_there_is_not_another_one() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let run = trained(folder.path());
-    coloured(&at("data"), "train", COLOURS, 3);
+    colored(&at("data"), "train", COLORS, 3);
     for data in [at("data"), at("data/train")] {
         let fixed = [
             "--weights",
@@ -199,7 +199,7 @@ fn a_split_that_is_not_there_is_not_another_one() {
             assert!(ran.stderr.contains("is not divided"), "{}", ran.stderr);
         }
     }
-    coloured(&at("data"), "val", COLOURS, 2);
+    colored(&at("data"), "val", COLORS, 2);
     let data = at("data");
     let out = at("v.npy");
     let eval = ["--split", "eval", "--json"];
@@ -212,7 +212,7 @@ fn a_split_that_is_not_there_is_not_another_one() {
 fn what_a_file_of_ours_says_is_not_contradicted() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
-    coloured(&folder.path().join("data"), "train", COLOURS, 3);
+    colored(&folder.path().join("data"), "train", COLORS, 3);
     let (data, out) = (folder.path().join("data"), folder.path().join("v.npy"));
     let embed = |more: &[&str]| semaim(&[&embed(&run, &data, &out)[..], more].concat());
     refuse(embed(&["--heads", "4"]), &["2 attention heads", "4"]);
@@ -249,7 +249,7 @@ fn maps_are_of_one_kind_and_not_among_the_images() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let teacher = trained(folder.path());
-    coloured(&at("data"), "train", COLOURS, 6);
+    colored(&at("data"), "train", COLORS, 6);
     let maps = |data: &Path, out: &Path, more: &[&str]| {
         let fixed = [
             "maps",

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::bitmap::bitmap;
-use crate::evaluate::{COLOURS, coloured, path, trained};
+use crate::evaluate::{COLORS, colored, path, trained};
 use crate::runner::{pretrain, refuse, semaim, succeed};
 
 /// Columns and rows of a PNG file.
@@ -18,7 +18,7 @@ fn pictures_have_the_columns_that_are_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 3);
+    colored(&data, "train", COLORS, 3);
     let out = folder.path().join("out.png");
     let show = |more: &[&str]| {
         let fixed = [
@@ -127,8 +127,8 @@ fn a_run_has_a_report_that_knows_its_evaluations() {
     }
     assert!(!first.contains("http://") || !first.contains("src=\"http"));
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 6);
-    coloured(&data, "val", COLOURS, 3);
+    colored(&data, "train", COLORS, 6);
+    colored(&data, "val", COLORS, 3);
     succeed(semaim(&[
         "knn",
         "--weights",
@@ -202,7 +202,7 @@ fn orders_are_those_that_training_follows() {
     let folder = tempfile::tempdir().unwrap();
     let teacher = trained(folder.path());
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 3);
+    colored(&data, "train", COLORS, 3);
     let out = folder.path().join("out.png");
     let order = |run: &Path| {
         let fixed = ["show", "--weights", path(run), "--images", path(&data)];

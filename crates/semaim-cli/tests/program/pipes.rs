@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::evaluate::{COLOURS, coloured, path, trained};
+use crate::evaluate::{COLORS, colored, path, trained};
 use crate::runner::{Ran, encoder, lines, pretrain, run, semaim, succeed};
 
 /// Starts a command whose reader closes both pipes before it has said a word.
@@ -244,7 +244,7 @@ fn the_bar_fits_a_terminal_of_80_columns() {
     assert!(!shown.contains('\u{1b}'), "{shown}");
 }
 
-/// A line without what moves the cursor or sets colours.
+/// A line without what moves the cursor or sets colors.
 #[cfg(target_os = "linux")]
 fn visible(line: &str) -> String {
     let mut visible = String::new();
@@ -263,10 +263,10 @@ fn visible(line: &str) -> String {
 }
 
 #[test]
-fn log_files_hold_no_colours() {
+fn log_files_hold_no_colors() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    coloured(&data, "train", COLOURS, 20);
+    colored(&data, "train", COLORS, 20);
     fs::write(data.join("train/blue/3.bmp"), "BM broken").unwrap();
     let out = folder.path().join("run");
     let ran = run(pretrain(

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::evaluate::{COLOURS, coloured};
+use crate::evaluate::{COLORS, colored};
 use crate::runner::{self, Ran, encoder, pretrain, refuse, run, succeed, values};
 
 /// What the runs of this file share: enough steps to be killed in the middle of.
@@ -201,7 +201,7 @@ fn a_run_that_lost_its_checkpoints_never_starts_again() {
 fn the_same_images_are_the_same_experiment_however_they_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let (out, data) = (folder.path().join("run"), folder.path().join("val"));
-    coloured(&data, "train", COLOURS, 16);
+    colored(&data, "train", COLORS, 16);
     let with = |data: &str, more: &[&str]| {
         let few = ["--data", data, "--set", "train.epochs=2"];
         let mut command = pretrain(&out, &[&few[..], more].concat());
@@ -232,7 +232,7 @@ fn a_run_of_few_steps_says_what_to_set() {
         "--set",
         "train.epochs=3",
         "--set",
-        "optimiser.warmup_epochs=1",
+        "optimizer.warmup_epochs=1",
     ];
     let settings = [&settings[..], &warm].concat();
     let said = "1 step per epoch, 3 in all, 1 of them warm-up";

@@ -19,8 +19,8 @@ pub(crate) const QUICK: &[&str] = &[
     "upernet.pool_scales=[1,2]",
     "train.batch_size=4",
     "train.epochs=3",
-    "optimiser.base_lr=0.2",
-    "optimiser.warmup_epochs=0.5",
+    "optimizer.base_lr=0.2",
+    "optimizer.warmup_epochs=0.5",
     "eval.every_epochs=1",
     "eval.pictures=2",
     "log.every_steps=1",
@@ -221,8 +221,8 @@ fn a_frozen_encoder_sees_each_image_once_and_the_bytes_are_the_same() {
     assert_eq!(once, every);
     let (_, said) = run("cut", &["--set", "augment.view=crop"]);
     assert!(said.contains("anew: views are cut"), "{said}");
-    let (_, said) = run("coloured", &["--set", "augment.photometric=true"]);
-    assert!(said.contains("anew: colours"), "{said}");
+    let (_, said) = run("colored", &["--set", "augment.photometric=true"]);
+    assert!(said.contains("anew: colors"), "{said}");
     let dry = ["--dry-run", "--recipe", "linear-seg"];
     let data = ["--data", path(&data), "--set", "augment.view=whole"];
     let said = succeed(segment(&encoder, &data, &folder.path().join("dry"), &dry)).stdout;
@@ -411,7 +411,7 @@ fn label_images_that_cannot_be_used_are_left_out_or_refused() {
     );
     assert!(!out.exists());
 
-    // In the part to evaluate on: another size, a value that is no class, colours, and none.
+    // In the part to evaluate on: another size, a value that is no class, colors, and none.
     let file = |number: usize| {
         data.join("annotations/validation")
             .join(format!("{number}.png"))
@@ -419,13 +419,13 @@ fn label_images_that_cannot_be_used_are_left_out_or_refused() {
     fs::write(data.join("classes.txt"), "sea\nboat\n").unwrap();
     fs::write(file(1), labels(20, &[0; 400])).unwrap();
     fs::write(file(2), labels(40, &[9; 1600])).unwrap();
-    let mut colours = Vec::new();
-    let mut encoder_of = png::Encoder::new(&mut colours, 1, 1);
+    let mut colors = Vec::new();
+    let mut encoder_of = png::Encoder::new(&mut colors, 1, 1);
     encoder_of.set_color(png::ColorType::Rgb);
     let mut writer = encoder_of.write_header().unwrap();
     writer.write_image_data(&[1, 2, 3]).unwrap();
     writer.finish().unwrap();
-    fs::write(file(3), &colours).unwrap();
+    fs::write(file(3), &colors).unwrap();
     fs::remove_file(file(4)).unwrap();
     let ran = succeed(on(&["--json"]));
     let result = parsed(&ran);
@@ -441,7 +441,7 @@ fn label_images_that_cannot_be_used_are_left_out_or_refused() {
     for part in [
         "annotations are for 20x20",
         "is 9, which is no class",
-        "whose colours say no class",
+        "whose colors say no class",
     ] {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
     }

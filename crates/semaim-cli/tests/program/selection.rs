@@ -2,15 +2,15 @@
 
 use std::fs;
 
-use crate::evaluate::{COLOURS, coloured, json, path, trained};
+use crate::evaluate::{COLORS, colored, json, path, trained};
 use crate::runner::{metrics, pretrain, refuse, semaim, succeed, values};
 
 #[test]
 fn a_run_on_several_sets_records_them_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    coloured(&at("one"), "train", COLOURS, 6);
-    coloured(
+    colored(&at("one"), "train", COLORS, 6);
+    colored(
         &at("two"),
         "train",
         &[("green", [0, 180, 0]), ("red", [0, 0, 90])],
@@ -49,8 +49,8 @@ fn encoders_are_measured_on_what_is_left() {
     let (one, two) = (folder.path().join("one"), folder.path().join("two"));
     for (root, name) in [(&one, "green"), (&two, "white")] {
         for split in ["train", "val"] {
-            coloured(root, split, COLOURS, 4);
-            coloured(root, split, &[(name, [90, 90, 90])], 2);
+            colored(root, split, COLORS, 4);
+            colored(root, split, &[(name, [90, 90, 90])], 2);
         }
     }
     let with = |command: &'static str, more: &[&str]| {

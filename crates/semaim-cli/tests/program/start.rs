@@ -77,7 +77,7 @@ fn weights_of_every_kind_are_where_a_run_starts() {
             let out = folder.path().join(format!("{method}-{number}"));
             let method = format!("method={method}");
             let still = [
-                "optimiser.base_lr=0",
+                "optimizer.base_lr=0",
                 &method,
                 "mae.decoder_dim=8",
                 "mae.decoder_heads=2",
@@ -103,7 +103,7 @@ fn weights_of_every_kind_are_where_a_run_starts() {
     ];
     succeed(semaim(&export));
     let out = folder.path().join("from-hf");
-    let still = sets(&["optimiser.base_lr=0"]);
+    let still = sets(&["optimizer.base_lr=0"]);
     let mut command = from_weights(&out, &still);
     command.arg("--init").arg(&hf);
     succeed(command);
@@ -143,7 +143,7 @@ fn a_run_from_weights_goes_on_without_them_with_the_same_bytes() {
         "train.ema=true",
         "checkpoint.every_steps=1",
         "checkpoint.keep_every_epochs=1",
-        "optimiser.base_lr=0.03",
+        "optimizer.base_lr=0.03",
     ]);
     let command = |out: &Path| {
         let mut command = from_weights(out, &settings);

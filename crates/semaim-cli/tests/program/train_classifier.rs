@@ -5,15 +5,15 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::evaluate::{COLOURS, coloured, json, path, trained};
+use crate::evaluate::{COLORS, colored, json, path, trained};
 use crate::runner::{SMALL, close, killed, refuse, run, semaim, succeed, values};
 
 /// Settings of a fine-tuning run that takes well under a second.
 const QUICK: &[&str] = &[
     "train.epochs=4",
     "train.batch_size=8",
-    "optimiser.warmup_epochs=1",
-    "optimiser.base_lr=0.1",
+    "optimizer.warmup_epochs=1",
+    "optimizer.base_lr=0.1",
     "eval.every_epochs=1",
     "log.every_steps=1",
 ];
@@ -22,11 +22,11 @@ fn sets<'a>(settings: &[&'a str]) -> Vec<&'a str> {
     settings.iter().flat_map(|s| ["--set", s]).collect()
 }
 
-/// Colours a little harder to tell apart than `COLOURS`, with both splits.
+/// Colors a little harder to tell apart than `COLORS`, with both splits.
 fn data(folder: &Path) -> std::path::PathBuf {
     let data = folder.join("data");
-    coloured(&data, "train", COLOURS, 20);
-    coloured(&data, "val", COLOURS, 6);
+    colored(&data, "train", COLORS, 20);
+    colored(&data, "val", COLORS, 6);
     data
 }
 
@@ -35,14 +35,14 @@ fn finetune<'a>(encoder: &'a Path, data: &'a Path) -> [&'a str; 5] {
 }
 
 #[test]
-fn fine_tuning_learns_colours_and_predicts_them() {
+fn fine_tuning_learns_colors_and_predicts_them() {
     let folder = tempfile::tempdir().unwrap();
     let encoder = trained(folder.path());
     let data = data(folder.path());
     let out = folder.path().join("tuned");
     let out_and_json = ["--out", path(&out), "--json"];
     let fixed = [&finetune(&encoder, &data)[..], &out_and_json].concat();
-    // Mixed images of two flat colours say little: the recipe's augmentation is tested below.
+    // Mixed images of two flat colors say little: the recipe's augmentation is tested below.
     let plain = [
         "augment.mixup=0",
         "augment.cutmix=0",
@@ -150,8 +150,8 @@ fn what_cannot_be_fine_tuned_is_refused_before_any_work() {
     };
     let folder_of = |name: &str| folder.path().join(name);
     let other = folder_of("other");
-    coloured(&other, "train", COLOURS, 3);
-    coloured(
+    colored(&other, "train", COLORS, 3);
+    colored(
         &other,
         "val",
         &[("blue", [180, 0, 0]), ("green", [0, 180, 0])],
@@ -161,26 +161,26 @@ fn what_cannot_be_fine_tuned_is_refused_before_any_work() {
     let flat = other.join("train/red");
     refuse(on(&flat, &[]), &["labels"]);
     let one = folder_of("one");
-    coloured(&one, "train", &COLOURS[..1], 30);
-    coloured(&one, "val", &COLOURS[..1], 3);
+    colored(&one, "train", &COLORS[..1], 30);
+    colored(&one, "val", &COLORS[..1], 3);
     refuse(on(&one, &[]), &["one class", "blue"]);
     let single = folder_of("single");
-    coloured(&single, "train", &COLOURS[..1], 9);
-    coloured(&single, "train", &COLOURS[1..], 1);
+    colored(&single, "train", &COLORS[..1], 9);
+    colored(&single, "train", &COLORS[1..], 1);
     refuse(on(&single, &[]), &["red", "1"]);
     let mut probe = semaim(&["probe", "--weights", path(&encoder)]);
     probe.args(["--data", path(&single)]);
     refuse(probe, &["red", "1"]);
     let missing = folder_of("missing");
-    coloured(&missing, "train", COLOURS, 9);
+    colored(&missing, "train", COLORS, 9);
     fs::create_dir_all(missing.join("val/blue")).unwrap();
     refuse(on(&missing, &[]), &["val"]);
     let list = folder_of("list.txt");
     fs::write(&list, "other/train/red/0.bmp 0\nother/train/red/1.bmp\n").unwrap();
     refuse(on(&list, &[]), &[]);
-    let labelled = data(folder.path());
-    let unlabelled = ["--eval-data", path(&flat)];
-    refuse(on(&labelled, &unlabelled), &["other/train/red", "labels"]);
+    let labeled = data(folder.path());
+    let unlabeled = ["--eval-data", path(&flat)];
+    refuse(on(&labeled, &unlabeled), &["other/train/red", "labels"]);
     let good = data(folder.path());
     refuse(
         on(&good, &["--set", "encoder.image_size=[25,24]"]),
@@ -206,7 +206,7 @@ fn what_cannot_be_fine_tuned_is_refused_before_any_work() {
 }
 
 #[test]
-fn probes_on_changing_views_resume_and_tell_colours_apart() {
+fn probes_on_changing_views_resume_and_tell_colors_apart() {
     let folder = tempfile::tempdir().unwrap();
     let encoder = trained(folder.path());
     let data = data(folder.path());
@@ -251,7 +251,7 @@ fn a_probe_on_images_of_one_set_holds_back_and_knows_its_encoder() {
     let folder = tempfile::tempdir().unwrap();
     let encoder = trained(folder.path());
     let data = folder.path().join("one");
-    coloured(&data, "", COLOURS, 40);
+    colored(&data, "", COLORS, 40);
     let out = folder.path().join("probe");
     let command = |weights: &Path| {
         let fixed = ["probe", "--weights", path(weights), "--data", path(&data)];
@@ -350,18 +350,18 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
         "random",
     ])));
     assert!(!record.exists());
-    assert_eq!(untrained["cells"], json(&other)["cells"]);
+    assert_eq!(untrained["trials"], json(&other)["trials"]);
     assert_eq!(untrained["elsewhere"], Value::Null);
     refuse(
         with(&["--variants", "random,rand"]),
         &["--variants", "`rand`", "random, mae"],
     );
     let one = json(&succeed(with(&["--set", "seeds=[1]"])));
-    assert_eq!(one["cells"].as_array().unwrap().len(), 2);
+    assert_eq!(one["trials"].as_array().unwrap().len(), 2);
     let before = fs::metadata(&record).unwrap().modified().unwrap();
     let both = json(&succeed(with(&[])));
     assert_eq!(fs::metadata(&record).unwrap().modified().unwrap(), before);
-    assert_eq!(both["cells"].as_array().unwrap().len(), 4);
+    assert_eq!(both["trials"].as_array().unwrap().len(), 4);
     let mae = &both["variants"][1];
     assert_eq!(mae["knn"]["top1"]["seeds"], 2);
     assert_eq!(mae["knn"]["to_baseline"]["seeds"], 2);
@@ -398,7 +398,7 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
     // One more evaluation is added to finished trials.
     let more = ["evaluations=[\"knn\",\"probe\",\"finetune\"]", "seeds=[0]"];
     let tuned = ["finetune.train.epochs=2", "finetune.train.batch_size=8"];
-    let warm = ["finetune.optimiser.warmup_epochs=0"];
+    let warm = ["finetune.optimizer.warmup_epochs=0"];
     refuse(
         with(&[sets(&more), sets(&tuned)].concat()),
         &["warmup_epochs"],
@@ -517,7 +517,7 @@ set = ["data.limit=16"]
     fs::rename(&moved, &image).unwrap();
     fs::write(&file, text).unwrap();
     // More images since then.
-    coloured(&data, "train", COLOURS, 24);
+    colored(&data, "train", COLORS, 24);
     refuse(with(&[]), &["`all` with seed 1", "18 steps now, 15 then"]);
     assert!(!out.join("all/seed-1/trial.json").exists());
 }
@@ -695,7 +695,7 @@ fn a_dry_run_of_fine_tuning_tells_memory_and_steps() {
     assert!(planned["memory_bytes"].as_u64().unwrap() > 0, "{planned}");
     assert!(!out.exists());
     let short = [&fixed[..], &["--dry-run", "--set", "train.epochs=2"]].concat();
-    refuse(semaim(&short), &["--set optimiser.warmup_epochs="]);
+    refuse(semaim(&short), &["--set optimizer.warmup_epochs="]);
 }
 
 #[test]

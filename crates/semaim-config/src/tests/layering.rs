@@ -46,8 +46,8 @@ fn overrides_of_every_kind() {
             "train.method=masked-pixels",
             "train.compile=false",
             "train.resume=runs/a b.ckpt",
-            "optimiser.learning_rate=1e-3",
-            "optimiser.betas=[0.5, 1]",
+            "optimizer.learning_rate=1e-3",
+            "optimizer.betas=[0.5, 1]",
             "data.stages=[{width=3}]",
             "data.path=\"/x=y\"",
         ])
@@ -57,16 +57,16 @@ fn overrides_of_every_kind() {
     assert_eq!(loaded.train.method, Method::MaskedPixels);
     assert!(!loaded.train.compile);
     assert_eq!(loaded.train.resume.as_deref(), Some("runs/a b.ckpt"));
-    assert_eq!(loaded.optimiser.learning_rate, 1e-3);
-    assert_eq!(loaded.optimiser.betas, [0.5, 1.0]);
+    assert_eq!(loaded.optimizer.learning_rate, 1e-3);
+    assert_eq!(loaded.optimizer.betas, [0.5, 1.0]);
     assert_eq!(loaded.data.stages, [Stage { width: 3 }]);
     assert_eq!(loaded.data.path, "/x=y");
 }
 
 #[test]
 fn an_integer_serves_as_a_float() {
-    let loaded = load("optimiser.learning_rate = 1").unwrap();
-    assert_eq!(loaded.optimiser.learning_rate, 1.0);
+    let loaded = load("optimizer.learning_rate = 1").unwrap();
+    assert_eq!(loaded.optimizer.learning_rate, 1.0);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn what_is_written_reads_back_the_same() {
     assert_eq!(load(&to_toml(&config).unwrap()).unwrap(), config);
     config.train.resume = Some("a \"quoted\"\nname".into());
     config.data.stages = vec![Stage { width: 7 }, Stage { width: 8 }];
-    config.optimiser.betas = [0.1, 1e-12];
+    config.optimizer.betas = [0.1, 1e-12];
     config.seed = u64::MAX;
     assert_eq!(load(&to_toml(&config).unwrap()).unwrap(), config);
 }
@@ -91,7 +91,7 @@ warmup = 40
 method = \"semaim\"
 compile = true
 
-[optimiser]
+[optimizer]
 learning_rate = 0.00015
 betas = [0.9, 0.95]
 

@@ -8,11 +8,11 @@ use crate::{ConfigError, Layers, Problems, Validate, recorded};
 #[test]
 fn unknown_keys_name_the_nearest() {
     assert_eq!(
-        errors("learning_rate = 1\n[train]\nepoch = 3\n\n[optimizer]\nx = 1\ny = 2\n"),
+        errors("learning_rate = 1\n[train]\nepoch = 3\n\n[optimiser]\nx = 1\ny = 2\n"),
         [
-            "x.toml:1: unknown key `learning_rate`; did you mean `optimiser.learning_rate`?",
+            "x.toml:1: unknown key `learning_rate`; did you mean `optimizer.learning_rate`?",
             "x.toml:3: unknown key `train.epoch`; did you mean `train.epochs`?",
-            "x.toml:5: unknown key `optimizer`; did you mean `optimiser`?",
+            "x.toml:5: unknown key `optimiser`; did you mean `optimizer`?",
         ],
     );
     assert_eq!(
@@ -103,7 +103,7 @@ fn values_of_a_wrong_type() {
             "unknown variant `semiam`, expected `semaim` or `masked-pixels`",
         ),
         (
-            "optimiser.betas = [0.1]",
+            "optimizer.betas = [0.1]",
             "invalid length 1, expected an array of length 2",
         ),
     ] {
@@ -120,11 +120,11 @@ fn values_of_a_wrong_type() {
 #[test]
 fn a_value_in_the_place_of_a_table() {
     assert_eq!(
-        errors("train = 3\ndata = ['a', [1]]\n[[optimiser]]\nbetas = [1, 2]\n"),
+        errors("train = 3\ndata = ['a', [1]]\n[[optimizer]]\nbetas = [1, 2]\n"),
         [
             "x.toml:1: `train` is a table; set one of its keys, as in `train.KEY = VALUE`",
             "x.toml:2: `data` is a table; set one of its keys, as in `data.KEY = VALUE`",
-            "x.toml:3: `optimiser` is a table; set one of its keys, as in `optimiser.KEY = VALUE`",
+            "x.toml:3: `optimizer` is a table; set one of its keys, as in `optimizer.KEY = VALUE`",
         ],
     );
 }
@@ -160,14 +160,14 @@ fn the_types_own_checks_name_the_place() {
     let result = Layers::new()
         .text("recipe", "\n[train]\nepochs = 0\n")
         .unwrap()
-        .set("optimiser.learning_rate=nan")
+        .set("optimizer.learning_rate=nan")
         .unwrap()
         .load::<Experiment>();
     assert_eq!(
         lines(result),
         [
             "recipe:3: `train.epochs` must be at least 1, is 0",
-            "--set optimiser.learning_rate=nan: `optimiser.learning_rate` must be a finite number \
+            "--set optimizer.learning_rate=nan: `optimizer.learning_rate` must be a finite number \
              above 0, is NaN",
             "`train.warmup` must be at most train.epochs (0) (by default: nothing sets it)",
         ],

@@ -7,7 +7,7 @@ use crate::{ConfigErrors, Layers, Problems, RenamedKey, Validate};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Experiment {
     pub(super) train: Train,
-    pub(super) optimiser: Optimiser,
+    pub(super) optimizer: Optimizer,
     pub(super) data: Data,
     /// A scalar after the tables, which TOML has to write before them.
     pub(super) seed: u64,
@@ -30,7 +30,7 @@ pub(super) enum Method {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Optimiser {
+pub(super) struct Optimizer {
     pub(super) learning_rate: f64,
     pub(super) betas: [f32; 2],
 }
@@ -58,7 +58,7 @@ impl Default for Experiment {
                 compile: true,
                 resume: None,
             },
-            optimiser: Optimiser {
+            optimizer: Optimizer {
                 learning_rate: 1.5e-4,
                 betas: [0.9, 0.95],
             },
@@ -82,10 +82,10 @@ impl Validate for Experiment {
                 format!("must be at most train.epochs ({})", self.train.epochs),
             );
         });
-        let rate = self.optimiser.learning_rate;
+        let rate = self.optimizer.learning_rate;
         problems.require(
             rate.is_finite() && rate > 0.0,
-            "optimiser.learning_rate",
+            "optimizer.learning_rate",
             format!("must be a finite number above 0, is {rate}"),
         );
         for (index, size) in self.data.sizes.iter().enumerate() {

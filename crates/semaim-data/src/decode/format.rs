@@ -1,4 +1,4 @@
-//! Recognising image formats.
+//! Recognizing image formats.
 
 use std::path::Path;
 
@@ -137,7 +137,7 @@ impl Format {
         Self::of(start.get(..read)?)
     }
 
-    /// Recognises a format by its first bytes.
+    /// Recognizes a format by its first bytes.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         if bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
             Some(Self::Jpeg)

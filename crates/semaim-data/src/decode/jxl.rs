@@ -13,7 +13,7 @@ const OVERHEAD: u64 = 64 << 20;
 /// The most bytes per pixel a decoder works with: several buffers of eight channels of 32-bit numbers.
 const BYTES_PER_PIXEL: u64 = 256;
 
-/// Decodes the first frame, turned as the file says, in the colours that the file has, at the depth that it says.
+/// Decodes the first frame, turned as the file says, in the colors that the file has, at the depth that it says.
 pub(super) fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Pixels, ImageProblem> {
     let limit = wanted
         .max_pixels

@@ -130,7 +130,7 @@ fn said(shape: &[usize]) -> String {
     }
 }
 
-/// How many samples apart neighbours along each axis are.
+/// How many samples apart neighbors along each axis are.
 fn strides(shape: &[usize], column_major: bool) -> Vec<usize> {
     let mut strides = vec![1; shape.len()];
     let mut step = 1usize;

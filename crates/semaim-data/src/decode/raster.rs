@@ -10,7 +10,7 @@ use super::{Wanted, metadata, orientation};
 use crate::error::ImageProblem;
 use crate::pixels::{Pixels, Samples};
 
-/// What a decoder may allocate besides the pixels, in bytes: palettes, colour profiles, windows of compression.
+/// What a decoder may allocate besides the pixels, in bytes: palettes, color profiles, windows of compression.
 const OVERHEAD: u64 = 64 << 20;
 
 /// The most bytes per pixel a decoder works with: four channels of 32-bit floats.

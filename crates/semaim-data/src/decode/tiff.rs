@@ -1,4 +1,4 @@
-//! TIFFs: grey, colours, palettes, CMYK, alpha, any number of samples per pixel, and pages that are channels.
+//! TIFFs: gray, colors, palettes, CMYK, alpha, any number of samples per pixel, and pages that are channels.
 
 mod bands;
 mod samples;
@@ -29,9 +29,9 @@ struct Tags {
     palette: Option<Vec<[u8; 3]>>,
     /// Samples per pixel.
     count: usize,
-    /// What samples that are neither colours nor alpha stand beside, where there are any.
+    /// What samples that are neither colors nor alpha stand beside, where there are any.
     bands: Option<Bands>,
-    /// Whether colours are stored multiplied by alpha.
+    /// Whether colors are stored multiplied by alpha.
     associated_alpha: bool,
     /// Where the directory of the page is.
     directory: u64,
@@ -157,7 +157,7 @@ fn read_samples(
     if found != tags.count {
         let count = tags.count;
         return Err(wanted.unsupported(format!(
-            "a TIFF of colours {color:?} with {count} samples per pixel"
+            "a TIFF of colors {color:?} with {count} samples per pixel"
         )));
     }
     let [width, height] = tags.size.map(|side| side as usize);
@@ -196,8 +196,8 @@ fn decode_page(bytes: &[u8], page: usize, wanted: &Wanted) -> Result<Pixels, Ima
     let picture = bands.and_then(|bands| bands.picture(wanted.channels, color.bit_depth()));
     let (color, samples) = match picture {
         Some(picture) => {
-            let colours = usize::from(picture.num_samples());
-            (picture, samples::leading(samples, tags.count, colours))
+            let colors = usize::from(picture.num_samples());
+            (picture, samples::leading(samples, tags.count, colors))
         }
         None => (color, samples),
     };
@@ -219,11 +219,11 @@ fn decode_page(bytes: &[u8], page: usize, wanted: &Wanted) -> Result<Pixels, Ima
             _ => pixels(samples, found),
         };
     }
-    // Colours that have to be computed are so in 8 bits.
+    // Colors that have to be computed are so in 8 bits.
     let bytes = |samples| samples::bytes(samples).map_err(|kind| wanted.unsupported(kind));
     match (color, tags.palette) {
         (ColorType::Gray(_), Some(palette)) => {
-            pixels(samples::coloured(&bytes(samples)?, &palette).into(), 3)
+            pixels(samples::colored(&bytes(samples)?, &palette).into(), 3)
         }
         (ColorType::CMYK(_), _) => pixels(samples::printed::<4>(&bytes(samples)?).into(), 3),
         (ColorType::CMYKA(_), _) => pixels(samples::printed::<5>(&bytes(samples)?).into(), 3),
@@ -236,7 +236,7 @@ fn decode_page(bytes: &[u8], page: usize, wanted: &Wanted) -> Result<Pixels, Ima
         }
         (ColorType::Gray(_) | ColorType::RGB(_) | ColorType::RGBA(_), _)
         | (ColorType::Multiband { .. }, _) => pixels(samples, found),
-        (other, _) => Err(wanted.unsupported(format!("a TIFF of colours {other:?}"))),
+        (other, _) => Err(wanted.unsupported(format!("a TIFF of colors {other:?}"))),
     }
 }
 
@@ -306,7 +306,7 @@ impl Tags {
     }
 }
 
-/// The colours of a map that has all reds, then all greens, then all blues.
+/// The colors of a map that has all reds, then all greens, then all blues.
 fn palette(map: &[u16]) -> Option<Vec<[u8; 3]>> {
     let count = map.len() / 3;
     if count == 0 {
@@ -319,21 +319,21 @@ fn palette(map: &[u16]) -> Option<Vec<[u8; 3]>> {
         8
     };
     let level = |channel: usize, index: usize| (map[channel * count + index] >> shift) as u8;
-    let colour = |index: usize| [level(0, index), level(1, index), level(2, index)];
-    Some((0..count).map(colour).collect())
+    let color = |index: usize| [level(0, index), level(1, index), level(2, index)];
+    Some((0..count).map(color).collect())
 }
 
-/// The file as the decoder reads the page rightly: indices of a palette as levels of grey, colours with bands beside them, which it
+/// The file as the decoder reads the page rightly: indices of a palette as levels of gray, colors with bands beside them, which it
 /// would drop, as nothing but bands, and bits in the usual order.
 fn patched<'a>(bytes: &'a [u8], tags: &Tags) -> Cow<'a, [u8]> {
-    let is_grey_to_it = tags.palette.is_some() || tags.bands.is_some();
-    if !is_grey_to_it && tags.reversed.is_empty() {
+    let is_gray_to_it = tags.palette.is_some() || tags.bands.is_some();
+    if !is_gray_to_it && tags.reversed.is_empty() {
         return Cow::Borrowed(bytes);
     }
     let mut bytes = bytes.to_vec();
-    if is_grey_to_it {
-        let grey = PhotometricInterpretation::BlackIsZero.to_u16();
-        set_photometric(&mut bytes, tags.directory, grey);
+    if is_gray_to_it {
+        let gray = PhotometricInterpretation::BlackIsZero.to_u16();
+        set_photometric(&mut bytes, tags.directory, gray);
     }
     for &(offset, count) in &tags.reversed {
         let range = offset as usize..offset.saturating_add(count) as usize;

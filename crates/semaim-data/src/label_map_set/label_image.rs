@@ -25,7 +25,7 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// Reads a PNG that is grey or has a palette, of at most `max_pixels` pixels.
+    /// Reads a PNG that is gray or has a palette, of at most `max_pixels` pixels.
     pub(super) fn read(path: &Path, max_pixels: u64) -> Result<Self, ImageProblem> {
         let refused = |reason: String| ImageProblem::Labels {
             path: path.to_owned(),
@@ -51,7 +51,7 @@ fn decode(bytes: &[u8], max_pixels: u64) -> Result<Values, String> {
     let limits = Limits {
         bytes: bytes_of.unwrap_or(usize::MAX),
     };
-    // Without transformations: a palette's places stay, and grey of few bits is not stretched.
+    // Without transformations: a palette's places stay, and gray of few bits is not stretched.
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), limits);
     let header = decoder.read_header_info().map_err(broken)?;
     let (width, height) = (header.width, header.height);
@@ -67,10 +67,10 @@ fn decode(bytes: &[u8], max_pixels: u64) -> Result<Values, String> {
             let kind = match color {
                 ColorType::Rgb => "RGB",
                 ColorType::Rgba => "RGB with alpha",
-                _ => "grey with alpha",
+                _ => "gray with alpha",
             };
             return Err(format!(
-                "it is {kind}, whose colours say no class; label images must be grey or have a palette, with the class as value"
+                "it is {kind}, whose colors say no class; label images must be gray or have a palette, with the class as value"
             ));
         }
     };
@@ -176,11 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn colours_and_other_formats_are_refused() {
+    fn colors_and_other_formats_are_refused() {
         let error = |color, data: usize| read(color, BitDepth::Eight, &vec![9; data]).unwrap_err();
-        assert!(error(ColorType::Rgb, 30).contains("it is RGB, whose colours say no class"));
+        assert!(error(ColorType::Rgb, 30).contains("it is RGB, whose colors say no class"));
         assert!(error(ColorType::Rgba, 40).contains("RGB with alpha"));
-        assert!(error(ColorType::GrayscaleAlpha, 20).contains("grey with alpha"));
+        assert!(error(ColorType::GrayscaleAlpha, 20).contains("gray with alpha"));
         assert!(
             decode(b"\xFF\xD8\xFF\xE0", 10)
                 .unwrap_err()

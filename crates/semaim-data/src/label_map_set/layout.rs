@@ -117,7 +117,7 @@ pub(super) fn images(folder: &Path, split: Split) -> Result<Vec<PathBuf>, DataEr
     };
     let Folders { images, list, .. } = match (this, other) {
         (Some(this), _) => this,
-        (None, Some(other)) => match (unlabelled(folder, &other, split)?, split) {
+        (None, Some(other)) => match (unlabeled(folder, &other, split)?, split) {
             (Some(images), _) => Folders { images, ..other },
             (None, Split::Eval) => other,
             (None, Split::Train) => {
@@ -160,7 +160,7 @@ fn listed(list: &Path) -> Result<HashSet<String>, DataError> {
 
 /// The folder of images of a split that has no label images, beside that of the other split, which has: `images/test` beside
 /// `images/train`, or `test/images` beside `train/images`, in `folder`.
-fn unlabelled(folder: &Path, other: &Folders, split: Split) -> Result<Option<PathBuf>, DataError> {
+fn unlabeled(folder: &Path, other: &Folders, split: Split) -> Result<Option<PathBuf>, DataError> {
     if other.list.is_some() {
         return Ok(None);
     }

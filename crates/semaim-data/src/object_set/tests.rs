@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use semaim_normalisation::Normalisation;
+use semaim_normalization::Normalization;
 use semaim_random::Key;
 
 use super::*;
@@ -110,7 +110,7 @@ fn masks_and_boxes_follow_the_pixels() {
     let (mut flips, mut cuts, mut pads, mut seen) = (0, 0, 0, 0);
     for canvas in [[64, 64], [96, 64], [150, 160]] {
         let mut augment = Augment::on_canvas(canvas, 3);
-        augment.normalisation = Normalisation {
+        augment.normalization = Normalization {
             mean: vec![0.0; 3],
             std: vec![1.0; 3],
         };

@@ -12,14 +12,14 @@ fn blend(dull: u8, value: u8, factor: f32) -> u8 {
 
 /// Blends with the luma; only RGB has one that differs from the image.
 pub(super) fn color(raster: &mut Raster<'_>, factor: f32) {
-    if raster.colours() != 3 {
+    if raster.colors() != 3 {
         return;
     }
     for pixel in raster.pixels_mut() {
         if let [red, green, blue, ..] = pixel {
-            let grey = luma(*red, *green, *blue);
+            let gray = luma(*red, *green, *blue);
             for sample in [red, green, blue] {
-                *sample = blend(grey, *sample, factor);
+                *sample = blend(gray, *sample, factor);
             }
         }
     }
@@ -28,13 +28,13 @@ pub(super) fn color(raster: &mut Raster<'_>, factor: f32) {
 /// Blends with the mean luma of an RGB image, and otherwise with the mean of each channel.
 pub(super) fn contrast(raster: &mut Raster<'_>, factor: f32) {
     let table = |mean: u8| std::array::from_fn(|value| blend(mean, value as u8, factor));
-    if raster.colours() == 3 {
+    if raster.colors() == 3 {
         let sum: u64 = raster
             .pixels_mut()
             .map(|pixel| u64::from(luma(pixel[0], pixel[1], pixel[2])))
             .sum();
         let mean = rounded_mean(sum, raster.width * raster.height);
-        raster.map_colours(&table(mean));
+        raster.map_colors(&table(mean));
         return;
     }
     for channel in 0..raster.channels {
@@ -53,12 +53,12 @@ fn rounded_mean(sum: u64, count: usize) -> u8 {
 /// Blends with black.
 pub(super) fn brightness(raster: &mut Raster<'_>, factor: f32) {
     let table = std::array::from_fn(|value| blend(0, value as u8, factor));
-    raster.map_colours(&table);
+    raster.map_colors(&table);
 }
 
 /// Blends with the image under the kernel 1 1 1, 1 5 1, 1 1 1 of `ImageFilter.SMOOTH`. The outermost pixels stay.
 pub(super) fn sharpness(raster: &mut Raster<'_>, factor: f32, buffer: &mut Vec<u8>) {
-    let (channels, colours) = (raster.channels, raster.colours());
+    let (channels, colors) = (raster.channels, raster.colors());
     if raster.height < 3 || raster.width < 3 {
         return;
     }
@@ -73,7 +73,7 @@ pub(super) fn sharpness(raster: &mut Raster<'_>, factor: f32, buffer: &mut Vec<u
         let (top, rest) = rows.split_at(row);
         let (middle, bottom) = rest.split_at(row);
         for at in channels..row - channels {
-            if at % channels >= colours {
+            if at % channels >= colors {
                 continue;
             }
             let three = |line: &[u8]| {

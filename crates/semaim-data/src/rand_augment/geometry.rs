@@ -2,7 +2,7 @@
 
 use super::raster::Raster;
 
-/// The transform `[a, b, c, d, e, f]` that turns an image of `width` x `height` pixels about its centre.
+/// The transform `[a, b, c, d, e, f]` that turns an image of `width` x `height` pixels about its center.
 ///
 /// The pixel of the result at (x, y) comes from (a x + b y + c, d x + e y + f).
 pub(super) fn rotation(degrees: f64, width: f64, height: f64) -> [f64; 6] {
@@ -63,8 +63,8 @@ fn transform_by<const N: usize>(
                 pixel.copy_from_slice(fill);
                 continue;
             }
-            let (columns, dx) = neighbours(x_in, width);
-            let (rows, dy) = neighbours(y_in, height);
+            let (columns, dx) = neighbors(x_in, width);
+            let (rows, dy) = neighbors(y_in, height);
             let rows = rows.map(|row| &source[row * line..(row + 1) * line]);
             for (block, samples) in pixel.chunks_exact_mut(N).enumerate() {
                 let starts = columns.map(|column| column * channels + block * N);
@@ -85,8 +85,8 @@ fn transform_by<const N: usize>(
 }
 
 /// The four rows or columns around a place between 0 and `size`, and how far it is from the second towards the third.
-fn neighbours(place: f64, size: usize) -> ([usize; 4], f64) {
-    // Places count from the corner of the first pixel, neighbours from its centre.
+fn neighbors(place: f64, size: usize) -> ([usize; 4], f64) {
+    // Places count from the corner of the first pixel, neighbors from its center.
     let place = place - 0.5;
     // It is at least -0.5, and a cast is much faster than a floor where the processor has no instruction for that.
     let second = if place < 0.0 { -1 } else { place as isize };

@@ -1,12 +1,12 @@
 //! The operations of RandAugment with their arguments.
 
 use super::raster::Raster;
-use super::{colour, enhance, geometry};
+use super::{color, enhance, geometry};
 use crate::augment_error::AugmentError;
 
 /// One operation on an image, in the arithmetic of Pillow.
 ///
-/// Colours are treated like this: RGB as Pillow treats it; of four channels, the first three as RGB, and alpha is left
+/// Colors are treated like this: RGB as Pillow treats it; of four channels, the first three as RGB, and alpha is left
 /// alone; of any other number, each for itself as Pillow treats luma. Where pixels move (rotation, shear, translation),
 /// all channels move alike, without premultiplying alpha.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,7 +17,7 @@ pub enum Operation {
     Equalize,
     /// 255 minus the value (`ImageOps.invert`).
     Invert,
-    /// Turns about the centre (`Image.rotate`).
+    /// Turns about the center (`Image.rotate`).
     Rotate {
         /// Counterclockwise, in degrees; between -90 and 90 it is Pillow's, which treats right angles specially.
         degrees: f64,
@@ -37,9 +37,9 @@ pub enum Operation {
         /// What is added; sums end at 255.
         add: u8,
     },
-    /// Moves colours away from their luma or towards it (`ImageEnhance.Color`). Does nothing where there is no RGB.
+    /// Moves colors away from their luma or towards it (`ImageEnhance.Color`). Does nothing where there is no RGB.
     Color {
-        /// 0 is grey, 1 the image.
+        /// 0 is gray, 1 the image.
         factor: f64,
     },
     /// Moves values away from the mean luma or towards it (`ImageEnhance.Contrast`).
@@ -83,7 +83,7 @@ impl Operation {
     /// Does it to an image in place.
     ///
     /// `samples` are the interleaved bytes, `[height, width, channels]`, of as many channels as `fill` has values;
-    /// `fill` is the colour of what comes from outside the image. `buffer` is room that is used again, of any length.
+    /// `fill` is the color of what comes from outside the image. `buffer` is room that is used again, of any length.
     ///
     /// # Errors
     ///
@@ -107,12 +107,12 @@ impl Operation {
         }
         let (width, height) = (raster.width as f64, raster.height as f64);
         let matrix = match *self {
-            Self::AutoContrast => return colour::auto_contrast(raster),
-            Self::Equalize => return colour::equalize(raster),
-            Self::Invert => return colour::invert(raster),
-            Self::Posterize { bits } => return colour::posterize(raster, bits),
-            Self::Solarize { threshold } => return colour::solarize(raster, threshold),
-            Self::SolarizeAdd { add } => return colour::solarize_add(raster, add),
+            Self::AutoContrast => return color::auto_contrast(raster),
+            Self::Equalize => return color::equalize(raster),
+            Self::Invert => return color::invert(raster),
+            Self::Posterize { bits } => return color::posterize(raster, bits),
+            Self::Solarize { threshold } => return color::solarize(raster, threshold),
+            Self::SolarizeAdd { add } => return color::solarize_add(raster, add),
             Self::Color { factor } => return enhance::color(raster, factor as f32),
             Self::Contrast { factor } => return enhance::contrast(raster, factor as f32),
             Self::Brightness { factor } => return enhance::brightness(raster, factor as f32),

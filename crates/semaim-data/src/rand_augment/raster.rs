@@ -30,8 +30,8 @@ impl<'a> Raster<'a> {
         })
     }
 
-    /// How many channels, from the first, have a colour: all but the alpha of RGBA.
-    pub(super) fn colours(&self) -> usize {
+    /// How many channels, from the first, have a color: all but the alpha of RGBA.
+    pub(super) fn colors(&self) -> usize {
         if self.channels == 4 { 3 } else { self.channels }
     }
 
@@ -57,11 +57,11 @@ impl<'a> Raster<'a> {
         }
     }
 
-    /// Looks every sample of the colours up in a table.
-    pub(super) fn map_colours(&mut self, table: &[u8; 256]) {
-        let colours = self.colours();
+    /// Looks every sample of the colors up in a table.
+    pub(super) fn map_colors(&mut self, table: &[u8; 256]) {
+        let colors = self.colors();
         for pixel in self.pixels_mut() {
-            for sample in &mut pixel[..colours] {
+            for sample in &mut pixel[..colors] {
                 *sample = table[usize::from(*sample)];
             }
         }

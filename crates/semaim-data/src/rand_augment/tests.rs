@@ -1,4 +1,4 @@
-use semaim_normalisation::IMAGENET_MEAN;
+use semaim_normalization::IMAGENET_MEAN;
 
 use super::pillow::{CHECKSUMS, checksum, dull, noisy};
 use super::*;
@@ -76,7 +76,7 @@ fn alpha_is_enhanced_like_pillow_and_otherwise_left_alone() {
 }
 
 #[test]
-fn channels_beyond_colour_are_each_treated_like_luma() {
+fn channels_beyond_color_are_each_treated_like_luma() {
     let size = [15, 20];
     for channels in [2, 5] {
         let many = noisy(size, channels);
@@ -161,9 +161,9 @@ fn small_and_flat_images_and_odd_arguments_do_no_harm() {
 
 #[test]
 fn the_fill_is_the_mean_in_bytes() {
-    assert_eq!(fill_colour(&IMAGENET_MEAN), IMAGENET_FILL);
+    assert_eq!(fill_color(&IMAGENET_MEAN), IMAGENET_FILL);
     // Python rounds halves to the even number.
-    assert_eq!(fill_colour(&[0.0, 0.5, 1.0, 2.0]), [0, 128, 255, 255]);
+    assert_eq!(fill_color(&[0.0, 0.5, 1.0, 2.0]), [0, 128, 255, 255]);
     // All of the image has left: what is seen is the fill.
     let away = Operation::TranslateX { fraction: 1.0 };
     let got = done(away, noisy([2, 3], 3), [2, 3], &IMAGENET_FILL);

@@ -2,7 +2,7 @@
 
 use semaim_random::KeyedRng;
 
-use super::colour::{Rgb, tint};
+use super::color::{Rgb, tint};
 use super::math::{Point, Rotation, blend, coverage};
 
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +25,8 @@ pub(super) struct Piece {
     rotation: Rotation,
     thickness: f32,
     reach: f32,
-    /// Its flat colour.
-    pub(super) colour: Rgb,
+    /// Its flat color.
+    pub(super) color: Rgb,
     opacity: f32,
 }
 
@@ -65,7 +65,7 @@ impl Piece {
             rotation: Rotation::turns(between(0.0, 1.0)),
             thickness,
             reach,
-            colour: tint(between(0.0, 1.0), between(0.2, 0.9), between(0.15, 0.85)),
+            color: tint(between(0.0, 1.0), between(0.2, 0.9), between(0.15, 0.85)),
             opacity: between(0.45, 0.95),
         }
     }

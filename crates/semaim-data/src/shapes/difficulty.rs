@@ -1,12 +1,12 @@
-//! Tests that the set is neither trivial nor hopeless: nearest neighbours on raw pixels, and on the cut-out mask.
+//! Tests that the set is neither trivial nor hopeless: nearest neighbors on raw pixels, and on the cut-out mask.
 
 use super::*;
 
 const BANK: usize = 1000;
 const QUERIES: usize = 300;
-/// Small, to be quick without optimisation; accuracies at 64 pixels are within a few hundredths.
+/// Small, to be quick without optimization; accuracies at 64 pixels are within a few hundredths.
 const SIDE: u32 = 24;
-const NEIGHBOURS: usize = 20;
+const NEIGHBORS: usize = 20;
 
 fn set(split: Split) -> Shapes {
     Shapes::new(ShapesOptions {
@@ -18,8 +18,8 @@ fn set(split: Split) -> Shapes {
     .unwrap()
 }
 
-/// Centred and scaled to length one, so that a dot product is a cosine.
-fn normalised(mut v: Vec<f32>) -> Vec<f32> {
+/// Centered and scaled to length one, so that a dot product is a cosine.
+fn normalized(mut v: Vec<f32>) -> Vec<f32> {
     let mean = v.iter().sum::<f32>() / v.len() as f32;
     v.iter_mut().for_each(|x| *x -= mean);
     let length = v.iter().map(|x| x * x).sum::<f32>().sqrt();
@@ -32,7 +32,7 @@ fn accuracy(feature: impl Fn(&Sample) -> Vec<f32>) -> f32 {
     let describe = |set: &Shapes, count: usize| -> Vec<(u32, Vec<f32>)> {
         (0..count)
             .map(|i| set.sample(i))
-            .map(|s| (s.label, normalised(feature(&s))))
+            .map(|s| (s.label, normalized(feature(&s))))
             .collect()
     };
     let bank = describe(&set(Split::Train), BANK);
@@ -45,7 +45,7 @@ fn accuracy(feature: impl Fn(&Sample) -> Vec<f32>) -> f32 {
             .collect();
         near.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut votes = [0u32; CLASSES];
-        for (_, label) in &near[..NEIGHBOURS] {
+        for (_, label) in &near[..NEIGHBORS] {
             votes[*label as usize] += 1;
         }
         let best = (0..CLASSES).max_by_key(|c| votes[*c]).unwrap();

@@ -48,7 +48,7 @@ mod tests {
             let bare = scene.clone().without_object();
             let changed = |x: u32, y: u32| {
                 let p = Point::new(x as f32 + 0.5, y as f32 + 0.5) * pixel - half;
-                let (with, without) = (scene.look(p, pixel).colour, bare.look(p, pixel).colour);
+                let (with, without) = (scene.look(p, pixel).color, bare.look(p, pixel).color);
                 with.iter().zip(without).any(|(a, b)| (a - b).abs() > 0.02)
             };
             let near = |x: u32, y: u32| {
@@ -75,7 +75,7 @@ mod tests {
                 far < 64 * 80 / 100,
                 "image {index}: {far} pixels changed far from the mask"
             );
-            // An object may by chance have the colour of what is behind it.
+            // An object may by chance have the color of what is behind it.
             assert!(
                 f64::from(unchanged) < 0.03 * mask.count() as f64,
                 "image {index}: {unchanged} of {} pixels inside are as without the object",

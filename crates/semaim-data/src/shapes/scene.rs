@@ -6,7 +6,7 @@
 use semaim_random::KeyedRng;
 
 use super::clutter::Piece;
-use super::colour::{Palette, Rgb, mix};
+use super::color::{Palette, Rgb, mix};
 use super::math::{Point, Rotation, blend, coverage, smooth_step};
 use super::silhouette::{Placed, Silhouette};
 use super::texture::{Family, Texture};
@@ -46,8 +46,8 @@ pub(super) struct Scene {
 /// What is seen at a point.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
-    /// The colour, within 0 and 1.
-    pub(super) colour: Rgb,
+    /// The color, within 0 and 1.
+    pub(super) color: Rgb,
     /// How much of the pixel is object.
     pub(super) object: f32,
 }
@@ -109,11 +109,11 @@ impl Scene {
     /// What a pixel of the given width sees at a point.
     pub(super) fn look(&self, p: Point, pixel: f32) -> Seen {
         let [first, second] = self.palette.ground;
-        let mut colour = mix(first, second, self.ground.tone(p, pixel));
+        let mut color = mix(first, second, self.ground.tone(p, pixel));
         for piece in &self.pieces {
             let alpha = piece.alpha(p, pixel);
             if alpha > 0.0 {
-                colour = mix(colour, piece.colour, alpha);
+                color = mix(color, piece.color, alpha);
             }
         }
         let mut shown = 0.0;
@@ -121,7 +121,7 @@ impl Scene {
             let distance = self.object.distance(p);
             // A soft halo, dark as a shadow or bright as a glow, lifts the object off the ground.
             let shade = 0.4 * (1.0 - smooth_step(-0.01, SHADOW, distance));
-            colour = mix(colour, self.halo, shade);
+            color = mix(color, self.halo, shade);
             shown = coverage(-distance, pixel);
             if shown > 0.0 {
                 let [first, second] = self.palette.object;
@@ -129,17 +129,17 @@ impl Scene {
                 let body = mix(first, second, tone);
                 // A darker or brighter rim, as of a thing with thickness.
                 let rim = 0.35 * (1.0 - smooth_step(0.0, RIM, -distance));
-                colour = mix(colour, mix(body, self.rim, rim), shown);
+                color = mix(color, mix(body, self.rim, rim), shown);
             }
         }
         if let Some(strand) = &self.strand {
             let alpha = strand.alpha(p, pixel);
-            colour = mix(colour, strand.colour, alpha);
+            color = mix(color, strand.color, alpha);
             shown *= 1.0 - alpha;
         }
         let light = self.gain * (1.0 + self.slope * self.light.apply(p).x);
         Seen {
-            colour: colour.map(|c| ((c - 0.5) * light + 0.5 + self.lift).clamp(0.0, 1.0)),
+            color: color.map(|c| ((c - 0.5) * light + 0.5 + self.lift).clamp(0.0, 1.0)),
             object: shown,
         }
     }

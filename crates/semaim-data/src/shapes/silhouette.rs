@@ -115,7 +115,7 @@ impl Silhouette {
 
 /// A five-pointed star: folded into a tenth of itself, it is one straight edge.
 fn star(p: Point) -> f32 {
-    // The line between two neighbouring points, 36 degrees off the axis, by its outer normal.
+    // The line between two neighboring points, 36 degrees off the axis, by its outer normal.
     let fold = Point::new(0.809_017, -0.587_785_25);
     let mut q = Point::new(p.x.abs(), -p.y);
     for _ in 0..2 {
@@ -165,7 +165,7 @@ impl Placed {
         }
     }
 
-    /// The same outline about another centre.
+    /// The same outline about another center.
     pub(super) fn moved_to(self, center: Point) -> Self {
         Self { center, ..self }
     }
@@ -193,7 +193,7 @@ impl Placed {
         self.center
     }
 
-    /// The radius about the centre that holds the whole outline.
+    /// The radius about the center that holds the whole outline.
     pub(super) fn reach(&self) -> f32 {
         self.reach
     }

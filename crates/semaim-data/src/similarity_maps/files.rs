@@ -146,7 +146,7 @@ impl MapFiles {
         let mut whole = DecodeRequest::whole;
         let decoded = DECODING.decode_file(path, &mut whole, &mut DecodeBuffers::default())?;
         let map = decoded.pixels;
-        let values = grey(&map).ok_or_else(|| {
+        let values = gray(&map).ok_or_else(|| {
             failed(ImageProblem::Unsupported {
                 what: format!(
                     "a map of {} channels that differ (a map has one value per pixel)",
@@ -261,7 +261,7 @@ pub fn map_names(images: &dyn Source) -> Result<Vec<String>, SimilarityMapError>
 }
 
 /// The values of a map of one channel, or of several that are all the same.
-fn grey(map: &Pixels) -> Option<Vec<f32>> {
+fn gray(map: &Pixels) -> Option<Vec<f32>> {
     let every = |values: Vec<f32>| -> Option<Vec<f32>> {
         let alike = |pixel: &[f32]| pixel.windows(2).all(|pair| pair[0] == pair[1]);
         let pixels = values.chunks_exact(map.channels.max(1));

@@ -177,16 +177,16 @@ fn images_and_maps_that_do_not_belong_together_are_refused() {
     let twice = with_files(folder.path(), [1, 1]).unwrap_err();
     assert!(matches!(twice, SimilarityMapError::Twice { .. }), "{twice}");
     fs::remove_file(folder.path().join("maps/dogs/7.tif")).unwrap();
-    // A picture of a map in colours is no map.
+    // A picture of a map in colors is no map.
     RgbImage::from_pixel(2, 1, Rgb([0, 80, 200]))
         .save(folder.path().join("maps/dogs/7.png"))
         .unwrap();
     let set = with_files(folder.path(), [1, 1]).unwrap();
     let all = view([0.0, 0.0, 16.0, 8.0], false);
     assert!(set.target(0, &all).is_ok());
-    let colours = set.target(1, &all).unwrap_err().to_string();
-    assert!(colours.contains("3 channels"), "{colours}");
-    // Grey saved in three channels is one.
+    let colors = set.target(1, &all).unwrap_err().to_string();
+    assert!(colors.contains("3 channels"), "{colors}");
+    // Gray saved in three channels is one.
     RgbImage::from_pixel(2, 1, Rgb([80, 80, 80]))
         .save(folder.path().join("maps/dogs/7.png"))
         .unwrap();

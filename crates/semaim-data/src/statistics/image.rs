@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::pixels::{Pixels, Samples};
 
-/// One channel of one image, in the values that normalisation takes.
+/// One channel of one image, in the values that normalization takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ImageChannel {
     /// Mean over the pixels.

@@ -99,13 +99,13 @@ fn label_images_of_another_size_are_refused_when_they_are_shown() {
 }
 
 #[test]
-fn colours_are_refused_at_once() {
+fn colors_are_refused_at_once() {
     let folder = folder([Some(columns([0, 1, 0, 1, 0, 1])), None, None]);
     let path = folder.path().join("labels/train/a.png");
     image::save_buffer(&path, &[9; 72], 6, 4, image::ExtendedColorType::Rgb8).unwrap();
     let reason = refusal(folder.path());
     assert!(
-        reason.contains("a.png: it is RGB, whose colours say no class"),
+        reason.contains("a.png: it is RGB, whose colors say no class"),
         "{reason}"
     );
 }

@@ -122,7 +122,7 @@ fn pascal_voc() {
         let path = |name: &str| folder.path().join(base).join(name);
         for name in ["2007_1", "2007_2", "2008_3", "unused"] {
             image(&path(&format!("JPEGImages/{name}.png")));
-            // A palette whose colours are not its places.
+            // A palette whose colors are not its places.
             let file = path(&format!("SegmentationClass/{name}.png"));
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             let mut encoder = png::Encoder::new(fs::File::create(file).unwrap(), 6, 4);

@@ -7,7 +7,7 @@ use semaim_data::{
     LabelMapSpec, LoaderOptions, OpenOptions, Position, Scratch, Source, Split, TrainingLoader,
     open_label_maps, short_side_size,
 };
-use semaim_normalisation::Normalisation;
+use semaim_normalization::Normalization;
 use semaim_random::Key;
 
 use super::open;
@@ -118,7 +118,7 @@ fn labels_are_those_of_the_pixels_that_are_shown() {
     let image = set.image(0).unwrap();
     let mut augment = Augment::scaled_crop([40, 56], 40, 3);
     augment.photometric = None;
-    augment.normalisation = Normalisation {
+    augment.normalization = Normalization {
         mean: vec![0.0; 3],
         std: vec![60.0 / 255.0; 3],
     };
@@ -140,7 +140,7 @@ fn labels_are_those_of_the_pixels_that_are_shown() {
                 assert_eq!((*label, view[at]), (IGNORED, 0.0));
             }
         }
-        // Between labels that are not neighbours, smoothed edges pass through others.
+        // Between labels that are not neighbors, smoothed edges pass through others.
         assert!(
             differ * 10 < rows * columns,
             "{differ} of {rows}x{columns}: {geometry:?}"
@@ -173,7 +173,7 @@ fn whole_images_are_evaluated() {
     for (row, mirrored) in whole.chunks(38).zip(mirrored.chunks(38)) {
         assert!(row.iter().eq(mirrored.iter().rev()));
     }
-    // Evaluation knows no random colours; training does.
+    // Evaluation knows no random colors; training does.
     let rendered = |augment: &Augment, item| {
         let plan = augment.training_view([48, 40], Key::new(0, 0, item));
         let mut view = vec![0.0; augment.view_len()];

@@ -18,12 +18,12 @@ use semaim_data::{DataError, LabelMapSet, LabelMapSpec, OpenOptions, Split, open
 /// Columns and rows of the images.
 const SIZE: [u32; 2] = [6, 4];
 
-/// Writes an image of one grey, and the folders to it.
+/// Writes an image of one gray, and the folders to it.
 fn image(path: &Path) {
     labels(path, &[90; 24]);
 }
 
-/// Writes a grey PNG, and the folders to it.
+/// Writes a gray PNG, and the folders to it.
 fn labels(path: &Path, values: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let [width, height] = SIZE;

@@ -15,11 +15,11 @@ use std::path::Path;
 
 use semaim_data::{DataError, ObjectSet, ObjectSpec, OpenOptions, Split, open_objects};
 
-/// Writes a PNG of one grey, and the folders to it.
+/// Writes a PNG of one gray, and the folders to it.
 fn image(path: &Path, [width, height]: [u32; 2]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let grey = vec![90; (width * height) as usize];
-    image::save_buffer(path, &grey, width, height, image::ExtendedColorType::L8).unwrap();
+    let gray = vec![90; (width * height) as usize];
+    image::save_buffer(path, &gray, width, height, image::ExtendedColorType::L8).unwrap();
 }
 
 /// Writes a text, and the folders to it.

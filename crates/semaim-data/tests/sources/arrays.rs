@@ -57,7 +57,7 @@ fn arrays_of_every_type_and_order() {
     }
     let image = read(&npy("|u1", "(20, 3, 2)", true, &by_columns), 2);
     assert_eq!(image.samples, bytes.into());
-    // Grey as RGB, in 16 bits of both byte orders and as floats.
+    // Gray as RGB, in 16 bits of both byte orders and as floats.
     let image = read(&npy("<u2", "(1, 2)", false, &[1, 2, 0, 255]), 3);
     assert_eq!(
         image.samples,
@@ -115,7 +115,7 @@ fn arrays_that_are_no_images_are_refused_by_name() {
 }
 
 #[test]
-fn floats_beyond_what_normalisation_is_for_are_refused_where_that_is_said() {
+fn floats_beyond_what_normalization_is_for_are_refused_where_that_is_said() {
     let root = tempfile::tempdir().unwrap();
     let floats: Vec<u8> = [0.0f32, 200.0]
         .iter()

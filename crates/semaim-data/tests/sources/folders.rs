@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn folders_are_sorted_and_labelled() {
+fn folders_are_sorted_and_labeled() {
     let root = folder(&["dog/2.PNG", "cat/x/1.jpg", "cat-b/9.tiff", "cat/0.webp"]);
     write(root.path(), "cat/.hidden.png", b"");
     write(root.path(), "notes.txt", b"");

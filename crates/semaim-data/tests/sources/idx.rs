@@ -36,12 +36,12 @@ fn idx_files_with_labels() {
     assert!(source.image(2).is_err() && source.image(usize::MAX).is_err());
     let eval = opened(root.path(), Split::Eval).unwrap();
     assert_eq!((reds(&eval), labels(&eval)), (vec![9], vec![None]));
-    let grey = OpenOptions {
+    let gray = OpenOptions {
         channels: 1,
         ..OpenOptions::default()
     };
     let spec = root.path().display().to_string();
-    let image = open(&spec, Split::Train, &grey).unwrap().image(0).unwrap();
+    let image = open(&spec, Split::Train, &gray).unwrap().image(0).unwrap();
     assert_eq!(*image.bytes(), [5, 6]);
 }
 

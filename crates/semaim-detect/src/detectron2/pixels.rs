@@ -2,7 +2,7 @@
 //!
 //! Newer checkpoints say nothing of it; ViTDet's configurations take RGB and ImageNet's numbers.
 
-use semaim::config::Normalisation;
+use semaim::config::Normalization;
 use semaim::parameters::Weight;
 
 use super::shapes::Shapes;
@@ -13,7 +13,7 @@ pub(super) const MEAN: &str = "pixel_mean";
 /// Their deviation.
 pub(super) const STD: &str = "pixel_std";
 
-/// Which colour a network's first channel is.
+/// Which color a network's first channel is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChannelOrder {
     /// Red, green, blue.
@@ -26,7 +26,7 @@ pub enum ChannelOrder {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Pixels {
     /// Of values in [0, 1], red first.
-    pub(super) normalisation: Normalisation,
+    pub(super) normalization: Normalization,
     /// Whether the detector was trained with blue first, so that its patch embedding is turned around.
     pub(super) blue_first: bool,
 }
@@ -40,13 +40,13 @@ impl Pixels {
         defaults_used: &mut Vec<String>,
     ) -> Result<Self, Detectron2Error> {
         let stated = stated(shapes, channels)?;
-        if let Some(told) = &told.normalisation
+        if let Some(told) = &told.normalization
             && told.channels() != channels
         {
             let [found, told] = [channels, told.channels()].map(|count| count.to_string());
             return Err(shapes.contradiction("channels", found, told));
         }
-        let given = match (stated, told.normalisation.clone()) {
+        let given = match (stated, told.normalization.clone()) {
             (Some(stated), Some(told)) if !close(&stated, &told) => {
                 let [found, told] =
                     [&stated, &told].map(|n| format!("{:?} and {:?}", n.mean, n.std));
@@ -76,7 +76,7 @@ impl Pixels {
             }
         };
         let blue_first = order == ChannelOrder::Bgr;
-        let normalisation = match given {
+        let normalization = match given {
             Some(mut given) => {
                 if blue_first {
                     given.mean.reverse();
@@ -85,16 +85,16 @@ impl Pixels {
                 given
             }
             None => {
-                let usual = Normalisation::usual(channels);
+                let usual = Normalization::usual(channels);
                 defaults_used.push(match channels {
-                    3 => "images normalised by ImageNet's mean and deviation".into(),
-                    _ => format!("images normalised by {:?} and {:?}", usual.mean, usual.std),
+                    3 => "images normalized by ImageNet's mean and deviation".into(),
+                    _ => format!("images normalized by {:?} and {:?}", usual.mean, usual.std),
                 });
                 usual
             }
         };
         Ok(Self {
-            normalisation,
+            normalization,
             blue_first,
         })
     }
@@ -116,7 +116,7 @@ impl Pixels {
 }
 
 /// Mean and deviation as older files state them, in their order of channels.
-fn stated(shapes: &Shapes<'_>, channels: usize) -> Result<Option<Normalisation>, Detectron2Error> {
+fn stated(shapes: &Shapes<'_>, channels: usize) -> Result<Option<Normalization>, Detectron2Error> {
     if !shapes.has(MEAN) {
         return Ok(None);
     }
@@ -128,10 +128,10 @@ fn stated(shapes: &Shapes<'_>, channels: usize) -> Result<Option<Normalisation>,
         }
     };
     let (mean, std) = (of(MEAN)?, of(STD)?);
-    Ok(Some(Normalisation { mean, std }))
+    Ok(Some(Normalization { mean, std }))
 }
 
-fn close(a: &Normalisation, b: &Normalisation) -> bool {
+fn close(a: &Normalization, b: &Normalization) -> bool {
     let near = |a: &[f32], b: &[f32]| {
         let mut pairs = a.iter().zip(b);
         pairs.all(|(a, b)| f64::from((a - b).abs()) < ROUNDING / 255.0)

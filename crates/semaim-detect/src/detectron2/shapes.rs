@@ -281,14 +281,14 @@ impl Shapes<'_> {
                 .map(|[w, h]| rounded((w * h).sqrt()))
                 .collect();
             let here: Vec<f64> = shapes.iter().map(|[w, h]| rounded(h / w)).collect();
-            let centred = corners.chunks_exact(4).all(|c| {
+            let centered = corners.chunks_exact(4).all(|c| {
                 f64::from(c[0] + c[2])
                     .abs()
                     .max(f64::from(c[1] + c[3]).abs())
                     < ROUNDING
             });
             let alike = sides.windows(2).all(|pair| pair[0] == pair[1]);
-            if !centred || !alike || sides.is_empty() || (level > 0 && here != ratios) {
+            if !centered || !alike || sides.is_empty() || (level > 0 && here != ratios) {
                 let message = "holds anchors that are not of one side in every ratio".into();
                 return Err(self.tensor(&name, message));
             }

@@ -1,7 +1,7 @@
 //! Detectors under detectron2's names.
 
 use burn::tensor::Tensor;
-use semaim::config::{Activation, Normalisation};
+use semaim::config::{Activation, Normalization};
 use semaim::parameters::{Weight, Weights, weights};
 use semaim_kernels::LAYER_NORM_EPSILON;
 
@@ -29,7 +29,7 @@ pub struct Written {
 /// device does not give its numbers.
 pub fn to_detectron2(
     model: &MaskRcnn,
-    normalisation: &Normalisation,
+    normalization: &Normalization,
 ) -> Result<Written, Detectron2Error> {
     let refuse = |what| Err(Detectron2Error::NotTheirs(what));
     let backbone = &model.backbone;
@@ -62,9 +62,9 @@ pub fn to_detectron2(
             trained_on.rows, trained_on.columns, grid.rows, grid.columns
         ));
     }
-    let channels = normalisation.channels();
-    if *normalisation != Normalisation::usual(channels) {
-        for (name, values) in [(MEAN, &normalisation.mean), (STD, &normalisation.std)] {
+    let channels = normalization.channels();
+    if *normalization != Normalization::usual(channels) {
+        for (name, values) in [(MEAN, &normalization.mean), (STD, &normalization.std)] {
             let weight = Weight {
                 shape: vec![channels, 1, 1],
                 values: values.iter().map(|value| 255.0 * value).collect(),

@@ -14,7 +14,7 @@ use crate::probe::ProbeOptions;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompareConfig {
-    /// Labelled images, for pre-training (without their labels) and for every evaluation.
+    /// Labeled images, for pre-training (without their labels) and for every evaluation.
     pub data: DataNames,
     /// Seeds: each variant is trained once with each.
     pub seeds: Vec<u64>,
@@ -26,7 +26,7 @@ pub struct CompareConfig {
     pub curve: Vec<Evaluation>,
     /// What represents an image for kNN and probe.
     pub feature: Representation,
-    /// Neighbours for kNN.
+    /// Neighbors for kNN.
     pub knn_k: usize,
     /// Temperature for kNN.
     pub knn_temperature: f64,
@@ -83,7 +83,7 @@ impl Default for CompareConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Evaluation {
-    /// Nearest neighbours.
+    /// Nearest neighbors.
     Knn,
     /// A linear layer on frozen features.
     Probe,

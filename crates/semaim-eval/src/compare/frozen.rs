@@ -15,8 +15,8 @@ use crate::image_batches::BatchOptions;
 use crate::knn::knn;
 use crate::pointing::{PointingGame, Target};
 use crate::probe::probe;
-use crate::splits::{ImageSubset, LabelledSplits};
-use crate::vectors::LabelledVectors;
+use crate::splits::{ImageSubset, LabeledSplits};
+use crate::vectors::LabeledVectors;
 use crate::views::views;
 
 /// A measurement of several encoders of one trial: images are prepared once for all of them.
@@ -26,7 +26,7 @@ pub(super) struct FrozenEvaluation<'a> {
     device: &'a Device,
     pub(super) measures: Vec<Measure>,
     /// What vectors are made of, where any are needed.
-    sets: Option<LabelledSplits>,
+    sets: Option<LabeledSplits>,
 }
 
 impl<'a> FrozenEvaluation<'a> {
@@ -38,7 +38,7 @@ impl<'a> FrozenEvaluation<'a> {
     ) -> Result<Self, CompareError> {
         let is_of_vectors = |measure: &Measure| !matches!(measure, Measure::Pointing(_));
         let sets = match measures.iter().any(is_of_vectors) {
-            true => Some(labelled(config, pretrain)?),
+            true => Some(labeled(config, pretrain)?),
             false => None,
         };
         Ok(Self {
@@ -56,7 +56,7 @@ impl<'a> FrozenEvaluation<'a> {
             return Ok(Vec::new());
         };
         let mut all = vec![Scores::default(); encoders.len()];
-        let augment = views(&first.config, &first.normalisation);
+        let augment = views(&first.config, &first.normalization);
         if let Some(sets) = &self.sets {
             let vits: Vec<&Vit> = encoders.iter().map(|encoder| &encoder.vit).collect();
             let banks = self.vectors(&vits, &sets.train, &augment)?;
@@ -88,18 +88,18 @@ impl<'a> FrozenEvaluation<'a> {
         encoders: &[&Vit],
         images: &ImageSubset,
         augment: &Augment,
-    ) -> Result<Vec<LabelledVectors>, CompareError> {
+    ) -> Result<Vec<LabeledVectors>, CompareError> {
         let options = embed_options(self.config, self.pretrain);
         let found = embed_by_each(encoders, &images.source, &images.items, augment, options)?;
-        Ok(found.into_iter().map(Embeddings::labelled).collect())
+        Ok(found.into_iter().map(Embeddings::labeled).collect())
     }
 
     /// kNN and probes.
     fn classify(
         &self,
         scores: &mut Scores,
-        bank: &LabelledVectors,
-        queries: &LabelledVectors,
+        bank: &LabeledVectors,
+        queries: &LabeledVectors,
     ) -> Result<(), CompareError> {
         let (config, device) = (self.config, self.device);
         for &measure in &self.measures {
@@ -142,10 +142,10 @@ pub(super) fn embed_options(config: &CompareConfig, pretrain: &PretrainConfig) -
 }
 
 /// The images that are searched and classified.
-pub(super) fn labelled(
+pub(super) fn labeled(
     config: &CompareConfig,
     pretrain: &PretrainConfig,
-) -> Result<LabelledSplits, CompareError> {
+) -> Result<LabeledSplits, CompareError> {
     // What a variant leaves out to train on is there to measure it with, as for all others.
     let common = PretrainConfig {
         data: DataConfig {
@@ -158,8 +158,8 @@ pub(super) fn labelled(
         ..pretrain.clone()
     };
     let (data, options) = (&common.data, common.open_options());
-    let sets = LabelledSplits::for_training(data, &options, pretrain.seed)?;
-    Ok(LabelledSplits {
+    let sets = LabeledSplits::for_training(data, &options, pretrain.seed)?;
+    Ok(LabeledSplits {
         train: sets.train.at_most(config.max_bank),
         test: sets.test.at_most(config.max_queries),
     })
@@ -171,7 +171,7 @@ fn share_of(count: usize, share: f64) -> usize {
 }
 
 /// The vectors whose labels a probe learns from: a share of each class, at least one of each, drawn by the seed.
-fn labels_of(bank: &LabelledVectors, share: f64, seed: u64) -> LabelledVectors {
+fn labels_of(bank: &LabeledVectors, share: f64, seed: u64) -> LabeledVectors {
     let width = bank.features.len() / bank.labels.len().max(1);
     let draw =
         |item: usize| KeyedRng::new(Key::new(seed, 0, item as u64), Stream::LabelShare).bits();
@@ -194,7 +194,7 @@ fn labels_of(bank: &LabelledVectors, share: f64, seed: u64) -> LabelledVectors {
     let rows = chosen
         .iter()
         .flat_map(|item| &bank.features[item * width..][..width]);
-    LabelledVectors {
+    LabeledVectors {
         features: rows.copied().collect(),
         labels: chosen.iter().map(|&item| bank.labels[item]).collect(),
     }
@@ -225,8 +225,8 @@ mod tests {
             .map(|item| u32::from(item.is_multiple_of(10)))
             .collect();
         let features = (0..600).map(|value| value as f32).collect();
-        let bank = LabelledVectors { features, labels };
-        let count = |part: &LabelledVectors| {
+        let bank = LabeledVectors { features, labels };
+        let count = |part: &LabeledVectors| {
             let rare = part.labels.iter().filter(|label| **label == 1).count();
             [part.labels.len() - rare, rare]
         };

@@ -15,7 +15,7 @@ pub const CHANCE: &str = "chance";
 /// A number that is measured of an encoder.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Measure {
-    /// Top-1 of nearest neighbours.
+    /// Top-1 of nearest neighbors.
     Knn,
     /// Top-1 of a linear layer on frozen features.
     Probe {
@@ -136,7 +136,7 @@ impl Scores {
 /// The encoder after some steps of its training, and what was measured of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
-    /// Optimiser steps.
+    /// Optimizer steps.
     pub step: u64,
     /// What was measured.
     #[serde(flatten)]

@@ -23,7 +23,7 @@ pub struct Record {
     pub(super) settings: String,
     /// Whether the encoder is there.
     pub encoded: bool,
-    /// Optimiser steps of pre-training.
+    /// Optimizer steps of pre-training.
     pub steps: u64,
     /// Which images those were, as [`DataDigest::names`](semaim_train::state::DataDigest); `None` in older records.
     #[serde(default, skip_serializing_if = "Option::is_none")]

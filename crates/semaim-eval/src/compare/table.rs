@@ -127,7 +127,7 @@ pub fn markdown(config: &CompareConfig, records: &[Record]) -> String {
                 text += " – | – |";
                 continue;
             };
-            let _ = write!(text, " {} |", spread(&entry.all));
+            let _ = write!(text, " {} |", spread(&entry.all, config.seeds.len()));
             match entry.difference {
                 Some(difference) => {
                     let _ = write!(text, " {} |", interval(&difference));
@@ -145,13 +145,16 @@ pub fn markdown(config: &CompareConfig, records: &[Record]) -> String {
     text
 }
 
-/// A mean with its standard deviation, in per cent.
-pub fn spread(summary: &Summary) -> String {
+/// A mean with its standard deviation, in per cent, and of how many of the `seeds` of the comparison it is, where that is not all.
+pub fn spread(summary: &Summary, seeds: usize) -> String {
     let mean = 100.0 * summary.mean;
-    if summary.count < 2 {
-        format!("{mean:.1} (1 seed)")
-    } else {
-        format!("{mean:.1} ± {:.1}", 100.0 * summary.deviation)
+    match summary.count {
+        0 | 1 => format!("{mean:.1} (1 seed)"),
+        count if count < seeds => format!(
+            "{mean:.1} ± {:.1} ({count} of {seeds} seeds)",
+            100.0 * summary.deviation
+        ),
+        _ => format!("{mean:.1} ± {:.1}", 100.0 * summary.deviation),
     }
 }
 
@@ -225,7 +228,7 @@ pub fn as_json(config: &CompareConfig, records: &[Record]) -> Value {
         "baseline": config.baseline,
         "variants": variants.collect::<Vec<_>>(),
         "curves": over_training,
-        "cells": trials.collect::<Vec<_>>(),
+        "trials": trials.collect::<Vec<_>>(),
     })
 }
 
@@ -283,13 +286,13 @@ mod tests {
         );
         // t(1) · sd/√2 = 12.706 · 1.414/1.414
         assert!(
-            text.contains("| b | 32.0 ± 15.6 | +2.0 (-10.7 to +14.7) |"),
+            text.contains("| b | 32.0 ± 15.6 (2 of 3 seeds) | +2.0 (-10.7 to +14.7) |"),
             "{text}"
         );
         let value = as_json(&config, &records);
         let difference = value["variants"][1]["knn"]["to_baseline"]["mean"].as_f64();
         assert!((difference.unwrap() - 0.02).abs() < 1e-12);
-        assert_eq!(value["cells"].as_array().unwrap().len(), 5);
+        assert_eq!(value["trials"].as_array().unwrap().len(), 5);
         let found = curves(&config, &records, Measure::Knn);
         assert_eq!(found.len(), 2);
         let [(step, half)] = found[1].points[..] else {

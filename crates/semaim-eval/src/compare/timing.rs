@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
-use semaim::init::initialise;
+use semaim::init::initialize;
 use semaim::vit::Vit;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
 use semaim_random::{Key, KeyedRng, Stream};
@@ -19,13 +19,13 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::config::CompareConfig;
-use super::frozen::{embed_options, labelled};
+use super::frozen::{embed_options, labeled};
 use super::measure::Measure;
 use super::trial::Trial;
 use super::{CompareError, PlannedTrial, trials};
 use crate::embed::embed;
 use crate::finetune::{FinetuneError, finetune, prepare};
-use crate::knn::{Labelled, knn};
+use crate::knn::{Labeled, knn};
 use crate::probe::probe;
 use crate::views::views;
 
@@ -156,18 +156,18 @@ impl EvaluationCosts {
         let pretrain = trial.pretrain();
         let folder = temporary_folder()?;
         let file = folder.path().join("encoder.safetensors");
-        let vit = initialise(
+        let vit = initialize(
             Vit::zeros_as(&pretrain.model, &pretrain.arch, device),
             pretrain.seed,
         );
-        let normalisation = pretrain.augment().normalisation;
-        write_encoder(&file, &vit, &pretrain.model, &normalisation)?;
+        let normalization = pretrain.augment().normalization;
+        write_encoder(&file, &vit, &pretrain.model, &normalization)?;
         let encoder = Encoder::read(&file, device)?;
-        let sets = labelled(config, pretrain)?;
+        let sets = labeled(config, pretrain)?;
         let (bank, queries) = (sets.train.items.len(), sets.test.items.len());
 
         let some = sets.train.clone().at_most(SAMPLE);
-        let augment = views(&encoder.config, &encoder.normalisation);
+        let augment = views(&encoder.config, &encoder.normalization);
         let options = embed_options(config, pretrain);
         let (found, seconds) =
             timed(|| embed(&encoder.vit, &some.source, &some.items, &augment, options));
@@ -335,8 +335,8 @@ impl RandomVectors {
         }
     }
 
-    fn view(&self) -> Labelled<'_> {
-        Labelled {
+    fn view(&self) -> Labeled<'_> {
+        Labeled {
             features: &self.features,
             labels: &self.labels,
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::Device;
-use semaim::init::initialise;
+use semaim::init::initialize;
 use semaim::vit::Vit;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
 use semaim_checkpoint::file_lock::lock;
@@ -331,10 +331,10 @@ impl Trial {
             let encoder = Vit::zeros_as(&config.model, &config.arch, device);
             let encoder = match initial_encoder(config, device)? {
                 Some((start, _)) => start.vit,
-                None => initialise(encoder, config.seed),
+                None => initialize(encoder, config.seed),
             };
-            let normalisation = config.augment().normalisation;
-            write_encoder(&self.encoder(), &encoder, &config.model, &normalisation)?;
+            let normalization = config.augment().normalization;
+            write_encoder(&self.encoder(), &encoder, &config.model, &normalization)?;
             return Ok(RunOutcome::Finished);
         }
         let images = training_images(config)?;

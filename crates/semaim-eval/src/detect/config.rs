@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use semaim_checkpoint::weights_source::WeightsSource;
 use semaim_config::{Problems, RenamedKey, Validate};
-use semaim_data::{Augment, Framing, LARGE_SCALE_JITTER, Normalisation};
+use semaim_data::{Augment, Framing, LARGE_SCALE_JITTER, Normalization};
 use semaim_detect::config::DetectorConfig;
 use semaim_train::config::{
-    CheckpointConfig, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
+    CheckpointConfig, LogConfig, OptimizerConfig, RunSettings, TrainConfig,
 };
 use semaim_train::run_dir::RunConfig;
 use semaim_train::schedule::ScheduleKind;
@@ -45,7 +45,7 @@ pub struct DetectConfig {
     /// The run.
     pub train: TrainConfig,
     /// The update.
-    pub optimiser: OptimiserConfig,
+    pub optimizer: OptimizerConfig,
     /// Evaluation during the run.
     pub eval: DetectEvalConfig,
     /// What is kept on the disk.
@@ -74,7 +74,7 @@ impl Default for DetectConfig {
                 drop_path: 0.1,
                 ..TrainConfig::default()
             },
-            optimiser: OptimiserConfig {
+            optimizer: OptimizerConfig {
                 // 1e-4 for 64 images.
                 base_lr: 4e-4,
                 min_lr: 0.0,
@@ -86,7 +86,7 @@ impl Default for DetectConfig {
                 gamma: 0.1,
                 weight_decay: 0.1,
                 betas: [0.9, 0.999],
-                ..OptimiserConfig::default()
+                ..OptimizerConfig::default()
             },
             eval: DetectEvalConfig::default(),
             checkpoint: CheckpointConfig::default(),
@@ -171,7 +171,7 @@ impl DetectConfig {
             seed: self.seed,
             loading: self.data.loading(),
             train: &self.train,
-            optimiser: &self.optimiser,
+            optimizer: &self.optimizer,
             evaluate_every_epochs: self.eval.every_epochs,
             checkpoint: &self.checkpoint,
             log: &self.log,
@@ -219,14 +219,14 @@ impl DetectConfig {
     }
 
     /// How images are shown in training: as the encoder learned to see them, jittered.
-    pub(super) fn augment(&self, normalisation: &Normalisation) -> Augment {
+    pub(super) fn augment(&self, normalization: &Normalization) -> Augment {
         Augment {
-            normalisation: normalisation.clone(),
+            normalization: normalization.clone(),
             flip: self.jitter.flip,
             framing: Framing::Canvas {
                 scale: self.jitter.scale,
             },
-            ..Augment::on_canvas([self.detector.canvas; 2], normalisation.mean.len())
+            ..Augment::on_canvas([self.detector.canvas; 2], normalization.mean.len())
         }
     }
 }

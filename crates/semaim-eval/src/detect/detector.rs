@@ -11,7 +11,7 @@ use semaim::vit::Vit;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
-use semaim_data::{Augment, Normalisation, OpenOptions, ShapesOptions};
+use semaim_data::{Augment, Normalization, OpenOptions, ShapesOptions};
 use semaim_detect::config::DetectorConfig;
 use semaim_detect::model::MaskRcnn;
 use serde::{Deserialize, Serialize};
@@ -25,8 +25,8 @@ pub struct DetectorInfo {
     pub config: VitConfig,
     /// Where the encoder differs from SemAIM's own.
     pub arch: ArchOptions,
-    /// How images are normalised.
-    pub normalisation: Normalisation,
+    /// How images are normalized.
+    pub normalization: Normalization,
     /// The names of the classes, by number.
     pub classes: Vec<String>,
     /// What its heads are.
@@ -59,7 +59,7 @@ impl DetectorInfo {
         Self {
             config: encoder.config.clone(),
             arch: encoder.vit.arch_options(),
-            normalisation: encoder.normalisation.clone(),
+            normalization: encoder.normalization.clone(),
             classes,
             settings,
         }
@@ -68,7 +68,7 @@ impl DetectorInfo {
     /// How images are shown for detection: whole, on the canvas.
     pub fn views(&self) -> Augment {
         Augment {
-            normalisation: self.normalisation.clone(),
+            normalization: self.normalization.clone(),
             ..Augment::on_canvas([self.settings.detector.canvas; 2], self.config.channels)
         }
     }
@@ -78,7 +78,7 @@ impl DetectorInfo {
         let side = u32::try_from(self.settings.detector.canvas).unwrap_or(u32::MAX);
         OpenOptions {
             channels: self.config.channels,
-            unit_floats: self.normalisation.is_a_convention(),
+            unit_floats: self.normalization.is_a_convention(),
             shapes: ShapesOptions {
                 count: SHAPES_TO_EVALUATE,
                 image_size: [side; 2],
@@ -97,7 +97,7 @@ impl DetectorInfo {
             kind: ModelKind::Detector,
             config: self.config.clone(),
             arch: self.arch.clone(),
-            normalisation: self.normalisation.clone(),
+            normalization: self.normalization.clone(),
             interpolation: Interpolation::default(),
             classes: self.classes.clone(),
             settings: serde_json::json!(self.settings),
@@ -163,7 +163,7 @@ impl Detector {
             info: DetectorInfo {
                 config: file.config,
                 arch: file.arch,
-                normalisation: file.normalisation,
+                normalization: file.normalization,
                 classes: file.classes,
                 settings,
             },

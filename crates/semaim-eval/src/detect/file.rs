@@ -12,7 +12,7 @@ use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind, kind_of};
 use semaim_config::Problems;
-use semaim_data::{DataError, Normalisation, ObjectClasses, counted};
+use semaim_data::{DataError, Normalization, ObjectClasses, counted};
 use semaim_detect::config::{ConfigError, DetectorConfig};
 use semaim_detect::detectron2::{
     Anchors, ChannelOrder, Detectron2Error, Detectron2Model, Told, is_detectron2,
@@ -74,9 +74,9 @@ impl Detectron2Config {
         }
     }
 
-    fn normalisation(&self) -> Option<Normalisation> {
+    fn normalization(&self) -> Option<Normalization> {
         let shares = |values: &[f32]| values.iter().map(|value| value / 255.0).collect();
-        (!self.pixel_mean.is_empty()).then(|| Normalisation {
+        (!self.pixel_mean.is_empty()).then(|| Normalization {
             mean: shares(&self.pixel_mean),
             std: shares(&self.pixel_std),
         })
@@ -257,7 +257,7 @@ impl DetectorFile {
                 anchors: told.anchors.clone(),
                 mask_bins: told.mask_bins,
                 channel_order: told.detectron2.order(),
-                normalisation: told.detectron2.normalisation(),
+                normalization: told.detectron2.normalization(),
                 prefix: Some(told.detectron2.copy.clone()).filter(|copy| !copy.is_empty()),
             },
         )?;
@@ -308,7 +308,7 @@ impl DetectorFile {
                 kind: ModelKind::Detector,
                 config: found.vit,
                 arch: ArchOptions::default(),
-                normalisation: found.normalisation,
+                normalization: found.normalization,
                 interpolation: Interpolation::default(),
                 classes: classes.names,
                 settings: serde_json::json!(settings),
@@ -381,7 +381,7 @@ impl DetectorFile {
         Ok(Encoder {
             vit,
             config: self.model.config.clone(),
-            normalisation: self.model.normalisation.clone(),
+            normalization: self.model.normalization.clone(),
             interpolation: self.model.interpolation,
         })
     }

@@ -119,7 +119,7 @@ pub(super) fn param_groups(
         let decays = !in_encoder.is_some_and(|rest| rest.split('.').any(exempt));
         let above = depth + 1 - layer(name, depth);
         let weight_decay = match decays {
-            true => config.optimiser.weight_decay,
+            true => config.optimizer.weight_decay,
             false => 0.0,
         };
         ParamGroup::new(config.layer_decay.powi(above as i32), weight_decay)
@@ -150,7 +150,7 @@ mod tests {
         let model = MaskRcnn::new(Vit::zeros(&vit, &device), detector, 0, &device).unwrap();
         let config = DetectConfig::default();
         let groups = param_groups(&model, &config, vit.depth).unwrap();
-        let decay = config.optimiser.weight_decay;
+        let decay = config.optimizer.weight_decay;
         let last = format!("backbone.blocks.{}.", vit.depth - 1);
         let first = 0.7_f64.powi(vit.depth as i32 + 1);
         for (name, lr_scale, weight_decay) in [

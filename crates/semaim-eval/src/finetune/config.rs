@@ -7,7 +7,7 @@ use semaim_checkpoint::weights_source::WeightsSource;
 use semaim_config::{Problems, RenamedKey, Validate};
 use semaim_data::{MixupCutmix, RandAugment, RandomErasing, counted};
 use semaim_train::config::{
-    CheckpointConfig, DataConfig, DataNames, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
+    CheckpointConfig, DataConfig, DataNames, LogConfig, OptimizerConfig, RunSettings, TrainConfig,
     Unused, unused_of_own,
 };
 use semaim_train::run_dir::RunConfig;
@@ -29,14 +29,14 @@ pub struct FinetuneConfig {
     pub pool: Pool,
     /// Where the network comes from.
     pub encoder: WeightsSource,
-    /// The labelled images; `eval` where the evaluation images are not in `path`.
+    /// The labeled images; `eval` where the evaluation images are not in `path`.
     pub data: DataConfig,
     /// What is done to images besides cropping and mirroring.
     pub augment: AugmentConfig,
     /// The run.
     pub train: TrainConfig,
     /// The update.
-    pub optimiser: OptimiserConfig,
+    pub optimizer: OptimizerConfig,
     /// Evaluation during the run.
     pub eval: EvalConfig,
     /// What is kept on the disk.
@@ -67,12 +67,12 @@ impl Default for FinetuneConfig {
                 drop_path: 0.1,
                 ..TrainConfig::default()
             },
-            optimiser: OptimiserConfig {
+            optimizer: OptimizerConfig {
                 base_lr: 5e-4,
                 min_lr: 1e-6,
                 warmup_epochs: 5.0,
                 betas: [0.9, 0.999],
-                ..OptimiserConfig::default()
+                ..OptimizerConfig::default()
             },
             eval: EvalConfig::default(),
             checkpoint: CheckpointConfig::default(),
@@ -198,7 +198,7 @@ impl FinetuneConfig {
             seed: self.seed,
             loading: self.data.loading(),
             train: &self.train,
-            optimiser: &self.optimiser,
+            optimizer: &self.optimizer,
             evaluate_every_epochs: self.eval.every_epochs,
             checkpoint: &self.checkpoint,
             log: &self.log,
@@ -207,7 +207,7 @@ impl FinetuneConfig {
 
     /// The keys of settings that are not at their defaults and that training does not look at, each with the reason.
     pub fn unused(&self) -> Vec<(&'static str, &'static str)> {
-        let mut all = self.optimiser.unused();
+        let mut all = self.optimizer.unused();
         all.push((EMA, "fine-tuning keeps no EMA copy"));
         all.extend(self.augment.unused());
         unused_of_own(self, all)
@@ -336,13 +336,13 @@ mod tests {
         };
         assert_eq!(unused(&[]), [""; 0]);
         let all = [
-            "optimiser.power=2.0",
+            "optimizer.power=2.0",
             "train.ema_decay=[0.5,0.5]",
             "augment.cutmix=0",
             "augment.switch_to_cutmix=1.0",
         ];
         let expected = [
-            "optimiser.power",
+            "optimizer.power",
             "train.ema_decay",
             "augment.switch_to_cutmix",
         ];
@@ -384,9 +384,9 @@ mod tests {
         let nowhere = layers.load::<FinetuneConfig>().unwrap_err().to_string();
         assert!(nowhere.contains("--data"), "{nowhere}");
         let layers = layers.set("data.path=shapes").unwrap();
-        let given = layers.clone().set("optimiser.base_lr=1e-3").unwrap();
+        let given = layers.clone().set("optimizer.base_lr=1e-3").unwrap();
         let config = given.load::<FinetuneConfig>().unwrap();
-        assert_eq!(config.optimiser.betas, [0.9, 0.999]);
+        assert_eq!(config.optimizer.betas, [0.9, 0.999]);
         assert_eq!(config.train.drop_path, 0.1);
         for (setting, part) in [
             ("layer_decay=0", "layer_decay"),

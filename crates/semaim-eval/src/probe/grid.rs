@@ -6,7 +6,7 @@ use semaim_random::{Key, KeyedRng, Stream};
 
 use super::ProbeOptions;
 use crate::accuracy::{Accuracy, HitCounter, rank_of_label};
-use crate::knn::Labelled;
+use crate::knn::Labeled;
 
 /// Share of the running statistics that each batch replaces, as in PyTorch.
 const MOMENTUM_OF_STATISTICS: f32 = 0.1;
@@ -24,7 +24,7 @@ pub(super) struct Set {
 }
 
 impl Set {
-    pub(super) fn of(set: Labelled<'_>, of: &[usize], width: usize, classes: &[u32]) -> Self {
+    pub(super) fn of(set: Labeled<'_>, of: &[usize], width: usize, classes: &[u32]) -> Self {
         let mut features = Vec::with_capacity(of.len() * width);
         let mut labels = Vec::with_capacity(of.len());
         for &i in of {
@@ -125,14 +125,14 @@ impl Grid {
         let x = set.rows(batch, device);
         let count = batch.len();
         let mean = x.clone().mean_dim(0);
-        let centred = x - mean.clone();
-        let squares = centred.clone().powi_scalar(2).sum_dim(0);
-        let x = centred / (squares.clone() / count as f32 + EPSILON).sqrt();
+        let centered = x - mean.clone();
+        let squares = centered.clone().powi_scalar(2).sum_dim(0);
+        let x = centered / (squares.clone() / count as f32 + EPSILON).sqrt();
         let blend = |old: Tensor<2>, new: Tensor<2>| {
             old * (1.0 - MOMENTUM_OF_STATISTICS) + new * MOMENTUM_OF_STATISTICS
         };
         self.mean = blend(self.mean.clone(), mean);
-        // The unbiased variance is kept, the biased one normalises, as in PyTorch.
+        // The unbiased variance is kept, the biased one normalizes, as in PyTorch.
         self.variance = blend(self.variance.clone(), squares / (count.max(2) - 1) as f32);
         let logits = x.clone().matmul(self.weight.clone()) + self.bias.clone();
         let logits = logits.reshape([count, self.settings, self.classes]);

@@ -95,7 +95,7 @@ impl Heads {
 }
 
 impl Head {
-    /// Logits `[batch, classes]` of normalised tokens `[batch, tokens, width]`: one token per image for a linear probe.
+    /// Logits `[batch, classes]` of normalized tokens `[batch, tokens, width]`: one token per image for a linear probe.
     pub fn forward(&self, tokens: Tensor<3>) -> Tensor<2> {
         let vector = match &self.pool {
             Some(pool) => pool.forward(tokens),

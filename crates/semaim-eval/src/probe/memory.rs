@@ -20,7 +20,7 @@ fn per_image(kind: HeadKind, vit: &VitConfig, width: usize, options: &ProbeOptio
     let heads = options.base_lrs.len() * options.weight_decays.len();
     // Batches that wait, and the one that is shown.
     let images = (DataConfig::default().queue + 2) * image;
-    // The encoder's tokens on their way, and as they are normalised; every pooling head keeps keys and values.
+    // The encoder's tokens on their way, and as they are normalized; every pooling head keeps keys and values.
     let tokens = 4 * (1 + patches) * vit.embed_dim;
     let pooled = match kind {
         HeadKind::Linear => 3 * width,

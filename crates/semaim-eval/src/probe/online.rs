@@ -1,7 +1,7 @@
 //! Probes trained on views that differ from epoch to epoch, by the trainer that trains everything else.
 //!
 //! The encoder is frozen: each batch goes through it once, and every head of the grid learns from the same tokens.
-//! Tokens are normalised by the statistics of their batch while training, as batch normalisation without affine parameters
+//! Tokens are normalized by the statistics of their batch while training, as batch normalization without affine parameters
 //! does; for evaluation, by the statistics of all training images, each seen once without augmentation (where the
 //! published code keeps a running mean).
 
@@ -17,11 +17,11 @@ use semaim_data::{Augment, BadImage, ClassTarget, Framing, LoaderError};
 use semaim_random::{Key, KeyedRng, Stream};
 use semaim_train::callbacks::{Callbacks, Evaluator, Observer, Progress};
 use semaim_train::config::{
-    CheckpointConfig, DataConfig, DataNames, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
+    CheckpointConfig, DataConfig, DataNames, LogConfig, OptimizerConfig, RunSettings, TrainConfig,
 };
 use semaim_train::error::TrainError;
 use semaim_train::log::RunLog;
-use semaim_train::optimiser::{Optimiser, UpdateRule};
+use semaim_train::optimizer::{Optimizer, UpdateRule};
 use semaim_train::param_groups::{ParamGroup, ParamGroups};
 use semaim_train::run_dir::{RunConfig, RunDir};
 use semaim_train::state::{TrainCounters, TrainState};
@@ -33,7 +33,7 @@ use super::head::{HeadKind, HeadSize, Heads};
 use super::{Probe, ProbeError, ProbeOptions, check, settings, validation_split};
 use crate::accuracy::{Accuracy, HitCounter, rank_of_label};
 use crate::image_batches::{BatchOptions, ImageBatches};
-use crate::splits::{ImageSubset, LabelledSplits};
+use crate::splits::{ImageSubset, LabeledSplits};
 use crate::unreadable::said;
 use crate::views::views;
 use semaim::representation::Representation;
@@ -50,7 +50,7 @@ const DIVERGED: f32 = 1e4;
 pub struct OnlineProbe {
     /// The encoder's file.
     pub weights: PathBuf,
-    /// The labelled images.
+    /// The labeled images.
     pub data: DataNames,
     /// Patterns of images that are left out. Probes that began before there were such have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -117,7 +117,7 @@ impl RunConfig for OnlineProbe {
 struct Tables {
     data: DataConfig,
     train: TrainConfig,
-    optimiser: OptimiserConfig,
+    optimizer: OptimizerConfig,
     checkpoint: CheckpointConfig,
     log: LogConfig,
 }
@@ -135,12 +135,12 @@ impl Tables {
                 clip_norm: 0.0,
                 ..TrainConfig::default()
             },
-            optimiser: OptimiserConfig {
+            optimizer: OptimizerConfig {
                 // Each head multiplies this by its own.
                 base_lr: 1.0,
                 min_lr: 0.0,
                 warmup_epochs: 0.0,
-                ..OptimiserConfig::default()
+                ..OptimizerConfig::default()
             },
             checkpoint: CheckpointConfig::default(),
             log: LogConfig {
@@ -155,7 +155,7 @@ impl Tables {
             seed,
             loading: self.data.loading(),
             train: &self.train,
-            optimiser: &self.optimiser,
+            optimizer: &self.optimizer,
             evaluate_every_epochs: 0,
             checkpoint: &self.checkpoint,
             log: &self.log,
@@ -187,7 +187,7 @@ fn training_views(usual: Augment, augment: bool) -> Augment {
 pub fn online_probe(
     probe: &OnlineProbe,
     encoder: &Encoder,
-    sets: &LabelledSplits,
+    sets: &LabeledSplits,
     run: &RunDir,
     observer: &mut dyn Observer,
 ) -> Result<Probe, OnlineError> {
@@ -220,7 +220,7 @@ pub fn online_probe(
     let initial_state = TrainState {
         model: Heads::new(probe.head, size, grid.len(), options.seed, &frozen.device),
         ema: None,
-        optimiser: Optimiser::new(
+        optimizer: Optimizer::new(
             UpdateRule::Sgd { momentum: MOMENTUM },
             ParamGroups::PerModule(groups.collect()),
         ),
@@ -230,7 +230,7 @@ pub fn online_probe(
     let images = Images {
         source: kept.as_source(),
         augment: training_views(
-            views(&encoder.config, &encoder.normalisation),
+            views(&encoder.config, &encoder.normalization),
             probe.augment,
         ),
     };
@@ -305,7 +305,7 @@ struct Statistics {
 }
 
 impl Statistics {
-    fn normalise(&self, tokens: Tensor<3>) -> Tensor<3> {
+    fn normalize(&self, tokens: Tensor<3>) -> Tensor<3> {
         (tokens - self.mean.clone()) / self.deviation.clone()
     }
 }
@@ -352,7 +352,7 @@ impl Frozen<'_> {
         batches: BatchOptions,
         mut visit: impl FnMut(Tensor<3>, &[Option<u32>]) -> Result<(), WeightError>,
     ) -> Result<Vec<BadImage>, OnlineError> {
-        let augment = views(&self.encoder.config, &self.encoder.normalisation);
+        let augment = views(&self.encoder.config, &self.encoder.normalization);
         let items = part.items.iter().copied();
         let mut bad = Vec::new();
         for batch in ImageBatches::start(&part.source, items, &augment, batches, &self.device) {
@@ -410,7 +410,7 @@ impl Frozen<'_> {
     ) -> Result<(Vec<HitCounter>, Vec<BadImage>), OnlineError> {
         let mut hits = vec![HitCounter::default(); heads.heads.len()];
         let bad = self.each(part, batches, |tokens, labels| {
-            let tokens = statistics.normalise(tokens);
+            let tokens = statistics.normalize(tokens);
             for (head, hits) in heads.heads.iter().zip(&mut hits) {
                 let logits = head.forward(tokens.clone());
                 let [_, classes] = logits.dims();
@@ -446,7 +446,7 @@ impl Task for ProbeTask<'_> {
             mean,
             deviation: (variance + EPSILON).sqrt(),
         };
-        let tokens = Tensor::from_inner(statistics.normalise(tokens));
+        let tokens = Tensor::from_inner(statistics.normalize(tokens));
         let labels = batch
             .targets
             .iter()

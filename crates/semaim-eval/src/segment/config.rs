@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use semaim_checkpoint::weights_source::WeightsSource;
 use semaim_config::{Problems, RenamedKey, Validate};
-use semaim_data::{Augment, Framing, Normalisation, PhotometricDistortion, SEGMENTATION_SCALE};
+use semaim_data::{Augment, Framing, Normalization, PhotometricDistortion, SEGMENTATION_SCALE};
 use semaim_segment::config::{
     HeadKind, InferenceConfig, InferenceMode, SegmenterConfig, UperNetConfig,
 };
 use semaim_train::config::{
-    CheckpointConfig, LogConfig, OptimiserConfig, RunSettings, TrainConfig,
+    CheckpointConfig, LogConfig, OptimizerConfig, RunSettings, TrainConfig,
 };
 use semaim_train::run_dir::RunConfig;
 use semaim_train::schedule::ScheduleKind;
@@ -47,7 +47,7 @@ pub struct SegmentConfig {
     /// The run.
     pub train: TrainConfig,
     /// The update.
-    pub optimiser: OptimiserConfig,
+    pub optimizer: OptimizerConfig,
     /// Evaluation during the run, and how the finished segmenter sees images.
     pub eval: SegmentEvalConfig,
     /// What is kept on the disk.
@@ -77,7 +77,7 @@ impl Default for SegmentConfig {
                 drop_path: 0.1,
                 ..TrainConfig::default()
             },
-            optimiser: OptimiserConfig {
+            optimizer: OptimizerConfig {
                 // 1e-4 for 16 images.
                 base_lr: 1.6e-3,
                 min_lr: 0.0,
@@ -88,7 +88,7 @@ impl Default for SegmentConfig {
                 power: 1.0,
                 weight_decay: 0.05,
                 betas: [0.9, 0.999],
-                ..OptimiserConfig::default()
+                ..OptimizerConfig::default()
             },
             eval: SegmentEvalConfig::default(),
             checkpoint: CheckpointConfig::default(),
@@ -239,7 +239,7 @@ impl SegmentConfig {
             seed: self.seed,
             loading: self.data.loading(),
             train: &self.train,
-            optimiser: &self.optimiser,
+            optimizer: &self.optimizer,
             evaluate_every_epochs: self.eval.every_epochs,
             checkpoint: &self.checkpoint,
             log: &self.log,
@@ -279,8 +279,8 @@ impl SegmentConfig {
         }
     }
 
-    /// How images are shown in training: normalised as the encoder learned to see them.
-    pub(super) fn augment(&self, normalisation: &Normalisation) -> Augment {
+    /// How images are shown in training: normalized as the encoder learned to see them.
+    pub(super) fn augment(&self, normalization: &Normalization) -> Augment {
         let augment = &self.augment;
         let framing = match augment.view {
             TrainingView::Crop => Framing::ScaledCrop {
@@ -298,8 +298,8 @@ impl SegmentConfig {
                 saturation: augment.saturation,
                 hue: augment.hue,
             }),
-            normalisation: normalisation.clone(),
-            ..Augment::new([augment.crop; 2], normalisation.mean.len())
+            normalization: normalization.clone(),
+            ..Augment::new([augment.crop; 2], normalization.mean.len())
         }
     }
 }
@@ -410,8 +410,8 @@ mod tests {
         let inference = config.segmenter(3).inference;
         assert_eq!((inference.crop, inference.stride), (96, 64));
         assert_eq!(config.test_size(), TestSize::ShortSide(128));
-        let normalisation = Normalisation::usual(3);
-        let augment = config.augment(&normalisation);
+        let normalization = Normalization::usual(3);
+        let augment = config.augment(&normalization);
         let (short_side, scale) = (128, SEGMENTATION_SCALE);
         assert_eq!(augment.framing, Framing::ScaledCrop { short_side, scale });
         assert_eq!(augment.photometric, Some(PhotometricDistortion::default()));

@@ -216,7 +216,7 @@ fn known(set: &LabelMapSet) -> Vec<(u8, String)> {
 ///
 /// # Errors
 /// A folder that cannot be read.
-pub fn labelled(
+pub fn labeled(
     info: &SegmenterInfo,
     data: Option<&str>,
     labels: Option<&Path>,

@@ -61,7 +61,7 @@ impl Caching {
         }
         if augment.photometric {
             return Self::Every(
-                "colours are changed in every epoch (augment.photometric = false leaves them)"
+                "colors are changed in every epoch (augment.photometric = false leaves them)"
                     .into(),
             );
         }
@@ -164,7 +164,7 @@ fn hash(view: &[f32]) -> u64 {
 mod tests {
     use super::*;
     use semaim::config::VitConfig;
-    use semaim::init::initialise;
+    use semaim::init::initialize;
     use semaim::vit::Vit;
     use semaim_segment::config::{HeadKind, SegmenterConfig};
 
@@ -199,7 +199,7 @@ mod tests {
         let device = Device::flex();
         for head in [HeadKind::Linear, HeadKind::Upernet] {
             let model = |seed| {
-                let encoder = initialise(Vit::zeros(&VitConfig::tiny(), &device), seed);
+                let encoder = initialize(Vit::zeros(&VitConfig::tiny(), &device), seed);
                 let config = SegmenterConfig {
                     classes: 3,
                     head,

@@ -15,7 +15,7 @@ use crate::known_classes::UnknownClass;
 /// Images that are prepared ahead.
 const AHEAD: usize = 2;
 
-/// Why pixels could not be labelled.
+/// Why pixels could not be labeled.
 #[derive(Debug, thiserror::Error)]
 pub enum LabelError {
     /// The data set cannot be used.
@@ -48,7 +48,7 @@ pub enum LabelError {
 
 /// The class of every pixel of an image, and what was asked for beside it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LabelledImage<T> {
+pub struct LabeledImage<T> {
     /// The image's number in its source.
     pub item: u64,
     /// Rows and columns of the image.
@@ -116,14 +116,14 @@ impl<'a, T: Send + 'static> LabelIter<'a, T> {
         })
     }
 
-    fn label(&self, image: Prepared<T>) -> Result<LabelledImage<T>, LabelError> {
+    fn label(&self, image: Prepared<T>) -> Result<LabeledImage<T>, LabelError> {
         let channels = self.segmenter.info.config.channels;
         let view = |([rows, columns], numbers): ([usize; 2], Vec<f32>)| {
             let data = TensorData::new(numbers, [1, channels, rows, columns]);
             Tensor::<4>::from_data(data, &self.device)
         };
         let views: Vec<Tensor<4>> = image.views.into_iter().map(view).collect();
-        Ok(LabelledImage {
+        Ok(LabeledImage {
             item: image.item,
             size: image.size,
             classes: self.segmenter.model.classes_of_pixels(&views, image.size)?,
@@ -134,7 +134,7 @@ impl<'a, T: Send + 'static> LabelIter<'a, T> {
 
 impl<T: Send + 'static> Iterator for LabelIter<'_, T> {
     /// An image, or one that could not be used.
-    type Item = Result<Result<LabelledImage<T>, BadImage>, LabelError>;
+    type Item = Result<Result<LabeledImage<T>, BadImage>, LabelError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.prepared.as_ref()?.recv().ok()? {

@@ -10,7 +10,7 @@ use super::label::{LabelError, LabelIter};
 use super::segmenter::TrainedSegmenter;
 use crate::known_classes::numbers_of;
 
-/// How well pixels were labelled.
+/// How well pixels were labeled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SegmentationScores {
     /// Images that were looked at.
@@ -41,8 +41,8 @@ pub fn score(
     let mut matrix = ConfusionMatrix::new(classes.len());
     let (mut images, mut bad) = (0, Vec::new());
     let truth = |set: &LabelMapSet, item: u64, size| set.truth_of_size(item as usize, size);
-    for labelled in LabelIter::start(segmenter, Arc::clone(set), items, truth)? {
-        match labelled? {
+    for labeled in LabelIter::start(segmenter, Arc::clone(set), items, truth)? {
+        match labeled? {
             Ok(image) => {
                 matrix.add(&renumbered(image.beside, &numbers), &image.classes);
                 images += 1;

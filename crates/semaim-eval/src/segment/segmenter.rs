@@ -11,7 +11,7 @@ use semaim::vit::Vit;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
-use semaim_data::{Augment, Normalisation, OpenOptions, ShapesOptions, short_side_size};
+use semaim_data::{Augment, Normalization, OpenOptions, ShapesOptions, short_side_size};
 use semaim_segment::config::SegmenterConfig;
 use semaim_segment::model::Segmenter;
 use serde::{Deserialize, Serialize};
@@ -25,8 +25,8 @@ pub struct SegmenterInfo {
     pub config: VitConfig,
     /// Where the encoder differs from SemAIM's own.
     pub arch: ArchOptions,
-    /// How images are normalised.
-    pub normalisation: Normalisation,
+    /// How images are normalized.
+    pub normalization: Normalization,
     /// The names of the classes, by number.
     pub classes: Vec<String>,
     /// What its head is, and how it sees images.
@@ -97,16 +97,16 @@ impl SegmenterInfo {
                 projection: None,
                 ..encoder.vit.arch_options()
             },
-            normalisation: encoder.normalisation.clone(),
+            normalization: encoder.normalization.clone(),
             classes,
             settings,
         }
     }
 
-    /// How images are normalised and resized; views have no size of their own.
+    /// How images are normalized and resized; views have no size of their own.
     pub fn views(&self) -> Augment {
         Augment {
-            normalisation: self.normalisation.clone(),
+            normalization: self.normalization.clone(),
             ..Augment::new(self.config.image_size, self.config.channels)
         }
     }
@@ -116,7 +116,7 @@ impl SegmenterInfo {
         let [height, width] = self.config.image_size.map(|side| side as u32);
         OpenOptions {
             channels: self.config.channels,
-            unit_floats: self.normalisation.is_a_convention(),
+            unit_floats: self.normalization.is_a_convention(),
             shapes: ShapesOptions {
                 image_size: [height, width],
                 count: SHAPES_TO_EVALUATE,
@@ -141,7 +141,7 @@ impl SegmenterInfo {
             kind: ModelKind::Segmenter,
             config: self.config.clone(),
             arch: self.arch.clone(),
-            normalisation: self.normalisation.clone(),
+            normalization: self.normalization.clone(),
             interpolation: Interpolation::default(),
             classes: self.classes.clone(),
             settings: serde_json::json!(self.settings),
@@ -195,7 +195,7 @@ impl TrainedSegmenter {
             info: SegmenterInfo {
                 config: file.config,
                 arch: file.arch,
-                normalisation: file.normalisation,
+                normalization: file.normalization,
                 classes: file.classes,
                 settings,
             },

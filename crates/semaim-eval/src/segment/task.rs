@@ -135,7 +135,7 @@ fn labels(batch: &Batch<LabelMap>) -> Vec<u8> {
 /// token, norms and biases do not decay.
 pub(super) fn param_groups(config: &SegmentConfig, depth: usize) -> ParamGroups {
     ParamGroups::LayerDecay {
-        weight_decay: config.optimiser.weight_decay,
+        weight_decay: config.optimizer.weight_decay,
         decay: config.layer_decay,
         depth,
     }
@@ -149,7 +149,7 @@ mod tests {
     fn layers_of_the_encoder_learn_slower_and_norms_and_biases_do_not_decay() {
         let config = SegmentConfig::default();
         let groups = param_groups(&config, 12);
-        let decay = config.optimiser.weight_decay;
+        let decay = config.optimizer.weight_decay;
         for (name, axes, above, weight_decay) in [
             ("pos_embed", 3, 13, 0.0),
             ("patch_embed.proj.weight", 4, 13, decay),

@@ -7,21 +7,21 @@ use std::path::Path;
 use semaim_checkpoint::archive::{Header, TensorType, read_header};
 
 use super::VectorError;
-use crate::knn::Labelled;
+use crate::knn::Labeled;
 
 /// Vectors with labels, from a `.safetensors` file.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct LabelledVectors {
+pub struct LabeledVectors {
     /// `[images, width]`, row by row.
     pub features: Vec<f32>,
     /// The class of each image.
     pub labels: Vec<u32>,
 }
 
-impl LabelledVectors {
+impl LabeledVectors {
     /// A view of them.
-    pub fn view(&self) -> Labelled<'_> {
-        Labelled {
+    pub fn view(&self) -> Labeled<'_> {
+        Labeled {
             features: &self.features,
             labels: &self.labels,
         }
@@ -33,7 +33,7 @@ impl LabelledVectors {
 ///
 /// # Errors
 /// [`VectorError::Io`] and [`VectorError::Content`].
-pub fn read_labelled(path: &Path) -> Result<LabelledVectors, VectorError> {
+pub fn read_labeled(path: &Path) -> Result<LabeledVectors, VectorError> {
     let reading = |source| VectorError::Io {
         action: "reading",
         path: path.to_path_buf(),
@@ -90,7 +90,7 @@ pub fn read_labelled(path: &Path) -> Result<LabelledVectors, VectorError> {
             .map_err(|_| content(format!("image {i} has no label")))?;
         classes.push(label);
     }
-    Ok(LabelledVectors {
+    Ok(LabeledVectors {
         features: numbers,
         labels: classes,
     })

@@ -1,7 +1,7 @@
 //! Other people's checkpoints give the tokens that their own libraries give.
 //!
 //! `checkpoints/checkpoints.json` in the folder of recorded files says which layout each file has, how many heads where
-//! that cannot be told, and which tokens it must give; `expected.safetensors` beside it holds images (already normalised)
+//! that cannot be told, and which tokens it must give; `expected.safetensors` beside it holds images (already normalized)
 //! and tokens. A folder named by `SEMAIM_TEACHER_DIR` may hold larger ones: `NAME.expected.safetensors` beside the
 //! `NAME.*.safetensors` that must give its `tokens` for its `images`.
 

@@ -58,7 +58,7 @@ pub(crate) fn check(file: &Recorded) -> Result<usize, Failure> {
     };
     let target = Target::Pixels(PixelTarget {
         blur: None,
-        normalise: file.metadata("norm_pix")?.eq_ignore_ascii_case("true"),
+        normalize: file.metadata("norm_pix")?.eq_ignore_ascii_case("true"),
         loss: PixelLoss::L2,
     });
     let fresh = config

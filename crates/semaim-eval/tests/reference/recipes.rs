@@ -4,7 +4,7 @@ use std::path::Path;
 
 use semaim::grid::Grid;
 use semaim::position::{Interpolation, resize, sin_cos};
-use semaim_eval::knn::{Labelled, knn};
+use semaim_eval::knn::{Labeled, knn};
 use semaim_train::param_groups::ParamGroups;
 use semaim_train::schedule::{Decay, EmaDecay, LrSchedule};
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub(crate) fn check(file: &Recorded, json: &Path) -> Result<usize, Failure> {
         match key.as_str() {
             "layer_decay" => layer_decay(&mut compare, value)?,
             "ema_decay_by_epoch" => decay(&mut compare, value)?,
-            "knn" => neighbours(&mut compare, file, value)?,
+            "knn" => neighbors(&mut compare, file, value)?,
             _ => return Err(format!("a part `{key}` that is not handled")),
         }
     }
@@ -164,7 +164,7 @@ fn decay(compare: &mut Comparisons, value: &Value) -> Result<(), Failure> {
     Ok(())
 }
 
-fn neighbours(compare: &mut Comparisons, file: &Recorded, value: &Value) -> Result<(), Failure> {
+fn neighbors(compare: &mut Comparisons, file: &Recorded, value: &Value) -> Result<(), Failure> {
     let features =
         |part: &str| Ok::<_, Failure>(file.array(&format!("knn.{part}_features"))?.as_f32());
     let labels = |part: &str| -> Result<Vec<u32>, Failure> {
@@ -184,11 +184,11 @@ fn neighbours(compare: &mut Comparisons, file: &Recorded, value: &Value) -> Resu
     {
         let k: usize = k.parse().map_err(|_| format!("k `{k}`"))?;
         let accuracy = knn(
-            Labelled {
+            Labeled {
                 features: &bank,
                 labels: &bank_labels,
             },
-            Labelled {
+            Labeled {
                 features: &queries,
                 labels: &query_labels,
             },

@@ -101,7 +101,7 @@ impl Settings {
         };
         let pixels = PixelTarget {
             blur,
-            normalise: match file.metadata("norm_pix")?.to_lowercase().as_str() {
+            normalize: match file.metadata("norm_pix")?.to_lowercase().as_str() {
                 "true" | "1" => true,
                 "false" | "0" => false,
                 other => return Err(format!("norm_pix `{other}`")),

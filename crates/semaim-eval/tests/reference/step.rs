@@ -174,7 +174,7 @@ fn noise(
     )
 }
 
-/// Noise from its parts: per patch, and the centre's row and column.
+/// Noise from its parts: per patch, and the center's row and column.
 pub(crate) fn noise_of(
     patches: Vec<f32>,
     row: Vec<f32>,
@@ -189,7 +189,7 @@ pub(crate) fn noise_of(
         ));
     }
     let shape = [batch, patches.len() / batch];
-    let centre: Vec<f32> = row
+    let center: Vec<f32> = row
         .into_iter()
         .zip(column)
         .flat_map(|(row, column)| [row, column])
@@ -199,6 +199,6 @@ pub(crate) fn noise_of(
     };
     Ok(OrderNoise {
         patches: tensor(patches, shape),
-        centre: tensor(centre, [batch, 2]),
+        center: tensor(center, [batch, 2]),
     })
 }

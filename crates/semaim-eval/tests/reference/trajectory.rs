@@ -1,4 +1,4 @@
-//! Kind `trajectory`: several optimiser steps.
+//! Kind `trajectory`: several optimizer steps.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -7,7 +7,7 @@ use semaim::parameters::weights;
 use semaim::vit::ForwardOptions;
 use semaim_train::ema;
 use semaim_train::gradients::{Gradients, clip_factor};
-use semaim_train::optimiser::{Optimiser, UpdateRule};
+use semaim_train::optimizer::{Optimizer, UpdateRule};
 use semaim_train::param_groups::ParamGroups;
 use semaim_train::schedule::{Decay, EmaDecay, LrSchedule};
 
@@ -73,7 +73,7 @@ pub(crate) fn check(file: &Recorded) -> Result<usize, Failure> {
         betas: [beta1, beta2],
         epsilon: file.number("eps")?,
     };
-    let mut optimiser = Optimiser::new(rule, param_groups);
+    let mut optimizer = Optimizer::new(rule, param_groups);
     let max_norm: Option<f64> = match file.optional("clip_grad") {
         Some(text) => Some(text.parse().map_err(|_| format!("clip_grad `{text}`"))?),
         None => None,
@@ -163,7 +163,7 @@ pub(crate) fn check(file: &Recorded) -> Result<usize, Failure> {
             &rates[step..=step],
             rate_tolerance,
         )?;
-        optimiser.step(&mut model, gradients, factor, lr);
+        optimizer.step(&mut model, gradients, factor, lr);
         if let Some(copy) = &mut copy {
             ema::update(
                 copy,

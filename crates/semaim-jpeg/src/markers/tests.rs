@@ -36,7 +36,7 @@ fn the_simple_kind() {
     assert_eq!(jpeg.components.len(), 3);
     assert_eq!(jpeg.components[0].blocks, [2, 1]);
     assert_eq!(jpeg.first.components[2].steps, [2; 64]);
-    assert_eq!(jpeg.colours, Colours::YCbCr);
+    assert_eq!(jpeg.colors, Colors::YCbCr);
     assert_eq!(jpeg.process, Process::Sequential);
     assert_eq!(jpeg.first.restart_interval, 258);
     assert_eq!(jpeg.first.data, bytes.len());
@@ -49,29 +49,29 @@ fn the_simple_kind() {
 }
 
 #[test]
-fn colours_are_found_as_libjpeg_finds_them() {
+fn colors_are_found_as_libjpeg_finds_them() {
     let jfif = segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
     let short = segment(0xE0, b"JFIF\0\x01\x01");
     let adobe = |transform: u8| segment(0xEE, &[b"Adobe\0\x64\0\0\0\0", &[transform][..]].concat());
     let both = |a: &[u8], b: &[u8]| [a, b].concat();
     for (ids, extra, expected) in [
-        ([1, 2, 3].as_slice(), vec![], Colours::YCbCr),
-        (&[1, 2, 3], adobe(0), Colours::Rgb),
-        (&[1, 2, 3], adobe(1), Colours::YCbCr),
-        (&[1, 2, 3], adobe(9), Colours::YCbCr),
-        (&[1, 2, 3], both(&jfif, &adobe(0)), Colours::YCbCr),
-        (&[1, 2, 3], both(&adobe(0), &jfif), Colours::YCbCr),
-        (&[1, 2, 3], both(&short, &adobe(0)), Colours::Rgb),
-        (b"RGB", vec![], Colours::Rgb),
-        (b"RGB", jfif.clone(), Colours::YCbCr),
-        (b"RGB", adobe(1), Colours::YCbCr),
-        (&[0, 1, 2], vec![], Colours::YCbCr),
-        (&[1], adobe(0), Colours::Grey),
-        (&[1, 2, 3, 4], vec![], Colours::Cmyk),
-        (&[1, 2, 3, 4], jfif.clone(), Colours::Cmyk),
-        (&[1, 2, 3, 4], adobe(0), Colours::Cmyk),
-        (&[1, 2, 3, 4], adobe(1), Colours::Ycck),
-        (&[1, 2, 3, 4], adobe(2), Colours::Ycck),
+        ([1, 2, 3].as_slice(), vec![], Colors::YCbCr),
+        (&[1, 2, 3], adobe(0), Colors::Rgb),
+        (&[1, 2, 3], adobe(1), Colors::YCbCr),
+        (&[1, 2, 3], adobe(9), Colors::YCbCr),
+        (&[1, 2, 3], both(&jfif, &adobe(0)), Colors::YCbCr),
+        (&[1, 2, 3], both(&adobe(0), &jfif), Colors::YCbCr),
+        (&[1, 2, 3], both(&short, &adobe(0)), Colors::Rgb),
+        (b"RGB", vec![], Colors::Rgb),
+        (b"RGB", jfif.clone(), Colors::YCbCr),
+        (b"RGB", adobe(1), Colors::YCbCr),
+        (&[0, 1, 2], vec![], Colors::YCbCr),
+        (&[1], adobe(0), Colors::Gray),
+        (&[1, 2, 3, 4], vec![], Colors::Cmyk),
+        (&[1, 2, 3, 4], jfif.clone(), Colors::Cmyk),
+        (&[1, 2, 3, 4], adobe(0), Colors::Cmyk),
+        (&[1, 2, 3, 4], adobe(1), Colors::Ycck),
+        (&[1, 2, 3, 4], adobe(2), Colors::Ycck),
     ] {
         let mut frame = vec![8, 0, 5, 0, 7, ids.len() as u8];
         let mut scan = vec![ids.len() as u8];
@@ -88,8 +88,8 @@ fn colours_are_found_as_libjpeg_finds_them() {
             &segment(0xDA, &scan),
         ]
         .concat();
-        let colours = Jpeg::parse(&bytes).unwrap().colours;
-        assert_eq!(colours, expected, "{ids:?} {extra:?}");
+        let colors = Jpeg::parse(&bytes).unwrap().colors;
+        assert_eq!(colors, expected, "{ids:?} {extra:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! A small JPEG encoder for tests: any sampling factors, restart intervals, orientations, grey.
+//! A small JPEG encoder for tests: any sampling factors, restart intervals, orientations, gray.
 //!
 //! The transforms are those of the definition, in floating point. The Huffman code has the lengths of the usual one for
 //! luma, 2 to 16 bits, with the symbols in an order of its own.
@@ -29,12 +29,12 @@ pub(crate) enum Scans {
 pub(crate) struct Options {
     /// Columns and rows.
     pub(crate) size: [usize; 2],
-    /// Blocks per unit across and down of the first component (and of a fourth); the others have one. `None` is a grey
+    /// Blocks per unit across and down of the first component (and of a fourth); the others have one. `None` is a gray
     /// picture.
     pub(crate) sampling: Option<[usize; 2]>,
     /// Whether there is a fourth component, like the first.
     pub(crate) four: bool,
-    /// The quantisation step of the lowest frequency; that of the highest is 15 times as large for a slope of 1.
+    /// The quantization step of the lowest frequency; that of the highest is 15 times as large for a slope of 1.
     pub(crate) step: u8,
     /// How much faster than that the steps grow.
     pub(crate) slope: u8,
@@ -60,7 +60,7 @@ impl Default for Options {
     }
 }
 
-/// The quantised blocks of a component, row by row, filled up to whole units.
+/// The quantized blocks of a component, row by row, filled up to whole units.
 struct Component {
     /// Blocks per unit.
     sampling: [usize; 2],
@@ -133,7 +133,7 @@ pub(crate) fn encode(options: &Options, picture: impl Fn(usize, usize) -> [f64; 
                         picture(x, y)[if channel == 3 { 1 } else { channel }]
                     })
                 };
-                quantised(&samples, &steps)
+                quantized(&samples, &steps)
             };
             Component {
                 sampling: blocks,
@@ -347,8 +347,8 @@ fn mean(
         .clamp(0.0, 255.0)
 }
 
-/// The quantised coefficients of a block in zigzag order.
-fn quantised(samples: &impl Fn(usize, usize) -> f64, steps: &[u8]) -> Vec<i32> {
+/// The quantized coefficients of a block in zigzag order.
+fn quantized(samples: &impl Fn(usize, usize) -> f64, steps: &[u8]) -> Vec<i32> {
     static WAVES: LazyLock<Vec<f64>> = LazyLock::new(|| {
         let wave = |x: usize, k: usize| {
             let weight = if k == 0 { 0.5f64.sqrt() } else { 1.0 };

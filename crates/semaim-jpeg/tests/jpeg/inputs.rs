@@ -2,7 +2,7 @@
 
 use semaim_random::{Key, KeyedRng, Stream};
 
-/// Waves of luma and colour with some grain, in YCbCr.
+/// Waves of luma and color with some grain, in YCbCr.
 pub(crate) fn picture(x: usize, y: usize) -> [f64; 3] {
     let (fx, fy) = (x as f64, y as f64);
     let grain = ((x * 7919 + y * 104_729) % 31) as f64 - 15.0;

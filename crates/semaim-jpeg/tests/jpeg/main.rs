@@ -19,7 +19,7 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-/// Sampling of grey, 4:4:4, 4:2:2, 4:2:0, 4:4:0, 4:1:1 and 4:1:0.
+/// Sampling of gray, 4:4:4, 4:2:2, 4:2:0, 4:4:0, 4:1:1 and 4:1:0.
 const SAMPLINGS: [Option<[usize; 2]>; 7] = [
     None,
     Some([1, 1]),
@@ -114,12 +114,12 @@ fn seen(part: &Decoded) -> Part<'_> {
 }
 
 fn by_another(bytes: &[u8], channels: usize) -> Vec<u8> {
-    let colours = if channels == 1 {
+    let colors = if channels == 1 {
         ColorSpace::Luma
     } else {
         ColorSpace::RGB
     };
-    let options = DecoderOptions::default().jpeg_set_out_colorspace(colours);
+    let options = DecoderOptions::default().jpeg_set_out_colorspace(colors);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode().unwrap()
 }
@@ -147,7 +147,7 @@ fn pictures_are_those_of_another_decoder() {
                 let worst = differences.iter().max().unwrap();
                 let sum: f64 = differences.iter().map(|&d| f64::from(d)).sum();
                 let mean = sum / differences.len() as f64;
-                // Mixing samples of colour rounds in another way, twice where both sides are halved.
+                // Mixing samples of color rounds in another way, twice where both sides are halved.
                 assert!(*worst <= 6, "{options:?}: off by {worst}");
                 assert!(
                     50 * large <= differences.len(),
@@ -301,7 +301,7 @@ fn four_components_of_any_scans() {
 }
 
 #[test]
-fn grey_may_be_progressive() {
+fn gray_may_be_progressive() {
     for restart in [0, 5] {
         let options = Options {
             size: [61, 43],
@@ -329,7 +329,7 @@ fn a_component_without_a_scan_is_damage() {
 
 #[test]
 fn ratios_that_are_not_whole_are_named() {
-    // Three blocks of luma beside two of a difference of colour.
+    // Three blocks of luma beside two of a difference of color.
     let options = Options {
         sampling: Some([3, 1]),
         ..Options::default()

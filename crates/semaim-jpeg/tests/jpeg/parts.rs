@@ -63,7 +63,7 @@ impl Part<'_> {
         // A few pixels have no average to speak of; the bound on each holds for them too.
         if count >= 48.0 {
             let error = f64::sqrt(sum / count);
-            // Colours that are kept at a quarter of the width are mixed across edges.
+            // Colors that are kept at a quarter of the width are mixed across edges.
             assert!(error < 14.0, "{what}: {error}");
         }
     }

@@ -64,18 +64,18 @@ multiversion! {
 fn add_squares_body<A: Arithmetic>(x: Rows<'_>, mean: &[f32], sums: &mut [f32]) {
     for i in 0..x.count {
         for ((sum, &x), mean) in sums.iter_mut().zip(x.row(i)).zip(mean) {
-            let centred = x - mean;
-            *sum = A::mul_add(centred, centred, *sum);
+            let centered = x - mean;
+            *sum = A::mul_add(centered, centered, *sum);
         }
     }
 }
 
 multiversion! {
-    fn normalise = normalise_body(x: Rows<'_>, channels: Channels<'_>, out: &mut RowsMut<'_>);
+    fn normalize = normalize_body(x: Rows<'_>, channels: Channels<'_>, out: &mut RowsMut<'_>);
 }
 
 #[inline(always)]
-fn normalise_body<A: Arithmetic>(x: Rows<'_>, channels: Channels<'_>, out: &mut RowsMut<'_>) {
+fn normalize_body<A: Arithmetic>(x: Rows<'_>, channels: Channels<'_>, out: &mut RowsMut<'_>) {
     let width = x.width;
     let (mean, scale) = (&channels.mean[..width], &channels.scale[..width]);
     let shift = &channels.shift[..width];
@@ -107,8 +107,8 @@ multiversion! {
 
 /// The gradient before ReLU.
 #[inline(always)]
-fn passed<A: Arithmetic>(centred: f32, dy: f32, scale: f32, shift: f32, relu: bool) -> f32 {
-    if relu && A::mul_add(centred, scale, shift) <= 0.0 {
+fn passed<A: Arithmetic>(centered: f32, dy: f32, scale: f32, shift: f32, relu: bool) -> f32 {
+    if relu && A::mul_add(centered, scale, shift) <= 0.0 {
         0.0
     } else {
         dy
@@ -130,10 +130,10 @@ fn add_gradients_body<A: Arithmetic>(
     for i in 0..x.count {
         let (x, dy) = (&x.row(i)[..width], &dy.row(i)[..width]);
         for j in 0..width {
-            let centred = x[j] - mean[j];
-            let dy = passed::<A>(centred, dy[j], scale[j], shift[j], channels.relu);
+            let centered = x[j] - mean[j];
+            let dy = passed::<A>(centered, dy[j], scale[j], shift[j], channels.relu);
             along[j] += dy;
-            across[j] = A::mul_add(dy, centred, across[j]);
+            across[j] = A::mul_add(dy, centered, across[j]);
         }
     }
 }
@@ -167,9 +167,9 @@ fn input_gradient_body<A: Arithmetic>(
         let (x, dy) = (&x.row(i)[..width], &dy.row(i)[..width]);
         let out = &mut out.row(i)[..width];
         for j in 0..width {
-            let centred = x[j] - mean[j];
-            let dy = passed::<A>(centred, dy[j], scale[j], shift[j], channels.relu);
-            out[j] = scale[j] * A::mul_add(centred, -across[j], dy - along[j]);
+            let centered = x[j] - mean[j];
+            let dy = passed::<A>(centered, dy[j], scale[j], shift[j], channels.relu);
+            out[j] = scale[j] * A::mul_add(centered, -across[j], dy - along[j]);
         }
     }
 }
@@ -207,7 +207,7 @@ pub(crate) fn batch_norm(x: &Tensor<3>, weights: &NormWeights, relu: bool) -> Op
         let tasks: Vec<_> = values.chunks(size).zip(out.pieces(size)).collect();
         parallel::each(tasks, |(x, out)| {
             let mut out = RowsMut::dense(out.zeros(), width);
-            normalise(Rows::dense(x, width), saved.channels(), &mut out);
+            normalize(Rows::dense(x, width), saved.channels(), &mut out);
         });
         // SAFETY: each task has filled its piece.
         let out = tensor(unsafe { out.filled() }, &sizes(&inputs[0]));

@@ -1,4 +1,4 @@
-//! The 3×3 convolution as products of shifted maps: each row of kernels is one product over three neighbours of every
+//! The 3×3 convolution as products of shifted maps: each row of kernels is one product over three neighbors of every
 //! position, which are gathered a few positions at a time and never all at once. With many channels two outputs share
 //! products (`winograd`).
 
@@ -42,7 +42,7 @@ impl Maps<'_> {
         self.values.len() / self.channels.max(1)
     }
 
-    /// The neighbours of `out.len() / (width · channels)` positions from `first`, `width` in a row each: the first of them
+    /// The neighbors of `out.len() / (width · channels)` positions from `first`, `width` in a row each: the first of them
     /// `down` rows below and `right` columns to the right. Outside the map they are zeros.
     fn gather(&self, first: usize, down: isize, right: isize, width: usize, out: &mut [f32]) {
         let c = self.channels;
@@ -69,8 +69,8 @@ impl Maps<'_> {
     }
 }
 
-/// `kernels [out, in, 3, 3]` as a linear layer over neighbours, `[out, 3 · 3 · in]`.
-fn over_neighbours(kernels: &[f32], outputs: usize, inputs: usize) -> Vec<f32> {
+/// `kernels [out, in, 3, 3]` as a linear layer over neighbors, `[out, 3 · 3 · in]`.
+fn over_neighbors(kernels: &[f32], outputs: usize, inputs: usize) -> Vec<f32> {
     let mut layer = vec![0.0; kernels.len()];
     for output in 0..outputs {
         for input in 0..inputs {
@@ -112,15 +112,15 @@ fn convolve(x: Maps<'_>, layer: Affine<'_>) -> Vec<f32> {
         .collect();
     parallel::each(tasks, |(first, out)| {
         let mut out = RowsMut::dense(out.zeros(), outputs);
-        with_scratch([out.count * width], |[neighbours]| {
+        with_scratch([out.count * width], |[neighbors]| {
             for tap in 0..3 {
-                x.gather(first, tap as isize - 1, -1, 3, neighbours);
+                x.gather(first, tap as isize - 1, -1, 3, neighbors);
                 let finish = match tap {
                     0 => Finish::bias(layer.bias),
                     _ => Finish::ADD,
                 };
                 product(
-                    Rows::dense(neighbours, width),
+                    Rows::dense(neighbors, width),
                     packed.layer(0).rows(tap * width, width),
                     finish,
                     &mut out,
@@ -156,9 +156,9 @@ fn kernel_gradient(x: Maps<'_>, dout: &[f32], outputs: usize) -> Vec<f32> {
         for first in (0..x.positions()).step_by(GRADIENT_ROWS) {
             let rows = GRADIENT_ROWS.min(x.positions() - first);
             let sizes = [rows * inputs, packed_len(rows, inputs), rows * count];
-            with_scratch(sizes, |[neighbours, panels, tiles]| {
-                x.gather(first, down, right, 1, neighbours);
-                pack_columns(Rows::dense(neighbours, inputs), panels);
+            with_scratch(sizes, |[neighbors, panels, tiles]| {
+                x.gather(first, down, right, 1, neighbors);
+                pack_columns(Rows::dense(neighbors, inputs), panels);
                 let dout = Rows::dense(&dout[first * outputs..][..rows * outputs], outputs);
                 pack_tiles(dout.part(0, rows, output, count), tiles);
                 product(
@@ -198,7 +198,7 @@ pub(crate) fn conv3x3(
             map,
         };
         let (x, outputs) = (saved.maps(), saved.outputs());
-        let layer = over_neighbours(as_f32_slice(&inputs[1]), outputs, x.channels);
+        let layer = over_neighbors(as_f32_slice(&inputs[1]), outputs, x.channels);
         let zeros = vec![0.0; outputs];
         let bias = inputs.get(2).map_or(zeros.as_slice(), as_f32_slice);
         let out = convolve(

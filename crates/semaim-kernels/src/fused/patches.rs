@@ -128,9 +128,9 @@ pub(crate) fn pixels(images: &[f32], shape: ImageShape, form: &PixelPatches) -> 
                 shape.cut_one(blurred, Channels::Last, out);
             });
         }
-        if form.normalise {
+        if form.normalize {
             for patch in out.chunks_mut(shape.patch_len().max(1)) {
-                standardise(patch);
+                standardize(patch);
             }
         }
     })
@@ -193,11 +193,11 @@ fn add_scaled_body<A: Arithmetic>(x: &[f32], factor: f32, out: &mut [f32]) {
 
 multiversion! {
     /// `(x - mean) / √(variance + 1e-6)` in place. One value has no unbiased variance; it becomes zero.
-    fn standardise = standardise_body(x: &mut [f32]);
+    fn standardize = standardize_body(x: &mut [f32]);
 }
 
 #[inline(always)]
-fn standardise_body<A: Arithmetic>(x: &mut [f32]) {
+fn standardize_body<A: Arithmetic>(x: &mut [f32]) {
     let count = x.len();
     let mean = sum_of(count, |i, sum| sum + x[i]) / count as f32;
     let squares = sum_of(count, |i, sum| {

@@ -11,7 +11,7 @@ use super::parallel;
 use super::rows::softmax_numerators_body;
 use super::scratch::with_scratch;
 use super::simd::{Arithmetic, multiversion};
-use crate::bilinear::{Neighbours, neighbours};
+use crate::bilinear::{Neighbors, neighbors};
 use crate::pixel_loss::PixelLabels;
 
 /// Rows of pixels that one task is given.
@@ -25,7 +25,7 @@ struct Maps<'a> {
     map: [usize; 2],
     classes: usize,
     labels: PixelLabels<'a>,
-    columns: &'a [Neighbours],
+    columns: &'a [Neighbors],
     /// Of a pixel in the mean.
     weight: f32,
     with_gradient: bool,
@@ -43,7 +43,7 @@ struct Part {
 fn part(maps: Maps<'_>, image: usize, first: usize) -> Part {
     let [rows, columns] = maps.map;
     let last = (first + ROWS).min(maps.labels.size[0]);
-    let places = neighbours(rows, maps.labels.size[0], first..last);
+    let places = neighbors(rows, maps.labels.size[0], first..last);
     let top = places.first().map_or(0, |place| place.before);
     let bottom = places.last().map_or(0, |place| place.after + 1);
     let width = columns * maps.classes;
@@ -173,7 +173,7 @@ pub(crate) fn pixel_cross_entropy(
             map,
             classes,
             labels,
-            columns: &neighbours(map[1], labels.size[1], 0..labels.size[1]),
+            columns: &neighbors(map[1], labels.size[1], 0..labels.size[1]),
             weight: 1.0 / counted as f32,
             with_gradient: wanted,
         };

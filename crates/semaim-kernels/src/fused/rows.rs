@@ -53,14 +53,14 @@ fn moments_of<A: Arithmetic>(x: &[f32], epsilon: f32) -> Moments {
     let count = x.len() as f32;
     let mean = sum_of(x.len(), |i, sum| sum + x[i]) / count;
     let square = sum_of(x.len(), |i, sum| {
-        let centred = x[i] - mean;
-        A::mul_add(centred, centred, sum)
+        let centered = x[i] - mean;
+        A::mul_add(centered, centered, sum)
     });
     [mean, 1.0 / (square / count + epsilon).sqrt()]
 }
 
 #[inline(always)]
-fn normalised<A: Arithmetic>(x: f32, [mean, scale]: Moments, weight: f32, bias: f32) -> f32 {
+fn normalized<A: Arithmetic>(x: f32, [mean, scale]: Moments, weight: f32, bias: f32) -> f32 {
     A::mul_add((x - mean) * scale, weight, bias)
 }
 
@@ -81,7 +81,7 @@ fn norm_body<A: Arithmetic>(
         *moments = moments_of::<A>(row, norm.epsilon);
         let weights = norm.weight.iter().zip(norm.bias);
         for ((y, &x), (&weight, &bias)) in out.row(i).iter_mut().zip(row).zip(weights) {
-            *y = normalised::<A>(x, *moments, weight, bias);
+            *y = normalized::<A>(x, *moments, weight, bias);
         }
     }
 }
@@ -121,13 +121,13 @@ fn norm_packed_body<A: Arithmetic>(
                     .iter()
                     .zip(&norm.bias[start..][..PANEL]);
                 for ((y, &x), (&weight, &bias)) in out.iter_mut().zip(values).zip(weights) {
-                    *y = normalised::<A>(x, moments, weight, bias);
+                    *y = normalized::<A>(x, moments, weight, bias);
                 }
             } else {
                 out.fill(0.0);
                 for (j, y) in out.iter_mut().enumerate().take(width) {
                     let j = start + j;
-                    *y = normalised::<A>(row[j], moments, norm.weight[j], norm.bias[j]);
+                    *y = normalized::<A>(row[j], moments, norm.weight[j], norm.bias[j]);
                 }
             }
         }

@@ -45,7 +45,7 @@ fn bilinear(
     if y < -1.0 || y > rows as f32 || x < -1.0 || x > columns as f32 {
         return 0.0;
     }
-    let neighbours = |place: f32, size: usize| {
+    let neighbors = |place: f32, size: usize| {
         let place = place.max(0.0);
         let low = place as usize;
         if low >= size - 1 {
@@ -54,8 +54,8 @@ fn bilinear(
             (low, low + 1, f64::from(place - low as f32))
         }
     };
-    let (top, bottom, down) = neighbours(y, rows);
-    let (left, right, across) = neighbours(x, columns);
+    let (top, bottom, down) = neighbors(y, rows);
+    let (left, right, across) = neighbors(x, columns);
     let at = |y: usize, x: usize| f64::from(image[(y * columns + x) * channels + channel]);
     (1.0 - down) * ((1.0 - across) * at(top, left) + across * at(top, right))
         + down * ((1.0 - across) * at(bottom, left) + across * at(bottom, right))

@@ -7,5 +7,5 @@ mod draw;
 mod layers;
 mod loss;
 mod operation;
-mod optimiser;
+mod optimizer;
 mod patches;

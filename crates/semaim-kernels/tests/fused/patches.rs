@@ -51,7 +51,7 @@ fn pixels_to_be_predicted_agree_with_composed_ones() {
         let form = PixelPatches {
             patch_size,
             blur: numbers.values(taps, 0.3),
-            normalise: numbers.bernoulli(0.5),
+            normalize: numbers.bernoulli(0.5),
         };
         let text = format!("{shape:?}, {form:?}");
         let got = crate::operation::flat(pixel_patches(images.clone(), &form).inner());

@@ -213,7 +213,7 @@ fn what_is_not_read_does_not_hide_the_rest() {
         bytes: vec![0; bytes],
     };
     let complex = other("ComplexFloatStorage", "1", 16);
-    let quantised = other("QInt8Storage", "2", 2);
+    let quantized = other("QInt8Storage", "2", 2);
     let bytes = other("UntypedStorage", "3", 2);
     let unheard = other("FutureStorage", "4", 5);
     let float8 = |name: &str| {
@@ -232,7 +232,7 @@ fn what_is_not_read_does_not_hide_the_rest() {
     let tensors = [
         entry(&text("w"), &weights.tensor(0, &[2], &[1])),
         entry(&text("freqs_cis"), &complex.tensor(0, &[2], &[1])),
-        entry(&text("q"), &quantised.tensor(0, &[2], &[1])),
+        entry(&text("q"), &quantized.tensor(0, &[2], &[1])),
         entry(&text("f8"), &float8("float8_e4m3fn")),
         entry(&text("u16"), &float8("uint8")),
         entry(&text("new"), &unheard.tensor(0, &[2], &[1])),
@@ -252,7 +252,7 @@ fn what_is_not_read_does_not_hide_the_rest() {
     let object = [b"}(", &tensors.concat()[..], b"u"].concat();
     let read = Checkpoint::from_bytes(zipped(
         &object,
-        &[weights, complex, quantised, bytes, unheard],
+        &[weights, complex, quantized, bytes, unheard],
     ))
     .unwrap();
     let dtypes: Vec<(&str, &str)> = read

@@ -30,27 +30,27 @@ fn sheet(columns: usize, rows: Vec<Row>) -> ContactSheet {
 
 #[test]
 fn cells_stand_below_their_headers_and_beside_each_other() {
-    let image = |colour| Panel::Image(RgbImage::from_pixel(2, 2, Rgb(colour)));
-    let colours = [[10, 200, 10], [10, 10, 200], [220, 220, 0], [0, 220, 220]];
-    let [a, b, c, d] = colours.map(image);
+    let image = |color| Panel::Image(RgbImage::from_pixel(2, 2, Rgb(color)));
+    let colors = [[10, 200, 10], [10, 10, 200], [220, 220, 0], [0, 220, 220]];
+    let [a, b, c, d] = colors.map(image);
     let mut sheet = sheet(2, vec![row(vec![a, b]), row(vec![c, d])]);
-    let area = |figure: &RgbImage, colour: [u8; 3]| {
+    let area = |figure: &RgbImage, color: [u8; 3]| {
         let at: Vec<(u32, u32)> = figure
             .enumerate_pixels()
-            .filter(|p| p.2.0 == colour)
+            .filter(|p| p.2.0 == color)
             .map(|p| (p.0, p.1))
             .collect();
-        assert_eq!(at.len(), 128 * 128, "{colour:?}");
+        assert_eq!(at.len(), 128 * 128, "{color:?}");
         at[0]
     };
     let figure = sheet.draw(Theme::Light).unwrap();
-    let [a, b, c, _] = colours.map(|colour| area(&figure, colour));
+    let [a, b, c, _] = colors.map(|color| area(&figure, color));
     assert_eq!((b.0 - a.0, b.1), (128 + GAP, a.1));
     assert_eq!((c.0, c.1 - a.1), (a.0, 128 + GAP));
     // Groups are filled across.
     sheet.groups = 2;
     let figure = sheet.draw(Theme::Dark).unwrap();
-    let [a, _, c, _] = colours.map(|colour| area(&figure, colour));
+    let [a, _, c, _] = colors.map(|color| area(&figure, color));
     assert_eq!((c.0 - a.0, c.1), (2 * 128 + GAP + GROUP_GAP, a.1));
     assert_eq!(figure.get_pixel(1, 1), &Theme::Dark.paper());
 }

@@ -8,7 +8,7 @@ use semaim_config::{Problems, RenamedKey, Validate};
 use crate::schedule::ScheduleKind;
 
 use super::{
-    CheckpointConfig, DataConfig, Loading, LogConfig, Method, OptimiserConfig, OrderSource,
+    CheckpointConfig, DataConfig, Loading, LogConfig, Method, OptimizerConfig, OrderSource,
     PretrainConfig, QueryStart, RunSettings, TargetKind, TrainConfig,
 };
 
@@ -64,7 +64,7 @@ impl Validate for PretrainConfig {
         }
         problems.within("data", |problems| {
             self.data.check(problems);
-            self.data.check_normalisation(self.model.channels, problems);
+            self.data.check_normalization(self.model.channels, problems);
         });
         problems.within("target", |problems| {
             problems.in_range("blur_size", self.target.blur_size, ..=255);
@@ -147,8 +147,12 @@ impl Validate for PretrainConfig {
     }
 
     fn renamed_keys() -> Vec<RenamedKey> {
-        let cache = RenamedKey::new("teacher.cache", "teacher_cache");
-        [RunSettings::renamed_keys(), vec![cache]].concat()
+        let own = [
+            ("teacher.cache", "teacher_cache"),
+            ("target.normalise", "target.normalize"),
+        ];
+        let own = own.map(|(old, new)| RenamedKey::new(old, new));
+        [RunSettings::renamed_keys(), own.into()].concat()
     }
 }
 
@@ -266,8 +270,8 @@ impl RunSettings<'_> {
     pub fn check(&self, problems: &mut Problems) {
         problems.within("data", |problems| self.loading.check(problems));
         problems.within("train", |problems| self.train.check(problems));
-        problems.within("optimiser", |problems| {
-            self.optimiser.check(self.train.epochs, problems)
+        problems.within("optimizer", |problems| {
+            self.optimizer.check(self.train.epochs, problems)
         });
         problems.within("checkpoint", |problems| self.checkpoint.check(problems));
         problems.within("log", |problems| self.log.check(problems));
@@ -292,7 +296,7 @@ impl LogConfig {
 }
 
 impl DataConfig {
-    fn check_normalisation(&self, channels: usize, problems: &mut Problems) {
+    fn check_normalization(&self, channels: usize, problems: &mut Problems) {
         for (key, values) in [("mean", &self.mean), ("std", &self.std)] {
             problems.require(
                 values.is_empty() || values.len() == channels,
@@ -387,7 +391,7 @@ impl TrainConfig {
     }
 }
 
-impl OptimiserConfig {
+impl OptimizerConfig {
     fn check(&self, epochs: u64, problems: &mut Problems) {
         let not_negative = |problems: &mut Problems, key: &str, value: f64| {
             let fits = value.is_finite() && value >= 0.0;
@@ -400,7 +404,7 @@ impl OptimiserConfig {
             self.warmup_epochs >= 0.0 && self.warmup_epochs < epochs as f64,
             "warmup_epochs",
             format!(
-                "is {}: the warm-up must be shorter than the run, and train.epochs is {epochs}; set it too, as in --set optimiser.warmup_epochs={}",
+                "is {}: the warm-up must be shorter than the run, and train.epochs is {epochs}; set it too, as in --set optimizer.warmup_epochs={}",
                 self.warmup_epochs,
                 epochs as f64 / 10.0
             ),
@@ -562,16 +566,16 @@ mod tests {
             ("arch.registers=-1", "arch.registers"),
             ("arch.epsilon=0", "arch.epsilon"),
             ("query_start=encoder", "query_start"),
-            ("optimiser.warmup_epochs=1000", "optimiser.warmup_epochs"),
-            ("optimiser.base_lr=nan", "optimiser.base_lr"),
-            ("optimiser.schedule=steps", "optimiser.milestones"),
-            ("optimiser.milestones=[5]", "optimiser.milestones"),
+            ("optimizer.warmup_epochs=1000", "optimizer.warmup_epochs"),
+            ("optimizer.base_lr=nan", "optimizer.base_lr"),
+            ("optimizer.schedule=steps", "optimizer.milestones"),
+            ("optimizer.milestones=[5]", "optimizer.milestones"),
             ("train.ema_decay=[0.9,1.5]", "train.ema_decay"),
             ("train.ema_epochs=-1", "train.ema_epochs"),
-            ("train.epochs=2", "--set optimiser.warmup_epochs=0.2"),
+            ("train.epochs=2", "--set optimizer.warmup_epochs=0.2"),
             ("eval.feature=patches", "eval.feature"),
-            ("optimiser.gamma=nan", "optimiser.gamma"),
-            ("optimiser.power=0", "optimiser.power"),
+            ("optimizer.gamma=nan", "optimizer.gamma"),
+            ("optimizer.power=0", "optimizer.power"),
             ("train.accumulate=2", "train.grad_accum_steps"),
             ("order.source=ema", "order.source"),
             ("data.mean=[0.5]", "data.mean"),

@@ -1,6 +1,6 @@
 //! The images and how they are shown.
 
-use semaim_data::{Augment, Normalisation, OpenOptions, ShapesOptions};
+use semaim_data::{Augment, Normalization, OpenOptions, ShapesOptions};
 use serde::{Deserialize, Serialize};
 
 use super::data_names::DataNames;
@@ -12,7 +12,7 @@ use crate::error::TrainError;
 pub struct DataConfig {
     /// `shapes`, a folder, tar files, an IDX file or a list, or several of them; see `semaim pretrain --help`.
     pub path: DataNames,
-    /// Labelled images for kNN, in any of the same forms; empty: the evaluation split of `path`, if it has labels.
+    /// Labeled images for kNN, in any of the same forms; empty: the evaluation split of `path`, if it has labels.
     pub eval: DataNames,
     /// Patterns of images that are left out, of `path` and of `eval`; see [`OpenOptions::exclude`].
     pub exclude: Vec<String>,
@@ -118,9 +118,9 @@ impl DataConfig {
             crop_scale: self.crop_scale,
             crop_ratio: self.crop_ratio,
             flip: self.flip,
-            normalisation: Normalisation {
-                mean: or_usual(&self.mean, &usual.normalisation.mean),
-                std: or_usual(&self.std, &usual.normalisation.std),
+            normalization: Normalization {
+                mean: or_usual(&self.mean, &usual.normalization.mean),
+                std: or_usual(&self.std, &usual.normalization.std),
             },
             ..usual
         }
@@ -129,10 +129,10 @@ impl DataConfig {
     /// How data sets are opened.
     pub fn open_options(&self, image_size: [usize; 2], channels: usize, seed: u64) -> OpenOptions {
         let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
-        let normalisation = self.augment(image_size, channels).normalisation;
+        let normalization = self.augment(image_size, channels).normalization;
         OpenOptions {
             channels,
-            unit_floats: normalisation.is_a_convention(),
+            unit_floats: normalization.is_a_convention(),
             max_pixels: self.max_pixels,
             shapes: ShapesOptions {
                 count: self.shapes_count,

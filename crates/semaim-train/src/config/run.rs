@@ -6,7 +6,7 @@ use semaim_kernels::{Precision, Recompute};
 use serde::{Deserialize, Serialize};
 
 use super::data::Loading;
-use crate::optimiser::{Optimiser, UpdateRule};
+use crate::optimizer::{Optimizer, UpdateRule};
 use crate::param_groups::ParamGroups;
 use crate::schedule::{Decay, EmaDecay, LrSchedule, ScheduleKind, scaled_to_batch};
 
@@ -30,7 +30,7 @@ pub struct TrainConfig {
     /// Ends of the parts by which a run was lengthened (`--extend`), in epochs from its start, rising, all above `epochs`. In
     /// each of them the learning rate goes through warm-up and fall again, stretched or squeezed to its length.
     pub extended_to: Vec<u64>,
-    /// Images per optimiser step.
+    /// Images per optimizer step.
     pub batch_size: usize,
     /// Parts that a batch is computed in, one after the other to save memory, or by several processes; divides `batch_size`.
     pub grad_accum_steps: usize,
@@ -38,7 +38,7 @@ pub struct TrainConfig {
     /// each block (`block`). The results are the same to the bit. Only the fused operations of the CPU do this.
     pub recompute: Recompute,
     /// In which numbers the matrix products of blocks, linear layers and MLPs are formed in training: `f32` or `bf16`. Weights,
-    /// optimiser, norms, softmax, losses and convolutions are `f32` either way, and so is evaluation.
+    /// optimizer, norms, softmax, losses and convolutions are `f32` either way, and so is evaluation.
     pub precision: Precision,
     /// Largest gradient norm; larger gradients are scaled down. 0: no clipping.
     pub clip_norm: f64,
@@ -80,7 +80,7 @@ impl Default for TrainConfig {
 /// The update.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct OptimiserConfig {
+pub struct OptimizerConfig {
     /// Peak learning rate per 256 images of the batch.
     pub base_lr: f64,
     /// Learning rate at the end; with steps, the least one.
@@ -105,7 +105,7 @@ pub struct OptimiserConfig {
     pub epsilon: f64,
 }
 
-impl Default for OptimiserConfig {
+impl Default for OptimizerConfig {
     fn default() -> Self {
         Self {
             base_lr: 4e-3,
@@ -201,11 +201,11 @@ impl TrainConfig {
     }
 }
 
-impl OptimiserConfig {
+impl OptimizerConfig {
     /// AdamW before its first step.
-    pub fn adamw(&self, param_groups: ParamGroups) -> Optimiser {
+    pub fn adamw(&self, param_groups: ParamGroups) -> Optimizer {
         let (betas, epsilon) = (self.betas, self.epsilon);
-        Optimiser::new(UpdateRule::AdamW { betas, epsilon }, param_groups)
+        Optimizer::new(UpdateRule::AdamW { betas, epsilon }, param_groups)
     }
 
     fn decay(&self) -> Decay {
@@ -233,7 +233,7 @@ pub struct RunSettings<'a> {
     /// The run.
     pub train: &'a TrainConfig,
     /// The update.
-    pub optimiser: &'a OptimiserConfig,
+    pub optimizer: &'a OptimizerConfig,
     /// Epochs between evaluations; 0: only before and after.
     pub evaluate_every_epochs: u64,
     /// What is kept on the disk.
@@ -246,12 +246,12 @@ impl RunSettings<'_> {
     /// The learning rate over the run.
     pub fn lr_schedule(&self) -> LrSchedule {
         LrSchedule {
-            peak: scaled_to_batch(self.optimiser.base_lr, self.train.batch_size),
-            min: self.optimiser.min_lr,
-            warmup_epochs: self.optimiser.warmup_epochs,
-            warmup_start: self.optimiser.warmup_start,
+            peak: scaled_to_batch(self.optimizer.base_lr, self.train.batch_size),
+            min: self.optimizer.min_lr,
+            warmup_epochs: self.optimizer.warmup_epochs,
+            warmup_start: self.optimizer.warmup_start,
             epochs: self.train.epochs as f64,
-            decay: self.optimiser.decay(),
+            decay: self.optimizer.decay(),
             extended_to: self
                 .train
                 .extended_to
@@ -270,7 +270,7 @@ impl RunSettings<'_> {
         if per_epoch >= FEW_STEPS || batch >= train.batch_size {
             return None;
         }
-        let warm_up = self.optimiser.warmup_epochs * per_epoch as f64;
+        let warm_up = self.optimizer.warmup_epochs * per_epoch as f64;
         let whole = if train.grad_accum_steps > 1 {
             " --set train.grad_accum_steps=1"
         } else {
@@ -287,10 +287,10 @@ impl RunSettings<'_> {
 
     /// Keys of these tables that once had another name.
     pub fn renamed_keys() -> Vec<RenamedKey> {
-        vec![RenamedKey::new(
-            "train.accumulate",
-            "train.grad_accum_steps",
-        )]
+        vec![
+            RenamedKey::new("train.accumulate", "train.grad_accum_steps"),
+            RenamedKey::new("optimiser", "optimizer"),
+        ]
     }
 }
 
@@ -304,7 +304,7 @@ mod tests {
         config.train.batch_size = 2048;
         config.train.grad_accum_steps = 32;
         config.train.epochs = 100;
-        config.optimiser.warmup_epochs = 30.0;
+        config.optimizer.warmup_epochs = 30.0;
         let said = config.run().few_steps(3_068).unwrap();
         assert_eq!(
             said,

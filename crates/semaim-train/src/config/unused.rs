@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Method, OptimiserConfig, OrderSource, PretrainConfig, TargetKind};
+use super::{Method, OptimizerConfig, OrderSource, PretrainConfig, TargetKind};
 use crate::schedule::ScheduleKind;
 
 /// Settings of the query stream; others of `decoder` are refused where there is none.
@@ -18,7 +18,7 @@ const ORDER: &[&str] = &["order.kind", "order.similarity", "order.source"];
 const PIXELS: &[&str] = &[
     "target.blur_size",
     "target.blur_sigma",
-    "target.normalise",
+    "target.normalize",
     "target.loss",
 ];
 const ENCODER: &[&str] = &[
@@ -50,16 +50,16 @@ pub fn unused_of_own<C: Serialize + Default>(
         .collect()
 }
 
-impl OptimiserConfig {
+impl OptimizerConfig {
     /// What the schedule does not look at.
     pub fn unused(&self) -> Vec<Unused> {
         let mut all: Vec<Unused> = Vec::new();
         if self.schedule != ScheduleKind::Steps {
-            all.push((&["optimiser.gamma"], "optimiser.schedule is not `steps`"));
+            all.push((&["optimizer.gamma"], "optimizer.schedule is not `steps`"));
         }
         if self.schedule != ScheduleKind::Polynomial {
-            let why = "optimiser.schedule is not `polynomial`";
-            all.push((&["optimiser.power"], why));
+            let why = "optimizer.schedule is not `polynomial`";
+            all.push((&["optimizer.power"], why));
         }
         all
     }
@@ -69,7 +69,7 @@ impl PretrainConfig {
     /// The keys of settings that are not at their defaults and that training does not look at, each with the reason. (Pictures may:
     /// those of similarity follow `order.similarity` whatever gives the order.)
     pub fn unused(&self) -> Vec<(&'static str, &'static str)> {
-        let mut all = self.optimiser.unused();
+        let mut all = self.optimizer.unused();
         match (self.method, self.order_source()) {
             (Method::Mae, _) => {
                 all.push((DECODER, "method is `mae`"));
@@ -166,8 +166,8 @@ mod tests {
         let rest = [
             "teacher.weights",
             "teacher_cache",
-            "optimiser.gamma",
-            "optimiser.power",
+            "optimizer.gamma",
+            "optimizer.power",
         ];
         for key in [DECODER, MAE, ORDER, PIXELS, EMA, ENCODER, &rest].concat() {
             assert!(setting(&config, key).is_some(), "{key}");

@@ -242,7 +242,7 @@ fn cache(
     if config.teacher_cache.as_os_str().is_empty() {
         return Ok(None);
     }
-    let (grid, normalisation) = (config.model.grid(), config.augment().normalisation);
+    let (grid, normalization) = (config.model.grid(), config.augment().normalization);
     let [height, width] = teacher.config.image_size;
     let size = AnswerSize {
         patches: grid.patches(),
@@ -250,8 +250,8 @@ fn cache(
     };
     let seen = format!(
         "{:?} {:?} {device:?} {:?}",
-        normalisation.mean,
-        normalisation.std,
+        normalization.mean,
+        normalization.std,
         semaim_kernels::chosen()
     );
     let name = format!(

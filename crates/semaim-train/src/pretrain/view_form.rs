@@ -1,7 +1,7 @@
 //! In which form views travel to the device.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use semaim_data::{Augment, Batch, Normalisation};
+use semaim_data::{Augment, Batch, Normalization};
 use semaim_kernels::{Kernels, PackedBytes, kernels_on};
 
 use crate::config::PretrainConfig;
@@ -11,19 +11,19 @@ use crate::task::{MicroBatch, images};
 /// In which form views travel to the device.
 #[derive(Clone, Debug)]
 pub(super) enum ViewForm {
-    /// Normalised by those who prepare them.
-    Normalised,
-    /// As bytes, which are normalised on the device.
-    Bytes(Normalisation),
+    /// Normalized by those who prepare them.
+    Normalized,
+    /// As bytes, which are normalized on the device.
+    Bytes(Normalization),
 }
 
 impl ViewForm {
-    /// Bytes where operations are composed. A teacher's kept answers belong to normalised views.
+    /// Bytes where operations are composed. A teacher's kept answers belong to normalized views.
     pub(super) fn of(config: &PretrainConfig, device: &Device) -> Self {
-        let normalised = config.teacher_cache.as_os_str().is_empty();
+        let normalized = config.teacher_cache.as_os_str().is_empty();
         match kernels_on(device) {
-            Kernels::Composed if normalised => Self::Bytes(config.augment().normalisation),
-            _ => Self::Normalised,
+            Kernels::Composed if normalized => Self::Bytes(config.augment().normalization),
+            _ => Self::Normalized,
         }
     }
 
@@ -31,11 +31,11 @@ impl ViewForm {
     pub(super) fn augment(&self, config: &PretrainConfig) -> Augment {
         let augment = config.augment();
         match self {
-            Self::Normalised => augment,
-            Self::Bytes(normalisation) => Augment {
-                normalisation: Normalisation {
-                    mean: vec![0.0; normalisation.channels()],
-                    std: vec![1.0 / 255.0; normalisation.channels()],
+            Self::Normalized => augment,
+            Self::Bytes(normalization) => Augment {
+                normalization: Normalization {
+                    mean: vec![0.0; normalization.channels()],
+                    std: vec![1.0 / 255.0; normalization.channels()],
                 },
                 ..augment
             },
@@ -50,7 +50,7 @@ impl ViewForm {
         device: &Device,
     ) -> SentImages {
         let packed = match self {
-            Self::Normalised => None,
+            Self::Normalized => None,
             // Views of 16 bits and of floats are no bytes.
             Self::Bytes(_) => bytes(&batch.images),
         };
@@ -60,7 +60,7 @@ impl ViewForm {
         }
     }
 
-    /// Images that have been sent, `[batch, channels, height, width]`, normalised, without gradients.
+    /// Images that have been sent, `[batch, channels, height, width]`, normalized, without gradients.
     pub(super) fn received(
         &self,
         sent: SentImages,
@@ -74,7 +74,7 @@ impl ViewForm {
                     .reshape([-1, channels as i64, height as i64, width as i64])
             }
         };
-        let Self::Bytes(normalisation) = self else {
+        let Self::Bytes(normalization) = self else {
             return views;
         };
         let device = views.device();
@@ -82,7 +82,7 @@ impl ViewForm {
             let data = TensorData::new(values.to_vec(), [1, channels, 1, 1]);
             Tensor::<4>::from_data(data, &device)
         };
-        (views / 255.0 - row(&normalisation.mean)) / row(&normalisation.std)
+        (views / 255.0 - row(&normalization.mean)) / row(&normalization.std)
     }
 
     /// The images of a micro-batch, sent now unless they have been sent before.
@@ -133,11 +133,11 @@ mod tests {
             items: vec![0],
             ..Batch::<()>::default()
         };
-        let normalisation = Normalisation {
+        let normalization = Normalization {
             mean: vec![1.0],
             std: vec![2.0],
         };
-        let form = ViewForm::Bytes(normalisation);
+        let form = ViewForm::Bytes(normalization);
         let sent = form.send(&batch, [1, 2, 2], &Device::flex());
         assert!(matches!(sent, SentImages::Views(_)));
         let views = form.received(sent, [1, 2, 2]);
@@ -148,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn bytes_become_what_they_are_when_normalised_before() {
+    fn bytes_become_what_they_are_when_normalized_before() {
         let mut config = PretrainConfig::default();
         config.model.image_size = [24, 16];
         let shape = [3, 24, 16];
-        let normalisation = config.augment().normalisation;
-        let [normalised, bytes] =
-            [ViewForm::Normalised, ViewForm::Bytes(normalisation)].map(|form| {
+        let normalization = config.augment().normalization;
+        let [normalized, bytes] =
+            [ViewForm::Normalized, ViewForm::Bytes(normalization)].map(|form| {
                 let options = ShapesOptions {
                     count: 5,
                     ..ShapesOptions::default()
@@ -174,9 +174,9 @@ mod tests {
                 let images = form.received(sent, shape);
                 to_host("images", images).unwrap()
             });
-        assert_eq!(normalised.shape, bytes.shape);
-        for (normalised, bytes) in normalised.values.iter().zip(&bytes.values) {
-            assert!((normalised - bytes).abs() < 1e-6, "{normalised} {bytes}");
+        assert_eq!(normalized.shape, bytes.shape);
+        for (normalized, bytes) in normalized.values.iter().zip(&bytes.values) {
+            assert!((normalized - bytes).abs() < 1e-6, "{normalized} {bytes}");
         }
     }
 }

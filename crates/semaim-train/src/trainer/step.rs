@@ -42,7 +42,7 @@ enum StepLoss {
 }
 
 impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> {
-    /// One optimiser step.
+    /// One optimizer step.
     pub(super) fn step(
         &mut self,
         batches: &[Fed<T::Target>],
@@ -152,7 +152,7 @@ impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> 
         sums: &mut Sums,
     ) -> Result<Loss, TrainError> {
         let model = self.state.model.clone();
-        let model = self.state.optimiser.learning(model).train();
+        let model = self.state.optimizer.learning(model).train();
         let micro_batch = MicroBatch {
             model: &model,
             state: &self.state,
@@ -197,9 +197,9 @@ impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> 
             statistics,
         } = sums;
         let TrainState {
-            model, optimiser, ..
+            model, optimizer, ..
         } = &mut self.state;
-        optimiser.step(model, gradients, factor, lr);
+        optimizer.step(model, gradients, factor, lr);
         self.follow(statistics, None, epoch);
         Ok(numbers)
     }
@@ -208,20 +208,20 @@ impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> 
     fn update_unread(&mut self, sums: Sums, loss: UnreadLoss, lr: f64, epoch: u64) {
         let before = Before {
             counts: self.state.counts,
-            optimiser_steps: self.state.optimiser.steps(),
+            optimizer_steps: self.state.optimizer.steps(),
         };
         let (clip_norm, on_nan) = (self.settings.train.clip_norm, self.settings.train.on_nan);
         let Sums {
             gradients,
             statistics,
         } = sums;
-        let gathered = self.state.optimiser.gather(&self.state.model, gradients);
+        let gathered = self.state.optimizer.gather(&self.state.model, gradients);
         let norm = gathered.unread_norm();
         if let Some(step) = self.unread.take(before, loss, norm, clip_norm, on_nan) {
             let TrainState {
-                model, optimiser, ..
+                model, optimizer, ..
             } = &mut self.state;
-            optimiser.step_unread(model, gathered, &step, lr);
+            optimizer.step_unread(model, gathered, &step, lr);
             self.follow(statistics, Some(&step), epoch);
         }
     }
@@ -252,10 +252,10 @@ impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> 
                 let stops = self.settings.train.on_nan == OnNan::Stop;
                 // Later steps were left out as well, where the run stops: the weights are those from before this one.
                 let left_out = match stops {
-                    true => state.optimiser.steps() - step.before.optimiser_steps,
+                    true => state.optimizer.steps() - step.before.optimizer_steps,
                     false => 1,
                 };
-                state.optimiser.forget_steps(left_out);
+                state.optimizer.forget_steps(left_out);
                 if stops {
                     state.counts = step.before.counts;
                 }

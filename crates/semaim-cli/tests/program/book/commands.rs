@@ -138,7 +138,7 @@ pub(super) const SHORT: &[&str] = &[
     "train.epochs=2",
     "train.batch_size=32",
     "train.grad_accum_steps=1",
-    "optimiser.warmup_epochs=0.5",
+    "optimizer.warmup_epochs=0.5",
     "data.shapes_count=96",
     "data.shapes_eval_count=48",
 ];
@@ -149,5 +149,5 @@ const COMPARISON: &[&str] = &[
     "pretrain.model.num_heads=2",
     "pretrain.decoder.query_depth=1",
     "pretrain.train.epochs=1",
-    "pretrain.optimiser.warmup_epochs=0.5",
+    "pretrain.optimizer.warmup_epochs=0.5",
 ];

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::commands::{LITTLE, NETWORK, SHORT};
 use crate::bitmap::bitmap;
 use crate::detect::rectangles;
-use crate::evaluate::{coloured, path};
+use crate::evaluate::{colored, path};
 use crate::runner::{semaim, succeed};
 use crate::segment::fields;
 
@@ -20,8 +20,8 @@ const CLASSES: &[(&str, [u8; 3])] = &[
 pub(super) fn furnish(folder: &Path) {
     photographs(&folder.join("photos"), 96);
     photographs(&folder.join("new-photos"), 4);
-    coloured(&folder.join("labelled"), "train", CLASSES, 30);
-    coloured(&folder.join("labelled"), "val", CLASSES, 8);
+    colored(&folder.join("labeled"), "train", CLASSES, 30);
+    colored(&folder.join("labeled"), "val", CLASSES, 8);
     annotated(&folder.join("annotated"));
     fields(&folder.join("scenes"), "train", 16, [0, 1, 255]);
     fields(&folder.join("scenes"), "val", 4, [0, 1, 255]);

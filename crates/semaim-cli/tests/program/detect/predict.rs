@@ -100,7 +100,7 @@ fn predictions_are_what_coco_scores_and_evaluate_says_the_same() {
     for (kind, file) in [("bbox", &file), ("segm", &masks)] {
         let score = [
             "coco-eval",
-            "--truth",
+            "--annotations",
             path(&truth),
             "--detections",
             path(file),

@@ -1,4 +1,4 @@
-//! Bands: samples beside the colours and alpha, such as near infrared.
+//! Bands: samples beside the colors and alpha, such as near infrared.
 
 use std::io::{Read, Seek};
 
@@ -11,7 +11,7 @@ pub(super) struct SampleTags {
     /// How many there are.
     pub(super) count: u16,
     photometric: Option<PhotometricInterpretation>,
-    /// What those after the colours are: 1 and 2 are alpha.
+    /// What those after the colors are: 1 and 2 are alpha.
     extra: Vec<u16>,
 }
 
@@ -33,7 +33,7 @@ impl SampleTags {
         self.photometric == Some(PhotometricInterpretation::RGBPalette)
     }
 
-    /// Whether colours are stored multiplied by alpha.
+    /// Whether colors are stored multiplied by alpha.
     pub(super) fn has_associated_alpha(&self) -> bool {
         self.extra.first() == Some(&1)
     }
@@ -42,12 +42,12 @@ impl SampleTags {
     ///
     /// A fourth sample of RGB, or a fifth of CMYK, is no band where it is said to be alpha, or nothing is said.
     pub(super) fn bands(&self) -> Option<Bands> {
-        let (colours, picture) = match self.photometric? {
+        let (colors, picture) = match self.photometric? {
             PhotometricInterpretation::RGB => (3, Bands::Rgb),
             PhotometricInterpretation::CMYK => (4, Bands::Cmyk),
             _ => return None,
         };
-        let more = self.count.checked_sub(colours)?;
+        let more = self.count.checked_sub(colors)?;
         let has_alpha = matches!(self.extra.first(), Some(1 | 2));
         match more {
             0 => None,
@@ -68,7 +68,7 @@ pub(super) enum Bands {
 }
 
 impl Bands {
-    /// The colours, of `bits` each, that so many channels are made of. `None` where bands are channels, too, and all samples are
+    /// The colors, of `bits` each, that so many channels are made of. `None` where bands are channels, too, and all samples are
     /// given as they are.
     pub(super) fn picture(self, channels: Option<usize>, bits: u8) -> Option<ColorType> {
         match (channels, self) {
@@ -97,12 +97,12 @@ mod tests {
         };
         let rgb = PhotometricInterpretation::RGB;
         let cmyk = PhotometricInterpretation::CMYK;
-        for (photometric, colours) in [(rgb, 3), (cmyk, 4)] {
-            assert_eq!(bands(photometric, colours - 1, &[]), None);
-            assert_eq!(bands(photometric, colours, &[]), None);
-            assert_eq!(bands(photometric, colours + 1, &[]), None);
-            assert_eq!(bands(photometric, colours + 1, &[1]), None);
-            assert_eq!(bands(photometric, colours + 1, &[2]), None);
+        for (photometric, colors) in [(rgb, 3), (cmyk, 4)] {
+            assert_eq!(bands(photometric, colors - 1, &[]), None);
+            assert_eq!(bands(photometric, colors, &[]), None);
+            assert_eq!(bands(photometric, colors + 1, &[]), None);
+            assert_eq!(bands(photometric, colors + 1, &[1]), None);
+            assert_eq!(bands(photometric, colors + 1, &[2]), None);
         }
         assert_eq!(bands(rgb, 4, &[0]), Some(Bands::Rgb));
         assert_eq!(bands(rgb, 5, &[]), Some(Bands::Rgb));
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(bands(rgb, 5, &[2, 0]), Some(Bands::Rgba));
         assert_eq!(bands(cmyk, 5, &[0]), Some(Bands::Cmyk));
         assert_eq!(bands(cmyk, 6, &[2, 0]), Some(Bands::Cmyk));
-        let grey = PhotometricInterpretation::BlackIsZero;
-        assert_eq!(bands(grey, 4, &[0; 3]), None);
+        let gray = PhotometricInterpretation::BlackIsZero;
+        assert_eq!(bands(gray, 4, &[0; 3]), None);
     }
 }

@@ -108,10 +108,10 @@ fn leading_of<S: Copy>(samples: &[S], found: usize, count: usize) -> Vec<S> {
         .collect()
 }
 
-/// Indices to colours; those beyond the palette are black.
-pub(super) fn coloured(indices: &[u8], palette: &[[u8; 3]]) -> Vec<u8> {
-    let colour = |&index: &u8| palette.get(usize::from(index)).copied().unwrap_or_default();
-    indices.iter().flat_map(colour).collect()
+/// Indices to colors; those beyond the palette are black.
+pub(super) fn colored(indices: &[u8], palette: &[[u8; 3]]) -> Vec<u8> {
+    let color = |&index: &u8| palette.get(usize::from(index)).copied().unwrap_or_default();
+    indices.iter().flat_map(color).collect()
 }
 
 /// Cyan, magenta, yellow and black (255 for all the ink), and what may follow, to red, green and blue, as Pillow does it.
@@ -128,34 +128,34 @@ pub(super) fn printed<const N: usize>(samples: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Luma and differences of colour (ITU-R 601, full range) to red, green and blue.
+/// Luma and differences of color (ITU-R 601, full range) to red, green and blue.
 pub(super) fn from_ycbcr(samples: &[u8]) -> Vec<u8> {
     let (pixels, _) = samples.as_chunks::<3>();
     let mut out = Vec::with_capacity(samples.len());
     for &[y, cb, cr] in pixels {
         let (y, cb, cr) = (f32::from(y), f32::from(cb) - 128.0, f32::from(cr) - 128.0);
-        let colours = [
+        let colors = [
             y + 1.402 * cr,
             y - 0.344_136 * cb - 0.714_136 * cr,
             y + 1.772 * cb,
         ];
-        out.extend(colours.map(|colour| colour.round().clamp(0.0, 255.0) as u8));
+        out.extend(colors.map(|color| color.round().clamp(0.0, 255.0) as u8));
     }
     out
 }
 
-/// Divides the colours of pixels of `N` samples by the last, their alpha, as Pillow does it. What is all transparent stays.
+/// Divides the colors of pixels of `N` samples by the last, their alpha, as Pillow does it. What is all transparent stays.
 pub(super) fn divided<const N: usize>(mut samples: Vec<u8>) -> Vec<u8> {
     let (pixels, _) = samples.as_chunks_mut::<N>();
     for pixel in pixels {
-        let Some((&mut alpha, colours)) = pixel.split_last_mut() else {
+        let Some((&mut alpha, colors)) = pixel.split_last_mut() else {
             continue;
         };
         if alpha == 0 {
             continue;
         }
-        for colour in colours {
-            *colour = (255 * u32::from(*colour) / u32::from(alpha)).min(255) as u8;
+        for color in colors {
+            *color = (255 * u32::from(*color) / u32::from(alpha)).min(255) as u8;
         }
     }
     samples
@@ -197,8 +197,8 @@ mod tests {
     #[test]
     fn leading_samples_are_those_of_every_pixel() {
         let bands = vec![1.0f32, 2.0, 3.0, 9.0, 4.0, 5.0, 6.0, 9.0];
-        let colours = leading(bands.into(), 4, 3);
-        assert_eq!(colours, vec![1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0].into());
+        let colors = leading(bands.into(), 4, 3);
+        assert_eq!(colors, vec![1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0].into());
     }
 
     #[test]

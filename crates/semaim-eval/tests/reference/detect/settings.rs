@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
-use semaim::config::{Normalisation, VitConfig};
+use semaim::config::{Normalization, VitConfig};
 use semaim::parameters::{Weights, weights};
 use semaim::vit::Vit;
 use semaim_detect::bitmask::BitMask;
@@ -163,7 +163,7 @@ impl Settings {
 
     /// The images on their canvas.
     pub(super) fn input(&self, file: &Recorded, device: &Device) -> Result<Tensor<4>, Failure> {
-        let normalisation = Normalisation {
+        let normalization = Normalization {
             mean: vec![0.485, 0.456, 0.406],
             std: vec![0.229, 0.224, 0.225],
         };
@@ -184,7 +184,7 @@ impl Settings {
                 size: *size,
             })
             .collect();
-        on_canvas(&images, &normalisation, self.detector.canvas, device).map_err(text)
+        on_canvas(&images, &normalization, self.detector.canvas, device).map_err(text)
     }
 
     /// The objects of each image.

@@ -1,4 +1,4 @@
-//! The 3×3 convolution with fewer products: two neighbouring outputs of a row from four sums of inputs (Winograd's F(2, 3),
+//! The 3×3 convolution with fewer products: two neighboring outputs of a row from four sums of inputs (Winograd's F(2, 3),
 //! along the rows alone; Lavin and Gray, CVPR 2016). Of 9 products of channels per position 6 are left.
 //!
 //! With inputs `d0 … d3` of a row and kernels `g0, g1, g2`, the outputs are `y0 = m0 + m1 + m2` and `y1 = m1 − m2 − m3`, where
@@ -159,8 +159,8 @@ impl Stripe {
         [self.begin.max(begin + 1) - 1, (self.end + 1).min(end)]
     }
 
-    /// Its rows whose neighbour `down` rows below the one above them is on the map.
-    fn with_neighbour(&self, down: usize) -> [usize; 2] {
+    /// Its rows whose neighbor `down` rows below the one above them is on the map.
+    fn with_neighbor(&self, down: usize) -> [usize; 2] {
         let [begin, end] = self.map;
         match down {
             0 => [self.begin.max(begin + 1), self.end],
@@ -241,7 +241,7 @@ pub(super) fn convolve(x: Maps<'_>, layer: Affine<'_>) -> Vec<f32> {
                     };
                     let mut first = 0;
                     for stripe in &stripes {
-                        let [begin, end] = stripe.with_neighbour(down);
+                        let [begin, end] = stripe.with_neighbor(down);
                         let [input, input_end] = stripe.inputs();
                         if begin < end {
                             let from = (first + begin + down - 1 - input) * pairs * inputs;
@@ -291,7 +291,7 @@ pub(super) fn kernel_gradient(x: Maps<'_>, dout: &[f32], outputs: usize) -> Vec<
         let rows: Vec<usize> = stripes(0, x.positions() / x.columns, x.rows)
             .iter()
             .flat_map(|stripe| {
-                let [begin, end] = stripe.with_neighbour(down);
+                let [begin, end] = stripe.with_neighbor(down);
                 begin..end
             })
             .collect();

@@ -1,4 +1,4 @@
-//! Colour maps for numbers from 0 to 1, and their bars.
+//! Color maps for numbers from 0 to 1, and their bars.
 
 use colorgrad::Gradient;
 use image::{Rgb, RgbImage};
@@ -9,9 +9,9 @@ use crate::paint::{Area, Theme, fill, mixed, outline};
 /// Between a text and the bar.
 const SPACE: u32 = 8;
 
-/// What colours stand for.
+/// What colors stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ColourMap {
+pub(crate) enum ColorMap {
     /// A value, low to high: viridis.
     Value,
     /// An order, first to last: spectral, from red to violet.
@@ -20,15 +20,15 @@ pub(crate) enum ColourMap {
     Share(Theme),
 }
 
-impl ColourMap {
-    /// As many colours as there are `positions`, which are held within 0 and 1.
-    pub(crate) fn colours(self, positions: impl Iterator<Item = f32>) -> Vec<Rgb<u8>> {
+impl ColorMap {
+    /// As many colors as there are `positions`, which are held within 0 and 1.
+    pub(crate) fn colors(self, positions: impl Iterator<Item = f32>) -> Vec<Rgb<u8>> {
         match self {
-            ColourMap::Value => along(&colorgrad::preset::viridis(), positions),
-            ColourMap::Order => along(&colorgrad::preset::spectral(), positions),
-            ColourMap::Share(Theme::Light) => along(&colorgrad::preset::blues(), positions),
+            ColorMap::Value => along(&colorgrad::preset::viridis(), positions),
+            ColorMap::Order => along(&colorgrad::preset::spectral(), positions),
+            ColorMap::Share(Theme::Light) => along(&colorgrad::preset::blues(), positions),
             // The same blues, the other way round: none is dark, all is light.
-            ColourMap::Share(Theme::Dark) => {
+            ColorMap::Share(Theme::Dark) => {
                 let blues = colorgrad::preset::blues();
                 let paper = Theme::Dark.paper();
                 let of = |share: f32| {
@@ -40,10 +40,10 @@ impl ColourMap {
         }
     }
 
-    /// The colour at one position.
+    /// The color at one position.
     #[cfg(test)]
     pub(crate) fn at(self, position: f32) -> Rgb<u8> {
-        self.colours(std::iter::once(position))[0]
+        self.colors(std::iter::once(position))[0]
     }
 }
 
@@ -56,14 +56,14 @@ fn at(gradient: &impl Gradient, position: f32) -> Rgb<u8> {
     Rgb([r, g, b])
 }
 
-/// A bar that explains a colour map.
+/// A bar that explains a color map.
 pub(crate) struct Legend<'a> {
     /// What is shown.
     pub(crate) name: &'a str,
     /// What 0 and 1 mean.
     pub(crate) ends: [&'a str; 2],
-    /// The colours, and how much of them lies over grey.
-    pub(crate) map: ColourMap,
+    /// The colors, and how much of them lies over gray.
+    pub(crate) map: ColorMap,
     pub(crate) opacity: f32,
 }
 
@@ -81,11 +81,11 @@ impl Legend<'_> {
         let bar = Area::new([x, area.y + 3], [width, area.height.saturating_sub(6)]);
         fill(on, bar, Rgb([128; 3]), 1.0);
         let last = width.saturating_sub(1).max(1) as f32;
-        let colours = self
+        let colors = self
             .map
-            .colours((0..width).map(|across| across as f32 / last));
-        for (x, colour) in (bar.x..).zip(colours) {
-            fill(on, Area { x, width: 1, ..bar }, colour, self.opacity);
+            .colors((0..width).map(|across| across as f32 / last));
+        for (x, color) in (bar.x..).zip(colors) {
+            fill(on, Area { x, width: 1, ..bar }, color, self.opacity);
         }
         outline(on, bar, theme.muted(), 0.5);
         LABEL.draw(on, x + width + SPACE, area.y, self.ends[1], theme.muted());
@@ -102,19 +102,19 @@ mod tests {
 
     #[test]
     fn values_get_lighter_and_shares_leave_the_paper() {
-        let all = |map: ColourMap| -> Vec<f32> {
-            map.colours((0..=40).map(|i| i as f32 / 40.0))
+        let all = |map: ColorMap| -> Vec<f32> {
+            map.colors((0..=40).map(|i| i as f32 / 40.0))
                 .into_iter()
                 .map(luma)
                 .collect()
         };
-        assert!(all(ColourMap::Value).is_sorted());
-        let light = all(ColourMap::Share(Theme::Light));
+        assert!(all(ColorMap::Value).is_sorted());
+        let light = all(ColorMap::Share(Theme::Light));
         assert!(
             light.iter().rev().is_sorted() && light[0] > 240.0,
             "{light:?}"
         );
-        let dark = all(ColourMap::Share(Theme::Dark));
+        let dark = all(ColorMap::Share(Theme::Dark));
         assert!(
             dark.is_sorted() && dark[0] < 40.0 && dark[40] > 120.0,
             "{dark:?}"
@@ -123,27 +123,27 @@ mod tests {
 
     #[test]
     fn an_order_goes_from_warm_to_cool_and_keeps_to_its_ends() {
-        let [first, last] = [0.0, 1.0].map(|position| ColourMap::Order.at(position).0);
+        let [first, last] = [0.0, 1.0].map(|position| ColorMap::Order.at(position).0);
         assert!(
             first[0] > first[2] + 60 && last[2] > last[0] + 60,
             "{first:?} {last:?}"
         );
-        assert_eq!(ColourMap::Order.at(-3.0).0, first);
-        assert_eq!(ColourMap::Order.at(f32::INFINITY).0, last);
+        assert_eq!(ColorMap::Order.at(-3.0).0, first);
+        assert_eq!(ColorMap::Order.at(f32::INFINITY).0, last);
     }
 
     #[test]
-    fn a_legend_runs_from_the_first_colour_to_the_last() {
+    fn a_legend_runs_from_the_first_color_to_the_last() {
         let legend = Legend {
             name: "order",
             ends: ["first", "last"],
-            map: ColourMap::Order,
+            map: ColorMap::Order,
             opacity: 1.0,
         };
         let mut on = RgbImage::from_pixel(300, 18, Rgb([255; 3]));
         legend.draw(&mut on, Area::new([0, 0], [300, 18]), Theme::Light);
-        let find = |colour: Rgb<u8>| (0..300).find(|&x| *on.get_pixel(x, 9) == colour);
-        let middle = [0.1, 0.5, 0.9].map(|position| find(ColourMap::Order.at(position)));
+        let find = |color: Rgb<u8>| (0..300).find(|&x| *on.get_pixel(x, 9) == color);
+        let middle = [0.1, 0.5, 0.9].map(|position| find(ColorMap::Order.at(position)));
         assert!(
             middle.is_sorted() || middle.iter().any(Option::is_none),
             "{middle:?}"

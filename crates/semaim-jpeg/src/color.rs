@@ -1,4 +1,4 @@
-//! From luma and differences of colour to red, green and blue.
+//! From luma and differences of color to red, green and blue.
 //!
 //! Plain loops over fixed arrays, each in a function of its own, are a form that compilers turn into vector
 //! instructions.
@@ -12,10 +12,10 @@ type Chunk = [u8; AT_ONCE];
 /// Converts rows of YCbCr (ITU-R 601, full range, as JFIF says) to interleaved RGB. `out` has three samples for every one of
 /// the other rows.
 pub(crate) fn ycbcr_to_rgb(rows: [&[u8]; 3], out: &mut [u8]) {
-    let mut colours = [[0; AT_ONCE]; 3];
+    let mut colors = [[0; AT_ONCE]; 3];
     by_chunks(rows, out, |[y, cb, cr], out| {
-        convert(y, cb, cr, &mut colours);
-        weave(&colours, out);
+        convert(y, cb, cr, &mut colors);
+        weave(&colors, out);
     });
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn interleave(rows: [&[u8]; 3], out: &mut [u8]) {
 }
 
 /// Turns interleaved cyan, magenta and yellow (255 for no ink) with a row of black into red, green and blue, as Pillow
-/// converts CMYK. `differences`: the three were made of luma and differences of colour, as if they were red, green and
+/// converts CMYK. `differences`: the three were made of luma and differences of color, as if they were red, green and
 /// blue, and are the opposite of that.
 pub(crate) fn print(pixels: &mut [u8], black: &[u8], differences: bool) {
     let (pixels, _) = pixels.as_chunks_mut::<3>();
@@ -57,7 +57,7 @@ fn convert(y: &Chunk, cb: &Chunk, cr: &Chunk, [r, g, b]: &mut [Chunk; 3]) {
     }
 }
 
-/// A difference of colour times `factor` / 32768, with six bits after the point.
+/// A difference of color times `factor` / 32768, with six bits after the point.
 #[inline(always)]
 fn times(difference: i16, factor: i16) -> i16 {
     ((i32::from(difference << 7) * i32::from(factor)) >> 16) as i16
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_are_those_of_the_definition() {
+    fn colors_are_those_of_the_definition() {
         let mut worst = 0.0f64;
         for y in (0..=255).step_by(15) {
             for cb in 0..=255u8 {

@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 use semaim::parameters::{NamedVisitor, device_of, flat_weights, visit_named};
 use semaim_kernels::{AdamWStep, KernelLimits, Moments, UnreadStep, kernel_limits, sum_of_squares};
 
-use super::{Buffers, Optimiser, UpdateRule};
+use super::{Buffers, Optimizer, UpdateRule};
 use crate::gradients::Gradients;
 use crate::param_groups::ParamGroup;
 
@@ -75,13 +75,13 @@ impl Gathered {
     }
 }
 
-impl Optimiser {
+impl Optimizer {
     /// Puts the gradients of weights that move alike together, as far as the device of `model` allows.
     pub fn gather<M: Module>(&self, model: &M, gradients: Gradients) -> Gathered {
         let limits = kernel_limits(&device_of(model));
         let most = MOST_WEIGHTS.min(limits.tensors.saturating_sub(OTHER_TENSORS));
         let mut gather = Gather {
-            optimiser: self,
+            optimizer: self,
             limits,
             most,
             gradients,
@@ -118,7 +118,7 @@ impl Open {
 }
 
 struct Gather<'a> {
-    optimiser: &'a Optimiser,
+    optimizer: &'a Optimizer,
     limits: KernelLimits,
     most: usize,
     gradients: Gradients,
@@ -169,7 +169,7 @@ impl NamedVisitor for Gather<'_> {
         let Some(gradient) = self.gradients.remove(name) else {
             return;
         };
-        let group = self.optimiser.param_groups.of(name, D);
+        let group = self.optimizer.param_groups.of(name, D);
         let place = self.open.iter().position(|open| open.group == group);
         let mut open = match place {
             Some(place) => self.open.remove(place),
@@ -193,7 +193,7 @@ fn joined(mut tensors: Vec<Tensor<1>>) -> Tensor<1> {
     }
 }
 
-impl Optimiser {
+impl Optimizer {
     /// Moves the weights of pieces; gives those that moved, `[values]` each.
     pub(super) fn move_pieces<M: Module>(
         &mut self,
@@ -332,7 +332,7 @@ mod tests {
         Gradients::from_iter(gradients.filter(|(name, _)| has(name)))
     }
 
-    fn optimiser() -> Optimiser {
+    fn optimizer() -> Optimizer {
         let rule = UpdateRule::AdamW {
             betas: [0.9, 0.95],
             epsilon: 1e-8,
@@ -344,7 +344,7 @@ mod tests {
             waits: 0,
             queries_trained: false,
         };
-        Optimiser::new(rule, groups)
+        Optimizer::new(rule, groups)
     }
 
     fn unread() -> UnreadStep {
@@ -356,8 +356,8 @@ mod tests {
     }
 
     /// What would be saved.
-    fn state(optimiser: &Optimiser) -> Weights {
-        let state = optimiser.state().into_iter();
+    fn state(optimizer: &Optimizer) -> Weights {
+        let state = optimizer.state().into_iter();
         let state = state.map(|(name, values)| {
             let weight = to_host(&name, values).unwrap();
             (name, weight)
@@ -367,29 +367,29 @@ mod tests {
 
     /// Five steps, with a gradient less in the third; saved and restored before the last if so wanted.
     fn descend(together: bool, restored: bool) -> (Weights, Weights) {
-        let (mut model, mut optimiser) = (model(), optimiser());
+        let (mut model, mut optimizer) = (model(), optimizer());
         for step in 0..5 {
             if restored && step == 4 {
-                let state = state(&optimiser);
-                let mut other = self::optimiser();
+                let state = state(&optimizer);
+                let mut other = self::optimizer();
                 other
-                    .restore(optimiser.steps(), &state, &Device::flex())
+                    .restore(optimizer.steps(), &state, &Device::flex())
                     .unwrap();
-                optimiser = other;
+                optimizer = other;
             }
             let gradients = gradients(&model, step, |name| {
                 step != 2 || name != "blocks.1.biases.4"
             });
             let gathered = match together {
-                true => optimiser.gather(&model, gradients),
+                true => optimizer.gather(&model, gradients),
                 false => Gathered {
                     pieces: Vec::new(),
                     single: gradients,
                 },
             };
-            optimiser.step_unread(&mut model, gathered, &unread(), 0.1);
+            optimizer.step_unread(&mut model, gathered, &unread(), 0.1);
         }
-        (weights(&model).unwrap(), state(&optimiser))
+        (weights(&model).unwrap(), state(&optimizer))
     }
 
     #[test]
@@ -401,8 +401,8 @@ mod tests {
 
     #[test]
     fn weights_that_move_alike_share_pieces() {
-        let (model, optimiser) = (model(), optimiser());
-        let gathered = optimiser.gather(&model, gradients(&model, 0, |_| true));
+        let (model, optimizer) = (model(), optimizer());
+        let gathered = optimizer.gather(&model, gradients(&model, 0, |_| true));
         assert_eq!(gathered.single.iter().count(), 0);
         // In each block biases and a weight that decays; the last norm.
         assert_eq!(gathered.pieces.len(), 2 * BLOCKS + 1);
@@ -412,7 +412,7 @@ mod tests {
                 assert_eq!(part.start, start);
                 start += part.len;
                 let axes = if part.name.ends_with(".weight") { 2 } else { 1 };
-                assert_eq!(optimiser.param_groups.of(&part.name, axes), piece.group);
+                assert_eq!(optimizer.param_groups.of(&part.name, axes), piece.group);
             }
             assert_eq!(piece.gradient.dims(), [start]);
         }
@@ -424,16 +424,16 @@ mod tests {
 
     #[test]
     fn nothing_of_a_step_that_is_left_out_stays() {
-        let (mut model, mut optimiser) = (model(), optimiser());
-        let gathered = optimiser.gather(&model, gradients(&model, 0, |_| true));
-        optimiser.step_unread(&mut model, gathered, &unread(), 0.1);
-        let before = (weights(&model).unwrap(), state(&optimiser));
-        let gathered = optimiser.gather(&model, gradients(&model, 1, |_| true));
+        let (mut model, mut optimizer) = (model(), optimizer());
+        let gathered = optimizer.gather(&model, gradients(&model, 0, |_| true));
+        optimizer.step_unread(&mut model, gathered, &unread(), 0.1);
+        let before = (weights(&model).unwrap(), state(&optimizer));
+        let gathered = optimizer.gather(&model, gradients(&model, 1, |_| true));
         let left_out = UnreadStep {
             factor: Tensor::from_floats([f32::NAN], &Device::flex()),
             left_out: unread().left_out.bool_not(),
         };
-        optimiser.step_unread(&mut model, gathered, &left_out, 0.1);
-        assert!((weights(&model).unwrap(), state(&optimiser)) == before);
+        optimizer.step_unread(&mut model, gathered, &left_out, 0.1);
+        assert!((weights(&model).unwrap(), state(&optimizer)) == before);
     }
 }

@@ -54,9 +54,9 @@ enum Buffers {
     Sgd(Tensor<1>),
 }
 
-/// An optimiser with its state.
+/// An optimizer with its state.
 #[derive(Clone, Debug)]
-pub struct Optimiser {
+pub struct Optimizer {
     rule: UpdateRule,
     param_groups: ParamGroups,
     steps: u64,
@@ -65,8 +65,8 @@ pub struct Optimiser {
     joint: BTreeMap<Vec<Part>, Moments>,
 }
 
-impl Optimiser {
-    /// An optimiser that has taken no step yet.
+impl Optimizer {
+    /// An optimizer that has taken no step yet.
     pub fn new(rule: UpdateRule, param_groups: ParamGroups) -> Self {
         Self {
             rule,
@@ -107,7 +107,7 @@ impl Optimiser {
         self.take_apart();
         self.steps += 1;
         let mut update = Update {
-            optimiser: self,
+            optimizer: self,
             gradients,
             moved: BTreeMap::new(),
             scale: GradientScale::Read(factor),
@@ -127,7 +127,7 @@ impl Optimiser {
         self.steps += 1;
         let moved = self.move_pieces(model, gathered.pieces, step, lr);
         let mut update = Update {
-            optimiser: self,
+            optimizer: self,
             gradients: gathered.single,
             moved,
             scale: GradientScale::Unread(step),
@@ -199,7 +199,7 @@ impl Optimiser {
         self.steps = self.steps.saturating_sub(left_out);
     }
 
-    /// Takes up a state that [`Optimiser::state`] gave after `steps` steps.
+    /// Takes up a state that [`Optimizer::state`] gave after `steps` steps.
     ///
     /// # Errors
     /// [`WeightError::Missing`] when a weight has a first moment and no second.
@@ -238,7 +238,7 @@ impl Optimiser {
 }
 
 struct Update<'a> {
-    optimiser: &'a mut Optimiser,
+    optimizer: &'a mut Optimizer,
     gradients: Gradients,
     /// Weights that have moved with others, `[values]`.
     moved: BTreeMap<String, Tensor<1>>,
@@ -261,15 +261,15 @@ impl NamedMapper for Update<'_> {
             lr_scale,
             weight_decay,
             waits,
-        } = self.optimiser.param_groups.of(name, D);
+        } = self.optimizer.param_groups.of(name, D);
         // Of the steps in which it learns: the running means begin with the first of them.
-        let count = self.optimiser.steps.saturating_sub(waits);
+        let count = self.optimizer.steps.saturating_sub(waits);
         if count == 0 {
             return param;
         }
         let (lr, scale) = (self.lr * lr_scale, self.scale);
-        let before = self.optimiser.buffers.remove(name);
-        let rule = self.optimiser.rule;
+        let before = self.optimizer.buffers.remove(name);
+        let rule = self.optimizer.rule;
         param.map(|weight| {
             let trained = weight.is_require_grad();
             let weight = weight.detach();
@@ -312,7 +312,7 @@ impl NamedMapper for Update<'_> {
                     (weight, Buffers::Sgd(update))
                 }
             };
-            self.optimiser.buffers.insert(name.to_string(), after);
+            self.optimizer.buffers.insert(name.to_string(), after);
             weight.set_require_grad(trained)
         })
     }
@@ -371,7 +371,7 @@ mod tests {
         weight: Param<Tensor<1>>,
     }
 
-    /// A weight of 2 with the gradient 3w, two steps at a rate of 0.1. The optimiser is saved and restored before each
+    /// A weight of 2 with the gradient 3w, two steps at a rate of 0.1. The optimizer is saved and restored before each
     /// step: it must go on as the one it was saved from.
     fn two_steps(rule: UpdateRule, weight_decay: f64) -> [f32; 2] {
         let device = Device::flex();
@@ -379,21 +379,21 @@ mod tests {
             weight: Param::from_tensor(Tensor::from_floats([2.0], &device)),
         };
         let groups = ParamGroups::Uniform { weight_decay };
-        let mut optimiser = Optimiser::new(rule, groups.clone());
+        let mut optimizer = Optimizer::new(rule, groups.clone());
         [(); 2].map(|()| {
-            let (steps, state) = (optimiser.steps(), optimiser.state());
+            let (steps, state) = (optimizer.steps(), optimizer.state());
             let state = state.into_iter().map(|(name, values)| {
                 let weight = to_host(&name, values).unwrap();
                 (name, weight)
             });
             let state = state.collect();
-            optimiser = Optimiser::new(rule, groups.clone());
-            optimiser.restore(steps, &state, &device).unwrap();
+            optimizer = Optimizer::new(rule, groups.clone());
+            optimizer.restore(steps, &state, &device).unwrap();
             let tracked = model.clone().train();
             let loss = (tracked.weight.val().powi_scalar(2) * 1.5).sum();
             let gradients = Gradients::of(&tracked, loss.backward());
             drop(tracked);
-            optimiser.step(&mut model, gradients, 1.0, 0.1);
+            optimizer.step(&mut model, gradients, 1.0, 0.1);
             to_host("weight", model.weight.val()).unwrap().values[0]
         })
     }

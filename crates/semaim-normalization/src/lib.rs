@@ -25,17 +25,17 @@ pub const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// Mean and standard deviation per channel: a network sees `(x - mean) / std` of values `x` in [0, 1].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Normalisation {
+pub struct Normalization {
     /// Mean of each channel, within [0, 1].
     pub mean: Vec<f32>,
     /// Standard deviation of each channel, as many as `mean`, above zero.
     pub std: Vec<f32>,
 }
 
-impl Normalisation {
+impl Normalization {
     /// What runs do unless told otherwise.
     ///
-    /// RGB is normalised with [`IMAGENET_MEAN`] and [`IMAGENET_STD`], luma with their weighted averages, alpha and any
+    /// RGB is normalized with [`IMAGENET_MEAN`] and [`IMAGENET_STD`], luma with their weighted averages, alpha and any
     /// other channels with mean 0.5 and standard deviation 0.25.
     pub fn usual(channels: usize) -> Self {
         match channels {
@@ -56,7 +56,7 @@ impl Normalisation {
     }
 
     /// Whether these are figures that many networks have in common, all of them for values in [0, 1]: those of
-    /// [`Normalisation::usual`], CLIP's, or a half. Other figures were measured, on images of whatever values.
+    /// [`Normalization::usual`], CLIP's, or a half. Other figures were measured, on images of whatever values.
     pub fn is_a_convention(&self) -> bool {
         let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-3;
         let is = |other: &Self| {
@@ -71,7 +71,7 @@ impl Normalisation {
             || is(&Self::filled(&[], &[], [0.5, 0.5], channels))
     }
 
-    /// Channels that are normalised.
+    /// Channels that are normalized.
     pub fn channels(&self) -> usize {
         self.mean.len()
     }
@@ -90,12 +90,12 @@ mod tests {
 
     #[test]
     fn conventions_are_known() {
-        let of = |mean: &[f32], std: &[f32]| Normalisation {
+        let of = |mean: &[f32], std: &[f32]| Normalization {
             mean: mean.to_vec(),
             std: std.to_vec(),
         };
         for channels in [1, 2, 3, 4, 7] {
-            assert!(Normalisation::usual(channels).is_a_convention());
+            assert!(Normalization::usual(channels).is_a_convention());
         }
         assert!(of(&CLIP_MEAN, &CLIP_STD).is_a_convention());
         assert!(of(&[0.5; 3], &[0.5; 3]).is_a_convention());
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn what_is_usual_depends_on_the_channels() {
         let usual = |channels| {
-            let Normalisation { mean, std } = Normalisation::usual(channels);
+            let Normalization { mean, std } = Normalization::usual(channels);
             (mean, std)
         };
         assert_eq!(usual(0), (vec![], vec![]));

@@ -1,4 +1,4 @@
-//! The colours of a scene, drawn without a look at the class.
+//! The colors of a scene, drawn without a look at the class.
 
 use semaim_random::KeyedRng;
 
@@ -9,12 +9,12 @@ pub(super) type Rgb = [f32; 3];
 
 const LUMA: Rgb = [0.299, 0.587, 0.114];
 
-/// The luminance of a colour.
+/// The luminance of a color.
 pub(super) fn luminance(c: Rgb) -> f32 {
     c[0] * LUMA[0] + c[1] * LUMA[1] + c[2] * LUMA[2]
 }
 
-/// A straight blend of two colours.
+/// A straight blend of two colors.
 pub(super) fn mix(a: Rgb, b: Rgb, t: f32) -> Rgb {
     [
         blend(a[0], b[0], t),
@@ -23,7 +23,7 @@ pub(super) fn mix(a: Rgb, b: Rgb, t: f32) -> Rgb {
     ]
 }
 
-/// The colour of the given hue (in turns), saturation and luminance.
+/// The color of the given hue (in turns), saturation and luminance.
 pub(super) fn tint(hue: f32, saturation: f32, target: f32) -> Rgb {
     let hue = (hue - floor(hue)) * 6.0;
     let pure = [
@@ -32,7 +32,7 @@ pub(super) fn tint(hue: f32, saturation: f32, target: f32) -> Rgb {
         (2.0 - (hue - 4.0).abs()).clamp(0.0, 1.0),
     ];
     let own = luminance(pure);
-    // Towards black or white until the luminance is right, then towards the grey of the same luminance.
+    // Towards black or white until the luminance is right, then towards the gray of the same luminance.
     pure.map(|c| {
         let full = if target <= own {
             c * target / own
@@ -43,7 +43,7 @@ pub(super) fn tint(hue: f32, saturation: f32, target: f32) -> Rgb {
     })
 }
 
-/// The colours of one scene.
+/// The colors of one scene.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Palette {
     /// The two tones of the background.
@@ -53,7 +53,7 @@ pub(super) struct Palette {
 }
 
 impl Palette {
-    /// Colours in which the object stands out: its mean luminance is at least 0.2 from that of the ground, and
+    /// Colors in which the object stands out: its mean luminance is at least 0.2 from that of the ground, and
     /// its hue at least an eighth of a turn away.
     pub(super) fn new(rng: &mut KeyedRng) -> Self {
         let mut between = |low: f32, high: f32| blend(low, high, rng.uniform());
@@ -61,7 +61,7 @@ impl Palette {
         let ground = between(0.28, 0.72);
         let relief = between(0.02, 0.08);
         let saturation = between(0.1, 0.4);
-        let ground_colours = [
+        let ground_colors = [
             tint(hue, saturation, ground - relief),
             tint(hue + between(-0.1, 0.1), saturation, ground + relief),
         ];
@@ -85,13 +85,13 @@ impl Palette {
             object.swap(0, 1);
         }
         Self {
-            ground: ground_colours,
+            ground: ground_colors,
             object,
         }
     }
 }
 
-/// A channel of a picture with the given number of channels, from a colour.
+/// A channel of a picture with the given number of channels, from a color.
 ///
 /// One channel is the luminance, two are luminance and warmth, three are red, green and blue, and what is beyond
 /// three are mixtures of these with weights of their own.

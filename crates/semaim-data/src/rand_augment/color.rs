@@ -12,7 +12,7 @@ fn table(function: impl Fn(usize) -> u8) -> [u8; 256] {
 
 /// The smallest value of each channel becomes 0, the largest 255.
 pub(super) fn auto_contrast(raster: &mut Raster<'_>) {
-    for channel in 0..raster.colours() {
+    for channel in 0..raster.colors() {
         let counts = raster.histogram(channel);
         let low = counts.iter().position(|&n| n > 0);
         let high = counts.iter().rposition(|&n| n > 0);
@@ -31,7 +31,7 @@ pub(super) fn auto_contrast(raster: &mut Raster<'_>) {
 
 /// Maps the values of each channel to evenly filled ones.
 pub(super) fn equalize(raster: &mut Raster<'_>) {
-    for channel in 0..raster.colours() {
+    for channel in 0..raster.colors() {
         let counts = raster.histogram(channel);
         // The largest value that occurs does not count: it becomes 255 anyway.
         let last = counts.iter().rev().find(|&&n| n > 0).unwrap_or(&0);
@@ -51,18 +51,18 @@ pub(super) fn equalize(raster: &mut Raster<'_>) {
 
 /// 255 minus the value.
 pub(super) fn invert(raster: &mut Raster<'_>) {
-    raster.map_colours(&table(|value| 255 - value as u8));
+    raster.map_colors(&table(|value| 255 - value as u8));
 }
 
 /// Keeps the highest `bits` bits.
 pub(super) fn posterize(raster: &mut Raster<'_>, bits: u32) {
     let mask = u8::MAX.checked_shl(8u32.saturating_sub(bits)).unwrap_or(0);
-    raster.map_colours(&table(|value| value as u8 & mask));
+    raster.map_colors(&table(|value| value as u8 & mask));
 }
 
 /// Inverts what is not below `threshold`.
 pub(super) fn solarize(raster: &mut Raster<'_>, threshold: u32) {
-    raster.map_colours(&table(|value| {
+    raster.map_colors(&table(|value| {
         if (value as u32) < threshold {
             value as u8
         } else {
@@ -73,7 +73,7 @@ pub(super) fn solarize(raster: &mut Raster<'_>, threshold: u32) {
 
 /// Adds `add` to what is below 128.
 pub(super) fn solarize_add(raster: &mut Raster<'_>, add: u8) {
-    raster.map_colours(&table(|value| {
+    raster.map_colors(&table(|value| {
         if value < SOLARIZE_ADD_THRESHOLD {
             (value as u8).saturating_add(add)
         } else {

@@ -1,4 +1,4 @@
-//! The optimiser's arithmetic, against the formulas in double precision.
+//! The optimizer's arithmetic, against the formulas in double precision.
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use semaim_kernels::{AdamWStep, Moments, adamw, moving_average, sum_of_squares};
