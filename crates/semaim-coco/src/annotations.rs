@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
+use crate::apart;
 use crate::corners::Corners;
 use crate::error::{BoxProblem, CocoError, Entry, SegmentationProblem};
 use crate::fractions::Fractions;
@@ -214,7 +215,7 @@ impl Annotations {
     }
 
     /// Looks at every box, area and segmentation, so that using them later cannot fail where images are of the sizes that
-    /// the file says. Gives what was put right, while reading included.
+    /// the file says, and at whether boxes and masks belong together. Gives what was put right, while reading included.
     ///
     /// Segmentations are not turned into masks, which would take long.
     ///
@@ -229,21 +230,26 @@ impl Annotations {
         for image in &self.images {
             for annotation in &image.annotations {
                 let entry = Entry::Annotation(annotation.id);
-                fractions.look(annotation, image.size);
+                let segmentation = annotation.segmentation.as_ref();
+                fractions.look(entry, annotation.bbox, segmentation, image.size);
                 let broken = |problem| CocoError::Segmentation {
                     path: self.path.clone(),
                     entry,
                     problem,
                 };
-                if let Some(segmentation) = &annotation.segmentation {
-                    segmentation.check(image.size).map_err(broken)?;
-                }
+                let around = match segmentation {
+                    Some(segmentation) => {
+                        segmentation.checked_extent(image.size).map_err(broken)?
+                    }
+                    None => None,
+                };
                 let mask = match (&annotation.bbox, &annotation.segmentation) {
                     (None, Some(_)) => Some(self.mask(image, annotation)?),
                     _ => None,
                 };
                 let bbox = self.checked_box(annotation, mask.as_ref(), &mut repairs)?;
                 corners.look(entry, bbox, image.size);
+                apart::look(image, annotation, around, &mut repairs);
                 self.check_area(annotation, &mut repairs)?;
                 if annotation.id == 0 {
                     repairs.count(Repaired::IdZero, entry);

@@ -22,6 +22,48 @@ impl fmt::Display for Entry {
     }
 }
 
+/// A result that is of one image by its `image_id` and of another by its `file_name`, as where numbers are places in a folder and
+/// the annotations have their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherImage {
+    /// The file of results.
+    pub path: PathBuf,
+    /// The result.
+    pub entry: Entry,
+    /// Its `image_id`.
+    pub image: i64,
+    /// Its `file_name`.
+    pub found: String,
+    /// The annotations.
+    pub annotations: PathBuf,
+    /// The `file_name` of the image with this `id` there.
+    pub stated: String,
+    /// The `id` of the first image there that has the result's `file_name`; `None` where none has.
+    pub named: Option<i64>,
+}
+
+impl fmt::Display for OtherImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            entry,
+            image,
+            found,
+            stated,
+            ..
+        } = self;
+        let (path, annotations) = (self.path.display(), self.annotations.display());
+        write!(
+            f,
+            "{path}: {entry} has the image_id {image} and the file_name {found}, but image {image} of \
+             {annotations} is {stated}"
+        )?;
+        if let Some(named) = self.named {
+            write!(f, ", and {found} is image {named} there")?;
+        }
+        f.write_str("; `semaim predict --annotations FILE` writes the numbers of such a file")
+    }
+}
+
 /// A COCO file that cannot be used, or one entry of it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -82,6 +124,9 @@ pub enum CocoError {
         /// Where it is missing: `the file does` or `the annotations do`.
         there: &'static str,
     },
+    /// A result whose `file_name` is not that of its image in the annotations.
+    #[error("{0}")]
+    OtherImage(Box<OtherImage>),
     /// A box that cannot be used.
     #[error("{path}: {entry}: {problem}")]
     Box {

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::annotations::{Annotation, Annotations, checked};
+use crate::annotations::{Annotation, Annotations, Image, checked};
+use crate::apart;
 use crate::corners::Corners;
-use crate::error::{BoxProblem, CocoError, Entry};
+use crate::error::{BoxProblem, CocoError, Entry, OtherImage};
 use crate::evaluator::{Evaluation, Evaluator};
+use crate::file_name;
+use crate::fractions::Fractions;
 use crate::matching::{Detection, Truth};
 use crate::repairs::{Repair, Repaired, Repairs};
 use crate::results::{Results, ScoredResult};
@@ -55,7 +58,8 @@ pub struct Scores {
 ///
 /// # Errors
 ///
-/// What is wrong with either file, with the entry.
+/// What is wrong with either file, with the entry; [`CocoError::OtherImage`] when a result names another image file than the
+/// annotations do.
 pub fn evaluate(
     annotations: &Annotations,
     results: Results,
@@ -172,7 +176,7 @@ fn add_truths(
     sets: &mut Sets,
     repairs: &mut Repairs,
 ) -> Result<(), CocoError> {
-    let mut corners = Corners::default();
+    let (mut corners, mut fractions) = (Corners::default(), Fractions::default());
     for (rank, place) in images.order.iter().enumerate() {
         let image = &annotations.images()[*place];
         for annotation in &image.annotations {
@@ -185,6 +189,11 @@ fn add_truths(
             };
             let bbox = annotations.checked_box(annotation, mask.as_ref(), repairs)?;
             corners.look(entry, bbox, image.size);
+            let drawn = annotation.segmentation.as_ref().zip(mask.as_ref());
+            let outline = drawn.map(|(outline, _)| outline);
+            fractions.look(entry, annotation.bbox, outline, image.size);
+            let around = drawn.and_then(|(outline, mask)| outline.extent(mask));
+            apart::look(image, annotation, around, repairs);
             annotations.check_area(annotation, repairs)?;
             let area = match (annotation.area, &mask, &annotation.segmentation) {
                 // The same whether masks are scored or not.
@@ -203,7 +212,8 @@ fn add_truths(
             }
         }
     }
-    corners.judge(annotations.path(), repairs)
+    corners.judge(annotations.path(), repairs)?;
+    fractions.judge(annotations.path())
 }
 
 fn truth<R>(annotation: &Annotation, area: f64, region: R) -> Truth<R> {
@@ -228,7 +238,9 @@ fn add_results(
         .results
         .first()
         .is_some_and(|first| first.bbox.is_some());
-    let mut corners = Corners::default();
+    // Elsewhere it does not matter what is wrong with masks.
+    let draws_masks = sets.masks.is_some() || !with_boxes;
+    let (mut corners, mut fractions) = (Corners::default(), Fractions::default());
     for (index, result) in results.results.into_iter().enumerate() {
         let entry = Entry::Result(index);
         let rank = |ranks: &Ascending, what, id| {
@@ -244,6 +256,7 @@ fn add_results(
         let image_rank = rank(images, "image", result.image_id)?;
         let category = rank(categories, "category", result.category_id)?;
         let image = &annotations.images()[images.order[image_rank]];
+        check_file_name(annotations, image, &path, entry, &result)?;
         let boxed = |problem| CocoError::Box {
             path: path.clone(),
             entry,
@@ -253,6 +266,8 @@ fn add_results(
         if with_boxes && given.is_none() || given.is_none() && result.segmentation.is_none() {
             return Err(boxed(BoxProblem::Absent));
         }
+        let outline = result.segmentation.as_ref().filter(|_| draws_masks);
+        fractions.look(entry, given, outline, image.size);
         let segmentation = match (result.segmentation, given) {
             (None, Some(bbox)) if sets.masks.is_some() => {
                 repairs.count(Repaired::MaskOfBox, entry);
@@ -260,7 +275,7 @@ fn add_results(
             }
             (segmentation, _) => segmentation,
         };
-        let mask = match sets.masks.is_some() || !with_boxes {
+        let mask = match draws_masks {
             true => image.mask(segmentation.as_ref()).map(Some),
             false => Ok(None),
         };
@@ -303,7 +318,39 @@ fn add_results(
             );
         }
     }
-    corners.judge(&path, repairs)
+    corners.judge(&path, repairs)?;
+    fractions.judge(&path)
+}
+
+/// Refuses a result that names another file than its image has in the annotations: its number is of other images than theirs. Which
+/// of the two is meant is not guessed.
+fn check_file_name(
+    annotations: &Annotations,
+    image: &Image,
+    path: &Path,
+    entry: Entry,
+    result: &ScoredResult,
+) -> Result<(), CocoError> {
+    let (Some(found), Some(stated)) = (&result.file_name, &image.file_name) else {
+        return Ok(());
+    };
+    if file_name::agree(found, stated) {
+        return Ok(());
+    }
+    let is_named = |image: &&Image| {
+        let name = image.file_name.as_ref();
+        name.is_some_and(|name| file_name::agree(found, name))
+    };
+    let named = annotations.images().iter().find(is_named);
+    Err(CocoError::OtherImage(Box::new(OtherImage {
+        path: path.to_owned(),
+        entry,
+        image: image.id,
+        found: found.clone(),
+        annotations: annotations.path().to_owned(),
+        stated: stated.clone(),
+        named: named.map(|image| image.id),
+    })))
 }
 
 /// A box as a polygon.

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use crate::annotations::Annotation;
 use crate::error::{CocoError, Entry};
 use crate::segmentation::Segmentation;
 
@@ -28,15 +27,20 @@ struct Seen {
 }
 
 impl Fractions {
-    /// Looks at the outlines of an annotation in an image of the given columns and rows.
-    pub(crate) fn look(&mut self, annotation: &Annotation, size: Option<[u32; 2]>) {
-        let entry = Entry::Annotation(annotation.id);
-        if let Some([x, y, width, height]) = annotation.bbox {
+    /// Looks at the outlines of an entry in an image of the given columns and rows.
+    pub(crate) fn look(
+        &mut self,
+        entry: Entry,
+        bbox: Option<[f64; 4]>,
+        segmentation: Option<&Segmentation>,
+        size: Option<[u32; 2]>,
+    ) {
+        if let Some([x, y, width, height]) = bbox {
             let covers = width > 0.0 && height > 0.0;
             let corners = [x, y, x + width, y + height];
             self.boxes.add(entry, &corners, covers, size);
         }
-        if let Some(Segmentation::Polygons(polygons)) = &annotation.segmentation {
+        if let Some(Segmentation::Polygons(polygons)) = segmentation {
             for corners in polygons {
                 let covers = corners.iter().any(|value| *value > 0.0);
                 self.polygons.add(entry, corners, covers, size);
@@ -76,27 +80,20 @@ impl Seen {
 mod tests {
     use super::*;
 
-    /// What annotations with the given boxes, and others with the given polygons, are refused for.
+    /// What entries with the given boxes, and others with the given polygons, are refused for.
     fn refused(
         boxes: &[[f64; 4]],
         polygons: &[[f64; 6]],
         size: Option<[u32; 2]>,
     ) -> Option<&'static str> {
         let mut fractions = Fractions::default();
-        let annotation = |bbox, segmentation| Annotation {
-            id: 5,
-            category: 0,
-            is_crowd: false,
-            bbox,
-            area: None,
-            segmentation,
-        };
+        let entry = Entry::Annotation(5);
         for bbox in boxes {
-            fractions.look(&annotation(Some(*bbox), None), size);
+            fractions.look(entry, Some(*bbox), None, size);
         }
         for polygon in polygons {
             let polygons = Segmentation::Polygons(vec![polygon.to_vec()]);
-            fractions.look(&annotation(None, Some(polygons)), size);
+            fractions.look(entry, None, Some(&polygons), size);
         }
         match fractions.judge(Path::new("instances.json")) {
             Ok(()) => None,

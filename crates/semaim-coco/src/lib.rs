@@ -5,11 +5,13 @@
 //! detections in memory gives them to an [`Evaluator`] instead.
 
 mod annotations;
+mod apart;
 mod average_precision;
 mod corners;
 mod error;
 mod evaluate;
 mod evaluator;
+mod file_name;
 mod fractions;
 mod integer;
 mod iou;
@@ -24,7 +26,7 @@ mod segmentation;
 mod summary;
 
 pub use annotations::{Annotation, Annotations, Category, Image};
-pub use error::{BoxProblem, CocoError, Entry, SegmentationProblem};
+pub use error::{BoxProblem, CocoError, Entry, OtherImage, SegmentationProblem};
 pub use evaluate::{EvaluateOptions, IouType, Scores, evaluate};
 pub use evaluator::{Evaluation, Evaluator};
 pub use iou::{Region, box_iou};

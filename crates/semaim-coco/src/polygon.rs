@@ -66,6 +66,22 @@ pub(crate) fn check(polygon: usize, numbers: &[f64]) -> Result<(), SegmentationP
     }
 }
 
+/// The smallest box around the corners of polygons, `[x, y, width, height]`; `None` where there are none.
+pub(crate) fn around(polygons: &[Vec<f64>]) -> Option<[f64; 4]> {
+    let mut corners = polygons
+        .iter()
+        .flat_map(|numbers| numbers.chunks_exact(2))
+        .map(|corner| [corner[0], corner[1]]);
+    let [x, y] = corners.next()?;
+    let mut bounds = [x, y, x, y];
+    for [x, y] in corners {
+        let [left, top, right, bottom] = bounds;
+        bounds = [left.min(x), top.min(y), right.max(x), bottom.max(y)];
+    }
+    let [left, top, right, bottom] = bounds;
+    Some([left, top, right - left, bottom - top])
+}
+
 /// A coordinate on the fine grid: a half is added and the fraction dropped.
 fn fine(coordinate: f64) -> i64 {
     (FINE as f64 * coordinate + 0.5) as i64
@@ -220,6 +236,17 @@ mod tests {
         assert_eq!(rows, drawn(&[&reversed], 5, 5));
         let all = [-50.0, -50.0, 90.0, -50.0, 90.0, 90.0, -50.0, 90.0];
         assert_eq!(drawn(&[&all], 3, 2), ["###", "###"]);
+    }
+
+    #[test]
+    fn the_box_is_around_the_corners_of_all_polygons() {
+        let polygons = [
+            vec![3.0, 4.0, -1.5, 5.0, 2.0, 9.0],
+            vec![8.0, 6.5, 7.0, 2.0, 8.0, 2.0],
+        ];
+        assert_eq!(around(&polygons), Some([-1.5, 2.0, 9.5, 7.0]));
+        assert_eq!(around(&polygons[1..]), Some([7.0, 2.0, 1.0, 4.5]));
+        assert_eq!(around(&[]), None);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub enum Repaired {
     Line,
     /// Boxes that reach out of their images and would not as corners, too few to be sure. Kept.
     MaybeCorners,
+    /// An object whose box and mask overlap by less than half. Both are kept.
+    Apart,
 }
 
 /// How often something was put right in a file.
@@ -64,6 +66,10 @@ impl fmt::Display for Repair {
             Repaired::MaybeCorners => {
                 "with a box that reaches out of its image and would not as corners [x0, y0, x1, y1], as which all \
                  boxes of the file would do: `bbox` must be [x, y, width, height]"
+            }
+            Repaired::Apart => {
+                "whose `bbox` and `segmentation` overlap by less than half, as where an image was resized with one of them \
+                 alone: both are kept, masks being what is trained on and `bbox` what boxes are scored by"
             }
         };
         write!(f, "{entries} {what} (the first: {})", self.first)

@@ -1,5 +1,5 @@
 //! A file of results: a list of detections, each with `image_id`, `category_id`, `score`, and `bbox`, `segmentation`
-//! or both.
+//! or both; `file_name` besides where a program says which image it is.
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,8 @@ pub struct Results {
 pub struct ScoredResult {
     /// The image's `id`.
     pub image_id: i64,
+    /// The image's file, as `semaim predict` writes it where its numbers are no annotations'.
+    pub file_name: Option<String>,
     /// The category's `id`.
     pub category_id: i64,
     /// How sure it is, finite.
@@ -36,6 +38,7 @@ pub struct ScoredResult {
 #[derive(Deserialize)]
 struct FileResult {
     image_id: Integer,
+    file_name: Option<String>,
     category_id: Integer,
     score: f64,
     #[serde(default, deserialize_with = "box_or_nothing")]
@@ -47,6 +50,7 @@ impl From<FileResult> for ScoredResult {
     fn from(result: FileResult) -> Self {
         Self {
             image_id: result.image_id.0,
+            file_name: result.file_name,
             category_id: result.category_id.0,
             score: result.score,
             bbox: result.bbox,

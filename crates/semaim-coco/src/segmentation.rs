@@ -63,19 +63,33 @@ impl Segmentation {
     }
 
     /// Whether [`Segmentation::rle`] gives a mask in an image of the given size (columns and rows; `None` where it is not
-    /// known), without drawing it.
+    /// known), without drawing polygons. Gives the box around it as [`Segmentation::extent`] does; `None` for run lengths in
+    /// an image of unknown size.
     ///
     /// # Errors
     ///
     /// What is wrong with it.
-    pub fn check(&self, image_size: Option<[u32; 2]>) -> Result<(), SegmentationProblem> {
+    pub(crate) fn checked_extent(
+        &self,
+        image_size: Option<[u32; 2]>,
+    ) -> Result<Option<[f64; 4]>, SegmentationProblem> {
         match (self, image_size) {
             (Self::Polygons(polygons), _) => {
-                let mut polygons = polygons.iter().enumerate();
-                polygons.try_for_each(|(polygon, numbers)| polygon::check(polygon, numbers))
+                let mut numbered = polygons.iter().enumerate();
+                numbered.try_for_each(|(polygon, numbers)| polygon::check(polygon, numbers))?;
+                Ok(polygon::around(polygons))
             }
-            (_, Some([width, height])) => self.rle(width, height).map(drop),
-            (Self::Counts { .. } | Self::Text { .. }, None) => Ok(()),
+            (_, Some([width, height])) => Ok(self.extent(&self.rle(width, height)?)),
+            (Self::Counts { .. } | Self::Text { .. }, None) => Ok(None),
+        }
+    }
+
+    /// The box around it, `[x, y, width, height]` in pixels, `mask` being what is drawn of it: around the corners of polygons, whose
+    /// thin parts may not be drawn and which may reach out of the image.
+    pub(crate) fn extent(&self, mask: &Rle) -> Option<[f64; 4]> {
+        match self {
+            Self::Polygons(polygons) => polygon::around(polygons),
+            Self::Counts { .. } | Self::Text { .. } => Some(mask.bounding_box()),
         }
     }
 

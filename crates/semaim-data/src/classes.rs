@@ -1,6 +1,9 @@
 //! Class names and the labels that index them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::notices::{self, some_of};
 
 /// Numbers above this are taken as names, so that one typing error does not make a billion classes.
 const MAX_NUMBER: u32 = 1_000_000;
@@ -50,6 +53,87 @@ impl Classes {
 
     pub(crate) fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Says of the set at `set` which numbers no image has, where its classes are numbers. `texts` are all its labels.
+    ///
+    /// Labels that count from 1, or with gaps, keep their values, so that there are classes without images, with which no
+    /// classifier can be trained.
+    pub(crate) fn warn_of_unused<'a>(&self, set: &Path, texts: impl Iterator<Item = &'a str>) {
+        if let Some(text) = self.unused(texts) {
+            notices::warn(format!("{}: {text}", set.display()));
+        }
+    }
+
+    /// What to say of numbers that are classes and none of `texts`; nothing where there are none.
+    fn unused<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Option<String> {
+        let mut names = self.names.iter().zip(0u32..);
+        if !names.all(|(name, number)| *name == number.to_string()) {
+            return None;
+        }
+        let used: BTreeSet<u32> = texts.filter_map(number).collect();
+        let largest = used.last()?;
+        let mut runs = Vec::new();
+        let mut next = 0;
+        for &number in &used {
+            match number - next {
+                0 => {}
+                1 => runs.push(next.to_string()),
+                _ => runs.push(format!("{next} to {}", number - 1)),
+            }
+            next = number + 1;
+        }
+        (!runs.is_empty()).then(|| {
+            format!(
+                "labels that are all whole numbers are the numbers of classes, here 0 to {largest}, and no image has {}; a \
+                 classifier is trained on classes that all have images, so count labels from 0 without gaps, or use names in \
+                 place of numbers, such as `c{largest}`",
+                some_of(&runs)
+            )
+        })
+    }
+}
+
+/// The labels of images in the order of the images, as texts, each different one kept once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LabelTexts {
+    /// The different texts, numbered as they came.
+    numbers: BTreeMap<String, u32>,
+    /// The number of each image's text.
+    images: Vec<Option<u32>>,
+}
+
+impl LabelTexts {
+    /// Adds the label of the next image. An empty text is none.
+    pub(crate) fn push(&mut self, text: Option<&str>) {
+        let number = text.filter(|text| !text.is_empty()).map(|text| {
+            let next = self.numbers.len() as u32;
+            match self.numbers.get(text) {
+                Some(&number) => number,
+                None => *self.numbers.entry(text.to_owned()).or_insert(next),
+            }
+        });
+        self.images.push(number);
+    }
+
+    /// The classes that the texts name, as [`Classes::of_texts`] has them, and the label of each image; none at all where no image
+    /// has a text. Numbers of classes that no image has are told of; `set` is what they belong to.
+    pub(crate) fn into_labels(self, set: &Path) -> (Classes, Vec<Option<u32>>) {
+        let texts = || self.numbers.keys().map(String::as_str);
+        let classes = Classes::of_texts(texts());
+        classes.warn_of_unused(set, texts());
+        if self.numbers.is_empty() {
+            return (classes, Vec::new());
+        }
+        let mut labels = vec![None; self.numbers.len()];
+        let lookup = classes.lookup();
+        for (text, &number) in &self.numbers {
+            labels[number as usize] = lookup.get(canonical(text, &classes).as_str()).copied();
+        }
+        drop(lookup);
+        let label = |number: &Option<u32>| labels.get((*number)? as usize).copied().flatten();
+        let labels = self.images.iter().map(label).collect();
+        (classes, labels)
     }
 }
 
@@ -125,6 +209,51 @@ mod tests {
         assert!(Classes::of_texts(std::iter::empty()).names().is_empty());
         let huge = Classes::of_texts(["4000000000", "1"].into_iter());
         assert_eq!(huge.names(), ["1", "4000000000"]);
+    }
+
+    #[test]
+    fn numbers_that_no_image_has_are_told_of() {
+        let unused = |texts: &[&str]| {
+            let classes = Classes::of_texts(texts.iter().copied());
+            classes.unused(texts.iter().copied())
+        };
+        let from_one = unused(&["1", "03", "2"]).unwrap();
+        assert!(from_one.contains("here 0 to 3"), "{from_one}");
+        assert!(from_one.contains("no image has 0; "), "{from_one}");
+        let gaps = unused(&["2007", "7", "1007"]).unwrap();
+        let runs = "no image has 0 to 6, 8 to 1006, 1008 to 2006; ";
+        assert!(gaps.contains(runs), "{gaps}");
+        for texts in [&["0", "01", "2"][..], &["1", "cat"], &["-1", "2"], &[]] {
+            assert_eq!(unused(texts), None, "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn labels_follow_the_images() {
+        let mut texts = LabelTexts::default();
+        for text in [
+            Some("dog"),
+            None,
+            Some("cat"),
+            Some(""),
+            Some("dog"),
+            Some("7"),
+        ] {
+            texts.push(text);
+        }
+        let (classes, labels) = texts.into_labels(Path::new("set"));
+        assert_eq!(classes.names(), ["7", "cat", "dog"]);
+        assert_eq!(labels, [Some(2), None, Some(1), None, Some(2), Some(0)]);
+        let mut numbers = LabelTexts::default();
+        for text in ["1", "0", "01"] {
+            numbers.push(Some(text));
+        }
+        let (classes, labels) = numbers.into_labels(Path::new("set"));
+        assert_eq!(classes.names(), ["0", "1"]);
+        assert_eq!(labels, [Some(1), Some(0), Some(1)]);
+        let mut none = LabelTexts::default();
+        none.push(None);
+        assert!(none.into_labels(Path::new("set")).1.is_empty());
     }
 
     #[test]

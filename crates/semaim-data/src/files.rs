@@ -7,6 +7,7 @@ use crate::counted::counted;
 use crate::decode::{DecodeOptions, Format, Layer, stacked};
 use crate::dir_scan;
 use crate::error::{DataError, ImageError};
+use crate::metadata::{self, Metadata};
 use crate::notices::{self, some_of};
 use crate::region::{DecodeRequest, DecodedRegion};
 use crate::scratch::Scratch;
@@ -32,8 +33,9 @@ pub(crate) struct Files {
 const FEW: usize = 10;
 
 impl Files {
-    /// All images below a folder, sorted by their relative paths. When all of them lie in subfolders, the first component
-    /// of their paths is their class.
+    /// All images below a folder, sorted by their relative paths. Their labels are those of the metadata files beside them, where
+    /// there are such with labels; otherwise, when all of them lie in subfolders, the first component of their paths is their
+    /// class.
     pub(crate) fn of_folder(root: &Path, decoding: DecodeOptions) -> Result<Self, DataError> {
         let listing = dir_scan::list(root)?;
         listing.warn(root);
@@ -49,8 +51,11 @@ impl Files {
             let end = path.iter().rposition(|&b| b == b'/' || b == b'\\');
             path.get(..end.map_or(0, |end| end + 1)).unwrap_or_default()
         });
-        let labeled = classes::of_directories(directories.clone());
-        if labeled.is_none() {
+        let in_folders = classes::of_directories(directories.clone());
+        let metadata = Metadata::of_folder(root, &listing.images)?;
+        let places = listing.images.iter().map(|image| metadata::place(0, image));
+        let given = metadata.labels(root, places, in_folders.is_some())?;
+        if given.is_none() && in_folders.is_none() {
             let beside: Vec<String> = listing
                 .images
                 .iter()
@@ -71,8 +76,10 @@ impl Files {
                 ));
             }
         }
-        let (classes, labels) = labeled.unwrap_or_default();
-        let labels = labels.into_iter().map(Some).collect();
+        let (classes, labels) = given.unwrap_or_else(|| {
+            let (classes, labels) = in_folders.unwrap_or_default();
+            (classes, labels.into_iter().map(Some).collect())
+        });
         let what = format!("folder {}", root.display());
         Self::new(what, root, listing.images, classes, labels, decoding)
     }

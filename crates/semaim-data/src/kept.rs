@@ -61,6 +61,14 @@ pub(crate) fn of_split<T>(what: &str, images: &mut Vec<(String, T)>, split: Spli
     }
 }
 
+/// Tells that all images of a set that is not divided are evaluated.
+pub(crate) fn all_evaluated(what: &str, count: usize) -> String {
+    format!(
+        "{what}: nothing is said to be for evaluation, so all of it is evaluated ({})",
+        counted(count, "image")
+    )
+}
+
 /// Which of some images are held out, one in `every`, each by its own draws. Of two or more, one is and one is not at least: where chance
 /// leaves a part empty, the image with the least number changes sides.
 pub fn held_out(draws: impl Iterator<Item = KeyedRng>, every: u64) -> Vec<bool> {

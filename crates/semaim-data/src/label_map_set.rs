@@ -4,6 +4,8 @@ mod class_list;
 mod label_image;
 mod layout;
 mod open;
+mod palettes;
+mod seen;
 
 use std::path::Path;
 
@@ -23,6 +25,7 @@ use crate::view::ViewGeometry;
 use class_list::ClassList;
 use label_image::Values;
 use layout::Pair;
+use palettes::Palettes;
 
 pub use open::{LabelMapSpec, has_label_images, open_label_maps};
 
@@ -44,6 +47,8 @@ pub struct LabelMapSet {
     classes: Vec<String>,
     values: Vec<u8>,
     labels: Labels,
+    /// Those of the label images that were looked at when it was opened.
+    palettes: Palettes,
     max_class_share: f64,
     notices: Vec<String>,
 }
@@ -113,14 +118,18 @@ impl LabelMapSet {
         }
     }
 
-    /// Refuses another set, such as the evaluation split of a training split, whose classes are not the same under the same values.
+    /// Refuses another set, such as the evaluation split of a training split, whose classes are not the same under the same values,
+    /// or whose values are places of palettes of other colors, as far as label images were looked at when the sets were opened.
     ///
     /// # Errors
     ///
     /// [`DataError::Annotations`] with the first difference.
     pub fn check_same_classes(&self, other: &Self) -> Result<(), DataError> {
         self.numbered_classes()
-            .check_same(&other.numbered_classes())
+            .check_same(&other.numbered_classes())?;
+        let mut palettes = self.palettes.clone();
+        palettes.absorb(other.palettes.clone());
+        palettes.check()
     }
 
     fn numbered_classes(&self) -> NumberedClasses<'_, u8> {
@@ -143,6 +152,7 @@ impl LabelMapSet {
             // They were said when the objects were opened.
             notices: objects.notices().to_vec(),
             labels: Labels::Objects(objects),
+            palettes: Palettes::default(),
         }
     }
 
@@ -188,7 +198,9 @@ fn classified(
     known: &str,
     path: &Path,
 ) -> Result<LabelMap, ImageProblem> {
-    let Values { size, mut values } = values;
+    let Values {
+        size, mut values, ..
+    } = values;
     for (at, label) in values.iter_mut().enumerate() {
         let value = *label;
         *label = table[usize::from(value)].ok_or_else(|| ImageProblem::Labels {

@@ -21,12 +21,14 @@ mod files;
 mod framing;
 mod idx;
 mod image_numbers;
+mod json_label;
 mod kept;
 mod label_map;
 mod label_map_set;
 mod list;
 mod loader;
 mod mask;
+mod metadata;
 mod mixup_cutmix;
 mod notices;
 mod object_set;
@@ -71,7 +73,7 @@ pub use label_map_set::{LabelMapSet, LabelMapSpec, has_label_images, open_label_
 pub use loader::{EvaluationLoader, LoaderOptions, Position, TrainingLoader, Turns};
 pub use mask::{Mask, MaskError};
 pub use mixup_cutmix::{MixOp, MixupCutmix};
-pub use notices::some_of;
+pub use notices::{some_of, warn_of_shared, warn_of_unlabeled};
 pub use object_set::{
     ImageObjects, ObjectClasses, ObjectCount, ObjectSet, ObjectSpec, is_annotated, open_objects,
 };

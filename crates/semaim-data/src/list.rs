@@ -1,14 +1,19 @@
 //! Text files that list images, with or without labels.
 
-use std::collections::BTreeSet;
+mod fields;
+mod repeated;
+
+use std::borrow::Cow;
 use std::path::Path;
 
-use crate::classes::{self, Classes};
+use crate::classes::{self, LabelTexts};
 use crate::decode::{DecodeOptions, Format};
 use crate::dir_scan::NotRead;
 use crate::error::{DataError, ImageProblem};
 use crate::file::read_file;
 use crate::files::Files;
+
+use fields::Field;
 
 /// The largest list that is read, in bytes.
 const MAX_LIST: u64 = 8 << 30;
@@ -27,6 +32,18 @@ enum Separator {
     Space,
 }
 
+/// The images that a list names, in its order.
+#[derive(Debug, Default)]
+struct Listed {
+    /// The line of each image, from 1.
+    lines: Vec<u64>,
+    /// The file of each image, or the first of several.
+    paths: Vec<Box<Path>>,
+    /// The files whose channels follow those of each path, where images are several files; else empty.
+    more: Vec<Box<[Box<Path>]>>,
+    labels: LabelTexts,
+}
+
 /// Reads a list: one image per line, `path` or `path label`. Empty lines and lines that start with `#` are skipped.
 ///
 /// Where every line of a `.csv`, or of a list with tabs, begins with as many names of image files, and with more than one, these files
@@ -34,67 +51,112 @@ enum Separator {
 ///
 /// Paths are relative to the folder of the list, or absolute, and may contain spaces. Where the label starts is otherwise
 /// decided for the whole list where every line has a tab (after the last), or, in a `.csv`, where every line has a comma
-/// (after the last; a first line whose path is no image is a heading). Otherwise it is what follows the name of an image
-/// that a line starts with, or the last field if that is a whole number. Labels that are all whole numbers are the
-/// classes' numbers, other labels are class names.
+/// (after the last; a first line whose path is no image is a heading). There, what stands in quotes may hold tabs and commas.
+/// Otherwise the label is what follows the name of an image that a line starts with, or the last field if that is a whole
+/// number. Labels that are all whole numbers are the classes' numbers, other labels are class names.
+///
+/// An image that is named again with the same label counts once, which is said. With another it is refused.
 pub(crate) fn open(path: &Path, decoding: DecodeOptions) -> Result<Files, DataError> {
-    let bytes = read_file(path, MAX_LIST).map_err(|problem| match problem {
+    let bytes = read(path)?;
+    let text = text_of(path, &bytes)?;
+    let separator = Separator::of(text, path);
+    let stacks = separator
+        .character()
+        .and_then(|character| Some((character, stacked_files(text, character)?)));
+    let listed = match stacks {
+        Some(stacks) => read_stacks(path, text, stacks)?,
+        None => read_lines(path, text, separator)?,
+    };
+    listed.into_files(path, decoding)
+}
+
+/// Reads a file of text, of at most [`MAX_LIST`] bytes.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+    read_file(path, MAX_LIST).map_err(|problem| match problem {
         ImageProblem::Read(error) => DataError::unreadable(path, error),
-        other => DataError::List {
-            path: path.to_owned(),
-            line: 0,
-            reason: other.to_string(),
-        },
-    })?;
-    let text = match std::str::from_utf8(&bytes) {
-        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        other => broken(path, 0, other.to_string()),
+    })
+}
+
+/// The text that the bytes of the file at `path` are, without a byte-order mark.
+pub(crate) fn text_of<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, DataError> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
         Err(error) => {
             let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            return Err(DataError::List {
-                path: path.to_owned(),
-                line: before.iter().filter(|&&b| b == b'\n').count() as u64 + 1,
-                reason: "it is no UTF-8 text".to_owned(),
-            });
+            let line = before.iter().filter(|&&b| b == b'\n').count() as u64 + 1;
+            Err(broken(path, line, "it is no UTF-8 text".to_owned()))
         }
-    };
-    let broken = |line: u64, reason: String| DataError::List {
+    }
+}
+
+fn broken(path: &Path, line: u64, reason: String) -> DataError {
+    DataError::List {
         path: path.to_owned(),
         line,
         reason,
-    };
-    let separator = Separator::of(text, path);
-    if let Some(character) = separator.character()
-        && let Some(files) = stacked_files(text, character)
-    {
-        return open_stacks(path, text, (character, files), decoding);
     }
-    let mut paths: Vec<Box<Path>> = Vec::new();
-    let mut texts: Vec<Option<&str>> = Vec::new();
-    for (line, (image, label)) in entries(text, separator) {
+}
+
+/// A list whose images are a file each.
+fn read_lines(path: &Path, text: &str, separator: Separator) -> Result<Listed, DataError> {
+    let mut listed = Listed::default();
+    for (number, (line, content)) in lines(text).enumerate() {
+        let broken = |reason: String| broken(path, line, reason);
+        let (image, label) = separator.split(content.trim()).map_err(broken)?;
+        // The heading of a table, such as `path,label`.
+        let may_be_heading = number == 0 && separator != Separator::Space;
+        if may_be_heading && !Format::is_listed_name(image.as_bytes()) {
+            continue;
+        }
+        if image.is_empty() {
+            return Err(broken("there is no path".to_owned()));
+        }
         if separator == Separator::Space
-            && let Some(label) = label
+            && let Some(label) = &label
             && label.split_whitespace().count() > 1
             && label
                 .split_whitespace()
                 .all(|field| field.parse::<f64>().is_ok())
         {
             let reason = format!("{image} is followed by several numbers, one label is read");
-            return Err(broken(line, reason));
+            return Err(broken(reason));
         }
-        paths.push(Path::new(image).into());
-        texts.push(label);
+        listed.lines.push(line);
+        listed.paths.push(Path::new(&*image).into());
+        listed.labels.push(label.as_deref());
     }
-    if paths.is_empty() {
-        return Err(DataError::no_images(path, 0, &NotRead::default()));
+    Ok(listed)
+}
+
+impl Listed {
+    /// The images as a source, each once.
+    fn into_files(self, path: &Path, decoding: DecodeOptions) -> Result<Files, DataError> {
+        let Some(&first_line) = self.lines.first() else {
+            return Err(DataError::no_images(path, 0, &NotRead::default()));
+        };
+        look_for(path, &self.paths, first_line)?;
+        let (classes, labels) = self.labels.into_labels(path);
+        let images = repeated::Images {
+            lines: self.lines,
+            paths: self.paths,
+            more: self.more,
+            labels,
+        };
+        let images = images.once(path, classes.names())?;
+        Files::of_list(
+            path,
+            images.paths,
+            images.more,
+            classes,
+            images.labels,
+            decoding,
+        )
     }
-    let line = || entries(text, separator).next().map_or(0, |(line, _)| line);
-    look_for(path, &paths, line)?;
-    let (classes, labels) = labeled(&texts);
-    Files::of_list(path, paths, Vec::new(), classes, labels, decoding)
 }
 
 /// Refuses a list of whose first images none is there. `line` is that of the first.
-fn look_for(path: &Path, paths: &[Box<Path>], line: impl FnOnce() -> u64) -> Result<(), DataError> {
+fn look_for(path: &Path, paths: &[Box<Path>], line: u64) -> Result<(), DataError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let looked_for = paths.len().min(LOOKED_FOR);
     let exists = |image: &Path| folder.join(image).exists();
@@ -112,41 +174,20 @@ fn look_for(path: &Path, paths: &[Box<Path>], line: impl FnOnce() -> u64) -> Res
             several - 1
         ),
     };
-    Err(DataError::List {
-        path: path.to_owned(),
-        line: line(),
-        reason,
-    })
+    Err(broken(path, line, reason))
 }
 
-/// The classes that labels name, and the class of each; none where there is no label at all.
-fn labeled(texts: &[Option<&str>]) -> (Classes, Vec<Option<u32>>) {
-    let different: BTreeSet<&str> = texts.iter().flatten().copied().collect();
-    let classes = Classes::of_texts(different.iter().copied());
-    let lookup = classes.lookup();
-    let label = |text: &str| {
-        let text = classes::canonical(text, &classes);
-        lookup.get(text.as_str()).copied()
-    };
-    let labels = if different.is_empty() {
-        Vec::new()
-    } else {
-        texts.iter().map(|text| text.and_then(label)).collect()
-    };
-    drop(lookup);
-    (classes, labels)
+/// Whether a field names an image file.
+fn is_file(field: &Field<'_>) -> bool {
+    Format::is_listed_name(field.text.as_bytes())
 }
 
 /// How many files an image is, where every line begins with the names of several: the least number of them in a line.
 fn stacked_files(text: &str, separator: char) -> Option<usize> {
     let files = |(number, (_, line)): (usize, (u64, &str))| {
-        let fields = line
-            .trim()
-            .split(separator)
-            .map(|field| unquote(field.trim()));
-        let files = fields
-            .take_while(|field| Format::is_listed_name(field.as_bytes()))
-            .count();
+        // A line that cannot be read has none, and is told of where it is read.
+        let fields = fields::split(line.trim(), separator).unwrap_or_default();
+        let files = fields.iter().take_while(|field| is_file(field)).count();
         // A heading.
         (number > 0 || files > 0).then_some(files)
     };
@@ -155,32 +196,19 @@ fn stacked_files(text: &str, separator: char) -> Option<usize> {
 }
 
 /// A list whose images are `files` files each.
-fn open_stacks(
+fn read_stacks(
     path: &Path,
     text: &str,
     (separator, files): (char, usize),
-    decoding: DecodeOptions,
-) -> Result<Files, DataError> {
-    let mut paths: Vec<Box<Path>> = Vec::new();
-    let mut more: Vec<Box<[Box<Path>]>> = Vec::new();
-    let mut texts: Vec<Option<&str>> = Vec::new();
-    let mut first_line = 0;
+) -> Result<Listed, DataError> {
+    let mut listed = Listed::default();
     for (number, (line, content)) in lines(text).enumerate() {
-        let fields: Vec<&str> = content
-            .trim()
-            .split(separator)
-            .map(|field| unquote(field.trim()))
-            .collect();
-        let is_file = |field: &&&str| Format::is_listed_name(field.as_bytes());
-        let here = fields.iter().take_while(is_file).count();
+        let broken = |reason: String| broken(path, line, reason);
+        let fields = fields::split(content.trim(), separator).map_err(broken)?;
+        let here = fields.iter().take_while(|field| is_file(field)).count();
         if here == 0 && number == 0 {
             continue;
         }
-        let broken = |reason: String| DataError::List {
-            path: path.to_owned(),
-            line,
-            reason,
-        };
         if here != files {
             return Err(broken(format!(
                 "an image is {here} files here and {files} files in other lines"
@@ -189,27 +217,23 @@ fn open_stacks(
         let (images, rest) = fields.split_at(files);
         let label = match rest {
             [] => None,
-            [label] => Some(*label),
+            [label] => Some(&*label.text),
             [_, other, ..] => {
                 return Err(broken(format!(
-                    "after {files} files and a label there is `{other}`, which is neither"
+                    "after {files} files and a label there is `{}`, which is neither",
+                    other.text
                 )));
             }
         };
-        let mut images = images.iter().map(|image| Box::from(Path::new(image)));
-        if paths.is_empty() {
-            first_line = line;
-        }
-        paths.extend(images.next());
-        more.push(images.collect());
-        texts.push(label.filter(|label| !label.is_empty()));
+        let mut images = images
+            .iter()
+            .map(|image| Box::from(Path::new(&*image.text)));
+        listed.lines.push(line);
+        listed.paths.extend(images.next());
+        listed.more.push(images.collect());
+        listed.labels.push(label);
     }
-    if paths.is_empty() {
-        return Err(DataError::no_images(path, 0, &NotRead::default()));
-    }
-    look_for(path, &paths, || first_line)?;
-    let (classes, labels) = labeled(&texts);
-    Files::of_list(path, paths, more, classes, labels, decoding)
+    Ok(listed)
 }
 
 /// The lines that name images, with their numbers from 1.
@@ -217,18 +241,6 @@ fn lines(text: &str) -> impl Iterator<Item = (u64, &str)> {
     (1..)
         .zip(text.lines())
         .filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
-}
-
-/// The entries of a list: line, image and label.
-fn entries(text: &str, separator: Separator) -> impl Iterator<Item = (u64, (&str, Option<&str>))> {
-    lines(text)
-        .enumerate()
-        .map(move |(number, (line, text))| (number, line, separator.split(text)))
-        .filter(move |(number, _, (image, _))| {
-            // The heading of a table, such as `path,label`.
-            *number > 0 || separator == Separator::Space || Format::is_listed_name(image.as_bytes())
-        })
-        .map(|(_, line, entry)| (line, entry))
 }
 
 impl Separator {
@@ -255,21 +267,24 @@ impl Separator {
         }
     }
 
-    /// The image and the label of a line.
-    fn split(self, line: &str) -> (&str, Option<&str>) {
-        let line = line.trim();
-        let (image, label) = match self {
-            Self::Tab => line.rsplit_once('\t').map_or((line, None), some),
-            Self::Comma => line.rsplit_once(',').map_or((line, None), some),
-            Self::Space => after_image(line).unwrap_or((line, None)),
+    /// The image and the label of a line, or what is wrong with it. An empty label is none.
+    fn split(self, line: &str) -> Result<(Cow<'_, str>, Option<Cow<'_, str>>), String> {
+        let Some(character) = self.character() else {
+            let (image, label) = after_image(line).unwrap_or((line, None));
+            let label = label.map(|label| Cow::Borrowed(unquote(label.trim())));
+            return Ok((Cow::Borrowed(unquote(image.trim())), label));
         };
-        (
-            unquote(image.trim()),
-            // A field without text is no label.
-            label
-                .map(|label| unquote(label.trim()))
-                .filter(|label| !label.is_empty()),
-        )
+        let fields = fields::split(line, character)?;
+        Ok(match &fields[..] {
+            [] => (Cow::Borrowed(line), None),
+            [image] => (image.text.clone(), None),
+            [image, label] => (image.text.clone(), Some(label.text.clone())),
+            // A path that has separators in it and stands in no quotes.
+            [.., label] => {
+                let image = line.get(..label.start.saturating_sub(1)).unwrap_or(line);
+                (Cow::Borrowed(image.trim()), Some(label.text.clone()))
+            }
+        })
     }
 }
 
@@ -285,10 +300,6 @@ fn after_image(line: &str) -> Option<(&str, Option<&str>)> {
     let (image, label) = line.rsplit_once(char::is_whitespace)?;
     classes::number(label)?;
     Some((image, Some(label)))
-}
-
-fn some<'a>((image, label): (&'a str, &'a str)) -> (&'a str, Option<&'a str>) {
-    (image, Some(label))
 }
 
 /// A field without the quotes around it.

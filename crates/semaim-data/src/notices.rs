@@ -1,7 +1,11 @@
 //! What a user must be told about a data set.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
+use crate::counted::counted;
+use crate::source::Source;
 
 /// What was said.
 static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -23,5 +27,79 @@ pub fn some_of<T: AsRef<str>>(names: &[T]) -> String {
     match names.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Warns of images that have no label in a set where others have one: no accuracy counts them.
+pub fn warn_of_unlabeled(source: &dyn Source) {
+    let is_unlabeled = |item: &usize| source.label(*item).is_none();
+    let count = (0..source.len()).filter(is_unlabeled).count();
+    if count > 0 && count < source.len() {
+        let images = counted(count, "image");
+        warn(format!(
+            "{}: {images} without a label left out",
+            source.describe()
+        ));
+    }
+}
+
+/// Warns of images to evaluate on that are trained on as well, by their paths however these are written: what is measured on them
+/// says nothing of new images. Generated images have no paths, and are others for either split.
+pub fn warn_of_shared(train: &dyn Source, eval: &dyn Source) {
+    let shared = shared(train, eval);
+    if !shared.is_empty() {
+        warn(format!(
+            "{} of the {} images to evaluate on are trained on, too: {}",
+            shared.len(),
+            eval.len(),
+            some_of(&shared)
+        ));
+    }
+}
+
+/// The names of the images of `eval` that `train` has as well.
+fn shared(train: &dyn Source, eval: &dyn Source) -> Vec<String> {
+    let place = |name: &str| -> Option<PathBuf> {
+        let is_generated = name.starts_with("shapes#");
+        let written = Path::new(name).to_path_buf();
+        (!is_generated).then(|| std::path::absolute(name).unwrap_or(written))
+    };
+    let names = |set: &dyn Source| -> Vec<String> { (0..set.len()).map(|i| set.name(i)).collect() };
+    let trained: HashSet<PathBuf> = names(train).iter().filter_map(|name| place(name)).collect();
+    let mut found = names(eval);
+    found.retain(|name| place(name).is_some_and(|place| trained.contains(&place)));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::open::{OpenOptions, open};
+    use crate::source::Split;
+
+    #[test]
+    fn images_are_shared_however_their_paths_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a/1.png", "a/2.png", "b/1.png"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            image::GrayImage::new(4, 4).save(path).unwrap();
+        }
+        let source = |name: &str| {
+            let path = folder.path().join(name);
+            open(
+                path.to_str().unwrap(),
+                Split::Train,
+                &OpenOptions::default(),
+            )
+            .unwrap()
+        };
+        let all = source("");
+        assert_eq!(shared(&*all, &*source("a")).len(), 2);
+        assert_eq!(shared(&*source("a"), &*all).len(), 2);
+        assert_eq!(shared(&*source("a"), &*source("./b/.")).len(), 0);
+        assert_eq!(shared(&*source("./a"), &*source("a/.")).len(), 2);
+        let shapes = open("shapes", Split::Train, &OpenOptions::default()).unwrap();
+        assert!(shared(&*shapes, &*shapes).is_empty());
     }
 }

@@ -11,7 +11,8 @@ use crate::decode::{DecodeBuffers, DecodeOptions};
 use crate::dir_scan::NotRead;
 use crate::error::{DataError, ImageError, ImageProblem};
 use crate::file::SharedFile;
-use crate::notices;
+use crate::metadata::{self, Metadata};
+use crate::notices::{self, some_of};
 use crate::region::{DecodeRequest, DecodedRegion};
 use crate::scratch::Scratch;
 use crate::source::{Source, Split};
@@ -49,13 +50,14 @@ struct Found {
 }
 
 impl Tars {
-    /// Indexes tar files. Only their headers are read.
+    /// Indexes tar files. Only their headers and what may hold labels are read.
     ///
     /// The set is like a folder, after the directories that all images share are taken off: `train/...` and `val/...` are
-    /// its parts. With `.cls` members, it is in WebDataset form: members are one sample when their paths agree up to the
-    /// first dot of the file name, the `.cls` member holds the class (none if it is empty), and a sample's image is the
-    /// member whose whole extension is that of an image (so that `1.seg.png` beside `1.jpg` is none). Otherwise the first
-    /// directory of a part is the class.
+    /// its parts. With `.cls` members, or without such with a `label` or `cls` in the `.json` members of images, it is in
+    /// WebDataset form: members are one sample when their paths agree up to the first dot of the file name, the `.cls` or `.json`
+    /// member holds the class (none if it is empty), and a sample's image is the member whose whole extension is that of an image
+    /// (so that `1.seg.png` beside `1.jpg` is none), the first of several, which is said. Otherwise labels are those of metadata
+    /// files as in folders, and without such the first directory of a part is the class.
     pub(crate) fn open(
         paths: &[PathBuf],
         split: Split,
@@ -63,7 +65,8 @@ impl Tars {
     ) -> Result<Self, DataError> {
         let mut files = Vec::with_capacity(paths.len());
         let (mut images, mut arrays) = (Vec::new(), Vec::new());
-        let mut texts = BTreeMap::new();
+        let (mut texts, mut json) = (Texts::new(), BTreeMap::new());
+        let mut metadata = Vec::new();
         let mut others = 0;
         let mut not_read = NotRead::default();
         for (number, path) in paths.iter().enumerate() {
@@ -74,6 +77,11 @@ impl Tars {
             for (key, text) in index.classes {
                 texts.insert((number, key), text);
             }
+            for (key, label) in index.json {
+                json.insert((number, key), label);
+            }
+            let content = index.metadata.into_iter();
+            metadata.extend(content.map(|(name, content)| (number, name, content)));
             let found = |member| Found {
                 file: number,
                 member,
@@ -91,8 +99,12 @@ impl Tars {
         } else {
             warn_of_arrays(&first, arrays.len());
         }
+        if texts.is_empty() {
+            texts = texts_of_json(&first, json, &images);
+        }
         let (images, labels, classes) = if texts.is_empty() {
-            as_folder(&first, images, split)
+            let metadata = metadata_of(&files, metadata)?;
+            as_folder(&first, images, &metadata, split)?
         } else {
             as_webdataset(&first, images, &texts, split)
         };
@@ -200,6 +212,80 @@ impl Source for Tars {
 
 type Labeled = (Vec<Found>, Vec<Option<u32>>, Classes);
 
+/// The number of a tar file and the key of one of its samples.
+type SampleKey = (u32, Vec<u8>);
+
+/// The texts that are labels, by samples.
+type Texts = BTreeMap<SampleKey, String>;
+
+/// The sample that an image belongs to.
+fn sample_of(found: &Found) -> SampleKey {
+    let key = index::sample_key(&found.member.name).0.to_vec();
+    (found.file, key)
+}
+
+/// The labels that `.json` members give to images. What is no single label is an empty text, which is none, and is told of.
+fn texts_of_json(
+    path: &Path,
+    json: BTreeMap<SampleKey, Result<String, String>>,
+    images: &[Found],
+) -> Texts {
+    if json.is_empty() {
+        return Texts::new();
+    }
+    let samples: BTreeSet<SampleKey> = images.iter().map(sample_of).collect();
+    let mut not_read = Vec::new();
+    let of_images = json
+        .into_iter()
+        .filter(|(sample, _)| samples.contains(sample));
+    let texts = of_images
+        .map(|(sample, label)| {
+            let text = label.unwrap_or_else(|value| {
+                let name = String::from_utf8_lossy(&sample.1);
+                not_read.push(format!("{name} ({value})"));
+                String::new()
+            });
+            (sample, text)
+        })
+        .collect();
+    if !not_read.is_empty() {
+        notices::warn(format!(
+            "{}: {} no single name or number, so {} without: {}",
+            path.display(),
+            match not_read.len() {
+                1 => "the label in a .json member is".to_owned(),
+                number => format!("the labels in {number} .json members are"),
+            },
+            match not_read.len() {
+                1 => "the sample is",
+                _ => "these samples are",
+            },
+            some_of(&not_read)
+        ));
+    }
+    texts
+}
+
+/// The metadata files among the members of tar files, given the file, the name and the content of each.
+fn metadata_of(
+    files: &[(PathBuf, SharedFile)],
+    members: Vec<(u32, Vec<u8>, Vec<u8>)>,
+) -> Result<Metadata, DataError> {
+    let mut metadata = Metadata::default();
+    for (file, name, content) in members {
+        let name = String::from_utf8_lossy(&name);
+        let tar = files.get(file as usize).map(|(path, _)| path.display());
+        let path = match tar {
+            Some(tar) => PathBuf::from(format!("{tar}:{name}")),
+            None => PathBuf::from(&*name),
+        };
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let folder = metadata::place(file, Path::new(folder));
+        metadata.add(path, folder, "", &content)?;
+    }
+    Ok(metadata)
+}
+
 /// Says that arrays beside images are no images.
 fn warn_of_arrays(path: &Path, arrays: usize) {
     if arrays > 0 {
@@ -212,39 +298,19 @@ fn warn_of_arrays(path: &Path, arrays: usize) {
     }
 }
 
-/// Images whose parts are told by their directories and classes by `.cls` members.
-fn as_webdataset(
-    path: &Path,
-    images: Vec<Found>,
-    texts: &BTreeMap<(u32, Vec<u8>), String>,
-    split: Split,
-) -> Labeled {
-    let key = |found: &Found| {
-        let key = index::sample_key(&found.member.name).0.to_vec();
-        (found.file, key)
-    };
-    let simple = |found: &Found| {
-        let (_, extension) = index::sample_key(&found.member.name);
-        !extension.contains(&b'.')
-    };
-    let with_simple: BTreeSet<_> = images.iter().filter(|f| simple(f)).map(key).collect();
-    let mut taken = BTreeSet::new();
-    let images: Vec<Found> = images
-        .into_iter()
-        .filter(|found| {
-            let key = key(found);
-            (simple(found) || !with_simple.contains(&key)) && taken.insert(key)
-        })
-        .collect();
-    let (images, _) = part(path, images, split);
+/// Images whose parts are told by their directories and classes by the texts of their samples.
+fn as_webdataset(path: &Path, images: Vec<Found>, texts: &Texts, split: Split) -> Labeled {
+    let (images, _) = part(path, one_of_each(path, images), split);
     // The classes are those of all parts, and an empty text is none.
-    let named = texts.values().filter(|text| !text.is_empty());
-    let classes = Classes::of_texts(named.map(String::as_str));
+    let named = texts.values().map(String::as_str);
+    let named = named.filter(|text| !text.is_empty());
+    let classes = Classes::of_texts(named.clone());
+    classes.warn_of_unused(path, named);
     let lookup = classes.lookup();
     let labels = images
         .iter()
         .map(|found| {
-            let text = texts.get(&key(found))?;
+            let text = texts.get(&sample_of(found))?;
             lookup
                 .get(classes::canonical(text, &classes).as_str())
                 .copied()
@@ -252,6 +318,45 @@ fn as_webdataset(
         .collect();
     drop(lookup);
     (images, labels, classes)
+}
+
+/// The image of each sample: the first whose whole extension is that of an image, or else the first. Says of which samples there
+/// are several that it could be.
+fn one_of_each(path: &Path, images: Vec<Found>) -> Vec<Found> {
+    let simple = |found: &Found| {
+        let (_, extension) = index::sample_key(&found.member.name);
+        !extension.contains(&b'.')
+    };
+    let with_simple: BTreeSet<_> = images.iter().filter(|f| simple(f)).map(sample_of).collect();
+    let (mut taken, mut several) = (BTreeSet::new(), BTreeSet::new());
+    let images: Vec<Found> = images
+        .into_iter()
+        .filter(|found| {
+            let sample = sample_of(found);
+            if !simple(found) && with_simple.contains(&sample) {
+                return false;
+            }
+            if taken.contains(&sample) {
+                several.insert(sample);
+                return false;
+            }
+            taken.insert(sample)
+        })
+        .collect();
+    if !several.is_empty() {
+        let keys = several.iter().map(|(_, key)| String::from_utf8_lossy(key));
+        let keys: Vec<_> = keys.collect();
+        notices::warn(format!(
+            "{}: {} more than one image, of which the first is taken and the others are left out: {}",
+            path.display(),
+            match keys.len() {
+                1 => "a sample has".to_owned(),
+                number => format!("{number} samples have"),
+            },
+            some_of(&keys)
+        ));
+    }
+    images
 }
 
 /// The directory of an image, with a `/` at its end, without the first `skip` bytes.
@@ -302,18 +407,33 @@ fn part(path: &Path, images: Vec<Found>, split: Split) -> (Vec<Found>, usize) {
     (images, skip + prefix.len())
 }
 
-/// Images whose parts and classes are told by their directories.
-fn as_folder(path: &Path, images: Vec<Found>, split: Split) -> Labeled {
+/// Images whose parts are told by their directories, and classes by metadata files, or by their directories where there are none
+/// with labels.
+fn as_folder(
+    path: &Path,
+    images: Vec<Found>,
+    metadata: &Metadata,
+    split: Split,
+) -> Result<Labeled, DataError> {
     let (images, skip) = part(path, images, split);
     let directories: Vec<Vec<u8>> = images.iter().map(|found| directory(found, skip)).collect();
     let slices = directories.iter().map(Vec::as_slice);
-    match classes::of_directories(slices) {
-        Some((classes, labels)) => (images, labels.into_iter().map(Some).collect(), classes),
-        None => {
+    let in_folders = classes::of_directories(slices);
+    let places = images.iter().map(|found| {
+        let name = String::from_utf8_lossy(&found.member.name);
+        metadata::place(found.file, Path::new(&*name))
+    });
+    let given = metadata.labels(path, places, in_folders.is_some())?;
+    Ok(match (given, in_folders) {
+        (Some((classes, labels)), _) => (images, labels, classes),
+        (None, Some((classes, labels))) => {
+            (images, labels.into_iter().map(Some).collect(), classes)
+        }
+        (None, None) => {
             let labels = vec![None; images.len()];
             (images, labels, Classes::default())
         }
-    }
+    })
 }
 
 /// The first component of a directory with its `/`; empty for the root.

@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use semaim_data::{DataError, OpenOptions, Source, Split, Subset, open_all, same_images, spread};
+use semaim_data::{
+    DataError, OpenOptions, Source, Split, Subset, open_all, same_images, spread, warn_of_shared,
+    warn_of_unlabeled,
+};
 use semaim_random::{Key, KeyedRng, Stream};
 use semaim_train::config::DataConfig;
 
@@ -197,7 +200,13 @@ impl LabeledSplits {
             return Ok(None);
         }
         check_classes(&*train, &*test)?;
-        let sets = if same_images(&*train, &*test) {
+        let is_divided = !same_images(&*train, &*test);
+        warn_of_unlabeled(&*train);
+        if is_divided {
+            warn_of_unlabeled(&*test);
+            warn_of_shared(&*train, &*test);
+        }
+        let sets = if !is_divided {
             let (train_items, test) = divided(&*train, seed);
             Self {
                 test: ImageSubset {

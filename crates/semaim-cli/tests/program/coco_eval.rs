@@ -257,6 +257,50 @@ fn what_is_broken_is_refused_with_file_entry_and_reason() {
 }
 
 #[test]
+fn results_that_name_other_images_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let eval = |names: &[&str]| {
+        let mut found = detections();
+        for (result, name) in found.as_array_mut().unwrap().iter_mut().zip(names) {
+            result["file_name"] = json!(name);
+        }
+        coco_eval(folder.path(), &truth(), &found, &["--json"])
+    };
+    let without = succeed(eval(&[])).stdout;
+    let fitting = ["photos/a.jpg", "a.jpg", "/photos/b.jpg"];
+    assert_eq!(succeed(eval(&fitting)).stdout, without);
+    // Places in a folder for the numbers of the annotations.
+    refuse(
+        eval(&["a.jpg", "a.jpg", "photos/a.jpg"]),
+        &[
+            "found.json: results[2]",
+            "image_id 2",
+            "photos/a.jpg",
+            "image 2 of",
+            "truth.json is b.jpg",
+            "is image 4 there",
+            "predict --annotations FILE",
+        ],
+    );
+}
+
+#[test]
+fn boxes_that_can_only_be_fractions_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut found = detections();
+    for result in found.as_array_mut().unwrap() {
+        for (at, side) in [100.0, 80.0, 100.0, 80.0].into_iter().enumerate() {
+            let pixels = result["bbox"][at].as_f64().unwrap();
+            result["bbox"][at] = json!(pixels / side);
+        }
+    }
+    refuse(
+        coco_eval(folder.path(), &truth(), &found, &[]),
+        &["found.json", "all 3 boxes lie within 0 to 1", "results[0]"],
+    );
+}
+
+#[test]
 fn boxes_that_can_only_be_corners_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let boxes = |boxes: &[[u32; 4]]| {

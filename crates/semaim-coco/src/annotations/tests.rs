@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::Annotations;
 use crate::error::{CocoError, Entry, SegmentationProblem};
-use crate::repairs::Repaired;
+use crate::repairs::{Repair, Repaired};
 
 /// Writes `json` to a file and reads that.
 fn read(json: &str) -> Result<Annotations, CocoError> {
@@ -266,6 +266,37 @@ fn a_check_finds_what_using_an_annotation_would() {
     let repaired = check(&format!(r#""segmentation": {COLUMN}"#)).unwrap();
     let said: Vec<Repaired> = repaired.iter().map(|repair| repair.what).collect();
     assert_eq!(said, [Repaired::BoxOfMask, Repaired::AreaOfMask]);
+}
+
+#[test]
+fn boxes_and_masks_that_do_not_belong_together_are_counted() {
+    let object = |id: i64, crowd: u8, bbox: &str, segmentation: &str| {
+        format!(
+            r#"{{"id": {id}, "image_id": 7, "category_id": 1, "iscrowd": {crowd}, "area": 9, "bbox": {bbox},
+            "segmentation": {segmentation}}}"#
+        )
+    };
+    let bbox = "[10, 10, 20, 10]";
+    // The first ten columns.
+    let elsewhere = r#"{"size": [30, 40], "counts": [0, 300, 900]}"#;
+    let objects = [
+        object(1, 0, bbox, "[[10, 10, 30, 10, 30, 20, 10, 20]]"),
+        // At half its coordinates.
+        object(2, 0, bbox, "[[5, 5, 15, 5, 15, 10, 5, 10]]"),
+        object(3, 0, bbox, elsewhere),
+        object(4, 1, bbox, elsewhere),
+        object(5, 0, "[30, 20, 3, 3]", "[[15, 10, 16, 10, 16, 11, 15, 11]]"),
+        object(6, 0, "[30, 5, 10, 10]", "[[30, 5, 90, 5, 90, 15, 30, 15]]"),
+    ];
+    let small = r#""width": 4, "height": 3"#;
+    let large = r#""width": 40, "height": 30"#;
+    let set = read(&file(&objects.join(",")).replacen(small, large, 1)).unwrap();
+    let apart = Repair {
+        what: Repaired::Apart,
+        count: 2,
+        first: Entry::Annotation(2),
+    };
+    assert_eq!(set.check().unwrap(), [apart]);
 }
 
 #[test]

@@ -241,6 +241,119 @@ fn ids_are_numbers_however_written_and_results_need_known_ones() {
 }
 
 #[test]
+fn results_that_name_another_image_are_refused() {
+    let listed = truth(|truth| {
+        truth["images"] = json!([
+            {"id": 7, "file_name": "val/b.png", "width": 100, "height": 80},
+            {"id": 9, "file_name": "val/a.png", "width": 100, "height": 80},
+        ]);
+    });
+    let named = |truth: &Value, name: Value| {
+        score(
+            truth,
+            &found(|found| found[0]["file_name"] = name.clone()),
+            None,
+        )
+    };
+    for name in [
+        "b.png",
+        "val/b.png",
+        "/data/val/b.png",
+        "./b.png",
+        r"data\val\b.png",
+        "set.tar:val/b.png",
+    ] {
+        let scores = named(&listed, json!(name)).unwrap();
+        assert!(near(scores.bbox.unwrap().stats()[0], 1.0), "{name}");
+    }
+    assert!(named(&listed, Value::Null).is_ok());
+    // Annotations without names contradict none.
+    assert!(named(&truth(|_| {}), json!("a.png")).is_ok());
+    for (name, there) in [
+        ("a.png", Some(9)),
+        ("/data/val/a.png", Some(9)),
+        ("train/b.png", None),
+        ("bb.png", None),
+    ] {
+        let error = named(&listed, json!(name)).unwrap_err();
+        let CocoError::OtherImage(other) = &error else {
+            panic!("{error}")
+        };
+        let OtherImage {
+            entry,
+            image,
+            stated,
+            named,
+            ..
+        } = &**other;
+        assert_eq!((*entry, *image, *named), (Entry::Result(0), 7, there));
+        assert_eq!(stated, "val/b.png");
+        let text = error.to_string();
+        for part in [name, "val/b.png", "image 7", "predict --annotations"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(text.contains("is image 9 there"), there.is_some(), "{text}");
+    }
+}
+
+#[test]
+fn fractions_of_images_are_refused_in_either_file() {
+    let refused = |truth: &Value, found: &Value, only| match score(truth, found, only) {
+        Ok(_) => None,
+        Err(CocoError::Fractions {
+            path, what, first, ..
+        }) => Some((path.ends_with("found.json"), what, first)),
+        Err(other) => panic!("{other}"),
+    };
+    let boxes = found(|found| {
+        found[0]["bbox"] = json!([0.1, 0.125, 0.4, 0.5]);
+        remove(&mut found[0], "segmentation");
+    });
+    let first = Entry::Result(0);
+    for only in [None, Some(IouType::Bbox)] {
+        let is = refused(&truth(|_| {}), &boxes, only);
+        assert_eq!(is, Some((true, "boxes", first)));
+    }
+    let polygons = found(|found| {
+        found[0]["segmentation"] = json!([[0.1, 0.1, 0.5, 0.1, 0.5, 0.6]]);
+    });
+    assert_eq!(
+        refused(&truth(|_| {}), &polygons, None),
+        Some((true, "polygons", first))
+    );
+    // Masks that are not scored do not matter, and one box in pixels speaks for all.
+    assert_eq!(
+        refused(&truth(|_| {}), &polygons, Some(IouType::Bbox)),
+        None
+    );
+    let mixed = found(|found| {
+        let mut second = found[0].clone();
+        second["bbox"] = json!([0.1, 0.125, 0.4, 0.5]);
+        found.as_array_mut().unwrap().push(second);
+    });
+    assert_eq!(refused(&truth(|_| {}), &mixed, None), None);
+    let truth = truth(|truth| truth["annotations"][0]["bbox"] = json!([0.1, 0.125, 0.4, 0.5]));
+    assert_eq!(
+        refused(&truth, &found(|_| {}), Some(IouType::Bbox)),
+        Some((false, "boxes", Entry::Annotation(1)))
+    );
+}
+
+#[test]
+fn truths_whose_masks_are_elsewhere_are_said_where_masks_are_scored() {
+    let halved = truth(|truth| {
+        truth["annotations"][0]["segmentation"] = json!([[5, 5, 25, 5, 25, 25, 5, 25]]);
+    });
+    for (only, expected) in [
+        (None, vec![(Repaired::Apart, 1)]),
+        (Some(IouType::Bbox), vec![]),
+    ] {
+        let scores = score(&halved, &found(|_| {}), only).unwrap();
+        assert_eq!(repairs(&scores.annotation_repairs), expected);
+    }
+}
+
+#[test]
 fn nothing_matches_an_empty_box_and_it_is_said() {
     let truth = truth(|truth| truth["annotations"][0]["bbox"] = json!([10, 10, 0, 40]));
     let scores = score(&truth, &found(|_| {}), Some(IouType::Bbox)).unwrap();

@@ -69,7 +69,7 @@ impl ClassList {
     pub(super) fn read(
         path: &Path,
         ignore_zero: bool,
-        largest: impl FnOnce() -> Option<u8>,
+        largest: impl FnOnce() -> Result<Option<u8>, DataError>,
     ) -> Result<(Self, Vec<String>), DataError> {
         let refused = |reason: String| DataError::Annotations {
             path: path.to_owned(),
@@ -87,7 +87,7 @@ impl ClassList {
             false => of_lines(text),
         };
         let mut entries = entries.map_err(refused)?;
-        let left_out = leave_out_nothing(&mut entries, ignore_zero, largest);
+        let left_out = leave_out_nothing(&mut entries, ignore_zero, largest)?;
         let first = u64::from(ignore_zero);
         let numbered = entries.into_iter().zip(first..);
         let mut classes: Vec<(u64, String)> = numbered
@@ -176,11 +176,11 @@ type Entries = Vec<(Option<u64>, String)>;
 fn leave_out_nothing(
     entries: &mut Entries,
     ignore_zero: bool,
-    largest: impl FnOnce() -> Option<u8>,
-) -> Vec<String> {
+    largest: impl FnOnce() -> Result<Option<u8>, DataError>,
+) -> Result<Vec<String>, DataError> {
     let mut left_out = Vec::new();
     if entries.iter().any(|(value, _)| value.is_some()) {
-        return left_out;
+        return Ok(left_out);
     }
     let first = |entries: &Entries| entries.first().map(|(_, name)| name.clone());
     let is_labelmes = first(entries).is_some_and(|name| name == LABELME_IGNORE);
@@ -196,11 +196,11 @@ fn leave_out_nothing(
     let names = entries.len();
     if ignore_zero
         && is_zero
-        && (is_labelmes || largest().is_none_or(|largest| usize::from(largest) < names))
+        && (is_labelmes || largest()?.is_none_or(|largest| usize::from(largest) < names))
     {
         left_out.push(entries.remove(0).1);
     }
-    left_out
+    Ok(left_out)
 }
 
 fn of_lines(text: &str) -> Result<Entries, String> {
@@ -302,7 +302,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
-        let read = ClassList::read(&path, ignore_zero, || Some(2));
+        let read = ClassList::read(&path, ignore_zero, || Ok(Some(2)));
         read.map(|(list, _)| list)
             .map_err(|error| error.to_string())
     }

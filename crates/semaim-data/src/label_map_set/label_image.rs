@@ -5,6 +5,7 @@ use std::path::Path;
 
 use png::{BitDepth, ColorType, Decoder, Limits};
 
+use super::palettes::Color;
 use crate::error::ImageProblem;
 use crate::file::read_file;
 use crate::label_map::IGNORED;
@@ -22,6 +23,8 @@ pub(super) struct Values {
     /// Rows and columns.
     pub(super) size: [usize; 2],
     pub(super) values: Vec<u8>,
+    /// The colors of the places, where they are places in a palette.
+    pub(super) palette: Option<Vec<Color>>,
 }
 
 impl Values {
@@ -75,6 +78,9 @@ fn decode(bytes: &[u8], max_pixels: u64) -> Result<Values, String> {
         }
     };
     let mut reader = decoder.read_info().map_err(broken)?;
+    let is_indexed = reader.info().color_type == ColorType::Indexed;
+    let palette = reader.info().palette.as_deref().filter(|_| is_indexed);
+    let palette = palette.map(|colors| colors.as_chunks::<3>().0.to_vec());
     let length = reader.output_buffer_size().ok_or("it is too large")?;
     let mut buffer = vec![0; length];
     let frame = reader.next_frame(&mut buffer).map_err(broken)?;
@@ -111,6 +117,7 @@ fn decode(bytes: &[u8], max_pixels: u64) -> Result<Values, String> {
     Ok(Values {
         size: [height as usize, columns],
         values,
+        palette,
     })
 }
 
@@ -139,6 +146,8 @@ mod tests {
         writer.finish().unwrap();
         let values = decode(&file, 10)?;
         assert_eq!(values.size, [2, 5]);
+        let palette = (color == ColorType::Indexed).then(|| vec![[7; 3]; 16]);
+        assert_eq!(values.palette, palette);
         assert!(
             decode(&file, 9)
                 .unwrap_err()

@@ -34,6 +34,8 @@ pub(super) struct Folders {
     pub(super) labels: PathBuf,
     /// The names to use, one a line, as Pascal VOC has them; all when there is none.
     pub(super) list: Option<PathBuf>,
+    /// What is to be said of other folders that might be meant.
+    pub(super) notice: Option<String>,
 }
 
 /// An image with its label image.
@@ -58,6 +60,7 @@ pub(super) fn find(folder: &Path) -> Result<[Option<Folders>; 2], DataError> {
                     images: base.join("JPEGImages"),
                     labels: base.join("SegmentationClass"),
                     list: Some(list),
+                    notice: None,
                 })
             };
             return Ok([list("train.txt"), list("val.txt")]);
@@ -65,19 +68,15 @@ pub(super) fn find(folder: &Path) -> Result<[Option<Folders>; 2], DataError> {
     }
     // `images/train` and `labels/train`, or both without splits.
     let here = Subfolders::of(folder)?;
-    let labels = LABELS
-        .iter()
-        .find_map(|name| here.called(name).filter(|at| has_pngs(at)));
+    let labels = here.of_labels();
     let images = IMAGES.iter().find_map(|name| here.called(name));
-    if let (Some(labels), Some(images)) = (&labels, images) {
-        return Ok(split_both(
-            &Subfolders::of(&images)?,
-            &Subfolders::of(labels)?,
-        ));
+    if let (Some((labels, notice)), Some(images)) = (&labels, images) {
+        let (images, labels) = (Subfolders::of(&images)?, Subfolders::of(labels)?);
+        return Ok(split_both(&images, &labels, notice.as_deref()));
     }
     // `train` with the images and `labels/train`.
-    if let Some(labels) = labels {
-        let found = split_both(&here, &Subfolders::of(&labels)?);
+    if let Some((labels, notice)) = labels {
+        let found = split_both(&here, &Subfolders::of(&labels)?, notice.as_deref());
         if let [Some(Folders { images, .. }), _] = &found
             && *images != *folder
         {
@@ -90,13 +89,12 @@ pub(super) fn find(folder: &Path) -> Result<[Option<Folders>; 2], DataError> {
             let Some(part) = part else { return Ok(None) };
             let inside = Subfolders::of(&part)?;
             let images = IMAGES.iter().find_map(|name| inside.called(name));
-            let labels = LABELS
-                .iter()
-                .find_map(|name| inside.called(name).filter(|at| has_pngs(at)));
-            Ok(images.zip(labels).map(|(images, labels)| Folders {
+            let found = images.zip(inside.of_labels());
+            Ok(found.map(|(images, (labels, notice))| Folders {
                 images,
                 labels,
                 list: None,
+                notice,
             }))
         })
         .into_iter()
@@ -190,8 +188,13 @@ fn unlabeled(folder: &Path, other: &Folders, split: Split) -> Result<Option<Path
     Ok(IMAGES.iter().find_map(|name| inside.called(name)))
 }
 
-/// The splits of a folder of images and one of label images; a folder of label images without splits holds those of all.
-fn split_both(images: &Subfolders, labels: &Subfolders) -> [Option<Folders>; 2] {
+/// The splits of a folder of images and one of label images, of which `notice` is to be said; a folder of label images without splits
+/// holds those of all.
+fn split_both(
+    images: &Subfolders,
+    labels: &Subfolders,
+    notice: Option<&str>,
+) -> [Option<Folders>; 2] {
     let [label_train, label_eval] = labels.splits();
     let whole = || Some(labels.folder.clone());
     let folders = |images: Option<PathBuf>, labels: Option<PathBuf>| {
@@ -199,6 +202,7 @@ fn split_both(images: &Subfolders, labels: &Subfolders) -> [Option<Folders>; 2] 
             images,
             labels,
             list: None,
+            notice: notice.map(str::to_owned),
         })
     };
     match images.splits() {
@@ -243,6 +247,26 @@ impl Subfolders {
             .iter()
             .find(|name| name.to_ascii_lowercase() == lower)?;
         Some(self.folder.join(name))
+    }
+
+    /// The one of label images, the first of the usual names that has PNGs, and what is to be said of others that are called so, too.
+    fn of_labels(&self) -> Option<(PathBuf, Option<String>)> {
+        let called = |lower: &'static str| {
+            let names = self.names.iter();
+            names.filter(move |name| name.to_ascii_lowercase() == lower)
+        };
+        let names = LABELS.into_iter().flat_map(called);
+        let mut names = names.filter(|name| has_pngs(&self.folder.join(name)));
+        let taken = names.next()?;
+        let others: Vec<&String> = names.collect();
+        let notice = (!others.is_empty()).then(|| {
+            format!(
+                "{}: label images are those in {taken}; PNGs in {} are not looked at (--labels, with --images, names a folder)",
+                self.folder.display(),
+                some_of(&others)
+            )
+        });
+        Some((self.folder.join(taken), notice))
     }
 
     /// Those to train and to evaluate on.
@@ -294,7 +318,7 @@ pub(super) fn pairs(
     let mut labels: BTreeMap<String, PathBuf> = labels
         .map(|label| (stem(&label), folders.labels.join(&label)))
         .collect();
-    let mut notices = Vec::new();
+    let mut notices: Vec<String> = folders.notice.iter().cloned().collect();
     if let Some(list) = &folders.list {
         let text = fs::read_to_string(list).map_err(|e| DataError::unreadable(list, e))?;
         let wanted: Vec<&str> = text.split_whitespace().collect();

@@ -1,17 +1,15 @@
 //! From what the user names to images with label maps.
 
-use std::collections::BTreeSet;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::layout::{self, Folders, Pair};
+use super::palettes::File;
+use super::seen::Seen;
 use super::{BACKGROUND, ClassList, LabelMapSet, Labels, MAX_CLASS_SHARE, Values};
 use crate::error::{DataError, ImageProblem};
 use crate::files::Files;
 use crate::kept;
-use crate::label_map::IGNORED;
 use crate::object_set::{ObjectSpec, open_objects};
 use crate::open::OpenOptions;
 use crate::source::{Source, Split};
@@ -90,12 +88,13 @@ impl LabelMapSpec {
 /// numbers.
 ///
 /// Where there is nothing to evaluate on, one image in five is held out of training, the same for every seed, unless
-/// [`LabelMapSpec::whole`] says otherwise. What is left out is said; see [`LabelMapSet::notices`].
+/// [`LabelMapSpec::whole`] says otherwise. What is left out is said, and what may be wrong with values; see [`LabelMapSet::notices`].
 ///
 /// # Errors
 ///
-/// When nothing of these is there, no image has a label image, or the first label images cannot be used. Later ones are looked at when
-/// they are needed.
+/// When nothing of these is there, no image has a label image, the first label images cannot be used, or palettes contradict each other
+/// (those of the first label images, or of all of both splits where their values are the classes). Later ones are looked at when they
+/// are needed.
 pub fn open_label_maps(
     spec: &LabelMapSpec,
     split: Split,
@@ -117,6 +116,7 @@ pub fn open_label_maps(
                 images,
                 labels,
                 list: None,
+                notice: None,
             })
         }),
     };
@@ -142,8 +142,14 @@ fn of_objects(
     split: Split,
     options: &OpenOptions,
 ) -> Result<LabelMapSet, DataError> {
+    let files = match split {
+        Split::Train => [&objects.annotations, &objects.eval_annotations],
+        Split::Eval => [&objects.eval_annotations, &objects.annotations],
+    };
+    let file = files.into_iter().flatten().next();
+    let place = file.map_or(Path::new(&objects.data), PathBuf::as_path);
     let refused = |reason: &str| DataError::Annotations {
-        path: PathBuf::from(&spec.data),
+        path: place.to_owned(),
         reason: reason.to_owned(),
     };
     if spec.ignore_zero {
@@ -154,11 +160,11 @@ fn of_objects(
     if spec.classes.is_some() {
         return Err(refused("objects have names of classes of their own"));
     }
-    let objects = ObjectSpec {
+    let opened = ObjectSpec {
         whole: objects.whole || spec.whole,
         ..objects.clone()
     };
-    let set = open_objects(&objects, split, options).map_err(|error| match error {
+    let set = open_objects(&opened, split, options).map_err(|error| match error {
         DataError::Annotations { path, reason } if reason.starts_with("no annotations found") => {
             DataError::Annotations {
                 path,
@@ -178,14 +184,14 @@ fn of_objects(
             "a class of objects is called `background`, as are the pixels of no object",
         ));
     }
-    let objects = set.count_objects();
-    if objects.all == 0 && split == Split::Train {
+    let count = set.count_objects();
+    if count.all == 0 && split == Split::Train {
         return Err(DataError::Annotations {
             path: PathBuf::from(set.describe()),
             reason: "there is no object to learn from".to_owned(),
         });
     }
-    if objects.with_masks < objects.all {
+    if count.with_masks < count.all {
         return Err(refused(
             "there are objects without a mask, known by their boxes alone",
         ));
@@ -218,8 +224,7 @@ fn of_label_images(
     let shared = labels_of(train) == labels_of(eval);
     let (mut pairs, mut notices) = layout::pairs(chosen, shared)?;
     let what = format!("label images {}", chosen.labels.display());
-    let mask = look_at_some(&pairs, decoding.max_pixels)?;
-    notices.extend(mask.map(|mask| format!("{what}: {mask}")));
+    let mut seen = look_at_some(&pairs, decoding.max_pixels)?;
     // What a model knows comes before a file that happens to lie beside named folders.
     let beside = match (&spec.classes, &spec.known) {
         (None, Some(_)) if spec.data.is_empty() => None,
@@ -230,13 +235,15 @@ fn of_label_images(
         let path = path.display();
         format!("the names of the classes are those of {path}, which lies beside the images; --classes names another file")
     }));
-    let classes = match (spec.classes.clone().or(beside), &spec.known) {
+    let look_at_all = || look_at_all(&folders, shared, hold_out, decoding.max_pixels);
+    let list = spec.classes.clone().or(beside);
+    let is_listed = list.is_some() || spec.known.is_some();
+    let classes = match (list, &spec.known) {
         (Some(path), _) => {
-            let largest = || {
-                let folders = folders.iter().flatten();
-                let pairs = folders.filter_map(|folders| layout::pairs(folders, shared).ok());
-                let values = pairs.flat_map(|(pairs, _)| values_of(&pairs, decoding.max_pixels));
-                values.filter(|value| *value != IGNORED).max()
+            let largest = || -> Result<Option<u8>, DataError> {
+                let [train, eval] = look_at_all()?;
+                let values = [train.classes(false), eval.classes(false)];
+                Ok(values.into_iter().flatten().max())
             };
             let (classes, left_out) = ClassList::read(&path, spec.ignore_zero, largest)?;
             if !left_out.is_empty() {
@@ -250,20 +257,26 @@ fn of_label_images(
         }
         (None, Some(known)) => ClassList::of_known(known),
         (None, None) => {
-            let mut all = BTreeSet::new();
-            for folders in folders.iter().flatten() {
-                let (pairs, _) = layout::pairs(folders, shared)?;
-                all.append(&mut values_of(&pairs, decoding.max_pixels));
-            }
-            if spec.ignore_zero {
-                all.remove(&0);
-            }
-            ClassList::of_values(&all).map_err(|reason| DataError::Annotations {
-                path: chosen.labels.clone(),
-                reason: format!("{reason} (a value is a class, but for 255, which says nothing)"),
+            let [train, eval] = look_at_all()?;
+            let untaught = train.untaught(&eval, spec.ignore_zero);
+            notices.extend(untaught.map(|untaught| format!("{}: {untaught}", both(&folders))));
+            seen = train;
+            seen.absorb(eval);
+            ClassList::of_values(&seen.classes(spec.ignore_zero)).map_err(|reason| {
+                DataError::Annotations {
+                    path: chosen.labels.clone(),
+                    reason: format!(
+                        "{reason} (a value is a class, but for 255, which says nothing)"
+                    ),
+                }
             })?
         }
     };
+    let doubt = seen.doubt(is_listed, spec.ignore_zero);
+    notices.extend(doubt.map(|doubt| match is_listed {
+        true => format!("{what}: the first have {doubt}"),
+        false => format!("{}: they have {doubt}", both(&folders)),
+    }));
     if hold_out {
         notices.push(kept::of_split(&what, &mut pairs, split));
     }
@@ -278,6 +291,7 @@ fn of_label_images(
         },
         classes: classes.names,
         values: classes.values,
+        palettes: seen.into_palettes(),
         max_class_share: MAX_CLASS_SHARE,
         notices: Vec::new(),
     };
@@ -316,54 +330,62 @@ fn names_beside(spec: &LabelMapSpec, folders: &[Option<Folders>; 2]) -> Option<P
     places.find_map(|folder| ClassList::find(folder.parent()?))
 }
 
-/// Refuses a set of whose first label images none can be read, and tells of masks whose class may be 255.
-fn look_at_some(pairs: &[(String, Pair)], max_pixels: u64) -> Result<Option<String>, DataError> {
+/// The label images of both splits, for messages that are the same whichever is opened.
+fn both(folders: &[Option<Folders>; 2]) -> String {
+    let folders = folders.iter().flatten();
+    let mut places: Vec<String> = folders
+        .map(|folders| folders.labels.display().to_string())
+        .collect();
+    places.dedup();
+    format!("label images {}", places.join(" and "))
+}
+
+/// What the first label images show. Refuses a set of which none of these can be read, or palettes contradict each other.
+fn look_at_some(pairs: &[(String, Pair)], max_pixels: u64) -> Result<Seen, DataError> {
     let mut refused = None;
-    let mut values = BTreeSet::new();
-    for (_, pair) in pairs.iter().take(LOOKED_AT) {
+    let mut seen = Seen::default();
+    for (order, (_, pair)) in pairs.iter().take(LOOKED_AT).enumerate() {
         match Values::read(&pair.labels, max_pixels) {
-            Ok(read) => values.extend(read.values),
+            Ok(read) => {
+                let path = pair.labels.clone();
+                seen.add(&File { order, path }, &read);
+            }
             Err(problem) => {
                 refused.get_or_insert(problem);
             }
         }
     }
-    if let Some(ImageProblem::Labels { path, reason }) = refused.filter(|_| values.is_empty()) {
+    if let Some(ImageProblem::Labels { path, reason }) = refused.filter(|_| seen.is_empty()) {
         return Err(DataError::Annotations { path, reason });
     }
-    let is_mask = values == BTreeSet::from([0, IGNORED]);
-    Ok(is_mask.then(|| {
-        "the first label images have the values 0 and 255 alone, and 255 says nothing; if it is a class, write it as 1".to_owned()
-    }))
+    seen.check_palettes()?;
+    Ok(seen)
 }
 
-/// The values of label images but for 255; those that cannot be read have none.
-fn values_of(pairs: &[(String, Pair)], max_pixels: u64) -> BTreeSet<u8> {
-    let found = Mutex::new([false; 256]);
-    let next = AtomicUsize::new(0);
-    let read_some = || {
-        let mut mine = [false; 256];
-        while let Some((_, pair)) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Ok(values) = Values::read(&pair.labels, max_pixels) {
-                values
-                    .values
-                    .iter()
-                    .for_each(|value| mine[usize::from(*value)] = true);
-            }
-        }
-        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-        found
-            .iter_mut()
-            .zip(mine)
-            .for_each(|(found, mine)| *found |= mine);
+/// What all label images to train and to evaluate on show; those that cannot be read show nothing. Refuses palettes that contradict
+/// each other.
+fn look_at_all(
+    folders: &[Option<Folders>; 2],
+    shared: bool,
+    hold_out: bool,
+    max_pixels: u64,
+) -> Result<[Seen; 2], DataError> {
+    let pairs = |folders: &Option<Folders>| match folders {
+        Some(folders) => layout::pairs(folders, shared).map(|(pairs, _)| pairs),
+        None => Ok(Vec::new()),
     };
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(read_some);
+    let [train, eval] = folders;
+    let (mut train, mut eval) = (pairs(train)?, pairs(eval)?);
+    if hold_out {
+        eval = train.clone();
+        for (pairs, split) in [(&mut train, Split::Train), (&mut eval, Split::Eval)] {
+            kept::of_split("", pairs, split);
         }
-    });
-    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let values = (0..IGNORED).filter(|value| found[usize::from(*value)]);
-    values.collect()
+    }
+    let eval = Seen::of(&eval, train.len(), max_pixels);
+    let train = Seen::of(&train, 0, max_pixels);
+    let mut all = train.clone();
+    all.absorb(eval.clone());
+    all.check_palettes()?;
+    Ok([train, eval])
 }

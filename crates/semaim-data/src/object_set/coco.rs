@@ -1,6 +1,6 @@
 //! Images and objects of COCO files: where they lie and what they say.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -223,13 +223,14 @@ pub(super) fn read(files: &CocoFiles, every_image: bool) -> Result<Found, DataEr
             annotation.category = class_of[annotation.category];
         }
         let entry = Entry {
-            path: folder.join(&name),
+            path: file_in(&folder, &name),
             id: image.id.unsigned_abs(),
             size: image.size,
             annotations: image.annotations,
         };
         images.push((name, entry));
     }
+    notices.extend(several_ids(&images));
     if every_image && !images.is_empty() {
         notices.extend(add_unlisted(&folder, &mut images)?);
     }
@@ -287,6 +288,30 @@ fn add_unlisted(
     )))
 }
 
+/// What is to be said of files that are listed under several ids, as where each of several annotators has one.
+fn several_ids(images: &[(String, Entry)]) -> Option<String> {
+    let mut listed = HashMap::new();
+    // From the place of a file's first id to its second.
+    let mut seconds = BTreeMap::new();
+    for (place, (_, entry)) in images.iter().enumerate() {
+        let first = *listed.entry(entry.path.as_path()).or_insert(place);
+        if first != place {
+            seconds.entry(first).or_insert(entry.id);
+        }
+    }
+    let (first, second) = seconds.first_key_value()?;
+    let (name, entry) = images.get(*first)?;
+    let are = match seconds.len() {
+        1 => "1 file is".to_owned(),
+        count => format!("{count} files are"),
+    };
+    Some(format!(
+        "{are} listed under several ids (the first: {name}, {} and {second}); each is trained on and scored as if it were several \
+         images, each with the objects of one id and those of the others as background: give each file one id",
+        entry.id
+    ))
+}
+
 /// What is to be said of boxes that reach out of their images.
 fn outside(annotations: &Annotations) -> Option<String> {
     let mut found = annotations.images().iter().flat_map(|image| {
@@ -308,6 +333,18 @@ fn outside(annotations: &Annotations) -> Option<String> {
     ))
 }
 
+/// The file of a name in a folder: as the name is written, or where there is no such file, with `/` for the `\` of Windows.
+fn file_in(folder: &Path, name: &str) -> PathBuf {
+    let path = folder.join(name);
+    if name.contains('\\') && !path.is_file() {
+        let with_slashes = folder.join(name.replace('\\', "/"));
+        if with_slashes.is_file() {
+            return with_slashes;
+        }
+    }
+    path
+}
+
 /// The folder that most of the images are in, of those where they usually are.
 fn image_folder(files: &CocoFiles, names: &[String]) -> Result<PathBuf, DataError> {
     let candidates = match &files.images {
@@ -318,7 +355,7 @@ fn image_folder(files: &CocoFiles, names: &[String]) -> Result<PathBuf, DataErro
     let hits = |folder: &PathBuf| {
         let looked_for = names.iter().step_by(step);
         looked_for
-            .filter(|name| folder.join(name).is_file())
+            .filter(|name| file_in(folder, name).is_file())
             .count()
     };
     let mut best: Option<(usize, &PathBuf)> = None;
@@ -328,13 +365,18 @@ fn image_folder(files: &CocoFiles, names: &[String]) -> Result<PathBuf, DataErro
             best = Some((hits, folder));
         }
     }
+    let advice = match files.images {
+        None => "name their folder",
+        // That was done.
+        Some(_) => "the names in the file must lead to them from there",
+    };
     match (best, names.first()) {
         (Some((_, folder)), _) => Ok(folder.clone()),
         (None, None) => Ok(PathBuf::new()),
         (None, Some(first)) => Err(DataError::Annotations {
             path: files.path.clone(),
             reason: format!(
-                "its images, such as {first}, are not in {}; name their folder",
+                "its images, such as {first}, are not in {}; {advice}",
                 some_of(
                     &candidates
                         .iter()

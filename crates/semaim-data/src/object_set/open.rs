@@ -227,9 +227,8 @@ fn open_coco(
             });
         }
     };
-    let hold_out = is_undivided && undivided.hold_out;
     let found = coco::read(&files, is_undivided && undivided.every_image)?;
-    finish(found, hold_out.then_some(split), decoding)
+    finish(found, split, is_undivided.then_some(undivided), decoding)
 }
 
 fn open_yolo(
@@ -239,15 +238,16 @@ fn open_yolo(
     decoding: DecodeOptions,
 ) -> Result<ObjectSet, DataError> {
     let yaml = DataYaml::read(path)?;
-    let hold_out = !yaml.has_eval() && undivided.hold_out;
+    let is_undivided = !yaml.has_eval();
     let found = yaml.read_split(split, undivided.every_image)?;
-    finish(found, hold_out.then_some(split), decoding)
+    finish(found, split, is_undivided.then_some(undivided), decoding)
 }
 
-/// Leaves out the images that are missing and those of the other split, where one is held out, and says what there is to say.
+/// Leaves out the images that are missing and, where a part is held out, those of the other split, and says what there is to say.
 fn finish(
     found: Found,
-    held_out: Option<Split>,
+    split: Split,
+    undivided: Option<Undivided>,
     decoding: DecodeOptions,
 ) -> Result<ObjectSet, DataError> {
     let Found {
@@ -272,7 +272,15 @@ fn finish(
         .map(|notice| format!("{what}: {notice}"))
         .collect();
     notices.extend(kept::existing(&what, &mut images, |entry| &entry.path)?);
-    notices.extend(held_out.map(|split| kept::of_split(&what, &mut images, split)));
+    match undivided {
+        Some(undivided) if undivided.hold_out => {
+            notices.push(kept::of_split(&what, &mut images, split));
+        }
+        Some(undivided) if split == Split::Eval && !undivided.every_image => {
+            notices.push(kept::all_evaluated(&what, images.len()));
+        }
+        _ => {}
+    }
     let mut set = ObjectSet {
         what,
         classes,

@@ -112,17 +112,24 @@ impl DataYaml {
             let text = value.as_str().map(str::to_owned);
             text.ok_or_else(|| refused("`path` must be a text".to_owned()))
         });
-        let places = |name: &str| match field(name) {
-            None => Ok(Vec::new()),
-            Some(Yaml::String(place)) => Ok(vec![place.clone()]),
-            Some(Yaml::Array(places)) => places
-                .iter()
-                .map(|place| place.as_str().map(str::to_owned))
-                .collect::<Option<_>>()
-                .ok_or_else(|| refused(format!("`{name}` must be paths"))),
-            Some(_) => Err(refused(format!(
-                "`{name}` must be a path or a list of paths"
-            ))),
+        let places = |name: &str| -> Result<Vec<String>, DataError> {
+            let mut places = match field(name) {
+                None => Vec::new(),
+                Some(Yaml::String(place)) => vec![place.clone()],
+                Some(Yaml::Array(places)) => places
+                    .iter()
+                    .map(|place| place.as_str().map(str::to_owned))
+                    .collect::<Option<_>>()
+                    .ok_or_else(|| refused(format!("`{name}` must be paths")))?,
+                Some(_) => {
+                    return Err(refused(format!(
+                        "`{name}` must be a path or a list of paths"
+                    )));
+                }
+            };
+            // An empty text is no place, as a field without a value has none; as a path it would be the whole folder.
+            places.retain(|place| !place.trim().is_empty());
+            Ok(places)
         };
         let (val, test) = (places("val")?, places("test")?);
         let eval_is_test = val.is_empty() && !test.is_empty();

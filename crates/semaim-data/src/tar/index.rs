@@ -6,11 +6,14 @@ use std::io;
 use std::path::Path;
 
 use ::tar::Archive;
+use serde_json::Value;
 
 use crate::decode::Format;
 use crate::dir_scan::NotRead;
 use crate::error::DataError;
 use crate::file::SharedFile;
+use crate::json_label;
+use crate::metadata;
 use crate::notices;
 
 /// Bytes of a block, of which a tar file is made.
@@ -18,6 +21,15 @@ const BLOCK: usize = 512;
 
 /// The longest `.cls` member that is read, in bytes.
 const MAX_CLASS: u64 = 4096;
+
+/// The longest `.json` member that is looked into for a label, in bytes.
+const MAX_JSON: u64 = 16 << 20;
+
+/// The longest metadata file that is read, in bytes.
+const MAX_METADATA: u64 = 1 << 30;
+
+/// The keys of labels in `.json` members, the preferred first.
+const LABEL_KEYS: [&str; 2] = ["label", "cls"];
 
 /// A file in a tar file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +50,10 @@ pub(super) struct Index {
     pub(super) arrays: Vec<Member>,
     /// Sample keys and the texts of their `.cls` members.
     pub(super) classes: Vec<(Vec<u8>, String)>,
+    /// Sample keys and the labels in their `.json` members, where there are some, or what is there in place of a single one.
+    pub(super) json: Vec<(Vec<u8>, Result<String, String>)>,
+    /// The names of metadata files and what they hold.
+    pub(super) metadata: Vec<(Vec<u8>, Vec<u8>)>,
     /// Files that are neither, and links that are not followed.
     pub(super) others: u64,
     /// Hard links to other members: their names and those of the members.
@@ -125,6 +141,13 @@ impl Index {
             not_read.count(&member.name);
             if Format::is_array_name(&member.name) {
                 self.arrays.push(member);
+            } else if is_json(extension) && member.size <= MAX_JSON {
+                let json = file.read(member.offset, member.size as usize)?;
+                let label = label_in(&json);
+                self.json.extend(label.map(|label| (key.to_vec(), label)));
+            } else if is_metadata(&member.name) && member.size <= MAX_METADATA {
+                let content = file.read(member.offset, member.size as usize)?;
+                self.metadata.push((member.name, content));
             }
         }
         Ok(())
@@ -132,10 +155,14 @@ impl Index {
 
     /// Notes a link, if its name is that of something to read. `target` is the member that a hard link is to.
     fn add_link(&mut self, name: Vec<u8>, target: Option<Vec<u8>>) {
-        let is_read = Format::is_listed_name(&name) || is_class(sample_key(&name).1);
+        let extension = sample_key(&name).1;
+        let describes = is_json(extension);
+        let is_read = Format::is_listed_name(&name) || is_class(extension) || describes;
         match target {
             _ if is_hidden(&name) || !is_read => {}
             Some(target) => self.links.push((name, target)),
+            // Few such members hold a label.
+            None if describes => {}
             None => self.lose(&name),
         }
     }
@@ -154,7 +181,19 @@ impl Index {
                 .map(|member| (member.name.clone(), (member.offset, member.size)))
                 .collect();
             let mut texts: HashMap<Vec<u8>, String> = self.classes.iter().cloned().collect();
+            let mut json: HashMap<Vec<u8>, Result<String, String>> =
+                self.json.iter().cloned().collect();
             for (name, target) in links {
+                let (key, extension) = sample_key(&name);
+                if is_json(extension) {
+                    // A member without a label has none to share.
+                    let (of, extension) = sample_key(&target);
+                    if let Some(label) = json.get(of).filter(|_| is_json(extension)).cloned() {
+                        json.insert(key.to_vec(), label.clone());
+                        self.json.push((key.to_vec(), label));
+                    }
+                    continue;
+                }
                 self.follow(name, &target, &mut places, &mut texts);
             }
         }
@@ -272,6 +311,35 @@ fn is_class(extension: &[u8]) -> bool {
     extension.eq_ignore_ascii_case(b"cls")
 }
 
+/// Whether the extension of a member says that it describes its sample.
+fn is_json(extension: &[u8]) -> bool {
+    extension.eq_ignore_ascii_case(b"json")
+}
+
+/// Whether a member is a metadata file by its name.
+fn is_metadata(name: &[u8]) -> bool {
+    let base = name.rsplit(|&b| b == b'/').next().unwrap_or_default();
+    metadata::NAMES.iter().any(|known| known.as_bytes() == base)
+}
+
+/// The label in what describes a sample; `None` where there is none.
+fn label_in(json: &[u8]) -> Option<Result<String, String>> {
+    // Most have captions and addresses alone, and are not worth being taken apart.
+    let has = |key: &str| {
+        let quoted = format!("\"{key}\"");
+        json.windows(quoted.len())
+            .any(|part| part == quoted.as_bytes())
+    };
+    if !LABEL_KEYS.iter().any(|key| has(key)) {
+        return None;
+    }
+    match serde_json::from_slice(json) {
+        Ok(Value::Object(object)) => json_label::of(&object, &LABEL_KEYS),
+        Ok(_) => None,
+        Err(error) => Some(Err(format!("no JSON: {error}"))),
+    }
+}
+
 /// A member name without `./` and `/` at its start.
 fn clean(name: &[u8]) -> Vec<u8> {
     let mut name = name;
@@ -305,6 +373,23 @@ mod tests {
         );
         assert_eq!(sample_key(b"a.b/c"), (&b"a.b/c"[..], &b""[..]));
         assert_eq!(sample_key(b"c.cls"), (&b"c"[..], &b"cls"[..]));
+    }
+
+    #[test]
+    fn labels_are_found_in_json() {
+        let found = |json: &str| label_in(json.as_bytes());
+        assert_eq!(found(r#"{"url": "x", "cls": 3}"#), Some(Ok("3".into())));
+        for json in [
+            r#"{"caption": "x"}"#,
+            r#"["label"]"#,
+            r#"{"a": {"label": 1}}"#,
+            "",
+        ] {
+            assert_eq!(found(json), None, "{json}");
+        }
+        assert!(matches!(found(r#"{"label": "#), Some(Err(_))));
+        assert!(is_metadata(b"a/metadata.csv") && is_metadata(b"metadata.jsonl"));
+        assert!(!is_metadata(b"metadata.csv/a") && !is_metadata(b"x_metadata.csv"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use semaim_data::{
     open_label_maps,
 };
 
-use super::{SIZE, columns, image, labels, open, text};
+use super::{SIZE, columns, image, labels, open, places, text};
 
 fn names(path: &Path, split: Split) -> Vec<String> {
     let set = open(path, split).unwrap();
@@ -74,7 +74,16 @@ fn folders_of_images_and_label_images() {
             columns([0, 0, 1, 1, 2, 255])
         );
         assert_eq!(eval.truth(0).unwrap().size, [4, 6]);
-        assert!(train.notices().is_empty() && eval.notices().is_empty());
+        // What only one image to evaluate on has is said, and nothing else.
+        for set in [train, eval] {
+            let [notice] = set.notices() else {
+                panic!("{:?}", set.notices())
+            };
+            let class = "1 class of the images to evaluate on is in no image to train on";
+            assert!(notice.contains(class), "{notice}");
+            let named = format!("3 (12 pixels, the first in {}", folder.path().display());
+            assert!(notice.contains(&named), "{notice}");
+        }
     }
 }
 
@@ -123,19 +132,12 @@ fn pascal_voc() {
         for name in ["2007_1", "2007_2", "2008_3", "unused"] {
             image(&path(&format!("JPEGImages/{name}.png")));
             // A palette whose colors are not its places.
-            let file = path(&format!("SegmentationClass/{name}.png"));
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            let mut encoder = png::Encoder::new(fs::File::create(file).unwrap(), 6, 4);
-            encoder.set_color(png::ColorType::Indexed);
-            encoder.set_palette(
-                (0..=255)
-                    .flat_map(|place: u8| [place.wrapping_mul(91), 3, 200])
-                    .collect::<Vec<u8>>(),
+            let colors = (0..=255).map(|place: u8| [place.wrapping_mul(91), 3, 200]);
+            places(
+                &path(&format!("SegmentationClass/{name}.png")),
+                &columns([0, 15, 15, 20, 255, 0]),
+                &colors.collect::<Vec<_>>(),
             );
-            let mut writer = encoder.write_header().unwrap();
-            writer
-                .write_image_data(&columns([0, 15, 15, 20, 255, 0]))
-                .unwrap();
         }
         text(
             &path("ImageSets/Segmentation/train.txt"),
@@ -149,12 +151,16 @@ fn pascal_voc() {
         let eval = open(folder.path(), Split::Eval).unwrap();
         assert_eq!(eval.classes(), ["0", "15", "20"]);
         assert_eq!(eval.truth(0).unwrap().labels, columns([0, 1, 1, 2, 255, 0]));
-        let [notice] = eval.notices() else {
+        let [missing, gaps] = eval.notices() else {
             panic!("{:?}", eval.notices())
         };
         assert!(
-            notice.contains("1 of 2 images missing and left out: 2008_4"),
-            "{notice}"
+            missing.contains("1 of 2 images missing and left out: 2008_4"),
+            "{missing}"
+        );
+        assert!(
+            gaps.contains("they have the values 0, 15, 20 and 255: are these 4 classes?"),
+            "{gaps}"
         );
     }
 }

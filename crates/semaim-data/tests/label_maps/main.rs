@@ -30,6 +30,17 @@ fn labels(path: &Path, values: &[u8]) {
     image::save_buffer(path, values, width, height, image::ExtendedColorType::L8).unwrap();
 }
 
+/// Writes a PNG whose values are places in a palette of the given colors, and the folders to it.
+fn places(path: &Path, values: &[u8], palette: &[[u8; 3]]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let [width, height] = SIZE;
+    let mut encoder = png::Encoder::new(fs::File::create(path).unwrap(), width, height);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_palette(palette.concat());
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(values).unwrap();
+}
+
 /// Values in columns: four pixels of each.
 fn columns(values: [u8; 6]) -> Vec<u8> {
     values.repeat(4)

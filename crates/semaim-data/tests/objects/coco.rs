@@ -184,6 +184,96 @@ fn one_in_five_is_held_out_where_there_is_no_split() {
     assert!(notices[0].contains(&expected), "{notices:?}");
 }
 
+#[test]
+fn names_of_windows_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    image(&folder.path().join("images/cats/a.png"), [40, 30]);
+    // In JSON a backslash is written twice.
+    let text_of = |name: &str| json(&[(1, name)], &object(1, BOX));
+    text(
+        &folder.path().join("instances.json"),
+        &text_of(r"images\\cats\\a.png"),
+    );
+    let set = open(folder.path(), Split::Train).unwrap();
+    assert!(
+        Path::new(&set.name(0)).ends_with("images/cats/a.png"),
+        "{}",
+        set.name(0)
+    );
+    assert!(
+        set.notices().iter().all(|said| !said.contains("missing")),
+        "{:?}",
+        set.notices()
+    );
+    text(
+        &folder.path().join("instances.json"),
+        &text_of(r"images\\cats\\b.png"),
+    );
+    let refused = refusal(folder.path());
+    assert!(
+        refused.contains(r"such as images\cats\b.png, are not in"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn whoever_named_the_folder_of_images_is_not_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    image(&path("pictures/a.png"), [40, 30]);
+    text(&path("made/one.json"), &json(&[(1, "cats/a.png")], ""));
+    let refused = |images: Option<PathBuf>| {
+        let spec = ObjectSpec {
+            annotations: Some(path("made/one.json")),
+            images,
+            ..ObjectSpec::default()
+        };
+        let opened = open_objects(&spec, Split::Train, &OpenOptions::default());
+        opened.unwrap_err().to_string()
+    };
+    let advice = "name their folder";
+    assert!(refused(None).contains(advice), "{}", refused(None));
+    let said = refused(Some(path("pictures")));
+    assert!(
+        said.contains("such as cats/a.png, are not in") && said.contains("pictures"),
+        "{said}"
+    );
+    assert!(!said.contains(advice), "{said}");
+}
+
+#[test]
+fn files_under_several_ids_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.png", "b.png", "c.png"] {
+        image(&folder.path().join(name), [40, 30]);
+    }
+    let listed = [
+        (1, "a.png"),
+        (2, "b.png"),
+        (3, "c.png"),
+        (101, "a.png"),
+        (103, "./c.png"),
+        (201, "a.png"),
+    ];
+    let said = |listed: &[(u64, &str)]| {
+        text(&folder.path().join("instances.json"), &json(listed, ""));
+        let set = open(folder.path(), Split::Train).unwrap();
+        let mut notices = set.notices().iter();
+        notices.find(|said| said.contains("several ids")).cloned()
+    };
+    assert_eq!(said(&listed[..3]), None);
+    let one = said(&listed[..4]).unwrap();
+    assert!(
+        one.contains("1 file is listed under several ids (the first: a.png, 1 and 101)"),
+        "{one}"
+    );
+    let several = said(&listed).unwrap();
+    assert!(
+        several.contains("2 files are listed under several ids (the first: a.png, 1 and 101)"),
+        "{several}"
+    );
+}
+
 /// A folder of so many images and a file that lists some of them.
 fn partly_listed(count: u64, listed: u64) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -207,7 +297,14 @@ fn a_set_that_is_used_whole_has_all_images_in_either_split() {
         for split in [Split::Train, Split::Eval] {
             let set = open_objects(&spec, split, &OpenOptions::default()).unwrap();
             assert_eq!(set.len(), 20);
-            assert!(set.notices().is_empty(), "{:?}", set.notices());
+            let said: &[&str] = match split {
+                Split::Train => &[],
+                Split::Eval => &["so all of it is evaluated (20 images)"],
+            };
+            assert_eq!(set.notices().len(), said.len(), "{:?}", set.notices());
+            for (notice, said) in set.notices().iter().zip(said) {
+                assert!(notice.contains(said), "{notice}");
+            }
         }
     }
 }
@@ -356,6 +453,13 @@ fn what_is_put_right_is_said() {
             "1 annotation with polygons of fewer than three points beside others",
         ),
         (object(0, BOX), "1 annotation with the id 0"),
+        (
+            object(
+                5,
+                &format!(r#"{BOX}, "segmentation": [[5, 2.5, 15, 2.5, 15, 7.5, 5, 7.5]]"#),
+            ),
+            "1 annotation whose `bbox` and `segmentation` overlap by less than half",
+        ),
         (object(5, &crowd.replace(r#""iscrowd": 1, "#, "")), ""),
     ] {
         let folder = folder(&annotation);

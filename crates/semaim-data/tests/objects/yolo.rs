@@ -58,6 +58,31 @@ fn the_forms_of_data_yaml() {
 }
 
 #[test]
+fn an_empty_place_is_none() {
+    for val in ["", "\"\"", "' '", "[]", "[\"\"]"] {
+        let yaml = format!("train: images/train\nval: {val}\nnames: [dog, cup]\n");
+        let folder = folder(&yaml, "");
+        for number in 0..20 {
+            let name = format!("images/train/{number}.png");
+            image(&folder.path().join(name), [8, 8]);
+        }
+        // One in five of what is trained on, and nothing else of the folder.
+        let [mut all, eval] = [Split::Train, Split::Eval].map(|split| names(folder.path(), split));
+        assert!(
+            !eval.is_empty() && eval.len() < all.len(),
+            "{val}: {eval:?}"
+        );
+        all.extend(eval);
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 21, "{val}");
+        assert!(!all.contains(&"b.png".to_owned()), "{val}");
+    }
+    let empty = folder("train: \"\"\nnames: [dog]\n", "");
+    assert!(refusal(empty.path()).contains("there is no `train`"));
+}
+
+#[test]
 fn images_may_be_listed_and_lie_beside_their_labels() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);

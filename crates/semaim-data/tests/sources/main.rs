@@ -10,6 +10,8 @@ mod arrays;
 mod folders;
 mod idx;
 mod lists;
+mod metadata;
+mod said;
 mod several;
 mod tars;
 

@@ -1,5 +1,6 @@
 //! Tar files: WebDataset and folders in a tar.
 
+use super::said::said;
 use super::*;
 
 /// A tar header block.
@@ -294,4 +295,102 @@ fn folders_of_tars_may_hold_other_folders() {
     // Images beside them are the set, as it is said.
     write(root.path(), "notes/picture.png", &png(9));
     assert_eq!(reds(&train(root.path())), [9]);
+}
+
+#[test]
+fn json_members_may_hold_the_labels() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("a.tar");
+    let tar = tar_of(&[
+        ("a0/000000.png", png(1)),
+        ("a0/000000.json", br#"{"label": 1, "width": 9}"#.to_vec()),
+        ("a0/000001.json", br#"{"cls": 0}"#.to_vec()),
+        ("a0/000001.png", png(2)),
+        ("a1/000002.png", png(3)),
+        ("a1/000002.json", br#"{"caption": "x"}"#.to_vec()),
+    ]);
+    fs::write(&path, tar).unwrap();
+    let source = train(&path);
+    assert_eq!(source.classes(), ["0", "1"]);
+    assert_eq!(labels(&source), [Some(1), Some(0), None]);
+    // Names; several labels are none, and said.
+    let tar = tar_of(&[
+        ("a0/0.png", png(1)),
+        ("a0/0.json", br#"{"label": "dog"}"#.to_vec()),
+        ("a0/1.png", png(2)),
+        ("a0/1.json", br#"{"label": [1, 2]}"#.to_vec()),
+    ]);
+    fs::write(&path, tar).unwrap();
+    let said = said(root.path(), || {
+        let source = train(&path);
+        assert_eq!(source.classes(), ["dog"]);
+        assert_eq!(labels(&source), [Some(0), None]);
+    });
+    assert!(
+        said.iter().any(|text| text.contains("a0/1 ([1,2])")),
+        "{said:?}"
+    );
+    // `.cls` members are the labels where there are some, and without any label folders are.
+    let tar = tar_of(&[
+        ("a0/0.png", png(1)),
+        ("a0/0.json", br#"{"label": "dog"}"#.to_vec()),
+        ("a0/0.cls", b"cat".to_vec()),
+    ]);
+    fs::write(&path, tar).unwrap();
+    assert_eq!(train(&path).classes(), ["cat"]);
+    let tar = tar_of(&[
+        ("a0/0.png", png(1)),
+        ("a0/0.json", br#"{"caption": "the \"label\""}"#.to_vec()),
+        ("a1/1.png", png(2)),
+        ("notes.json", br#"{"label": "x"}"#.to_vec()),
+    ]);
+    fs::write(&path, tar).unwrap();
+    assert_eq!(train(&path).classes(), ["a0", "a1"]);
+    // A hard link is the member that it leads to.
+    let mut tar = Vec::new();
+    member(&mut tar, b"1.png", &png(1), b'0');
+    member(&mut tar, b"1.json", br#"{"label": "dog"}"#, b'0');
+    member(&mut tar, b"2.png", &png(2), b'0');
+    tar.extend(header_of_link(b"2.json", 0, b'1', b"", b"1.json"));
+    tar.extend([0; 1024]);
+    fs::write(&path, tar).unwrap();
+    assert_eq!(labels(&train(&path)), [Some(0), Some(0)]);
+}
+
+#[test]
+fn samples_of_several_images_are_told_of() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("a.tar");
+    let tar = tar_of(&[
+        ("0.left.png", png(1)),
+        ("0.right.png", png(2)),
+        ("0.cls", b"0".to_vec()),
+        ("1.left.png", png(3)),
+        ("1.right.png", png(4)),
+        ("1.cls", b"1".to_vec()),
+        ("2.png", png(5)),
+        ("2.seg.png", png(6)),
+        ("2.cls", b"1".to_vec()),
+    ]);
+    fs::write(&path, tar).unwrap();
+    let said = said(root.path(), || assert_eq!(reds(&train(&path)), [1, 3, 5]));
+    let words = "2 samples have more than one image, of which the first is taken and the others are left out: 0, 1";
+    let is_told = said.iter().any(|text| text.ends_with(words));
+    assert!(is_told, "{said:?}");
+}
+
+#[test]
+fn numbers_that_no_member_has_are_told_of() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("a.tar");
+    let tar = tar_of(&[
+        ("train/0.png", png(1)),
+        ("train/0.cls", b"1".to_vec()),
+        ("val/1.png", png(2)),
+        ("val/1.cls", b"2".to_vec()),
+    ]);
+    fs::write(&path, tar).unwrap();
+    let said = said(root.path(), || assert_eq!(train(&path).classes().len(), 3));
+    let words = "0 to 2, and no image has 0;";
+    assert!(said.iter().any(|text| text.contains(words)), "{said:?}");
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use semaim_config::Problems;
 use semaim_data::{
     DataError, ObjectSet, ObjectSpec, OpenOptions, ShapesOptions, Split, open_objects,
+    warn_of_shared,
 };
 use semaim_train::config::Loading;
 use serde::{Deserialize, Serialize};
@@ -128,6 +129,7 @@ impl ObjectDataConfig {
         };
         let eval = open_objects(&eval, Split::Eval, &options(self.shapes_eval_count))?;
         train.check_same_classes(&eval)?;
+        warn_of_shared(&train, &eval);
         Ok(ObjectSplits { train, eval })
     }
 
@@ -202,7 +204,7 @@ mod tests {
             let said = [train.notices(), eval.notices()].concat();
             (train.len(), eval.len(), said.len())
         };
-        assert_eq!(opened(&other), (30, 20, 0));
+        assert_eq!(opened(&other), (30, 20, 1));
         // The set itself is divided as without.
         let alone = opened("");
         assert_eq!(alone.0 + alone.1, 30);

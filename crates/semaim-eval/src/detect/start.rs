@@ -1,6 +1,7 @@
 //! The first weights of a detector that is trained: those of another detector, as far as they fit.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use semaim::parameters::{Weight, WeightError, Weights, weights, with_weights};
 use semaim_checkpoint::error::EncoderError;
@@ -86,7 +87,8 @@ pub(super) fn started(
         })?;
     }
     if !encoder_only {
-        said.push(of_classes(from, classes, &places));
+        let theirs = &from.model.classes;
+        said.push(of_classes(&from.path, theirs, classes, &places));
     }
     let model = with_weights(model, &first).map_err(|source| EncoderError::Mismatch {
         path: from.path.clone(),
@@ -96,12 +98,21 @@ pub(super) fn started(
 }
 
 /// For each class its number in the other detector, where that has one of its name. The same names in the same order are the
-/// same classes.
+/// same classes; otherwise a name that several classes have, here or there, does not tell which of them is meant (as in
+/// [`numbers_of`](crate::known_classes::numbers_of), which has nothing to begin anew with and refuses it).
 fn places(classes: &[String], theirs: &[String]) -> Vec<Option<usize>> {
     if classes == theirs {
         return (0..classes.len()).map(Some).collect();
     }
-    let place = |class: &String| theirs.iter().position(|known| known == class);
+    let is_one_of = |names: &[String], class: &String| {
+        let same = names.iter().filter(|name| *name == class);
+        same.count() == 1
+    };
+    let place = |class: &String| {
+        let place = theirs.iter().position(|known| known == class)?;
+        let is_told = is_one_of(classes, class) && is_one_of(theirs, class);
+        is_told.then_some(place)
+    };
     classes.iter().map(place).collect()
 }
 
@@ -151,22 +162,24 @@ fn taken(
 }
 
 /// Which classes go on and which begin anew, for people to read.
-fn of_classes(from: &DetectorFile, classes: &[String], places: &[Option<usize>]) -> String {
-    let name = from.path.display();
-    let new: Vec<&str> = classes
+fn of_classes(
+    path: &Path,
+    theirs: &[String],
+    classes: &[String],
+    places: &[Option<usize>],
+) -> String {
+    let name = path.display();
+    let (alike, new): (Vec<&str>, Vec<&str>) = classes
         .iter()
         .zip(places)
         .filter(|(_, place)| place.is_none())
         .map(|(class, _)| class.as_str())
-        .collect();
-    let known: BTreeSet<&String> = classes.iter().collect();
-    let left = from
-        .model
-        .classes
-        .iter()
-        .filter(|class| !known.contains(class));
-    let left = left.count();
+        .partition(|class| theirs.iter().any(|known| known == class));
+    let left = theirs.len() - places.iter().flatten().count();
     let mut text = match (new.len(), classes.len()) {
+        (0, _) if !alike.is_empty() => {
+            format!("weights are those of {name}, its classes by their names")
+        }
         (0, _) => format!("all weights are those of {name}, its classes by their names"),
         (new, all) if new == all => format!(
             "weights are those of {name}, but for the last layers: it knows none of the classes by name"
@@ -177,6 +190,14 @@ fn of_classes(from: &DetectorFile, classes: &[String], places: &[Option<usize>])
             new.join(", ")
         ),
     };
+    if !alike.is_empty() {
+        let alike: BTreeSet<String> = alike.iter().map(|class| format!("`{class}`")).collect();
+        let alike: Vec<String> = alike.into_iter().collect();
+        text += &format!(
+            "; several classes are called {}, here or there, and begin anew, as classes are told apart by their names",
+            alike.join(", ")
+        );
+    }
     if left > 0 {
         text += &format!("; {left} of its own are left out");
     }
@@ -195,12 +216,54 @@ mod tests {
         }
     }
 
+    fn texts(names: &str) -> Vec<String> {
+        names.split(' ').map(str::to_string).collect()
+    }
+
+    #[test]
+    fn classes_that_are_called_alike_begin_anew() {
+        for (classes, theirs, expected, said) in [
+            // Each is itself where all are the same.
+            (
+                "cup brush cup",
+                "cup brush cup",
+                vec![Some(0), Some(1), Some(2)],
+                "all weights are those of a.safetensors, its classes by their names",
+            ),
+            (
+                "brush cup",
+                "cup brush cup",
+                vec![Some(1), None],
+                "weights are those of a.safetensors, its classes by their names; several classes are called `cup`, here or \
+                 there, and begin anew, as classes are told apart by their names; 2 of its own are left out",
+            ),
+            (
+                "cup fork cup",
+                "cup brush",
+                vec![None, None, None],
+                "weights are those of a.safetensors; 1 of 3 classes are new to it and begin anew: fork; several classes are \
+                 called `cup`, here or there, and begin anew, as classes are told apart by their names; 2 of its own are left \
+                 out",
+            ),
+            // Those that are not there do not matter.
+            (
+                "brush",
+                "cup brush cup",
+                vec![Some(1)],
+                "all weights are those of a.safetensors, its classes by their names; 2 of its own are left out",
+            ),
+        ] {
+            let (classes, theirs) = (texts(classes), texts(theirs));
+            let places = places(&classes, &theirs);
+            assert_eq!(places, expected);
+            let text = of_classes(Path::new("a.safetensors"), &theirs, &classes, &places);
+            assert_eq!(text, said);
+        }
+    }
+
     #[test]
     fn classes_go_on_by_name_and_the_background_stays_last() {
-        let names = |names: &[&str]| -> Vec<String> {
-            names.iter().map(|name| (*name).to_string()).collect()
-        };
-        let places = places(&names(&["c", "x", "a"]), &names(&["a", "b", "c", "d"]));
+        let places = places(&texts("c x a"), &texts("a b c d"));
         assert_eq!(places, [Some(2), None, Some(0)]);
         let theirs = Weights::from([
             (

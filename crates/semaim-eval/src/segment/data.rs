@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use semaim_config::Problems;
 use semaim_data::{
     DataError, LabelMapSet, LabelMapSpec, ObjectSpec, OpenOptions, ShapesOptions, Source, Split,
-    has_label_images, open_label_maps,
+    has_label_images, open_label_maps, warn_of_shared,
 };
 use semaim_train::config::Loading;
 use serde::{Deserialize, Serialize};
@@ -176,6 +176,7 @@ impl LabelDataConfig {
         };
         let eval = open_label_maps(&eval, Split::Eval, &options(self.shapes_eval_count))?;
         train.check_same_classes(&eval)?;
+        warn_of_shared(&train, &eval);
         Ok(LabelSplits {
             train: train.with_max_class_share(max_class_share),
             eval,
@@ -291,7 +292,7 @@ mod tests {
             let said = [train.notices(), eval.notices()].concat();
             (train.len(), eval.len(), said.len())
         };
-        assert_eq!(opened(&other), (30, 20, 0));
+        assert_eq!(opened(&other), (30, 20, 1));
         // The set itself is divided as without.
         let alone = opened("");
         assert_eq!(alone.0 + alone.1, 30);

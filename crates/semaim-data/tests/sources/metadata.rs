@@ -1,0 +1,105 @@
+//! Labels in metadata files beside images, as Hugging Face's image folders have them.
+
+use super::said::said;
+use super::*;
+
+#[test]
+fn metadata_files_are_labels_and_folders_beside_them_are_none() {
+    let table =
+        "file_name,text,label\npart0/0.png,\"a, b\",dog\npart0/1.png,,cat\npart1/2.png,,dog\n";
+    let objects = "{\"file_name\": \"part0/0.png\", \"label\": 1}\n{\"file_name\": \"part0/1.png\", \"label\": 0}\n\
+                   {\"file_name\": \"part1/2.png\", \"label\": 1}\n";
+    for (name, text, classes) in [
+        ("metadata.csv", table, ["cat", "dog"]),
+        ("metadata.jsonl", objects, ["0", "1"]),
+    ] {
+        let root = folder(&["part0/0.png", "part0/1.png", "part1/2.png"]);
+        write(root.path(), name, text.as_bytes());
+        let source = train(root.path());
+        assert_eq!(source.classes(), classes, "{name}");
+        assert_eq!(labels(&source), [Some(1), Some(0), Some(1)], "{name}");
+        assert_eq!(reds(&source), [0, 1, 2]);
+        let members = [
+            ("part0/0.png", png(0)),
+            (name, text.as_bytes().to_vec()),
+            ("part0/1.png", png(1)),
+            ("part1/2.png", png(2)),
+        ];
+        write(root.path(), "x/set.tar", &tars::tar_of(&members));
+        let source = train(&root.path().join("x/set.tar"));
+        assert_eq!(source.classes(), classes, "{name}");
+        assert_eq!(labels(&source), [Some(1), Some(0), Some(1)], "{name}");
+    }
+}
+
+#[test]
+fn metadata_files_may_lie_in_folders_and_above_splits() {
+    let root = folder(&["train/a/0.png", "train/b/1.png", "test/a/2.png"]);
+    let path = root.path();
+    write(path, "train/a/metadata.csv", b"file_name,label\n0.png,x\n");
+    write(path, "train/metadata.csv", b"label,file_name\ny,b/1.png\n");
+    write(path, "metadata.csv", b"file_name,label\ntest/a/2.png,z\n");
+    let source = train(path);
+    assert_eq!(source.classes(), ["x", "y"]);
+    assert_eq!(labels(&source), [Some(0), Some(1)]);
+    let eval = opened(path, Split::Eval).unwrap();
+    assert_eq!(
+        (eval.classes(), labels(&eval)),
+        (&["z".to_owned()][..], vec![Some(0)])
+    );
+    let members = [
+        ("train/a/0.png", png(0)),
+        (
+            "train/metadata.csv",
+            b"file_name,label\na/0.png,x\n".to_vec(),
+        ),
+        ("test/a/2.png", png(2)),
+        (
+            "test/metadata.csv",
+            b"file_name,label\na/2.png,z\n".to_vec(),
+        ),
+    ];
+    write(path, "x/set.tar", &tars::tar_of(&members));
+    let tar = path.join("x/set.tar");
+    assert_eq!(train(&tar).classes(), ["x"]);
+    assert_eq!(opened(&tar, Split::Eval).unwrap().classes(), ["z"]);
+}
+
+#[test]
+fn images_without_a_label_there_are_told_of() {
+    let root = folder(&["a/0.png", "b/1.png", "b/2.png"]);
+    write(
+        root.path(),
+        "metadata.csv",
+        b"file_name,label\na/0.png,x\nb/2.png,\n",
+    );
+    let said = said(root.path(), || {
+        let source = train(root.path());
+        assert_eq!(source.classes(), ["x"]);
+        assert_eq!(labels(&source), [Some(0), None, None]);
+    });
+    let words = "metadata.csv, in which 2 of 3 images have none: b/1.png, b/2.png";
+    assert!(said.iter().any(|text| text.contains(words)), "{said:?}");
+}
+
+#[test]
+fn folders_are_classes_beside_metadata_without_labels_alone() {
+    let root = folder(&["a/0.png", "b/1.png"]);
+    write(
+        root.path(),
+        "metadata.csv",
+        b"file_name,text\na/0.png,x\nb/1.png,y\n",
+    );
+    assert_eq!(train(root.path()).classes(), ["a", "b"]);
+    for text in ["image,label\na/0.png,x\n", "file_name,label\n0.png,x\n"] {
+        write(root.path(), "metadata.csv", text.as_bytes());
+        let error = opened(root.path(), Split::Train).unwrap_err().to_string();
+        for word in ["metadata.csv", "file_name", "path,label"] {
+            assert!(error.contains(word), "{word}: {error}");
+        }
+    }
+    // No folders that could be classes.
+    let flat = folder(&["0.png"]);
+    write(flat.path(), "metadata.csv", b"image,label\n0.png,x\n");
+    assert!(train(flat.path()).classes().is_empty());
+}
