@@ -59,7 +59,7 @@ pub(crate) fn architecture(
     let norm_pre = weights.contains_key("norm_pre.weight");
     let told = told_activation(explicit, sidecar, &mut defaults_used);
     let told = told.or_else(|| by_trainer(format, explicit, by_openai, &mut defaults_used));
-    let activation = activation(path, format, weights, told)?;
+    let activation = activation(path, format, weights, told, sidecar, &mut defaults_used)?;
     let num_heads = heads(
         path,
         format,
@@ -82,8 +82,8 @@ pub(crate) fn architecture(
         path: path.to_path_buf(),
         source,
     })?;
-    // timm's form of CLIP's tower was trained as CLIP was.
-    let trained_as = if norm_pre {
+    // timm's form of CLIP's tower was trained as CLIP was; a run of ours as its settings say, whatever its network.
+    let trained_as = if norm_pre && format != CheckpointFormat::Semaim {
         CheckpointFormat::Clip
     } else {
         format
@@ -97,11 +97,20 @@ pub(crate) fn architecture(
     };
     check_proportion(path, weights, &config, &arch)?;
     let normalization = sidecar.normalization(channels).unwrap_or_else(|| {
-        let usual = usual_normalization(trained_as, channels);
+        let (whose, usual) = match sidecar.class_normalization {
+            Some((class, figures)) => (
+                format!("transformers' `{class}`"),
+                of_colors(figures, channels),
+            ),
+            None => (
+                trained_as.to_string(),
+                usual_normalization(trained_as, channels),
+            ),
+        };
         // A run whose settings do not say it has its defaults.
         if format != CheckpointFormat::Semaim {
             defaults_used.push(format!(
-                "images are normalized as is usual for {trained_as}: mean {:?}, deviation {:?}",
+                "images are normalized as is usual for {whose}: mean {:?}, deviation {:?}",
                 usual.mean, usual.std
             ));
         }
@@ -147,6 +156,11 @@ fn heads(
         return Ok(told);
     }
     if let Some(said) = sidecar.num_heads {
+        if let Some(name) = &sidecar.heads_by_name {
+            defaults_used.push(format!(
+                "{said} heads, as timm's `{name}` has by its name (--heads)"
+            ));
+        }
         return Ok(said);
     }
     if let Some((heads, class)) = sidecar.class_heads() {
@@ -354,6 +368,8 @@ fn activation(
     format: CheckpointFormat,
     weights: &Weights,
     told: Option<Activation>,
+    sidecar: &Sidecar,
+    defaults_used: &mut Vec<String>,
 ) -> Result<Activation, EncoderError> {
     let rows = shape(weights, "blocks.0.mlp.fc1.weight", 0);
     let columns = shape(weights, "blocks.0.mlp.fc2.weight", 1);
@@ -389,7 +405,13 @@ fn activation(
             "norm_pre",
             "is CLIP's, with QuickGELU if OpenAI trained it and GELU if open_clip did (--activation quick-gelu or gelu)",
         )),
-        None => Ok(Activation::Gelu),
+        None => {
+            // What the settings of a run leave out is as ours, and what timm's arguments do, as in the network of that name.
+            if format != CheckpointFormat::Semaim && !sidecar.timm {
+                defaults_used.push(format!("gelu, as all of {format} have (--activation)"));
+            }
+            Ok(Activation::Gelu)
+        }
     }
 }
 
@@ -398,7 +420,11 @@ pub(crate) fn usual_normalization(format: CheckpointFormat, channels: usize) -> 
     if format == CheckpointFormat::Semaim {
         return Normalization::usual(channels);
     }
-    let [mean, std] = format.normalization();
+    of_colors(format.normalization(), channels)
+}
+
+/// Images normalized by the mean and the standard deviation of red, green and blue, and those of other channels by a half.
+fn of_colors([mean, std]: [[f32; 3]; 2], channels: usize) -> Normalization {
     let (mean, std): (&[f32], &[f32]) = match channels {
         3 => (&mean, &std),
         _ => (&[], &[]),
@@ -413,7 +439,10 @@ fn usual_heads(embed_dim: usize) -> Option<usize> {
 }
 
 /// Checks, before memory is taken, that a network is not out of all proportion to its file.
-fn check_proportion(
+///
+/// # Errors
+/// [`EncoderError::Damaged`].
+pub(crate) fn check_proportion(
     path: &Path,
     weights: &Weights,
     config: &VitConfig,

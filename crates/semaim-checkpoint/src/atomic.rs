@@ -97,15 +97,29 @@ impl Drop for Unfinished {
     }
 }
 
-/// Removes what killed processes left of earlier attempts at this file. What cannot be removed does no harm.
+/// Removes what killed processes left of earlier attempts at this file.
 fn remove_abandoned(path: &Path) {
     let Some(name) = path.file_name() else { return };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    remove_unlocked(folder, |found| is_temporary(found, name));
+}
+
+/// Removes from a folder what killed processes left of earlier attempts at files of which `is_meant` accepts the final name. Who
+/// writes a file removes what was left of it; this is for files that nobody may write again. What cannot be removed does no harm.
+pub fn remove_abandoned_in(folder: &Path, is_meant: impl Fn(&str) -> bool) {
+    remove_unlocked(folder, |found| {
+        let name = final_name(found).map(str::from_utf8);
+        matches!(name, Some(Ok(name)) if is_meant(name))
+    });
+}
+
+/// Removes the files of a folder that are meant and that no process has locked. What cannot be removed does no harm.
+fn remove_unlocked(folder: &Path, is_meant: impl Fn(&OsStr) -> bool) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if !is_temporary(&entry.file_name(), name) {
+        if !is_meant(&entry.file_name()) {
             continue;
         }
         let found = entry.path();
@@ -118,15 +132,18 @@ fn remove_abandoned(path: &Path) {
 }
 
 /// Whether `found` is a temporary name of the file `name`: `name.PROCESS-COUNT.tmp`.
-fn is_temporary(found: &OsStr, name: &OsStr) -> bool {
-    let of_process = |found: &[u8]| -> Option<bool> {
-        let rest = found.strip_prefix(name.as_encoded_bytes())?;
-        let rest = rest.strip_prefix(b".")?.strip_suffix(b".tmp")?;
-        let dash = rest.iter().position(|&b| b == b'-')?;
-        let digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
-        Some(digits(&rest[..dash]) && digits(&rest[dash + 1..]))
-    };
-    of_process(found.as_encoded_bytes()).unwrap_or(false)
+pub fn is_temporary(found: &OsStr, name: &OsStr) -> bool {
+    final_name(found) == Some(name.as_encoded_bytes())
+}
+
+/// The name of the file that a temporary name is of; `None` for other names.
+fn final_name(found: &OsStr) -> Option<&[u8]> {
+    let found = found.as_encoded_bytes().strip_suffix(b".tmp")?;
+    let dot = found.iter().rposition(|&b| b == b'.')?;
+    let (name, of_process) = (&found[..dot], &found[dot + 1..]);
+    let dash = of_process.iter().position(|&b| b == b'-')?;
+    let digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    (digits(&of_process[..dash]) && digits(&of_process[dash + 1..])).then_some(name)
 }
 
 /// A rename is only durable once its folder is.
@@ -198,5 +215,27 @@ mod tests {
         for name in others {
             assert!(folder.path().join(name).exists(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_was_left_of_many_files_is_removed_but_what_is_being_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = ["step-1.7-0.tmp", "step-2.7-1.tmp"];
+        let others = ["step-1", "step-1.tmp", "weights.7-2.tmp"];
+        for name in left.iter().chain(&others) {
+            fs::write(folder.path().join(name), b"half").unwrap();
+        }
+        let unfinished = Unfinished::create(&folder.path().join("step-3")).unwrap();
+        remove_abandoned_in(folder.path(), |name| name.starts_with("step-"));
+        for name in left {
+            assert!(!folder.path().join(name).exists(), "{name}");
+        }
+        for name in others {
+            assert!(folder.path().join(name).exists(), "{name}");
+        }
+        unfinished.finish().unwrap();
+        assert!(folder.path().join("step-3").exists());
+        // A folder that is not there has nothing to remove.
+        remove_abandoned_in(&folder.path().join("none"), |_| true);
     }
 }

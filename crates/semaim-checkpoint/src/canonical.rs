@@ -62,7 +62,7 @@ pub struct Loading {
 /// The copy of an encoder that is taken out of a checkpoint.
 struct Candidate<'a> {
     format: CheckpointFormat,
-    rules: &'static [Rule],
+    rules: Vec<Rule>,
     prefix: String,
     /// Names as the tables spell them, without the prefix, and as they are in the file.
     names: BTreeMap<String, &'a str>,
@@ -101,9 +101,10 @@ pub(crate) fn canonical(
         None => &FAMILIES[..],
     };
     let is_ours = is_ours(archive);
+    let with_ours = is_ours || format == Some(CheckpointFormat::Semaim);
     let copies: Vec<Candidate<'_>> = formats
         .iter()
-        .flat_map(|format| candidates(archive, *format))
+        .flat_map(|format| candidates(archive, *format, with_ours))
         .collect();
     let best = copies
         .iter()
@@ -140,16 +141,19 @@ pub(crate) fn canonical(
     Ok(found)
 }
 
-/// The copies of an encoder in a checkpoint that have a format's patch embedding.
-fn candidates(archive: &Archive, format: CheckpointFormat) -> Vec<Candidate<'_>> {
+/// The copies of an encoder in a checkpoint that have a format's patch embedding; `with_ours` with the tensors that only files of
+/// ours have.
+fn candidates(archive: &Archive, format: CheckpointFormat, with_ours: bool) -> Vec<Candidate<'_>> {
     let spelled: Vec<(String, &str)> = archive
         .tensors
         .keys()
         .map(|name| (format.normalized_name(name), name.as_str()))
         .collect();
     let mut found = Vec::new();
-    for rules in format.tables() {
-        let anchor = rules[0].their_names(0).remove(0);
+    for table in format.tables() {
+        let known = |rule: &&Rule| with_ours || rule.need != Need::Ours;
+        let rules: Vec<Rule> = table.iter().filter(known).copied().collect();
+        let anchor = table[0].their_names(0).remove(0);
         let prefixes = spelled.iter().filter_map(|(name, _)| {
             let prefix = name.strip_suffix(&anchor)?;
             (prefix.is_empty() || prefix.ends_with('.')).then(|| prefix.to_string())
@@ -166,7 +170,7 @@ fn candidates(archive: &Archive, format: CheckpointFormat) -> Vec<Candidate<'_>>
             }
             found.push(Candidate {
                 twice,
-                ..Candidate::new(format, rules, prefix, names)
+                ..Candidate::new(format, rules.clone(), prefix, names)
             });
         }
     }
@@ -176,7 +180,7 @@ fn candidates(archive: &Archive, format: CheckpointFormat) -> Vec<Candidate<'_>>
 impl<'a> Candidate<'a> {
     fn new(
         format: CheckpointFormat,
-        rules: &'static [Rule],
+        rules: Vec<Rule>,
         prefix: String,
         names: BTreeMap<String, &'a str>,
     ) -> Self {
@@ -410,7 +414,7 @@ fn read(path: &Path, archive: &Archive, from: &Candidate<'_>) -> Result<Canonica
     let mut dtypes: BTreeMap<&str, (usize, Dtype)> = BTreeMap::new();
     // Tensors may share a storage, but not so that a small file makes a large network.
     let mut numbers = 0_usize;
-    for rule in from.rules {
+    for rule in &from.rules {
         let mut absent = Vec::new();
         let mut present = 0;
         for block in blocks(rule, from.depth) {
@@ -475,10 +479,15 @@ fn read(path: &Path, archive: &Archive, from: &Candidate<'_>) -> Result<Canonica
         .filter(|(_, name)| !used.contains(*name))
         .map(|(spelled, name)| (spelled, *name))
         .collect();
+    // The projection of tokens that is computed has no bias. Where it is none, neither is its bias.
+    let projection = from.names.get("projection.weight");
+    let is_projected = projection.is_some_and(|name| used.contains(name));
     let unknown = left
         .iter()
         .filter(|(name, _)| {
-            let inside = name.starts_with(stem) || INSIDE.iter().any(|part| name.starts_with(part));
+            let inside = name.starts_with(stem)
+                || INSIDE.iter().any(|part| name.starts_with(part))
+                || is_projected && name.as_str() == "projection.bias";
             inside && !TRAINING.iter().any(|part| name.starts_with(part))
         })
         .map(|(_, name)| (*name).to_string())

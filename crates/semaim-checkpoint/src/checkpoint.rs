@@ -9,7 +9,7 @@ use semaim::parameters::{Weight, Weights, weights, with_weights};
 use semaim::position::Interpolation;
 use semaim::vit::Vit;
 
-use crate::architecture::{Architecture, architecture};
+use crate::architecture::{Architecture, architecture, check_proportion};
 use crate::archive::Archive;
 use crate::canonical::{Canonical, Loading, canonical};
 use crate::encoder::Encoder;
@@ -108,6 +108,7 @@ impl Checkpoint {
                     source,
                 }
             })?;
+            check_proportion(&path, &found.weights, &said.config, &said.arch)?;
             refuse_contradiction(&path, source, &said)?;
             said.defaults_used.extend(of_the_file);
             return Self::of(path, found, said, Vec::new());
@@ -162,6 +163,26 @@ impl Checkpoint {
             loading: found.loading,
             defaults_used,
             beside,
+        })
+    }
+
+    /// How its position table is resized, for people to read, where it is resized for images of this size in pixels and nothing
+    /// tells how: files under timm's bare names are written by others too, which resize in another way.
+    pub fn assumed_resizing(
+        &self,
+        source: &WeightsSource,
+        image_size: Option<[usize; 2]>,
+    ) -> Option<String> {
+        let is_resized = image_size.is_some_and(|size| size != self.config.image_size);
+        let is_unsaid = self.loading.format == CheckpointFormat::Timm && source.layout.is_none();
+        let way = match self.interpolation {
+            Interpolation::Antialiased => "timm does it (bicubic, antialiased)",
+            _ => "MAE does it (bicubic)",
+        };
+        (is_resized && is_unsaid).then(|| {
+            format!(
+                "the position table is resized as {way}; --layout timm, mae or dino says whose way is meant"
+            )
         })
     }
 

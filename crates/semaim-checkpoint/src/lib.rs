@@ -4,7 +4,7 @@
 //! * [`archive`]: named tensors out of safetensors and PyTorch files.
 //! * [`tensors`]: a file of named tensors with metadata and a checksum, as we write it.
 //! * [`mod@format`]: who names what how, as tables.
-//! * [`checkpoint`]: a file of any layout, read; [`error`]: what can be wrong with it.
+//! * [`checkpoint`]: a file of any layout, read; [`error`]: what can be wrong with it; [`Misfit`]: tensors that do not fit its network.
 //! * [`encoder`]: an encoder ready to run, and ours under timm's names.
 //! * [`model_file`]: an encoder with the heads of a task; `classifier` with those of classification.
 //! * [`digest`]: SHA-256 of files; [`file_lock`]: what one process at a time may do.
@@ -29,11 +29,13 @@ pub mod export;
 pub mod file_lock;
 pub mod format;
 mod metadata;
+mod misfit;
 pub mod model_file;
 mod sidecar;
 pub mod tensors;
 pub mod weights_source;
 
 pub use canonical::Loading;
+pub use misfit::Misfit;
 pub use semaim_pickle::{Dtype, Error as PickleError};
 pub use sidecar::SidecarError;

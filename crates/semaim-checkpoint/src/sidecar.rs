@@ -1,8 +1,8 @@
 //! What stands beside a checkpoint: the JSON files that libraries write with their weights, and a run's `config.toml`.
 //!
 //! Weights say how wide and deep a network is, but not how many heads it has, nor how its images were normalized. A
-//! `config.json`, a `preprocessor_config.json` or an `open_clip_config.json` does, beside a file that libraries call by a
-//! name of their own, such as `model.safetensors`. Any other `NAME.safetensors` has a `NAME.config.json` and a
+//! `config.json`, a `preprocessor_config.json` (or a `processor_config.json`) or an `open_clip_config.json` does, beside a file that
+//! libraries call by a name of their own, such as `model.safetensors`. Any other `NAME.safetensors` has a `NAME.config.json` and a
 //! `NAME.preprocessor_config.json`: its folder may hold checkpoints that a `config.json` says nothing of.
 
 mod open_clip;
@@ -11,10 +11,10 @@ mod timm;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use semaim::config::{Activation, Normalization};
+use semaim::config::{Activation, CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Normalization};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use open_clip::OpenClipConfig;
 use timm::TimmArgs;
@@ -47,6 +47,15 @@ const CLASSES: [&str; 8] = [
 ];
 /// The heads of those.
 const CLASS_HEADS: usize = 12;
+/// Mean and standard deviation with which the published checkpoints of classes of Hugging Face's were trained, by their
+/// `model_type`, where they are others than is usual for networks with such names of tensors.
+const CLASS_NORMALIZATIONS: [(&str, [[f32; 3]; 2]); 5] = [
+    ("vit_mae", [IMAGENET_MEAN, IMAGENET_STD]),
+    ("vit_msn", [IMAGENET_MEAN, IMAGENET_STD]),
+    ("deit", [IMAGENET_MEAN, IMAGENET_STD]),
+    ("flava", [CLIP_MEAN, CLIP_STD]),
+    ("flava_image_model", [CLIP_MEAN, CLIP_STD]),
+];
 /// How far from 1 the product of a `rescale_factor` and 255 may be: written with few digits it is not exact.
 const ROUNDED: f64 = 1e-3;
 
@@ -54,6 +63,8 @@ const ROUNDED: f64 = 1e-3;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Sidecar {
     pub(crate) num_heads: Option<usize>,
+    /// The name of timm's that the heads are known by, where nothing else says them.
+    pub(crate) heads_by_name: Option<String>,
     pub(crate) epsilon: Option<f64>,
     pub(crate) activation: Option<Activation>,
     pub(crate) image_size: Option<[usize; 2]>,
@@ -63,6 +74,8 @@ pub(crate) struct Sidecar {
     pub(crate) unnormalized: Option<f32>,
     /// The class of Hugging Face's, if it is one whose defaults are known.
     pub(crate) class: Option<&'static str>,
+    /// The class of Hugging Face's with the mean and the standard deviation that are usual for it, if it is one whose are known.
+    pub(crate) class_normalization: Option<(&'static str, [[f32; 3]; 2])>,
     /// What the files say and is computed otherwise, for people to read.
     pub(crate) assumed: Vec<String>,
     /// Whether an `open_clip_config.json` is there.
@@ -101,8 +114,12 @@ struct Config {
     backbone_config: Option<Value>,
     /// timm's.
     architecture: Option<String>,
-    model_args: TimmArgs,
-    pretrained_cfg: Pretrained,
+    model_args: Option<TimmArgs>,
+    pretrained_cfg: Option<Pretrained>,
+    /// What older versions of timm put here in place of a `pretrained_cfg`; in files of others it may be anything.
+    mean: Value,
+    std: Value,
+    input_size: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -151,11 +168,19 @@ struct Preprocessor {
     image_std: Option<Vec<f32>>,
 }
 
+/// What transformers writes of a processor of images and texts, since version 5 in place of a `preprocessor_config.json`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Processor {
+    image_processor: Option<Preprocessor>,
+}
+
 /// The settings of a run that a checkpoint of it does not hold.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct RunConfig {
     model: RunModel,
+    arch: RunArch,
     data: RunData,
 }
 
@@ -164,6 +189,13 @@ struct RunConfig {
 struct RunModel {
     num_heads: Option<usize>,
     image_size: Option<[usize; 2]>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RunArch {
+    epsilon: Option<f64>,
+    activation: Option<Activation>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -188,6 +220,8 @@ impl Sidecar {
             let config: RunConfig = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
             sidecar.num_heads = config.model.num_heads;
             sidecar.image_size = config.model.image_size;
+            sidecar.epsilon = config.arch.epsilon;
+            sidecar.activation = config.arch.activation;
             sidecar.mean = Some(config.data.mean).filter(|list| !list.is_empty());
             sidecar.std = Some(config.data.std).filter(|list| !list.is_empty());
             sidecar.of_a_run = true;
@@ -197,9 +231,7 @@ impl Sidecar {
             let wrong = |message| SidecarError { path, message };
             sidecar.config(config).map_err(wrong)?;
         }
-        if let Some((path, config)) =
-            sidecar.read::<Preprocessor>(checkpoint, "preprocessor_config.json")?
-        {
+        if let Some((path, config)) = sidecar.read_preprocessor(checkpoint)? {
             let wrong = |message| SidecarError { path, message };
             sidecar.preprocessor(config).map_err(wrong)?;
         }
@@ -272,12 +304,33 @@ impl Sidecar {
         Ok(None)
     }
 
+    /// How images are made ready: by a file of its own, or where there is none by the part of another.
+    fn read_preprocessor(
+        &mut self,
+        checkpoint: &Path,
+    ) -> Result<Option<(PathBuf, Preprocessor)>, SidecarError> {
+        let own = self.read::<Preprocessor>(checkpoint, "preprocessor_config.json")?;
+        if own.is_some() {
+            return Ok(own);
+        }
+        let whole = self.read::<Processor>(checkpoint, "processor_config.json")?;
+        Ok(whole.and_then(|(path, whole)| Some((path, whole.image_processor?))))
+    }
+
     /// Hugging Face's or timm's `config.json`.
     fn config(&mut self, config: Config) -> Result<(), String> {
-        self.mean = config.pretrained_cfg.mean;
-        self.std = config.pretrained_cfg.std;
-        self.image_size = config
-            .pretrained_cfg
+        let pretrained = match config.pretrained_cfg {
+            Some(told) => told,
+            None if config.architecture.is_some() => {
+                let (mean, std, input_size) = (&config.mean, &config.std, &config.input_size);
+                let told = json!({"mean": mean, "std": std, "input_size": input_size});
+                serde_json::from_value(told).map_err(|error| error.to_string())?
+            }
+            None => Pretrained::default(),
+        };
+        self.mean = pretrained.mean;
+        self.std = pretrained.std;
+        self.image_size = pretrained
             .input_size
             .map(|[_, height, width]| [height, width]);
         let nested = nested([
@@ -287,7 +340,8 @@ impl Sidecar {
             config.backbone_config,
         ])?;
         self.of_a_class(nested, config.vision)?;
-        self.of_timm(config.architecture.as_deref(), config.model_args)
+        let args = config.model_args.unwrap_or_default();
+        self.of_timm(config.architecture.as_deref(), args)
     }
 
     /// What Hugging Face's class says of itself; what it leaves out is as in the class.
@@ -301,6 +355,9 @@ impl Sidecar {
         self.class = CLASSES
             .into_iter()
             .find(|known| class.as_deref() == Some(*known));
+        self.class_normalization = CLASS_NORMALIZATIONS
+            .into_iter()
+            .find(|(known, _)| class.as_deref() == Some(*known));
         let vision = nested.unwrap_or(whole);
         self.num_heads = vision.num_attention_heads;
         self.epsilon = vision.layer_norm_eps;
@@ -483,6 +540,56 @@ mod tests {
         let found = beside(&[("open_clip_config.json", open)]).unwrap();
         assert_eq!((found.num_heads, found.open_clip), (Some(16), true));
         assert_eq!(found.activation, Some(Activation::Gelu));
+    }
+
+    #[test]
+    fn older_files_of_timm_say_at_the_top_how_images_are_shown() {
+        let flat = r#"{"architecture": "vit_tiny_patch16_224", "num_classes": 0, "input_size": [3, 32, 64],
+            "crop_pct": 0.9, "mean": [0.5, 0.25, 0.125], "std": [0.5, 0.5, 1.0]}"#;
+        let found = beside(&[("config.json", flat)]).unwrap();
+        assert_eq!(found.mean, Some(vec![0.5, 0.25, 0.125]));
+        assert_eq!(found.std, Some(vec![0.5, 0.5, 1.0]));
+        assert_eq!(found.image_size, Some([32, 64]));
+        assert_eq!((found.num_heads, found.timm), (Some(3), true));
+        // With a part of its own for it, and in files of others, these mean something else.
+        let newer = r#"{"architecture": "vit_tiny_patch16_224", "mean": [0.5, 0.5, 0.5], "input_size": 7,
+            "pretrained_cfg": {"mean": [0.1, 0.2, 0.3]}, "model_args": null}"#;
+        let found = beside(&[("config.json", newer)]).unwrap();
+        assert_eq!(found.mean, Some(vec![0.1, 0.2, 0.3]));
+        let other = r#"{"model_type": "vit", "mean": "none", "std": 1, "input_size": 24}"#;
+        let found = beside(&[("config.json", other)]).unwrap();
+        assert_eq!(
+            (found.mean, found.std, found.image_size),
+            (None, None, None)
+        );
+        let wrong = r#"{"architecture": "vit_tiny_patch16_224", "mean": "none"}"#;
+        assert!(beside(&[("config.json", wrong)]).is_err());
+    }
+
+    #[test]
+    fn the_part_of_a_processor_that_sees_images_is_looked_into() {
+        let whole = r#"{"image_processor": {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6],
+            "do_rescale": true, "rescale_factor": 0.00392156862745098}, "processor_class": "CLIPProcessor"}"#;
+        let found = beside(&[("processor_config.json", whole)]).unwrap();
+        let normalization = found.normalization(3).unwrap();
+        assert_eq!(normalization.mean, [0.1, 0.2, 0.3]);
+        assert_eq!(normalization.std, [0.4, 0.5, 0.6]);
+        assert_eq!(found.names(), "processor_config.json");
+        let found = beside(&[("model.processor_config.json", whole)]).unwrap();
+        assert_eq!(found.mean, Some(vec![0.1, 0.2, 0.3]));
+        // A file of its own comes first.
+        let own = r#"{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#;
+        let both = [
+            ("preprocessor_config.json", own),
+            ("processor_config.json", whole),
+        ];
+        assert_eq!(beside(&both).unwrap().mean, Some(vec![0.5; 3]));
+        let none = r#"{"processor_class": "CLIPProcessor"}"#;
+        let found = beside(&[("processor_config.json", none)]).unwrap();
+        assert_eq!(found.mean, None);
+        let wrong = r#"{"image_processor": {"rescale_factor": 0.5}}"#;
+        let error = beside(&[("processor_config.json", wrong)]).unwrap_err();
+        assert!(error.path.ends_with("processor_config.json"), "{error}");
     }
 
     #[test]

@@ -65,12 +65,25 @@ impl WeightsSource {
         !self.weights.as_os_str().is_empty()
     }
 
-    /// Reads the encoder, its position table resized where a size is told.
+    /// Reads the file. Warns of what nothing said and was taken for granted: who tells that otherwise takes [`Checkpoint::read`].
+    ///
+    /// # Errors
+    /// [`EncoderError`], each with the path.
+    pub fn checkpoint(&self) -> Result<Checkpoint, EncoderError> {
+        let checkpoint = Checkpoint::read(self)?;
+        let resizing = checkpoint.assumed_resizing(self, self.image_size);
+        for assumed in checkpoint.defaults_used.iter().chain(&resizing) {
+            tracing::warn!("{}: assumed: {assumed}", checkpoint.path.display());
+        }
+        Ok(checkpoint)
+    }
+
+    /// Reads the encoder, its position table resized where a size is told. Warns as [`WeightsSource::checkpoint`] does.
     ///
     /// # Errors
     /// [`EncoderError`], each with the path.
     pub fn encoder(&self, device: &Device) -> Result<Encoder, EncoderError> {
-        let encoder = Checkpoint::read(self)?.encoder(device)?;
+        let encoder = self.checkpoint()?.encoder(device)?;
         match self.image_size {
             Some(size) => encoder.resized(size),
             None => Ok(encoder),

@@ -330,6 +330,79 @@ fn classifiers_have_their_heads_and_the_names_of_their_classes() {
     }
 }
 
+/// The library's DINOv2 and CLIP take every position table for a square one; its `ViTModel` does not.
+#[test]
+fn towers_of_views_that_are_not_square_are_not_written_for_hugging_face() {
+    let wide = |(kind, mut made): (&'static str, Checkpoint)| {
+        let d = made.config.embed_dim;
+        made.config.image_size = [16, 24];
+        let table = Weight {
+            shape: vec![1, 1 + 4 * 6, d],
+            values: vec![0.5; (1 + 4 * 6) * d],
+        };
+        made.weights.insert("pos_embed".into(), table);
+        (kind, made)
+    };
+    for (kind, made) in kinds().into_iter().map(wide) {
+        let exported = made.export(ExportFormat::HuggingFace, None);
+        match exported {
+            Ok(exported) => {
+                assert_eq!(kind, "plain");
+                let size = &exported.beside[0].1["image_size"];
+                assert_eq!(*size, serde_json::json!([16, 24]));
+            }
+            Err(error) => {
+                let expected = match kind {
+                    "clip" => "CLIP for images that are not square",
+                    "plain" => panic!("{error}"),
+                    _ => "DINOv2 for images that are not square",
+                };
+                assert!(error.to_string().contains(expected), "{kind}: {error}");
+            }
+        }
+        // timm resizes tables of any grid.
+        assert!(made.export(ExportFormat::Timm, None).is_ok(), "{kind}");
+    }
+}
+
+/// A configuration names the class; what its published checkpoints were trained with is taken for granted, and said.
+#[test]
+fn classes_of_hugging_face_are_normalized_as_they_were_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let made = checkpoint(config(), ArchOptions::default(), false);
+    assert!(write(
+        &made,
+        ExportFormat::HuggingFace,
+        Precision::F32,
+        &path
+    ));
+    std::fs::remove_file(folder.path().join("preprocessor_config.json")).unwrap();
+    let imagenet = [0.485, 0.456, 0.406];
+    let clip = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+    for (class, whose, mean) in [
+        ("vit_mae", "transformers' `vit_mae`", imagenet),
+        ("vit_msn", "transformers' `vit_msn`", imagenet),
+        ("deit", "transformers' `deit`", imagenet),
+        (
+            "flava_image_model",
+            "transformers' `flava_image_model`",
+            clip,
+        ),
+        ("vit", "hf-vit", [0.5; 3]),
+    ] {
+        let told = serde_json::json!({"model_type": class, "num_attention_heads": 3, "hidden_act": "gelu"});
+        std::fs::write(folder.path().join("config.json"), told.to_string()).unwrap();
+        let found = Checkpoint::read(&WeightsSource::new(&path)).unwrap();
+        assert_eq!(found.normalization.mean, mean, "{class}");
+        let [said] = found.defaults_used.as_slice() else {
+            panic!("{:?}", found.defaults_used);
+        };
+        let expected = format!("images are normalized as is usual for {whose}: mean");
+        assert!(said.starts_with(&expected), "{said}");
+    }
+}
+
 /// timm divides the view's side by `crop_pct` and cuts to whole pixels.
 #[test]
 fn timm_resizes_images_to_the_size_that_we_do() {

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use semaim::position::Interpolation;
 use semaim::representation::Representation;
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::encoder::Encoder;
@@ -98,23 +97,14 @@ impl Loaded {
     }
 }
 
-/// Says how positions are resized for images of another size, where nothing tells. Files under timm's bare names are written
-/// by others too, which resize in another way.
+/// Says how positions are resized for images of another size, where nothing tells.
 pub(crate) fn tell_resizing(
     checkpoint: &Checkpoint,
     source: &WeightsSource,
     image_size: Option<[usize; 2]>,
 ) {
-    let is_resized = image_size.is_some_and(|size| size != checkpoint.config.image_size);
-    let is_unsaid = checkpoint.loading.format == CheckpointFormat::Timm && source.layout.is_none();
-    if is_resized && is_unsaid {
-        eprintln!(
-            "  assumed: the position table is resized as {}; --layout timm, mae or dino says whose way is meant",
-            match checkpoint.interpolation {
-                Interpolation::Antialiased => "timm does it (bicubic, antialiased)",
-                _ => "MAE does it (bicubic)",
-            }
-        );
+    if let Some(assumed) = checkpoint.assumed_resizing(source, image_size) {
+        eprintln!("  assumed: {assumed}");
     }
 }
 

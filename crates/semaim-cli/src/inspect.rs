@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use semaim::config::{Activation, ArchOptions};
+use semaim_checkpoint::Misfit;
 use semaim_checkpoint::archive::Archive;
 use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::error::EncoderError;
@@ -24,6 +25,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Exit> {
         true => Archive::read(&found.path).map_err(Exit::user)?.tensors,
         false => Default::default(),
     };
+    let misfits = found.misfits();
     let numbers: usize = found.weights.values().map(|w| w.values.len()).sum();
     let dtypes = found.loading.dtypes.iter().map(|dtype| dtype.name());
     let dtypes: Vec<&str> = dtypes.collect();
@@ -64,22 +66,42 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Exit> {
             "read_beside": found.beside,
             "assumed": found.defaults_used,
         });
+        let told = |misfit: &Misfit| {
+            let (shape, expected) = (&misfit.found, &misfit.expected);
+            json!({"name": misfit.name, "shape": shape, "expected": expected})
+        };
+        value["misfits"] = misfits.iter().map(told).collect();
         let origin = origin::pairs(&args.path)?.into_iter();
         value["origin"] = origin.map(|(name, text)| json!([name, text])).collect();
         if args.tensors {
             value["tensors"] = json!(tensors);
         }
         println!("{value}");
-        return Ok(ExitCode::SUCCESS);
+        return usable(&found, &misfits);
     }
     print(&found, heads, numbers, &dtypes);
+    for misfit in &misfits {
+        println!("misfit      {misfit}");
+    }
     for (name, text) in origin::pairs(&args.path)? {
         println!("origin      {name}: {text}");
     }
     for (name, tensor) in tensors {
         println!("  {name}  {:?}  {}", tensor.shape(), tensor.dtype());
     }
-    Ok(ExitCode::SUCCESS)
+    usable(&found, &misfits)
+}
+
+/// Fails where tensors do not fit their network: no command makes an encoder of them, whatever it is told.
+fn usable(found: &Checkpoint, misfits: &[Misfit]) -> Result<ExitCode, Exit> {
+    match misfits {
+        [] => Ok(ExitCode::SUCCESS),
+        [first, ..] => Err(Exit::user(format!(
+            "{}: {} of another shape than the network's, the first: {first}",
+            found.path.display(),
+            counted(misfits.len(), "tensor"),
+        ))),
+    }
 }
 
 /// Detectors of detectron2's have an encoder in them that is not all of one: it lacks what a detector does not use.
@@ -217,5 +239,56 @@ fn listed(names: &[String]) -> String {
             names.len(),
             names[..SHOWN / 2].join(", ")
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use clap::Parser;
+    use semaim::config::VitConfig;
+    use semaim::parameters::{Weight, weights};
+    use semaim::vit::Vit;
+    use semaim_checkpoint::tensors::TensorFile;
+
+    use super::*;
+    use crate::args::{Args, Command};
+
+    #[test]
+    fn shapes_that_no_command_reads_are_a_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        let config = VitConfig {
+            image_size: [16, 16],
+            ..VitConfig::tiny()
+        };
+        let mut file = TensorFile {
+            weights: weights(&Vit::zeros(&config, &Device::flex())).unwrap(),
+            metadata: Default::default(),
+        };
+        let inspect = |more: &[&str]| {
+            let fixed = ["semaim", "inspect", path.to_str().unwrap(), "--heads", "2"];
+            let args = Args::try_parse_from(fixed.iter().chain(more).copied()).unwrap();
+            let Command::Inspect(args) = args.command else {
+                panic!("another command");
+            };
+            run(&args)
+        };
+        file.write(&path).unwrap();
+        assert!(inspect(&[]).is_ok() && inspect(&["--json"]).is_ok());
+        let narrow = Weight {
+            shape: vec![8],
+            values: vec![1.0; 8],
+        };
+        file.weights.insert("blocks.1.norm1.weight".into(), narrow);
+        file.write(&path).unwrap();
+        for more in [vec![], vec!["--json"]] {
+            let Err(Exit { code, message }) = inspect(&more) else {
+                panic!("{more:?} is well");
+            };
+            assert_eq!(code, 2);
+            let expected = "1 tensor of another shape than the network's, the first: `blocks.1.norm1.weight` has shape [8]";
+            assert!(message.contains(expected), "{message}");
+        }
     }
 }

@@ -98,7 +98,8 @@ fn extensions(before: &Table) -> Option<Vec<u64>> {
     ends.collect()
 }
 
-/// What weights say of their network as settings. Their normalization is that of images with as many channels.
+/// What weights say of their network as settings. Their normalization is that of images with as many channels, and of gray ones; images
+/// of other channels have figures of their own.
 fn sizes(found: &Checkpoint, layers: &Layers, told: &PretrainConfig) -> Result<Table, Exit> {
     #[derive(Serialize)]
     struct Sizes {
@@ -115,7 +116,11 @@ fn sizes(found: &Checkpoint, layers: &Layers, told: &PretrainConfig) -> Result<T
         },
     })?;
     let mut below: Table = text.parse().map_err(Exit::ours)?;
-    if !layers.names("model.channels")? || told.model.channels == channels {
+    let wanted = match layers.names("model.channels")? {
+        true => told.model.channels,
+        false => channels,
+    };
+    if wanted == channels || wanted == 1 {
         let floats = |values: &[f32]| -> Value {
             let shortest = |value: &f32| value.to_string().parse().unwrap_or(f64::from(*value));
             Value::Array(
@@ -125,8 +130,8 @@ fn sizes(found: &Checkpoint, layers: &Layers, told: &PretrainConfig) -> Result<T
                     .collect(),
             )
         };
-        let Normalization { mean, std } = &found.normalization;
-        let data = [("mean", mean), ("std", std)];
+        let Normalization { mean, std } = found.normalization.for_channels(wanted);
+        let data = [("mean", &mean), ("std", &std)];
         let data = data.map(|(key, values)| (key.to_string(), floats(values)));
         below.insert("data".into(), Value::Table(Table::from_iter(data)));
     }

@@ -55,8 +55,26 @@ impl Normalization {
         Self { mean, std }
     }
 
+    /// The same for images of `channels`, at least one, in the place of these: for one channel the means over all, for others
+    /// those of the channels in turn, as the kernels of a network are repeated.
+    pub fn for_channels(&self, channels: usize) -> Self {
+        let figures = |list: &[f32]| -> Vec<f32> {
+            if channels == 1 {
+                // In double precision the mean of equal figures is that figure.
+                let sum: f64 = list.iter().copied().map(f64::from).sum();
+                return vec![(sum / list.len().max(1) as f64) as f32];
+            }
+            list.iter().copied().cycle().take(channels).collect()
+        };
+        Self {
+            mean: figures(&self.mean),
+            std: figures(&self.std),
+        }
+    }
+
     /// Whether these are figures that many networks have in common, all of them for values in [0, 1]: those of
-    /// [`Normalization::usual`], CLIP's, or a half. Other figures were measured, on images of whatever values.
+    /// [`Normalization::usual`], CLIP's, or a half, also [for other channels](Self::for_channels). Other figures were measured, on
+    /// images of whatever values.
     pub fn is_a_convention(&self) -> bool {
         let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-3;
         let is = |other: &Self| {
@@ -66,7 +84,13 @@ impl Normalization {
                 && self.std.iter().zip(&other.std).all(near)
         };
         let channels = self.channels();
+        let adapted = |mean: [f32; 3], std: [f32; 3]| {
+            let (mean, std) = (mean.to_vec(), std.to_vec());
+            Self { mean, std }.for_channels(channels)
+        };
         is(&Self::usual(channels))
+            || is(&adapted(IMAGENET_MEAN, IMAGENET_STD))
+            || is(&adapted(CLIP_MEAN, CLIP_STD))
             || is(&Self::filled(&CLIP_MEAN, &CLIP_STD, [0.5, 0.25], channels))
             || is(&Self::filled(&[], &[], [0.5, 0.5], channels))
     }
@@ -102,6 +126,40 @@ mod tests {
         assert!(!of(&[0.1, 0.2, 0.3], &IMAGENET_STD).is_a_convention());
         assert!(!of(&[120.0], &[60.0]).is_a_convention());
         assert!(!of(&[0.5; 3], &[0.5]).is_a_convention());
+    }
+
+    #[test]
+    fn figures_of_other_channels_are_means_or_the_same_in_turn() {
+        let colors = Normalization {
+            mean: vec![0.25, 0.5, 0.75],
+            std: vec![0.125, 0.25, 0.75],
+        };
+        let of = |channels| {
+            let Normalization { mean, std } = colors.for_channels(channels);
+            (mean, std)
+        };
+        assert_eq!(of(1), (vec![0.5], vec![0.375]));
+        assert_eq!(of(2), (vec![0.25, 0.5], vec![0.125, 0.25]));
+        assert_eq!(colors.for_channels(3), colors);
+        assert_eq!(
+            of(4),
+            (vec![0.25, 0.5, 0.75, 0.25], vec![0.125, 0.25, 0.75, 0.125])
+        );
+        let gray = Normalization {
+            mean: vec![0.3],
+            std: vec![0.1],
+        };
+        assert_eq!(gray.for_channels(1), gray);
+        assert_eq!(gray.for_channels(3).mean, [0.3; 3]);
+        // What is for values in [0, 1] stays so.
+        for (mean, std) in [(IMAGENET_MEAN, IMAGENET_STD), (CLIP_MEAN, CLIP_STD)] {
+            for channels in [1, 2, 4, 6] {
+                let known = Normalization::filled(&mean, &std, [0.5; 2], 3);
+                assert!(known.for_channels(channels).is_a_convention());
+            }
+        }
+        let measured = Normalization::filled(&[120.0, 110.0], &[60.0, 50.0], [0.5; 2], 2);
+        assert!(!measured.for_channels(1).is_a_convention());
     }
 
     #[test]

@@ -76,6 +76,9 @@ impl Checkpoint {
 
 /// What a pickle is that holds nothing to read.
 const NO_ARRAYS: &str = "a pickle that torch.save did not write, and without arrays";
+/// What an archive is that holds no pickle of objects.
+const OTHER_ZIP: &str =
+    "a zip that torch.save did not write (NumPy's .npz, torch.export's .pt2 are such)";
 
 /// What a file is that starts like this.
 fn other(head: &[u8]) -> &'static str {
@@ -106,18 +109,21 @@ fn archive(source: Box<dyn Source>, length: u64) -> Result<Checkpoint, Error> {
         total = total.saturating_add(entry.size());
         entries.insert(entry.name()?.into_owned(), place);
     }
+    let pickles: Vec<&String> = entries.keys().filter(|name| is_pickle(name)).collect();
+    let name = match pickles[..] {
+        [] => return Err(Error::NotPytorch { found: OTHER_ZIP }),
+        [name] => name.clone(),
+        _ => {
+            return Err(Error::Damaged(format!(
+                "the archive has {} entries `*/data.pkl`, not one",
+                pickles.len()
+            )));
+        }
+    };
     if total > limit(length) {
         let message = format!("it inflates to {total} bytes, out of proportion to the file");
         return Err(Error::Damaged(message));
     }
-    let pickles: Vec<&String> = entries.keys().filter(|name| is_pickle(name)).collect();
-    let [name] = pickles[..] else {
-        return Err(Error::Damaged(format!(
-            "the archive has {} entries `*/data.pkl`, not one",
-            pickles.len()
-        )));
-    };
-    let name = name.clone();
     let root = name.trim_end_matches("data.pkl");
     let mut read = |name: &str| match entries.get(name) {
         Some(&Place::Entry { index, len, .. }) => {

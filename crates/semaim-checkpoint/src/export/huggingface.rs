@@ -134,9 +134,14 @@ impl Checkpoint {
             || self.arch.registers > 0
             || self.arch.activation == Activation::SwiGlu;
         let pool = head.map(|head| head.pool);
+        // These take any position table for a square one: they resize it as if it were, or do not load it.
+        let is_square = is_square(self.config.image_size);
         if self.arch.norm_pre {
             if dinov2 {
                 return Err(refused("CLIP with LayerScale, registers or SwiGLU"));
+            }
+            if !is_square {
+                return Err(refused("CLIP for images that are not square"));
             }
             let bias = self.weights.get("patch_embed.proj.bias");
             if !bias.is_none_or(|bias| bias.values.iter().all(|&v| v == 0.0)) {
@@ -150,6 +155,9 @@ impl Checkpoint {
                 ..Network::of(HF_CLIP, self.clip_config())
             });
         }
+        if dinov2 && !is_square {
+            return Err(refused("DINOv2 for images that are not square"));
+        }
         // A classifier does without the projection.
         if self.arch.projection.is_some() && head.is_none() {
             return Err(refused("projection of tokens but CLIP's"));
@@ -159,7 +167,7 @@ impl Checkpoint {
                 let what = "classifier of averaged tokens with registers, SwiGLU or LayerScale";
                 return Err(refused(what));
             }
-            if !is_square(self.config.image_size) {
+            if !is_square {
                 return Err(refused(
                     "classifier of averaged tokens for images that are not square",
                 ));

@@ -31,6 +31,8 @@ pub(crate) enum Need {
     Required,
     /// Not every network has it.
     Optional,
+    /// Files of ours may have it. In other files a tensor of this name is of something else.
+    Ours,
 }
 
 impl Rule {

@@ -77,7 +77,10 @@ pub(crate) const TIMM: &[Rule] = table! {
         optional("blocks.{n}.attn.qkv.bias", "blocks.{n}.attn.qkv.bias"),
         optional("blocks.{n}.ls1.gamma", "blocks.{n}.ls1.gamma"),
         optional("blocks.{n}.ls2.gamma", "blocks.{n}.ls2.gamma"),
-        optional("projection.weight", "projection.weight"),
+        Rule {
+            need: Need::Ours,
+            ..required("projection.weight", "projection.weight")
+        },
     ],
     layers: [
         "blocks.{n}.norm1": "blocks.{n}.norm1",

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::timm::TimmArgs;
-use super::{Pretrained, Sidecar};
+use super::{Pretrained, Sidecar, Sides};
 
 /// The width of a head where nothing is said.
 const HEAD_WIDTH: usize = 64;
@@ -27,6 +27,7 @@ struct Model {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Vision {
+    image_size: Option<Sides>,
     width: Option<usize>,
     head_width: Option<usize>,
     /// The tower is timm's, by this name.
@@ -47,6 +48,7 @@ impl Sidecar {
         self.open_clip = true;
         self.mean = config.preprocess_cfg.mean.or(self.mean.take());
         self.std = config.preprocess_cfg.std.or(self.std.take());
+        self.image_size = vision.image_size.map(Sides::pair).or(self.image_size);
         if let Some(name) = vision.timm_model_name {
             // open_clip's own settings say nothing of such a tower.
             return self.of_timm(Some(&name), TimmArgs::default());
@@ -103,6 +105,21 @@ mod tests {
         found
             .of_open_clip(serde_json::from_str(&config).unwrap())
             .map(|()| found)
+    }
+
+    #[test]
+    fn towers_say_for_which_images_they_are() {
+        for (vision, expected) in [
+            (r#"{"image_size": 32}"#, Some([32, 32])),
+            (r#"{"image_size": [16, 64]}"#, Some([16, 64])),
+            (
+                r#"{"image_size": [16, 64], "timm_model_name": "vit_tiny_patch16_224"}"#,
+                Some([16, 64]),
+            ),
+            ("{}", None),
+        ] {
+            assert_eq!(read(vision).unwrap().image_size, expected, "{vision}");
+        }
     }
 
     #[test]

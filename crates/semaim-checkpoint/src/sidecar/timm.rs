@@ -9,9 +9,13 @@ use serde_json::Value;
 use super::{Sidecar, Sides};
 
 /// Heads of timm's networks by the size in their names, which come before what is more general.
-const HEADS: [(&str, usize); 13] = [
+const HEADS: [(&str, usize); 17] = [
     ("giant_patch14_dinov2", 24),
     ("giant_patch14_reg4_dinov2", 24),
+    ("giant_patch14_reg1_tipsv2", 24),
+    ("base_patch16_plus", 14),
+    ("base_patch32_plus", 14),
+    ("xsmall", 4),
     ("so400m", 16),
     ("gigantic", 16),
     ("giant", 16),
@@ -69,11 +73,13 @@ impl Sidecar {
         let name = name.unwrap_or_default();
         refuse_unlike(name)?;
         refuse_arguments(&args.others)?;
-        let by_name = || HEADS.iter().find(|(size, _)| name.contains(size));
-        self.num_heads = self
-            .num_heads
-            .or(args.num_heads)
-            .or_else(|| by_name().map(|(_, heads)| *heads));
+        self.num_heads = self.num_heads.or(args.num_heads);
+        if self.num_heads.is_none()
+            && let Some((_, heads)) = HEADS.iter().find(|(size, _)| name.contains(size))
+        {
+            self.num_heads = Some(*heads);
+            self.heads_by_name = Some(name.to_string());
+        }
         let told = args.act_layer.as_deref().filter(|told| !told.is_empty());
         if let Some(activation) = activation(name, told)? {
             self.activation = Some(activation);
@@ -120,7 +126,8 @@ fn refuse_arguments(arguments: &BTreeMap<String, Value>) -> Result<(), String> {
 
 /// What stands between the layers of an MLP, by the argument that says so or by the name; `None` if neither does.
 fn activation(name: &str, told: Option<&str>) -> Result<Option<Activation>, String> {
-    let is_gated = name.contains("giant_patch14") && name.contains("dinov2");
+    let is_gated = name.contains("giant_patch14")
+        && ["dinov2", "tipsv2"].iter().any(|kind| name.contains(kind));
     Ok(match told {
         None | Some("silu" | "swish") if is_gated => Some(Activation::SwiGlu),
         Some("gelu") if !is_gated => Some(Activation::Gelu),
@@ -148,11 +155,22 @@ mod tests {
             ("deit3_small_patch16_224", "{}", Some(6)),
             ("vit_giant_patch14_dinov2", "{}", Some(24)),
             ("vit_giant_patch14_224", "{}", Some(16)),
+            ("vit_giant_patch14_reg1_tipsv2", "{}", Some(24)),
+            ("vit_large_patch14_reg1_tipsv2", "{}", Some(16)),
+            ("vit_base_patch16_plus_240", "{}", Some(14)),
+            ("vit_base_patch16_plus_clip_240", "{}", Some(14)),
+            ("vit_base_patch32_plus_256", "{}", Some(14)),
+            ("vit_base_patch16_224", "{}", Some(12)),
+            ("vit_xsmall_patch16_clip_224", "{}", Some(4)),
             ("resnet50", "{}", None),
             ("vit_tiny_patch16_224", r#"{"num_heads": 6}"#, Some(6)),
         ] {
             assert_eq!(read(name, args).unwrap().num_heads, heads, "{name}");
         }
+        // Heads that the name alone says are known as such.
+        let by_name = |args: &str| read("vit_tiny_patch16_224", args).unwrap().heads_by_name;
+        assert_eq!(by_name("{}").as_deref(), Some("vit_tiny_patch16_224"));
+        assert_eq!(by_name(r#"{"num_heads": 6}"#), None);
         let sized = read("vit_tiny_patch16_224", r#"{"img_size": 56}"#).unwrap();
         assert_eq!((sized.image_size, sized.timm), (Some([56, 56]), true));
     }
@@ -205,6 +223,12 @@ mod tests {
                 Some(Activation::QuickGelu),
             ),
             ("vit_giant_patch14_dinov2", "{}", Some(Activation::SwiGlu)),
+            (
+                "vit_giant_patch14_reg1_tipsv2",
+                "{}",
+                Some(Activation::SwiGlu),
+            ),
+            ("vit_large_patch14_reg1_tipsv2", "{}", None),
         ] {
             assert_eq!(read(name, args).unwrap().activation, expected, "{name}");
         }

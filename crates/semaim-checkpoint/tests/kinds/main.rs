@@ -6,8 +6,10 @@
 
 mod networks;
 mod positions;
+mod shapes;
 #[path = "../../../semaim-pickle/tests/support/mod.rs"]
 mod support;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -278,4 +280,22 @@ fn checkpoints_of_runs_find_their_configuration() {
     assert_eq!(found.normalization.mean, [0.485, 0.456, 0.406]);
     assert!(found.defaults_used.is_empty());
     assert_eq!(found.loading.format, CheckpointFormat::Semaim);
+    // Another network than ours is still shown images as in training.
+    let arch = ArchOptions {
+        norm_pre: true,
+        activation: Activation::QuickGelu,
+        epsilon: 1e-4,
+        ..ArchOptions::default()
+    };
+    let file = TensorFile {
+        weights: renamed(made(&wide, &arch), |name| format!("model.{name}")),
+        metadata: file.metadata,
+    };
+    file.write(&path).unwrap();
+    let settings = format!("{settings}[arch]\nepsilon = 1e-4\nactivation = \"quick-gelu\"\n");
+    std::fs::write(run.path().join("config.toml"), settings).unwrap();
+    let (found, _) = read(&path, &WeightsSource::default());
+    assert_eq!(found.arch, arch);
+    assert_eq!(found.normalization.mean, [0.485, 0.456, 0.406]);
+    assert!(found.defaults_used.is_empty());
 }

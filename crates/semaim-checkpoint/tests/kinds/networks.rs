@@ -195,6 +195,40 @@ fn what_is_not_computed_is_named() {
     }
 }
 
+/// A head of this name is no projection of tokens, but in files of ours.
+#[test]
+fn projections_of_others_are_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, expected) = read(&write(&folder, "plain.safetensors", plain()), &heads(3));
+    let filled = |shape: &[usize]| Weight {
+        shape: shape.to_vec(),
+        values: vec![0.5; shape.iter().product()],
+    };
+    let mut projected = plain();
+    projected.insert("projection.weight".into(), filled(&[8, 24]));
+    let alone = write(&folder, "alone.safetensors", projected.clone());
+    projected.insert("projection.bias".into(), filled(&[8]));
+    let biased = pickled(&folder, "biased.pth", &projected, "FloatStorage");
+    for (path, names) in [
+        (&alone, &["projection.weight"][..]),
+        (&biased, &["projection.bias", "projection.weight"][..]),
+    ] {
+        let (found, tokens) = read(path, &heads(3));
+        assert_eq!(tokens, expected);
+        assert_eq!(found.arch.projection, None);
+        assert_eq!(found.loading.unused, names);
+    }
+    let ours = WeightsSource {
+        layout: Some(CheckpointFormat::Semaim),
+        ..heads(3)
+    };
+    let (found, tokens) = read(&alone, &ours);
+    assert_eq!(found.arch.projection, Some(8));
+    assert_eq!(tokens.len(), expected.len() / 3);
+    // Ours has no bias.
+    refused(&biased, &ours, &["projection.bias"]);
+}
+
 /// CLIP's tower, by OpenAI with QuickGELU, by `open_clip` with GELU.
 #[test]
 fn towers_are_known_by_who_trained_them() {
@@ -421,4 +455,36 @@ fn what_is_told_against_a_file_beside_is_said() {
     assert!(lines.any(|line| line.contains("12 heads, as transformers' `vit`")));
     of_class("my_vit");
     refused(&path, &WeightsSource::default(), &["--heads"]);
+}
+
+#[test]
+fn what_is_guessed_of_heads_and_activations_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(&folder, "model.safetensors", plain());
+    let said = |options: &WeightsSource| -> Vec<String> {
+        let (found, _) = read(&path, options);
+        let mut lines = found.defaults_used;
+        lines.retain(|line| line.contains("gelu") || line.contains("heads"));
+        lines
+    };
+    let gelu = "gelu, as all of timm have (--activation)";
+    assert_eq!(said(&heads(3)), [gelu]);
+    let told = WeightsSource {
+        activation: Some(Activation::Gelu),
+        ..heads(3)
+    };
+    assert!(said(&told).is_empty());
+    // A network of timm's is known by its name, its heads less surely than by its arguments.
+    let beside = |config: serde_json::Value| {
+        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    };
+    beside(json!({"architecture": "vit_tiny_patch16_224"}));
+    assert_eq!(
+        said(&WeightsSource::default()),
+        ["3 heads, as timm's `vit_tiny_patch16_224` has by its name (--heads)"]
+    );
+    beside(json!({"architecture": "vit_tiny_patch16_224", "model_args": {"num_heads": 3}}));
+    assert!(said(&WeightsSource::default()).is_empty());
+    beside(json!({"num_attention_heads": 3, "hidden_act": "gelu"}));
+    assert!(said(&WeightsSource::default()).is_empty());
 }

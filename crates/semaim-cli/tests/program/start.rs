@@ -60,6 +60,8 @@ fn weights_of_every_kind_are_where_a_run_starts() {
             "arch.registers=2",
             "arch.activation=swi-glu",
             "model.mlp_ratio=3",
+            // Hugging Face's DINOv2 is for square images.
+            "model.image_size=16",
         ],
         &[
             "arch.norm_pre=true",
