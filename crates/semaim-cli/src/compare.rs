@@ -10,6 +10,7 @@ use semaim_checkpoint::atomic;
 use semaim_config::Layers;
 use semaim_data::counted;
 use semaim_eval::compare::config::CompareConfig;
+use semaim_eval::compare::measure::Measure;
 use semaim_eval::compare::record::Record;
 use semaim_eval::compare::table::{as_json, markdown};
 use semaim_eval::compare::timing::{remaining, step_times};
@@ -48,9 +49,16 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     let chosen = chosen(&config, &args.variants)?;
     for variant in &chosen.variants {
         let own = Layers::new().sets(&variant.set)?;
-        if let Some(line) = settings::unused(&config.pretrain(variant, 0)?.unused(), &own)? {
+        let pretrain = config.pretrain(variant, 0)?;
+        let unused = settings::unused(&pretrain.unused(), &own)?;
+        let rises = pretrain.run().rising_rate().filter(|_| variant.pretrain);
+        for line in unused.into_iter().chain(rises) {
             eprintln!("warning: variant `{}`: {line}", variant.name);
         }
+    }
+    let rises = config.finetune.run().rising_rate();
+    if let Some(line) = rises.filter(|_| config.measures().contains(&Measure::Finetune)) {
+        eprintln!("warning: fine-tuning: {line}");
     }
     if args.dry_run {
         let kernels = device::kernels(&args.device.name);

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use semaim_checkpoint::model_file::ModelKind;
+use semaim_config::Layers;
 use semaim_data::{Source, counted};
 use semaim_eval::detect::config::DetectConfig;
 use semaim_eval::detect::file::{DetectorFile, ToldDetector};
@@ -15,6 +16,7 @@ use semaim_train::callbacks::Observer;
 use semaim_train::ranks;
 use semaim_train::run_dir::RunDir;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
+use toml::Table;
 
 use crate::args::{DetectArgs, data_place};
 use crate::bar::TrainingBar;
@@ -30,10 +32,16 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
         &args.run,
         "detect",
     );
-    let config = load_config(args, &out)?;
+    let (config, own) = load_config(args, &out)?;
     let ranks = ranks::current();
+    if ranks.is_root() {
+        let unused = settings::unused(&config.unused(), &own)?;
+        for line in unused.into_iter().chain(config.run().rising_rate()) {
+            eprintln!("warning: {line}");
+        }
+    }
     let device = args.device.open_to_train(config.train.precision)?;
-    let prepared = prepare(&config, &device)?;
+    let prepared = prepare(&config, &out, &device)?;
     let (train, eval) = (prepared.train(), prepared.eval());
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, train.len())?;
     if args.run.dry_run {
@@ -43,7 +51,6 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
         return Ok(ExitCode::SUCCESS);
     }
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
-    report::write_environment(run.path(), &args.device)?;
     let mut bar = TrainingBar::new(args.run.json)?;
     bar.say(&format!(
         "{} to train on; {} to evaluate; into {}",
@@ -66,7 +73,8 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
         )),
     }
     let start = Instant::now();
-    let (outcome, results) = match detect(&config, &prepared, &run, &device, &mut bar) {
+    let mut observer = report::noting_environment(run.path(), &args.device, &mut bar);
+    let (outcome, results) = match detect(&config, &prepared, &run, &device, &mut observer) {
         // A run that was stopped before its first evaluation has no results.
         Err(DetectRunError::Results(_)) if bar.stop_requested() => {
             bar.say("stopped and saved; the same command goes on");
@@ -125,10 +133,12 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
     Ok(outcome::code(outcome))
 }
 
-/// Defaults or the settings of the detector that is trained on, recipe or file, `--set`, then the options that stand for a setting.
-fn load_config(args: &DetectArgs, out: &Path) -> Result<DetectConfig, Exit> {
+/// Defaults or the settings of the detector that is trained on, recipe or file, `--set`, then the options that stand for a setting;
+/// beside the configuration what file and `--set` say.
+fn load_config(args: &DetectArgs, out: &Path) -> Result<(DetectConfig, Layers), Exit> {
     let recipe = recipes::layers(args.recipe.as_deref(), "detect")?;
-    let layers = recipe.under(&settings::own(&args.run)?);
+    let own = settings::own(&args.run)?;
+    let layers = recipe.under(&own);
     let path = |path: &Option<PathBuf>| {
         settings::quoted(path.as_ref().map(|path| path.to_string_lossy()).as_deref())
     };
@@ -150,15 +160,28 @@ fn load_config(args: &DetectArgs, out: &Path) -> Result<DetectConfig, Exit> {
     let layers = settings::in_parts::<DetectConfig>(layers, out)?;
     let config: DetectConfig = layers.load()?;
     if config.encoder_only || config.from_scratch {
-        return Ok(config);
+        return Ok((config, own));
     }
     // What is trained on has settings of its own, over which those that are given lie.
     let told = ToldDetector {
         num_heads: config.encoder.num_heads,
         ..detector_file::told(&layers, &config.detector, &config.detectron2)?
     };
-    match DetectorFile::read(&config.encoder.weights, &told).map_err(Exit::user)? {
-        None => Ok(config),
-        Some(found) => Ok(detector_file::over(&found, &layers)?.load()?),
-    }
+    let found = DetectorFile::read(&config.encoder.weights, &told).map_err(Exit::user)?;
+    let config: DetectConfig = match found {
+        Some(found) => detector_file::over(&found, &layers)?.load()?,
+        None if config.encoder.weights.exists() => config,
+        None => over_recorded(&layers, out)?.load()?,
+    };
+    Ok((config, own))
+}
+
+/// Layers over the settings of the detector that the run in `out` has recorded, if there is one: it may go on without the file that
+/// they are from.
+fn over_recorded(layers: &Layers, out: &Path) -> Result<Layers, Exit> {
+    let recorded = settings::recorded_at::<DetectConfig>(out)?;
+    let detector = recorded.and_then(|mut recorded| recorded.remove("detector"));
+    let below = Table::from_iter(detector.map(|detector| ("detector".to_string(), detector)));
+    let name = out.join("config.toml").display().to_string();
+    Ok(Layers::new().text(name, &below.to_string())?.under(layers))
 }

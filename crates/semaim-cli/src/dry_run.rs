@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
-use burn::module::Module;
-use burn::tensor::Device;
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
 use semaim::classifier::Pool;
+use semaim::parameters::{NamedVisitor, visit_named};
 use semaim_config::to_toml;
 use semaim_data::{Source, counted};
+use semaim_detect::names;
 use semaim_eval::detect;
 use semaim_eval::detect::config::DetectConfig;
 use semaim_eval::detect::memory::DetectMemory;
@@ -18,6 +20,7 @@ use semaim_eval::segment::{self, Caching};
 use semaim_kernels::Kernels;
 use semaim_train::config::{PretrainConfig, RunSettings};
 use semaim_train::memory::Memory;
+use semaim_train::param_groups::layer;
 use serde_json::json;
 
 use crate::bar;
@@ -157,7 +160,11 @@ impl DenseRun<'_> {
             "{:.2} M, {:.2} M of them in the encoder{}",
             all as f64 / 1e6,
             encoder as f64 / 1e6,
-            if frozen > 0 { " (frozen)" } else { "" }
+            match frozen {
+                0 => String::new(),
+                frozen if frozen == encoder => " (frozen)".into(),
+                frozen => format!(" ({:.2} M frozen)", frozen as f64 / 1e6),
+            }
         );
         print!("{}", self.text);
         print_run(
@@ -179,6 +186,47 @@ impl DenseRun<'_> {
     }
 }
 
+/// Numbers in weights that stay as they are: those of the encoder, where `all` of it does, or those in its embedding and first
+/// `blocks` blocks. `layer` gives the layer of a weight by its name.
+fn frozen<M: Module, E: Module>(
+    model: &M,
+    encoder: &E,
+    all: bool,
+    blocks: usize,
+    layer: impl Fn(&str) -> usize,
+) -> u64 {
+    struct Count<F> {
+        is_frozen: F,
+        numbers: usize,
+    }
+    impl<F: Fn(&str) -> bool> NamedVisitor for Count<F> {
+        fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
+            if (self.is_frozen)(name) {
+                self.numbers += param.val().dims().iter().product::<usize>();
+            }
+        }
+    }
+    if all {
+        return encoder.num_params() as u64;
+    }
+    let mut count = Count {
+        // As training freezes them: the embedding learns where no block is frozen.
+        is_frozen: |name: &str| blocks > 0 && layer(name) <= blocks,
+        numbers: 0,
+    };
+    visit_named(model, &mut count);
+    count.numbers as u64
+}
+
+/// What an estimate adds for weights that stay as they are in an encoder that learns otherwise: it takes one with frozen weights to
+/// keep nothing for the backward pass.
+fn beside(memory: Memory, frozen: u64) -> Memory {
+    Memory {
+        state: memory.state + 4 * frozen,
+        ..memory
+    }
+}
+
 /// Prints what the training of a detector would be.
 pub(crate) fn detection(
     config: &DetectConfig,
@@ -193,10 +241,13 @@ pub(crate) fn detection(
         model.num_params() as u64,
         model.backbone.num_params() as u64,
     );
-    let frozen = if config.freeze { encoder } else { 0 };
+    let (blocks, depth) = (config.train.freeze_blocks, prepared.encoder().config.depth);
+    let layer = |name: &str| names::layer(name, depth);
+    let frozen = frozen(model, &model.backbone, config.freeze, blocks, layer);
+    let without_graph = if config.freeze { frozen } else { 0 };
     let memory = DetectMemory {
         trained: all - frozen,
-        frozen,
+        frozen: without_graph,
         micro_batch: config.train.micro_batch(),
         recompute: config.train.recompute,
         kernels,
@@ -207,7 +258,10 @@ pub(crate) fn detection(
         train: &**prepared.train(),
         eval: prepared.eval().len(),
         parameters: [all, encoder, frozen],
-        memory: memory.estimate(&prepared.encoder().config, model.config()),
+        memory: beside(
+            memory.estimate(&prepared.encoder().config, model.config()),
+            frozen - without_graph,
+        ),
         steps_per_epoch,
         seconds_per_step: detect::time_of_step(config, prepared, device)?.as_secs_f64(),
         measured_on: "one image",
@@ -227,7 +281,10 @@ pub(crate) fn segmentation(
 ) -> Result<(), Exit> {
     let model = prepared.model();
     let (all, encoder) = (model.num_params() as u64, model.encoder.num_params() as u64);
-    let frozen = if config.freeze { encoder } else { 0 };
+    let (blocks, depth) = (config.train.freeze_blocks, prepared.encoder().config.depth);
+    let layer = |name: &str| layer(name, depth);
+    let frozen = frozen(model, &model.encoder, config.freeze, blocks, layer);
+    let without_graph = if config.freeze { frozen } else { 0 };
     let (cached, measured_on) = match prepared.caching() {
         Caching::Once(bytes) => (
             *bytes,
@@ -237,7 +294,7 @@ pub(crate) fn segmentation(
     };
     let memory = SegmentMemory {
         trained: all - frozen,
-        frozen,
+        frozen: without_graph,
         micro_batch: config.train.micro_batch(),
         recompute: config.train.recompute,
         kernels,
@@ -249,7 +306,10 @@ pub(crate) fn segmentation(
         train: &**prepared.train(),
         eval: prepared.eval().len(),
         parameters: [all, encoder, frozen],
-        memory: memory.estimate(&prepared.encoder().config, model.config()),
+        memory: beside(
+            memory.estimate(&prepared.encoder().config, model.config()),
+            frozen - without_graph,
+        ),
         steps_per_epoch,
         seconds_per_step: segment::time_of_step(config, prepared, device)?.as_secs_f64(),
         measured_on,
@@ -291,4 +351,33 @@ fn print_run(
         "# learning rate    {:.3e} at its peak, for batches of {}",
         lr.peak, run.train.batch_size
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use semaim::config::VitConfig;
+    use semaim::parameters::flat_weights;
+    use semaim::vit::Vit;
+
+    use super::*;
+
+    #[test]
+    fn the_embedding_and_the_first_blocks_are_counted_as_frozen() {
+        let config = VitConfig::tiny();
+        let vit = Vit::zeros(&config, &Device::flex());
+        let all = vit.num_params() as u64;
+        let of = |part: &str| -> u64 {
+            let weights = flat_weights(&vit).into_iter();
+            let weights = weights.filter(|(name, _)| name.starts_with(part));
+            let numbers = weights.map(|(_, weight)| weight.shape.iter().product::<usize>());
+            numbers.sum::<usize>() as u64
+        };
+        let count = |all, blocks| frozen(&vit, &vit, all, blocks, |name| layer(name, config.depth));
+        assert_eq!((count(true, 0), count(false, 0)), (all, 0));
+        assert_eq!(config.depth, 2);
+        let (last, norm) = (of("blocks.1."), of("norm."));
+        assert!(last > 0 && norm > 0);
+        assert_eq!(count(false, 1), all - last - norm);
+        assert_eq!(count(false, 2), all - norm);
+    }
 }

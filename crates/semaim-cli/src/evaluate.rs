@@ -1,31 +1,32 @@
 //! `semaim evaluate`.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use burn::tensor::Device;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
 use semaim_data::{
-    LabelMapSpec, ObjectSpec, OpenOptions, Source, Split, counted, open_all, open_label_maps,
-    open_objects,
+    DataError, LabelMapSpec, ObjectSpec, OpenOptions, Source, Split, counted, open_all,
+    open_label_maps, open_objects, same_images, warn_of_unlabeled,
 };
 use semaim_eval::classify::classify;
 use semaim_eval::detect::data::evaluated;
 use semaim_eval::detect::detector::Detector;
 use semaim_eval::detect::file::DetectorFile;
 use semaim_eval::detect::score::score;
+use semaim_eval::finetune::config::FinetuneConfig;
 use semaim_eval::known_classes::numbers_of;
 use semaim_eval::segment;
 use semaim_eval::segment::data::labeled;
 use semaim_eval::segment::segmenter::TrainedSegmenter;
-use semaim_eval::splits::ImageSubset;
+use semaim_eval::splits::{ImageSubset, LabeledSplits};
 use semaim_eval::views::{open_options, views};
 use serde_json::json;
 
 use crate::args::EvaluateArgs;
 use crate::bar::CountingBar;
 use crate::exit::Exit;
+use crate::trained_on::Seen;
 use crate::{detector_file, scores, segmenter_file};
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<ExitCode, Exit> {
@@ -63,17 +64,8 @@ fn classifier(args: &EvaluateArgs, file: &ModelFile, device: &Device) -> Result<
         max_pixels: args.loader.limit.max_pixels,
         ..open_options(&file.config, &file.normalization)
     };
-    let part = ImageSubset::whole(open_all(
-        &args.data,
-        args.split,
-        &args.selection.of(options),
-    )?);
-    if part.source.classes().is_empty() {
-        return Err(Exit::user(format!(
-            "{}: this needs labels (class folders, .cls members or a list with labels)",
-            args.data.join(", ")
-        )));
-    }
+    let part = labeled_part(args, &args.selection.of(options))?;
+    warn_of_unlabeled(&*part.as_source());
     let numbers = numbers_of(&*part.source, &file.classes).map_err(Exit::user)?;
     say_matching(&*part.source, &file.classes);
     let augment = views(&file.config, &file.normalization);
@@ -85,15 +77,17 @@ fn classifier(args: &EvaluateArgs, file: &ModelFile, device: &Device) -> Result<
         eprintln!("left out {}: {}", bad.name, bad.error);
     }
     let classification = found.against(&file.classes)?;
+    let scored = found.labels.iter().flatten().count();
     if args.json {
         let mut value = scores::classification_json(&classification);
-        value["images"] = json!(found.items.len());
+        value["images"] = json!(scored);
+        value["unlabeled"] = json!(found.items.len() - scored);
         value["unreadable"] = json!(found.bad.len());
         println!("{value}");
     } else {
         println!(
             "{}, {} unreadable",
-            counted(found.items.len(), "image"),
+            counted(scored, "image"),
             found.bad.len()
         );
         scores::print_classification(&classification);
@@ -108,19 +102,24 @@ fn detector(args: &EvaluateArgs, file: DetectorFile, device: &Device) -> Result<
         max_pixels: args.loader.limit.max_pixels,
         ..info.open_options()
     };
+    let spec = evaluated(
+        args.annotated()?,
+        args.annotations.as_deref(),
+        args.images.as_deref(),
+    );
+    let seen = seen_of_annotated(args)?;
     let spec = ObjectSpec {
-        whole: is_used_whole(args)?,
-        ..evaluated(
-            args.annotated()?,
-            args.annotations.as_deref(),
-            args.images.as_deref(),
-        )
+        whole: is_used_whole(args, seen),
+        ..spec
     };
-    let split = match args.annotations {
-        Some(_) => Split::Eval,
-        None => args.split,
-    };
-    let set = Arc::new(open_objects(&spec, split, &options)?);
+    let set = Arc::new(open_objects(
+        &spec,
+        args.split.unwrap_or(Split::Eval),
+        &options,
+    )?);
+    say_seen(args, seen, &*set, || {
+        open_objects(&spec, Split::Train, &options)
+    });
     say_matching(&*set, &info.classes);
     let items: Vec<u64> = (0..set.len() as u64).collect();
     let bar = CountingBar::new(items.len() as u64);
@@ -154,21 +153,26 @@ fn segmenter(args: &EvaluateArgs, segmenter: &TrainedSegmenter) -> Result<ExitCo
         max_pixels: args.loader.limit.max_pixels,
         ..info.open_options()
     };
+    let spec = labeled(
+        info,
+        args.annotated()?,
+        args.labels.as_deref(),
+        args.annotations.as_deref(),
+        args.images.as_deref(),
+    )?;
+    let seen = seen_of_annotated(args)?;
     let spec = LabelMapSpec {
-        whole: is_used_whole(args)?,
-        ..labeled(
-            info,
-            args.annotated()?,
-            args.labels.as_deref(),
-            args.annotations.as_deref(),
-            args.images.as_deref(),
-        )?
+        whole: is_used_whole(args, seen),
+        ..spec
     };
-    let split = match args.annotations.as_ref().or(args.labels.as_ref()) {
-        Some(_) => Split::Eval,
-        None => args.split,
-    };
-    let set = Arc::new(open_label_maps(&spec, split, &options)?);
+    let set = Arc::new(open_label_maps(
+        &spec,
+        args.split.unwrap_or(Split::Eval),
+        &options,
+    )?);
+    say_seen(args, seen, &*set, || {
+        open_label_maps(&spec, Split::Train, &options)
+    });
     let items: Vec<u64> = (0..set.len() as u64).collect();
     let bar = CountingBar::new(items.len() as u64);
     let found = segment::score::score(segmenter, &set, items, |done, bad| bar.add(done, bad));
@@ -182,22 +186,87 @@ fn segmenter(args: &EvaluateArgs, segmenter: &TrainedSegmenter) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether all images of the set are meant, as of a file of annotations that is named itself, and says so. The part that is trained on
-/// may still be asked for.
-fn is_used_whole(args: &EvaluateArgs) -> Result<bool, Exit> {
-    let file = args.annotated()?.map(Path::new);
-    let is_json = |path: &&Path| {
-        let extension = path.extension().unwrap_or_default();
-        extension.eq_ignore_ascii_case("json") && path.is_file()
+/// The labeled images that a classifier is evaluated on. A set that is not divided is divided as fine-tuning divided it if the model was
+/// trained on it, or if a part is asked for, and is used whole otherwise.
+fn labeled_part(args: &EvaluateArgs, options: &OpenOptions) -> Result<ImageSubset, Exit> {
+    let unlabeled = || {
+        Exit::user(format!(
+            "{}: this needs labels (class folders, .cls members or a list with labels)",
+            args.data.join(", ")
+        ))
     };
-    let Some(file) = file.filter(is_json).filter(|_| args.split == Split::Eval) else {
-        return Ok(false);
+    let [train, eval] =
+        [Split::Train, Split::Eval].map(|split| open_all(&args.data, split, options));
+    let (wanted, other) = match args.split {
+        Some(Split::Train) => (train?, eval),
+        _ => (eval?, train),
     };
+    if wanted.classes().is_empty() {
+        return Err(unlabeled());
+    }
+    // A set may have nothing to train on.
+    let Some(other) = other.ok().filter(|other| same_images(&*wanted, &**other)) else {
+        return Ok(ImageSubset::whole(wanted));
+    };
+    let data = args.data.iter().map(String::as_str);
+    let seen = Seen::of(&args.weights, data, &args.selection)?;
+    let seed = match (seen, args.split) {
+        (Seen::AllButHeldOut { seed }, _) => seed,
+        (_, Some(_)) => FinetuneConfig::default().seed,
+        (seen, None) => {
+            if let Some(line) = seen.warning(&args.data.join(", ")) {
+                eprintln!("{line}");
+            }
+            return Ok(ImageSubset::whole(wanted));
+        }
+    };
+    let all = wanted.len();
+    let parts = LabeledSplits::divide(wanted, other, seed).map_err(Exit::user)?;
+    let parts = parts.ok_or_else(unlabeled)?;
     eprintln!(
-        "note: all images of {} are evaluated; if the model was trained on this file, it has seen most of them",
-        file.display()
+        "note: the set is not divided; of its {}, {} are held out of training by seed {seed}",
+        counted(all, "image"),
+        parts.test.items.len()
     );
-    Ok(true)
+    Ok(match args.split {
+        Some(Split::Train) => parts.train,
+        _ => parts.test,
+    })
+}
+
+/// Whether all images of a set that is not divided are meant: where the file or folder of what is to be found is named itself, and
+/// otherwise unless the model was trained on the set and a part was held out, or a part is asked for.
+fn is_used_whole(args: &EvaluateArgs, seen: Seen) -> bool {
+    let is_named = args.annotations.is_some() || args.labels.is_some();
+    is_named || args.split.is_none() && !matches!(seen, Seen::AllButHeldOut { .. })
+}
+
+/// What names the images with annotations or label images.
+fn annotated(args: &EvaluateArgs) -> impl Iterator<Item = &str> {
+    let files = [&args.annotations, &args.labels].into_iter().flatten();
+    let named = args.data.iter().map(String::as_str);
+    files.filter_map(|path| path.to_str()).chain(named)
+}
+
+/// What the model has seen of images with annotations or label images, if they are not divided.
+fn seen_of_annotated(args: &EvaluateArgs) -> Result<Seen, Exit> {
+    Seen::of(&args.weights, annotated(args), &args.selection)
+}
+
+/// Says what the model may have seen of the images of a set that turns out not to be divided: those to train on are the same.
+fn say_seen<S: Source>(
+    args: &EvaluateArgs,
+    seen: Seen,
+    set: &S,
+    to_train_on: impl FnOnce() -> Result<S, DataError>,
+) {
+    let Some(line) = annotated(args).next().and_then(|name| seen.warning(name)) else {
+        return;
+    };
+    let is_divided = || to_train_on().is_ok_and(|other| !same_images(set, &other));
+    if is_used_whole(args, seen) && !is_divided() {
+        eprintln!("{line}");
+    }
 }
 
 /// Says that classes are told apart by their names, where a set does not have those of the model in their order. Names that the

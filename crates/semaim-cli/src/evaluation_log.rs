@@ -5,7 +5,6 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use semaim::representation::Representation;
-use semaim_train::start::step_of;
 use serde_json::{Value, json};
 
 use crate::args::EncoderArgs;
@@ -112,19 +111,19 @@ pub(crate) fn lock(run: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Adds an evaluation to a log that is locked, unless the very same is there: one line, written at once.
+/// Adds an evaluation to a log that is locked, unless the very same is there: one line, written at once. `step` is that of what was
+/// measured: the run may be lengthened, or go on after a stop.
 ///
 /// # Errors
 /// A log that cannot be written.
-pub(crate) fn add(run: &Path, evaluation: &Evaluation<'_>) -> io::Result<()> {
+pub(crate) fn add(run: &Path, step: Option<u64>, evaluation: &Evaluation<'_>) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let path = run.join(FILE);
     let mut file = options.create(true).read(true).append(true).open(path)?;
     let mut text = String::new();
     file.read_to_string(&mut text)?;
     let mut line = evaluation.line();
-    // What it was measured of: the run may be lengthened, or go on after a stop.
-    if let Some(step) = step_of(run) {
+    if let Some(step) = step {
         line["step"] = json!(step);
     }
     if parse(&text).contains(&line) {
@@ -194,7 +193,7 @@ mod tests {
                     for i in 0..25 {
                         let found = evaluation(f64::from(thread * 25 + i) / 100.0);
                         let _lock = lock(run).unwrap();
-                        add(run, &found).unwrap();
+                        add(run, None, &found).unwrap();
                     }
                 });
             }
@@ -202,13 +201,11 @@ mod tests {
         let all = read(run).unwrap();
         assert_eq!(all.len(), 100);
         // What is there is not added again.
-        add(run, &evaluation(0.5)).unwrap();
+        add(run, None, &evaluation(0.5)).unwrap();
         assert_eq!(read(run).unwrap(), all);
         assert_eq!(all[0]["chance"], 0.1);
         // The run has gone on: that is another encoder, even where the number is the same.
-        std::fs::create_dir(run.join("checkpoints")).unwrap();
-        std::fs::write(run.join("checkpoints/step-00000012.safetensors"), "").unwrap();
-        add(run, &evaluation(0.5)).unwrap();
+        add(run, Some(12), &evaluation(0.5)).unwrap();
         let later = read(run).unwrap();
         assert_eq!((later.len(), &later[100]["step"]), (101, &json!(12)));
     }
@@ -220,8 +217,8 @@ mod tests {
             "{\"top1\":null,\"top5\":0.5}\n{\"top1\":1.5,\"top5\":0.5}\n{\"evaluation\":\"kN";
         std::fs::write(folder.path().join(FILE), torn).unwrap();
         assert!(read(folder.path()).unwrap().is_empty());
-        add(folder.path(), &evaluation(f64::NAN)).unwrap();
-        add(folder.path(), &evaluation(0.25)).unwrap();
+        add(folder.path(), None, &evaluation(f64::NAN)).unwrap();
+        add(folder.path(), None, &evaluation(0.25)).unwrap();
         let all = read(folder.path()).unwrap();
         assert_eq!(all.len(), 1);
         assert_eq!(all[0]["top1"], 0.25);
@@ -233,8 +230,8 @@ mod tests {
             ..evaluation(0.0)
         };
         // COCO says -1 where there is no truth.
-        add(folder.path(), &detector(-1.0)).unwrap();
-        add(folder.path(), &detector(0.25)).unwrap();
+        add(folder.path(), None, &detector(-1.0)).unwrap();
+        add(folder.path(), None, &detector(0.25)).unwrap();
         let all = read(folder.path()).unwrap();
         assert_eq!((all.len(), &all[1]["box_ap"]), (2, &json!(0.25)));
         assert!(all[1].get("mask_ap").is_none());
@@ -246,7 +243,7 @@ mod tests {
             },
             ..evaluation(0.0)
         };
-        add(folder.path(), &segmenter).unwrap();
+        add(folder.path(), None, &segmenter).unwrap();
         assert_eq!(read(folder.path()).unwrap()[2]["mean_iou"], 0.5);
     }
 }

@@ -28,13 +28,14 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let (config, own) = load_config(args, &out)?;
     let ranks = ranks::current();
     if ranks.is_root() {
-        let unused = settings::unused(&config.unused(), &own)?;
-        for line in unused.into_iter().chain(config.mixing_in_parts()) {
+        let unused = settings::unused(&config.unused(), &own)?.into_iter();
+        let others = [config.mixing_in_parts(), config.run().rising_rate()];
+        for line in unused.chain(others.into_iter().flatten()) {
             eprintln!("warning: {line}");
         }
     }
     let device = args.device.open_to_train(config.train.precision)?;
-    let prepared = prepare(&config, &device)?;
+    let prepared = prepare(&config, &out, &device)?;
     let sets = prepared.sets();
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, sets.train.items.len())?;
     if args.run.dry_run {
@@ -43,7 +44,6 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
         return Ok(ExitCode::SUCCESS);
     }
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
-    report::write_environment(run.path(), &args.device)?;
     let mut bar = TrainingBar::new(args.run.json)?;
     bar.say(&format!(
         "{} of {} to train on, {} to test; into {}",
@@ -53,7 +53,8 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
         out.display()
     ));
     let start = Instant::now();
-    let (outcome, results) = match finetune(&config, prepared, &run, &device, &mut bar) {
+    let mut observer = report::noting_environment(run.path(), &args.device, &mut bar);
+    let (outcome, results) = match finetune(&config, prepared, &run, &device, &mut observer) {
         // A run that was stopped before its first evaluation has no results.
         Err(FinetuneError::Results(_)) if bar.stop_requested() => {
             bar.say("stopped and saved; the same command goes on");

@@ -11,6 +11,7 @@ use semaim_eval::class_names::{Comparison, share_numbering};
 use semaim_eval::knn::knn;
 use semaim_eval::vectors::{LabeledVectors, read_labeled};
 use semaim_train::ranks;
+use semaim_train::start::step_of;
 use serde_json::{Value, json};
 
 use crate::args::{KNN_TEMPERATURE, KnnArgs};
@@ -21,6 +22,9 @@ use crate::{evaluation_log, report};
 
 pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     let start = Instant::now();
+    // Before the measurement: a run may go on meanwhile.
+    let encoder = args.encoder.0.as_ref();
+    let step = encoder.and_then(|encoder| step_of(&encoder.weights));
     let (bank, queries, device) = match (&args.bank, &args.queries, &args.encoder.0) {
         (Some(bank), Some(queries), _) => {
             let (bank, queries) = vectors(bank, queries)?;
@@ -78,7 +82,7 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
                     classes,
                 },
             };
-            report::record(&encoder.weights, &evaluation);
+            report::record_at(&encoder.weights, step, &evaluation);
         }
     }
     if args.json {

@@ -51,6 +51,7 @@ mod signals;
 mod start;
 mod stats;
 mod trained;
+mod trained_on;
 mod warnings;
 
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ use semaim_train::log::{read_metrics, skipped_steps};
 use semaim_train::pretrain::{Networks, pretrain, teacher, teacher_of_images, training_images};
 use semaim_train::ranks;
 use semaim_train::run_dir::RunDir;
+use semaim_train::start::step_of;
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
 use serde_json::{Value, json};
 
@@ -22,6 +23,7 @@ use crate::args::{PretrainArgs, data_place};
 use crate::bar::TrainingBar;
 use crate::evaluations::{Evaluations, KNN_TOP1};
 use crate::exit::Exit;
+use crate::report::BadImages;
 use crate::{device, dry_run, origin, outcome, recipes, report, settings, start};
 
 /// The recipe for those who name neither recipe, configuration nor images.
@@ -39,10 +41,11 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         usual,
     );
     let (config, own) = load_config(args, &out)?;
-    if ranks::current().is_root()
-        && let Some(line) = settings::unused(&config.unused(), &own)?
-    {
-        eprintln!("warning: {line}");
+    if ranks::current().is_root() {
+        let unused = settings::unused(&config.unused(), &own)?;
+        for line in unused.into_iter().chain(config.run().rising_rate()) {
+            eprintln!("warning: {line}");
+        }
     }
     // A run that is there was begun with the figures that it has.
     if !out.join("config.toml").is_file() {
@@ -82,7 +85,6 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         test: sets.test.at_most(config.eval.max_queries),
     });
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
-    report::write_environment(run.path(), &args.device)?;
     let pictures = match &labeled {
         Some(sets) => sets.test.clone(),
         None => ImageSubset {
@@ -114,7 +116,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
             .teacher
             .clone()
             .map(|teacher| teacher_of_images(&config, teacher, &device)),
-        unreadable: Unreadable::default(),
+        unreadable: Unreadable::of(&run),
     };
     let mut bar = TrainingBar::new(args.run.json)?;
     bar.say(&format!("{}; into {}", source.describe(), out.display()));
@@ -143,7 +145,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         &run,
         networks,
         &device,
-        &mut bar,
+        &mut report::noting_environment(run.path(), &args.device, &mut bar),
         &mut evaluations,
     )?;
     if !ranks.is_root() {
@@ -181,9 +183,10 @@ fn load_config(args: &PretrainArgs, out: &Path) -> Result<(PretrainConfig, Layer
     Ok((start::settings(&layers, out, args.extend)?, own))
 }
 
-/// What a run came to, from its log.
+/// What a run came to, from its log and its checkpoints.
 struct Summary {
     seconds: f64,
+    /// Steps taken: the last that the log or a checkpoint is of.
     steps: Option<u64>,
     /// First and last finite loss.
     loss: Option<(f64, f64)>,
@@ -195,8 +198,8 @@ struct Summary {
     knn_before: Option<f64>,
     /// The last kNN since then, with its step.
     knn: Option<(u64, f64)>,
-    /// Images that could not be read, each time it was tried.
-    bad_images: u64,
+    /// Images to train on that could not be read.
+    bad: BadImages,
 }
 
 impl Summary {
@@ -214,19 +217,21 @@ impl Summary {
             .filter(|entry| entry.get("train/loss").is_some());
         let logged = logged.filter_map(|entry| entry.get("step")?.as_u64()).max();
         let finite = losses.last().map(|last| last.0);
-        let count = |name: &str| values(name).last().map_or(0, |last| last.1 as u64);
+        let last = entries
+            .iter()
+            .filter_map(|entry| entry.get("step")?.as_u64());
+        // What is measured first in the middle of a run is not of its beginning.
+        let before = knn.iter().find(|(step, _)| *step == 0);
         Ok(Self {
             seconds,
-            steps: entries
-                .iter()
-                .filter_map(|entry| entry.get("step")?.as_u64())
-                .max(),
+            // A run that was stopped was saved later than at its last line.
+            steps: last.max().max(step_of(run.path())),
             loss: losses.first().zip(losses.last()).map(|(a, b)| (a.1, b.1)),
-            knn_before: knn.first().map(|first| first.1),
-            knn: knn.iter().skip(1).last().copied(),
+            knn_before: before.map(|(_, accuracy)| *accuracy),
+            knn: knn.iter().rfind(|(step, _)| *step > 0).copied(),
             finite_until: finite.filter(|&finite| logged.is_some_and(|logged| logged > finite)),
             skipped_steps: skipped_steps(&entries) as u64,
-            bad_images: count("train/bad_images"),
+            bad: BadImages::of(&entries),
         })
     }
 
@@ -245,32 +250,11 @@ impl Summary {
                 counted(self.skipped_steps, "step")
             );
         }
-        match (self.knn_before, self.knn) {
-            (Some(before), Some((step, last))) => {
-                let when = match self.steps {
-                    Some(now) if now > step => format!("at step {step}"),
-                    _ => "now".to_string(),
-                };
-                println!(
-                    "kNN top-1  {:.1} % before -> {:.1} % {when}",
-                    100.0 * before,
-                    100.0 * last
-                );
-            }
-            (Some(before), None) => {
-                println!(
-                    "kNN top-1  {:.1} % before, not measured since",
-                    100.0 * before
-                );
-            }
-            (None, _) => {}
+        if let Some(knn) = self.knn_in_words() {
+            println!("kNN top-1  {knn}");
         }
-        if self.bad_images > 0 {
-            println!(
-                "left out   {} that could not be read; they are named in {}",
-                counted(self.bad_images, "image"),
-                run.metrics().display()
-            );
+        if let Some(bad) = self.bad.in_words() {
+            println!("left out   {bad}; named in {}", run.metrics().display());
         }
         println!("encoder    {}", run.encoder().display());
         let orders = run.path().join("orders.png");
@@ -278,6 +262,23 @@ impl Summary {
             println!("orders     {}", orders.display());
         }
         println!("report     {}", run.path().join(report::PAGE).display());
+    }
+
+    /// kNN before and since, as far as it was measured.
+    fn knn_in_words(&self) -> Option<String> {
+        let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+        let since = self.knn.map(|(step, accuracy)| {
+            let when = match self.steps {
+                Some(now) if now > step => format!("at step {step}"),
+                _ => "now".to_string(),
+            };
+            format!("{} {when}", percent(accuracy))
+        });
+        match (self.knn_before.map(percent), since) {
+            (Some(before), Some(since)) => Some(format!("{before} before -> {since}")),
+            (Some(before), None) => Some(format!("{before} before, not measured since")),
+            (None, since) => since,
+        }
     }
 
     fn json(&self, run: &RunDir, outcome: RunOutcome) -> Value {
@@ -293,7 +294,76 @@ impl Summary {
             "knn_top1": self.knn.map(|knn| knn.1),
             "knn_top1_step": self.knn.map(|knn| knn.0),
             "skipped_steps": self.skipped_steps,
-            "bad_images": self.bad_images,
+            "bad_images_distinct": self.bad.distinct,
+            "bad_images_times": self.bad.times,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use semaim_train::run_dir::DataPlace;
+
+    use super::*;
+
+    /// A run directory with a log and a checkpoint of each of `steps`.
+    fn run_of(path: &Path, log: &[Value], steps: &[u64]) -> RunDir {
+        let run = RunDir::open(path, &PretrainConfig::default(), DataPlace::Recorded).unwrap();
+        let lines: String = log.iter().map(|line| format!("{line}\n")).collect();
+        fs::write(run.metrics(), lines).unwrap();
+        for step in steps {
+            fs::write(run.checkpoint(*step), "").unwrap();
+        }
+        run
+    }
+
+    #[test]
+    fn a_summary_says_of_what_time_its_numbers_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let knn = |step: u64, top1: f64| json!({"step": step, "epoch": 0.0, KNN_TOP1: top1});
+        let loss = json!({"step": 50, "epoch": 1.0, "train/loss": 0.5});
+        let summary = |name: &str, log: &[Value], steps: &[u64]| {
+            let run = run_of(&folder.path().join(name), log, steps);
+            let summary = Summary::of(&run, 1.0).unwrap();
+            let json = summary.json(&run, RunOutcome::Stopped);
+            (summary.knn_in_words(), json)
+        };
+        // Stopped before the first line of the log was due.
+        let (said, json) = summary("early", &[knn(0, 0.25)], &[200, 272]);
+        assert_eq!(said.as_deref(), Some("25.0 % before, not measured since"));
+        assert_eq!(
+            (&json["steps"], &json["knn_top1_before"]),
+            (&json!(272), &json!(0.25))
+        );
+        // Labels came when the run had gone on for a while.
+        let log = [loss.clone(), knn(50, 0.5)];
+        let (said, json) = summary("late", &log, &[50]);
+        assert_eq!(said.as_deref(), Some("50.0 % now"));
+        assert_eq!(
+            (&json["knn_top1_before"], &json["knn_top1"]),
+            (&Value::Null, &json!(0.5))
+        );
+        let (said, _) = summary("later", &log, &[60]);
+        assert_eq!(said.as_deref(), Some("50.0 % at step 50"));
+        let (said, json) = summary("whole", &[knn(0, 0.25), loss, knn(50, 0.5)], &[40]);
+        assert_eq!(said.as_deref(), Some("25.0 % before -> 50.0 % now"));
+        assert_eq!(
+            (&json["steps"], &json["knn_top1_step"]),
+            (&json!(50), &json!(50))
+        );
+    }
+
+    #[test]
+    fn a_summary_counts_images_that_could_not_be_read_and_how_often() {
+        let folder = tempfile::tempdir().unwrap();
+        let bad = |step: u64| json!({"step": step, "event": "bad_image", "image": "a.jpg"});
+        let run = run_of(&folder.path().join("run"), &[bad(1), bad(2), bad(2)], &[]);
+        let json = Summary::of(&run, 1.0)
+            .unwrap()
+            .json(&run, RunOutcome::Finished);
+        let counts = ["bad_images_distinct", "bad_images_times"].map(|name| json[name].as_u64());
+        assert_eq!(counts, [Some(1), Some(3)]);
     }
 }

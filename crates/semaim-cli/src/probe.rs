@@ -14,6 +14,7 @@ use semaim_eval::splits::LabeledSplits;
 use semaim_train::callbacks::Observer;
 use semaim_train::config::DataNames;
 use semaim_train::run_dir::RunDir;
+use semaim_train::start::step_of;
 use serde_json::{Value, json};
 
 use crate::args::{ProbeArgs, data_place};
@@ -25,12 +26,15 @@ use crate::{evaluation_log, report};
 
 pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
     args.refuse_unused()?;
+    // A run may go on while its encoder is measured.
+    let step = step_of(&args.encoder.weights);
     let loaded = Loaded::of(&args.encoder)?;
+    let on_images = args.is_on_images();
+    let options = options(args, &loaded, on_images);
+    options.check()?;
     let representation = args.representation();
     let sets = labeled(&loaded, &args.data, &args.selection, args.seed)?;
     sets.check_for_training().map_err(Exit::user)?;
-    let on_images = args.is_on_images();
-    let options = options(args, &loaded, on_images);
     if args.dry_run {
         dry_run(args, &loaded, &sets, &options, on_images);
         return Ok(ExitCode::SUCCESS);
@@ -60,7 +64,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
             classes: sets.train.source.classes().len(),
         },
     };
-    report::record(&args.encoder.weights, &evaluation);
+    report::record_at(&args.encoder.weights, step, &evaluation);
     if args.json {
         println!("{}", as_json(&result));
     } else {
@@ -225,11 +229,13 @@ fn in_short(args: &ProbeArgs) -> String {
 
 fn as_json(result: &Probe) -> Value {
     let row = |setting: &Setting| {
+        let validation = setting.finite.then_some(setting.validation);
         json!({
             "base_lr": setting.base_lr,
             "weight_decay": setting.weight_decay,
-            "validation_top1": setting.validation.top1,
-            "validation_top5": setting.validation.top5,
+            "finite": setting.finite,
+            "validation_top1": validation.map(|accuracy| accuracy.top1),
+            "validation_top5": validation.map(|accuracy| accuracy.top5),
         })
     };
     json!({
@@ -250,11 +256,13 @@ fn print_table(result: &Probe) {
         } else {
             ""
         };
+        let worth = match setting.finite {
+            true => format!("{:>15.2} %", 100.0 * setting.validation.top1),
+            false => "  not finite: diverged".into(),
+        };
         println!(
-            "{:>9} {:>9} {:>15.2} %{mark}",
-            setting.base_lr,
-            setting.weight_decay,
-            100.0 * setting.validation.top1
+            "{:>9} {:>9} {worth}{mark}",
+            setting.base_lr, setting.weight_decay
         );
     }
     println!(

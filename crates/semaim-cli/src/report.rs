@@ -1,5 +1,6 @@
 //! The report of a run directory: `report.html`, and `semaim report`.
 
+mod bad_images;
 mod curves;
 mod detection;
 mod segmentation;
@@ -14,9 +15,11 @@ use semaim_checkpoint::atomic;
 use semaim_config::Layers;
 use semaim_data::counted;
 use semaim_report::{Cell, Fact, Page, Part, Picture, Section, ThemedPng};
+use semaim_train::callbacks::{Observer, Progress, StepReport};
 use semaim_train::config::PretrainConfig;
 use semaim_train::log::read_metrics;
 use semaim_train::ranks;
+use semaim_train::start::step_of;
 use serde_json::{Value, json};
 
 use crate::args::{DeviceArgs, ReportArgs};
@@ -26,6 +29,8 @@ use crate::exit::Exit;
 use crate::origin;
 use crate::output;
 use crate::pictures;
+
+pub(crate) use bad_images::BadImages;
 
 /// The report's file in a run directory.
 pub(crate) const PAGE: &str = "report.html";
@@ -110,6 +115,53 @@ fn read_picture(path: &Path) -> Option<ThemedPng> {
     })
 }
 
+/// Looks on at a run for `observer`, and writes down its environment when a step is due: a run that is refused, or had been finished
+/// before, computes nothing, and keeps what it was computed with.
+pub(crate) fn noting_environment<'a>(
+    run: &'a Path,
+    device: &'a DeviceArgs,
+    observer: &'a mut dyn Observer,
+) -> NotingEnvironment<'a> {
+    NotingEnvironment {
+        run,
+        device,
+        observer,
+    }
+}
+
+/// See [`noting_environment`].
+pub(crate) struct NotingEnvironment<'a> {
+    run: &'a Path,
+    device: &'a DeviceArgs,
+    observer: &'a mut dyn Observer,
+}
+
+impl Observer for NotingEnvironment<'_> {
+    fn started(&mut self, progress: Progress) {
+        // What cannot be written is no reason to stop training.
+        if let Err(error) = write_environment(self.run, self.device) {
+            self.observer.say(&format!("warning: {}", error.message));
+        }
+        self.observer.started(progress);
+    }
+
+    fn stepped(&mut self, report: &StepReport) {
+        self.observer.stepped(report);
+    }
+
+    fn doing(&mut self, what: &'static str) {
+        self.observer.doing(what);
+    }
+
+    fn say(&mut self, line: &str) {
+        self.observer.say(line);
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.observer.stop_requested()
+    }
+}
+
 /// Writes down when and how a run was started, and what it computes on and with. A run that goes on keeps when it was
 /// started first. Of several processes the first does.
 pub(crate) fn write_environment(run: &Path, device: &DeviceArgs) -> Result<(), Exit> {
@@ -159,9 +211,15 @@ fn read_environment(path: &Path) -> serde_json::Map<String, Value> {
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-/// Adds an evaluation to a run directory and builds its report anew. A file of weights has neither, and what cannot be
-/// written is only warned of: the result was printed.
+/// Adds an evaluation to the directory of a run that does not go on now, as [`record_at`] does.
 pub(crate) fn record(run: &Path, evaluation: &Evaluation<'_>) {
+    record_at(run, step_of(run), evaluation);
+}
+
+/// Adds an evaluation of what a run was after a `step` to its directory and builds its report anew. A file of weights has neither,
+/// and what cannot be written is only warned of: the result was printed. The step is to be asked for ([`step_of`]) before the encoder is
+/// read: the run may go on while it is measured.
+pub(crate) fn record_at(run: &Path, step: Option<u64>, evaluation: &Evaluation<'_>) {
     if !run.join("config.toml").is_file() {
         return;
     }
@@ -172,7 +230,7 @@ pub(crate) fn record(run: &Path, evaluation: &Evaluation<'_>) {
         );
     };
     let added = evaluation_log::lock(run).and_then(|lock| {
-        evaluation_log::add(run, evaluation)?;
+        evaluation_log::add(run, step, evaluation)?;
         // The report is written before another evaluation is added, so that the last report has all of them.
         Ok(lock)
     });
@@ -263,13 +321,15 @@ fn page(run: &Path) -> Result<Page, Exit> {
             text: config,
         }],
     });
+    // A run that was stopped has gone on since the last line of its log.
+    let now = curves::last_step(&entries).max(step_of(run));
     let name = run
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
     Ok(Page {
         title: name.unwrap_or_else(|| "Run".into()),
-        subtitle: curves::progress(&entries),
-        facts: curves::facts(&entries),
+        subtitle: curves::progress(&entries, now),
+        facts: curves::facts(&entries, now),
         sections,
     })
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
+use semaim_config::Layers;
 use semaim_data::{LabelMapSet, Source, counted};
 use semaim_eval::image_batches::at_most;
 use semaim_eval::segment::config::SegmentConfig;
@@ -33,9 +34,15 @@ pub(crate) fn run(args: &SegmentArgs) -> Result<ExitCode, Exit> {
         &args.run,
         "segment",
     );
-    let config = load_config(args, &out)?;
+    let (config, own) = load_config(args, &out)?;
+    if ranks::current().is_root() {
+        let unused = settings::unused(&config.unused(), &own)?;
+        for line in unused.into_iter().chain(config.run().rising_rate()) {
+            eprintln!("warning: {line}");
+        }
+    }
     let device = args.device.open_to_train(config.train.precision)?;
-    let prepared = prepare(&config, &device)?;
+    let prepared = prepare(&config, &out, &device)?;
     let (train, eval) = (prepared.train(), prepared.eval());
     let steps_per_epoch = steps_per_epoch(config.train.batch_size, train.len())?;
     if args.run.dry_run {
@@ -45,7 +52,6 @@ pub(crate) fn run(args: &SegmentArgs) -> Result<ExitCode, Exit> {
         return Ok(ExitCode::SUCCESS);
     }
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
-    report::write_environment(run.path(), &args.device)?;
     let mut bar = TrainingBar::new(args.run.json)?;
     bar.say(&format!(
         "{} to train on; {} to evaluate; into {}",
@@ -57,7 +63,8 @@ pub(crate) fn run(args: &SegmentArgs) -> Result<ExitCode, Exit> {
         bar.say(&format!("the frozen encoder sees every view anew: {why}"));
     }
     let start = Instant::now();
-    let (outcome, results) = match segment(&config, &prepared, &run, &device, &mut bar) {
+    let mut observer = report::noting_environment(run.path(), &args.device, &mut bar);
+    let (outcome, results) = match segment(&config, &prepared, &run, &device, &mut observer) {
         // A run that was stopped before its first evaluation has no results.
         Err(SegmentRunError::Results(_)) if bar.stop_requested() => {
             bar.say("stopped and saved; the same command goes on");
@@ -151,10 +158,11 @@ fn write_pictures(
         .map_err(|error| Exit::user(format!("writing into {}: {error}", run.path().display())))
 }
 
-/// Defaults, recipe or file, `--set`, then the options that stand for a setting.
-fn load_config(args: &SegmentArgs, out: &Path) -> Result<SegmentConfig, Exit> {
+/// Defaults, recipe or file, `--set`, then the options that stand for a setting; beside the configuration what file and `--set` say.
+fn load_config(args: &SegmentArgs, out: &Path) -> Result<(SegmentConfig, Layers), Exit> {
     let recipe = recipes::layers(args.recipe.as_deref(), "segment")?;
-    let layers = recipe.under(&settings::own(&args.run)?);
+    let own = settings::own(&args.run)?;
+    let layers = recipe.under(&own);
     let path = |path: &Option<PathBuf>| {
         settings::quoted(path.as_ref().map(|path| path.to_string_lossy()).as_deref())
     };
@@ -178,5 +186,6 @@ fn load_config(args: &SegmentArgs, out: &Path) -> Result<SegmentConfig, Exit> {
     ]);
     options.extend(settings::of_run(&args.run));
     let layers = settings::with_options(layers, &args.run.set, &options)?;
-    Ok(settings::in_parts::<SegmentConfig>(layers, out)?.load()?)
+    let config = settings::in_parts::<SegmentConfig>(layers, out)?.load()?;
+    Ok((config, own))
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use semaim_checkpoint::model_file::ModelKind;
 use semaim_eval::results::{BEST, Results};
 use semaim_train::run_dir::RunDir;
+use semaim_train::start::{StartRecord, step_of};
 use semaim_train::trainer::RunOutcome;
 use serde_json::{Value, json};
 
@@ -22,8 +23,9 @@ pub(crate) struct Trained<'a, S> {
 }
 
 impl<S> Trained<'_, S> {
-    /// Keeps what the run came to in its own report and in that of its encoder, if it says something of one. Of a run that was
-    /// stopped nothing is kept: it is not what it was to be.
+    /// Keeps what the run came to in its own report and, if it says something of an encoder, in that of the encoder's run: as of the step
+    /// after which the encoder was read, as that run may have gone on since. Of a run that was stopped nothing is kept: it is not what
+    /// it was to be.
     pub(crate) fn record(
         &self,
         evaluation: Option<&Evaluation<'_>>,
@@ -36,7 +38,12 @@ impl<S> Trained<'_, S> {
         };
         report::record(self.run.path(), evaluation);
         if let Some(encoder) = encoder.filter(|_| self.outcome == RunOutcome::Finished) {
-            report::record(encoder, evaluation);
+            let step = match StartRecord::read(self.run.path())? {
+                Some(start) => start.step,
+                // It began before runs kept their start.
+                None => step_of(encoder),
+            };
+            report::record_at(encoder, step, evaluation);
         }
         Ok(())
     }

@@ -85,6 +85,14 @@ pub enum ConfigError {
         /// What is wrong, to be read after the key: `must be at least 1, is 0`.
         message: String,
     },
+    /// A configuration holds an integer that TOML does not have: what is written could not be read.
+    #[error("`{key}` {message}")]
+    BeyondToml {
+        /// The dotted key.
+        key: String,
+        /// What is wrong, to be read after the key: `must be at most …, is …`.
+        message: String,
+    },
     /// A configuration type cannot be written as TOML, which is a mistake in the type.
     #[error("the configuration cannot be written as TOML: {0}")]
     Unwritable(#[from] toml::ser::Error),

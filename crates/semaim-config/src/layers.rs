@@ -115,7 +115,8 @@ impl Layers {
     ///
     /// In the order of the layers and lines: all keys that `T` does not know ([`ConfigError::UnknownKey`],
     /// [`ConfigError::RenamedKey`]) or whose tables are none ([`ConfigError::NotATable`]), with the first value of a wrong
-    /// type ([`ConfigError::Refused`]) or, where there is none, all that are out of range ([`ConfigError::OutOfRange`]).
+    /// type ([`ConfigError::Refused`]) or, where there is none, all that are out of range ([`ConfigError::OutOfRange`]): of what `T`
+    /// allows, or of TOML's integers.
     /// [`ConfigError::Unwritable`] when TOML cannot hold `T`.
     pub fn load<T>(&self) -> Result<T, ConfigErrors>
     where
@@ -211,7 +212,14 @@ fn out_of_range<T: Validate>(
 ) -> Vec<(usize, ConfigError)> {
     let mut problems = Problems::new();
     config.check(&mut problems);
-    let errors = problems.into_found().into_iter().map(|problem| {
+    let mut problems = problems.into_found();
+    // What the type itself allows, it could not be read from again.
+    for beyond in tree::beyond_toml(tree) {
+        if problems.iter().all(|problem| problem.key != beyond.key) {
+            problems.push(beyond);
+        }
+    }
+    let errors = problems.into_iter().map(|problem| {
         let Problem { key, message } = problem;
         let (place, origin) = match tree::find(tree, &key) {
             Some(value) => sources.origin(value.span().start),

@@ -5,6 +5,8 @@ use std::mem;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::validate::Problem;
+
 /// Adds `offset` to the spans of all keys and values.
 pub(crate) fn shift(table: &mut DeTable<'_>, offset: usize) {
     for (key, mut value) in mem::take(table) {
@@ -73,6 +75,43 @@ pub(crate) fn find<'t, 'a>(
     match rest {
         "" => Some(value),
         rest => find(value.get_ref().as_table()?, rest),
+    }
+}
+
+/// The integers of a table that TOML does not have, whose integers have 64 bits and a sign: the keys with what is wrong with each. The
+/// parser gives them to whatever type holds them, and a file with one of them cannot be read as a table again.
+pub(crate) fn beyond_toml(table: &DeTable<'_>) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for (key, value) in table {
+        beyond_toml_at(key.get_ref().to_string(), value.get_ref(), &mut found);
+    }
+    found
+}
+
+fn beyond_toml_at(key: String, value: &DeValue<'_>, found: &mut Vec<Problem>) {
+    match value {
+        DeValue::Table(table) => {
+            for (name, value) in table {
+                beyond_toml_at(format!("{key}.{}", name.get_ref()), value.get_ref(), found);
+            }
+        }
+        DeValue::Array(values) => {
+            for (index, value) in values.iter().enumerate() {
+                beyond_toml_at(format!("{key}[{index}]"), value.get_ref(), found);
+            }
+        }
+        DeValue::Integer(integer) => {
+            let digits = integer.as_str();
+            if i64::from_str_radix(digits, integer.radix()).is_err() {
+                let bound = match digits.starts_with('-') {
+                    true => format!("at least {}", i64::MIN),
+                    false => format!("at most {}", i64::MAX),
+                };
+                let message = format!("must be {bound}, is {integer}");
+                found.push(Problem { key, message });
+            }
+        }
+        _ => {}
     }
 }
 

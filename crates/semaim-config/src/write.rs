@@ -1,8 +1,11 @@
 //! A configuration as TOML.
 
 use serde::Serialize;
+use toml::de::DeTable;
 
 use crate::error::{ConfigError, ConfigErrors};
+use crate::tree::beyond_toml;
+use crate::validate::Problem;
 
 /// Writes a configuration with every value spelt out, defaults included: in the order of the
 /// struct's fields, the values of a table before the tables within it. An option that is `None`
@@ -11,7 +14,8 @@ use crate::error::{ConfigError, ConfigErrors};
 /// # Errors
 ///
 /// [`ConfigError::Unwritable`] when TOML cannot hold a value: an integer beyond `u64`, a `None`
-/// inside an array, a configuration that is no struct.
+/// inside an array, a configuration that is no struct. [`ConfigError::BeyondToml`] for each integer
+/// that can be written but not be read: above `i64::MAX`.
 ///
 /// # Examples
 ///
@@ -34,5 +38,13 @@ use crate::error::{ConfigError, ConfigErrors};
 /// # Ok::<(), semaim_config::ConfigErrors>(())
 /// ```
 pub fn to_toml<T: Serialize>(config: &T) -> Result<String, ConfigErrors> {
-    toml::to_string(config).map_err(|error| ConfigError::from(error).into())
+    let text = toml::to_string(config).map_err(ConfigError::from)?;
+    let beyond = {
+        let table = DeTable::parse(&text);
+        let table = table.map_err(|error| ConfigError::Unreadable(error.message().to_owned()))?;
+        beyond_toml(table.get_ref()).into_iter()
+    };
+    let beyond = beyond.map(|Problem { key, message }| ConfigError::BeyondToml { key, message });
+    ConfigErrors::unless_empty(beyond.collect())?;
+    Ok(text)
 }

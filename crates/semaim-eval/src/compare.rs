@@ -71,6 +71,23 @@ pub enum CompareError {
         /// What tells them apart.
         what: String,
     },
+    /// A trial that is to be tested on other images than another one, or than it was itself.
+    #[error(
+        "`{variant}` with seed {seed} would be tested on other images than `{other}` with seed {other_seed} was ({what}): the data have \
+         changed since the comparison began; put them back, or give another --out"
+    )]
+    OtherTestImages {
+        /// The variant.
+        variant: String,
+        /// The seed.
+        seed: u64,
+        /// The other's variant.
+        other: String,
+        /// The other's seed.
+        other_seed: u64,
+        /// What tells them apart.
+        what: String,
+    },
     /// A file of the comparison.
     #[error("{action} {path}: {message}")]
     File {

@@ -14,7 +14,7 @@ pub mod score;
 mod start;
 mod task;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use semaim::init::initialize;
 use semaim::vit::Vit;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
+use semaim_checkpoint::model_file::ModelFile;
 use semaim_data::{AugmentError, DataError, ObjectSet, Source};
 use semaim_detect::config::{ConfigError, DetectorConfig};
 use semaim_detect::error::DetectError;
@@ -37,13 +38,14 @@ use semaim_train::state::{TrainCounters, TrainState};
 use semaim_train::step_time::step_time;
 use semaim_train::trainer::{Images, RunOutcome, train};
 
+use crate::finetune::start::{EvaluatedImages, StartError, StartingEncoder};
 use crate::results::{self, ResultsError};
 
 use config::DetectConfig;
 use data::ObjectSplits;
 use detector::{DetectorInfo, DetectorSettings};
 use evaluator::DetectEvaluator;
-use file::DetectorFileError;
+use file::{DetectorFile, DetectorFileError};
 use score::ObjectScores;
 use start::{Started, started};
 use task::{DetectTask, param_groups};
@@ -57,6 +59,9 @@ pub enum DetectRunError {
     /// The encoder cannot be used.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
+    /// The run cannot start from the encoder, or go on with it.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The detector that is to be trained on cannot be used.
     #[error(transparent)]
     File(#[from] DetectorFileError),
@@ -97,7 +102,7 @@ pub enum DetectRunError {
 /// An encoder ready to become a detector of the objects of some images.
 #[derive(Debug)]
 pub struct Prepared {
-    encoder: Encoder,
+    start: StartingEncoder,
     train: Arc<ObjectSet>,
     eval: Arc<ObjectSet>,
     info: DetectorInfo,
@@ -123,7 +128,7 @@ impl Prepared {
 
     /// The encoder.
     pub fn encoder(&self) -> &Encoder {
-        &self.encoder
+        &self.start.encoder
     }
 
     /// The detector before its first step.
@@ -137,14 +142,11 @@ impl Prepared {
     }
 
     fn initial_state(&self, config: &DetectConfig) -> Result<TrainState<MaskRcnn>, TrainError> {
-        let groups = param_groups(&self.model, config, self.encoder.config.depth)?;
+        let depth = self.encoder().config.depth;
+        let groups = param_groups(&self.model, config, depth)?;
+        let frozen = config.train.freeze_blocks;
         Ok(TrainState {
-            model: with_frozen_blocks(
-                self.model.clone(),
-                config.train.freeze_blocks,
-                self.encoder.config.depth,
-                layer,
-            )?,
+            model: with_frozen_blocks(self.model.clone(), frozen, depth, layer)?,
             ema: None,
             optimizer: config.optimizer.adamw(groups),
             counts: TrainCounters::default(),
@@ -152,7 +154,7 @@ impl Prepared {
     }
 
     fn images(&self, config: &DetectConfig) -> Result<Images<ObjectSet>, AugmentError> {
-        let augment = config.augment(&self.encoder.normalization);
+        let augment = config.augment(&self.encoder().normalization);
         augment.check()?;
         Ok(Images {
             source: Arc::clone(&self.train),
@@ -161,16 +163,35 @@ impl Prepared {
     }
 }
 
-/// Reads the encoder or the detector that training starts from first, then opens the images in the form that it takes.
+/// The encoder of a whole detector, as what a run starts from.
+fn of_detector(
+    detector: &DetectorFile,
+    named: &Path,
+    device: &Device,
+) -> Result<StartingEncoder, EncoderError> {
+    let layout = match ModelFile::kind_at(&detector.path) {
+        Some(_) => "semaim",
+        None => "detectron2",
+    };
+    StartingEncoder::new(detector.encoder(device)?, &detector.path, layout, named)
+}
+
+/// Reads the encoder or the detector that training starts from first, then opens the images in the form that it takes. Where its
+/// file is gone, a run that is there in the directory `run` goes on without it.
 ///
 /// # Errors
 /// [`DetectRunError`].
-pub fn prepare(config: &DetectConfig, device: &Device) -> Result<Prepared, DetectRunError> {
+pub fn prepare(
+    config: &DetectConfig,
+    run: &Path,
+    device: &Device,
+) -> Result<Prepared, DetectRunError> {
     let detector = config.starting_detector()?;
-    let mut encoder = match &detector {
-        Some(detector) => detector.encoder(device)?,
-        None => config.encoder.encoder(device)?,
+    let mut start = match &detector {
+        Some(detector) => of_detector(detector, &config.encoder.weights, device)?,
+        None => StartingEncoder::read(&config.encoder, run, device)?,
     };
+    let encoder = &mut start.encoder;
     if config.from_scratch {
         encoder.vit = initialize(
             Vit::zeros_as(&encoder.config, &encoder.vit.arch_options(), device),
@@ -196,7 +217,7 @@ pub fn prepare(config: &DetectConfig, device: &Device) -> Result<Prepared, Detec
         category_ids: train.category_ids().to_vec(),
         masks: objects.with_masks > 0,
     };
-    let info = DetectorInfo::new(&encoder, train.classes().to_vec(), settings);
+    let info = DetectorInfo::new(encoder, train.classes().to_vec(), settings);
     let model = MaskRcnn::new(encoder.vit.clone(), heads, config.seed, device);
     let model = model.map_err(DetectRunError::Detect)?;
     let Started { mut model, said } = match &detector {
@@ -212,7 +233,7 @@ pub fn prepare(config: &DetectConfig, device: &Device) -> Result<Prepared, Detec
         model.backbone = model.backbone.no_grad();
     }
     Ok(Prepared {
-        encoder,
+        start,
         train: Arc::new(train),
         eval: Arc::new(eval),
         info,
@@ -240,7 +261,8 @@ pub fn time_of_step(
     Ok(step_time(&task, state, config.run(), &images, 1)?)
 }
 
-/// Trains in a run directory, from its latest checkpoint if it has one.
+/// Trains in a run directory, from its latest checkpoint if it has one; with the encoder and the evaluation images that it began
+/// with.
 ///
 /// # Errors
 /// [`DetectRunError`]; whatever was saved before stays.
@@ -251,6 +273,9 @@ pub fn detect(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<(RunOutcome, Results), DetectRunError> {
+    let evaluated = EvaluatedImages::of(&*prepared.eval);
+    prepared.start.hold(run, evaluated, observer)?;
+    Results::so_far(run)?;
     let info = &prepared.info;
     let initial_state = prepared.initial_state(config)?;
     let images = prepared.images(config)?;

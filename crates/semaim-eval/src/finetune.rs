@@ -5,7 +5,10 @@
 
 pub mod config;
 mod evaluator;
+pub mod start;
 mod task;
+
+use std::path::Path;
 
 use burn::tensor::Device;
 use semaim::classifier::Classifier;
@@ -28,6 +31,7 @@ use crate::splits::{LabeledSplits, SplitsError};
 use crate::unreadable::Unreadable;
 use config::FinetuneConfig;
 use evaluator::FinetuneEvaluator;
+use start::{EvaluatedImages, StartError, StartingEncoder};
 use task::FinetuneTask;
 
 /// What fine-tuning came to; the best by top-1.
@@ -39,6 +43,9 @@ pub enum FinetuneError {
     /// The encoder cannot be used.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
+    /// The run cannot start from the encoder, or go on with it.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The labeled images cannot be used.
     #[error(transparent)]
     Labeled(#[from] SplitsError),
@@ -59,7 +66,7 @@ pub enum FinetuneError {
 /// An encoder ready to be fine-tuned on labeled images.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    encoder: Encoder,
+    start: StartingEncoder,
     sets: LabeledSplits,
 }
 
@@ -71,16 +78,22 @@ impl Prepared {
 
     /// The encoder's file, its position table resized to the size of the images.
     pub fn encoder(&self) -> &Encoder {
-        &self.encoder
+        &self.start.encoder
     }
 }
 
-/// Reads the encoder first, then opens the images in the form that it takes.
+/// Reads the encoder first, then opens the images in the form that it takes. Where the encoder's file is gone, a run that is there
+/// in the directory `run` goes on without it.
 ///
 /// # Errors
 /// [`FinetuneError`].
-pub fn prepare(config: &FinetuneConfig, device: &Device) -> Result<Prepared, FinetuneError> {
-    let mut encoder = config.encoder.encoder(device)?;
+pub fn prepare(
+    config: &FinetuneConfig,
+    run: &Path,
+    device: &Device,
+) -> Result<Prepared, FinetuneError> {
+    let mut start = StartingEncoder::read(&config.encoder, run, device)?;
+    let encoder = &mut start.encoder;
     if config.from_scratch {
         encoder.vit = initialize(
             Vit::zeros_as(&encoder.config, &encoder.vit.arch_options(), device),
@@ -96,10 +109,10 @@ pub fn prepare(config: &FinetuneConfig, device: &Device) -> Result<Prepared, Fin
         )
     };
     let sets = LabeledSplits::for_training(&config.data, &options, config.seed)?;
-    Ok(Prepared { encoder, sets })
+    Ok(Prepared { start, sets })
 }
 
-/// Fine-tunes in a run directory, from its latest checkpoint if it has one.
+/// Fine-tunes in a run directory, from its latest checkpoint if it has one; with the encoder and the test images that it began with.
 ///
 /// # Errors
 /// [`FinetuneError`]; whatever was saved before stays.
@@ -110,7 +123,11 @@ pub fn finetune(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<(RunOutcome, Results), FinetuneError> {
-    let Prepared { encoder, sets } = prepared;
+    let Prepared { start, sets } = prepared;
+    let tested = EvaluatedImages::of(&*sets.test.as_source());
+    start.hold(run, tested, observer)?;
+    Results::so_far(run)?;
+    let encoder = start.encoder;
     let augment = augment(config, &encoder);
     augment.check()?;
     let classes = sets.train.source.classes().to_vec();
@@ -147,7 +164,7 @@ pub fn finetune(
         images: &sets.test,
         augment: &augment,
         run,
-        unreadable: Unreadable::default(),
+        unreadable: Unreadable::of(run),
     };
     let images = Images {
         source: sets.train.as_source(),

@@ -103,8 +103,8 @@ pub enum KnnError {
 /// Classifies queries by their neighbors in a bank, for each k in `ks`. With fewer than five neighbors top-5 is among
 /// the first k, as in DINO's evaluation.
 ///
-/// Equal similarities go by the bank's order, equal votes by the class number. Several [ranks] take blocks of queries in turn, each with
-/// the whole bank, and all get what one process would.
+/// Equal similarities go by the bank's order, equal votes by the class number; a class that no neighbor votes for is not found.
+/// Several [ranks] take blocks of queries in turn, each with the whole bank, and all get what one process would.
 ///
 /// # Errors
 /// [`KnnError`].
@@ -278,9 +278,15 @@ fn votes(
     votes
 }
 
-/// How many classes stand before one.
+/// How many classes stand before one; `usize::MAX` for one without a vote.
 fn rank(votes: &[f64], class: usize) -> usize {
     let own = votes[class];
+    // DINO's published evaluation takes the first five of all classes. Where neighbors vote for fewer, those without a vote fill
+    // the places by their numbers, so that it counts images as found of which no neighbor says anything, and other ones where the
+    // same classes have other numbers. What nobody voted for is no answer here.
+    if own <= 0.0 {
+        return usize::MAX;
+    }
     let ahead = |(other, &vote): (usize, &f64)| vote > own || (vote == own && other < class);
     votes.iter().enumerate().filter(|&pair| ahead(pair)).count()
 }
@@ -299,6 +305,32 @@ mod tests {
         }
         // At large ones two are more than one.
         assert_eq!(rank(&votes(&nearest, &[1, 0, 0], 2, 1.0), 1), 1);
+    }
+
+    #[test]
+    fn a_class_that_no_neighbor_votes_for_is_not_found_whatever_its_number() {
+        let bank: [f32; 10] = [1.0, 0.0, 0.9, 0.1, 0.8, 0.2, 0.0, 1.0, -1.0, 0.1];
+        let query: [f32; 2] = [1.0, 0.0];
+        let found = |labels: [u32; 5], class: u32| {
+            let bank = Labeled {
+                features: &bank,
+                labels: &labels,
+            };
+            let query = Labeled {
+                features: &query,
+                labels: &[class],
+            };
+            let accuracy = knn(bank, query, &[3], 0.07, &Device::flex()).unwrap()[0];
+            (accuracy.top1, accuracy.top5)
+        };
+        // Of the last two rows none is among the three nearest.
+        for labels in [[5, 5, 6, 1, 9], [5, 5, 6, 9, 1], [1, 1, 0, 5, 6]] {
+            let [most, _, second, unseen, other] = labels;
+            assert_eq!(found(labels, most), (1.0, 1.0), "{labels:?}");
+            assert_eq!(found(labels, second), (0.0, 1.0), "{labels:?}");
+            assert_eq!(found(labels, unseen), (0.0, 0.0), "{labels:?}");
+            assert_eq!(found(labels, other), (0.0, 0.0), "{labels:?}");
+        }
     }
 
     #[test]

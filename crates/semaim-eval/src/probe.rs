@@ -9,6 +9,7 @@ mod grid;
 pub mod head;
 pub mod memory;
 pub mod online;
+mod tally;
 
 use burn::tensor::Device;
 use semaim::parameters::WeightError;
@@ -19,13 +20,14 @@ use serde::{Deserialize, Serialize};
 use crate::accuracy::Accuracy;
 use crate::knn::{Labeled, NotFinite};
 use grid::{Grid, Set};
+use tally::Score;
 
 /// How a probe is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProbeOptions {
     /// Passes over the training images.
     pub epochs: usize,
-    /// Images per step.
+    /// Images per step, at least 2; all there are if these are fewer. What whole batches leave over waits for another epoch.
     pub batch_size: usize,
     /// Learning rates per 256 images to choose from.
     pub base_lrs: Vec<f64>,
@@ -58,14 +60,16 @@ pub struct Setting {
     pub base_lr: f64,
     /// Weight decay.
     pub weight_decay: f64,
-    /// Accuracy on the validation split.
+    /// Accuracy on the validation split; without meaning where `finite` is not true.
     pub validation: Accuracy,
+    /// Whether its logits on the validation split are finite numbers. Where they are not it has diverged, and is not chosen.
+    pub finite: bool,
 }
 
 /// What came out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
-    /// The best setting by top-1 on the validation split; the first of equals.
+    /// The best setting that has not diverged, by top-1 on the validation split; the first of equals.
     pub chosen: Setting,
     /// Its accuracy on the test images.
     pub test: Accuracy,
@@ -96,6 +100,24 @@ pub enum ProbeError {
         /// Training images.
         images: usize,
     },
+    /// A single image to learn from.
+    #[error(
+        "the validation split takes all but one of the {train} training images; of one image alone, normalized by itself, every input is \
+         zero: give more images, or hold out fewer of them"
+    )]
+    OneImage {
+        /// Training images, those of the validation split among them.
+        train: usize,
+    },
+    /// The settings that would be chosen gave no numbers.
+    #[error(
+        "the probe has diverged: its logits are not finite with {}; smaller learning rates or weight decays are needed",
+        listed(.settings)
+    )]
+    Diverged {
+        /// Learning rates per 256 images with weight decays: all of the grid, or the one that was chosen.
+        settings: Vec<(f64, f64)>,
+    },
     /// Nothing to choose from, or numbers that cannot be.
     #[error("{what}")]
     Options {
@@ -118,6 +140,14 @@ pub enum ProbeError {
     Device(#[from] WeightError),
 }
 
+/// Members of a grid, for people.
+fn listed(settings: &[(f64, f64)]) -> String {
+    let settings = settings.iter();
+    let said =
+        settings.map(|(lr, decay)| format!("learning rate {lr:?} and weight decay {decay:?}"));
+    said.collect::<Vec<_>>().join(", ")
+}
+
 /// Trains a grid of probes and tests the best.
 ///
 /// # Errors
@@ -128,7 +158,7 @@ pub fn probe(
     options: &ProbeOptions,
     device: &Device,
 ) -> Result<Probe, ProbeError> {
-    check(options)?;
+    options.check()?;
     let draw = |row: usize| KeyedRng::new(Key::new(options.seed, 0, row as u64), Stream::Split);
     let rows = 0..train.labels.len();
     let (kept, validation) = validation_split(rows, draw, options.validation_every);
@@ -138,6 +168,7 @@ pub fn probe(
             test: test.labels.len(),
         });
     }
+    check_left(kept.len(), train.labels.len())?;
     let width = train.features.len() / train.labels.len();
     let test_width = test.features.len() / test.labels.len();
     if width != test_width || width == 0 {
@@ -164,13 +195,10 @@ pub fn probe(
     let test = set(test, &everything);
     let mut grid = Grid::new(width, classes.len(), &settings, options.seed, device);
     grid.train(&kept, options, device);
-    let validation = grid.accuracies(&validation, device)?;
-    Ok(Probe::choose(
-        &settings,
-        &validation,
-        kept.labels.len(),
-        || Ok::<_, WeightError>((grid.accuracies(&test, device)?, test.labels.len())),
-    )?)
+    let validation = grid.scores(&validation, device)?;
+    Probe::choose(&settings, &validation, kept.labels.len(), || {
+        Ok::<_, ProbeError>((grid.scores(&test, device)?, test.labels.len()))
+    })
 }
 
 /// Divides training images into those to train on and those to choose with: each is drawn with 1 in `every`. Of two or more, each part
@@ -190,29 +218,48 @@ fn validation_split<T: Copy>(
     (part(false), part(true))
 }
 
+/// Refuses a single image of `train` that the validation split leaves to learn from.
+fn check_left(kept: usize, train: usize) -> Result<(), ProbeError> {
+    match kept {
+        0 | 1 => Err(ProbeError::OneImage { train }),
+        _ => Ok(()),
+    }
+}
+
 impl Probe {
-    /// Chooses among `(learning rate, weight decay)` by their accuracies on the validation split; only then are those on
-    /// the test images asked for, with the number of these.
-    fn choose<E>(
+    /// Chooses among `(learning rate, weight decay)` by what they come to on the validation split; only then is asked what they
+    /// come to on the test images, and how many these are.
+    ///
+    /// # Errors
+    /// [`ProbeError::Diverged`], and those of the test.
+    fn choose<E: From<ProbeError>>(
         settings: &[(f64, f64)],
-        validation: &[Accuracy],
+        validation: &[Score],
         trained_on: usize,
-        test: impl FnOnce() -> Result<(Vec<Accuracy>, usize), E>,
+        test: impl FnOnce() -> Result<(Vec<Score>, usize), E>,
     ) -> Result<Self, E> {
         let grid: Vec<Setting> = settings
             .iter()
             .zip(validation)
-            .map(|(&(base_lr, weight_decay), &validation)| Setting {
+            .map(|(&(base_lr, weight_decay), score)| Setting {
                 base_lr,
                 weight_decay,
-                validation,
+                validation: score.accuracy,
+                finite: score.finite,
             })
             .collect();
-        let best = best_of(&grid);
-        let (accuracies, tested_on) = test()?;
+        let diverged = |settings: &[(f64, f64)]| ProbeError::Diverged {
+            settings: settings.to_vec(),
+        };
+        let best = best_of(&grid).ok_or_else(|| diverged(settings))?;
+        let (scores, tested_on) = test()?;
+        // A number can be too large for images that were not chosen with.
+        if !scores[best].finite {
+            return Err(diverged(&settings[best..=best]).into());
+        }
         Ok(Self {
             chosen: grid[best],
-            test: accuracies[best],
+            test: scores[best].accuracy,
             grid,
             trained_on,
             tested_on,
@@ -227,30 +274,38 @@ fn settings(options: &ProbeOptions) -> Vec<(f64, f64)> {
     options.base_lrs.iter().flat_map(with_decays).collect()
 }
 
-/// The first of the best by top-1 on the validation split.
-fn best_of(grid: &[Setting]) -> usize {
+/// The first of the best by top-1 on the validation split; none where all have diverged.
+fn best_of(grid: &[Setting]) -> Option<usize> {
     let top1 = |i: usize| grid[i].validation.top1;
     (0..grid.len())
         .rev()
+        .filter(|&i| grid[i].finite)
         .max_by(|&a, &b| top1(a).total_cmp(&top1(b)))
-        .unwrap_or(0)
 }
 
-fn check(options: &ProbeOptions) -> Result<(), ProbeError> {
-    let positive = |values: &[f64]| values.iter().all(|v| v.is_finite() && *v > 0.0);
-    let not_negative = |values: &[f64]| values.iter().all(|v| v.is_finite() && *v >= 0.0);
-    let problem = if options.epochs == 0 || options.batch_size == 0 {
-        "epochs and batch size must be at least 1"
-    } else if options.base_lrs.is_empty() || !positive(&options.base_lrs) {
-        "learning rates must be above 0"
-    } else if options.weight_decays.is_empty() || !not_negative(&options.weight_decays) {
-        "weight decays must not be negative"
-    } else if options.validation_every < 2 {
-        "the validation split must be one training image in two or fewer"
-    } else {
-        return Ok(());
-    };
-    Err(ProbeError::Options { what: problem })
+impl ProbeOptions {
+    /// Refuses options with which nothing can be trained, before any image is read.
+    ///
+    /// # Errors
+    /// [`ProbeError::Options`].
+    pub fn check(&self) -> Result<(), ProbeError> {
+        let positive = |values: &[f64]| values.iter().all(|v| v.is_finite() && *v > 0.0);
+        let not_negative = |values: &[f64]| values.iter().all(|v| v.is_finite() && *v >= 0.0);
+        let problem = if self.epochs == 0 {
+            "epochs must be at least 1"
+        } else if self.batch_size < 2 {
+            "the batch size of a probe must be at least 2: one image alone, normalized by itself, is zero"
+        } else if self.base_lrs.is_empty() || !positive(&self.base_lrs) {
+            "learning rates must be above 0"
+        } else if self.weight_decays.is_empty() || !not_negative(&self.weight_decays) {
+            "weight decays must not be negative"
+        } else if self.validation_every < 2 {
+            "the validation split must be one training image in two or fewer"
+        } else {
+            return Ok(());
+        };
+        Err(ProbeError::Options { what: problem })
+    }
 }
 
 #[cfg(test)]
@@ -330,6 +385,71 @@ mod tests {
         let (train, test) = (set(&train, &labels), set(&test, &test_labels));
         let result = probe(train, test, &options(), &Device::flex()).unwrap();
         assert!(result.test.top1 < 0.6, "{result:?}");
+    }
+
+    #[test]
+    fn what_diverged_is_not_chosen_and_refused_where_there_is_nothing_else() {
+        let (train, train_labels) = clusters(60, 1);
+        let (test, test_labels) = clusters(30, 2);
+        let probe = |weight_decays: &[f64]| {
+            let options = ProbeOptions {
+                epochs: 10,
+                batch_size: 16,
+                base_lrs: vec![0.1],
+                weight_decays: weight_decays.to_vec(),
+                ..ProbeOptions::default()
+            };
+            let (train, test) = (set(&train, &train_labels), set(&test, &test_labels));
+            super::probe(train, test, &options, &Device::flex())
+        };
+        let refused = probe(&[1e30, 1e35]).unwrap_err();
+        assert!(
+            matches!(&refused, ProbeError::Diverged { settings } if *settings == [(0.1, 1e30), (0.1, 1e35)])
+        );
+        let said = refused.to_string();
+        assert!(
+            said.contains("learning rate 0.1 and weight decay 1e30, "),
+            "{said}"
+        );
+        let found = probe(&[1e30, 0.0]).unwrap();
+        assert_eq!(found.chosen.weight_decay, 0.0);
+        let finite: Vec<bool> = found.grid.iter().map(|setting| setting.finite).collect();
+        assert_eq!(finite, [false, true]);
+    }
+
+    #[test]
+    fn what_diverges_on_the_test_images_alone_is_refused_as_well() {
+        let score = |top1, finite| Score {
+            accuracy: Accuracy { top1, top5: 1.0 },
+            finite,
+        };
+        let grid = [(0.1, 0.0), (0.2, 0.0)];
+        let validation = [score(0.0, true), score(0.5, true)];
+        let choose = |test: Vec<Score>| {
+            Probe::choose::<ProbeError>(&grid, &validation, 10, || Ok((test, 5)))
+        };
+        let found = choose(vec![score(0.75, false), score(0.25, true)]).unwrap();
+        assert_eq!((found.chosen.base_lr, found.test.top1), (0.2, 0.25));
+        let refused = choose(vec![score(0.75, true), score(0.25, false)]);
+        assert!(
+            matches!(refused, Err(ProbeError::Diverged { settings }) if settings == [(0.2, 0.0)])
+        );
+    }
+
+    #[test]
+    fn no_batch_is_of_one_image() {
+        let device = Device::flex();
+        let (features, labels) = clusters(30, 1);
+        let (all, two) = (set(&features, &labels), set(&features[..12], &labels[..2]));
+        let one = ProbeOptions {
+            batch_size: 1,
+            ..options()
+        };
+        let refused = probe(all, all, &one, &device).unwrap_err();
+        assert!(refused.to_string().contains("at least 2"), "{refused}");
+        // One of the two is held out to choose with.
+        let refused = probe(two, all, &options(), &device);
+        assert!(matches!(refused, Err(ProbeError::OneImage { train: 2 })));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod score;
 pub mod segmenter;
 mod task;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ use semaim_train::state::{TrainCounters, TrainState};
 use semaim_train::step_time::step_time;
 use semaim_train::trainer::{Images, RunOutcome, train};
 
+use crate::finetune::start::{EvaluatedImages, StartError, StartingEncoder};
 use crate::results::{self, ResultsError};
 use config::SegmentConfig;
 use data::LabelSplits;
@@ -53,6 +55,9 @@ pub enum SegmentRunError {
     /// The encoder cannot be used.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
+    /// The run cannot start from the encoder, or go on with it.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The images or their labels cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -88,7 +93,7 @@ pub enum SegmentRunError {
 /// An encoder ready to become a segmenter of some images.
 #[derive(Debug)]
 pub struct Prepared {
-    encoder: Encoder,
+    start: StartingEncoder,
     train: Arc<LabelMapSet>,
     eval: Arc<LabelMapSet>,
     info: SegmenterInfo,
@@ -109,7 +114,7 @@ impl Prepared {
 
     /// The encoder, for images as large as those trained on.
     pub fn encoder(&self) -> &Encoder {
-        &self.encoder
+        &self.start.encoder
     }
 
     /// The segmenter before its first step.
@@ -128,7 +133,7 @@ impl Prepared {
     }
 
     fn initial_state(&self, config: &SegmentConfig) -> Result<TrainState<Segmenter>, TrainError> {
-        let depth = self.encoder.config.depth;
+        let depth = self.encoder().config.depth;
         let groups = param_groups(config, depth);
         let frozen = config.train.freeze_blocks;
         Ok(TrainState {
@@ -140,7 +145,7 @@ impl Prepared {
     }
 
     fn images(&self, config: &SegmentConfig) -> Result<Images<LabelMapSet>, AugmentError> {
-        let augment = config.augment(&self.encoder.normalization);
+        let augment = config.augment(&self.encoder().normalization);
         augment.check()?;
         Ok(Images {
             source: Arc::clone(&self.train),
@@ -149,13 +154,19 @@ impl Prepared {
     }
 }
 
-/// Reads the encoder first, then opens the images in the form that it takes.
+/// Reads the encoder first, then opens the images in the form that it takes. Where the encoder's file is gone, a run that is there
+/// in the directory `run` goes on without it.
 ///
 /// # Errors
 /// [`SegmentRunError`].
-pub fn prepare(config: &SegmentConfig, device: &Device) -> Result<Prepared, SegmentRunError> {
-    let encoder = config.encoder.encoder(device)?;
-    let (patch, crop) = (encoder.config.patch_size, config.augment.crop);
+pub fn prepare(
+    config: &SegmentConfig,
+    run: &Path,
+    device: &Device,
+) -> Result<Prepared, SegmentRunError> {
+    let start = StartingEncoder::read(&config.encoder, run, device)?;
+    let (vit, crop) = (&start.encoder.config, config.augment.crop);
+    let patch = vit.patch_size;
     let least = match config.head {
         HeadKind::Linear => patch,
         // The coarsest map has half as many positions each way, and batch norm needs more than one value.
@@ -166,8 +177,9 @@ pub fn prepare(config: &SegmentConfig, device: &Device) -> Result<Prepared, Segm
         return Err(SegmentRunError::Crop { crop, patch, least });
     }
     // Before images are opened, which may take long.
-    config.segmenter(2).validate(encoder.config.depth)?;
-    let mut encoder = encoder.resized([crop; 2])?;
+    config.segmenter(2).validate(vit.depth)?;
+    let mut start = start.resized([crop; 2])?;
+    let encoder = &mut start.encoder;
     if config.from_scratch {
         encoder.vit = initialize(
             Vit::zeros_as(&encoder.config, &encoder.vit.arch_options(), device),
@@ -186,7 +198,7 @@ pub fn prepare(config: &SegmentConfig, device: &Device) -> Result<Prepared, Segm
         values: train.values().to_vec(),
         ignore_zero: config.data.ignore_zero,
     };
-    let info = SegmenterInfo::new(&encoder, train.classes().to_vec(), settings);
+    let info = SegmenterInfo::new(encoder, train.classes().to_vec(), settings);
     let model = Segmenter::new(encoder.vit.clone(), segmenter, config.seed, device);
     let model = model.map_err(SegmentRunError::Segment)?;
     let maps = match config.head {
@@ -197,7 +209,7 @@ pub fn prepare(config: &SegmentConfig, device: &Device) -> Result<Prepared, Segm
     Ok(Prepared {
         caching: Caching::decide(config, train.len() as u64, numbers as u64),
         model: if config.freeze { model.frozen() } else { model },
-        encoder,
+        start,
         train: Arc::new(train),
         eval: Arc::new(eval),
         info,
@@ -227,7 +239,8 @@ pub fn time_of_step(
     Ok(step_time(&task, state, config.run(), &images, together)?)
 }
 
-/// Trains in a run directory, from its latest checkpoint if it has one.
+/// Trains in a run directory, from its latest checkpoint if it has one; with the encoder and the evaluation images that it began
+/// with.
 ///
 /// # Errors
 /// [`SegmentRunError`]; whatever was saved before stays.
@@ -238,6 +251,9 @@ pub fn segment(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<(RunOutcome, Results), SegmentRunError> {
+    let evaluated = EvaluatedImages::of(&*prepared.eval);
+    prepared.start.hold(run, evaluated, observer)?;
+    Results::so_far(run)?;
     let info = &prepared.info;
     let task = SegmentTask {
         config,

@@ -69,7 +69,8 @@ pub enum TrainError {
     },
     /// A loss or gradient is not a finite number.
     #[error(
-        "step {step}: the {what} is {value}. The weights before this step are saved in {saved}. A lower learning rate (--set optimizer.base_lr=…, into another --out) or a lower train.clip_norm usually cures this; `--on-nan skip` leaves such steps out and goes on"
+        "step {step}: the {what} is {value}. The weights before this step are saved in {saved}. A lower learning rate (--set optimizer.base_lr=…, into another --out) or {} usually cures this; `--on-nan skip` leaves such steps out and goes on",
+        clipping(*clip_norm)
     )]
     NotFinite {
         /// The step that was not taken.
@@ -78,6 +79,8 @@ pub enum TrainError {
         what: &'static str,
         /// The value.
         value: f64,
+        /// The largest gradient norm; 0: none.
+        clip_norm: f64,
         /// Where the weights before the step are.
         saved: PathBuf,
     },
@@ -225,6 +228,14 @@ pub enum TrainError {
     Internal(String),
 }
 
+/// How gradients are to be clipped that were clipped to this norm, or not at all.
+fn clipping(clip_norm: f64) -> &'static str {
+    match clip_norm > 0.0 {
+        true => "a lower train.clip_norm",
+        false => "clipping (set train.clip_norm, which is 0: off)",
+    }
+}
+
 impl TrainError {
     /// Makes an error of what an evaluation met after `step` steps.
     pub fn evaluation(step: u64) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> Self {
@@ -240,5 +251,29 @@ impl TrainError {
                 | Self::Evaluation { .. }
                 | Self::Internal(_)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_clipped_is_not_to_be_clipped_lower() {
+        let advice = |clip_norm| {
+            let stopped = TrainError::NotFinite {
+                step: 3,
+                what: "loss",
+                value: f64::NAN,
+                clip_norm,
+                saved: PathBuf::from("step-000000002.safetensors"),
+            };
+            stopped.to_string()
+        };
+        let clipped = advice(3.0);
+        assert!(clipped.contains("or a lower train.clip_norm"), "{clipped}");
+        let unclipped = advice(0.0);
+        assert!(unclipped.contains("set train.clip_norm"), "{unclipped}");
+        assert!(!unclipped.contains("a lower train.clip"), "{unclipped}");
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use burn::tensor::Tensor;
 use semaim::parameters::to_host;
+use serde_json::json;
 
 use crate::error::TrainError;
 use crate::task::Loss;
@@ -46,6 +47,63 @@ impl LossValues {
     }
 }
 
+/// The losses of the steps since the last line of the log, added up. Its next line gives their mean, so they are saved with the run:
+/// that line is the same however often the run was interrupted before it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UnloggedLoss {
+    /// The step of that line; 0 before the first.
+    pub after: u64,
+    /// The sum of the losses.
+    pub total: f64,
+    /// The sums of their parts by name, where they have any.
+    pub parts: Vec<(String, f64)>,
+}
+
+impl UnloggedLoss {
+    /// None yet: the step has its line.
+    pub(crate) fn starting_after(step: u64) -> Self {
+        Self {
+            after: step,
+            ..Self::default()
+        }
+    }
+
+    /// Adds the loss of a step.
+    pub(crate) fn add(&mut self, loss: &LossValues) {
+        self.total += loss.total;
+        if self.parts.is_empty() {
+            let names = loss.parts.iter().map(|(name, _)| (*name).to_string());
+            self.parts = names.map(|name| (name, 0.0)).collect();
+        }
+        for ((_, sum), (_, value)) in self.parts.iter_mut().zip(&loss.parts) {
+            *sum += value;
+        }
+    }
+
+    /// As text, to the bit: a sum may be no number, which JSON does not have.
+    pub(crate) fn text(&self) -> String {
+        let parts = self.parts.iter();
+        let parts: Vec<(&str, u64)> = parts
+            .map(|(name, sum)| (name.as_str(), sum.to_bits()))
+            .collect();
+        json!([self.after, self.total.to_bits(), parts]).to_string()
+    }
+
+    /// From what [`UnloggedLoss::text`] gives; `None` for another text.
+    pub(crate) fn of_text(text: &str) -> Option<Self> {
+        let (after, total, parts): (u64, u64, Vec<(String, u64)>) =
+            serde_json::from_str(text).ok()?;
+        let parts = parts.into_iter();
+        Some(Self {
+            after,
+            total: f64::from_bits(total),
+            parts: parts
+                .map(|(name, sum)| (name, f64::from_bits(sum)))
+                .collect(),
+        })
+    }
+}
+
 /// The names of a loss's parts, and the loss followed by its parts, without gradients.
 pub(crate) fn flat(loss: Loss) -> (Vec<&'static str>, Tensor<1>) {
     let (names, parts): (Vec<_>, Vec<_>) = loss.parts.into_iter().unzip();
@@ -65,11 +123,10 @@ pub(crate) struct TogetherTime {
     pub(crate) exchange: Duration,
 }
 
-/// Sums since the last line of the log.
+/// Times since the last line of the log, or since the run went on: those before an interruption say nothing of this sitting.
 #[derive(Default)]
 pub(crate) struct Window {
     pub(crate) steps: u32,
-    pub(crate) loss: LossValues,
     pub(crate) images: usize,
     pub(crate) time: Duration,
     /// Of it, waiting for images.
@@ -78,4 +135,39 @@ pub(crate) struct Window {
     pub(crate) queue_fill: f64,
     /// Of the time, with other ranks.
     pub(crate) together: TogetherTime,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loss(total: f64, main: f64) -> LossValues {
+        LossValues {
+            total,
+            parts: vec![("main", main), ("auxiliary", total - main)],
+        }
+    }
+
+    #[test]
+    fn sums_that_were_saved_go_on_to_the_bit() {
+        let (third, tenth) = (loss(1.0 / 3.0, 0.1), loss(0.1, 0.7));
+        let mut whole = UnloggedLoss::starting_after(30);
+        whole.add(&third);
+        let mut saved = UnloggedLoss::of_text(&whole.text()).unwrap();
+        assert_eq!(saved, whole);
+        for sums in [&mut whole, &mut saved] {
+            sums.add(&tenth);
+        }
+        assert_eq!(saved, whole);
+        assert_eq!(saved.after, 30);
+        assert_eq!(saved.total.to_bits(), (1.0_f64 / 3.0 + 0.1).to_bits());
+        assert_eq!(saved.parts[0].0, "main");
+        whole.add(&loss(f64::NAN, 1.0));
+        let saved = UnloggedLoss::of_text(&whole.text()).unwrap();
+        assert!(saved.total.is_nan());
+        assert_eq!(saved.parts[0], whole.parts[0]);
+        for other in ["", "[1,2]", "[1,2,[[3]]]", "[-1,2,[]]"] {
+            assert_eq!(UnloggedLoss::of_text(other), None, "{other}");
+        }
+    }
 }

@@ -14,6 +14,7 @@
 mod checkpoint_files;
 mod experiment;
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,15 +26,23 @@ use semaim_checkpoint::file_lock::lock;
 use semaim_config::{Validate, to_toml};
 use semaim_data::DataSpec;
 use serde::Serialize;
+use toml::{Table, Value};
 
+use crate::config::RESUMABLE_KEYS;
 use crate::error::TrainError;
 use crate::ranks;
 use crate::state::TrainState;
 pub use checkpoint_files::checkpoints;
-use checkpoint_files::file_name;
+use checkpoint_files::{file_name, remove_abandoned};
 use experiment::check_same;
 pub(crate) use experiment::table;
 
+/// The configuration's file.
+const CONFIG: &str = "config.toml";
+/// The file that is locked.
+const LOCK: &str = "run.lock";
+/// The folder of checkpoints.
+const CHECKPOINTS: &str = "checkpoints";
 /// The file that names the latest checkpoint: it stays where all of them are lost.
 const LATEST: &str = "latest_checkpoint";
 
@@ -71,6 +80,8 @@ pub struct RunDir {
     _lock: Option<File>,
     /// The configuration as it is to be recorded.
     config: String,
+    /// The same where nothing is left to do: what may change of it as it was. `None`: as it is recorded.
+    finished: Option<String>,
 }
 
 impl RunDir {
@@ -97,6 +108,7 @@ impl RunDir {
             path: path.to_path_buf(),
             _lock: None,
             config: String::new(),
+            finished: None,
         })
     }
 
@@ -105,24 +117,12 @@ impl RunDir {
         config: &C,
         data: DataPlace,
     ) -> Result<Self, TrainError> {
-        let config_path = path.join("config.toml");
-        if !config_path.exists() && path.exists() {
-            let mut entries = fs::read_dir(path).map_err(io("reading", path))?;
-            // A run that died before its configuration was written leaves only its lock behind.
-            if entries.any(|entry| !entry.is_ok_and(|e| e.file_name() == "run.lock")) {
-                return Err(TrainError::NotARun {
-                    path: path.to_path_buf(),
-                });
-            }
-        }
-        fs::create_dir_all(path).map_err(io("creating", path))?;
-        // Nobody else writes a configuration between the comparison and our own.
-        let lock_path = path.join("run.lock");
-        let lock = lock(&lock_path)
-            .map_err(io("locking", &lock_path))?
-            .ok_or_else(|| TrainError::RunInUse {
+        let config_path = path.join(CONFIG);
+        if !config_path.exists() && path.exists() && !holds_nothing(path)? {
+            return Err(TrainError::NotARun {
                 path: path.to_path_buf(),
-            })?;
+            });
+        }
         let mut config = config.clone();
         for data_set in config.data_sets() {
             *data_set = DataSpec::absolute(data_set);
@@ -132,32 +132,53 @@ impl RunDir {
                 *file = absolute(file);
             }
         }
+        // A configuration that cannot be recorded leaves no folder.
         let text = to_toml(&config)?;
+        let recorded = |text: &dyn std::fmt::Display| {
+            format!(
+                "# semaim {}: the configuration of this run, with every default written out.\n{text}",
+                env!("CARGO_PKG_VERSION")
+            )
+        };
+        fs::create_dir_all(path).map_err(io("creating", path))?;
+        // Nobody else writes a configuration between the comparison and our own.
+        let lock_path = path.join(LOCK);
+        let lock = lock(&lock_path)
+            .map_err(io("locking", &lock_path))?
+            .ok_or_else(|| TrainError::RunInUse {
+                path: path.to_path_buf(),
+            })?;
+        let mut finished = None;
         if config_path.exists() {
-            let before = fs::read_to_string(&config_path).map_err(io("reading", &config_path))?;
-            let before = table::<C>(&config_path, &before)?;
+            let written = fs::read_to_string(&config_path).map_err(io("reading", &config_path))?;
+            let before = table::<C>(&config_path, &written)?;
             let now = table::<C>(&config_path, &text)?;
             let unset = match C::unset() {
                 Some(unset) => table::<C>(&config_path, &to_toml(&unset)?)?,
-                None => toml::Table::new(),
+                None => Table::new(),
             };
             check_same(path, &before, &now, &unset, data)?;
+            let kept = with_resumable_of(&before, now.clone());
+            finished = match written.parse::<Table>() {
+                Ok(written) if written == kept => None,
+                _ if kept == now => Some(recorded(&text)),
+                _ => Some(recorded(&kept)),
+            };
         }
-        let checkpoints = path.join("checkpoints");
-        fs::create_dir_all(&checkpoints).map_err(io("creating", &checkpoints))?;
-        let header = format!(
-            "# semaim {}: the configuration of this run, with every default written out.\n",
-            env!("CARGO_PKG_VERSION")
-        );
         let opened = Self {
             path: path.to_path_buf(),
             _lock: Some(lock),
-            config: format!("{header}{text}"),
+            config: recorded(&text),
+            finished,
         };
         // What a run that is there may change, such as its length, is recorded when it goes on.
         if !config_path.exists() {
             opened.accept()?;
         }
+        // After the configuration, without which a folder that holds more than its lock is nobody's.
+        let checkpoints = opened.checkpoints();
+        fs::create_dir_all(&checkpoints).map_err(io("creating", &checkpoints))?;
+        remove_abandoned(path);
         Ok(opened)
     }
 
@@ -166,8 +187,23 @@ impl RunDir {
     /// # Errors
     /// The file system.
     pub(crate) fn accept(&self) -> Result<(), TrainError> {
-        let path = self.path.join("config.toml");
-        atomic::write_bytes(&path, self.config.as_bytes()).map_err(io("writing", &path))
+        self.record(&self.config)
+    }
+
+    /// Records of a run with nothing left to do where its data are now, and no setting that it was not made with.
+    ///
+    /// # Errors
+    /// The file system.
+    pub(crate) fn accept_finished(&self) -> Result<(), TrainError> {
+        match &self.finished {
+            Some(config) => self.record(config),
+            None => Ok(()),
+        }
+    }
+
+    fn record(&self, config: &str) -> Result<(), TrainError> {
+        let path = self.path.join(CONFIG);
+        atomic::write_bytes(&path, config.as_bytes()).map_err(io("writing", &path))
     }
 
     /// The folder.
@@ -187,7 +223,7 @@ impl RunDir {
 
     /// `checkpoints/`.
     pub fn checkpoints(&self) -> PathBuf {
-        self.path.join("checkpoints")
+        self.path.join(CHECKPOINTS)
     }
 
     /// Where the checkpoint of a step is.
@@ -289,6 +325,52 @@ fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TrainError
     }
 }
 
+/// Whether a folder holds nothing, or only what a start leaves behind that died before a configuration was written.
+fn holds_nothing(path: &Path) -> Result<bool, TrainError> {
+    for entry in fs::read_dir(path).map_err(io("reading", path))? {
+        let entry = entry.map_err(io("reading", path))?;
+        let name = entry.file_name();
+        let is_empty_folder =
+            || fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none());
+        let is_left = name == LOCK
+            || atomic::is_temporary(&name, OsStr::new(CONFIG))
+            // Earlier versions made it first.
+            || (name == CHECKPOINTS && is_empty_folder());
+        if !is_left {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A configuration with what may change of it as it was before.
+fn with_resumable_of(before: &Table, mut now: Table) -> Table {
+    for key in RESUMABLE_KEYS {
+        put_back(before, &mut now, key);
+    }
+    now
+}
+
+/// Makes what stands at a dotted key what stood there before, if anything did.
+fn put_back(before: &Table, now: &mut Table, dotted: &str) {
+    match dotted.split_once('.') {
+        None => match before.get(dotted) {
+            Some(value) => {
+                now.insert(dotted.to_string(), value.clone());
+            }
+            None => {
+                now.remove(dotted);
+            }
+        },
+        Some((first, rest)) => {
+            let before = before.get(first).and_then(Value::as_table);
+            if let Some(now) = now.get_mut(first).and_then(Value::as_table_mut) {
+                put_back(before.unwrap_or(&Table::new()), now, rest);
+            }
+        }
+    }
+}
+
 fn absolute(path: &Path) -> PathBuf {
     fs::canonicalize(path)
         .or_else(|_| std::path::absolute(path))
@@ -299,11 +381,13 @@ fn absolute(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::config::PretrainConfig;
+    use crate::loss_values::UnloggedLoss;
     use crate::optimizer::{Optimizer, UpdateRule};
     use crate::param_groups::ParamGroups;
     use crate::state::TrainCounters;
     use burn::module::Param;
     use burn::tensor::{Device, Tensor};
+    use semaim_checkpoint::tensors::TensorFile;
 
     fn open(path: &Path, config: &PretrainConfig) -> Result<RunDir, TrainError> {
         RunDir::open(path, config, DataPlace::Recorded)
@@ -372,6 +456,136 @@ mod tests {
         open(&run, &moved).unwrap();
     }
 
+    #[test]
+    fn what_was_measured_of_a_run_goes_on_to_be_measured() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = PretrainConfig::default();
+        drop(open(folder.path(), &config).unwrap());
+        let mut other = config.clone();
+        other.eval.every_epochs = 1;
+        other.eval.batch_size = 7;
+        other.eval.pictures = 0;
+        drop(open(folder.path(), &other).unwrap());
+        other.eval.knn_k = 3;
+        other.eval.max_queries = 10;
+        let refused = open(folder.path(), &other).unwrap_err().to_string();
+        assert!(
+            refused.contains("eval.knn_k (20 then, 3 now)") && refused.contains("eval.max_queries"),
+            "{refused}"
+        );
+        assert!(!refused.contains("eval.pictures"), "{refused}");
+    }
+
+    #[test]
+    fn a_finished_run_records_where_its_data_are_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let config = PretrainConfig::default();
+        drop(open(&path, &config).unwrap());
+        let file = path.join("config.toml");
+        let written = fs::read_to_string(&file).unwrap();
+        let mut other = config.clone();
+        other.eval.every_epochs = 1;
+        other.log.every_steps = 3;
+        other.data.workers = 5;
+        open(&path, &other).unwrap().accept_finished().unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), written);
+        let moved = folder.path().join("moved").display().to_string();
+        other.data.path = moved.as_str().into();
+        let run = RunDir::open(&path, &other, DataPlace::Moved).unwrap();
+        run.accept_finished().unwrap();
+        drop(run);
+        let mut expected = config;
+        expected.data.path = moved.as_str().into();
+        let table = |text: &str| text.parse::<Table>().unwrap();
+        let now = fs::read_to_string(&file).unwrap();
+        assert_eq!(table(&now), table(&to_toml(&expected).unwrap()));
+        // One that goes on records all.
+        let run = open(&path, &other).unwrap();
+        run.accept().unwrap();
+        let now = fs::read_to_string(&file).unwrap();
+        assert_eq!(table(&now), table(&to_toml(&other).unwrap()));
+    }
+
+    #[test]
+    fn a_start_that_died_early_leaves_a_folder_to_start_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        fs::create_dir_all(path.join("checkpoints")).unwrap();
+        fs::write(path.join("run.lock"), "").unwrap();
+        fs::write(path.join("config.toml.71-0.tmp"), "# sem").unwrap();
+        drop(open(&path, &PretrainConfig::default()).unwrap());
+        let mut names: Vec<_> = fs::read_dir(&path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["checkpoints", "config.toml", "run.lock"]);
+        // What is in it otherwise is somebody's.
+        for name in ["checkpoints/a.safetensors", "config.toml.tmp"] {
+            let path = folder.path().join("other");
+            fs::create_dir_all(path.join("checkpoints")).unwrap();
+            fs::write(path.join(name), "").unwrap();
+            let refused = open(&path, &PretrainConfig::default());
+            assert!(matches!(refused, Err(TrainError::NotARun { .. })), "{name}");
+            fs::remove_dir_all(&path).unwrap();
+        }
+    }
+
+    /// A start that fails at its configuration: there is no path as long as that of its temporary file.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn no_folder_of_checkpoints_stands_without_a_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut path = folder.path().to_path_buf();
+        let length = 4095 - "/checkpoints".len();
+        while path.as_os_str().len() < length {
+            let left = length - path.as_os_str().len() - 1;
+            path.push("d".repeat(if left > 202 { 200 } else { left }));
+        }
+        let refused = open(&path, &PretrainConfig::default()).unwrap_err();
+        assert!(refused.to_string().contains("config.toml"));
+        assert!(!path.join("checkpoints").exists());
+        fs::create_dir(path.join("checkpoints")).unwrap();
+    }
+
+    #[test]
+    fn what_killed_processes_left_of_checkpoints_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        drop(open(&path, &PretrainConfig::default()).unwrap());
+        let names = [
+            "step-000000003.safetensors.28186-6.tmp",
+            "step-000000004.safetensors.28186-7.tmp",
+            "notes.28186-8.tmp",
+        ];
+        for name in names {
+            fs::write(path.join("checkpoints").join(name), b"half").unwrap();
+        }
+        drop(open(&path, &PretrainConfig::default()).unwrap());
+        let left = names.map(|name| path.join("checkpoints").join(name).exists());
+        assert_eq!(left, [false, false, true]);
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_read_again_begins_no_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let config = PretrainConfig {
+            seed: 1 << 63,
+            ..PretrainConfig::default()
+        };
+        let refused = open(&path, &config).unwrap_err().to_string();
+        assert!(refused.contains("`seed`"), "{refused}");
+        assert!(!path.exists());
+        let config = PretrainConfig {
+            seed: i64::MAX as u64,
+            ..config
+        };
+        drop(open(&path, &config).unwrap());
+        drop(open(&path, &config).unwrap());
+    }
+
     #[derive(Module, Debug)]
     struct One {
         weight: Param<Tensor<1>>,
@@ -393,6 +607,36 @@ mod tests {
                 ..TrainCounters::default()
             },
         }
+    }
+
+    #[test]
+    fn sums_of_the_log_are_saved_and_older_checkpoints_have_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("step-000000005.safetensors");
+        let mut saved = state(1.0, 5);
+        saved.counts.unlogged = UnloggedLoss {
+            after: 3,
+            total: 0.1 + 0.2,
+            parts: vec![("squares".into(), 1.0 / 3.0)],
+        };
+        saved.save(&path).unwrap();
+        let load = || state(0.0, 0).load(&path);
+        assert_eq!(load().unwrap().counts, saved.counts);
+        let mut file = TensorFile::read(&path).unwrap();
+        file.metadata.remove("unlogged_loss").unwrap();
+        file.write(&path).unwrap();
+        let older = load().unwrap().counts.unlogged;
+        assert_eq!(older, UnloggedLoss::starting_after(5));
+        // Of steps that are still to come nothing is summed up.
+        let later = UnloggedLoss::starting_after(6).text();
+        file.metadata.insert("unlogged_loss".into(), later);
+        file.write(&path).unwrap();
+        let damaged = load().unwrap_err();
+        let is_damaged = matches!(
+            damaged,
+            TrainError::Checkpoint(TensorFileError::Damaged { .. })
+        );
+        assert!(is_damaged, "{damaged}");
     }
 
     #[test]

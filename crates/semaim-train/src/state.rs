@@ -15,6 +15,7 @@ use semaim_checkpoint::tensors::{Precision, TensorFile, write_tensors};
 use semaim_data::Source;
 
 use crate::error::TrainError;
+use crate::loss_values::UnloggedLoss;
 use crate::optimizer::Optimizer;
 
 /// What changes from step to step.
@@ -31,7 +32,7 @@ pub struct TrainState<M> {
 }
 
 /// Where a run stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrainCounters {
     /// Steps of the schedule done, skipped ones included.
     pub step: u64,
@@ -43,6 +44,8 @@ pub struct TrainCounters {
     pub data_len: u64,
     /// Which images and classes those are; `None`: not known, as in older checkpoints.
     pub data: Option<DataDigest>,
+    /// What the next line of the log is to tell of the steps before; in older checkpoints nothing.
+    pub unlogged: UnloggedLoss,
 }
 
 /// Which images a run learns from, and which classes.
@@ -92,6 +95,8 @@ impl DataDigest {
 /// The prefix of the model's weights in a checkpoint.
 pub const MODEL: &str = "model.";
 const EMA: &str = "ema.";
+/// The key of the losses that no line of the log has told of.
+const UNLOGGED: &str = "unlogged_loss";
 
 /// The prefix of an optimizer's state and the key of the count of its steps.
 fn names(optimizer: &Optimizer) -> (String, String) {
@@ -108,7 +113,7 @@ impl<M: Module> TrainState<M> {
             model: moved(&self.model),
             ema: self.ema.as_ref().map(moved),
             optimizer: self.optimizer.on(&host),
-            counts: self.counts,
+            counts: self.counts.clone(),
         }
     }
 
@@ -150,6 +155,7 @@ impl<M: Module> TrainState<M> {
             .map(|(key, value)| ((*key).to_string(), value.to_string()))
             .collect();
         metadata.insert("semaim_version".into(), env!("CARGO_PKG_VERSION").into());
+        metadata.insert(UNLOGGED.into(), self.counts.unlogged.text());
         let shapes = all.iter();
         let shapes = shapes.map(|(name, weight)| (name.as_str(), weight.shape.as_slice()));
         // One at a time: of a large model there is no room for all of them twice.
@@ -168,16 +174,13 @@ impl<M: Module> TrainState<M> {
     /// A file that cannot be read, is damaged or does not fit the model.
     pub fn load(self, path: &Path) -> Result<Self, TrainError> {
         let TensorFile { weights, metadata } = TensorFile::read(path)?;
+        let damaged = |message: String| -> TrainError {
+            let path = path.to_path_buf();
+            TensorFileError::Damaged { path, message }.into()
+        };
         let number = |key: &str| -> Result<u64, TrainError> {
             let text = metadata.get(key).and_then(|text| text.parse().ok());
-            text.ok_or_else(|| {
-                let message = format!("its metadata has no number `{key}`");
-                TensorFileError::Damaged {
-                    path: path.to_path_buf(),
-                    message,
-                }
-                .into()
-            })
+            text.ok_or_else(|| damaged(format!("its metadata has no number `{key}`")))
         };
         let Self {
             model,
@@ -199,12 +202,19 @@ impl<M: Module> TrainState<M> {
         }
         optimizer.restore(number(&steps)?, &of_optimizer, &device_of(&model))?;
         drop(of_optimizer);
+        let step = number("step")?;
+        let unlogged = match metadata.get(UNLOGGED) {
+            Some(text) => UnloggedLoss::of_text(text)
+                .filter(|unlogged| unlogged.after <= step)
+                .ok_or_else(|| damaged(format!("its metadata has no sums `{UNLOGGED}`")))?,
+            None => UnloggedLoss::starting_after(step),
+        };
         Ok(Self {
             model: with_weights(model, &of_model)?,
             ema: ema.map(|ema| with_weights(ema, &of_ema)).transpose()?,
             optimizer,
             counts: TrainCounters {
-                step: number("step")?,
+                step,
                 skipped: number("skipped")?,
                 bad_images: number("bad_images")?,
                 data_len: number("data_len")?,
@@ -212,6 +222,7 @@ impl<M: Module> TrainState<M> {
                     true => Some(DataDigest::of_number(number("data_digest")?)),
                     false => None,
                 },
+                unlogged,
             },
         })
     }

@@ -17,8 +17,8 @@ use crate::callbacks::{Callbacks, Evaluator, Observer, Progress, StepReport};
 use crate::config::RunSettings;
 use crate::error::TrainError;
 use crate::feed::{Fed, Feed};
-use crate::log::RunLog;
-use crate::loss_values::{TogetherTime, Window};
+use crate::log::{LOSS, LogPosition, RunLog};
+use crate::loss_values::{TogetherTime, UnloggedLoss, Window};
 use crate::ranks::{self, Ranks};
 use crate::run_dir::RunDir;
 use crate::schedule::LrSchedule;
@@ -87,6 +87,12 @@ fn in_turn<V>(
     act()
 }
 
+/// Numbers as the log takes them.
+fn named(line: &[(String, f64)]) -> Vec<(&str, f64)> {
+    let line = line.iter();
+    line.map(|(name, value)| (name.as_str(), *value)).collect()
+}
+
 struct Trainer<'a, T: Task, D: ?Sized> {
     task: &'a T,
     settings: RunSettings<'a>,
@@ -133,7 +139,7 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
         let saved = in_turn(&*ranks, || run.latest_checkpoint(&initial_state))?;
         let resumed = saved.is_some();
         let mut state = saved.unwrap_or(initial_state);
-        let then = state.counts;
+        let then = &state.counts;
         if then.data_len != data_len {
             return Err(TrainError::DataChanged {
                 then: then.data_len,
@@ -154,11 +160,18 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
         }
         state.counts.data = Some(data);
         if ranks.is_root() {
-            run.accept()?;
+            match state.counts.step < steps_per_epoch * settings.train.total_epochs() {
+                true => run.accept()?,
+                // It was not made with what may have changed since.
+                false => run.accept_finished()?,
+            }
         }
-        let last = resumed.then_some(state.counts.step);
+        let at = resumed.then_some(LogPosition {
+            step: state.counts.step,
+            line: state.counts.unlogged.after,
+        });
         let log = match ranks.is_root() {
-            true => RunLog::open(run, last, settings.log.tensorboard)?,
+            true => RunLog::open(run, at, settings.log.tensorboard)?,
             false => RunLog::silent(run),
         };
         Ok(Self {
@@ -296,13 +309,16 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
             let finished = progress.step == progress.total_steps;
             // Before saving: what is saved has been evaluated, also when a kill comes in between.
             if finished || self.is_time_to_evaluate() {
-                self.read_steps(saver)?;
+                report.numbers = self.read_steps(saver)?.or(report.numbers);
                 self.evaluate(evaluator, observer)?;
                 last_step = Instant::now();
             }
             if stop || save {
                 // No checkpoint without knowing that it is a good one.
-                self.read_steps(saver)?;
+                report.numbers = self.read_steps(saver)?.or(report.numbers);
+                if stop {
+                    self.note_stop(&report)?;
+                }
                 self.save(saver)?;
                 last_save = Instant::now();
             }
@@ -389,23 +405,44 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
         self.window.time += report.time;
         // Losses that were read later than their step was taken are in it already.
         if let (true, Some(numbers)) = (self.reads_steps(), &report.numbers) {
-            self.window.loss.add(&numbers.loss, 1.0);
+            self.state.counts.unlogged.add(&numbers.loss);
         }
         if !self.is_logged() {
             return Ok(None);
         }
-        let window = std::mem::take(&mut self.window);
         let step = report.progress.step;
-        let steps = f64::from(window.steps);
-        let part = |(name, sum): &(&str, f64)| (format!("train/{name}"), sum / steps);
-        let parts: Vec<(String, f64)> = window.loss.parts.iter().map(part).collect();
+        let line = self.line(report);
+        self.log
+            .scalars(step, report.progress.epoch(), &named(&line))?;
+        self.state.counts.unlogged = UnloggedLoss::starting_after(step);
+        let window = std::mem::take(&mut self.window);
+        Ok(Some(window.data.as_secs_f64() / window.time.as_secs_f64()))
+    }
+
+    /// Notes where a run stops between two lines of the log. Sums go on: the line is for whoever looks until the run does.
+    fn note_stop(&mut self, report: &StepReport) -> Result<(), TrainError> {
+        if self.is_logged() {
+            return Ok(());
+        }
+        let progress = report.progress;
+        let line = self.line(report);
+        self.log
+            .stop(progress.step, progress.epoch(), &named(&line))
+    }
+
+    /// What a line of the log after a step tells of those since the last.
+    fn line(&self, report: &StepReport) -> Vec<(String, f64)> {
+        let (window, unlogged) = (&self.window, &self.state.counts.unlogged);
+        let losses = (report.progress.step - unlogged.after) as f64;
         let grad_norm = report
             .numbers
             .as_ref()
             .map_or(f64::NAN, |numbers| numbers.grad_norm);
-        let mut scalars = vec![("train/loss", window.loss.total / steps)];
-        scalars.extend(parts.iter().map(|(name, mean)| (name.as_str(), *mean)));
-        scalars.extend([
+        let mut line = vec![(LOSS.to_string(), unlogged.total / losses)];
+        let parts = unlogged.parts.iter();
+        line.extend(parts.map(|(name, sum)| (format!("train/{name}"), sum / losses)));
+        let steps = f64::from(window.steps);
+        let mut others = vec![
             ("train/lr", report.lr),
             ("train/grad_norm", grad_norm),
             (
@@ -416,16 +453,17 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
             ("time/queue_fill", window.queue_fill / steps),
             ("train/skipped_steps", self.state.counts.skipped as f64),
             ("train/bad_images", self.state.counts.bad_images as f64),
-        ]);
+        ];
         if self.ranks.count() > 1 {
             let TogetherTime { waiting, exchange } = window.together;
-            scalars.extend([
+            others.extend([
                 ("time/ranks", waiting.as_secs_f64() / steps),
                 ("time/exchange", exchange.as_secs_f64() / steps),
             ]);
         }
-        self.log.scalars(step, report.progress.epoch(), &scalars)?;
-        Ok(Some(window.data.as_secs_f64() / window.time.as_secs_f64()))
+        let others = others.into_iter();
+        line.extend(others.map(|(name, value)| (name.to_string(), value)));
+        line
     }
 
     /// What to say, once, where the images are the limit: more than half of the time of some lines in a row went by without them.

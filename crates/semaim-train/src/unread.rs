@@ -11,7 +11,6 @@ use semaim_kernels::UnreadStep;
 use crate::config::OnNan;
 use crate::gradients::unread_clip_factor;
 use crate::loss_values::{LossValues, flat};
-use crate::state::TrainCounters;
 use crate::task::Loss;
 
 /// A loss that is on its device.
@@ -38,7 +37,8 @@ impl UnreadLoss {
 /// Where a run stood before a step.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Before {
-    pub(crate) counts: TrainCounters,
+    pub(crate) step: u64,
+    pub(crate) bad_images: u64,
     pub(crate) optimizer_steps: u64,
 }
 

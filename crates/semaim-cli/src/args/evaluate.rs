@@ -324,9 +324,10 @@ pub(crate) struct EvaluateArgs {
     pub(crate) data: Vec<String>,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
-    /// Which split of the data set, if it has splits
-    #[arg(long, value_parser = one_of(SPLITS), default_value = "eval", conflicts_with_all = ["annotations", "labels"])]
-    pub(crate) split: Split,
+    /// Which split of the data set; of one that is not divided, which part of the division that training makes [default: eval, or all of a
+    /// set that is not divided and that the model was not trained on]
+    #[arg(long, value_parser = one_of(SPLITS), conflicts_with_all = ["annotations", "labels"])]
+    pub(crate) split: Option<Split>,
     /// A COCO file to evaluate on as a whole, instead of --data
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub(crate) annotations: Option<PathBuf>,

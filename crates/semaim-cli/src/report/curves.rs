@@ -5,6 +5,8 @@ use semaim_report::{Fact, LineChart, Part, Scale, Series};
 use semaim_train::log::skipped_steps;
 use serde_json::Value;
 
+use super::BadImages;
+
 /// A chart: its title, what the vertical axis is, and the curves by name and key.
 struct Chart {
     title: &'static str,
@@ -150,13 +152,13 @@ fn known(key: &str, value: &Value) -> Option<f64> {
         .filter(|value| *value >= 0.0 || !key.starts_with("eval/"))
 }
 
-/// How far the run has come.
-pub(super) fn progress(entries: &[Value]) -> String {
-    let Some(step) = last_step(entries) else {
+/// How far the run has come, which is at step `now`.
+pub(super) fn progress(entries: &[Value], now: Option<u64>) -> String {
+    let Some(step) = now else {
         return "Nothing has been logged yet.".into();
     };
     let steps = counted(step, "step");
-    // What happens to a run is logged without its epoch.
+    // What happens to a run is logged without its epoch, and where it was stopped is not logged.
     let last = entries.iter().rev().find_map(|entry| {
         let epoch = entry.get("epoch")?.as_f64()?;
         Some((entry.get("step")?.as_u64()?, epoch))
@@ -167,15 +169,21 @@ pub(super) fn progress(entries: &[Value]) -> String {
     }
 }
 
-fn last_step(entries: &[Value]) -> Option<u64> {
+/// The last step of which the log says something.
+pub(super) fn last_step(entries: &[Value]) -> Option<u64> {
     entries
         .iter()
         .filter_map(|entry| entry.get("step")?.as_u64())
         .max()
 }
 
-/// The last known number of a key as `form` writes it, and when that was if the run has gone on since.
-fn latest(entries: &[Value], key: &str, form: impl Fn(f64) -> String) -> Option<String> {
+/// The last known number of a key as `form` writes it, and when that was if the run, which is at step `now`, has gone on since.
+fn latest(
+    entries: &[Value],
+    now: Option<u64>,
+    key: &str,
+    form: impl Fn(f64) -> String,
+) -> Option<String> {
     let logged = |entry: &&Value| entry.get(key).is_some();
     let step = |entry: &Value| entry.get("step").and_then(Value::as_u64).unwrap_or(0);
     let last = entries.iter().rev().find(logged)?;
@@ -186,7 +194,7 @@ fn latest(entries: &[Value], key: &str, form: impl Fn(f64) -> String) -> Option<
     let value = form(value);
     Some(if at < step(last) {
         format!("{value} at step {at}, none since")
-    } else if at == last_step(entries).unwrap_or(at) || key.starts_with("train/") {
+    } else if now.is_none_or(|now| at == now) || key.starts_with("train/") {
         value
     } else if at == 0 {
         format!("{value} before training")
@@ -195,8 +203,8 @@ fn latest(entries: &[Value], key: &str, form: impl Fn(f64) -> String) -> Option<
     })
 }
 
-/// Key figures.
-pub(super) fn facts(entries: &[Value]) -> Vec<Fact> {
+/// Key figures of a run that is at step `now`.
+pub(super) fn facts(entries: &[Value], now: Option<u64>) -> Vec<Fact> {
     let values = |key: &str| -> Vec<f64> {
         let found = entries
             .iter()
@@ -211,7 +219,10 @@ pub(super) fn facts(entries: &[Value]) -> Vec<Fact> {
         }));
     };
     let last = |key: &str| values(key).last().copied();
-    fact("loss", latest(entries, "train/loss", |v| format!("{v:.4}")));
+    fact(
+        "loss",
+        latest(entries, now, "train/loss", |v| format!("{v:.4}")),
+    );
     let best = |key: &str| values(key).into_iter().reduce(f64::max);
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     for (name, key, chance) in [
@@ -221,7 +232,7 @@ pub(super) fn facts(entries: &[Value]) -> Vec<Fact> {
         let chance = last(chance).map(|chance| format!(" (chance {})", percent(chance)));
         fact(
             &format!("{name}{}", chance.unwrap_or_default()),
-            latest(entries, key, percent),
+            latest(entries, now, key, percent),
         );
         fact(&format!("best {name}"), best(key).map(percent));
     }
@@ -230,15 +241,14 @@ pub(super) fn facts(entries: &[Value]) -> Vec<Fact> {
         ("mask AP", "eval/segm_ap"),
         ("mIoU", "eval/mean_iou"),
     ] {
-        fact(name, latest(entries, key, percent));
+        fact(name, latest(entries, now, key, percent));
         fact(&format!("best {name}"), best(key).map(percent));
     }
     let mut speeds = values("train/images_per_second");
     speeds.sort_by(f64::total_cmp);
     let median = speeds.get(speeds.len() / 2);
     fact("images/s, median", median.map(|v| format!("{v:.0}")));
-    let bad = last("train/bad_images").filter(|bad| *bad > 0.0);
-    fact("unreadable images", bad.map(|v| format!("{v:.0}")));
+    fact("unreadable images", BadImages::of(entries).in_short());
     let skipped = skipped_steps(entries);
     fact("steps left out", (skipped > 0).then(|| skipped.to_string()));
     facts
@@ -264,8 +274,8 @@ mod tests {
             charts.into_iter().map(|chart| chart.title).collect()
         };
         assert_eq!(titles(&entries), ["Loss", "kNN", "Throughput"]);
-        assert_eq!(progress(&entries), "20 steps, 1.0 epochs");
-        let facts = facts(&entries);
+        assert_eq!(progress(&entries, Some(20)), "20 steps, 1.0 epochs");
+        let facts = facts(&entries, Some(20));
         let fact = |name: &str| {
             facts
                 .iter()
@@ -288,7 +298,7 @@ mod tests {
         let trained = json!({"step": 30, "epoch": 1.5, "train/loss": 0.5});
         let skipped = json!({"step": 31, "event": "step_skipped", "loss": null});
         let facts_of = |entries: &[Value]| -> Vec<(String, String)> {
-            let facts = facts(entries).into_iter();
+            let facts = facts(entries, last_step(entries)).into_iter();
             facts.map(|fact| (fact.name, fact.value)).collect()
         };
         let found = facts_of(&[started.clone(), trained.clone()]);
@@ -304,7 +314,42 @@ mod tests {
         assert!(points(&[started], "eval/bbox_ap", 100.0)[0][1].is_nan());
         // What happens has a step and no epoch.
         let entries = [trained, skipped];
-        assert_eq!(progress(&entries), "31 steps");
+        assert_eq!(progress(&entries, last_step(&entries)), "31 steps");
         assert!(facts_of(&entries).contains(&("steps left out".into(), "1".into())));
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_has_come_further_than_its_log() {
+        let started = json!({"step": 0, "epoch": 0.0, "eval/knn_top1": 0.25});
+        let knn = |entry: &Value, now| {
+            let mut facts = facts(std::slice::from_ref(entry), now).into_iter();
+            let knn = facts.find(|fact| fact.name == "kNN top-1");
+            knn.map(|fact| fact.value)
+        };
+        assert_eq!(
+            progress(std::slice::from_ref(&started), Some(272)),
+            "272 steps"
+        );
+        assert_eq!(
+            knn(&started, Some(272)).as_deref(),
+            Some("25.0 % before training")
+        );
+        assert_eq!(knn(&started, Some(0)).as_deref(), Some("25.0 %"));
+        // Measured first in the middle, it is not of the beginning.
+        let later = json!({"step": 40, "epoch": 2.0, "eval/knn_top1": 0.5});
+        assert_eq!(knn(&later, Some(50)).as_deref(), Some("50.0 % at step 40"));
+        assert_eq!(progress(&[], None), "Nothing has been logged yet.");
+    }
+
+    #[test]
+    fn unreadable_images_are_told_apart_from_how_often_they_were_drawn() {
+        let bad = |step: u64| json!({"step": step, "event": "bad_image", "image": "a.jpg"});
+        let entries: Vec<Value> = (1..=3).map(bad).collect();
+        let mut facts = facts(&entries, Some(3)).into_iter();
+        let unreadable = facts.find(|fact| fact.name == "unreadable images");
+        assert_eq!(
+            unreadable.map(|fact| fact.value),
+            Some("1 (3 times)".into())
+        );
     }
 }

@@ -22,13 +22,13 @@ use commands::{Typed, commands};
 
 /// Programs that blocks marked `not-run` call, with the number of commands; and the languages of blocks that are no commands.
 const NOT_RUN: &[(&str, usize)] = &[
-    ("cargo", 3),
+    ("cargo", 2),
     ("hf", 1),
     ("mpirun", 1),
     ("pip", 1),
     ("python", 4),
     ("sbatch", 1),
-    ("text", 3),
+    ("text", 4),
     ("toml", 3),
 ];
 

@@ -380,3 +380,70 @@ fn a_classifier_is_evaluated_as_fine_tuning_evaluated_it() {
     ];
     refuse(semaim(&fixed), &["classifier"]);
 }
+
+#[test]
+fn images_that_a_classifier_was_trained_on_are_not_evaluated_as_held_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let encoder = trained(folder.path());
+    for name in ["data/photos", "other/photos"] {
+        colored(&folder.path().join(name), "", COLORS, 12);
+    }
+    let (data, other, out) = (at("data/photos"), at("other/photos"), at("tuned"));
+    let fixed = ["finetune", "--weights", path(&encoder)];
+    let sets = [
+        "train.epochs=1",
+        "train.batch_size=8",
+        "optimizer.warmup_epochs=0",
+    ];
+    let sets = sets.iter().flat_map(|set| ["--set", set]);
+    let train = |out: &Path, more: &[&str]| {
+        let named = [
+            "--data",
+            path(&data),
+            "--out",
+            path(out),
+            "--json",
+            "--seed",
+            "5",
+        ];
+        let mut command = semaim(&[&fixed[..], &named, more].concat());
+        command.args(sets.clone());
+        json(&succeed(command))
+    };
+    let tuned = train(&out, &[]);
+    let evaluate = |run: &Path, data: &Path, more: &[&str]| {
+        let fixed = [
+            "evaluate",
+            "--weights",
+            path(run),
+            "--data",
+            path(data),
+            "--json",
+        ];
+        let ran = succeed(semaim(&[&fixed[..], more].concat()));
+        (json(&ran), ran.stderr)
+    };
+    let (held_out, said) = evaluate(&out, &data, &[]);
+    assert_eq!(held_out["confusion"], tuned["confusion"]);
+    assert!(said.contains("by seed 5"), "{said}");
+    let count = held_out["images"].as_u64().unwrap();
+    assert!((1..24).contains(&count), "{held_out}");
+    let (seen, _) = evaluate(&out, &data, &["--split", "train"]);
+    assert_eq!(seen["images"], 24 - count);
+    // Another set has nothing that was held out, and a model elsewhere tells nothing.
+    let (all, said) = evaluate(&out, &other, &[]);
+    assert_eq!(all["images"], 24);
+    assert!(!said.contains("has seen"), "{said}");
+    let alone = at("alone.safetensors");
+    std::fs::copy(out.join("classifier.safetensors"), &alone).unwrap();
+    let (all, said) = evaluate(&alone, &data, &[]);
+    assert_eq!(all["images"], 24);
+    assert!(said.contains("may have seen"), "{said}");
+    // With images of its own to evaluate on nothing was held out.
+    let whole = at("whole");
+    train(&whole, &["--eval-data", path(&other)]);
+    let (all, said) = evaluate(&whole, &data, &[]);
+    assert_eq!(all["images"], 24);
+    assert!(said.contains("has seen"), "{said}");
+}

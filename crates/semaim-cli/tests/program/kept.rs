@@ -172,7 +172,7 @@ fn classes_that_are_called_otherwise_are_other_classes() {
         let split = at("data").join(split);
         fs::rename(split.join("blue"), split.join("sky")).unwrap();
     }
-    refuse(finetune("eval.every_epochs=2"), &["names of the classes"]);
+    refuse(finetune("eval.every_epochs=2"), &["names of classes"]);
 }
 
 #[test]

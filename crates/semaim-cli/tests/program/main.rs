@@ -13,6 +13,7 @@ mod data;
 mod detect;
 mod evaluate;
 mod faults;
+mod figures;
 mod habits;
 mod kept;
 mod pictures;

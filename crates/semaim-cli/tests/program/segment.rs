@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::bitmap::bitmap;
 use crate::evaluate::{json as parsed, path, trained};
-use crate::runner::{close, killed, metrics, refuse, semaim, succeed, values};
+use crate::runner::{close, killed, metrics, pretrain, refuse, semaim, succeed, values};
 
 /// Settings of a segmenter that trains in a second or two.
 pub(crate) const QUICK: &[&str] = &[
@@ -186,6 +186,41 @@ fn a_segmenter_on_generated_images_logs_its_losses_and_resumes_to_the_same_bytes
     assert_ne!(weight("whole/segmenter.safetensors", block), before);
     succeed(command("scratch", &["--from-scratch"]));
     assert_ne!(files("scratch")[0], files("whole")[0]);
+}
+
+#[test]
+fn a_stopped_segmenter_goes_on_with_its_own_encoder_and_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = trained(folder.path());
+    let data = set_of_fields(folder.path(), [0, 1, 255]);
+    let out = folder.path().join("out");
+    let command = |weights: &Path| {
+        let data = ["--data", path(&data)];
+        let saving = ["--set", "checkpoint.every_steps=1", "--head", "linear"];
+        segment(weights, &data, &out, &saving)
+    };
+    killed(command(&encoder), &out, 5);
+    let file = encoder.join("encoder.safetensors");
+    let own = fs::read(&file).unwrap();
+    let other = folder.path().join("other");
+    succeed(pretrain(&other, &["--seed", "1"]));
+    fs::copy(other.join("encoder.safetensors"), &file).unwrap();
+    refuse(command(&encoder), &["is not the encoder", "SHA-256"]);
+    fs::write(&file, own).unwrap();
+    let added = ["images/validation/9.bmp", "annotations/validation/9.png"];
+    for added in added {
+        let like = data.join(added.replace('9', "0"));
+        fs::copy(like, data.join(added)).unwrap();
+    }
+    refuse(command(&encoder), &["6 images now, 5 then"]);
+    added
+        .iter()
+        .for_each(|added| fs::remove_file(data.join(added)).unwrap());
+    // What is saved needs no file of the encoder.
+    fs::rename(&encoder, folder.path().join("elsewhere")).unwrap();
+    let ran = succeed(command(&encoder));
+    assert!(ran.stdout.contains("is gone"), "{}", ran.stdout);
+    succeed(command(&folder.path().join("elsewhere")));
 }
 
 #[test]
@@ -479,6 +514,10 @@ fn a_dry_run_of_segmentation_tells_memory_and_time() {
     for part in ["# memory", "# time", "[upernet]", "crop = 32", "16 images"] {
         assert!(said.contains(part), "{part}: {said}");
     }
+    let linear = ["--dry-run", "--head", "linear"];
+    let ran = succeed(segment(&encoder, &data, &out, &linear));
+    let unused = "warning: without effect on training: upernet.pool_scales (head is `linear`)";
+    assert!(ran.stderr.contains(unused), "{}", ran.stderr);
     let planned = |more: &[&str]| {
         let dry = ["--dry-run", "--json"];
         parsed(&succeed(segment(

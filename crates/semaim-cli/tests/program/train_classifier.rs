@@ -140,6 +140,76 @@ fn a_killed_fine_tuning_with_the_whole_recipe_ends_with_the_same_bytes() {
 }
 
 #[test]
+fn a_stopped_fine_tuning_goes_on_with_its_own_encoder_and_test_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = trained(folder.path());
+    let data = data(folder.path());
+    let at = |name: &str| folder.path().join(name);
+    let command = |weights: &Path, name: &str| {
+        let out = at(name);
+        let out = ["--out", path(&out), "--set", "checkpoint.every_steps=1"];
+        semaim(&[&finetune(weights, &data)[..], &out, &sets(QUICK)].concat())
+    };
+    let files = |name: &str| {
+        ["classifier.safetensors", "best.safetensors", "results.json"]
+            .map(|file| fs::read(at(name).join(file)).unwrap())
+    };
+    succeed(command(&encoder, "whole"));
+    for name in ["here", "moved", "gone"] {
+        killed(command(&encoder, name), &at(name), 9);
+    }
+    // Another encoder under the same name, and the same images shown otherwise.
+    let file = encoder.join("encoder.safetensors");
+    let own = fs::read(&file).unwrap();
+    for (name, more) in [
+        ("weights", &["--seed", "1"][..]),
+        ("normalization", &["--set", "data.mean=[0.1,0.1,0.1]"]),
+    ] {
+        let other = at(name);
+        succeed(crate::runner::pretrain(&other, more));
+        fs::copy(other.join("encoder.safetensors"), &file).unwrap();
+        refuse(
+            command(&encoder, "here"),
+            &["is not the encoder", "run/encoder.safetensors (SHA-256 "],
+        );
+    }
+    // The run of the encoder has gone on, as it seems.
+    fs::write(
+        encoder.join("checkpoints/step-000000999.safetensors"),
+        b"later",
+    )
+    .unwrap();
+    fs::write(&file, own).unwrap();
+    // Another image to test on.
+    let more = data.join("val/red/more.bmp");
+    fs::copy(data.join("val/red/0.bmp"), &more).unwrap();
+    refuse(
+        command(&encoder, "here"),
+        &["images to evaluate on", "13 images now, 12 then"],
+    );
+    fs::remove_file(&more).unwrap();
+    succeed(command(&encoder, "here"));
+    // What it came to is of the encoder that it read at first.
+    let log = fs::read_to_string(encoder.join("evaluations.jsonl")).unwrap();
+    for line in log.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["step"], 10, "{line}");
+    }
+    // Its file may move; and what is saved needs it no more.
+    let elsewhere = at("elsewhere");
+    fs::rename(&encoder, &elsewhere).unwrap();
+    succeed(command(&elsewhere, "moved"));
+    let ran = succeed(command(&encoder, "gone"));
+    assert!(ran.stdout.contains("is gone"), "{}", ran.stdout);
+    for name in ["here", "moved", "gone"] {
+        assert_eq!(files(name), files("whole"), "{name}");
+    }
+    // A run that has not begun does.
+    refuse(command(&encoder, "new"), &["run"]);
+    assert!(!at("new").exists());
+}
+
+#[test]
 fn what_cannot_be_fine_tuned_is_refused_before_any_work() {
     let folder = tempfile::tempdir().unwrap();
     let encoder = trained(folder.path());
@@ -523,6 +593,71 @@ set = ["data.limit=16"]
 }
 
 #[test]
+fn trials_that_are_compared_are_tested_on_the_same_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let file = folder.path().join("random.toml");
+    let text = r#"
+seeds = [0]
+baseline = "first"
+evaluations = ["knn"]
+probe_epochs = 2
+knn_k = 3
+
+[[variants]]
+name = "first"
+pretrain = false
+
+[[variants]]
+name = "second"
+pretrain = false
+"#;
+    fs::write(&file, text).unwrap();
+    let out = folder.path().join("compared");
+    let small: Vec<String> = SMALL.iter().map(|s| format!("pretrain.{s}")).collect();
+    let small: Vec<&str> = small.iter().map(String::as_str).collect();
+    let tuned = [
+        "finetune.train.epochs=1",
+        "finetune.train.batch_size=8",
+        "finetune.optimizer.warmup_epochs=0",
+    ];
+    let with = |more: &[&str]| {
+        let named = ["compare", path(&file), "--data", path(&data)];
+        let out = ["--out", path(&out), "--json"];
+        semaim(&[&named[..], &out, &sets(&small), &sets(&tuned), more].concat())
+    };
+    succeed(with(&["--variants", "first"]));
+    let record = out.join("first/seed-0/trial.json");
+    let written = fs::read_to_string(&record).unwrap();
+    assert!(written.contains("\"tested\""), "{written}");
+    let more = data.join("val/red/more.bmp");
+    fs::copy(data.join("val/red/0.bmp"), &more).unwrap();
+    let differ = ["`first` with seed 0 was", "13 images now, 12 then"];
+    refuse(
+        with(&[]),
+        &[&differ[..], &["`second` with seed 0 would"]].concat(),
+    );
+    // What is added to a trial is measured on the images of the rest.
+    let both = ["--set", "evaluations=[\"knn\",\"probe\"]"];
+    refuse(
+        with(&[&both[..], &["--variants", "first"]].concat()),
+        &[&differ[..], &["`first` with seed 0 would"]].concat(),
+    );
+    let tuned = ["--set", "evaluations=[\"finetune\"]"];
+    succeed(with(&[&tuned[..], &["--variants", "first"]].concat()));
+    fs::remove_file(&more).unwrap();
+    let differ = ["`first` with seed 0 was", "12 images now, 13 then"];
+    refuse(with(&tuned), &differ);
+    // Records of before say nothing of them.
+    let digest = &written[written.find("\"tested\"").unwrap()..];
+    let digest = &digest[..digest.find('}').unwrap() + 1];
+    let older = written.replace(&format!(",{digest}"), "");
+    assert!(!older.contains("tested"), "{older}");
+    fs::write(&record, older).unwrap();
+    succeed(with(&both));
+}
+
+#[test]
 fn curves_are_measured_at_the_checkpoints_that_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("curves.toml");
@@ -693,6 +828,10 @@ fn a_dry_run_of_fine_tuning_tells_memory_and_steps() {
     }
     let planned = json(&succeed(semaim(&[&arguments[..], &["--json"]].concat())));
     assert!(planned["memory_bytes"].as_u64().unwrap() > 0, "{planned}");
+    let slow = ["--set", "optimizer.base_lr=1e-5"];
+    let ran = succeed(semaim(&[&arguments[..], &slow].concat()));
+    let rises = "warning: the learning rate rises";
+    assert!(ran.stderr.contains(rises), "{}", ran.stderr);
     assert!(!out.exists());
     let short = [&fixed[..], &["--dry-run", "--set", "train.epochs=2"]].concat();
     refuse(semaim(&short), &["--set optimizer.warmup_epochs="]);

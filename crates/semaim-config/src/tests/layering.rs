@@ -76,7 +76,7 @@ fn what_is_written_reads_back_the_same() {
     config.train.resume = Some("a \"quoted\"\nname".into());
     config.data.stages = vec![Stage { width: 7 }, Stage { width: 8 }];
     config.optimizer.betas = [0.1, 1e-12];
-    config.seed = u64::MAX;
+    config.seed = i64::MAX as u64;
     assert_eq!(load(&to_toml(&config).unwrap()).unwrap(), config);
 }
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sample::{Experiment, errors, lines};
-use crate::{ConfigError, Layers, Problems, Validate, recorded};
+use super::sample::{Experiment, errors, lines, load};
+use crate::{ConfigError, Layers, Problems, Validate, recorded, to_toml};
 
 #[test]
 fn unknown_keys_name_the_nearest() {
@@ -172,6 +172,60 @@ fn the_types_own_checks_name_the_place() {
             "`train.warmup` must be at most train.epochs (0) (by default: nothing sets it)",
         ],
     );
+}
+
+/// TOML's integers have a sign: what is above cannot be read again from the file that a program records.
+#[test]
+fn integers_that_could_not_be_read_again_are_refused() {
+    let most = i64::MAX.to_string();
+    let file = Layers::new().text("x.toml", "seed = 9223372036854775808\n");
+    assert_eq!(
+        lines(file.unwrap().load::<Experiment>()),
+        [format!(
+            "x.toml:1: `seed` must be at most {most}, is 9223372036854775808"
+        )],
+    );
+    let layers = Layers::new()
+        .set("seed=0xffff_ffff_ffff_ffff")
+        .unwrap()
+        .set("data.sizes=[8]")
+        .unwrap();
+    assert_eq!(
+        lines(layers.load::<Experiment>()),
+        [
+            format!(
+                "--set seed=0xffff_ffff_ffff_ffff: `seed` must be at most {most}, is 0xffffffffffffffff"
+            ),
+            "--set data.sizes=[8]: `data.sizes[0]` must be at least 16, is 8".to_owned(),
+        ],
+    );
+    // A value that another replaces is not looked at, and the largest is read again.
+    let layers = layers
+        .sets([format!("seed={most}"), "data.sizes=[16]".into()])
+        .unwrap();
+    let config: Experiment = layers.load().unwrap();
+    let text = to_toml(&config).unwrap();
+    assert_eq!(load(&text).unwrap(), config);
+    assert!(recorded::<Experiment>(&text).is_ok());
+}
+
+#[test]
+fn integers_that_could_not_be_read_again_are_not_written() {
+    let config = Experiment {
+        seed: u64::MAX,
+        ..Experiment::default()
+    };
+    let refused = lines(to_toml(&config));
+    let expected = format!("`seed` must be at most {}, is {}", i64::MAX, u64::MAX);
+    assert_eq!(refused, [expected]);
+    #[derive(Serialize)]
+    struct Nested {
+        stages: Vec<Experiment>,
+    }
+    let refused = lines(to_toml(&Nested {
+        stages: vec![Experiment::default(), config],
+    }));
+    assert!(refused[0].starts_with("`stages[1].seed` must be at most "));
 }
 
 #[test]

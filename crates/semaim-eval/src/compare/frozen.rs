@@ -11,6 +11,7 @@ use super::CompareError;
 use super::config::CompareConfig;
 use super::measure::{Measure, Scores};
 use crate::embed::{EmbedOptions, Embeddings, embed_by_each};
+use crate::finetune::start::EvaluatedImages;
 use crate::image_batches::BatchOptions;
 use crate::knn::knn;
 use crate::pointing::{PointingGame, Target};
@@ -48,6 +49,13 @@ impl<'a> FrozenEvaluation<'a> {
             measures,
             sets,
         })
+    }
+
+    /// The images out of which it classifies some, where it classifies any: all of a set that is not divided, of which each seed
+    /// holds other ones back.
+    pub(super) fn tested(&self) -> Option<EvaluatedImages> {
+        let sets = self.sets.as_ref()?;
+        Some(EvaluatedImages::of(&*sets.test.source))
     }
 
     /// Measures encoders, which see images of one size alike.

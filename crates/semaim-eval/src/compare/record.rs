@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::CompareError;
 use super::config::{CompareConfig, Variant};
 use super::measure::{CurvePoint, Scores};
+use crate::finetune::start::EvaluatedImages;
 
 /// What has been measured of a trial so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,12 @@ pub struct Record {
     /// Which images those were, as [`DataDigest::names`](semaim_train::state::DataDigest); `None` in older records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<u32>,
+    /// The images out of which kNN and probes classify theirs; `None` in older records and before they are measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tested: Option<EvaluatedImages>,
+    /// The same of fine-tuning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finetune_tested: Option<EvaluatedImages>,
     /// Time that pre-training took, over all sittings that were not cut short.
     pub pretrain_seconds: f64,
     /// Time that fine-tuning took, likewise.
@@ -117,5 +124,36 @@ impl Record {
             path: path.to_owned(),
             message: error.to_string(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_before_there_were_test_images_in_them_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trial.json");
+        let config = CompareConfig::default();
+        let empty = Record {
+            variant: "random".into(),
+            settings: serde_json::json!(measured_by(&config, &config.variants[0])).to_string(),
+            ..Record::default()
+        };
+        empty.write(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("tested"), "{text}");
+        assert_eq!(Record::read(&path, empty.clone()).unwrap(), empty);
+        let measured = Record {
+            tested: Some(EvaluatedImages {
+                images: 27,
+                names: u32::MAX,
+                classes: 3,
+            }),
+            ..empty.clone()
+        };
+        measured.write(&path).unwrap();
+        assert_eq!(Record::read(&path, empty).unwrap(), measured);
     }
 }

@@ -271,10 +271,11 @@ fn finetuning(
     device: &Device,
 ) -> Result<f64, CompareError> {
     let config = config.finetune(encoder, 0);
-    let prepared = prepare(&config, device)?;
+    let out = folder.join("finetune");
+    let prepared = prepare(&config, &out, device)?;
     let images = prepared.sets().train.items.len();
     let steps = steps_per_epoch(config.train.batch_size, images)? * config.train.total_epochs();
-    let run = RunDir::open(&folder.join("finetune"), &config, DataPlace::Recorded)?;
+    let run = RunDir::open(&out, &config, DataPlace::Recorded)?;
     let mut watch = Stopwatch::default();
     match finetune(&config, prepared, &run, device, &mut watch) {
         // Stopped before anything was evaluated, as it should be.

@@ -27,6 +27,7 @@ use super::record::{Record, measured_by};
 use super::timing::steps_done;
 use super::{CompareError, PlannedTrial};
 use crate::accuracy::Accuracy;
+use crate::finetune::start::EvaluatedImages;
 use crate::finetune::{FinetuneError, finetune, prepare};
 
 /// One variant with one seed.
@@ -160,6 +161,7 @@ impl Trial {
             observer.doing("evaluation");
             let encoder = Encoder::read(&self.encoder(), device)?;
             let frozen = FrozenEvaluation::new(config, &self.pretrain, device, frozen)?;
+            self.keep_tested(all, &mut record, &frozen)?;
             for scores in frozen.of(&[encoder])? {
                 record.scores.add(scores);
             }
@@ -179,6 +181,7 @@ impl Trial {
                 .collect::<Result<_, _>>()?;
             let measures = config.curve_measures();
             let frozen = FrozenEvaluation::new(config, &self.pretrain, device, measures)?;
+            self.keep_tested(all, &mut record, &frozen)?;
             for ((step, _), scores) in points.iter().zip(frozen.of(&encoders)?) {
                 record.add_point(*step, scores);
             }
@@ -188,7 +191,7 @@ impl Trial {
             if observer.stop_requested() {
                 return Ok(TrialOutcome::Stopped);
             }
-            let accuracy = self.finetune(config, device, observer, &mut record)?;
+            let accuracy = self.finetune(config, all, device, observer, &mut record)?;
             if let Some(accuracy) = accuracy {
                 let key = Measure::Finetune.key();
                 record.scores.accuracy.insert(key, accuracy);
@@ -309,6 +312,54 @@ impl Trial {
         Ok(())
     }
 
+    /// Keeps which images kNN and probes classify.
+    fn keep_tested(
+        &self,
+        all: &[Trial],
+        record: &mut Record,
+        frozen: &FrozenEvaluation<'_>,
+    ) -> Result<(), CompareError> {
+        let Some(tested) = frozen.tested() else {
+            return Ok(());
+        };
+        self.check_tested(all, tested, |record| record.tested)?;
+        record.tested = Some(tested);
+        Ok(())
+    }
+
+    /// Refuses to test on other images than a trial that is there, this one among them, was tested on as its record says: seeds are
+    /// paired, and means are over all of them.
+    fn check_tested(
+        &self,
+        all: &[Trial],
+        now: EvaluatedImages,
+        of: impl Fn(&Record) -> Option<EvaluatedImages>,
+    ) -> Result<(), CompareError> {
+        for trial in all {
+            let Some(then) = of(&trial.record()?) else {
+                continue;
+            };
+            let then = match trial.seed == self.seed {
+                true => then,
+                // Generated images have labels of their own for each seed.
+                false => EvaluatedImages {
+                    classes: now.classes,
+                    ..then
+                },
+            };
+            if let Some(what) = now.difference(&then) {
+                return Err(CompareError::OtherTestImages {
+                    variant: self.variant.name.clone(),
+                    seed: self.seed,
+                    other: trial.variant.name.clone(),
+                    other_seed: trial.seed,
+                    what,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// The encoder's file.
     fn encoder(&self) -> PathBuf {
         self.folder.join("pretrain/encoder.safetensors")
@@ -354,13 +405,18 @@ impl Trial {
     fn finetune(
         &self,
         config: &CompareConfig,
+        all: &[Trial],
         device: &Device,
         observer: &mut dyn Observer,
         record: &mut Record,
     ) -> Result<Option<Accuracy>, CompareError> {
         let config = config.finetune(&self.encoder(), self.seed);
-        let prepared = prepare(&config, device)?;
-        let run = RunDir::open(&self.folder.join("finetune"), &config, DataPlace::Recorded)?;
+        let out = self.folder.join("finetune");
+        let prepared = prepare(&config, &out, device)?;
+        let tested = EvaluatedImages::of(&*prepared.sets().test.source);
+        self.check_tested(all, tested, |record| record.finetune_tested)?;
+        record.finetune_tested = Some(tested);
+        let run = RunDir::open(&out, &config, DataPlace::Recorded)?;
         let start = Instant::now();
         let ran = finetune(&config, prepared, &run, device, observer);
         record.finetune_seconds += start.elapsed().as_secs_f64();

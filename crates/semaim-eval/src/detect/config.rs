@@ -7,7 +7,7 @@ use semaim_config::{Problems, RenamedKey, Validate};
 use semaim_data::{Augment, Framing, LARGE_SCALE_JITTER, Normalization};
 use semaim_detect::config::DetectorConfig;
 use semaim_train::config::{
-    CheckpointConfig, LogConfig, OptimizerConfig, RunSettings, TrainConfig,
+    CheckpointConfig, LogConfig, OptimizerConfig, RunSettings, TrainConfig, unused_of_own,
 };
 use semaim_train::run_dir::RunConfig;
 use semaim_train::schedule::ScheduleKind;
@@ -16,7 +16,11 @@ use serde::{Deserialize, Serialize};
 use super::DetectRunError;
 use super::data::ObjectDataConfig;
 use super::file::{DetectorFile, Detectron2Config, ToldDetector};
+use crate::finetune::config::EMA;
 use crate::on_encoder::OnEncoder;
+
+/// Settings of an encoder that learns.
+const LEARNING: &[&str] = &["layer_decay", "train.drop_path", "train.freeze_blocks"];
 
 /// One training of a detector. The defaults are ViTDet's published recipe for ViT-B, but for the batch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -178,6 +182,48 @@ impl DetectConfig {
         }
     }
 
+    /// The keys of settings that are not at their defaults and that training does not look at, each with the reason.
+    pub fn unused(&self) -> Vec<(&'static str, &'static str)> {
+        let mut all = self.optimizer.unused();
+        all.push((EMA, "a detector has no EMA copy"));
+        if self.freeze {
+            all.push((LEARNING, "freeze is true"));
+        }
+        if self.from_scratch {
+            all.push((&["encoder_only"], "from_scratch is true"));
+        }
+        if self.detector.attention.window == 0 {
+            let why = "detector.attention.window is 0";
+            all.push((&["detector.attention.global_blocks"], why));
+        }
+        let [trained, evaluated] = self.generated();
+        if !trained {
+            let why = "no images to train on are generated";
+            all.push((&["data.shapes_count"], why));
+        }
+        if !evaluated {
+            let why = "no images to evaluate on are generated";
+            all.push((&["data.shapes_eval_count"], why));
+        }
+        if self.eval.pictures == 0 {
+            all.push((&["eval.picture_score"], "eval.pictures is 0"));
+        }
+        unused_of_own(self, all)
+    }
+
+    /// Whether the images that are trained on and those that are evaluated are generated.
+    fn generated(&self) -> [bool; 2] {
+        let data = &self.data;
+        let files = [&data.annotations, &data.eval_annotations];
+        let no_files = files.iter().all(|path| path.as_os_str().is_empty());
+        let trained = no_files && data.path == "shapes";
+        let evaluated = match data.eval.as_str() {
+            "" => trained,
+            name => name == "shapes",
+        };
+        [trained, evaluated]
+    }
+
     /// The whole detector that `encoder.weights` names; `None` where it names an encoder.
     ///
     /// # Errors
@@ -269,5 +315,84 @@ impl Validate for DetectConfig {
 
     fn renamed_keys() -> Vec<RenamedKey> {
         RunSettings::renamed_keys()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use semaim_config::Layers;
+    use semaim_train::run_dir::{DataPlace, RunDir};
+
+    #[test]
+    fn what_the_training_of_a_detector_does_not_look_at_is_named() {
+        let unused = |settings: &[&str]| -> Vec<&str> {
+            let given = ["encoder.weights=x", "data.path=shapes"];
+            let layers = Layers::new().sets([&given, settings].concat()).unwrap();
+            let config: DetectConfig = layers.load().unwrap();
+            config.unused().into_iter().map(|(key, _)| key).collect()
+        };
+        assert_eq!(unused(&[]), [""; 0]);
+        // Its schedule has steps.
+        assert_eq!(unused(&["optimizer.gamma=0.5"]), [""; 0]);
+        let cosine = ["optimizer.schedule=cosine", "optimizer.milestones=[]"];
+        assert_eq!(
+            unused(&[&cosine[..], &["optimizer.gamma=0.5"]].concat()),
+            ["optimizer.gamma"]
+        );
+        let learning = ["layer_decay=0.5", "train.drop_path=0.2"];
+        assert_eq!(unused(&learning), [""; 0]);
+        assert_eq!(
+            unused(&[&learning[..], &["freeze=true"]].concat()),
+            ["layer_decay", "train.drop_path"]
+        );
+        assert_eq!(unused(&["train.ema_epochs=3"]), ["train.ema_epochs"]);
+        let blocks = "detector.attention.global_blocks=[1]";
+        assert_eq!(unused(&[blocks]), [""; 0]);
+        assert_eq!(
+            unused(&[blocks, "detector.attention.window=0"]),
+            ["detector.attention.global_blocks"]
+        );
+        assert_eq!(
+            unused(&["encoder_only=true", "from_scratch=true"]),
+            ["encoder_only"]
+        );
+        assert_eq!(
+            unused(&["eval.picture_score=0.25", "eval.pictures=0"]),
+            ["eval.picture_score"]
+        );
+        let counts = ["data.shapes_count=7", "data.shapes_eval_count=8"];
+        let with = |settings: &[&str]| unused(&[&counts[..], settings].concat());
+        assert_eq!(with(&[]), [""; 0]);
+        assert_eq!(with(&["data.eval=photos"]), ["data.shapes_eval_count"]);
+        assert_eq!(
+            with(&["data.path=photos", "data.eval=shapes"]),
+            ["data.shapes_count"]
+        );
+        assert_eq!(
+            with(&["data.annotations=a.json"]),
+            ["data.shapes_count", "data.shapes_eval_count"]
+        );
+    }
+
+    #[test]
+    fn all_that_names_data_may_have_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |place: &str| {
+            let mut config = DetectConfig::default();
+            for (number, set) in config.data_sets().into_iter().enumerate() {
+                *set = format!("/{place}/{number}");
+            }
+            // The encoder is no data.
+            for (number, file) in config.files().into_iter().enumerate().skip(1) {
+                *file = format!("/{place}/{number}.json").into();
+            }
+            config
+        };
+        let open = |place: &str, data| RunDir::open(folder.path(), &at(place), data);
+        drop(open("then", DataPlace::Recorded).unwrap());
+        let refused = open("now", DataPlace::Recorded).unwrap_err().to_string();
+        assert!(refused.contains("--data-moved"), "{refused}");
+        open("now", DataPlace::Moved).unwrap();
     }
 }

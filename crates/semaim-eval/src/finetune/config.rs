@@ -210,6 +210,7 @@ impl FinetuneConfig {
         let mut all = self.optimizer.unused();
         all.push((EMA, "fine-tuning keeps no EMA copy"));
         all.extend(self.augment.unused());
+        all.extend(self.data.unused());
         unused_of_own(self, all)
     }
 
@@ -233,8 +234,8 @@ impl FinetuneConfig {
     }
 }
 
-/// Settings of the EMA copy.
-const EMA: &[&str] = &["train.ema_decay", "train.ema_epochs"];
+/// Settings of the EMA copy, which nothing that is trained on an encoder keeps.
+pub(crate) const EMA: &[&str] = &["train.ema_decay", "train.ema_epochs"];
 
 impl Validate for FinetuneConfig {
     fn check(&self, problems: &mut Problems) {
@@ -355,6 +356,27 @@ mod tests {
             unused(&["augment.mix=0", "augment.mixup=0.1"]),
             ["augment.mixup"]
         );
+        assert_eq!(
+            unused(&["optimizer.warmup_epochs=0", "optimizer.warmup_start=0.5"]),
+            ["optimizer.warmup_start"]
+        );
+        let counts = ["data.shapes_count=7", "data.shapes_eval_count=8"];
+        assert_eq!(unused(&counts), [""; 0]);
+        assert_eq!(
+            unused(&[&counts[..], &["data.path=photos"]].concat()),
+            ["data.shapes_count", "data.shapes_eval_count"]
+        );
+        // An encoder of another size is resized for images of this one.
+        assert_eq!(unused(&["encoder.image_size=32"]), [""; 0]);
+    }
+
+    #[test]
+    fn a_small_batch_has_its_peak_below_the_usual_least_rate() {
+        let said = |settings: &[&str]| config(settings).run().rising_rate();
+        assert_eq!(said(&[]), None);
+        let small = ["optimizer.base_lr=1e-4", "train.batch_size=2"];
+        let rises = said(&small).unwrap();
+        assert!(rises.contains("optimizer.min_lr 1e-6"), "{rises}");
     }
 
     #[test]

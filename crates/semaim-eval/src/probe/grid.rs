@@ -5,7 +5,7 @@ use semaim::parameters::{WeightError, to_host};
 use semaim_random::{Key, KeyedRng, Stream};
 
 use super::ProbeOptions;
-use crate::accuracy::{Accuracy, HitCounter, rank_of_label};
+use super::tally::{Score, Tally};
 use crate::knn::Labeled;
 
 /// Share of the running statistics that each batch replaces, as in PyTorch.
@@ -105,6 +105,7 @@ impl Grid {
         }
     }
 
+    /// In whole batches: what an epoch leaves over is left out of it, so that none is smaller than the others.
     pub(super) fn train(&mut self, set: &Set, options: &ProbeOptions, device: &Device) {
         let count = set.labels.len();
         let batch_size = options.batch_size.min(count);
@@ -152,25 +153,21 @@ impl Grid {
         self.bias = self.bias.clone() - self.bias_momentum.clone() * rates;
     }
 
-    /// The accuracy of each setting.
-    pub(super) fn accuracies(
-        &self,
-        set: &Set,
-        device: &Device,
-    ) -> Result<Vec<Accuracy>, WeightError> {
+    /// What each setting comes to.
+    pub(super) fn scores(&self, set: &Set, device: &Device) -> Result<Vec<Score>, WeightError> {
         let all: Vec<usize> = (0..set.labels.len()).collect();
-        let mut hits = vec![HitCounter::default(); self.settings];
+        let mut tallies = Tally::of_each(self.settings);
         let deviation = (self.variance.clone() + EPSILON).sqrt();
         for batch in all.chunks(4096) {
             let x = (set.rows(batch, device) - self.mean.clone()) / deviation.clone();
             let logits = x.matmul(self.weight.clone()) + self.bias.clone();
             let logits = to_host("logits", logits)?.values;
             for (row, &i) in logits.chunks(self.settings * self.classes).zip(batch) {
-                for (hits, logits) in hits.iter_mut().zip(row.chunks(self.classes)) {
-                    hits.add(rank_of_label(logits, set.labels[i]));
+                for (tally, logits) in tallies.iter_mut().zip(row.chunks(self.classes)) {
+                    tally.add(logits, set.labels[i]);
                 }
             }
         }
-        Ok(hits.iter().map(HitCounter::accuracy).collect())
+        Ok(tallies.iter().map(Tally::score).collect())
     }
 }

@@ -30,8 +30,8 @@ use semaim_train::trainer::{Images, RunOutcome, train};
 use serde::{Deserialize, Serialize};
 
 use super::head::{HeadKind, HeadSize, Heads};
-use super::{Probe, ProbeError, ProbeOptions, check, settings, validation_split};
-use crate::accuracy::{Accuracy, HitCounter, rank_of_label};
+use super::tally::{Score, Tally};
+use super::{Probe, ProbeError, ProbeOptions, check_left, settings, validation_split};
 use crate::image_batches::{BatchOptions, ImageBatches};
 use crate::splits::{ImageSubset, LabeledSplits};
 use crate::unreadable::said;
@@ -192,7 +192,7 @@ pub fn online_probe(
     observer: &mut dyn Observer,
 ) -> Result<Probe, OnlineError> {
     let options = &probe.options;
-    check(options)?;
+    options.check()?;
     let (kept, validation) = parts(&sets.train, options);
     if validation.items.is_empty() || sets.test.items.is_empty() {
         return Err(ProbeError::Empty {
@@ -201,6 +201,7 @@ pub fn online_probe(
         }
         .into());
     }
+    check_left(kept.items.len(), sets.train.items.len())?;
     let frozen = Frozen {
         encoder,
         kind: probe.head,
@@ -263,18 +264,18 @@ pub fn online_probe(
         workers: probe.workers,
     };
     let statistics = frozen.statistics(&kept, batches)?;
-    let mut accuracies = |part: &ImageSubset| -> Result<_, OnlineError> {
-        let (hits, bad) = frozen.hits(&heads, part, &statistics, batches)?;
+    let mut scores = |part: &ImageSubset| -> Result<_, OnlineError> {
+        let (tallies, bad) = frozen.tallies(&heads, part, &statistics, batches)?;
         if let Some(text) = said(&bad.iter().collect::<Vec<_>>()) {
             observer.say(&text);
         }
-        let counted = hits.first().map_or(0, HitCounter::images) as usize;
-        let accuracies: Vec<Accuracy> = hits.iter().map(HitCounter::accuracy).collect();
-        Ok((accuracies, counted))
+        let counted = tallies.first().map_or(0, Tally::images);
+        let scores: Vec<Score> = tallies.iter().map(Tally::score).collect();
+        Ok((scores, counted))
     };
-    let (of_validation, _) = accuracies(&validation)?;
+    let (of_validation, _) = scores(&validation)?;
     Probe::choose(&grid, &of_validation, kept.items.len(), || {
-        accuracies(&sets.test)
+        scores(&sets.test)
     })
 }
 
@@ -400,30 +401,30 @@ impl Frozen<'_> {
         })
     }
 
-    /// How often each head is right, and the images that could not be read.
-    fn hits(
+    /// What is counted for each head, and the images that could not be read.
+    fn tallies(
         &self,
         heads: &Heads,
         part: &ImageSubset,
         statistics: &Statistics,
         batches: BatchOptions,
-    ) -> Result<(Vec<HitCounter>, Vec<BadImage>), OnlineError> {
-        let mut hits = vec![HitCounter::default(); heads.heads.len()];
+    ) -> Result<(Vec<Tally>, Vec<BadImage>), OnlineError> {
+        let mut tallies = Tally::of_each(heads.heads.len());
         let bad = self.each(part, batches, |tokens, labels| {
             let tokens = statistics.normalize(tokens);
-            for (head, hits) in heads.heads.iter().zip(&mut hits) {
+            for (head, tally) in heads.heads.iter().zip(&mut tallies) {
                 let logits = head.forward(tokens.clone());
                 let [_, classes] = logits.dims();
                 let logits = to_host("logits", logits)?.values;
                 for (row, label) in logits.chunks(classes).zip(labels) {
                     if let Some(label) = label {
-                        hits.add(rank_of_label(row, *label as usize));
+                        tally.add(row, *label as usize);
                     }
                 }
             }
             Ok(())
         })?;
-        Ok((hits, bad))
+        Ok((tallies, bad))
     }
 }
 

@@ -9,7 +9,7 @@ use semaim_segment::config::{
     HeadKind, InferenceConfig, InferenceMode, SegmenterConfig, UperNetConfig,
 };
 use semaim_train::config::{
-    CheckpointConfig, LogConfig, OptimizerConfig, RunSettings, TrainConfig,
+    CheckpointConfig, LogConfig, OptimizerConfig, RunSettings, TrainConfig, unused_of_own,
 };
 use semaim_train::run_dir::RunConfig;
 use semaim_train::schedule::ScheduleKind;
@@ -17,7 +17,37 @@ use serde::{Deserialize, Serialize};
 
 use super::data::LabelDataConfig;
 use super::segmenter::TestSize;
+use crate::finetune::config::EMA;
 use crate::on_encoder::OnEncoder;
+
+/// Settings of UPerNet.
+const UPERNET: &[&str] = &[
+    "upernet.taps",
+    "upernet.pool_scales",
+    "upernet.channels",
+    "upernet.auxiliary_channels",
+    "upernet.auxiliary_weight",
+];
+/// Settings of an encoder that learns.
+const LEARNING: &[&str] = &[
+    "layer_decay",
+    "train.drop_path",
+    "train.freeze_blocks",
+    "train.recompute",
+];
+/// Settings of the changes of colors.
+const PHOTOMETRIC: &[&str] = &[
+    "augment.brightness",
+    "augment.contrast",
+    "augment.saturation",
+    "augment.hue",
+];
+/// Settings of views that are cut.
+const CUTS: &[&str] = &[
+    "augment.short_side",
+    "augment.scale",
+    "augment.max_class_share",
+];
 
 /// One training of a segmenter. The defaults are the published recipe of UPerNet on masked autoencoders (ViT-B, ADE20K).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -246,6 +276,56 @@ impl SegmentConfig {
         }
     }
 
+    /// The keys of settings that are not at their defaults and that neither training nor evaluation looks at, each with the reason.
+    pub fn unused(&self) -> Vec<(&'static str, &'static str)> {
+        let mut all = self.optimizer.unused();
+        all.push((EMA, "a segmenter has no EMA copy"));
+        match self.head {
+            HeadKind::Linear => all.push((UPERNET, "head is `linear`")),
+            HeadKind::Upernet if self.upernet.auxiliary_weight == 0.0 => {
+                let why = "upernet.auxiliary_weight is 0";
+                all.push((&["upernet.auxiliary_channels"], why));
+            }
+            HeadKind::Upernet => {}
+        }
+        match self.freeze {
+            true => all.push((LEARNING, "freeze is true")),
+            false => all.push((&["feature_cache_mb"], "freeze is false")),
+        }
+        if !self.augment.photometric {
+            all.push((PHOTOMETRIC, "augment.photometric is false"));
+        }
+        if self.augment.view == TrainingView::Whole {
+            all.push((CUTS, "augment.view is `whole`"));
+        }
+        if self.eval.mode == InferenceMode::Whole {
+            all.push((&["eval.crop", "eval.stride"], "eval.mode is `whole`"));
+        }
+        let [trained, evaluated] = self.generated();
+        if !trained {
+            let why = "no images to train on are generated";
+            all.push((&["data.shapes_count"], why));
+        }
+        if !evaluated {
+            let why = "no images to evaluate on are generated";
+            all.push((&["data.shapes_eval_count"], why));
+        }
+        unused_of_own(self, all)
+    }
+
+    /// Whether the images that are trained on and those that are evaluated are generated.
+    fn generated(&self) -> [bool; 2] {
+        let data = &self.data;
+        let files = [&data.labels, &data.annotations, &data.eval_labels];
+        let no_files = files.iter().all(|path| path.as_os_str().is_empty());
+        let trained = no_files && data.path == "shapes";
+        let evaluated = match data.eval.as_str() {
+            "" => trained,
+            name => name == "shapes",
+        };
+        [trained, evaluated]
+    }
+
     /// The network, for so many classes.
     pub fn segmenter(&self, classes: usize) -> SegmenterConfig {
         let crop = or(self.eval.crop, self.augment.crop);
@@ -391,6 +471,7 @@ impl SegmentEvalConfig {
 mod tests {
     use super::*;
     use semaim_config::Layers;
+    use semaim_train::run_dir::{DataPlace, RunDir};
 
     fn given() -> Layers {
         let layers = Layers::new().set("encoder.weights=x").unwrap();
@@ -418,6 +499,72 @@ mod tests {
         let whole = layers.set("augment.view=whole").unwrap();
         let config = whole.load::<SegmentConfig>().unwrap();
         assert_eq!(config.test_size(), TestSize::LongSide(96));
+    }
+
+    #[test]
+    fn what_the_training_of_a_segmenter_does_not_look_at_is_named() {
+        let unused = |settings: &[&str]| -> Vec<&str> {
+            let layers = given().set("data.path=shapes").unwrap();
+            let layers = layers.sets(settings).unwrap();
+            let config: SegmentConfig = layers.load().unwrap();
+            config.unused().into_iter().map(|(key, _)| key).collect()
+        };
+        assert_eq!(unused(&[]), [""; 0]);
+        for (setting, why, key) in [
+            ("upernet.channels=7", "head=linear", "upernet.channels"),
+            ("upernet.taps=[1,1,2,2]", "head=linear", "upernet.taps"),
+            (
+                "upernet.auxiliary_channels=8",
+                "upernet.auxiliary_weight=0",
+                "upernet.auxiliary_channels",
+            ),
+            ("layer_decay=0.5", "freeze=true", "layer_decay"),
+            ("augment.hue=9", "augment.photometric=false", "augment.hue"),
+            (
+                "augment.short_side=700",
+                "augment.view=whole",
+                "augment.short_side",
+            ),
+            ("eval.stride=99", "eval.mode=whole", "eval.stride"),
+            (
+                "data.shapes_count=7",
+                "data.path=photos",
+                "data.shapes_count",
+            ),
+            (
+                "data.shapes_eval_count=7",
+                "data.eval=photos",
+                "data.shapes_eval_count",
+            ),
+        ] {
+            assert_eq!(unused(&[setting]), [""; 0], "{setting}");
+            assert_eq!(unused(&[setting, why]), [key], "{setting} {why}");
+        }
+        assert_eq!(unused(&["feature_cache_mb=7"]), ["feature_cache_mb"]);
+        assert_eq!(unused(&["feature_cache_mb=7", "freeze=true"]), [""; 0]);
+        assert_eq!(unused(&["optimizer.gamma=0.5"]), ["optimizer.gamma"]);
+        assert_eq!(unused(&["train.ema_epochs=3"]), ["train.ema_epochs"]);
+    }
+
+    #[test]
+    fn all_that_names_data_may_have_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |place: &str| {
+            let mut config = SegmentConfig::default();
+            for (number, set) in config.data_sets().into_iter().enumerate() {
+                *set = format!("/{place}/{number}");
+            }
+            // The encoder is no data.
+            for (number, file) in config.files().into_iter().enumerate().skip(1) {
+                *file = format!("/{place}/{number}.json").into();
+            }
+            config
+        };
+        let open = |place: &str, data| RunDir::open(folder.path(), &at(place), data);
+        drop(open("then", DataPlace::Recorded).unwrap());
+        let refused = open("now", DataPlace::Recorded).unwrap_err().to_string();
+        assert!(refused.contains("--data-moved"), "{refused}");
+        open("now", DataPlace::Moved).unwrap();
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Kind `recipes`: tables, schedules, parameter groups, EMA decay, kNN.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use semaim::grid::Grid;
@@ -203,7 +204,12 @@ fn neighbors(compare: &mut Comparisons, file: &Recorded, value: &Value) -> Resul
             .flatten()
             .filter_map(Value::as_f64)
             .collect();
-        let ours = [100.0 * accuracy.top1, 100.0 * accuracy.top5];
+        // The published evaluation counts as found, beside what ours does, classes that no neighbor votes for.
+        let unvoted = found_without_votes([&bank, &queries], [&bank_labels, &query_labels], k);
+        let ours = [
+            100.0 * accuracy.top1,
+            100.0 * (accuracy.top5 + unvoted as f64 / query_labels.len() as f64),
+        ];
         compare.slice(
             &format!("knn with k = {k}"),
             &ours,
@@ -212,4 +218,37 @@ fn neighbors(compare: &mut Comparisons, file: &Recorded, value: &Value) -> Resul
         )?;
     }
     Ok(())
+}
+
+/// Of how many queries no neighbor is of their class, which is yet among the first five: those without a vote fill the places
+/// behind those with one by their numbers.
+fn found_without_votes(features: [&[f32]; 2], labels: [&[u32]; 2], k: usize) -> usize {
+    let width = features[0].len() / labels[0].len();
+    let [bank, queries] = features.map(|rows| rows.chunks(width).map(unit).collect::<Vec<_>>());
+    let classes: BTreeSet<u32> = labels.concat().into_iter().collect();
+    let is_found = |(query, class): (&Vec<f64>, &u32)| {
+        let cosine = |row: &Vec<f64>| row.iter().zip(query).map(|(a, b)| a * b).sum::<f64>();
+        let mut nearest: Vec<(f64, u32)> = bank
+            .iter()
+            .map(cosine)
+            .zip(labels[0].iter().copied())
+            .collect();
+        nearest.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let voted: BTreeSet<u32> = nearest[..k].iter().map(|(_, label)| *label).collect();
+        let before = classes
+            .iter()
+            .filter(|other| *other < class && !voted.contains(*other));
+        !voted.contains(class) && voted.len() + before.count() < k.min(5)
+    };
+    queries
+        .iter()
+        .zip(labels[1])
+        .filter(|pair| is_found(*pair))
+        .count()
+}
+
+fn unit(row: &[f32]) -> Vec<f64> {
+    let row = row.iter().map(|&value| f64::from(value));
+    let length = row.clone().map(|value| value * value).sum::<f64>().sqrt();
+    row.map(|value| value / length).collect()
 }

@@ -276,6 +276,19 @@ impl RunSettings<'_> {
         problems.within("checkpoint", |problems| self.checkpoint.check(problems));
         problems.within("log", |problems| self.log.check(problems));
     }
+
+    /// What to say of a run whose least learning rate is above the peak, so that the rate rises where it is to fall: the least rate
+    /// of a recipe for large batches may be above the peak of a small one.
+    pub fn rising_rate(&self) -> Option<String> {
+        let schedule = self.lr_schedule();
+        (schedule.min > schedule.peak).then(|| {
+            format!(
+                "the learning rate rises after the warm-up: optimizer.min_lr {:e} is above the peak {:.3e}, which is optimizer.base_lr \
+                 {:e} times train.batch_size {} over 256; --set optimizer.min_lr=0 lets it fall",
+                schedule.min, schedule.peak, self.optimizer.base_lr, self.train.batch_size
+            )
+        })
+    }
 }
 
 impl CheckpointConfig {
@@ -530,6 +543,23 @@ mod tests {
             let message = problem_of(settings);
             assert!(message.contains(part), "{settings:?}: {message}");
         }
+    }
+
+    #[test]
+    fn a_rate_that_rises_is_said_with_peak_and_least() {
+        let said = |settings: &[&str]| {
+            let layers = Layers::new().sets(settings).unwrap();
+            layers.load::<PretrainConfig>().unwrap().run().rising_rate()
+        };
+        let (base, least) = ("optimizer.base_lr=1e-4", "optimizer.min_lr=1e-6");
+        assert_eq!(said(&[base]), None);
+        assert_eq!(said(&[base, least]), None);
+        // A batch of 2 has a peak of 1e-4 · 2 / 256.
+        let small = said(&[base, least, "train.batch_size=2"]).unwrap();
+        for part in ["optimizer.min_lr 1e-6", "the peak 7.81", "batch_size 2 "] {
+            assert!(small.contains(part), "{part}: {small}");
+        }
+        assert_eq!(said(&[base, "train.batch_size=2"]), None);
     }
 
     #[test]

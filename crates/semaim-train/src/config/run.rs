@@ -164,12 +164,16 @@ impl Default for LogConfig {
     }
 }
 
-/// Keys that may change when a run goes on: they do not change what it computes.
+/// Keys that may change when a run goes on: they change neither what it computes nor what an evaluation comes to. Of `eval` those
+/// alone that say when, in what batches, and what is drawn: a curve is of one measure from its beginning to its end.
 pub const RESUMABLE_KEYS: &[&str] = &[
     "data.workers",
     "data.queue",
     "data.max_bad_fraction",
-    "eval",
+    "eval.every_epochs",
+    "eval.batch_size",
+    "eval.pictures",
+    "eval.picture_score",
     "teacher_cache",
     "feature_cache_mb",
     "checkpoint",

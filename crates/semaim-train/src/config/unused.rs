@@ -3,7 +3,9 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Method, OptimizerConfig, OrderSource, PretrainConfig, TargetKind};
+use super::{
+    DataConfig, DataNames, Method, OptimizerConfig, OrderSource, PretrainConfig, TargetKind,
+};
 use crate::schedule::ScheduleKind;
 
 /// Settings of the query stream; others of `decoder` are refused where there is none.
@@ -26,6 +28,16 @@ const ENCODER: &[&str] = &[
     "encoder.num_heads",
     "encoder.activation",
     "encoder.allow_partial",
+    "encoder.image_size",
+];
+const TEACHER: &[&str] = &[
+    "teacher.weights",
+    "teacher.layout",
+    "teacher.num_heads",
+    "teacher.activation",
+    "teacher.allow_partial",
+    "teacher.image_size",
+    "teacher_cache",
 ];
 const EMA: &[&str] = &["train.ema_decay", "train.ema_epochs"];
 
@@ -60,6 +72,32 @@ impl OptimizerConfig {
         if self.schedule != ScheduleKind::Polynomial {
             let why = "optimizer.schedule is not `polynomial`";
             all.push((&["optimizer.power"], why));
+        }
+        if self.warmup_epochs == 0.0 {
+            let why = "optimizer.warmup_epochs is 0";
+            all.push((&["optimizer.warmup_start"], why));
+        }
+        all
+    }
+}
+
+impl DataConfig {
+    /// How many images are generated, where none are.
+    pub fn unused(&self) -> Vec<Unused> {
+        let are_generated =
+            |names: &DataNames| names.as_slice().iter().any(|name| name == "shapes");
+        let evaluated = match self.eval.is_empty() {
+            true => &self.path,
+            false => &self.eval,
+        };
+        let mut all: Vec<Unused> = Vec::new();
+        // kNN of generated images searches such as well.
+        if !are_generated(&self.path) && !are_generated(&self.eval) {
+            all.push((&["data.shapes_count"], "no images are generated"));
+        }
+        if !are_generated(evaluated) {
+            let why = "no images to evaluate on are generated";
+            all.push((&["data.shapes_eval_count"], why));
         }
         all
     }
@@ -102,11 +140,16 @@ impl PretrainConfig {
         }
         if !self.needs_teacher() {
             let why = "neither order.source nor target.kind is `teacher`";
-            all.push((&["teacher.weights", "teacher_cache"], why));
+            all.push((TEACHER, why));
         }
         if !self.encoder.is_named() {
             all.push((ENCODER, "there are no weights to start from (--init)"));
         }
+        if self.train.freeze_blocks > 0 {
+            let why = "train.freeze_blocks leaves the position table as it is";
+            all.push((&["positions"], why));
+        }
+        all.extend(self.data.unused());
         unused_of_own(self, all)
     }
 }
@@ -159,17 +202,60 @@ mod tests {
         assert_eq!(unused(&["train.ema_epochs=3", "train.ema=true"]), [""; 0]);
     }
 
+    #[test]
+    fn what_nothing_reads_in_a_run_of_its_kind_is_named() {
+        let all = ["encoder.image_size", "teacher.num_heads"];
+        let (size, heads) = ("encoder.image_size=32", "teacher.num_heads=3");
+        assert_eq!(unused(&[size, heads]), [all[1], all[0]]);
+        let read = [
+            "encoder.weights=e.safetensors",
+            "teacher.weights=t.safetensors",
+            "order.source=teacher",
+        ];
+        assert_eq!(unused(&[&read[..], &[size, heads]].concat()), [""; 0]);
+        assert_eq!(
+            unused(&["teacher.image_size=32", "teacher.layout=timm"]),
+            ["teacher.layout", "teacher.image_size"]
+        );
+        let start = "optimizer.warmup_start=0.5";
+        assert_eq!(unused(&[start]), [""; 0]);
+        assert_eq!(
+            unused(&[start, "optimizer.warmup_epochs=0"]),
+            ["optimizer.warmup_start"]
+        );
+        let trained = "positions=trained";
+        assert_eq!(unused(&[trained]), [""; 0]);
+        assert_eq!(unused(&[trained, "train.freeze_blocks=1"]), ["positions"]);
+        assert_eq!(unused(&["train.freeze_blocks=1"]), [""; 0]);
+    }
+
+    #[test]
+    fn numbers_of_generated_images_are_of_use_where_there_are_such() {
+        let counts = ["data.shapes_count=7", "data.shapes_eval_count=8"];
+        let with = |settings: &[&str]| unused(&[&counts[..], settings].concat());
+        assert_eq!(with(&[]), [""; 0]);
+        assert_eq!(
+            with(&["data.path=photos"]),
+            ["data.shapes_count", "data.shapes_eval_count"]
+        );
+        assert_eq!(with(&["data.path=photos", "data.eval=shapes"]), [""; 0]);
+        assert_eq!(with(&["data.path=[\"photos\",\"shapes\"]"]), [""; 0]);
+        assert_eq!(with(&["data.eval=photos"]), ["data.shapes_eval_count"]);
+    }
+
     /// A key that does not exist is at its default everywhere, and would never be named.
     #[test]
     fn the_keys_exist() {
         let config = json!(PretrainConfig::default());
         let rest = [
-            "teacher.weights",
-            "teacher_cache",
             "optimizer.gamma",
             "optimizer.power",
+            "optimizer.warmup_start",
+            "positions",
+            "data.shapes_count",
+            "data.shapes_eval_count",
         ];
-        for key in [DECODER, MAE, ORDER, PIXELS, EMA, ENCODER, &rest].concat() {
+        for key in [DECODER, MAE, ORDER, PIXELS, EMA, ENCODER, TEACHER, &rest].concat() {
             assert!(setting(&config, key).is_some(), "{key}");
         }
     }

@@ -207,7 +207,8 @@ impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> 
     /// Updates by numbers that nobody has read.
     fn update_unread(&mut self, sums: Sums, loss: UnreadLoss, lr: f64, epoch: u64) {
         let before = Before {
-            counts: self.state.counts,
+            step: self.state.counts.step,
+            bad_images: self.state.counts.bad_images,
             optimizer_steps: self.state.optimizer.steps(),
         };
         let (clip_norm, on_nan) = (self.settings.train.clip_norm, self.settings.train.on_nan);
@@ -257,11 +258,12 @@ impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> 
                 };
                 state.optimizer.forget_steps(left_out);
                 if stops {
-                    state.counts = step.before.counts;
+                    state.counts.step = step.before.step;
+                    state.counts.bad_images = step.before.bad_images;
                 }
-                self.not_finite(step.before.counts.step + 1, &numbers, saver)?;
+                self.not_finite(step.before.step + 1, &numbers, saver)?;
             }
-            self.window.loss.add(&numbers.loss, 1.0);
+            self.state.counts.unlogged.add(&numbers.loss);
             last = Some(numbers);
         }
         Ok(last)
@@ -287,6 +289,7 @@ impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> 
                     step,
                     what,
                     value,
+                    clip_norm: self.settings.train.clip_norm,
                     saved: self.run.checkpoint(self.state.counts.step),
                 })
             }

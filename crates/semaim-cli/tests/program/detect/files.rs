@@ -75,6 +75,19 @@ fn what_goes_to_detectron2_and_comes_back_finds_the_same() {
     };
     let theirs = at("theirs.pkl");
     assert_eq!(evaluate(&theirs, &told), evaluate(&out, &[]));
+    // Of a set that it was trained on, a model is evaluated on what its run held out; of another on all.
+    let images = |data: &Path| {
+        let arguments = ["evaluate", "--json", "--weights", path(&out), "--data"];
+        let ran = succeed(semaim(&[&arguments[..], &[path(data)]].concat()));
+        (parsed(&ran)["images"].as_u64().unwrap(), ran.stderr)
+    };
+    let (held_out, said) = images(&truth);
+    assert!((1..9).contains(&held_out), "{held_out}");
+    assert!(said.contains("is held out"), "{said}");
+    let other = truth.with_file_name("other.json");
+    fs::copy(&truth, &other).unwrap();
+    assert_eq!(images(&other).0, 9);
+    fs::remove_file(&other).unwrap();
     // Settings lie over those of a file, but for those that its weights are of.
     let few = succeed(predict(&out, &["--set", "detector.inference.detections=1"])).stdout;
     assert!(few.len() < found.len());
@@ -195,4 +208,11 @@ fn a_detector_is_trained_on_with_all_its_weights_or_its_encoder_alone() {
     assert!(kept["box_ap50"].is_number(), "{kept}");
     let report = fs::read_to_string(at("run/report.html")).unwrap();
     assert!(report.contains("mask AP50"));
+    // A run needs the detector that it began with no more, nor the settings of its file.
+    let written = fs::read(at("on/detector.safetensors")).unwrap();
+    fs::rename(&out, at("elsewhere")).unwrap();
+    let ran = succeed(on(&out, &truth, "on", &[]));
+    assert!(ran.stdout.contains("is gone"), "{}", ran.stdout);
+    assert_eq!(fs::read(at("on/detector.safetensors")).unwrap(), written);
+    succeed(on(&at("elsewhere"), &truth, "on", &[]));
 }

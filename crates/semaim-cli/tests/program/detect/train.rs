@@ -1,12 +1,13 @@
 //! Training: losses, resuming, freezing, what a run would be.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
 use super::{LOSSES, detect, rectangles};
 use crate::evaluate::{json as parsed, path, trained};
-use crate::runner::{close, killed, metrics, refuse, semaim, succeed, values};
+use crate::runner::{close, killed, metrics, pretrain, refuse, semaim, succeed, values};
 
 #[test]
 fn a_detector_on_generated_images_logs_every_loss_and_resumes_to_the_same_bytes() {
@@ -108,6 +109,36 @@ fn a_detector_on_generated_images_logs_every_loss_and_resumes_to_the_same_bytes(
 }
 
 #[test]
+fn a_stopped_detector_goes_on_with_its_own_encoder() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = trained(folder.path());
+    let truth = rectangles(folder.path(), 10, true);
+    let out = folder.path().join("out");
+    let command = |weights: &Path| {
+        let longer = [
+            "--set",
+            "checkpoint.every_steps=1",
+            "--set",
+            "train.epochs=6",
+        ];
+        detect(weights, &["--annotations", path(&truth)], &out, &longer)
+    };
+    killed(command(&encoder), &out, 7);
+    let file = encoder.join("encoder.safetensors");
+    let own = fs::read(&file).unwrap();
+    let other = folder.path().join("other");
+    succeed(pretrain(&other, &["--seed", "1"]));
+    fs::copy(other.join("encoder.safetensors"), &file).unwrap();
+    refuse(command(&encoder), &["is not the encoder", "SHA-256"]);
+    fs::write(&file, own).unwrap();
+    // What is saved needs no file of the encoder.
+    fs::rename(&encoder, folder.path().join("elsewhere")).unwrap();
+    let ran = succeed(command(&encoder));
+    assert!(ran.stdout.contains("is gone"), "{}", ran.stdout);
+    succeed(command(&folder.path().join("elsewhere")));
+}
+
+#[test]
 fn boxes_alone_teach_boxes_alone() {
     let folder = tempfile::tempdir().unwrap();
     let encoder = trained(folder.path());
@@ -184,12 +215,12 @@ fn a_dry_run_of_detection_tells_memory_and_time() {
         planned["seconds_per_step"].as_f64().unwrap() > 0.0,
         "{planned}"
     );
-    let frozen = parsed(&succeed(detect(
-        &encoder,
-        &data,
-        &out,
-        &["--dry-run", "--json", "--freeze"],
-    )));
+    let frozen = ["--dry-run", "--json", "--freeze"];
+    let frozen = [&frozen[..], &["--set", "layer_decay=0.5"]].concat();
+    let ran = succeed(detect(&encoder, &data, &out, &frozen));
+    let unused = "warning: without effect on training: layer_decay (freeze is true)";
+    assert!(ran.stderr.contains(unused), "{}", ran.stderr);
+    let frozen = parsed(&ran);
     assert_eq!(frozen["parameters"], planned["parameters"]);
     assert!(frozen["parameters_trained"].as_u64() < planned["parameters_trained"].as_u64());
     assert!(!out.exists());
