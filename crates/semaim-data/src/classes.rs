@@ -94,6 +94,9 @@ impl Classes {
     }
 }
 
+/// The classes of a set, and the label of each of its images, if it has one.
+pub(crate) type Labels = (Classes, Vec<Option<u32>>);
+
 /// The labels of images in the order of the images, as texts, each different one kept once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LabelTexts {
@@ -118,7 +121,7 @@ impl LabelTexts {
 
     /// The classes that the texts name, as [`Classes::of_texts`] has them, and the label of each image; none at all where no image
     /// has a text. Numbers of classes that no image has are told of; `set` is what they belong to.
-    pub(crate) fn into_labels(self, set: &Path) -> (Classes, Vec<Option<u32>>) {
+    pub(crate) fn into_labels(self, set: &Path) -> Labels {
         let texts = || self.numbers.keys().map(String::as_str);
         let classes = Classes::of_texts(texts());
         classes.warn_of_unused(set, texts());

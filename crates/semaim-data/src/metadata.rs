@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::classes::{Classes, LabelTexts};
+use crate::classes::{LabelTexts, Labels};
 use crate::counted::counted;
 use crate::error::DataError;
 use crate::json_label;
@@ -224,7 +224,7 @@ impl Metadata {
         set: &Path,
         images: impl Iterator<Item = Place>,
         in_folders: bool,
-    ) -> Result<Option<(Classes, Vec<Option<u32>>)>, DataError> {
+    ) -> Result<Option<Labels>, DataError> {
         if self.files.is_empty() && self.nameless.is_empty() {
             return Ok(None);
         }
