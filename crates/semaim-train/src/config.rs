@@ -32,7 +32,7 @@ pub use data_names::DataNames;
 pub use run::{
     CheckpointConfig, LogConfig, OnNan, OptimizerConfig, RESUMABLE_KEYS, RunSettings, TrainConfig,
 };
-pub use unused::{Unused, setting, unused_of_own};
+pub use unused::{Unused, setting, unused_counts, unused_of_own};
 
 /// One pre-training experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::digest::sha256;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -44,23 +45,7 @@ impl StartRecord {
     /// # Errors
     /// A file that cannot be read or understood.
     pub fn read(run: &Path) -> Result<Option<Self>, TrainError> {
-        let path = run.join(RECORD);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => {
-                return Err(TrainError::Io {
-                    action: "reading",
-                    path,
-                    source,
-                });
-            }
-        };
-        let record = serde_json::from_str(&text).map_err(|error| TrainError::Damaged {
-            path,
-            message: error.to_string(),
-        })?;
-        Ok(Some(record))
+        kept(&run.join(RECORD))
     }
 
     /// Writes it into a run directory.
@@ -68,13 +53,7 @@ impl StartRecord {
     /// # Errors
     /// The file system.
     pub(crate) fn write(&self, run: &Path) -> Result<(), TrainError> {
-        let path = run.join(RECORD);
-        let text = format!("{:#}\n", json!(self));
-        atomic::write_bytes(&path, text.as_bytes()).map_err(|source| TrainError::Io {
-            action: "writing",
-            path,
-            source,
-        })
+        keep(&run.join(RECORD), self)
     }
 }
 
@@ -93,29 +72,19 @@ pub(crate) fn keep_teacher(
     has_begun: bool,
 ) -> Result<(), TrainError> {
     let path = run.join(TEACHER);
-    let failed = |action, source| TrainError::Io {
-        action,
-        path: path.clone(),
-        source,
-    };
     let checksum = teacher.checksum()?;
     if !has_begun {
-        if !ranks::current().is_root() {
-            return Ok(());
-        }
-        let record = json!({"weights": absolute(weights), "checksum": checksum});
-        let text = format!("{record:#}\n");
-        return atomic::write_bytes(&path, text.as_bytes()).map_err(|e| failed("writing", e));
+        return match ranks::current().is_root() {
+            true => keep(
+                &path,
+                &json!({"weights": absolute(weights), "checksum": checksum}),
+            ),
+            false => Ok(()),
+        };
     }
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed("reading", error)),
+    let Some(record) = kept::<Value>(&path)? else {
+        return Ok(());
     };
-    let record: Value = serde_json::from_str(&text).map_err(|error| TrainError::Damaged {
-        path: path.clone(),
-        message: error.to_string(),
-    })?;
     match record.get("checksum") == Some(&json!(checksum)) {
         true => Ok(()),
         false => Err(TrainError::Teacher {
@@ -273,6 +242,42 @@ pub fn check_network(config: &PretrainConfig, found: &Checkpoint) -> Result<(), 
             found: found_value,
         }),
     }
+}
+
+/// Writes what a run keeps in a JSON file of its directory.
+///
+/// # Errors
+/// The file system.
+pub fn keep(path: &Path, record: &impl Serialize) -> Result<(), TrainError> {
+    let text = format!("{:#}\n", json!(record));
+    atomic::write_bytes(path, text.as_bytes()).map_err(|source| TrainError::Io {
+        action: "writing",
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// What a run keeps in a JSON file of its directory; `None` where there is no such file.
+///
+/// # Errors
+/// A file that cannot be read or understood.
+pub fn kept<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrainError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => {
+            return Err(TrainError::Io {
+                action: "reading",
+                path: path.to_path_buf(),
+                source,
+            });
+        }
+    };
+    let kept = serde_json::from_str(&text).map_err(|error| TrainError::Damaged {
+        path: path.to_path_buf(),
+        message: error.to_string(),
+    })?;
+    Ok(Some(kept))
 }
 
 /// Steps of the newest checkpoint of a run, if `weights` is the directory of one.

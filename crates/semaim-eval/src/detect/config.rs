@@ -7,7 +7,8 @@ use semaim_config::{Problems, RenamedKey, Validate};
 use semaim_data::{Augment, Framing, LARGE_SCALE_JITTER, Normalization};
 use semaim_detect::config::DetectorConfig;
 use semaim_train::config::{
-    CheckpointConfig, LogConfig, OptimizerConfig, RunSettings, TrainConfig, unused_of_own,
+    CheckpointConfig, LogConfig, OptimizerConfig, RunSettings, TrainConfig, unused_counts,
+    unused_of_own,
 };
 use semaim_train::run_dir::RunConfig;
 use semaim_train::schedule::ScheduleKind;
@@ -197,14 +198,7 @@ impl DetectConfig {
             all.push((&["detector.attention.global_blocks"], why));
         }
         let [trained, evaluated] = self.generated();
-        if !trained {
-            let why = "no images to train on are generated";
-            all.push((&["data.shapes_count"], why));
-        }
-        if !evaluated {
-            let why = "no images to evaluate on are generated";
-            all.push((&["data.shapes_eval_count"], why));
-        }
+        all.extend(unused_counts(trained, evaluated));
         if self.eval.pictures == 0 {
             all.push((&["eval.picture_score"], "eval.pictures is 0"));
         }

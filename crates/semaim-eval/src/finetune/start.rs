@@ -10,7 +10,6 @@ use burn::tensor::Device;
 use semaim::config::{ArchOptions, Normalization, VitConfig};
 use semaim::position::Interpolation;
 use semaim::vit::Vit;
-use semaim_checkpoint::atomic;
 use semaim_checkpoint::digest::sha256;
 use semaim_checkpoint::encoder::Encoder;
 use semaim_checkpoint::error::EncoderError;
@@ -20,7 +19,7 @@ use semaim_train::callbacks::Observer;
 use semaim_train::error::TrainError;
 use semaim_train::ranks;
 use semaim_train::run_dir::{RunDir, checkpoints};
-use semaim_train::start::{StartRecord, step_of};
+use semaim_train::start::{StartRecord, keep, kept, step_of};
 use semaim_train::state::DataDigest;
 use serde::{Deserialize, Serialize};
 
@@ -153,23 +152,13 @@ impl RunStart {
     /// A file that cannot be read or understood.
     pub fn read(run: &Path) -> Result<Option<Self>, TrainError> {
         let path = run.join(FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => {
-                return Err(TrainError::Io {
-                    action: "reading",
-                    path,
-                    source,
-                });
-            }
+        let Some(start) = kept::<Self>(&path)? else {
+            return Ok(None);
         };
         let damaged = |message: String| TrainError::Damaged {
             path: path.clone(),
             message,
         };
-        let start: Self =
-            serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
         let (vit, normalization) = (&start.network.config, &start.normalization);
         vit.validate().map_err(|error| damaged(error.to_string()))?;
         if [normalization.mean.len(), normalization.std.len()] != [vit.channels; 2] {
@@ -184,16 +173,7 @@ impl RunStart {
     }
 
     fn write(&self, run: &Path) -> Result<(), TrainError> {
-        let path = run.join(FILE);
-        let text = serde_json::to_string_pretty(self)
-            .map_err(|error| TrainError::Internal(error.to_string()))?;
-        atomic::write_bytes(&path, format!("{text}\n").as_bytes()).map_err(|source| {
-            TrainError::Io {
-                action: "writing",
-                path,
-                source,
-            }
-        })
+        keep(&run.join(FILE), self)
     }
 
     /// Refuses another encoder than a run began with, `then`.

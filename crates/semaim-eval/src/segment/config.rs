@@ -9,7 +9,8 @@ use semaim_segment::config::{
     HeadKind, InferenceConfig, InferenceMode, SegmenterConfig, UperNetConfig,
 };
 use semaim_train::config::{
-    CheckpointConfig, LogConfig, OptimizerConfig, RunSettings, TrainConfig, unused_of_own,
+    CheckpointConfig, LogConfig, OptimizerConfig, RunSettings, TrainConfig, unused_counts,
+    unused_of_own,
 };
 use semaim_train::run_dir::RunConfig;
 use semaim_train::schedule::ScheduleKind;
@@ -302,14 +303,7 @@ impl SegmentConfig {
             all.push((&["eval.crop", "eval.stride"], "eval.mode is `whole`"));
         }
         let [trained, evaluated] = self.generated();
-        if !trained {
-            let why = "no images to train on are generated";
-            all.push((&["data.shapes_count"], why));
-        }
-        if !evaluated {
-            let why = "no images to evaluate on are generated";
-            all.push((&["data.shapes_eval_count"], why));
-        }
+        all.extend(unused_counts(trained, evaluated));
         unused_of_own(self, all)
     }
 

@@ -90,17 +90,24 @@ impl DataConfig {
             true => &self.path,
             false => &self.eval,
         };
-        let mut all: Vec<Unused> = Vec::new();
         // kNN of generated images searches such as well.
-        if !are_generated(&self.path) && !are_generated(&self.eval) {
-            all.push((&["data.shapes_count"], "no images are generated"));
-        }
-        if !are_generated(evaluated) {
-            let why = "no images to evaluate on are generated";
-            all.push((&["data.shapes_eval_count"], why));
-        }
-        all
+        let trained = are_generated(&self.path) || are_generated(&self.eval);
+        unused_counts(trained, are_generated(evaluated))
     }
+}
+
+/// The numbers of generated images, where those that are trained on and those that are evaluated are not generated.
+pub fn unused_counts(trained: bool, evaluated: bool) -> Vec<Unused> {
+    let mut all: Vec<Unused> = Vec::new();
+    if !trained {
+        let why = "no images to train on are generated";
+        all.push((&["data.shapes_count"], why));
+    }
+    if !evaluated {
+        let why = "no images to evaluate on are generated";
+        all.push((&["data.shapes_eval_count"], why));
+    }
+    all
 }
 
 impl PretrainConfig {
