@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use semaim::config::{Activation, CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Normalization};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use open_clip::OpenClipConfig;
 use timm::TimmArgs;
@@ -116,7 +116,8 @@ struct Config {
     architecture: Option<String>,
     model_args: Option<TimmArgs>,
     pretrained_cfg: Option<Pretrained>,
-    /// What older versions of timm put here in place of a `pretrained_cfg`; in files of others it may be anything.
+    /// What older versions of timm put here in place of a `pretrained_cfg`; in files of others it may be anything, and what is of
+    /// another form says nothing.
     mean: Value,
     std: Value,
     input_size: Value,
@@ -321,11 +322,11 @@ impl Sidecar {
     fn config(&mut self, config: Config) -> Result<(), String> {
         let pretrained = match config.pretrained_cfg {
             Some(told) => told,
-            None if config.architecture.is_some() => {
-                let (mean, std, input_size) = (&config.mean, &config.std, &config.input_size);
-                let told = json!({"mean": mean, "std": std, "input_size": input_size});
-                serde_json::from_value(told).map_err(|error| error.to_string())?
-            }
+            None if config.architecture.is_some() => Pretrained {
+                mean: of_form(config.mean),
+                std: of_form(config.std),
+                input_size: of_form(config.input_size),
+            },
             None => Pretrained::default(),
         };
         self.mean = pretrained.mean;
@@ -441,6 +442,11 @@ impl Sidecar {
             false => Err("its normalization is not finite".into()),
         }
     }
+}
+
+/// A value of a form, `None` where it has another.
+fn of_form<T: DeserializeOwned>(value: Value) -> Option<T> {
+    serde_json::from_value(value).ok()
 }
 
 /// The configuration of the part of a model that sees images, where it has more parts.
@@ -562,8 +568,18 @@ mod tests {
             (found.mean, found.std, found.image_size),
             (None, None, None)
         );
-        let wrong = r#"{"architecture": "vit_tiny_patch16_224", "mean": "none"}"#;
-        assert!(beside(&[("config.json", wrong)]).is_err());
+        // Each of them says nothing where it is of another form.
+        let one = r#"{"architecture": "vit_tiny_patch16_224", "mean": 0.5, "std": [0.5, 0.5, 1.0], "input_size": 224}"#;
+        let found = beside(&[("config.json", one)]).unwrap();
+        assert_eq!((found.mean, found.image_size), (None, None));
+        assert_eq!(found.std, Some(vec![0.5, 0.5, 1.0]));
+        let other = r#"{"architecture": "vit_tiny_patch16_224", "mean": "none", "std": null, "input_size": [224, 224]}"#;
+        let found = beside(&[("config.json", other)]).unwrap();
+        assert_eq!(
+            (found.mean, found.std, found.image_size),
+            (None, None, None)
+        );
+        assert_eq!(found.num_heads, Some(3));
     }
 
     #[test]

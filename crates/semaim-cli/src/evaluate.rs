@@ -107,7 +107,7 @@ fn detector(args: &EvaluateArgs, file: DetectorFile, device: &Device) -> Result<
         args.annotations.as_deref(),
         args.images.as_deref(),
     );
-    let seen = seen_of_annotated(args)?;
+    let seen = seen_of_annotated(args);
     let spec = ObjectSpec {
         whole: is_used_whole(args, seen),
         ..spec
@@ -160,7 +160,7 @@ fn segmenter(args: &EvaluateArgs, segmenter: &TrainedSegmenter) -> Result<ExitCo
         args.annotations.as_deref(),
         args.images.as_deref(),
     )?;
-    let seen = seen_of_annotated(args)?;
+    let seen = seen_of_annotated(args);
     let spec = LabelMapSpec {
         whole: is_used_whole(args, seen),
         ..spec
@@ -195,21 +195,25 @@ fn labeled_part(args: &EvaluateArgs, options: &OpenOptions) -> Result<ImageSubse
             args.data.join(", ")
         ))
     };
-    let [train, eval] =
-        [Split::Train, Split::Eval].map(|split| open_all(&args.data, split, options));
-    let (wanted, other) = match args.split {
-        Some(Split::Train) => (train?, eval),
-        _ => (eval?, train),
+    let (split, other) = match args.split {
+        Some(Split::Train) => (Split::Train, Split::Eval),
+        _ => (Split::Eval, Split::Train),
     };
+    let wanted = open_all(&args.data, split, options)?;
     if wanted.classes().is_empty() {
         return Err(unlabeled());
     }
+    let data = args.data.iter().map(String::as_str);
+    let seen = Seen::of(&args.weights, data, &args.selection);
+    // The other split may be large: it is looked at where it matters whether there is one.
+    if seen == Seen::Nothing && args.split.is_none() {
+        return Ok(ImageSubset::whole(wanted));
+    }
     // A set may have nothing to train on.
-    let Some(other) = other.ok().filter(|other| same_images(&*wanted, &**other)) else {
+    let other = open_all(&args.data, other, options).ok();
+    let Some(other) = other.filter(|other| same_images(&*wanted, &**other)) else {
         return Ok(ImageSubset::whole(wanted));
     };
-    let data = args.data.iter().map(String::as_str);
-    let seen = Seen::of(&args.weights, data, &args.selection)?;
     let seed = match (seen, args.split) {
         (Seen::AllButHeldOut { seed }, _) => seed,
         (_, Some(_)) => FinetuneConfig::default().seed,
@@ -249,7 +253,7 @@ fn annotated(args: &EvaluateArgs) -> impl Iterator<Item = &str> {
 }
 
 /// What the model has seen of images with annotations or label images, if they are not divided.
-fn seen_of_annotated(args: &EvaluateArgs) -> Result<Seen, Exit> {
+fn seen_of_annotated(args: &EvaluateArgs) -> Seen {
     Seen::of(&args.weights, annotated(args), &args.selection)
 }
 
@@ -263,7 +267,8 @@ fn say_seen<S: Source>(
     let Some(line) = annotated(args).next().and_then(|name| seen.warning(name)) else {
         return;
     };
-    let is_divided = || to_train_on().is_ok_and(|other| !same_images(set, &other));
+    let is_named = args.annotations.is_some() || args.labels.is_some();
+    let is_divided = || !is_named && to_train_on().is_ok_and(|other| !same_images(set, &other));
     if is_used_whole(args, seen) && !is_divided() {
         eprintln!("{line}");
     }

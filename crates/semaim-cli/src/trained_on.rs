@@ -1,12 +1,12 @@
 //! What a model has seen of the images that it is evaluated on, as far as the run directory that it lies in tells.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use semaim_data::DataSpec;
 use toml::{Table, Value};
 
 use crate::args::SelectionArgs;
-use crate::exit::Exit;
 
 /// What a model has seen of a set that is not divided into images to train and to evaluate on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,34 +17,25 @@ pub(crate) enum Seen {
     All,
     /// Nothing: it was trained on another set.
     Nothing,
-    /// No run directory says.
+    /// No run directory says, or its images are no longer where they were.
     Unknown,
 }
 
 impl Seen {
     /// What the model at `weights` (a run directory, or a file in one) has seen of the `selection` of what is named by `data`.
-    ///
-    /// # Errors
-    /// A configuration of a run that cannot be read.
     pub(crate) fn of<'a>(
         weights: &Path,
         data: impl IntoIterator<Item = &'a str>,
         selection: &SelectionArgs,
-    ) -> Result<Self, Exit> {
+    ) -> Self {
         let folder = match weights.is_dir() {
             true => weights,
             false => weights.parent().unwrap_or(Path::new("")),
         };
-        let path = folder.join("config.toml");
-        if !path.is_file() {
-            return Ok(Self::Unknown);
-        }
-        let failed = |message: String| Exit::user(format!("{}: {message}", path.display()));
-        let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
-        let config: Table = text
-            .parse()
-            .map_err(|error: toml::de::Error| failed(error.message().to_owned()))?;
-        Ok(Self::by(&config, data, selection))
+        // Beside a file from elsewhere it may be anything.
+        let text = std::fs::read_to_string(folder.join("config.toml"));
+        let config = text.ok().and_then(|text| text.parse::<Table>().ok());
+        config.map_or(Self::Unknown, |config| Self::by(&config, data, selection))
     }
 
     /// The same by the configuration of the run.
@@ -55,11 +46,11 @@ impl Seen {
     ) -> Self {
         let trained = named(config, ["path", "annotations", "labels"]);
         let evaluated = named(config, ["eval", "eval_annotations", "eval_labels"]);
-        let asked: BTreeSet<PathBuf> = data.into_iter().map(place).collect();
+        let asked: BTreeSet<String> = data.into_iter().map(DataSpec::absolute).collect();
         // One of several sets that were trained on has been seen as well.
         if trained.is_disjoint(&asked) {
             // Whether images that have moved are these cannot be told.
-            let are_there = trained.iter().all(|path| path.exists());
+            let are_there = trained.iter().all(|name| are_there(name));
             return match !trained.is_empty() && are_there {
                 true => Self::Nothing,
                 false => Self::Unknown,
@@ -88,7 +79,7 @@ impl Seen {
                  are images that it has seen"
             )),
             Self::Unknown => Some(format!(
-                "note: no run directory says what the model was trained on; if it was {data}, it may have seen these images"
+                "note: it is not known what the model was trained on; if it was {data}, it may have seen these images"
             )),
             Self::Nothing => None,
         }
@@ -107,7 +98,7 @@ fn is_selected(config: &Table, selection: &SelectionArgs) -> bool {
 }
 
 /// What settings of the table `data` name.
-fn named<const N: usize>(config: &Table, keys: [&str; N]) -> BTreeSet<PathBuf> {
+fn named<const N: usize>(config: &Table, keys: [&str; N]) -> BTreeSet<String> {
     let data = config.get("data").and_then(Value::as_table);
     let values = keys
         .iter()
@@ -119,15 +110,16 @@ fn named<const N: usize>(config: &Table, keys: [&str; N]) -> BTreeSet<PathBuf> {
     let texts = values
         .filter_map(Value::as_str)
         .filter(|text| !text.is_empty());
-    texts.map(place).collect()
+    texts.map(DataSpec::absolute).collect()
 }
 
-/// A path however it is written.
-fn place(name: &str) -> PathBuf {
-    let path = Path::new(name);
-    std::fs::canonicalize(path)
-        .or_else(|_| std::path::absolute(path))
-        .unwrap_or_else(|_| path.to_path_buf())
+/// Whether what a text names is where it says. `shapes` is everywhere.
+fn are_there(name: &str) -> bool {
+    match name.parse() {
+        Ok(DataSpec::Shapes) => true,
+        Ok(DataSpec::Paths(paths)) => paths.iter().all(|path| path.exists()),
+        Err(_) => false,
+    }
 }
 
 #[cfg(test)]
@@ -148,6 +140,7 @@ mod tests {
         fs::write(run.join("model.safetensors"), b"").unwrap();
         let (photos, more, test) = (at("photos"), at("more"), at("test"));
         let around = format!("{photos}/../photos/");
+        let both = format!("{around}, {more}");
         let held_out = Seen::AllButHeldOut { seed: 3 };
         let all = SelectionArgs {
             exclude: Vec::new(),
@@ -184,6 +177,8 @@ mod tests {
                 Seen::All,
             ),
             ("path = '/moved/away'".into(), vec![&photos], Seen::Unknown),
+            ("path = 'shapes'".into(), vec![&photos], Seen::Nothing),
+            (format!("path = '{photos},{more}'"), vec![&both], held_out),
             ("path = ''".into(), vec![&photos], Seen::Unknown),
             (
                 format!("path = '{photos}'\nlimit = 7"),
@@ -204,11 +199,14 @@ mod tests {
             .unwrap();
             for weights in [run.clone(), run.join("model.safetensors")] {
                 let asked = asked.iter().map(|name| name.as_str());
-                assert_eq!(Seen::of(&weights, asked, &all).unwrap(), seen, "{data}");
+                assert_eq!(Seen::of(&weights, asked, &all), seen, "{data}");
             }
         }
+        fs::write(run.join("config.toml"), "no configuration of ours: {").unwrap();
+        let unknown = Seen::of(&run, [photos.as_str()], &all);
+        assert_eq!(unknown, Seen::Unknown);
         fs::remove_file(run.join("config.toml")).unwrap();
-        let unknown = Seen::of(&run, [photos.as_str()], &all).unwrap();
+        let unknown = Seen::of(&run, [photos.as_str()], &all);
         assert_eq!(unknown, Seen::Unknown);
     }
 }

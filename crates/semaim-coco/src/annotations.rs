@@ -231,7 +231,7 @@ impl Annotations {
             for annotation in &image.annotations {
                 let entry = Entry::Annotation(annotation.id);
                 let segmentation = annotation.segmentation.as_ref();
-                fractions.look(entry, annotation.bbox, segmentation, image.size);
+                fractions.look(entry, annotation.bbox, segmentation, image);
                 let broken = |problem| CocoError::Segmentation {
                     path: self.path.clone(),
                     entry,

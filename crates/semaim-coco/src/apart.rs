@@ -1,4 +1,5 @@
-//! Boxes and masks that do not belong together, as where an image was resized with one of them alone.
+//! Boxes and masks that do not belong together, as where an image was resized with one of them alone. Amodal boxes, which are around
+//! hidden parts too, and empty masks look the same.
 
 use crate::annotations::{Annotation, Image};
 use crate::error::Entry;

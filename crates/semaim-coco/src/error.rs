@@ -38,8 +38,8 @@ pub struct OtherImage {
     pub annotations: PathBuf,
     /// The `file_name` of the image with this `id` there.
     pub stated: String,
-    /// The `id` of the first image there that has the result's `file_name`; `None` where none has.
-    pub named: Option<i64>,
+    /// The `id` of the image there whose `file_name` is nearest to the result's.
+    pub named: i64,
 }
 
 impl fmt::Display for OtherImage {
@@ -49,18 +49,16 @@ impl fmt::Display for OtherImage {
             image,
             found,
             stated,
+            named,
             ..
         } = self;
         let (path, annotations) = (self.path.display(), self.annotations.display());
         write!(
             f,
             "{path}: {entry} has the image_id {image} and the file_name {found}, but image {image} of \
-             {annotations} is {stated}"
-        )?;
-        if let Some(named) = self.named {
-            write!(f, ", and {found} is image {named} there")?;
-        }
-        f.write_str("; `semaim predict --annotations FILE` writes the numbers of such a file")
+             {annotations} is {stated}, and {found} is image {named} there; `semaim predict --annotations FILE` writes the \
+             numbers of such a file"
+        )
     }
 }
 
@@ -124,7 +122,7 @@ pub enum CocoError {
         /// Where it is missing: `the file does` or `the annotations do`.
         there: &'static str,
     },
-    /// A result whose `file_name` is not that of its image in the annotations.
+    /// A result whose `file_name` is that of another image of the annotations than its `image_id`.
     #[error("{0}")]
     OtherImage(Box<OtherImage>),
     /// A box that cannot be used.

@@ -58,8 +58,8 @@ pub struct Scores {
 ///
 /// # Errors
 ///
-/// What is wrong with either file, with the entry; [`CocoError::OtherImage`] when a result names another image file than the
-/// annotations do.
+/// What is wrong with either file, with the entry; [`CocoError::OtherImage`] when a result has the number of one image and
+/// the name of another.
 pub fn evaluate(
     annotations: &Annotations,
     results: Results,
@@ -191,7 +191,7 @@ fn add_truths(
             corners.look(entry, bbox, image.size);
             let drawn = annotation.segmentation.as_ref().zip(mask.as_ref());
             let outline = drawn.map(|(outline, _)| outline);
-            fractions.look(entry, annotation.bbox, outline, image.size);
+            fractions.look(entry, annotation.bbox, outline, image);
             let around = drawn.and_then(|(outline, mask)| outline.extent(mask));
             apart::look(image, annotation, around, repairs);
             annotations.check_area(annotation, repairs)?;
@@ -240,6 +240,7 @@ fn add_results(
         .is_some_and(|first| first.bbox.is_some());
     // Elsewhere it does not matter what is wrong with masks.
     let draws_masks = sets.masks.is_some() || !with_boxes;
+    let mut names = Names::new(annotations);
     let (mut corners, mut fractions) = (Corners::default(), Fractions::default());
     for (index, result) in results.results.into_iter().enumerate() {
         let entry = Entry::Result(index);
@@ -256,7 +257,7 @@ fn add_results(
         let image_rank = rank(images, "image", result.image_id)?;
         let category = rank(categories, "category", result.category_id)?;
         let image = &annotations.images()[images.order[image_rank]];
-        check_file_name(annotations, image, &path, entry, &result)?;
+        names.check(image, &path, entry, &result)?;
         let boxed = |problem| CocoError::Box {
             path: path.clone(),
             entry,
@@ -267,7 +268,7 @@ fn add_results(
             return Err(boxed(BoxProblem::Absent));
         }
         let outline = result.segmentation.as_ref().filter(|_| draws_masks);
-        fractions.look(entry, given, outline, image.size);
+        fractions.look(entry, given, outline, image);
         let segmentation = match (result.segmentation, given) {
             (None, Some(bbox)) if sets.masks.is_some() => {
                 repairs.count(Repaired::MaskOfBox, entry);
@@ -319,38 +320,75 @@ fn add_results(
         }
     }
     corners.judge(&path, repairs)?;
-    fractions.judge(&path)
+    fractions.judge_results(&path)
 }
 
-/// Refuses a result that names another file than its image has in the annotations: its number is of other images than theirs. Which
-/// of the two is meant is not guessed.
-fn check_file_name(
-    annotations: &Annotations,
-    image: &Image,
-    path: &Path,
-    entry: Entry,
-    result: &ScoredResult,
-) -> Result<(), CocoError> {
-    let (Some(found), Some(stated)) = (&result.file_name, &image.file_name) else {
-        return Ok(());
-    };
-    if file_name::agree(found, stated) {
-        return Ok(());
+/// The names of the annotations' images, to which those of results are compared.
+struct Names<'a> {
+    annotations: &'a Annotations,
+    /// By [`file_name::stem`]; made when a name is not as stated.
+    by_stem: Option<HashMap<&'a str, Vec<&'a Image>>>,
+}
+
+impl<'a> Names<'a> {
+    fn new(annotations: &'a Annotations) -> Self {
+        Self {
+            annotations,
+            by_stem: None,
+        }
     }
-    let is_named = |image: &&Image| {
-        let name = image.file_name.as_ref();
-        name.is_some_and(|name| file_name::agree(found, name))
-    };
-    let named = annotations.images().iter().find(is_named);
-    Err(CocoError::OtherImage(Box::new(OtherImage {
-        path: path.to_owned(),
-        entry,
-        image: image.id,
-        found: found.clone(),
-        annotations: annotations.path().to_owned(),
-        stated: stated.clone(),
-        named: named.map(|image| image.id),
-    })))
+
+    /// Refuses a result that names the file of another image than its own: its number is of other images than those of the
+    /// annotations. Which of the two is meant is not guessed. A name that is nearer to no other image's, as where files were moved,
+    /// converted or renamed, says nothing.
+    fn check(
+        &mut self,
+        image: &Image,
+        path: &Path,
+        entry: Entry,
+        result: &ScoredResult,
+    ) -> Result<(), CocoError> {
+        let (Some(found), Some(stated)) = (&result.file_name, &image.file_name) else {
+            return Ok(());
+        };
+        let own = file_name::distance(found, stated);
+        if own == Some(0) {
+            return Ok(());
+        }
+        let annotations = self.annotations;
+        let by_stem = self.by_stem.get_or_insert_with(|| by_stem(annotations));
+        let alike = by_stem.get(file_name::stem(found)).into_iter().flatten();
+        let distances = alike.filter_map(|other| {
+            let name = other.file_name.as_ref()?;
+            Some((file_name::distance(found, name)?, other.id))
+        });
+        match distances.min() {
+            Some((distance, named)) if own.is_none_or(|own| distance < own) => {
+                Err(CocoError::OtherImage(Box::new(OtherImage {
+                    path: path.to_owned(),
+                    entry,
+                    image: image.id,
+                    found: found.clone(),
+                    annotations: annotations.path().to_owned(),
+                    stated: stated.clone(),
+                    named,
+                })))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The images that have names, by these without folders and extensions.
+fn by_stem(annotations: &Annotations) -> HashMap<&str, Vec<&Image>> {
+    let mut by_stem: HashMap<&str, Vec<&Image>> = HashMap::new();
+    for image in annotations.images() {
+        if let Some(name) = &image.file_name {
+            let stem = file_name::stem(name);
+            by_stem.entry(stem).or_default().push(image);
+        }
+    }
+    by_stem
 }
 
 /// A box as a polygon.

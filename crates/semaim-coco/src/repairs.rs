@@ -69,7 +69,8 @@ impl fmt::Display for Repair {
             }
             Repaired::Apart => {
                 "whose `bbox` and `segmentation` overlap by less than half, as where an image was resized with one of them \
-                 alone: both are kept, masks being what is trained on and `bbox` what boxes are scored by"
+                 alone, where boxes are amodal (around hidden parts too), or where masks are empty: both are kept, masks being \
+                 what is trained on and `bbox` what boxes are scored by"
             }
         };
         write!(f, "{entries} {what} (the first: {})", self.first)

@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use crate::annotations::box_or_nothing;
 use crate::error::CocoError;
@@ -23,7 +24,7 @@ pub struct Results {
 pub struct ScoredResult {
     /// The image's `id`.
     pub image_id: i64,
-    /// The image's file, as `semaim predict` writes it where its numbers are no annotations'.
+    /// The image's file, as `semaim predict` writes it where its numbers are no annotations'; `None` for what is no text.
     pub file_name: Option<String>,
     /// The category's `id`.
     pub category_id: i64,
@@ -38,12 +39,21 @@ pub struct ScoredResult {
 #[derive(Deserialize)]
 struct FileResult {
     image_id: Integer,
+    #[serde(default, deserialize_with = "text_or_nothing")]
     file_name: Option<String>,
     category_id: Integer,
     score: f64,
     #[serde(default, deserialize_with = "box_or_nothing")]
     bbox: Option<[f64; 4]>,
     segmentation: Option<Segmentation>,
+}
+
+/// A text; what is none, such as a number, says nothing.
+fn text_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => Some(text),
+        _ => None,
+    })
 }
 
 impl From<FileResult> for ScoredResult {
@@ -60,7 +70,7 @@ impl From<FileResult> for ScoredResult {
 }
 
 impl<'de> Deserialize<'de> for ScoredResult {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         FileResult::deserialize(deserializer).map(Self::from)
     }
 }

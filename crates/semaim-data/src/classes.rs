@@ -119,6 +119,14 @@ impl LabelTexts {
         self.images.push(number);
     }
 
+    /// Adds a class that images elsewhere have. An empty text is none.
+    pub(crate) fn add_class(&mut self, text: &str) {
+        let next = self.numbers.len() as u32;
+        if !text.is_empty() && !self.numbers.contains_key(text) {
+            self.numbers.insert(text.to_owned(), next);
+        }
+    }
+
     /// The classes that the texts name, as [`Classes::of_texts`] has them, and the label of each image; none at all where no image
     /// has a text. Numbers of classes that no image has are told of; `set` is what they belong to.
     pub(crate) fn into_labels(self, set: &Path) -> Labels {
@@ -254,6 +262,14 @@ mod tests {
         let (classes, labels) = numbers.into_labels(Path::new("set"));
         assert_eq!(classes.names(), ["0", "1"]);
         assert_eq!(labels, [Some(1), Some(0), Some(1)]);
+        let mut more = LabelTexts::default();
+        more.push(Some("dog"));
+        for text in ["cat", "dog", ""] {
+            more.add_class(text);
+        }
+        let (classes, labels) = more.into_labels(Path::new("set"));
+        assert_eq!(classes.names(), ["cat", "dog"]);
+        assert_eq!(labels, [Some(1)]);
         let mut none = LabelTexts::default();
         none.push(None);
         assert!(none.into_labels(Path::new("set")).1.is_empty());

@@ -54,7 +54,7 @@ impl Files {
         let in_folders = classes::of_directories(directories.clone());
         let metadata = Metadata::of_folder(root, &listing.images)?;
         let places = listing.images.iter().map(|image| metadata::place(0, image));
-        let given = metadata.labels(root, places, in_folders.is_some())?;
+        let given = metadata.labels(root, places, in_folders.is_some());
         if given.is_none() && in_folders.is_none() {
             let beside: Vec<String> = listing
                 .images

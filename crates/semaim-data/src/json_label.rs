@@ -27,8 +27,17 @@ pub(crate) fn of(object: &Map<String, Value>, keys: &[&str]) -> Option<Result<St
     }
 }
 
+/// The whole number that a field of a table is: `3`, or `3.0` in a table with missing labels, which has all of them as floats.
+pub(crate) fn whole_number(field: &str) -> Option<&str> {
+    let (whole, fraction) = field.split_once('.').unwrap_or((field, "0"));
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
+    let is_whole = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let is_zero = !fraction.is_empty() && fraction.bytes().all(|b| b == b'0');
+    (is_whole && is_zero).then_some(whole)
+}
+
 /// The start of a text.
-fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
@@ -71,5 +80,15 @@ mod tests {
             panic!("a list is no label");
         };
         assert!(shown.len() < 50 && shown.ends_with("..."), "{shown}");
+    }
+
+    #[test]
+    fn whole_numbers_of_tables() {
+        for (field, expected) in [("3", "3"), ("3.0", "3"), ("10.00", "10"), ("-1.0", "-1")] {
+            assert_eq!(whole_number(field), Some(expected), "{field}");
+        }
+        for field in ["", "3.", ".0", "3.5", "3.0.0", "-", "v1.0", "cat"] {
+            assert_eq!(whole_number(field), None, "{field}");
+        }
     }
 }

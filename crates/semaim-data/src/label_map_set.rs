@@ -49,6 +49,8 @@ pub struct LabelMapSet {
     labels: Labels,
     /// Those of the label images that were looked at when it was opened.
     palettes: Palettes,
+    /// Whether the user or a trained model said what the classes are.
+    are_classes_given: bool,
     max_class_share: f64,
     notices: Vec<String>,
 }
@@ -119,7 +121,8 @@ impl LabelMapSet {
     }
 
     /// Refuses another set, such as the evaluation split of a training split, whose classes are not the same under the same values,
-    /// or whose values are places of palettes of other colors, as far as label images were looked at when the sets were opened.
+    /// or whose values are places of palettes of other colors, as far as label images were looked at when the sets were opened. Where
+    /// the classes of both were given, other colors of a place are only said.
     ///
     /// # Errors
     ///
@@ -129,7 +132,9 @@ impl LabelMapSet {
             .check_same(&other.numbered_classes())?;
         let mut palettes = self.palettes.clone();
         palettes.absorb(other.palettes.clone());
-        palettes.check()
+        let said = palettes.check(self.are_classes_given && other.are_classes_given)?;
+        said.into_iter().for_each(notices::warn);
+        Ok(())
     }
 
     fn numbered_classes(&self) -> NumberedClasses<'_, u8> {
@@ -153,6 +158,7 @@ impl LabelMapSet {
             notices: objects.notices().to_vec(),
             labels: Labels::Objects(objects),
             palettes: Palettes::default(),
+            are_classes_given: true,
         }
     }
 

@@ -45,12 +45,24 @@ struct LabelFile {
     path: PathBuf,
     /// The folder in which its paths start.
     folder: Place,
+    /// The labels of all its rows, also of those of other splits.
+    texts: BTreeSet<String>,
+    /// Whether a row names an image of some split.
+    is_of_images: bool,
 }
 
 /// A label, and which line of which file gives it.
 #[derive(Debug)]
 struct Given {
     label: ReadLabel,
+    row: Row,
+    /// Another label of the image, and what gives that: the image has none, then.
+    other: Option<(ReadLabel, Row)>,
+}
+
+/// A line of one of the files.
+#[derive(Clone, Copy, Debug)]
+struct Row {
     file: usize,
     line: u64,
 }
@@ -75,7 +87,7 @@ impl Metadata {
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, or that gives an image two labels.
+    /// A file that cannot be read.
     pub(crate) fn of_folder(root: &Path, images: &[Box<Path>]) -> Result<Self, DataError> {
         let mut metadata = Self::default();
         let mut above = String::new();
@@ -122,147 +134,166 @@ impl Metadata {
             let path = on_disk.join(name);
             if path.is_file() {
                 let bytes = list::read(&path)?;
-                self.add(path, folder.clone(), above, &bytes)?;
+                self.add(path, folder.clone(), above, &bytes);
             }
         }
         Ok(())
     }
 
     /// Adds a metadata file with the given content. Its paths start in `folder`, or, where it lies above all images, with `above`.
-    ///
-    /// # Errors
-    ///
-    /// A file with labels that cannot be read, or that gives an image another label than another row does.
-    pub(crate) fn add(
-        &mut self,
-        path: PathBuf,
-        folder: Place,
-        above: &str,
-        bytes: &[u8],
-    ) -> Result<(), DataError> {
+    /// Lines that cannot be read are left out, which is said where others have labels.
+    pub(crate) fn add(&mut self, path: PathBuf, folder: Place, above: &str, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let read = match path.extension().is_some_and(|e| e == "csv") {
+        let mut read = match path.extension().is_some_and(|e| e == "csv") {
             true => read_table(text),
             false => read_objects(text),
         };
-        let file = LabelFile { path, folder };
+        let mut file = LabelFile {
+            path,
+            folder,
+            texts: BTreeSet::new(),
+            is_of_images: false,
+        };
         if read.rows.is_empty() {
             // Above a split, there may be tables of something else.
             if read.is_nameless && above.is_empty() {
                 self.nameless.push(file);
             }
-            return Ok(());
+            return;
         }
+        read.leave_out_what_is_no_text();
         // What has no labels may be anything.
-        list::text_of(&file.path, bytes)?;
         if let Some((line, reason)) = read.broken {
-            return Err(DataError::List {
-                path: file.path,
-                line,
-                reason,
-            });
+            notices::warn(format!(
+                "{}: line {line} cannot be read and is left out, as are others like it: {reason}",
+                file.path.display()
+            ));
         }
+        let mut is_of_split = false;
         for (line, name, label) in read.rows {
+            if let Ok(text) = &label
+                && !file.texts.contains(text)
+            {
+                file.texts.insert(text.clone());
+            }
             let image = below(&file.folder.1, &name);
             let Some(image) = image.as_deref().and_then(|image| image.strip_prefix(above)) else {
                 continue;
             };
-            self.insert(&file, line, image, label)?;
+            is_of_split = true;
+            self.insert((file.folder.0, image.to_owned()), line, label);
         }
-        self.files.push(file);
-        Ok(())
+        // One above a split may be of others alone.
+        if is_of_split || above.is_empty() {
+            self.files.push(file);
+        }
     }
 
     /// Notes a label of an image that the next of the files gives.
-    fn insert(
-        &mut self,
-        file: &LabelFile,
-        line: u64,
-        image: &str,
-        label: ReadLabel,
-    ) -> Result<(), DataError> {
-        let given = Given {
-            label,
-            file: self.files.len(),
-            line,
-        };
-        match self.labels.entry((file.folder.0, image.to_owned())) {
+    fn insert(&mut self, image: Place, line: u64, label: ReadLabel) {
+        let file = self.files.len();
+        let row = Row { file, line };
+        match self.labels.entry(image) {
             Entry::Vacant(place) => {
-                place.insert(given);
-                Ok(())
+                let other = None;
+                place.insert(Given { label, row, other });
             }
-            Entry::Occupied(place) if place.get().label == given.label => Ok(()),
-            Entry::Occupied(place) => {
-                let before = place.get();
-                let other = self.files.get(before.file).unwrap_or(file);
-                let [here, there] = [&given, before].map(|given| match &given.label {
-                    Ok(label) | Err(label) => label.as_str(),
-                });
-                Err(DataError::List {
-                    path: file.path.clone(),
-                    line,
-                    reason: format!(
-                        "{image} has the label `{here}` here and `{there}` on line {} of {}; each image has one label",
-                        before.line,
-                        other.path.display()
-                    ),
-                })
+            Entry::Occupied(mut place) => {
+                let before = place.get_mut();
+                if before.label != label {
+                    before.other.get_or_insert((label, row));
+                }
             }
         }
     }
 
-    /// The classes, and the label of each of `images`, where one of them has a label here; `None` where none has. Says which images
-    /// have none, and of which labels are no single name or number. `set` is what the images belong to; `in_folders` is whether
-    /// their folders are their classes otherwise.
-    ///
-    /// # Errors
-    ///
-    /// Where folders would be taken for classes beside labels of which the image is not known.
+    /// Notes that there are such images, of whatever split: files that name one of them are not said to name none.
+    pub(crate) fn note_images(&mut self, images: impl Iterator<Item = Place>) {
+        if self.files.is_empty() {
+            return;
+        }
+        for image in images {
+            let Some(given) = self.labels.get(&image) else {
+                continue;
+            };
+            let other = given.other.as_ref().map(|(_, row)| *row);
+            for row in std::iter::once(given.row).chain(other) {
+                if let Some(file) = self.files.get_mut(row.file) {
+                    file.is_of_images = true;
+                }
+            }
+        }
+    }
+
+    /// The classes, and the label of each of `images`, where one of them has a label here; `None` where none has. The classes are
+    /// those of all rows of the files that give labels, so that all splits have the same. Says which images have none, of which
+    /// there are several labels, and of which labels are no single name or number. `set` is what the images belong to;
+    /// `in_folders` is whether their folders are their classes otherwise.
     pub(crate) fn labels(
         &self,
         set: &Path,
         images: impl Iterator<Item = Place>,
         in_folders: bool,
-    ) -> Result<Option<Labels>, DataError> {
+    ) -> Option<Labels> {
         if self.files.is_empty() && self.nameless.is_empty() {
-            return Ok(None);
+            return None;
         }
         let images: Vec<Place> = images.collect();
         let is_around = |file: &&LabelFile| images.iter().any(|image| file.is_around(image));
         if !images.iter().any(|image| self.labels.contains_key(image)) {
-            let stray = self.files.iter().find(is_around);
+            let mut strays = self.files.iter().filter(|file| !file.is_of_images);
+            let stray = strays.find(is_around);
             let nameless = self.nameless.iter().find(is_around);
-            return match (stray, nameless) {
-                (None, None) => Ok(None),
-                (Some(file), _) => file.refuse(
-                    &format!(
-                        "it has labels, and none is of an image of {}: `{IMAGE}` is to be a path from the folder of this file",
-                        set.display()
-                    ),
-                    in_folders,
-                ),
-                (None, Some(file)) => file.refuse(
-                    &format!("it has labels (`{LABEL}`), and no `{IMAGE}` that says of which images"),
-                    in_folders,
-                ),
-            };
+            if let Some(file) = stray {
+                let reason = format!(
+                    "it has labels, and none is of an image of {}: `{IMAGE}` is to be a path from the folder of this file",
+                    set.display()
+                );
+                file.say_unused(&reason, in_folders);
+            } else if let Some(file) = nameless {
+                let reason = format!(
+                    "it has labels (`{LABEL}`), and no `{IMAGE}` that says of which images"
+                );
+                file.say_unused(&reason, in_folders);
+            }
+            return None;
         }
         let mut texts = LabelTexts::default();
         let (mut missing, mut not_read) = (Vec::new(), Vec::new());
+        let (mut several, mut first_of_several) = (0, None);
+        let mut used = BTreeSet::new();
         for image in &images {
-            let label = match self.labels.get(image).map(|given| &given.label) {
-                Some(Ok(text)) => Some(text.as_str()),
-                Some(Err(value)) => {
-                    not_read.push(format!("{} ({value})", image.1));
+            let label = match self.labels.get(image) {
+                Some(Given {
+                    label,
+                    row,
+                    other: Some((other, other_row)),
+                }) => {
+                    several += 1;
+                    first_of_several.get_or_insert((image, (label, row), (other, other_row)));
                     None
                 }
+                Some(Given { label, row, .. }) => match label {
+                    Ok(text) => {
+                        used.insert(row.file);
+                        Some(text.as_str())
+                    }
+                    Err(value) => {
+                        not_read.push(format!("{} ({value})", image.1));
+                        None
+                    }
+                },
                 None => {
                     missing.push(image.1.as_str());
                     None
                 }
             };
             texts.push(label);
+        }
+        let used = used.into_iter().filter_map(|file| self.files.get(file));
+        for text in used.flat_map(|file| &file.texts) {
+            texts.add_class(text);
         }
         if !missing.is_empty() {
             let files = self.files.iter().filter(is_around);
@@ -289,9 +320,27 @@ impl Metadata {
                 some_of(&not_read)
             ));
         }
+        if let Some((image, first, other)) = first_of_several {
+            let [first, other] = [first, other].map(|(label, row)| {
+                let (Ok(label) | Err(label)) = label;
+                let file = self.files.get(row.file).map(|file| file.path.display());
+                let file = file.map_or(String::new(), |file| format!(" of {file}"));
+                format!("`{label}` on line {}{file}", row.line)
+            });
+            notices::warn(format!(
+                "{}: {} more than one label and {} without, such as {}: {first}, {other}",
+                set.display(),
+                match several {
+                    1 => "an image has".to_owned(),
+                    number => format!("{number} images have"),
+                },
+                if several == 1 { "is" } else { "are" },
+                image.1
+            ));
+        }
         let (classes, mut labels) = texts.into_labels(set);
         labels.resize(images.len(), None);
-        Ok(Some((classes, labels)))
+        Some((classes, labels))
     }
 }
 
@@ -306,22 +355,48 @@ impl LabelFile {
         image.0 == *part && is_below()
     }
 
-    /// Refuses to take folders for classes beside it, or says that the images have no labels.
-    fn refuse<T>(&self, reason: &str, in_folders: bool) -> Result<Option<T>, DataError> {
-        if in_folders {
-            return Err(DataError::Annotations {
-                path: self.path.clone(),
-                reason: format!(
-                    "{reason}; folders are not taken for classes beside it. Correct it, name a list of the images in its place \
-                     (lines `path,label` in a .csv), or move it away if folders are the classes"
-                ),
-            });
-        }
+    /// Says why its labels are not used, and what is instead.
+    fn say_unused(&self, reason: &str, in_folders: bool) {
         notices::warn(format!(
-            "{}: {reason}; the images are without labels",
-            self.path.display()
+            "{}: {reason}; {}",
+            self.path.display(),
+            match in_folders {
+                true => "its labels are not used, and folders are the classes",
+                false => "the images are without labels",
+            }
         ));
-        Ok(None)
+    }
+}
+
+impl Rows {
+    /// Leaves out rows with bytes that were no UTF-8.
+    fn leave_out_what_is_no_text(&mut self) {
+        let is_no_text = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
+        let broken = &mut self.broken;
+        self.rows.retain(|(line, name, label)| {
+            let (Ok(text) | Err(text)) = label;
+            let is_left_out = is_no_text(name) || is_no_text(text);
+            if is_left_out && broken.as_ref().is_none_or(|(first, _)| line < first) {
+                *broken = Some((*line, "it is no UTF-8 text".to_owned()));
+            }
+            !is_left_out
+        });
+    }
+
+    /// Makes whole numbers of labels that are all such, though written as floats.
+    fn shorten_whole_numbers(&mut self) {
+        let mut labels = self.rows.iter().flat_map(|(.., label)| label);
+        if !labels.all(|text| json_label::whole_number(text).is_some()) {
+            return;
+        }
+        for (.., label) in &mut self.rows {
+            if let Ok(text) = label
+                && let Some(whole) = json_label::whole_number(text)
+                && whole.len() < text.len()
+            {
+                *text = whole.to_owned();
+            }
+        }
     }
 }
 
@@ -380,6 +455,7 @@ fn read_table(text: &str) -> Rows {
             }
         }
     }
+    read.shorten_whole_numbers();
     read
 }
 
@@ -443,23 +519,19 @@ mod tests {
     use super::*;
 
     /// The metadata of one file in `folder`.
-    fn of(name: &str, folder: &str, above: &str, text: &str) -> Result<Metadata, DataError> {
+    fn of(name: &str, folder: &str, above: &str, text: &str) -> Metadata {
         let mut metadata = Metadata::default();
         let folder = (0, folder.to_owned());
-        metadata.add(PathBuf::from(name), folder, above, text.as_bytes())?;
-        Ok(metadata)
+        metadata.add(PathBuf::from(name), folder, above, text.as_bytes());
+        metadata
     }
 
     type Labeled = Option<(Vec<String>, Vec<Option<u32>>)>;
 
-    fn labeled(
-        metadata: &Metadata,
-        images: &[&str],
-        in_folders: bool,
-    ) -> Result<Labeled, DataError> {
+    fn labeled(metadata: &Metadata, images: &[&str], in_folders: bool) -> Labeled {
         let images = images.iter().map(|name| (0, name.to_string()));
-        let labels = metadata.labels(Path::new("set"), images, in_folders)?;
-        Ok(labels.map(|(classes, labels)| (classes.names().to_vec(), labels)))
+        let labels = metadata.labels(Path::new("set"), images, in_folders);
+        labels.map(|(classes, labels)| (classes.names().to_vec(), labels))
     }
 
     #[test]
@@ -468,9 +540,9 @@ mod tests {
         let objects = "{\"file_name\": \"1.png\", \"label\": \"dog\"}\n\n\
                        {\"file_name\": \"b/../b/2.png\", \"label\": \"cat\"}\n{\"file_name\": \"3.png\"}\n";
         for (name, text) in [("metadata.csv", table), ("metadata.jsonl", objects)] {
-            let metadata = of(name, "a", "", text).unwrap();
+            let metadata = of(name, "a", "", text);
             let images = ["a/1.png", "a/b/2.png", "a/3.png"];
-            let (classes, labels) = labeled(&metadata, &images, true).unwrap().unwrap();
+            let (classes, labels) = labeled(&metadata, &images, true).unwrap();
             assert_eq!(classes, ["cat", "dog"], "{name}");
             assert_eq!(labels, [Some(1), Some(0), None], "{name}");
         }
@@ -480,13 +552,13 @@ mod tests {
     fn whole_numbers_are_the_numbers_of_classes() {
         let text = "{\"file_name\": \"1.png\", \"label\": 2}\n{\"file_name\": \"2.png\", \"label\": 0}\n\
                     {\"file_name\": \"3.png\", \"label\": 1}\n{\"file_name\": \"4.png\", \"label\": [0, 1]}\n";
-        let metadata = of("metadata.jsonl", "", "", text).unwrap();
+        let metadata = of("metadata.jsonl", "", "", text);
         let images = ["1.png", "2.png", "3.png", "4.png"];
-        let (classes, labels) = labeled(&metadata, &images, false).unwrap().unwrap();
+        let (classes, labels) = labeled(&metadata, &images, false).unwrap();
         assert_eq!(classes, ["0", "1", "2"]);
         assert_eq!(labels, [Some(2), Some(0), Some(1), None]);
         // Nothing but what is no label: no folder is a class all the same.
-        let (classes, labels) = labeled(&metadata, &["4.png"], true).unwrap().unwrap();
+        let (classes, labels) = labeled(&metadata, &["4.png"], true).unwrap();
         assert!(classes.is_empty());
         assert_eq!(labels, [None]);
     }
@@ -494,9 +566,10 @@ mod tests {
     #[test]
     fn files_above_a_split_are_of_it() {
         let text = "file_name,label\ntrain/1.png,dog\ntest/1.png,cat\n";
-        let metadata = of("metadata.csv", "", "train/", text).unwrap();
-        let (classes, labels) = labeled(&metadata, &["1.png"], true).unwrap().unwrap();
-        assert_eq!((classes, labels), (vec!["dog".to_owned()], vec![Some(0)]));
+        let metadata = of("metadata.csv", "", "train/", text);
+        let (classes, labels) = labeled(&metadata, &["1.png"], true).unwrap();
+        assert_eq!(classes, ["cat", "dog"]);
+        assert_eq!(labels, [Some(1)]);
     }
 
     #[test]
@@ -512,87 +585,104 @@ mod tests {
             ),
             ("metadata.jsonl", "[\n1]"),
         ] {
-            let metadata = of(name, "", "", text).unwrap();
-            assert_eq!(
-                labeled(&metadata, &["a/1.png"], true).unwrap(),
-                None,
-                "{text}"
-            );
+            let metadata = of(name, "", "", text);
+            assert_eq!(labeled(&metadata, &["a/1.png"], true), None, "{text}");
         }
     }
 
     #[test]
-    fn labels_of_no_known_image_are_refused_beside_folders() {
-        for (name, text, words) in [
-            (
-                "metadata.csv",
-                "image,label\na/1.png,dog\n",
-                "no `file_name`",
-            ),
-            (
-                "metadata.jsonl",
-                "{\"id\": 1, \"label\": 2}\n",
-                "no `file_name`",
-            ),
-            (
-                "metadata.csv",
-                "file_name,label\nx/1.png,dog\n",
-                "none is of an image of set",
-            ),
+    fn labels_of_no_known_image_are_not_used() {
+        for (name, text) in [
+            ("metadata.csv", "image,label\na/1.png,dog\n"),
+            ("metadata.jsonl", "{\"id\": 1, \"label\": 2}\n"),
+            ("metadata.csv", "file_name,label\nx/1.png,dog\n"),
         ] {
-            let metadata = of(name, "", "", text).unwrap();
-            let error = labeled(&metadata, &["a/1.png"], true)
-                .unwrap_err()
-                .to_string();
-            for word in [name, words, "path,label"] {
-                assert!(error.contains(word), "{word}: {error}");
-            }
-            assert_eq!(labeled(&metadata, &["1.png"], false).unwrap(), None);
+            let metadata = of(name, "", "", text);
+            assert_eq!(labeled(&metadata, &["a/1.png"], true), None);
+            assert_eq!(labeled(&metadata, &["1.png"], false), None);
         }
-        // One that lies elsewhere is of other images.
-        let other = of("metadata.csv", "b", "", "file_name,label\n1.png,dog\n").unwrap();
-        assert_eq!(
-            labeled(&other, &["a/1.png", "bc/1.png"], true).unwrap(),
-            None
-        );
     }
 
     #[test]
-    fn two_labels_of_an_image_are_refused_with_both_lines() {
-        let text = "file_name,label\n1.png,dog\n1.png,dog\n./1.png,cat\n";
-        let error = of("metadata.csv", "", "", text).unwrap_err();
-        assert!(matches!(error, DataError::List { line: 4, .. }), "{error}");
-        let error = error.to_string();
-        assert!(error.contains("`cat` here and `dog` on line 2"), "{error}");
+    fn files_above_a_split_may_be_of_others() {
+        let text = "file_name,label\ntest/1.png,cat\n";
+        let metadata = of("metadata.csv", "", "train/", text);
+        assert!(metadata.files.is_empty());
+        let mut metadata = of("metadata.csv", "", "", text);
+        assert!(!metadata.files[0].is_of_images);
+        let images = ["train/1.png", "test/1.png"];
+        metadata.note_images(images.into_iter().map(|name| (0, name.to_owned())));
+        assert!(metadata.files[0].is_of_images);
+        assert_eq!(labeled(&metadata, &["train/1.png"], true), None);
+    }
+
+    #[test]
+    fn images_with_two_labels_have_none() {
+        let text = "file_name,label\n1.png,dog\n1.png,dog\n./1.png,cat\n2.png,cat\n";
+        let metadata = of("metadata.csv", "", "", text);
+        let expected = (
+            vec!["cat".to_owned(), "dog".to_owned()],
+            vec![None, Some(0)],
+        );
+        let found = labeled(&metadata, &["1.png", "2.png"], true);
+        assert_eq!(found, Some(expected));
         let text =
             "file_name,text,label\r\n\r\n1.png,\"a\r\nb\",dog\r\n2.png,,dog\r\n\r\n1.png,,cat\r\n";
-        let error = of("metadata.csv", "", "", text).unwrap_err();
-        assert!(matches!(error, DataError::List { line: 7, .. }), "{error}");
-        assert!(error.to_string().contains("on line 3"), "{error}");
-        let mut both = of("metadata.csv", "", "", "file_name,label\na/1.png,dog\n").unwrap();
+        let metadata = of("metadata.csv", "", "", text);
+        let given = &metadata.labels[&(0, "1.png".to_owned())];
+        let lines = (given.row.line, given.other.as_ref().unwrap().1.line);
+        assert_eq!(lines, (3, 7));
+        let mut both = of("metadata.csv", "", "", "file_name,label\na/1.png,dog\n");
         let text = b"{\"file_name\": \"1.png\", \"label\": \"cat\"}";
-        let folder = (0, "a".to_owned());
-        let error = both.add(PathBuf::from("a/metadata.jsonl"), folder.clone(), "", text);
-        let error = error.unwrap_err().to_string();
-        assert!(error.contains("on line 2 of metadata.csv"), "{error}");
         // Another part's images are others.
         let part = (1, "a".to_owned());
-        both.add(PathBuf::from("x.tar:a/metadata.jsonl"), part, "", text)
-            .unwrap();
+        both.add(PathBuf::from("x.tar:a/metadata.jsonl"), part, "", text);
+        let expected = (vec!["dog".to_owned()], vec![Some(0)]);
+        assert_eq!(labeled(&both, &["a/1.png"], true), Some(expected));
+        let folder = (0, "a".to_owned());
+        both.add(PathBuf::from("a/metadata.jsonl"), folder, "", text);
+        let expected = (Vec::new(), vec![None]);
+        assert_eq!(labeled(&both, &["a/1.png"], true), Some(expected));
     }
 
     #[test]
-    fn lines_that_cannot_be_read_are_named() {
-        let row = "{\"file_name\": \"1.png\", \"label\": 1}\n";
-        for (text, line) in [(format!("{row}[]\n"), 2), (format!("{row}\n{{\n{row}"), 3)] {
-            let error = of("metadata.jsonl", "", "", &text).unwrap_err();
-            let is_there = matches!(&error, DataError::List { line: at, .. } if *at == line);
-            assert!(is_there, "{error}");
+    fn floats_of_tables_are_whole_numbers() {
+        for (labels, classes) in [
+            (["1.0", "0.0"], ["0", "1"]),
+            (["1.0", "0.5"], ["0.5", "1.0"]),
+        ] {
+            let [first, second] = labels;
+            let text = format!("file_name,label\n1.png,{first}\n2.png,\n3.png,{second}\n");
+            let metadata = of("metadata.csv", "", "", &text);
+            let images = ["1.png", "2.png", "3.png"];
+            let expected = (
+                classes.map(str::to_owned).to_vec(),
+                vec![Some(1), None, Some(0)],
+            );
+            assert_eq!(labeled(&metadata, &images, true), Some(expected));
+        }
+    }
+
+    #[test]
+    fn lines_that_cannot_be_read_are_left_out() {
+        let row = "{\"file_name\": \"1.png\", \"label\": 0}\n";
+        let nan = "{\"file_name\": \"2.png\", \"label\": 1, \"x\": NaN}\n";
+        for text in [
+            format!("{row}[]\n"),
+            format!("{row}\n{{\n{row}"),
+            format!("{nan}{row}"),
+        ] {
+            let metadata = of("metadata.jsonl", "", "", &text);
+            let expected = (vec!["0".to_owned()], vec![Some(0), None]);
+            let found = labeled(&metadata, &["1.png", "2.png"], true);
+            assert_eq!(found, Some(expected), "{text}");
         }
         let mut metadata = Metadata::default();
-        let text = b"file_name,label\n1.png,caf\xE9\n";
+        let text = b"file_name,text,label\n1.png,x,caf\xE9\n2.png,caf\xE9,dog\n";
         let folder = (0, String::new());
-        let error = metadata.add(PathBuf::from("metadata.csv"), folder, "", text);
-        assert!(matches!(error, Err(DataError::List { line: 2, .. })));
+        metadata.add(PathBuf::from("metadata.csv"), folder, "", text);
+        let expected = (vec!["dog".to_owned()], vec![None, Some(0)]);
+        let found = labeled(&metadata, &["1.png", "2.png"], true);
+        assert_eq!(found, Some(expected));
     }
 }

@@ -18,7 +18,7 @@ use crate::scratch::Scratch;
 use crate::source::{Source, Split};
 use crate::splits;
 
-use index::{Index, Member};
+use index::{Index, JsonLabel, Member};
 
 /// The label of an image without one.
 const UNLABELED: u32 = u32::MAX;
@@ -53,9 +53,9 @@ impl Tars {
     /// Indexes tar files. Only their headers and what may hold labels are read.
     ///
     /// The set is like a folder, after the directories that all images share are taken off: `train/...` and `val/...` are
-    /// its parts. With `.cls` members, or without such with a `label` or `cls` in the `.json` members of images, it is in
-    /// WebDataset form: members are one sample when their paths agree up to the first dot of the file name, the `.cls` or `.json`
-    /// member holds the class (none if it is empty), and a sample's image is the member whose whole extension is that of an image
+    /// its parts. With `.cls` members, or without such with a single `label` or `cls` in at least half of the `.json` members of
+    /// images, it is in WebDataset form: members are one sample when their paths agree up to the first dot of the file name, the
+    /// `.cls` or `.json` member holds the class (none if it is empty), and a sample's image is the member whose whole extension is that of an image
     /// (so that `1.seg.png` beside `1.jpg` is none), the first of several, which is said. Otherwise labels are those of metadata
     /// files as in folders, and without such the first directory of a part is the class.
     pub(crate) fn open(
@@ -103,8 +103,8 @@ impl Tars {
             texts = texts_of_json(&first, json, &images);
         }
         let (images, labels, classes) = if texts.is_empty() {
-            let metadata = metadata_of(&files, metadata)?;
-            as_folder(&first, images, &metadata, split)?
+            let metadata = metadata_of(&files, metadata);
+            as_folder(&first, images, metadata, split)
         } else {
             as_webdataset(&first, images, &texts, split)
         };
@@ -224,30 +224,42 @@ fn sample_of(found: &Found) -> SampleKey {
     (found.file, key)
 }
 
-/// The labels that `.json` members give to images. What is no single label is an empty text, which is none, and is told of.
-fn texts_of_json(
-    path: &Path,
-    json: BTreeMap<SampleKey, Result<String, String>>,
-    images: &[Found],
-) -> Texts {
-    if json.is_empty() {
+/// The labels that `.json` members give to images: none where less than half of those of images have a single one, which is told
+/// of if some have. What is no single label beside others that are is an empty text, which is none, and is told of, too.
+fn texts_of_json(path: &Path, mut json: BTreeMap<SampleKey, JsonLabel>, images: &[Found]) -> Texts {
+    if json.values().all(Option::is_none) {
         return Texts::new();
     }
     let samples: BTreeSet<SampleKey> = images.iter().map(sample_of).collect();
-    let mut not_read = Vec::new();
-    let of_images = json
-        .into_iter()
-        .filter(|(sample, _)| samples.contains(sample));
-    let texts = of_images
-        .map(|(sample, label)| {
-            let text = label.unwrap_or_else(|value| {
+    json.retain(|sample, _| samples.contains(sample));
+    let (mut texts, mut not_read) = (Texts::new(), Vec::new());
+    let (members, mut single) = (json.len(), 0);
+    for (sample, label) in json {
+        let text = match label {
+            None => continue,
+            Some(Ok(text)) => {
+                single += 1;
+                text
+            }
+            Some(Err(value)) => {
                 let name = String::from_utf8_lossy(&sample.1);
                 not_read.push(format!("{name} ({value})"));
                 String::new()
-            });
-            (sample, text)
-        })
-        .collect();
+            }
+        };
+        texts.insert(sample, text);
+    }
+    if 2 * single < members {
+        if !texts.is_empty() {
+            notices::warn(format!(
+                "{}: labels in .json members are not used, as {single} of the {} of images {} a single name or number",
+                path.display(),
+                counted(members, ".json member"),
+                if single == 1 { "has" } else { "have" },
+            ));
+        }
+        return Texts::new();
+    }
     if !not_read.is_empty() {
         notices::warn(format!(
             "{}: {} no single name or number, so {} without: {}",
@@ -267,10 +279,7 @@ fn texts_of_json(
 }
 
 /// The metadata files among the members of tar files, given the file, the name and the content of each.
-fn metadata_of(
-    files: &[(PathBuf, SharedFile)],
-    members: Vec<(u32, Vec<u8>, Vec<u8>)>,
-) -> Result<Metadata, DataError> {
+fn metadata_of(files: &[(PathBuf, SharedFile)], members: Vec<(u32, Vec<u8>, Vec<u8>)>) -> Metadata {
     let mut metadata = Metadata::default();
     for (file, name, content) in members {
         let name = String::from_utf8_lossy(&name);
@@ -281,9 +290,9 @@ fn metadata_of(
         };
         let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
         let folder = metadata::place(file, Path::new(folder));
-        metadata.add(path, folder, "", &content)?;
+        metadata.add(path, folder, "", &content);
     }
-    Ok(metadata)
+    metadata
 }
 
 /// Says that arrays beside images are no images.
@@ -409,22 +418,19 @@ fn part(path: &Path, images: Vec<Found>, split: Split) -> (Vec<Found>, usize) {
 
 /// Images whose parts are told by their directories, and classes by metadata files, or by their directories where there are none
 /// with labels.
-fn as_folder(
-    path: &Path,
-    images: Vec<Found>,
-    metadata: &Metadata,
-    split: Split,
-) -> Result<Labeled, DataError> {
+fn as_folder(path: &Path, images: Vec<Found>, mut metadata: Metadata, split: Split) -> Labeled {
+    let place = |found: &Found| {
+        let name = String::from_utf8_lossy(&found.member.name);
+        metadata::place(found.file, Path::new(&*name))
+    };
+    metadata.note_images(images.iter().map(place));
     let (images, skip) = part(path, images, split);
     let directories: Vec<Vec<u8>> = images.iter().map(|found| directory(found, skip)).collect();
     let slices = directories.iter().map(Vec::as_slice);
     let in_folders = classes::of_directories(slices);
-    let places = images.iter().map(|found| {
-        let name = String::from_utf8_lossy(&found.member.name);
-        metadata::place(found.file, Path::new(&*name))
-    });
-    let given = metadata.labels(path, places, in_folders.is_some())?;
-    Ok(match (given, in_folders) {
+    let places = images.iter().map(place);
+    let given = metadata.labels(path, places, in_folders.is_some());
+    match (given, in_folders) {
         (Some((classes, labels)), _) => (images, labels, classes),
         (None, Some((classes, labels))) => {
             (images, labels.into_iter().map(Some).collect(), classes)
@@ -433,7 +439,7 @@ fn as_folder(
             let labels = vec![None; images.len()];
             (images, labels, Classes::default())
         }
-    })
+    }
 }
 
 /// The first component of a directory with its `/`; empty for the root.

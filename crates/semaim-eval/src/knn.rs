@@ -259,7 +259,7 @@ fn keep_best(neighbors: &mut Vec<Neighbor>, k: usize) {
     }
 }
 
-/// What each class gets from the nearest bank images.
+/// What each class gets from the nearest bank images; below 0 where it gets none.
 fn votes(
     nearest: &[Neighbor],
     bank_classes: &[usize],
@@ -270,10 +270,12 @@ fn votes(
     // beyond every number.
     let similarities = nearest.iter().map(|neighbor| neighbor.similarity);
     let largest = similarities.fold(f32::NEG_INFINITY, f32::max);
-    let mut votes = vec![0.0; classes];
+    let mut votes = vec![-1.0; classes];
     for neighbor in nearest {
         let behind = f64::from(neighbor.similarity) - f64::from(largest);
-        votes[bank_classes[neighbor.index]] += (behind / temperature).exp();
+        let votes: &mut f64 = &mut votes[bank_classes[neighbor.index]];
+        // At small temperatures a vote may be too small for a number, and is one all the same.
+        *votes = f64::max(*votes, 0.0) + (behind / temperature).exp();
     }
     votes
 }
@@ -284,7 +286,7 @@ fn rank(votes: &[f64], class: usize) -> usize {
     // DINO's published evaluation takes the first five of all classes. Where neighbors vote for fewer, those without a vote fill
     // the places by their numbers, so that it counts images as found of which no neighbor says anything, and other ones where the
     // same classes have other numbers. What nobody voted for is no answer here.
-    if own <= 0.0 {
+    if own < 0.0 {
         return usize::MAX;
     }
     let ahead = |(other, &vote): (usize, &f64)| vote > own || (vote == own && other < class);
@@ -302,6 +304,8 @@ mod tests {
         for temperature in [1e-2, 1e-3, 1e-5, 1e-300] {
             let votes = votes(&nearest, &[1, 0, 0], 2, temperature);
             assert_eq!(rank(&votes, 1), 0, "{temperature}: {votes:?}");
+            // However small, a vote is one.
+            assert_eq!(rank(&votes, 0), 1, "{temperature}: {votes:?}");
         }
         // At large ones two are more than one.
         assert_eq!(rank(&votes(&nearest, &[1, 0, 0], 2, 1.0), 1), 1);

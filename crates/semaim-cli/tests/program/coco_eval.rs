@@ -282,6 +282,15 @@ fn results_that_name_other_images_are_refused() {
             "predict --annotations FILE",
         ],
     );
+    // Other folders and extensions, and names of no image.
+    for names in [["old/a.jpg", "a.png", "new/b.jpg"], ["1.png", "c", "2.png"]] {
+        assert_eq!(succeed(eval(&names)).stdout, without);
+    }
+    // Numbers are no names.
+    let mut found = detections();
+    found[0]["file_name"] = json!(2);
+    let ran = succeed(coco_eval(folder.path(), &truth(), &found, &["--json"]));
+    assert_eq!(ran.stdout, without);
 }
 
 #[test]
@@ -294,9 +303,13 @@ fn boxes_that_can_only_be_fractions_are_refused() {
             result["bbox"][at] = json!(pixels / side);
         }
     }
+    // So few may be those of a poor model.
+    succeed(coco_eval(folder.path(), &truth(), &found, &[]));
+    let few = found.as_array().unwrap();
+    let many = Value::Array(vec![few.clone(); 4].concat());
     refuse(
-        coco_eval(folder.path(), &truth(), &found, &[]),
-        &["found.json", "all 3 boxes lie within 0 to 1", "results[0]"],
+        coco_eval(folder.path(), &truth(), &many, &[]),
+        &["found.json", "all 12 boxes lie within 0 to 1", "results[0]"],
     );
 }
 

@@ -269,12 +269,41 @@ fn results_that_name_another_image_are_refused() {
     assert!(named(&listed, Value::Null).is_ok());
     // Annotations without names contradict none.
     assert!(named(&truth(|_| {}), json!("a.png")).is_ok());
-    for (name, there) in [
-        ("a.png", Some(9)),
-        ("/data/val/a.png", Some(9)),
-        ("train/b.png", None),
-        ("bb.png", None),
+    // What is no name, other folders or another extension alone, and names of no image say nothing.
+    for name in [
+        json!(9),
+        json!(["a.png"]),
+        json!("train/b.png"),
+        json!("b.jpg"),
+        json!("b"),
+        json!("bb.png"),
     ] {
+        let scores = named(&listed, name.clone()).unwrap();
+        assert!(near(scores.bbox.unwrap().stats()[0], 1.0), "{name}");
+    }
+    // Of two images that differ by their folders or extensions alone the nearer one is meant.
+    let near_ones = truth(|truth| {
+        truth["images"] = json!([
+            {"id": 7, "file_name": "cats/a.png", "width": 100, "height": 80},
+            {"id": 8, "file_name": "dogs/a.png", "width": 100, "height": 80},
+            {"id": 9, "file_name": "cats/a.jpg", "width": 100, "height": 80},
+        ]);
+    });
+    for (name, expected) in [
+        ("cats/a.png", None),
+        ("birds/a.png", None),
+        ("cats/a.bmp", None),
+        ("dogs/a.png", Some(8)),
+        ("dogs/a.bmp", Some(8)),
+        ("cats/a.jpg", Some(9)),
+    ] {
+        let other = match named(&near_ones, json!(name)) {
+            Err(CocoError::OtherImage(other)) => Some(other.named),
+            other => other.map(|_| None).unwrap(),
+        };
+        assert_eq!(other, expected, "{name}");
+    }
+    for name in ["a.png", "/data/val/a.png", "train/a.png", "a.jpg", "a"] {
         let error = named(&listed, json!(name)).unwrap_err();
         let CocoError::OtherImage(other) = &error else {
             panic!("{error}")
@@ -286,13 +315,18 @@ fn results_that_name_another_image_are_refused() {
             named,
             ..
         } = &**other;
-        assert_eq!((*entry, *image, *named), (Entry::Result(0), 7, there));
+        assert_eq!((*entry, *image, *named), (Entry::Result(0), 7, 9));
         assert_eq!(stated, "val/b.png");
         let text = error.to_string();
-        for part in [name, "val/b.png", "image 7", "predict --annotations"] {
+        for part in [
+            name,
+            "val/b.png",
+            "image 7",
+            "is image 9 there",
+            "predict --annotations",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert_eq!(text.contains("is image 9 there"), there.is_some(), "{text}");
     }
 }
 
@@ -305,33 +339,52 @@ fn fractions_of_images_are_refused_in_either_file() {
         }) => Some((path.ends_with("found.json"), what, first)),
         Err(other) => panic!("{other}"),
     };
-    let boxes = found(|found| {
-        found[0]["bbox"] = json!([0.1, 0.125, 0.4, 0.5]);
-        remove(&mut found[0], "segmentation");
+    let two = truth(|truth| {
+        let mut other = truth["images"][0].clone();
+        other["id"] = json!(8);
+        truth["images"].as_array_mut().unwrap().push(other);
     });
+    // Results in both images, that differ.
+    let several = |count: usize, change: &dyn Fn(&mut Value, f64)| {
+        let each = (0..count).map(|at| {
+            let mut one = found(|_| {})[0].clone();
+            one["image_id"] = json!(7 + at % 2);
+            change(&mut one, 0.1 + 0.01 * at as f64);
+            one
+        });
+        Value::Array(each.collect())
+    };
+    let boxed = |one: &mut Value, left: f64| {
+        one["bbox"] = json!([left, 0.125, 0.4, 0.5]);
+        remove(one, "segmentation");
+    };
+    let drawn = |one: &mut Value, left: f64| {
+        one["segmentation"] = json!([[left, 0.1, 0.5, 0.1, 0.5, 0.6]]);
+    };
     let first = Entry::Result(0);
     for only in [None, Some(IouType::Bbox)] {
-        let is = refused(&truth(|_| {}), &boxes, only);
+        let is = refused(&two, &several(10, &boxed), only);
         assert_eq!(is, Some((true, "boxes", first)));
+        // A few, all alike, or all in one image may be those of a poor model.
+        assert_eq!(refused(&two, &several(9, &boxed), only), None);
+        let alike = several(10, &|one: &mut Value, _: f64| boxed(one, 0.1));
+        assert_eq!(refused(&two, &alike, only), None);
+        let in_one = several(10, &|one: &mut Value, left: f64| {
+            boxed(one, left);
+            one["image_id"] = json!(7);
+        });
+        assert_eq!(refused(&two, &in_one, only), None);
     }
-    let polygons = found(|found| {
-        found[0]["segmentation"] = json!([[0.1, 0.1, 0.5, 0.1, 0.5, 0.6]]);
-    });
+    let polygons = several(10, &drawn);
     assert_eq!(
-        refused(&truth(|_| {}), &polygons, None),
+        refused(&two, &polygons, None),
         Some((true, "polygons", first))
     );
     // Masks that are not scored do not matter, and one box in pixels speaks for all.
-    assert_eq!(
-        refused(&truth(|_| {}), &polygons, Some(IouType::Bbox)),
-        None
-    );
-    let mixed = found(|found| {
-        let mut second = found[0].clone();
-        second["bbox"] = json!([0.1, 0.125, 0.4, 0.5]);
-        found.as_array_mut().unwrap().push(second);
-    });
-    assert_eq!(refused(&truth(|_| {}), &mixed, None), None);
+    assert_eq!(refused(&two, &polygons, Some(IouType::Bbox)), None);
+    let mut mixed = several(10, &boxed);
+    mixed[9]["bbox"] = json!([10, 10, 40, 40]);
+    assert_eq!(refused(&two, &mixed, None), None);
     let truth = truth(|truth| truth["annotations"][0]["bbox"] = json!([0.1, 0.125, 0.4, 0.5]));
     assert_eq!(
         refused(&truth, &found(|_| {}), Some(IouType::Bbox)),

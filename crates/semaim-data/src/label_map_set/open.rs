@@ -57,6 +57,11 @@ impl LabelMapSpec {
         }
     }
 
+    /// Whether the user or a trained model says what the classes are.
+    fn are_classes_given(&self) -> bool {
+        self.classes.is_some() || self.known.is_some()
+    }
+
     /// Opens the images of a split of the folder [`data`](Self::data), whether they have label images or not, for whoever looks at
     /// images alone. All are in a split where the folder has none.
     ///
@@ -93,8 +98,8 @@ impl LabelMapSpec {
 /// # Errors
 ///
 /// When nothing of these is there, no image has a label image, the first label images cannot be used, or palettes contradict each other
-/// (those of the first label images, or of all of both splits where their values are the classes). Later ones are looked at when they
-/// are needed.
+/// (those of the first label images, or of all of both splits where their values are the classes). A place of two colors is only said
+/// where [`LabelMapSpec::classes`] or [`LabelMapSpec::known`] says what the classes are. Later ones are looked at when they are needed.
 pub fn open_label_maps(
     spec: &LabelMapSpec,
     split: Split,
@@ -224,7 +229,7 @@ fn of_label_images(
     let shared = labels_of(train) == labels_of(eval);
     let (mut pairs, mut notices) = layout::pairs(chosen, shared)?;
     let what = format!("label images {}", chosen.labels.display());
-    let mut seen = look_at_some(&pairs, decoding.max_pixels)?;
+    let mut seen = look_at_some(&pairs, spec, decoding.max_pixels)?;
     // What a model knows comes before a file that happens to lie beside named folders.
     let beside = match (&spec.classes, &spec.known) {
         (None, Some(_)) if spec.data.is_empty() => None,
@@ -235,7 +240,7 @@ fn of_label_images(
         let path = path.display();
         format!("the names of the classes are those of {path}, which lies beside the images; --classes names another file")
     }));
-    let look_at_all = || look_at_all(&folders, shared, hold_out, decoding.max_pixels);
+    let look_at_all = || look_at_all(&folders, shared, hold_out, spec, decoding.max_pixels);
     let list = spec.classes.clone().or(beside);
     let is_listed = list.is_some() || spec.known.is_some();
     let classes = match (list, &spec.known) {
@@ -272,6 +277,7 @@ fn of_label_images(
             })?
         }
     };
+    notices.extend(seen.check_palettes(spec.are_classes_given())?);
     let doubt = seen.doubt(is_listed, spec.ignore_zero);
     notices.extend(doubt.map(|doubt| match is_listed {
         true => format!("{what}: the first have {doubt}"),
@@ -292,6 +298,7 @@ fn of_label_images(
         classes: classes.names,
         values: classes.values,
         palettes: seen.into_palettes(),
+        are_classes_given: spec.are_classes_given(),
         max_class_share: MAX_CLASS_SHARE,
         notices: Vec::new(),
     };
@@ -341,7 +348,11 @@ fn both(folders: &[Option<Folders>; 2]) -> String {
 }
 
 /// What the first label images show. Refuses a set of which none of these can be read, or palettes contradict each other.
-fn look_at_some(pairs: &[(String, Pair)], max_pixels: u64) -> Result<Seen, DataError> {
+fn look_at_some(
+    pairs: &[(String, Pair)],
+    spec: &LabelMapSpec,
+    max_pixels: u64,
+) -> Result<Seen, DataError> {
     let mut refused = None;
     let mut seen = Seen::default();
     for (order, (_, pair)) in pairs.iter().take(LOOKED_AT).enumerate() {
@@ -358,7 +369,10 @@ fn look_at_some(pairs: &[(String, Pair)], max_pixels: u64) -> Result<Seen, DataE
     if let Some(ImageProblem::Labels { path, reason }) = refused.filter(|_| seen.is_empty()) {
         return Err(DataError::Annotations { path, reason });
     }
-    seen.check_palettes()?;
+    if spec.ignore_zero {
+        seen.leave_color_of_zero_out();
+    }
+    seen.check_palettes(spec.are_classes_given())?;
     Ok(seen)
 }
 
@@ -368,6 +382,7 @@ fn look_at_all(
     folders: &[Option<Folders>; 2],
     shared: bool,
     hold_out: bool,
+    spec: &LabelMapSpec,
     max_pixels: u64,
 ) -> Result<[Seen; 2], DataError> {
     let pairs = |folders: &Option<Folders>| match folders {
@@ -382,10 +397,14 @@ fn look_at_all(
             kept::of_split("", pairs, split);
         }
     }
-    let eval = Seen::of(&eval, train.len(), max_pixels);
-    let train = Seen::of(&train, 0, max_pixels);
+    let mut eval = Seen::of(&eval, train.len(), max_pixels);
+    let mut train = Seen::of(&train, 0, max_pixels);
+    if spec.ignore_zero {
+        eval.leave_color_of_zero_out();
+        train.leave_color_of_zero_out();
+    }
     let mut all = train.clone();
     all.absorb(eval.clone());
-    all.check_palettes()?;
+    all.check_palettes(spec.are_classes_given())?;
     Ok([train, eval])
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::error::DataError;
+use crate::label_map::IGNORED;
 
 /// Red, green and blue.
 pub(super) type Color = [u8; 3];
@@ -39,11 +40,14 @@ struct Use {
 }
 
 impl Palettes {
-    /// Adds a label image that has pixels of the labels `used`.
+    /// Adds a label image that has pixels of the labels `used`. A palette of which each is the gray shows values, as none does.
     pub(super) fn add(&mut self, file: &File, used: &[u8], palette: Option<&[Color]>) {
+        let palette = palette.filter(|palette| !is_gray_ramp(palette, used));
         for label in used {
             match palette {
                 None => self.include_gray(*label, file.clone()),
+                // It says nothing, whatever its color.
+                Some(_) if *label == IGNORED => {}
                 Some(palette) => {
                     // A place past the end has no color that could differ.
                     let Some(color) = palette.get(usize::from(*label)) else {
@@ -74,6 +78,12 @@ impl Palettes {
         }
     }
 
+    /// Leaves out a label that says nothing.
+    pub(super) fn leave_out(&mut self, label: u8) {
+        self.places.remove(&label);
+        self.grays.remove(&label);
+    }
+
     fn include(&mut self, place: u8, one: Use) {
         let uses = self.places.entry(place).or_default();
         match uses.iter().position(|known| known.color == one.color) {
@@ -97,24 +107,37 @@ impl Palettes {
         }
     }
 
-    /// Refuses label images of which one place has two colors, or one color two places.
+    /// Refuses label images of which one color has two places, or one place two colors. Where `are_classes_given` the latter may be
+    /// those of two programs that color the same places for the eye: that is said, and otherwise nothing.
     ///
     /// # Errors
     ///
     /// [`DataError::Annotations`] with the first two that differ.
-    pub(super) fn check(&self) -> Result<(), DataError> {
-        let found = self.place_of_two_colors();
-        let found = found.or_else(|| self.color_of_two_places());
-        match found.or_else(|| self.gray_of_another_place()) {
-            None => Ok(()),
-            Some((file, reason)) => Err(DataError::Annotations {
-                path: file.path.clone(),
-                reason: format!(
-                    "{reason}; a class is its place in the palette, which must be the same in all label images of a set: write them \
-                     with one palette, or gray with the class as value"
-                ),
-            }),
+    pub(super) fn check(&self, are_classes_given: bool) -> Result<Option<String>, DataError> {
+        let refused = |file: &File, reason: String, otherwise: &str| DataError::Annotations {
+            path: file.path.clone(),
+            reason: format!(
+                "{reason}; a class is its place in the palette, which must be the same in all label images of a set: write them \
+                 with one palette, or gray with the class as value{otherwise}"
+            ),
+        };
+        let two_colors = self.place_of_two_colors();
+        if let Some((file, reason)) = &two_colors
+            && !are_classes_given
+        {
+            let otherwise = "; where the places are right and colors mean nothing, --classes says what they are";
+            return Err(refused(file, reason.clone(), otherwise));
         }
+        let two_places = self.color_of_two_places();
+        if let Some((file, reason)) = two_places.or_else(|| self.gray_of_another_place()) {
+            return Err(refused(file, reason, ""));
+        }
+        Ok(two_colors.map(|(file, reason)| {
+            format!(
+                "{}: {reason}; the classes are given, by their places: colors are taken to mean nothing",
+                file.path.display()
+            )
+        }))
     }
 
     fn place_of_two_colors(&self) -> Option<(&File, String)> {
@@ -183,11 +206,23 @@ impl Palettes {
         })
     }
 
-    /// The places that pixels have, with the first color of each.
+    /// The places that pixels have, with the colors of each.
     fn uses(&self) -> impl Iterator<Item = (u8, &Use)> {
         let places = self.places.iter();
-        places.filter_map(|(place, uses)| Some((*place, uses.first()?)))
+        places.flat_map(|(place, uses)| uses.iter().map(move |one| (*place, one)))
     }
+}
+
+/// Whether each label `used` is the gray of its place, as where a program made a palette for a gray image. Black and white are so in
+/// other palettes, too: where there is no other, the whole palette must be so.
+fn is_gray_ramp(palette: &[Color], used: &[u8]) -> bool {
+    let is_gray = |label: u8| palette.get(usize::from(label)) == Some(&[label; 3]);
+    let is_whole = || {
+        let mut places = (0..=u8::MAX).zip(palette);
+        palette.len() > 1 && places.all(|(place, color)| *color == [place; 3])
+    };
+    let has_other = used.iter().any(|label| (1..IGNORED).contains(label));
+    used.iter().all(|label| is_gray(*label)) && (has_other || is_whole())
 }
 
 /// A color as `#ff8000`.
@@ -209,6 +244,15 @@ mod tests {
 
     /// What is said of images called `0.png`, `1.png` and so on, the same whatever the order in which they are read.
     fn said(images: &[Image]) -> String {
+        let refused = |palettes: &Palettes| match palettes.check(false) {
+            Ok(notice) => notice.unwrap_or_default(),
+            Err(error) => error.to_string(),
+        };
+        said_by(images, &refused)
+    }
+
+    /// What `check` says of them.
+    fn said_by(images: &[Image], check: &dyn Fn(&Palettes) -> String) -> String {
         let of = |at: usize| {
             let (used, palette) = images[at];
             let file = File {
@@ -222,8 +266,7 @@ mod tests {
         let checked = |order: &mut dyn Iterator<Item = usize>| {
             let mut all = Palettes::default();
             order.for_each(|at| all.absorb(of(at)));
-            all.check()
-                .map_or_else(|error| error.to_string(), |()| String::new())
+            check(&all)
         };
         let forward = checked(&mut (0..images.len()));
         assert_eq!(checked(&mut (0..images.len()).rev()), forward);
@@ -308,5 +351,83 @@ mod tests {
         let same: Vec<Color> = (0..=255).map(|value| [value; 3]).collect();
         assert_eq!(said(&[(&[0, 3], Some(&same)), (&[0, 3, 255], None)]), "");
         assert_eq!(said(&[(&[0, 85], None), (&[0, 1], None)]), "");
+    }
+
+    #[test]
+    fn a_ramp_of_grays_is_no_palette() {
+        let ramp: Vec<Color> = (0..=255).map(|value| [value; 3]).collect();
+        let usual: Vec<Color> = (0..=255).map(|place: u8| [place, 3, 200]).collect();
+        // Whole, or right for what is used.
+        let mut padded = ramp[..16].to_vec();
+        padded.resize(256, BLACK);
+        for palette in [&ramp[..], &ramp[..16], &padded[..]] {
+            let images: [Image; 2] = [(&[0, 1, 15], Some(&usual)), (&[0, 15], Some(palette))];
+            assert_eq!(said(&images), "");
+        }
+        assert_eq!(said(&[(&[0, 15], Some(&usual)), (&[0], Some(&ramp))]), "");
+        // Black at the first place is no ramp.
+        let swapped: &[Color] = &[RED, BLACK];
+        let found = said(&[(&[0], Some(&[BLACK, RED])), (&[0], Some(swapped))]);
+        assert!(
+            found.contains("place 0 of its palette is #ff0000"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn what_says_nothing_has_no_color() {
+        let of = |last: Color| {
+            let mut palette = vec![BLACK; 256];
+            palette[1] = RED;
+            palette[255] = last;
+            palette
+        };
+        let (white, blue, red) = (of(WHITE), of(BLUE), of(RED));
+        for other in [&blue, &red] {
+            let images: [Image; 2] = [(&[0, 1, 255], Some(&white)), (&[0, 1, 255], Some(other))];
+            assert_eq!(said(&images), "");
+        }
+        let without_zero = |palettes: &Palettes| {
+            let mut palettes = palettes.clone();
+            palettes.leave_out(0);
+            palettes
+                .check(false)
+                .map_or_else(|error| error.to_string(), |_| String::new())
+        };
+        let images: [Image; 2] = [
+            (&[0, 1], Some(&[BLACK, RED])),
+            (&[0, 1], Some(&[BLUE, RED])),
+        ];
+        assert!(!said(&images).is_empty());
+        assert_eq!(said_by(&images, &without_zero), "");
+    }
+
+    #[test]
+    fn two_colors_of_a_place_are_a_notice_where_classes_are_given() {
+        let given = |palettes: &Palettes| match palettes.check(true) {
+            Ok(notice) => notice.map_or_else(String::new, |text| format!("notice: {text}")),
+            Err(error) => format!("error: {error}"),
+        };
+        let two: &[Color] = &[BLACK, RED];
+        let found = said_by(
+            &[(&[0, 1], Some(two)), (&[0, 1], Some(&[BLACK, BLUE]))],
+            &given,
+        );
+        assert!(
+            found.starts_with(
+                "notice: 1.png: place 1 of its palette is #0000ff, but #ff0000 in 0.png; the classes are given"
+            ),
+            "{found}"
+        );
+        // One color at two places is refused, where the places have other colors as well.
+        for other in [&[BLACK, BLUE, RED][..], &[BLUE, BLACK, RED]] {
+            let images: [Image; 2] = [(&[0, 1], Some(two)), (&[0, 1, 2], Some(other))];
+            let found = said_by(&images, &given);
+            assert!(found.starts_with("error: 1.png: "), "{found}");
+        }
+        let swapped: [Image; 2] = [(&[0, 1], Some(two)), (&[0, 1], Some(&[RED, BLACK]))];
+        let found = said_by(&swapped, &given);
+        assert!(found.starts_with("error: 1.png: #"), "{found}");
+        assert_eq!(said_by(&[(&[0, 1], Some(two))], &given), "");
     }
 }

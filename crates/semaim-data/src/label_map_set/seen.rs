@@ -137,13 +137,21 @@ impl Seen {
         values.filter(|value| !says_nothing(*value)).collect()
     }
 
-    /// Refuses palettes that contradict each other.
+    /// Leaves the color of 0 out, where 0 says nothing.
+    pub(super) fn leave_color_of_zero_out(&mut self) {
+        self.palettes.leave_out(0);
+    }
+
+    /// Refuses palettes that contradict each other, or gives what is to be said of them.
     ///
     /// # Errors
     ///
     /// Those of [`Palettes::check`].
-    pub(super) fn check_palettes(&self) -> Result<(), DataError> {
-        self.palettes.check()
+    pub(super) fn check_palettes(
+        &self,
+        are_classes_given: bool,
+    ) -> Result<Option<String>, DataError> {
+        self.palettes.check(are_classes_given)
     }
 
     /// The colors of the palettes.

@@ -16,11 +16,13 @@ pub(super) struct Field<'a> {
 
 /// Splits a line at the separators that are in no quotes, as RFC 4180 has it: where a field begins with a quote, it ends with one,
 /// separators between them are part of it, and two quotes are one. Spaces may stand around the quotes. A quote within a field that
-/// begins with something else is a letter like others.
+/// begins with something else is a letter like others. So is every quote of a field between tabs that is not closed before a tab or
+/// the end of the line: many who write tabs know no quoting.
 ///
 /// # Errors
 ///
-/// What is wrong with the line, in words: a quote that is not closed, or a closed one that no separator follows.
+/// What is wrong with a line of other separators than tabs, in words: a quote that is not closed, or a closed one that no separator
+/// follows.
 pub(super) fn split(line: &str, separator: char) -> Result<Vec<Field<'_>>, String> {
     let is_space = |c: char| c.is_whitespace() && c != separator;
     let mut fields = Vec::new();
@@ -28,23 +30,26 @@ pub(super) fn split(line: &str, separator: char) -> Result<Vec<Field<'_>>, Strin
     loop {
         let content = line.get(start..).unwrap_or_default();
         let content = content.trim_start_matches(is_space);
-        let (text, after) = match content.strip_prefix('"') {
-            Some(quoted) => {
-                let (text, after) = quoted_text(quoted)?;
-                (text, after.trim_start_matches(is_space))
+        let quoted = content.strip_prefix('"').map(|quoted| {
+            let (text, after) = quoted_text(quoted)?;
+            let after = after.trim_start_matches(is_space);
+            match after.is_empty() || after.starts_with(separator) {
+                true => Ok((text, after)),
+                false => Err(format!("`{after}` follows a quote that closes a field")),
             }
-            None => {
+        });
+        let (text, after) = match quoted {
+            Some(Err(reason)) if separator != '\t' => return Err(reason),
+            Some(Ok(read)) => read,
+            _ => {
                 let end = content.find(separator).unwrap_or(content.len());
                 let (text, after) = content.split_at(end);
                 (Cow::Borrowed(text.trim_end()), after)
             }
         };
         fields.push(Field { text, start });
-        if after.is_empty() {
-            return Ok(fields);
-        }
         let Some(next) = after.strip_prefix(separator) else {
-            return Err(format!("`{after}` follows a quote that closes a field"));
+            return Ok(fields);
         };
         start = line.len() - next.len();
     }
@@ -122,5 +127,18 @@ mod tests {
         assert!(refused("\"a.png,dog").contains("not closed"));
         assert!(refused("a.png,\"dog\"\"").contains("not closed"));
         assert!(refused("\"a.png,\"dog\"").contains("`dog\"` follows"));
+    }
+
+    #[test]
+    fn quotes_that_do_not_fit_between_tabs_are_letters() {
+        for (line, expected) in [
+            ("a.png\t\"dog", ["a.png", "\"dog"]),
+            ("\"a.png\tdog", ["\"a.png", "dog"]),
+            ("a.png\t\"big\" dog ", ["a.png", "\"big\" dog"]),
+            ("\"a\".png\t\"dog\"", ["\"a\".png", "dog"]),
+            ("\"a.png\t\"dog\" x", ["\"a.png", "\"dog\" x"]),
+        ] {
+            assert_eq!(texts(line, '\t'), expected, "{line}");
+        }
     }
 }

@@ -23,13 +23,22 @@ const BLOCK: usize = 512;
 const MAX_CLASS: u64 = 4096;
 
 /// The longest `.json` member that is looked into for a label, in bytes.
-const MAX_JSON: u64 = 16 << 20;
+const MAX_JSON: u64 = 64 << 10;
+
+/// After so many `.json` members without a label, no others are looked into.
+const MAX_JSON_WITHOUT: usize = 64;
+
+/// The longest text in a `.json` member that is a label, in characters.
+const MAX_LABEL: usize = 200;
 
 /// The longest metadata file that is read, in bytes.
 const MAX_METADATA: u64 = 1 << 30;
 
 /// The keys of labels in `.json` members, the preferred first.
 const LABEL_KEYS: [&str; 2] = ["label", "cls"];
+
+/// The label in a `.json` member, if there is one, or what is there in place of a single one.
+pub(super) type JsonLabel = Option<Result<String, String>>;
 
 /// A file in a tar file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +59,12 @@ pub(super) struct Index {
     pub(super) arrays: Vec<Member>,
     /// Sample keys and the texts of their `.cls` members.
     pub(super) classes: Vec<(Vec<u8>, String)>,
-    /// Sample keys and the labels in their `.json` members, where there are some, or what is there in place of a single one.
-    pub(super) json: Vec<(Vec<u8>, Result<String, String>)>,
+    /// Sample keys and the labels in their `.json` members. Those after `.cls` members do not count.
+    pub(super) json: Vec<(Vec<u8>, JsonLabel)>,
+    /// How many `.json` members were looked into.
+    looked_into: usize,
+    /// Whether one of them has a single label.
+    has_json_label: bool,
     /// The names of metadata files and what they hold.
     pub(super) metadata: Vec<(Vec<u8>, Vec<u8>)>,
     /// Files that are neither, and links that are not followed.
@@ -141,10 +154,15 @@ impl Index {
             not_read.count(&member.name);
             if Format::is_array_name(&member.name) {
                 self.arrays.push(member);
-            } else if is_json(extension) && member.size <= MAX_JSON {
-                let json = file.read(member.offset, member.size as usize)?;
-                let label = label_in(&json);
-                self.json.extend(label.map(|label| (key.to_vec(), label)));
+            } else if is_json(extension) && self.classes.is_empty() {
+                let may_have = self.has_json_label || self.looked_into < MAX_JSON_WITHOUT;
+                let mut label = None;
+                if may_have && member.size <= MAX_JSON {
+                    label = label_in(&file.read(member.offset, member.size as usize)?);
+                    self.looked_into += 1;
+                    self.has_json_label |= matches!(label, Some(Ok(_)));
+                }
+                self.json.push((key.to_vec(), label));
             } else if is_metadata(&member.name) && member.size <= MAX_METADATA {
                 let content = file.read(member.offset, member.size as usize)?;
                 self.metadata.push((member.name, content));
@@ -181,12 +199,10 @@ impl Index {
                 .map(|member| (member.name.clone(), (member.offset, member.size)))
                 .collect();
             let mut texts: HashMap<Vec<u8>, String> = self.classes.iter().cloned().collect();
-            let mut json: HashMap<Vec<u8>, Result<String, String>> =
-                self.json.iter().cloned().collect();
+            let mut json: HashMap<Vec<u8>, JsonLabel> = self.json.iter().cloned().collect();
             for (name, target) in links {
                 let (key, extension) = sample_key(&name);
                 if is_json(extension) {
-                    // A member without a label has none to share.
                     let (of, extension) = sample_key(&target);
                     if let Some(label) = json.get(of).filter(|_| is_json(extension)).cloned() {
                         json.insert(key.to_vec(), label.clone());
@@ -322,8 +338,8 @@ fn is_metadata(name: &[u8]) -> bool {
     metadata::NAMES.iter().any(|known| known.as_bytes() == base)
 }
 
-/// The label in what describes a sample; `None` where there is none.
-fn label_in(json: &[u8]) -> Option<Result<String, String>> {
+/// The label in what describes a sample; `None` where there is none, or no JSON.
+fn label_in(json: &[u8]) -> JsonLabel {
     // Most have captions and addresses alone, and are not worth being taken apart.
     let has = |key: &str| {
         let quoted = format!("\"{key}\"");
@@ -333,11 +349,17 @@ fn label_in(json: &[u8]) -> Option<Result<String, String>> {
     if !LABEL_KEYS.iter().any(|key| has(key)) {
         return None;
     }
-    match serde_json::from_slice(json) {
-        Ok(Value::Object(object)) => json_label::of(&object, &LABEL_KEYS),
-        Ok(_) => None,
-        Err(error) => Some(Err(format!("no JSON: {error}"))),
-    }
+    let Ok(Value::Object(object)) = serde_json::from_slice(json) else {
+        return None;
+    };
+    let label = json_label::of(&object, &LABEL_KEYS)?;
+    Some(label.and_then(|text| {
+        let is_long = text.chars().nth(MAX_LABEL).is_some();
+        match is_long {
+            true => Err(json_label::shortened(&text)),
+            false => Ok(text),
+        }
+    }))
 }
 
 /// A member name without `./` and `/` at its start.
@@ -383,11 +405,15 @@ mod tests {
             r#"{"caption": "x"}"#,
             r#"["label"]"#,
             r#"{"a": {"label": 1}}"#,
+            r#"{"label": 1, "score": NaN}"#,
+            r#"{"label": "#,
             "",
         ] {
             assert_eq!(found(json), None, "{json}");
         }
-        assert!(matches!(found(r#"{"label": "#), Some(Err(_))));
+        let text = |length: usize| found(&format!(r#"{{"label": "{}"}}"#, "ä".repeat(length)));
+        assert!(matches!(text(MAX_LABEL), Some(Ok(_))));
+        assert!(matches!(text(MAX_LABEL + 1), Some(Err(_))));
         assert!(is_metadata(b"a/metadata.csv") && is_metadata(b"metadata.jsonl"));
         assert!(!is_metadata(b"metadata.csv/a") && !is_metadata(b"x_metadata.csv"));
     }

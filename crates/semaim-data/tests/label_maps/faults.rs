@@ -284,6 +284,69 @@ fn palettes_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn other_colors_of_a_place_are_told_where_classes_are_given() {
+    let folder = folder([None, None, None]);
+    let path = |name: &str| folder.path().join(name);
+    let values = columns([0, 1, 2, 0, 1, 2]);
+    let green = [0, 255, 0];
+    let usual = [BLACK, RED, green];
+    let write = |other: &[[u8; 3]]| {
+        for split in ["train", "val"] {
+            for name in ["a", "b", "c"] {
+                let file = path(&format!("labels/{split}/{name}.png"));
+                let is_other = name == "b";
+                places(&file, &values, if is_other { other } else { &usual });
+            }
+        }
+    };
+    text(&path("given.txt"), "none\ncat\ndog\n");
+    let given = LabelMapSpec {
+        classes: Some(path("given.txt")),
+        ..LabelMapSpec::of(folder.path().display().to_string())
+    };
+    let known = LabelMapSpec {
+        known: Some(
+            (0..)
+                .zip(["none", "cat", "dog"].map(str::to_owned))
+                .collect(),
+        ),
+        ..LabelMapSpec::of(folder.path().display().to_string())
+    };
+    write(&[BLACK, BLUE, green]);
+    let reason = refusal(folder.path());
+    assert!(reason.contains("place 1 of its palette is #"), "{reason}");
+    for spec in [&given, &known] {
+        let [train, eval] = [Split::Train, Split::Eval]
+            .map(|split| open_label_maps(spec, split, &OpenOptions::default()).unwrap());
+        for set in [&train, &eval] {
+            let said = only_notice(set);
+            assert!(said.contains("place 1 of its palette is #"), "{said}");
+        }
+        train.check_same_classes(&eval).unwrap();
+    }
+    // The same colors at other places.
+    write(&[RED, BLACK, green]);
+    for spec in [&given, &known] {
+        let error = open_label_maps(spec, Split::Train, &OpenOptions::default()).unwrap_err();
+        let reason = error.to_string();
+        assert!(reason.contains("of its palette, but place"), "{reason}");
+    }
+    // Zero says nothing, and has no color then.
+    write(&[BLUE, RED, green]);
+    assert!(!refusal(folder.path()).is_empty());
+    let without_zero = LabelMapSpec {
+        ignore_zero: true,
+        ..LabelMapSpec::of(folder.path().display().to_string())
+    };
+    let set = open_label_maps(&without_zero, Split::Train, &OpenOptions::default()).unwrap();
+    assert_eq!(set.values(), [1, 2]);
+    // A gray image that was given a palette.
+    let ramp: Vec<[u8; 3]> = (0..=255).map(|value| [value; 3]).collect();
+    write(&ramp);
+    assert!(open(folder.path(), Split::Train).is_ok());
+}
+
+#[test]
 fn a_color_with_another_place_in_a_palette_of_its_own_is_refused() {
     let folder = folder([None, None, None]);
     let path = |name: &str| folder.path().join(name);

@@ -100,6 +100,10 @@ fn quotes_of_tables_are_read() {
         assert_eq!(labels(&source), [Some(0), Some(1), Some(0)], "{name}");
         assert_eq!(reds(&source), [0, 1, 2], "{name}");
     }
+    // Between tabs, quotes that do not fit are letters.
+    write(root.path(), "inches.tsv", b"a.png\t\"dog\nb, c.png\tcat\n");
+    let source = train(&root.path().join("inches.tsv"));
+    assert_eq!(source.classes(), ["\"dog", "cat"]);
     // Commas in quotes alone are no separators.
     write(root.path(), "one.csv", b"\"b, c.png\"\n");
     let source = train(&root.path().join("one.csv"));

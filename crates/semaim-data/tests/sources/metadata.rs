@@ -91,15 +91,81 @@ fn folders_are_classes_beside_metadata_without_labels_alone() {
         b"file_name,text\na/0.png,x\nb/1.png,y\n",
     );
     assert_eq!(train(root.path()).classes(), ["a", "b"]);
-    for text in ["image,label\na/0.png,x\n", "file_name,label\n0.png,x\n"] {
+    // Labels of which the image is not known are none, and said.
+    for (text, words) in [
+        ("image_path,label\na/0.png,x\n", "no `file_name`"),
+        ("file_name,label\n0.png,x\n", "none is of an image of"),
+    ] {
         write(root.path(), "metadata.csv", text.as_bytes());
-        let error = opened(root.path(), Split::Train).unwrap_err().to_string();
-        for word in ["metadata.csv", "file_name", "path,label"] {
-            assert!(error.contains(word), "{word}: {error}");
-        }
+        let said = said(root.path(), || {
+            assert_eq!(train(root.path()).classes(), ["a", "b"]);
+        });
+        let is_told =
+            |text: &String| text.contains(words) && text.ends_with("folders are the classes");
+        assert!(said.iter().any(is_told), "{said:?}");
     }
     // No folders that could be classes.
     let flat = folder(&["0.png"]);
     write(flat.path(), "metadata.csv", b"image,label\n0.png,x\n");
     assert!(train(flat.path()).classes().is_empty());
+}
+
+#[test]
+fn metadata_of_another_split_leaves_folders_to_be_classes() {
+    let files = ["data/train/cat/0.png", "data/train/dog/1.png"];
+    let root = folder(&[files[0], files[1], "data/test/1.png"]);
+    let data = root.path().join("data");
+    let table = b"file_name,label\ntest/1.png,cat\n";
+    write(&data, "metadata.csv", table);
+    let members = [
+        (files[0], png(0)),
+        (files[1], png(1)),
+        ("data/test/1.png", png(2)),
+        ("data/metadata.csv", table.to_vec()),
+    ];
+    write(root.path(), "x/set.tar", &tars::tar_of(&members));
+    let tar = root.path().join("x/set.tar");
+    for path in [&data, &tar] {
+        let said = said(root.path(), || {
+            let source = train(path);
+            assert_eq!(source.classes(), ["cat", "dog"]);
+            assert_eq!(labels(&source), [Some(0), Some(1)]);
+        });
+        let is_of_it = |text: &String| text.contains("metadata.csv");
+        assert!(!said.iter().any(is_of_it), "{said:?}");
+        let eval = opened(path, Split::Eval).unwrap();
+        assert_eq!(eval.classes(), ["cat"]);
+        assert_eq!(labels(&eval), [Some(0)]);
+    }
+}
+
+#[test]
+fn lines_of_metadata_without_one_label_are_told_of() {
+    let root = folder(&["a/0.png", "b/1.png", "b/2.png"]);
+    let text = "{\"file_name\": \"a/0.png\", \"label\": \"x\"}\n{\"file_name\": \"b/1.png\", \"label\": \"x\"}\n\
+                {\"file_name\": \"b/1.png\", \"label\": \"y\"}\n{\"file_name\": \"b/2.png\", \"label\": NaN}\n";
+    write(root.path(), "metadata.jsonl", text.as_bytes());
+    let said = said(root.path(), || {
+        let source = train(root.path());
+        assert_eq!(source.classes(), ["x", "y"]);
+        assert_eq!(labels(&source), [Some(0), None, None]);
+    });
+    for words in [
+        "metadata.jsonl: line 4 cannot be read",
+        "an image has more than one label and is without, such as b/1.png: `x` on line 2 of",
+    ] {
+        let is_told = said.iter().any(|text| text.contains(words));
+        assert!(is_told, "{words}: {said:?}");
+    }
+}
+
+#[test]
+fn splits_have_the_classes_of_all_rows() {
+    let root = folder(&["train/0.png", "train/1.png", "test/2.png"]);
+    let table = b"file_name,label\ntrain/0.png,x\ntrain/1.png,y\ntest/2.png,y\n";
+    write(root.path(), "metadata.csv", table);
+    assert_eq!(train(root.path()).classes(), ["x", "y"]);
+    let eval = opened(root.path(), Split::Eval).unwrap();
+    assert_eq!(eval.classes(), ["x", "y"]);
+    assert_eq!(labels(&eval), [Some(1)]);
 }

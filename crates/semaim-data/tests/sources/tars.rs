@@ -358,6 +358,69 @@ fn json_members_may_hold_the_labels() {
 }
 
 #[test]
+fn json_members_without_single_labels_leave_folders_to_be_classes() {
+    let root = tempfile::tempdir().unwrap();
+    for (name, json) in [
+        ("a.tar", r#"{"label": [1, 2]}"#),
+        ("b.tar", r#"{"cls": {"a": 1}}"#),
+        ("c.tar", r#"{"label": 0.5}"#),
+        ("d.tar", r#"{"label": 1, "score": NaN}"#),
+    ] {
+        let path = root.path().join(name);
+        let json = json.as_bytes().to_vec();
+        let tar = tar_of(&[
+            ("a/0.png", png(1)),
+            ("a/0.json", json.clone()),
+            ("a/0.left.png", png(2)),
+            ("b/1.png", png(3)),
+            ("b/1.json", json),
+            ("b/2.png", png(4)),
+            ("b/2.json", br#"{"label": "x"}"#.to_vec()),
+            ("c/3.png", png(5)),
+        ]);
+        fs::write(&path, tar).unwrap();
+        let said = said(&path, || {
+            let source = train(&path);
+            assert_eq!(source.classes(), ["a", "b", "c"]);
+            assert_eq!(source.len(), 5);
+        });
+        let words = "not used, as 1 of the 3 .json members of images has a single name";
+        assert!(said.iter().any(|text| text.contains(words)), "{said:?}");
+    }
+}
+
+#[test]
+fn json_members_are_not_read_where_they_hold_no_labels() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("a.tar");
+    let labeled = br#"{"label": "x"}"#.to_vec();
+    let large = format!(r#"{{"label": "x", "more": "{}"}}"#, "y".repeat(64 << 10));
+    let large = ["a/0.json", "b/1.json"].map(|name| (name, large.clone().into_bytes()));
+    let [first, second] = large;
+    let tar = tar_of(&[("a/0.png", png(1)), first, ("b/1.png", png(2)), second]);
+    fs::write(&path, tar).unwrap();
+    assert_eq!(train(&path).classes(), ["a", "b"]);
+    // After 64 without a label.
+    let names: Vec<[String; 2]> = (0..200)
+        .map(|number| ["png", "json"].map(|end| format!("{}/{number}.{end}", number % 2)))
+        .collect();
+    for (without, classes) in [(64, &["0", "1"][..]), (63, &["x"])] {
+        let mut members = Vec::new();
+        for (number, [image, json]) in names.iter().enumerate() {
+            members.push((image.as_str(), png(1)));
+            let content = if number < without {
+                b"{}".to_vec()
+            } else {
+                labeled.clone()
+            };
+            members.push((json.as_str(), content));
+        }
+        fs::write(&path, tar_of(&members)).unwrap();
+        assert_eq!(train(&path).classes(), classes);
+    }
+}
+
+#[test]
 fn samples_of_several_images_are_told_of() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("a.tar");

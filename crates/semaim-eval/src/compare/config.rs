@@ -240,7 +240,7 @@ impl Validate for CompareConfig {
             "must be above 0",
         );
         problems.in_range("probe_epochs", self.probe_epochs, 1..);
-        problems.in_range("probe_batch_size", self.probe_batch_size, 1..);
+        problems.in_range("probe_batch_size", self.probe_batch_size, 2..);
         self.check_own(problems);
         problems.within("pretrain", |problems| self.pretrain.check(problems));
         // The encoder is the trial's.

@@ -324,7 +324,8 @@ impl Trial {
         };
         self.check_tested(all, tested, |record| record.tested)?;
         record.tested = Some(tested);
-        Ok(())
+        // Before they are classified, so that other processes do not begin with others meanwhile.
+        record.write(&self.path())
     }
 
     /// Refuses to test on other images than a trial that is there, this one among them, was tested on as its record says: seeds are
@@ -336,7 +337,8 @@ impl Trial {
         of: impl Fn(&Record) -> Option<EvaluatedImages>,
     ) -> Result<(), CompareError> {
         for trial in all {
-            let Some(then) = of(&trial.record()?) else {
+            // Another variant's record, made with other settings or damaged, is for whoever works at it.
+            let Some(then) = trial.record().ok().as_ref().and_then(&of) else {
                 continue;
             };
             let then = match trial.seed == self.seed {
@@ -416,6 +418,7 @@ impl Trial {
         let tested = EvaluatedImages::of(&*prepared.sets().test.source);
         self.check_tested(all, tested, |record| record.finetune_tested)?;
         record.finetune_tested = Some(tested);
+        record.write(&self.path())?;
         let run = RunDir::open(&out, &config, DataPlace::Recorded)?;
         let start = Instant::now();
         let ran = finetune(&config, prepared, &run, device, observer);
