@@ -56,7 +56,11 @@ def embed(
         raise TypeError(f"paths is a sequence of image files, not one: {paths!r}")
     if unreadable not in ("raise", "nan"):
         raise ValueError(f"unreadable is 'raise' or 'nan', not {unreadable!r}")
-    files = [os.path.abspath(path) for path in paths]
+    named = [os.path.abspath(path) for path in paths]
+    # An image that is named several times is looked at once.
+    files = list(dict.fromkeys(named))
+    places = {file: place for place, file in enumerate(files)}
+    order = [places[file] for file in named]
     listed = _list(files)
     if unreadable == "raise":
         # Before an hour is spent on the others.
@@ -76,13 +80,13 @@ def embed(
         with open(vectors.with_suffix(".csv"), encoding="utf-8", newline="") as table:
             rows = [int(row["class"]) for row in csv.DictReader(table)]
     if rows == list(range(len(files))):
-        return found
+        return found[order]
     if unreadable == "raise":
         reasons = "\n".join(note for note in output.notes if note.startswith("left out "))
         raise UsageError(f"{len(files) - len(rows)} of {len(files)} images cannot be read\n{reasons}")
     all_of_them = np.full((len(files), found.shape[1]), np.nan, dtype=np.float32)
     all_of_them[rows] = found
-    return all_of_them
+    return all_of_them[order]
 
 
 def _list(files: list[str]) -> str:
@@ -97,4 +101,5 @@ def _list(files: list[str]) -> str:
         except UnicodeEncodeError:
             raise UsageError(f"a path that is no UTF-8 cannot be put into a list: {file!r}") from None
     # With a heading, or a first file whose name is not like an image's would be taken for one.
-    return "path\tlabel\n" + "".join(f'"{file}"\t{number}\n' for number, file in enumerate(files))
+    quoted = (file.replace('"', '""') for file in files)
+    return "path\tlabel\n" + "".join(f'"{file}"\t{number}\n' for number, file in enumerate(quoted))
