@@ -34,12 +34,7 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
     );
     let (config, own) = load_config(args, &out)?;
     let ranks = ranks::current();
-    if ranks.is_root() {
-        let unused = settings::unused(&config.unused(), &own)?;
-        for line in unused.into_iter().chain(config.run().rising_rate()) {
-            eprintln!("warning: {line}");
-        }
-    }
+    settings::warn(&config.unused(), &own, config.run().rising_rate())?;
     let device = args.device.open_to_train(config.train.precision)?;
     let prepared = prepare(&config, &out, &device)?;
     let (train, eval) = (prepared.train(), prepared.eval());

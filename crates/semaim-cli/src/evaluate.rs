@@ -238,11 +238,15 @@ fn labeled_part(args: &EvaluateArgs, options: &OpenOptions) -> Result<ImageSubse
     })
 }
 
+/// Whether the file of annotations or the folder of label images is named itself.
+fn is_named(args: &EvaluateArgs) -> bool {
+    args.annotations.is_some() || args.labels.is_some()
+}
+
 /// Whether all images of a set that is not divided are meant: where the file or folder of what is to be found is named itself, and
 /// otherwise unless the model was trained on the set and a part was held out, or a part is asked for.
 fn is_used_whole(args: &EvaluateArgs, seen: Seen) -> bool {
-    let is_named = args.annotations.is_some() || args.labels.is_some();
-    is_named || args.split.is_none() && !matches!(seen, Seen::AllButHeldOut { .. })
+    is_named(args) || args.split.is_none() && !matches!(seen, Seen::AllButHeldOut { .. })
 }
 
 /// What names the images with annotations or label images.
@@ -267,8 +271,8 @@ fn say_seen<S: Source>(
     let Some(line) = annotated(args).next().and_then(|name| seen.warning(name)) else {
         return;
     };
-    let is_named = args.annotations.is_some() || args.labels.is_some();
-    let is_divided = || !is_named && to_train_on().is_ok_and(|other| !same_images(set, &other));
+    let is_divided =
+        || !is_named(args) && to_train_on().is_ok_and(|other| !same_images(set, &other));
     if is_used_whole(args, seen) && !is_divided() {
         eprintln!("{line}");
     }

@@ -27,13 +27,8 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let out = settings::out_dir(args.out.as_deref(), None, &args.run, "finetune");
     let (config, own) = load_config(args, &out)?;
     let ranks = ranks::current();
-    if ranks.is_root() {
-        let unused = settings::unused(&config.unused(), &own)?.into_iter();
-        let others = [config.mixing_in_parts(), config.run().rising_rate()];
-        for line in unused.chain(others.into_iter().flatten()) {
-            eprintln!("warning: {line}");
-        }
-    }
+    let others = [config.mixing_in_parts(), config.run().rising_rate()];
+    settings::warn(&config.unused(), &own, others.into_iter().flatten())?;
     let device = args.device.open_to_train(config.train.precision)?;
     let prepared = prepare(&config, &out, &device)?;
     let sets = prepared.sets();

@@ -41,12 +41,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         usual,
     );
     let (config, own) = load_config(args, &out)?;
-    if ranks::current().is_root() {
-        let unused = settings::unused(&config.unused(), &own)?;
-        for line in unused.into_iter().chain(config.run().rising_rate()) {
-            eprintln!("warning: {line}");
-        }
-    }
+    settings::warn(&config.unused(), &own, config.run().rising_rate())?;
     // A run that is there was begun with the figures that it has.
     if !out.join("config.toml").is_file() {
         config.data.check_measured(config.model.channels)?;

@@ -104,6 +104,21 @@ pub(crate) fn with_options(
     Ok(layers)
 }
 
+/// Warns of settings that were made for a run and that it does not look at, as [`unused`] has them, and of what else is to be said of
+/// its settings. Of several processes the first does.
+pub(crate) fn warn(
+    unused_settings: &[(&str, &str)],
+    own: &Layers,
+    others: impl IntoIterator<Item = String>,
+) -> Result<(), Exit> {
+    if ranks::current().is_root() {
+        for line in unused(unused_settings, own)?.into_iter().chain(others) {
+            eprintln!("warning: {line}");
+        }
+    }
+    Ok(())
+}
+
 /// What a run does not look at of the settings that were made for it, if there are such, in a line; `unused` are the keys and the
 /// reasons.
 pub(crate) fn unused(unused: &[(&str, &str)], own: &Layers) -> Result<Option<String>, Exit> {

@@ -109,21 +109,22 @@ pub(crate) struct LabelTexts {
 impl LabelTexts {
     /// Adds the label of the next image. An empty text is none.
     pub(crate) fn push(&mut self, text: Option<&str>) {
-        let number = text.filter(|text| !text.is_empty()).map(|text| {
-            let next = self.numbers.len() as u32;
-            match self.numbers.get(text) {
-                Some(&number) => number,
-                None => *self.numbers.entry(text.to_owned()).or_insert(next),
-            }
-        });
+        let number = text.and_then(|text| self.number(text));
         self.images.push(number);
     }
 
     /// Adds a class that images elsewhere have. An empty text is none.
     pub(crate) fn add_class(&mut self, text: &str) {
+        self.number(text);
+    }
+
+    /// The number of a text, a new one where it has none yet.
+    fn number(&mut self, text: &str) -> Option<u32> {
         let next = self.numbers.len() as u32;
-        if !text.is_empty() && !self.numbers.contains_key(text) {
-            self.numbers.insert(text.to_owned(), next);
+        match self.numbers.get(text) {
+            Some(&number) => Some(number),
+            None if text.is_empty() => None,
+            None => Some(*self.numbers.entry(text.to_owned()).or_insert(next)),
         }
     }
 

@@ -38,8 +38,8 @@ use semaim_train::state::{TrainCounters, TrainState};
 use semaim_train::step_time::step_time;
 use semaim_train::trainer::{Images, RunOutcome, train};
 
-use crate::finetune::start::{EvaluatedImages, StartError, StartingEncoder};
 use crate::results::{self, ResultsError};
+use crate::run_start::{EvaluatedImages, StartError, StartingEncoder};
 
 use config::DetectConfig;
 use data::ObjectSplits;

@@ -5,7 +5,6 @@
 
 pub mod config;
 mod evaluator;
-pub mod start;
 mod task;
 
 use std::path::Path;
@@ -27,11 +26,11 @@ use semaim_train::trainer::{Images, RunOutcome, train};
 
 use crate::classify::{Classification, ClassifyError};
 use crate::results::{self, ResultsError};
+use crate::run_start::{EvaluatedImages, StartError, StartingEncoder};
 use crate::splits::{LabeledSplits, SplitsError};
 use crate::unreadable::Unreadable;
 use config::FinetuneConfig;
 use evaluator::FinetuneEvaluator;
-use start::{EvaluatedImages, StartError, StartingEncoder};
 use task::FinetuneTask;
 
 /// What fine-tuning came to; the best by top-1.

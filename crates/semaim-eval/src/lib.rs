@@ -38,6 +38,7 @@ pub mod pca;
 pub mod pointing;
 pub mod probe;
 pub mod results;
+pub mod run_start;
 pub mod segment;
 pub mod splits;
 pub mod unreadable;

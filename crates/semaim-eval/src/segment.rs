@@ -35,8 +35,8 @@ use semaim_train::state::{TrainCounters, TrainState};
 use semaim_train::step_time::step_time;
 use semaim_train::trainer::{Images, RunOutcome, train};
 
-use crate::finetune::start::{EvaluatedImages, StartError, StartingEncoder};
 use crate::results::{self, ResultsError};
+use crate::run_start::{EvaluatedImages, StartError, StartingEncoder};
 use config::SegmentConfig;
 use data::LabelSplits;
 use evaluator::SegmentEvaluator;

@@ -1,5 +1,7 @@
 //! How an encoder's images are opened and shown to it.
 
+use std::path::PathBuf;
+
 use semaim::config::{Normalization, VitConfig};
 use semaim_data::{Augment, OpenOptions, ShapesOptions};
 
@@ -23,6 +25,18 @@ pub fn open_options(config: &VitConfig, normalization: &Normalization) -> OpenOp
         },
         ..OpenOptions::default()
     }
+}
+
+/// Whether the images that are trained on and those that are evaluated are generated, by what names them: `path` and `eval` where no
+/// files of annotations do.
+pub(crate) fn are_generated(path: &str, eval: &str, files: &[&PathBuf]) -> [bool; 2] {
+    let no_files = files.iter().all(|path| path.as_os_str().is_empty());
+    let trained = no_files && path == "shapes";
+    let evaluated = match eval {
+        "" => trained,
+        name => name == "shapes",
+    };
+    [trained, evaluated]
 }
 
 /// Generated images to evaluate a model on, where nothing else is said.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::CompareError;
 use super::config::{CompareConfig, Variant};
 use super::measure::{CurvePoint, Scores};
-use crate::finetune::start::EvaluatedImages;
+use crate::run_start::EvaluatedImages;
 
 /// What has been measured of a trial so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

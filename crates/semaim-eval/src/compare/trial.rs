@@ -27,8 +27,8 @@ use super::record::{Record, measured_by};
 use super::timing::steps_done;
 use super::{CompareError, PlannedTrial};
 use crate::accuracy::Accuracy;
-use crate::finetune::start::EvaluatedImages;
 use crate::finetune::{FinetuneError, finetune, prepare};
+use crate::run_start::EvaluatedImages;
 
 /// One variant with one seed.
 #[derive(Clone, Debug)]

@@ -19,6 +19,7 @@ use super::data::ObjectDataConfig;
 use super::file::{DetectorFile, Detectron2Config, ToldDetector};
 use crate::finetune::config::EMA;
 use crate::on_encoder::OnEncoder;
+use crate::views::are_generated;
 
 /// Settings of an encoder that learns.
 const LEARNING: &[&str] = &["layer_decay", "train.drop_path", "train.freeze_blocks"];
@@ -209,13 +210,7 @@ impl DetectConfig {
     fn generated(&self) -> [bool; 2] {
         let data = &self.data;
         let files = [&data.annotations, &data.eval_annotations];
-        let no_files = files.iter().all(|path| path.as_os_str().is_empty());
-        let trained = no_files && data.path == "shapes";
-        let evaluated = match data.eval.as_str() {
-            "" => trained,
-            name => name == "shapes",
-        };
-        [trained, evaluated]
+        are_generated(&data.path, &data.eval, &files)
     }
 
     /// The whole detector that `encoder.weights` names; `None` where it names an encoder.

@@ -20,6 +20,7 @@ use super::data::LabelDataConfig;
 use super::segmenter::TestSize;
 use crate::finetune::config::EMA;
 use crate::on_encoder::OnEncoder;
+use crate::views::are_generated;
 
 /// Settings of UPerNet.
 const UPERNET: &[&str] = &[
@@ -311,13 +312,7 @@ impl SegmentConfig {
     fn generated(&self) -> [bool; 2] {
         let data = &self.data;
         let files = [&data.labels, &data.annotations, &data.eval_labels];
-        let no_files = files.iter().all(|path| path.as_os_str().is_empty());
-        let trained = no_files && data.path == "shapes";
-        let evaluated = match data.eval.as_str() {
-            "" => trained,
-            name => name == "shapes",
-        };
-        [trained, evaluated]
+        are_generated(&data.path, &data.eval, &files)
     }
 
     /// The network, for so many classes.
