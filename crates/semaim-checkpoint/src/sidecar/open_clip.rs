@@ -4,8 +4,9 @@ use semaim::config::Activation;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::hugging_face::Sides;
 use super::timm::TimmArgs;
-use super::{Pretrained, Sidecar, Sides};
+use super::{Pretrained, Sidecar};
 
 /// The width of a head where nothing is said.
 const HEAD_WIDTH: usize = 64;

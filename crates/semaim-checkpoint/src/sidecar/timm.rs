@@ -6,7 +6,8 @@ use semaim::config::Activation;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Sidecar, Sides};
+use super::Sidecar;
+use super::hugging_face::Sides;
 
 /// Heads of timm's networks by the size in their names, which come before what is more general.
 const HEADS: [(&str, usize); 17] = [

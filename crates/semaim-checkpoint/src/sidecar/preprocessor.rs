@@ -1,0 +1,149 @@
+//! A `preprocessor_config.json` or `processor_config.json`: how Hugging Face's library makes numbers of pixels.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{Sidecar, SidecarError};
+
+/// How far from 1 the product of a `rescale_factor` and 255 may be: written with few digits it is not exact.
+const ROUNDED: f64 = 1e-3;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Preprocessor {
+    do_rescale: Option<bool>,
+    rescale_factor: Option<f64>,
+    do_normalize: Option<bool>,
+    image_mean: Option<Vec<f32>>,
+    image_std: Option<Vec<f32>>,
+}
+
+/// What transformers writes of a processor of images and texts, since version 5 in place of a `preprocessor_config.json`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Processor {
+    image_processor: Option<Preprocessor>,
+}
+
+impl Sidecar {
+    /// How images are made ready: by a file of its own, or where there is none by the part of another.
+    pub(super) fn read_preprocessor(
+        &mut self,
+        checkpoint: &Path,
+    ) -> Result<Option<(PathBuf, Preprocessor)>, SidecarError> {
+        let own = self.read::<Preprocessor>(checkpoint, "preprocessor_config.json")?;
+        if own.is_some() {
+            return Ok(own);
+        }
+        let whole = self.read::<Processor>(checkpoint, "processor_config.json")?;
+        Ok(whole.and_then(|(path, whole)| Some((path, whole.image_processor?))))
+    }
+
+    /// How Hugging Face's library makes numbers of pixels. Values of 0..255 that are normalized are those of 0..1 with a mean and
+    /// a deviation 255 times smaller.
+    pub(super) fn preprocessor(&mut self, config: Preprocessor) -> Result<(), String> {
+        let is_rescaled = config.do_rescale.unwrap_or(true);
+        if is_rescaled
+            && let Some(factor) = config.rescale_factor
+            && (factor * 255.0 - 1.0).abs() > ROUNDED
+        {
+            return Err(format!(
+                "rescale_factor {factor} is not computed here, 1/255 is"
+            ));
+        }
+        // Deviations of values of 0..255 are above 1. With smaller ones the values that are not rescaled are of 0..1 already.
+        let is_of_bytes = |std: &Vec<f32>| std.iter().any(|&std| std > 1.0);
+        let unit: f32 = match &config.image_std {
+            _ if is_rescaled => 1.0,
+            Some(std) if !is_of_bytes(std) && config.do_normalize != Some(false) => 1.0,
+            _ => 255.0,
+        };
+        let values = if unit > 1.0 { "0..255" } else { "0..1" };
+        if config.do_normalize == Some(false) {
+            self.unnormalized = Some(1.0 / unit);
+            self.assumed.push(format!(
+                "images are not normalized, values are of {values} (do_normalize is false)"
+            ));
+            return Ok(());
+        }
+        if !is_rescaled {
+            self.assumed.push(format!(
+                "mean and deviation are of values of {values}, by their size (do_rescale is false)"
+            ));
+        }
+        if !is_rescaled && (config.image_mean.is_none() || config.image_std.is_none()) {
+            return Err(
+                "do_rescale is false, and image_mean or image_std of values of 0..255 is missing"
+                    .into(),
+            );
+        }
+        let of_unit =
+            |list: Vec<f32>| -> Vec<f32> { list.into_iter().map(|value| value / unit).collect() };
+        self.mean = config.image_mean.map(of_unit).or(self.mean.take());
+        self.std = config.image_std.map(of_unit).or(self.std.take());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::beside;
+
+    #[test]
+    fn the_part_of_a_processor_that_sees_images_is_looked_into() {
+        let whole = r#"{"image_processor": {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6],
+            "do_rescale": true, "rescale_factor": 0.00392156862745098}, "processor_class": "CLIPProcessor"}"#;
+        let found = beside(&[("processor_config.json", whole)]).unwrap();
+        let normalization = found.normalization(3).unwrap();
+        assert_eq!(normalization.mean, [0.1, 0.2, 0.3]);
+        assert_eq!(normalization.std, [0.4, 0.5, 0.6]);
+        assert_eq!(found.names(), "processor_config.json");
+        let found = beside(&[("model.processor_config.json", whole)]).unwrap();
+        assert_eq!(found.mean, Some(vec![0.1, 0.2, 0.3]));
+        // A file of its own comes first.
+        let own = r#"{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#;
+        let both = [
+            ("preprocessor_config.json", own),
+            ("processor_config.json", whole),
+        ];
+        assert_eq!(beside(&both).unwrap().mean, Some(vec![0.5; 3]));
+        let none = r#"{"processor_class": "CLIPProcessor"}"#;
+        let found = beside(&[("processor_config.json", none)]).unwrap();
+        assert_eq!(found.mean, None);
+        let wrong = r#"{"image_processor": {"rescale_factor": 0.5}}"#;
+        let error = beside(&[("processor_config.json", wrong)]).unwrap_err();
+        assert!(error.path.ends_with("processor_config.json"), "{error}");
+    }
+
+    #[test]
+    fn preprocessors_that_leave_a_step_out_are_followed() {
+        let read = |text: &str| beside(&[("preprocessor_config.json", text)]);
+        let normalization = |text: &str| read(text).unwrap().normalization(3).unwrap();
+        let said = r#""image_mean": [127.5, 127.5, 127.5], "image_std": [51.0, 51.0, 51.0]"#;
+        let plain = normalization(&format!(r#"{{"do_normalize": false, {said}}}"#));
+        assert_eq!((plain.mean, plain.std), (vec![0.0; 3], vec![1.0; 3]));
+        let bytes = normalization(&format!(r#"{{"do_rescale": false, {said}}}"#));
+        assert_eq!((bytes.mean, bytes.std), (vec![0.5; 3], vec![0.2; 3]));
+        let neither = normalization(r#"{"do_rescale": false, "do_normalize": false}"#);
+        assert_eq!(
+            (neither.mean, neither.std),
+            (vec![0.0; 3], vec![1.0 / 255.0; 3])
+        );
+        let usual = r#"{"do_rescale": true, "rescale_factor": 0.00392156862745098, "image_mean": [0.5, 0.5, 0.5], "image_std": [1, 1, 1]}"#;
+        assert_eq!(normalization(usual).mean, [0.5; 3]);
+        // Images that something else brought to 0..1.
+        let unit = r#"{"do_rescale": false, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}"#;
+        assert_eq!(normalization(unit).mean, [0.485, 0.456, 0.406]);
+        let said = read(unit).unwrap().assumed.join("; ");
+        assert!(said.contains("values of 0..1"), "{said}");
+        for (text, part) in [
+            (r#"{"rescale_factor": 0.00784313725}"#, "rescale_factor"),
+            (r#"{"do_rescale": false}"#, "do_rescale"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.path.ends_with("preprocessor_config.json"));
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}
