@@ -1,18 +1,19 @@
 //! Labels in `metadata.csv` and `metadata.jsonl`, which lie beside the images in Hugging Face's image folders.
 
 mod rows;
+mod without_label;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::classes::{LabelTexts, Labels};
-use crate::counted::counted;
 use crate::error::DataError;
 use crate::list;
-use crate::notices::{self, some_of};
+use crate::notices;
 use crate::splits;
 use rows::{IMAGE, LABEL, ReadLabel, Rows};
+use without_label::WithoutLabel;
 
 /// The names of metadata files.
 pub(crate) const NAMES: [&str; 2] = ["metadata.csv", "metadata.jsonl"];
@@ -217,111 +218,67 @@ impl Metadata {
             return None;
         }
         let images: Vec<Place> = images.collect();
-        let is_around = |file: &&LabelFile| images.iter().any(|image| file.is_around(image));
         if !images.iter().any(|image| self.labels.contains_key(image)) {
-            let mut strays = self.files.iter().filter(|file| !file.is_of_images);
-            let stray = strays.find(is_around);
-            let nameless = self.nameless.iter().find(is_around);
-            if let Some(file) = stray {
-                let reason = format!(
-                    "it has labels, and none is of an image of {}: `{IMAGE}` is to be a path from the folder of this file",
-                    set.display()
-                );
-                file.say_unused(&reason, in_folders);
-            } else if let Some(file) = nameless {
-                let reason = format!(
-                    "it has labels (`{LABEL}`), and no `{IMAGE}` that says of which images"
-                );
-                file.say_unused(&reason, in_folders);
-            }
+            self.say_unused(set, &images, in_folders);
             return None;
         }
         let mut texts = LabelTexts::default();
-        let (mut missing, mut not_read) = (Vec::new(), Vec::new());
-        let (mut several, mut first_of_several) = (0, None);
+        let mut without = WithoutLabel::default();
         let mut used = BTreeSet::new();
         for image in &images {
-            let label = match self.labels.get(image) {
-                Some(Given {
-                    label,
-                    row,
-                    other: Some((other, other_row)),
-                }) => {
-                    several += 1;
-                    first_of_several.get_or_insert((image, (label, row), (other, other_row)));
-                    None
+            let given = self.labels.get(image);
+            let text = given.and_then(|given| given.only()?.as_deref().ok());
+            match given.filter(|_| text.is_some()) {
+                Some(given) => {
+                    used.insert(given.row.file);
                 }
-                Some(Given { label, row, .. }) => match label {
-                    Ok(text) => {
-                        used.insert(row.file);
-                        Some(text.as_str())
-                    }
-                    Err(value) => {
-                        not_read.push(format!("{} ({value})", image.1));
-                        None
-                    }
-                },
-                None => {
-                    missing.push(image.1.as_str());
-                    None
-                }
-            };
-            texts.push(label);
+                None => without.add(image, given),
+            }
+            texts.push(text);
         }
         let used = used.into_iter().filter_map(|file| self.files.get(file));
         for text in used.flat_map(|file| &file.texts) {
             texts.add_class(text);
         }
-        if !missing.is_empty() {
-            let files = self.files.iter().filter(is_around);
-            let files: Vec<String> = files.map(|file| file.path.display().to_string()).collect();
-            notices::warn(format!(
-                "{}: labels are those of {}, in which {} of {} {} none: {}",
-                set.display(),
-                some_of(&files),
-                missing.len(),
-                counted(images.len(), "image"),
-                if missing.len() == 1 { "has" } else { "have" },
-                some_of(&missing)
-            ));
-        }
-        if !not_read.is_empty() {
-            notices::warn(format!(
-                "{}: {} no single label and {} without: {}",
-                set.display(),
-                match not_read.len() {
-                    1 => "an image has".to_owned(),
-                    number => format!("{number} images have"),
-                },
-                if not_read.len() == 1 { "is" } else { "are" },
-                some_of(&not_read)
-            ));
-        }
-        if let Some((image, first, other)) = first_of_several {
-            let [first, other] = [first, other].map(|(label, row)| {
-                let (Ok(label) | Err(label)) = label;
-                let file = self.files.get(row.file).map(|file| file.path.display());
-                let file = file.map_or(String::new(), |file| format!(" of {file}"));
-                format!("`{label}` on line {}{file}", row.line)
-            });
-            notices::warn(format!(
-                "{}: {} more than one label and {} without, such as {}: {first}, {other}",
-                set.display(),
-                match several {
-                    1 => "an image has".to_owned(),
-                    number => format!("{number} images have"),
-                },
-                if several == 1 { "is" } else { "are" },
-                image.1
-            ));
-        }
+        without.say(set, &images, &self.files);
         let (classes, mut labels) = texts.into_labels(set);
         labels.resize(images.len(), None);
         Some((classes, labels))
     }
+
+    /// Says of the first file around the images whose labels are of none of them why they are not used.
+    fn say_unused(&self, set: &Path, images: &[Place], in_folders: bool) {
+        let mut strays = self.files.iter().filter(|file| !file.is_of_images);
+        if let Some(file) = strays.find(|file| file.is_around_one_of(images)) {
+            let reason = format!(
+                "it has labels, and none is of an image of {}: `{IMAGE}` is to be a path from the folder of this file",
+                set.display()
+            );
+            file.say_unused(&reason, in_folders);
+            return;
+        }
+        let mut nameless = self.nameless.iter();
+        if let Some(file) = nameless.find(|file| file.is_around_one_of(images)) {
+            let reason =
+                format!("it has labels (`{LABEL}`), and no `{IMAGE}` that says of which images");
+            file.say_unused(&reason, in_folders);
+        }
+    }
+}
+
+impl Given {
+    /// The label, where there is no other.
+    fn only(&self) -> Option<&ReadLabel> {
+        self.other.is_none().then_some(&self.label)
+    }
 }
 
 impl LabelFile {
+    /// Whether one of the images lies in its folder or below.
+    fn is_around_one_of(&self, images: &[Place]) -> bool {
+        images.iter().any(|image| self.is_around(image))
+    }
+
     /// Whether an image lies in its folder or below.
     fn is_around(&self, image: &Place) -> bool {
         let (part, folder) = &self.folder;
