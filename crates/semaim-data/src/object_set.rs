@@ -1,5 +1,6 @@
 //! Images with their objects: boxes, classes and masks.
 
+mod checksum;
 mod coco;
 mod object_classes;
 mod open;
@@ -343,6 +344,15 @@ impl Source for ObjectSet {
                 }
                 Ok(DecodedRegion::whole(sample.pixels))
             }
+        }
+    }
+
+    fn objects_checksum(&self, index: usize) -> Option<u32> {
+        match &self.images {
+            Images::Files { entries, .. } => {
+                Some(checksum::checksum(&entries.get(index)?.annotations))
+            }
+            Images::Shapes { .. } => None,
         }
     }
 

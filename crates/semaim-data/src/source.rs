@@ -55,6 +55,12 @@ pub trait Source: Send + Sync + std::fmt::Debug + 'static {
         Ok(region.pixels)
     }
 
+    /// A checksum of the boxes, masks and classes that annotations give an image's objects, to notice that they have changed; `None`
+    /// where there are no annotations in memory.
+    fn objects_checksum(&self, _index: usize) -> Option<u32> {
+        None
+    }
+
     /// One line for the log, such as `folder photos: 3068 images, 10 classes`.
     fn describe(&self) -> String;
 }

@@ -66,16 +66,32 @@ pub struct EvaluatedImages {
     pub names: u32,
     /// [`DataDigest::classes`]: labels, where an image has one, and names of classes.
     pub classes: u32,
+    /// [`DataDigest::objects`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<u32>,
 }
 
 impl EvaluatedImages {
     /// Those of a data set.
     pub fn of(images: &(impl Source + ?Sized)) -> Self {
-        let digest = DataDigest::of(images, true);
+        let DataDigest {
+            names,
+            classes,
+            objects,
+        } = DataDigest::of(images, true);
         Self {
             images: images.len() as u64,
-            names: digest.names,
-            classes: digest.classes,
+            names,
+            classes,
+            objects,
+        }
+    }
+
+    fn digest(&self) -> DataDigest {
+        DataDigest {
+            names: self.names,
+            classes: self.classes,
+            objects: self.objects,
         }
     }
 
@@ -85,10 +101,8 @@ impl EvaluatedImages {
             let now = counted(self.images, "image");
             return Some(format!("{now} now, {} then", then.images));
         }
-        if self.names != then.names {
-            return Some("other names, or another order".into());
-        }
-        (self.classes != then.classes).then(|| "other labels, or other names of classes".into())
+        let digest = self.digest();
+        digest.difference(&then.digest()).map(String::from)
     }
 }
 
@@ -401,6 +415,7 @@ mod tests {
         images: 27,
         names: 1,
         classes: 2,
+        objects: Some(3),
     };
 
     fn write(path: &Path, seed: u64, mean: f32) {
@@ -519,11 +534,24 @@ mod tests {
                 },
                 "other labels",
             ),
+            (
+                EvaluatedImages {
+                    objects: Some(9),
+                    ..IMAGES
+                },
+                "other boxes or masks",
+            ),
         ] {
             let refused = hold(&first, &run, changed).unwrap_err();
             assert!(refused.contains(what), "{what}: {refused}");
         }
         hold(&first, &run, IMAGES).unwrap();
+        // Records of before do not tell of boxes.
+        let untold = EvaluatedImages {
+            objects: None,
+            ..IMAGES
+        };
+        hold(&first, &run, untold).unwrap();
         // A run of before has kept nothing.
         fs::remove_file(run.path().join(FILE)).unwrap();
         let other = folder.path().join("other");

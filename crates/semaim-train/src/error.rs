@@ -175,9 +175,9 @@ pub enum TrainError {
         /// Images now.
         now: u64,
     },
-    /// The data set holds as many images as it did, but others, or other classes.
+    /// The data set holds as many images as it did, but others, or with other labels.
     #[error(
-        "the data set still has {images} images, but {what} have changed since the checkpoint; a run can only go on with the data it began with"
+        "the data set still has {images} images, but not as they were for the checkpoint: {what}; a run can only go on with the data it began with"
     )]
     OtherImages {
         /// How many images.

@@ -55,6 +55,8 @@ pub struct DataDigest {
     pub names: u32,
     /// A checksum of their labels and of the names of classes, where these are learned; else 0.
     pub classes: u32,
+    /// A checksum of the boxes and masks that annotations give them; `None` where they have none, and in older records.
+    pub objects: Option<u32>,
 }
 
 impl DataDigest {
@@ -71,6 +73,10 @@ impl DataDigest {
                 let label = images.label(index).map_or(u64::MAX, u64::from);
                 digest.classes = crc32c_append(digest.classes, &label.to_le_bytes());
             }
+            if let Some(objects) = images.objects_checksum(index).filter(|_| learns_classes) {
+                let sum = digest.objects.unwrap_or_default();
+                digest.objects = Some(crc32c_append(sum, &objects.to_le_bytes()));
+            }
         }
         let classes = images.classes().iter().filter(|_| learns_classes);
         for class in classes {
@@ -79,15 +85,31 @@ impl DataDigest {
         digest
     }
 
-    /// In one number, as checkpoints hold it.
+    /// What tells it from that of before, in words; `None` where the images are the same as far as both know.
+    pub fn difference(&self, then: &Self) -> Option<&'static str> {
+        if self.names != then.names {
+            return Some("other names, or another order");
+        }
+        if self.classes != then.classes {
+            return Some("other labels, or other names of classes");
+        }
+        let differ = |(now, then): (u32, u32)| now != then;
+        let objects = self.objects.zip(then.objects);
+        objects
+            .is_some_and(differ)
+            .then_some("other boxes or masks")
+    }
+
+    /// Names and classes in one number, as checkpoints hold them.
     fn number(self) -> u64 {
         u64::from(self.names) << 32 | u64::from(self.classes)
     }
 
-    fn of_number(number: u64) -> Self {
+    fn of_numbers(number: u64, objects: Option<u32>) -> Self {
         Self {
             names: (number >> 32) as u32,
             classes: number as u32,
+            objects,
         }
     }
 }
@@ -142,6 +164,7 @@ impl<M: Module> TrainState<M> {
         let buffers = buffers.map(|(name, values)| (name, FlatWeight::of(values)));
         put(&optimizer, buffers.collect());
         let data = self.counts.data.map(DataDigest::number);
+        let objects = self.counts.data.and_then(|data| data.objects);
         let numbers = [
             ("step", self.counts.step),
             ("skipped", self.counts.skipped),
@@ -152,6 +175,7 @@ impl<M: Module> TrainState<M> {
         let mut metadata: BTreeMap<String, String> = numbers
             .iter()
             .chain(&data.map(|data| ("data_digest", data)))
+            .chain(&objects.map(|objects| ("objects_digest", u64::from(objects))))
             .map(|(key, value)| ((*key).to_string(), value.to_string()))
             .collect();
         metadata.insert("semaim_version".into(), env!("CARGO_PKG_VERSION").into());
@@ -203,6 +227,10 @@ impl<M: Module> TrainState<M> {
         optimizer.restore(number(&steps)?, &of_optimizer, &device_of(&model))?;
         drop(of_optimizer);
         let step = number("step")?;
+        let objects = match metadata.contains_key("objects_digest") {
+            true => u32::try_from(number("objects_digest")?).ok(),
+            false => None,
+        };
         let unlogged = match metadata.get(UNLOGGED) {
             Some(text) => UnloggedLoss::of_text(text)
                 .filter(|unlogged| unlogged.after <= step)
@@ -219,7 +247,7 @@ impl<M: Module> TrainState<M> {
                 bad_images: number("bad_images")?,
                 data_len: number("data_len")?,
                 data: match metadata.contains_key("data_digest") {
-                    true => Some(DataDigest::of_number(number("data_digest")?)),
+                    true => Some(DataDigest::of_numbers(number("data_digest")?, objects)),
                     false => None,
                 },
                 unlogged,

@@ -146,17 +146,11 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
                 now: data_len,
             });
         }
-        if let Some(then) = then.data {
-            let what = match then.names == data.names {
-                true => "their labels or the names of the classes",
-                false => "their names or their order",
-            };
-            if then != data {
-                return Err(TrainError::OtherImages {
-                    images: data_len,
-                    what,
-                });
-            }
+        if let Some(what) = then.data.and_then(|then| data.difference(&then)) {
+            return Err(TrainError::OtherImages {
+                images: data_len,
+                what,
+            });
         }
         state.counts.data = Some(data);
         if ranks.is_root() {

@@ -150,6 +150,7 @@ mod tests {
                 images: 27,
                 names: u32::MAX,
                 classes: 3,
+                objects: None,
             }),
             ..empty.clone()
         };

@@ -131,6 +131,18 @@ fn a_stopped_detector_goes_on_with_its_own_encoder() {
     fs::copy(other.join("encoder.safetensors"), &file).unwrap();
     refuse(command(&encoder), &["is not the encoder", "SHA-256"]);
     fs::write(&file, own).unwrap();
+    // A box that has moved, of an image to train on or to evaluate.
+    let text = fs::read_to_string(&truth).unwrap();
+    let annotations: Value = serde_json::from_str(&text).unwrap();
+    let boxes = annotations["annotations"].as_array().unwrap().len();
+    assert_eq!(boxes, 9);
+    for moved in 0..boxes {
+        let mut changed = annotations.clone();
+        changed["annotations"][moved]["bbox"][2] = 1.5.into();
+        fs::write(&truth, changed.to_string()).unwrap();
+        refuse(command(&encoder), &["other boxes or masks"]);
+    }
+    fs::write(&truth, text).unwrap();
     // What is saved needs no file of the encoder.
     fs::rename(&encoder, folder.path().join("elsewhere")).unwrap();
     let ran = succeed(command(&encoder));
