@@ -19,12 +19,13 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use semaim_checkpoint::error::EncoderError;
 use semaim_config::ConfigErrors;
-use semaim_data::DataError;
+use semaim_data::{DataError, counted};
 use semaim_kernels::Kernels;
 use semaim_train::callbacks::Observer;
 use semaim_train::error::TrainError;
 use semaim_train::memory::Memory;
 
+use crate::classify::ClassifyError;
 use crate::embed::EmbedError;
 use crate::finetune::FinetuneError;
 use crate::knn::KnnError;
@@ -125,6 +126,53 @@ pub enum CompareError {
     /// Pointing.
     #[error(transparent)]
     Pointing(#[from] PointingError),
+    /// Trials whose numbers ran out of bounds. All others were gone through.
+    #[error("{} failed, the others were gone through:{}", counted(.trials.len(), "trial"), listed(.trials))]
+    Failed {
+        /// Which, and why.
+        trials: Vec<FailedTrial>,
+    },
+}
+
+/// A trial that failed by itself.
+#[derive(Debug)]
+pub struct FailedTrial {
+    /// The variant.
+    pub variant: String,
+    /// The seed.
+    pub seed: u64,
+    /// Why.
+    pub error: Box<CompareError>,
+}
+
+fn listed(trials: &[FailedTrial]) -> String {
+    let line = |trial: &FailedTrial| {
+        let FailedTrial {
+            variant,
+            seed,
+            error,
+        } = trial;
+        format!("\n  `{variant}` with seed {seed}: {error}")
+    };
+    trials.iter().map(line).collect()
+}
+
+impl CompareError {
+    /// Whether the trial's numbers diverged. That says nothing of other trials, while data, settings or a disk that cannot be used
+    /// would fail them all.
+    fn is_divergence(&self) -> bool {
+        matches!(
+            self,
+            Self::Train(TrainError::NotFinite { .. })
+                | Self::Finetune(
+                    FinetuneError::Train(TrainError::NotFinite { .. })
+                        | FinetuneError::Classify(ClassifyError::NotFinite { .. })
+                )
+                | Self::Embed(EmbedError::NotFinite { .. })
+                | Self::Probe(ProbeError::Diverged { .. })
+                | Self::Pointing(PointingError::NotFinite)
+        )
+    }
 }
 
 /// What a trial would take.
@@ -170,7 +218,7 @@ pub fn plan(
 }
 
 /// Runs every trial of the `variants` (by their names; empty: of all) that is not finished in `out`, seed by seed, so that early tables
-/// have all variants. A trial that another process is at is left to it.
+/// have all variants. A trial that another process is at is left to it; after one that diverged, the others follow.
 ///
 /// # Errors
 /// [`CompareError`]; the comparison goes on from there when it is run again.
@@ -182,15 +230,28 @@ pub fn compare(
     observer: &mut dyn Observer,
 ) -> Result<CompareOutcome, CompareError> {
     let trials = trials(config, out)?;
-    let mut left = Vec::new();
+    let (mut left, mut failed) = (Vec::new(), Vec::new());
     let is_chosen =
         |trial: &&Trial| variants.is_empty() || variants.iter().any(|name| name == trial.variant());
     for trial in trials.iter().filter(is_chosen) {
-        match trial.run(config, &trials, device, observer)? {
-            TrialOutcome::Finished => {}
-            TrialOutcome::Stopped => return Ok(CompareOutcome::Stopped),
-            TrialOutcome::Elsewhere => left.push(trial),
+        match trial.run(config, &trials, device, observer) {
+            Ok(TrialOutcome::Finished) => {}
+            Ok(TrialOutcome::Stopped) => return Ok(CompareOutcome::Stopped),
+            Ok(TrialOutcome::Elsewhere) => left.push(trial),
+            Err(error) if error.is_divergence() => {
+                let (variant, seed) = (trial.variant().to_owned(), trial.seed());
+                observer.say(&format!("{variant}, seed {seed}: failed: {error}"));
+                failed.push(FailedTrial {
+                    variant,
+                    seed,
+                    error: Box::new(error),
+                });
+            }
+            Err(error) => return Err(error),
         }
+    }
+    if !failed.is_empty() {
+        return Err(CompareError::Failed { trials: failed });
     }
     // Some of what was left to others is done by now.
     let mut elsewhere = 0;

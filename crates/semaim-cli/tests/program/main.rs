@@ -9,6 +9,7 @@ mod channels;
 mod checkpoints;
 mod cli;
 mod coco_eval;
+mod compare;
 mod data;
 mod detect;
 mod evaluate;

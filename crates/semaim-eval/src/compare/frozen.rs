@@ -58,12 +58,16 @@ impl<'a> FrozenEvaluation<'a> {
         Some(EvaluatedImages::of(&*sets.test.source))
     }
 
-    /// Measures encoders, which see images of one size alike.
-    pub(super) fn of(&self, encoders: &[Encoder]) -> Result<Vec<Scores>, CompareError> {
+    /// Measures encoders, which see images of one size alike: the scores of each are added to its own in `all`. What was measured
+    /// before something failed is there as well.
+    pub(super) fn measure(
+        &self,
+        encoders: &[Encoder],
+        all: &mut [Scores],
+    ) -> Result<(), CompareError> {
         let Some(first) = encoders.first() else {
-            return Ok(Vec::new());
+            return Ok(());
         };
-        let mut all = vec![Scores::default(); encoders.len()];
         let augment = views(&first.config, &first.normalization);
         if let Some(sets) = &self.sets {
             let vits: Vec<&Vit> = encoders.iter().map(|encoder| &encoder.vit).collect();
@@ -87,7 +91,7 @@ impl<'a> FrozenEvaluation<'a> {
                 scores.add_pointing(&game.counted());
             }
         }
-        Ok(all)
+        Ok(())
     }
 
     /// The vectors of images by each encoder.

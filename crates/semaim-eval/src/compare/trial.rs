@@ -162,11 +162,10 @@ impl Trial {
             let encoder = Encoder::read(&self.encoder(), device)?;
             let frozen = FrozenEvaluation::new(config, &self.pretrain, device, frozen)?;
             self.keep_tested(all, &mut record, &frozen)?;
-            for scores in frozen.of(&[encoder])? {
-                record.scores.add(scores);
-            }
+            let measured = frozen.measure(&[encoder], std::slice::from_mut(&mut record.scores));
             self.say(observer, &record.scores, &frozen.measures);
             record.write(&self.path())?;
+            measured?;
         }
         let points = self.unmeasured_points(config, &record)?;
         if !points.is_empty() {
@@ -182,10 +181,13 @@ impl Trial {
             let measures = config.curve_measures();
             let frozen = FrozenEvaluation::new(config, &self.pretrain, device, measures)?;
             self.keep_tested(all, &mut record, &frozen)?;
-            for ((step, _), scores) in points.iter().zip(frozen.of(&encoders)?) {
+            let mut scores = vec![Scores::default(); encoders.len()];
+            let measured = frozen.measure(&encoders, &mut scores);
+            for ((step, _), scores) in points.iter().zip(scores) {
                 record.add_point(*step, scores);
             }
             record.write(&self.path())?;
+            measured?;
         }
         if !tuned.is_empty() {
             if observer.stop_requested() {
