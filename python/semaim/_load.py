@@ -80,6 +80,11 @@ def load(
         pools = feature or not is_classifier
         pool = {"global_pool": "token" if feature == "cls" else "avg"} if pools else {}
         model = timm.create_model(f"local-dir:{folder}", pretrained=True, **pool)
+    # timm has no argument for it.
+    if (epsilon := config.get("layer_norm_eps")) is not None:
+        for module in model.modules():
+            if hasattr(module, "normalized_shape"):
+                module.eps = epsilon
     return Loaded(model.eval(), _transform(model))
 
 
@@ -87,10 +92,25 @@ def _transform(model: Any) -> Callable[[Image.Image], torch.Tensor]:
     from timm.data import create_transform, resolve_model_data_config
     from torchvision import transforms
 
-    decoded = partial(_as_decoded, channels=model.pretrained_cfg["input_size"][0])
+    channels = model.pretrained_cfg["input_size"][0]
+    decoded = partial(_as_decoded, channels=channels)
     shown = create_transform(**resolve_model_data_config(model))
+    if channels == 4:
+        shown = partial(_band_by_band, shown=shown)
     composed: Callable[[Image.Image], torch.Tensor] = transforms.Compose([decoded, shown])
     return composed
+
+
+def _band_by_band(image: Image.Image, shown: Any) -> torch.Tensor:
+    """Four channels as the program shows them, each by itself: Pillow would resize colors by their alpha."""
+    import torch
+
+    *steps, normalize = shown.transforms
+    bands = list(image.split())
+    for step in steps:
+        bands = [step(band) for band in bands]
+    normalized: torch.Tensor = normalize(torch.cat(bands))
+    return normalized
 
 
 def _as_decoded(image: Image.Image, channels: int) -> Image.Image:

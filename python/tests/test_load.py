@@ -29,6 +29,15 @@ def vectors(loaded: semaim.Loaded, paths: list[Path]) -> NDArray[np.float32]:
     return found
 
 
+def pretrain(out: Path, data: str, *settings: str) -> None:
+    """A run of a second."""
+    small = ["model.image_size=16", "model.patch_size=4", "model.embed_dim=16", "model.depth=2", "model.num_heads=2"]
+    short = ["train.epochs=1", "train.batch_size=4", "optimizer.warmup_epochs=0", "eval.pictures=0"]
+    command = [semaim.program(), "pretrain", "--data", data, "--out", str(out)]
+    told = [part for setting in (*small, *short, *settings) for part in ("--set", setting)]
+    subprocess.run(command + told, check=True)
+
+
 def least_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return float(np.min((a * b).sum(axis=1) / norms))
@@ -123,6 +132,30 @@ def test_photographs_are_turned_and_colored_as_the_program_does(
     paths = list(forms.values())
     found, expected = vectors(semaim.load(run), paths), semaim.embed(paths, run)
     assert least_cosine(found, expected) > 0.999
+
+
+def test_an_unusual_epsilon_is_the_models(images: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    pretrain(out, "shapes", "model.channels=3", "arch.epsilon=0.1", "data.shapes_count=20")
+    assert least_cosine(vectors(semaim.load(out, feature="cls"), images), semaim.embed(images, out, feature="cls")) > 0.999
+
+
+def test_four_channels_are_resized_each_by_itself(images: list[Path], tmp_path: Path) -> None:
+    from PIL import Image
+
+    folder, out = tmp_path / "four", tmp_path / "run"
+    folder.mkdir()
+    paths = []
+    for number, path in enumerate(images):
+        image = Image.open(path).convert("RGB")
+        rows = np.arange(image.height)[:, None] // 3 % 2 * 255 + 0 * np.arange(image.width)
+        # What is under a transparent pixel is as good as any other number.
+        image.putalpha(Image.fromarray(rows.astype(np.uint8)))
+        paths.append(folder / f"{number}.png")
+        image.save(paths[-1])
+    half = "[0.5,0.5,0.5,0.5]"
+    pretrain(out, str(folder), "model.channels=4", f"data.mean={half}", f"data.std={half}")
+    assert least_cosine(vectors(semaim.load(out), paths), semaim.embed(paths, out)) > 0.999
 
 
 def test_deep_images_are_refused_not_cut_off(run: Path) -> None:

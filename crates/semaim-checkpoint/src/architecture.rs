@@ -11,7 +11,7 @@ use crate::canonical::{ByOpenAi, Canonical};
 use crate::checkpoint::activation_name;
 use crate::error::EncoderError;
 use crate::format::CheckpointFormat;
-use crate::sidecar::Sidecar;
+use crate::sidecar::{Sidecar, SidecarError};
 use crate::weights_source::WeightsSource;
 
 /// A network may need at most so many numbers for each one in its file: what is missing is filled in.
@@ -68,6 +68,19 @@ pub(crate) fn architecture(
         explicit,
         &mut defaults_used,
     )?;
+    if let Some((said, file)) = sidecar.depth.as_ref()
+        && *said != canonical.depth
+        && !explicit.allow_partial
+    {
+        return Err(EncoderError::Hint(SidecarError {
+            path: file.clone(),
+            message: format!(
+                "it says that there are {said} layers, {} has {}",
+                path.display(),
+                canonical.depth
+            ),
+        }));
+    }
     let hidden = shape(weights, "blocks.0.mlp.fc2.weight", 1).unwrap_or(4 * embed_dim);
     let config = VitConfig {
         image_size: [grid.rows * patch_size, grid.columns * patch_size],
@@ -108,7 +121,7 @@ pub(crate) fn architecture(
             ),
         };
         // A run whose settings do not say it has its defaults.
-        if format != CheckpointFormat::Semaim {
+        if !sidecar.by_its_run {
             defaults_used.push(format!(
                 "images are normalized as is usual for {whose}: mean {:?}, deviation {:?}",
                 usual.mean, usual.std
@@ -122,10 +135,11 @@ pub(crate) fn architecture(
         && explicit.layout.is_none()
         && canonical.is_pickle
         && !sidecar.timm;
-    let interpolation = match by_others {
+    let usual = match by_others {
         true => Interpolation::Bicubic,
         false => format.interpolation(arch.registers),
     };
+    let interpolation = sidecar.interpolation.unwrap_or(usual);
     Ok(Architecture {
         config,
         arch,
@@ -278,7 +292,13 @@ fn position_table(
     let (beside, explicit) = (sizes.beside.map(grid), sizes.explicit.map(grid));
     let embed_dim = shape(weights, "patch_embed.proj.weight", 0).unwrap_or(0);
     let Some(table) = weights.get("pos_embed") else {
-        return Ok(beside.or(explicit).unwrap_or(grid([224, 224])));
+        return Ok(beside.or(explicit).unwrap_or_else(|| {
+            defaults_used.push(
+                "images of 224 x 224 pixels, where there is no position table (--image-size)"
+                    .into(),
+            );
+            grid([224, 224])
+        }));
     };
     let &[1, places, width] = table.shape.as_slice() else {
         return Err(wrong(format!("has shape {:?}", table.shape)));
@@ -407,7 +427,7 @@ fn activation(
         )),
         None => {
             // What the settings of a run leave out is as ours, and what timm's arguments do, as in the network of that name.
-            if format != CheckpointFormat::Semaim && !sidecar.timm {
+            if !sidecar.by_its_run && !sidecar.timm {
                 defaults_used.push(format!("gelu, as all of {format} have (--activation)"));
             }
             Ok(Activation::Gelu)

@@ -188,11 +188,12 @@ impl<'a> Candidate<'a> {
             let theirs = rule.their_names(block);
             theirs.iter().any(|name| names.contains_key(name))
         };
-        let mut per_block = rules.iter().filter(|rule| rule.is_per_block());
-        let first = per_block.next();
-        let depth = (0..)
-            .take_while(|block| first.is_some_and(|rule| is_there(rule, *block)))
-            .count();
+        // A block that lacks something is one.
+        let has_block = |block: &usize| {
+            let mut per_block = rules.iter().filter(|rule| rule.is_per_block());
+            per_block.any(|rule| is_there(rule, *block))
+        };
+        let depth = (0..).take_while(has_block).count();
         let found = rules
             .iter()
             .map(|rule| blocks(rule, depth).filter(|b| is_there(rule, *b)).count())
@@ -355,7 +356,7 @@ fn by_openai(best: &Candidate<'_>, archive: &Archive, dtypes: &[Dtype]) -> ByOpe
 }
 
 /// Whether a file says of itself that it is ours.
-fn is_ours(archive: &Archive) -> bool {
+pub(crate) fn is_ours(archive: &Archive) -> bool {
     [crate::metadata::SIZES, RUN_VERSION]
         .iter()
         .any(|key| archive.metadata.contains_key(*key))

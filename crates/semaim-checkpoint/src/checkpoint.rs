@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use semaim::config::{Activation, ArchOptions, Normalization, VitConfig};
 use semaim::init::initialize;
-use semaim::parameters::{Weight, Weights, weights, with_weights};
+use semaim::parameters::{Weight, WeightError, Weights, weights, with_weights};
 use semaim::position::Interpolation;
 use semaim::vit::Vit;
 
 use crate::architecture::{Architecture, architecture, check_proportion};
 use crate::archive::Archive;
-use crate::canonical::{Canonical, Loading, canonical};
+use crate::canonical::{Canonical, Loading, canonical, is_ours};
 use crate::encoder::Encoder;
 use crate::error::EncoderError;
 use crate::format::{CheckpointFormat, UnknownName};
@@ -102,31 +102,23 @@ impl Checkpoint {
         // What a file of ours says of itself is true whatever stands beside it.
         if archive.metadata.contains_key(SIZES) {
             let mut said = described(&path, &archive.metadata)?;
-            check_sizes(&said.config, &said.arch, &found.weights).map_err(|source| {
-                EncoderError::Mismatch {
+            match check_sizes(&said.config, &said.arch, &found.weights) {
+                // It is filled in.
+                Err(WeightError::Missing { .. }) if source.allow_partial => {}
+                checked => checked.map_err(|source| EncoderError::Mismatch {
                     path: path.clone(),
                     source,
-                }
-            })?;
+                })?,
+            }
             check_proportion(&path, &found.weights, &said.config, &said.arch)?;
             refuse_contradiction(&path, source, &said)?;
             said.defaults_used.extend(of_the_file);
             return Self::of(path, found, said, Vec::new());
         }
-        let sidecar = Sidecar::beside(&path)?;
-        if source.layout.is_none() {
-            let format = &mut found.loading.format;
-            match *format {
-                CheckpointFormat::Clip if sidecar.open_clip => *format = CheckpointFormat::OpenClip,
-                CheckpointFormat::SemaimAuthors
-                | CheckpointFormat::Mae
-                | CheckpointFormat::Timm
-                    if sidecar.of_a_run =>
-                {
-                    *format = CheckpointFormat::Semaim;
-                }
-                _ => {}
-            }
+        let sidecar = Sidecar::beside(&path, is_ours(&archive))?;
+        let format = &mut found.loading.format;
+        if source.layout.is_none() && *format == CheckpointFormat::Clip && sidecar.open_clip {
+            *format = CheckpointFormat::OpenClip;
         }
         let mut architecture = architecture(&path, &mut found, &sidecar, source)?;
         architecture.defaults_used.extend(of_the_file);

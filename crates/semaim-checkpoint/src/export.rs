@@ -14,8 +14,8 @@ use serde_json::Value;
 use crate::atomic;
 use crate::checkpoint::Checkpoint;
 use crate::error::TensorFileError;
-use crate::metadata::metadata;
-use crate::sidecar::is_a_librarys_name;
+use crate::metadata::{SIZES, metadata};
+use crate::sidecar::{is_a_librarys_name, sidecars};
 use crate::tensors::{Precision, TensorFile};
 
 pub use head::Head;
@@ -85,6 +85,16 @@ pub enum ExportError {
         name: String,
         /// What is wrong with it.
         message: String,
+    },
+    /// A file of another model, by which the encoder would be read.
+    #[error(
+        "{beside} is there, which this export does not write and by which {path} would be read: remove it, or write elsewhere"
+    )]
+    Beside {
+        /// Where the encoder was to be written.
+        path: PathBuf,
+        /// The file that is there.
+        beside: PathBuf,
     },
     /// A size of images that the patches do not fill.
     #[error(transparent)]
@@ -179,6 +189,22 @@ fn zeros(shape: Vec<usize>) -> Weight {
     }
 }
 
+/// Takes the bias of the patch embedding off and adds it to the patches' rows of the position table: the same for networks of
+/// libraries whose patch embedding has none.
+fn fold_patch_bias(weights: &mut Weights) {
+    let Some(bias) = weights.remove("patch_embed.proj.bias") else {
+        return;
+    };
+    let Some(table) = weights.get_mut("pos_embed") else {
+        return;
+    };
+    // The first row is the class token's.
+    for row in table.values.chunks_mut(bias.values.len().max(1)).skip(1) {
+        let both = row.iter_mut().zip(&bias.values);
+        both.for_each(|(value, bias)| *value += bias);
+    }
+}
+
 /// Scales of one where a network has none.
 fn fill_layer_scale(weights: &mut Weights, config: &VitConfig) {
     for block in 0..config.depth {
@@ -202,15 +228,26 @@ impl Exported {
     /// any other, so that nothing is said of other files in the folder. Gives the paths beside.
     ///
     /// # Errors
-    /// The file system.
+    /// The file system, or a file beside it that would be read of another model.
     pub fn write(&self, path: &Path, precision: Precision) -> Result<Vec<PathBuf>, ExportError> {
+        let own = |name: &str| match is_a_librarys_name(path) {
+            true => path.with_file_name(name),
+            false => path.with_extension(name),
+        };
+        let own: Vec<PathBuf> = self.beside.iter().map(|(name, _)| own(name)).collect();
+        // What says everything of itself is not read by others.
+        let mut others = match self.file.metadata.contains_key(SIZES) {
+            true => Vec::new(),
+            false => sidecars(path),
+        }
+        .into_iter();
+        if let Some(beside) = others.find(|other| other.exists() && !own.contains(other)) {
+            let path = path.to_path_buf();
+            return Err(ExportError::Beside { path, beside });
+        }
         self.file.write_as(path, precision)?;
         let mut written = Vec::new();
-        for (name, content) in &self.beside {
-            let beside = match is_a_librarys_name(path) {
-                true => path.with_file_name(name),
-                false => path.with_extension(name),
-            };
+        for (beside, (_, content)) in own.into_iter().zip(&self.beside) {
             let text = format!("{content:#}\n");
             atomic::write_bytes(&beside, text.as_bytes()).map_err(|source| {
                 TensorFileError::Io {

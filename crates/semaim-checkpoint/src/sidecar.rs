@@ -1,4 +1,4 @@
-//! What stands beside a checkpoint: the JSON files that libraries write with their weights, and a run's `config.toml`.
+//! What stands beside a checkpoint: the JSON files that libraries write with their weights, and what a run of ours keeps.
 //!
 //! Weights say how wide and deep a network is, but not how many heads it has, nor how its images were normalized. A
 //! `config.json`, a `preprocessor_config.json` (or a `processor_config.json`) or an `open_clip_config.json` does, beside a file that
@@ -8,12 +8,14 @@
 mod hugging_face;
 mod open_clip;
 mod preprocessor;
+mod run;
 mod timm;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use semaim::config::{Activation, Normalization};
+use semaim::position::Interpolation;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -33,6 +35,12 @@ pub(crate) const LIBRARIES_NAMES: [&str; 8] = [
     "open_clip_pytorch_model.bin",
     "open_clip_pytorch_model.bin.index.json",
 ];
+/// What libraries call files beside a checkpoint.
+const KINDS: [&str; 4] = [CONFIG, PREPROCESSOR, PROCESSOR, OPEN_CLIP];
+const CONFIG: &str = "config.json";
+const PREPROCESSOR: &str = "preprocessor_config.json";
+const PROCESSOR: &str = "processor_config.json";
+const OPEN_CLIP: &str = "open_clip_config.json";
 /// The largest size in such a file that is believed.
 const LARGEST: usize = 65_536;
 /// The longest such file that is read, in bytes.
@@ -44,6 +52,8 @@ pub(crate) struct Sidecar {
     pub(crate) num_heads: Option<usize>,
     /// The name of timm's that the heads are known by, where nothing else says them.
     pub(crate) heads_by_name: Option<String>,
+    /// How many blocks it is said to have, and the file that says so.
+    pub(crate) depth: Option<(usize, PathBuf)>,
     pub(crate) epsilon: Option<f64>,
     pub(crate) activation: Option<Activation>,
     pub(crate) image_size: Option<[usize; 2]>,
@@ -61,8 +71,10 @@ pub(crate) struct Sidecar {
     pub(crate) open_clip: bool,
     /// Whether the file is timm's, as its `config.json` says.
     pub(crate) timm: bool,
-    /// Whether it is a checkpoint of a run of ours, as the run's `config.toml` says.
-    pub(crate) of_a_run: bool,
+    /// How the position table is resized.
+    pub(crate) interpolation: Option<Interpolation>,
+    /// Whether a run of ours describes its encoder: what is left out is as usual for us.
+    pub(crate) by_its_run: bool,
     /// The files that were read.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -110,59 +122,17 @@ struct Pretrained {
     input_size: Option<[usize; 3]>,
 }
 
-/// The settings of a run that a checkpoint of it does not hold.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct RunConfig {
-    model: RunModel,
-    arch: RunArch,
-    data: RunData,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct RunModel {
-    num_heads: Option<usize>,
-    image_size: Option<[usize; 2]>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct RunArch {
-    epsilon: Option<f64>,
-    activation: Option<Activation>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct RunData {
-    mean: Vec<f32>,
-    std: Vec<f32>,
-}
-
 impl Sidecar {
-    /// Reads what stands beside a checkpoint.
+    /// Reads what stands beside a checkpoint; `is_ours` is whether it says of itself that a run of ours wrote it.
     ///
     /// # Errors
     /// A file that is no JSON, or says of the network what cannot be.
-    pub(crate) fn beside(checkpoint: &Path) -> Result<Self, SidecarError> {
+    pub(crate) fn beside(checkpoint: &Path, is_ours: bool) -> Result<Self, SidecarError> {
         let mut sidecar = Self::default();
-        if let Some((path, text)) = run_config(checkpoint)? {
-            let wrong = |message| SidecarError {
-                path: path.clone(),
-                message,
-            };
-            let config: RunConfig = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-            sidecar.num_heads = config.model.num_heads;
-            sidecar.image_size = config.model.image_size;
-            sidecar.epsilon = config.arch.epsilon;
-            sidecar.activation = config.arch.activation;
-            sidecar.mean = Some(config.data.mean).filter(|list| !list.is_empty());
-            sidecar.std = Some(config.data.std).filter(|list| !list.is_empty());
-            sidecar.of_a_run = true;
-            sidecar.files.push(path);
+        if is_ours {
+            sidecar.read_run(checkpoint)?;
         }
-        if let Some((path, config)) = sidecar.read::<Config>(checkpoint, "config.json")? {
+        if let Some((path, config)) = sidecar.read::<Config>(checkpoint, CONFIG)? {
             let wrong = |message| SidecarError { path, message };
             sidecar.config(config).map_err(wrong)?;
         }
@@ -170,9 +140,7 @@ impl Sidecar {
             let wrong = |message| SidecarError { path, message };
             sidecar.preprocessor(config).map_err(wrong)?;
         }
-        if let Some((path, config)) =
-            sidecar.read::<OpenClipConfig>(checkpoint, "open_clip_config.json")?
-        {
+        if let Some((path, config)) = sidecar.read::<OpenClipConfig>(checkpoint, OPEN_CLIP)? {
             let wrong = |message| SidecarError { path, message };
             sidecar.of_open_clip(config).map_err(wrong)?;
         }
@@ -198,7 +166,7 @@ impl Sidecar {
             self.mean.as_ref().filter(fits)?,
             self.std.as_ref().filter(fits)?,
         );
-        std.iter().all(|&s| s > 0.0).then(|| Normalization {
+        Some(Normalization {
             mean: mean.clone(),
             std: std.clone(),
         })
@@ -217,11 +185,7 @@ impl Sidecar {
         checkpoint: &Path,
         kind: &str,
     ) -> Result<Option<(PathBuf, T)>, SidecarError> {
-        let mut paths = vec![checkpoint.with_extension(kind)];
-        if is_a_librarys_name(checkpoint) {
-            paths.push(checkpoint.with_file_name(kind));
-        }
-        for path in paths {
+        for path in places(checkpoint, kind) {
             if let Some(text) = text(&path)? {
                 let content = serde_json::from_str(&text).map_err(|error| SidecarError {
                     path: path.clone(),
@@ -275,6 +239,9 @@ impl Sidecar {
         if self.epsilon.is_some_and(|e| !(e > 0.0 && e < 1.0)) {
             return Err("the epsilon of its layer norms is not between 0 and 1".into());
         }
+        if self.std.iter().flatten().any(|&std| std <= 0.0) {
+            return Err("a standard deviation of its normalization is not above 0".into());
+        }
         let numbers = self.mean.iter().chain(&self.std).flatten();
         match numbers.clone().all(|v| v.is_finite()) {
             true => Ok(()),
@@ -288,29 +255,25 @@ fn of_form<T: DeserializeOwned>(value: Value) -> Option<T> {
     serde_json::from_value(value).ok()
 }
 
+/// Where files of all kinds beside a checkpoint of another library are looked for.
+pub(crate) fn sidecars(checkpoint: &Path) -> Vec<PathBuf> {
+    let of_kind = |kind| places(checkpoint, kind);
+    KINDS.into_iter().flat_map(of_kind).collect()
+}
+
+/// Where a file of a kind beside a checkpoint is looked for, in this order.
+fn places(checkpoint: &Path, kind: &str) -> Vec<PathBuf> {
+    let mut places = vec![checkpoint.with_extension(kind)];
+    if is_a_librarys_name(checkpoint) {
+        places.push(checkpoint.with_file_name(kind));
+    }
+    places
+}
+
 /// Whether libraries write checkpoints, one to a folder, under this name.
 pub(crate) fn is_a_librarys_name(checkpoint: &Path) -> bool {
     let name = checkpoint.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| LIBRARIES_NAMES.contains(&name))
-}
-
-/// The `config.toml` of the run that a checkpoint `RUN/checkpoints/step-N.safetensors` is of.
-fn run_config(checkpoint: &Path) -> Result<Option<(PathBuf, String)>, SidecarError> {
-    let folder = checkpoint
-        .parent()
-        .filter(|folder| folder.ends_with("checkpoints"));
-    let name = checkpoint
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    let Some(run) = folder
-        .and_then(Path::parent)
-        .filter(|_| name.starts_with("step-"))
-    else {
-        return Ok(None);
-    };
-    let path = run.join("config.toml");
-    Ok(text(&path)?.map(|text| (path, text)))
 }
 
 /// A text file; `None` if it is not there.
@@ -338,7 +301,7 @@ mod tests {
         for (name, text) in files {
             fs::write(folder.path().join(name), text).unwrap();
         }
-        Sidecar::beside(&folder.path().join("model.safetensors"))
+        Sidecar::beside(&folder.path().join("model.safetensors"), false)
     }
 
     #[test]
@@ -347,9 +310,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("config.json"), "{").unwrap();
         // What a library keeps in a folder says nothing of other checkpoints there.
-        let other = Sidecar::beside(&folder.path().join("dino.pth")).unwrap();
+        let other = Sidecar::beside(&folder.path().join("dino.pth"), false).unwrap();
         assert_eq!(other, Sidecar::default());
-        assert!(Sidecar::beside(&folder.path().join("pytorch_model.bin")).is_err());
+        assert!(Sidecar::beside(&folder.path().join("pytorch_model.bin"), false).is_err());
         let vit = r#"{"num_attention_heads": 3, "layer_norm_eps": 1e-12, "hidden_act": "gelu", "image_size": 56}"#;
         let processor = r#"{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.5, 0.5]}"#;
         let found = beside(&[

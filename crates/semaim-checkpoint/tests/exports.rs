@@ -330,6 +330,92 @@ fn classifiers_have_their_heads_and_the_names_of_their_classes() {
     }
 }
 
+/// Their networks with a norm before the first block have a patch embedding without a bias.
+#[test]
+fn a_bias_of_patches_goes_into_their_positions() {
+    let arch = ArchOptions {
+        norm_pre: true,
+        ..ArchOptions::default()
+    };
+    let registers = ArchOptions {
+        registers: 2,
+        ..arch.clone()
+    };
+    for (arch, formats) in [
+        (arch, &[ExportFormat::Timm, ExportFormat::HuggingFace][..]),
+        (registers, &[ExportFormat::Timm]),
+    ] {
+        let mut made = checkpoint(config(), arch, false);
+        let bias = Weight {
+            shape: vec![config().embed_dim],
+            values: (0..config().embed_dim).map(|i| i as f32 - 9.0).collect(),
+        };
+        made.weights.insert("patch_embed.proj.bias".into(), bias);
+        let expected = tokens(&made);
+        for format in formats {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("model.safetensors");
+            let exported = made.export(*format, None).unwrap();
+            let has_bias = |name: &String| name.contains("patch_embed") && name.ends_with("bias");
+            assert!(!exported.file.weights.keys().any(has_bias));
+            assert!(exported.notes.is_empty(), "{:?}", exported.notes);
+            exported.write(&path, Precision::F32).unwrap();
+            let found = Checkpoint::read(&WeightsSource::new(&path)).unwrap();
+            assert_eq!(found.arch, made.arch, "{}", format.name());
+            let off = tokens(&found).into_iter().zip(&expected);
+            let off = off.map(|(found, expected)| (found - expected).abs());
+            let off = off.fold(0.0, f32::max);
+            assert!(off < 1e-4, "{}: {off}", format.name());
+        }
+    }
+}
+
+/// timm has no name for the epsilon of layer norms: it stands in `config.json` for other readers.
+#[test]
+fn an_unusual_epsilon_comes_back() {
+    let arch = ArchOptions {
+        epsilon: 1e-3,
+        ..ArchOptions::default()
+    };
+    let made = checkpoint(config(), arch, false);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let exported = made.export(ExportFormat::Timm, None).unwrap();
+    assert!(exported.notes[0].contains("1e-3"), "{:?}", exported.notes);
+    exported.write(&path, Precision::F32).unwrap();
+    let found = Checkpoint::read(&WeightsSource::new(&path)).unwrap();
+    assert_eq!((tokens(&found), found.arch), (tokens(&made), made.arch));
+}
+
+/// What stands beside a file decides how it is read: what another export left there is not taken for this one's.
+#[test]
+fn an_export_is_not_written_beside_what_is_said_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = checkpoint(config(), ArchOptions::default(), false);
+    let export = |format, path: &Path| {
+        let exported = made.export(format, None).unwrap();
+        exported.write(path, Precision::F32)
+    };
+    let refused = |format, path: &Path, beside: &str| {
+        let before = std::fs::read(path).unwrap();
+        let error = export(format, path).unwrap_err();
+        assert!(matches!(error, ExportError::Beside { .. }));
+        assert!(error.to_string().contains(beside), "{error}");
+        assert_eq!(std::fs::read(path).unwrap(), before);
+    };
+    let whole = folder.path().join("model.safetensors");
+    export(ExportFormat::HuggingFace, &whole).unwrap();
+    export(ExportFormat::HuggingFace, &whole).unwrap();
+    refused(ExportFormat::Timm, &whole, "preprocessor_config.json");
+    let single = folder.path().join("one.safetensors");
+    export(ExportFormat::Timm, &single).unwrap();
+    refused(ExportFormat::Mae, &single, "one.config.json");
+    // Encoders of ours say everything themselves.
+    export(ExportFormat::Semaim, &single).unwrap();
+    std::fs::remove_file(folder.path().join("one.config.json")).unwrap();
+    export(ExportFormat::Mae, &single).unwrap();
+}
+
 /// The library's DINOv2 and CLIP take every position table for a square one; its `ViTModel` does not.
 #[test]
 fn towers_of_views_that_are_not_square_are_not_written_for_hugging_face() {
@@ -566,6 +652,33 @@ fn what_is_missing_or_not_understood_is_named() {
         Checkpoint::read(&other.at(&path)),
         Err(EncoderError::Unrecognized { .. })
     ));
+}
+
+/// Whichever tensor of a file of ours is gone.
+#[test]
+fn any_tensor_that_is_missing_can_be_filled_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    let made = checkpoint(config(), ArchOptions::default(), false);
+    let whole = made.export(ExportFormat::Semaim, None).unwrap().file;
+    // Of these sizes are known.
+    let known = ["patch_embed.proj.weight"];
+    for name in whole
+        .weights
+        .keys()
+        .filter(|name| !known.contains(&name.as_str()))
+    {
+        let mut file = whole.clone();
+        file.weights.remove(name);
+        file.write(&path).unwrap();
+        let source = WeightsSource {
+            allow_partial: true,
+            ..WeightsSource::default()
+        };
+        let found = Checkpoint::read(&source.at(&path));
+        let found = found.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(tokens(&found).iter().all(|v| v.is_finite()), "{name}");
+    }
 }
 
 /// Hugging Face's library shows images as an evaluation does: 224 of 256 pixels of the short side, whole ones, the center.

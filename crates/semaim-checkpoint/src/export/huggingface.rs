@@ -6,7 +6,8 @@ use semaim::parameters::{Weight, Weights};
 use serde_json::{Map, Value, json};
 
 use super::{
-    ExportError, ExportFormat, Exported, Head, exported, fill_layer_scale, is_square, zeros,
+    ExportError, ExportFormat, Exported, Head, exported, fill_layer_scale, fold_patch_bias,
+    is_square, zeros,
 };
 use crate::checkpoint::{Checkpoint, fill_patch_bias, fill_qkv_biases};
 use crate::format::rule::{Need, Rule};
@@ -143,10 +144,7 @@ impl Checkpoint {
             if !is_square {
                 return Err(refused("CLIP for images that are not square"));
             }
-            let bias = self.weights.get("patch_embed.proj.bias");
-            if !bias.is_none_or(|bias| bias.values.iter().all(|&v| v == 0.0)) {
-                return Err(refused("CLIP with a bias in its patch embedding"));
-            }
+            fold_patch_bias(weights);
             if head.is_some() {
                 return Err(refused("classifier of CLIP's final tokens"));
             }

@@ -6,7 +6,10 @@ use semaim::config::{Activation, ArchOptions};
 use semaim::parameters::Weights;
 use serde_json::{Value, json};
 
-use super::{ExportError, ExportFormat, Exported, Head, exported, fill_layer_scale, zeros};
+use super::{
+    ExportError, ExportFormat, Exported, Head, exported, fill_layer_scale, fold_patch_bias,
+    is_square, zeros,
+};
 use crate::architecture::usual_normalization;
 use crate::checkpoint::{Checkpoint, fill_patch_bias, fill_qkv_biases};
 use crate::format::CheckpointFormat;
@@ -19,10 +22,12 @@ const NAMED_BY_WIDTH: [(usize, &str); 4] = [
     (1024, "vit_large_patch16_224"),
 ];
 const WIDEST: &str = "vit_huge_patch14_224";
+/// What transformers calls the epsilon of layer norms, which timm has no name for.
+const EPSILON: &str = "layer_norm_eps";
 /// The epsilon of layer norms in timm's CLIP towers.
 const CLIP_EPSILON: f64 = 1e-5;
 /// The share of a resized image that its transform cuts out: it divides by it and cuts to whole pixels, as
-/// [`semaim::config::covered`] does, and covers views that are not square likewise.
+/// [`semaim::config::covered`] does; where views are not square it rounds the longer side, which is cut off there.
 const CROP_PCT: f64 = 0.875;
 /// What timm's LayerScale begins with; any number makes the layer, which then is loaded.
 const LAYER_SCALE: f64 = 1e-5;
@@ -42,6 +47,10 @@ impl Checkpoint {
         if self.arch.activation == Activation::SwiGlu {
             fill_layer_scale(&mut weights, &self.config);
         }
+        // timm's networks with a norm before the first block have no bias in the patch embedding.
+        if self.arch.norm_pre {
+            fold_patch_bias(&mut weights);
+        }
         // A network with registers adds positions to patches only: the class token's is added here once and for all.
         if self.arch.registers > 0 {
             fold_class_position(&mut weights);
@@ -53,13 +62,29 @@ impl Checkpoint {
             weights.insert("head.bias".into(), zeros(vec![outputs]));
         }
         let mut exported = self.in_timms_names(weights);
-        let gated = self.arch.activation == Activation::SwiGlu;
-        let usual = match self.arch.norm_pre && !gated {
-            true => CLIP_EPSILON,
-            false => ArchOptions::default().epsilon,
-        };
-        self.note_epsilon(usual, &mut exported);
-        exported.beside = vec![("config.json", self.timm_config(head))];
+        let default = ArchOptions::default().epsilon;
+        let is_said = self.arch.epsilon == default || self.arch.epsilon == self.timm_epsilon();
+        if !is_said {
+            exported.notes.push(format!(
+                "the layer norms have epsilon {:e}, which timm does not read of the file (`{EPSILON}` in config.json; semaim.load does)",
+                self.arch.epsilon
+            ));
+        }
+        if !is_square(self.config.image_size) {
+            let note = "views are not square, of which timm rounds the longer side where `semaim` cuts it off: up to a pixel differs";
+            exported.notes.push(note.into());
+        }
+        let channels = self.config.channels;
+        if ![1, 3].contains(&channels) {
+            exported.notes.push(format!(
+                "timm opens images in gray or RGB; of {channels} channels it has to be given tensors"
+            ));
+        }
+        let mut config = self.timm_config(head);
+        if !is_said {
+            config[EPSILON] = json!(self.arch.epsilon);
+        }
+        exported.beside = vec![("config.json", config)];
         Ok(exported)
     }
 
@@ -90,14 +115,19 @@ impl Checkpoint {
         let mut weights = self.weights.clone();
         weights.remove("mask_token");
         let mut exported = self.in_timms_names(weights);
-        self.note_epsilon(ArchOptions::default().epsilon, &mut exported);
         self.note_what_is_not_maes(&mut exported);
         Ok(exported)
     }
 
-    /// Says of heads and images what a file without any beside it does not, where they are not as in MAE.
+    /// Says of norms, heads and images what a file without any beside it does not, where they are not as in MAE.
     fn note_what_is_not_maes(&self, exported: &mut Exported) {
         let (format, config) = (CheckpointFormat::Mae, &self.config);
+        if self.arch.epsilon != ArchOptions::default().epsilon {
+            exported.notes.push(format!(
+                "the layer norms have epsilon {:e}, which the file does not say",
+                self.arch.epsilon
+            ));
+        }
         if format.heads(config.embed_dim) != Some(config.num_heads) {
             exported.notes.push(format!(
                 "the network has {} heads, which the file does not say",
@@ -121,13 +151,12 @@ impl Checkpoint {
         exported(weights)
     }
 
-    /// Says of layer norms what the file does not, where they have not the library's usual epsilon.
-    fn note_epsilon(&self, usual: f64, exported: &mut Exported) {
-        if self.arch.epsilon != usual {
-            exported.notes.push(format!(
-                "the layer norms have epsilon {:e}, which the file does not say",
-                self.arch.epsilon
-            ));
+    /// The epsilon of layer norms that the [architecture](Self::timm_architecture) has without arguments.
+    fn timm_epsilon(&self) -> f64 {
+        let gated = self.arch.activation == Activation::SwiGlu;
+        match self.arch.norm_pre && !gated {
+            true => CLIP_EPSILON,
+            false => ArchOptions::default().epsilon,
         }
     }
 
@@ -181,6 +210,10 @@ impl Checkpoint {
         }
         if self.arch.activation == Activation::QuickGelu {
             args["act_layer"] = json!("quick_gelu");
+        }
+        let epsilon = self.arch.epsilon;
+        if epsilon != self.timm_epsilon() && epsilon == ArchOptions::default().epsilon {
+            args["norm_layer"] = json!("layernorm");
         }
         json
     }

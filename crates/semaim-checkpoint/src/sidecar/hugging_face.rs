@@ -34,6 +34,7 @@ const CLASS_NORMALIZATIONS: [(&str, [[f32; 3]; 2]); 5] = [
 pub(super) struct VisionConfig {
     model_type: Option<String>,
     num_attention_heads: Option<usize>,
+    num_hidden_layers: Option<usize>,
     layer_norm_eps: Option<f64>,
     hidden_act: Option<String>,
     image_size: Option<Sides>,
@@ -79,6 +80,7 @@ impl Sidecar {
             .find(|(known, _)| class.as_deref() == Some(*known));
         let vision = nested.unwrap_or(whole);
         self.num_heads = vision.num_attention_heads;
+        self.depth = vision.num_hidden_layers.zip(self.files.last().cloned());
         self.epsilon = vision.layer_norm_eps;
         self.activation = match vision.hidden_act.as_deref() {
             None => None,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Sidecar, SidecarError};
+use super::{PREPROCESSOR, PROCESSOR, Sidecar, SidecarError};
 
 /// How far from 1 the product of a `rescale_factor` and 255 may be: written with few digits it is not exact.
 const ROUNDED: f64 = 1e-3;
@@ -32,11 +32,11 @@ impl Sidecar {
         &mut self,
         checkpoint: &Path,
     ) -> Result<Option<(PathBuf, Preprocessor)>, SidecarError> {
-        let own = self.read::<Preprocessor>(checkpoint, "preprocessor_config.json")?;
+        let own = self.read::<Preprocessor>(checkpoint, PREPROCESSOR)?;
         if own.is_some() {
             return Ok(own);
         }
-        let whole = self.read::<Processor>(checkpoint, "processor_config.json")?;
+        let whole = self.read::<Processor>(checkpoint, PROCESSOR)?;
         Ok(whole.and_then(|(path, whole)| Some((path, whole.image_processor?))))
     }
 
@@ -51,6 +51,11 @@ impl Sidecar {
             return Err(format!(
                 "rescale_factor {factor} is not computed here, 1/255 is"
             ));
+        }
+        if config.image_mean.is_some() != config.image_std.is_some()
+            && config.do_normalize != Some(false)
+        {
+            return Err("of image_mean and image_std it gives one without the other".into());
         }
         // Deviations of values of 0..255 are above 1. With smaller ones the values that are not rescaled are of 0..1 already.
         let is_of_bytes = |std: &Vec<f32>| std.iter().any(|&std| std > 1.0);
@@ -140,6 +145,8 @@ mod tests {
         for (text, part) in [
             (r#"{"rescale_factor": 0.00784313725}"#, "rescale_factor"),
             (r#"{"do_rescale": false}"#, "do_rescale"),
+            (r#"{"image_std": [1, 1, 1]}"#, "image_mean"),
+            (r#"{"image_mean": [0.5, 0.5, 0.5]}"#, "image_std"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.path.ends_with("preprocessor_config.json"));

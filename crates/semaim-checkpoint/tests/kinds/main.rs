@@ -247,6 +247,22 @@ fn shards_are_read_by_their_index() {
     );
 }
 
+/// A library makes as many layers as its configuration says, whatever else is in the file.
+#[test]
+fn layers_that_the_configuration_does_not_know_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(&folder, "model.safetensors", plain());
+    let said = |layers: usize| {
+        let config = json!({"num_attention_heads": 3, "num_hidden_layers": layers});
+        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    };
+    said(1);
+    let parts = ["config.json", "1 layers", "has 2"];
+    refused(&path, &WeightsSource::default(), &parts);
+    said(2);
+    read(&path, &WeightsSource::default());
+}
+
 /// A checkpoint of a run has the settings of the run.
 #[test]
 fn checkpoints_of_runs_find_their_configuration() {
@@ -298,4 +314,69 @@ fn checkpoints_of_runs_find_their_configuration() {
     assert_eq!(found.arch, arch);
     assert_eq!(found.normalization.mean, [0.485, 0.456, 0.406]);
     assert!(found.defaults_used.is_empty());
+}
+
+/// A checkpoint of a run that started from an encoder is read as that was.
+#[test]
+fn checkpoints_of_runs_on_an_encoder_find_how_it_was_read() {
+    let run = tempfile::tempdir().unwrap();
+    std::fs::create_dir(run.path().join("checkpoints")).unwrap();
+    let arch = ArchOptions {
+        activation: Activation::QuickGelu,
+        epsilon: 1e-4,
+        ..ArchOptions::default()
+    };
+    let metadata = [("semaim_version".to_string(), "0.1.0".to_string())];
+    let file = TensorFile {
+        weights: renamed(made(&config(), &arch), |name| {
+            format!("model.encoder.{name}")
+        }),
+        metadata: metadata.into_iter().collect(),
+    };
+    let path = run.path().join("checkpoints/step-000005.safetensors");
+    file.write(&path).unwrap();
+    // A run of before kept nothing of its encoder: what is taken for granted is said.
+    let settings = "pool = \"mean\"\n[data]\nmean = []\nstd = []\n";
+    std::fs::write(run.path().join("config.toml"), settings).unwrap();
+    let with_heads = WeightsSource {
+        num_heads: Some(config().num_heads),
+        ..WeightsSource::default()
+    };
+    let said = |path: &Path| read(path, &with_heads).0.defaults_used.join("; ");
+    let assumed = said(&path);
+    assert!(
+        assumed.contains("images are normalized") && assumed.contains("gelu"),
+        "{assumed}"
+    );
+    let start = json!({
+        "weights": "elsewhere.safetensors",
+        "normalization": {"mean": [0.1, 0.2, 0.3], "std": [1.0, 2.0, 3.0]},
+        "network": {"config": config(), "arch": arch, "interpolation": "offset"},
+    });
+    std::fs::write(run.path().join("start.json"), start.to_string()).unwrap();
+    let (found, _) = read(&path, &WeightsSource::default());
+    assert_eq!((found.config, found.arch), (config(), arch));
+    assert_eq!(found.normalization.mean, [0.1, 0.2, 0.3]);
+    assert_eq!(found.interpolation, Interpolation::Offset);
+    assert!(found.defaults_used.is_empty(), "{:?}", found.defaults_used);
+    // What the run's own settings say of images comes before that.
+    let own = settings
+        .replace("mean = []", "mean = [0.5, 0.5, 0.5]")
+        .replace("std = []", "std = [0.5, 0.5, 0.5]");
+    std::fs::write(run.path().join("config.toml"), own).unwrap();
+    let (found, _) = read(&path, &WeightsSource::default());
+    assert_eq!(found.normalization.mean, [0.5, 0.5, 0.5]);
+    // Away from its run it says nothing of all that.
+    let moved = run.path().join("moved.safetensors");
+    std::fs::copy(&path, &moved).unwrap();
+    assert_eq!(said(&moved), assumed);
+    // A file of another project is not read by a configuration that is of ours by its name.
+    let theirs = TensorFile {
+        metadata: BTreeMap::new(),
+        ..file
+    };
+    theirs.write(&path).unwrap();
+    let (found, _) = read(&path, &with_heads);
+    assert_eq!(found.loading.format, CheckpointFormat::Timm);
+    assert!(found.beside.is_empty(), "{:?}", found.beside);
 }
