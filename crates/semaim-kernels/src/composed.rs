@@ -47,6 +47,13 @@ impl Activation {
     }
 }
 
+/// What norms and linear layers a block is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Layers {
+    pub(crate) layer_norm: fn(Tensor<3>, NormWeights) -> Tensor<3>,
+    pub(crate) linear: fn(Tensor<3>, LinearWeights) -> Tensor<3>,
+}
+
 /// See [`crate::block`].
 pub fn block(
     x: Tensor<3>,
@@ -55,6 +62,20 @@ pub fn block(
     weights: BlockWeights,
     drop_path: Option<&DropPathScales>,
 ) -> Tensor<3> {
+    let layers = Layers { layer_norm, linear };
+    block_of(layers, x, context, mask, weights, drop_path)
+}
+
+/// A block of such layers.
+pub(crate) fn block_of(
+    layers: Layers,
+    x: Tensor<3>,
+    context: Option<Tensor<3>>,
+    mask: Option<&PrefixMask>,
+    weights: BlockWeights,
+    drop_path: Option<&DropPathScales>,
+) -> Tensor<3> {
+    let Layers { layer_norm, linear } = layers;
     let normal = layer_norm(x.clone(), weights.norm1.clone());
     let context = match context {
         Some(context) => layer_norm(context, weights.norm1),

@@ -72,7 +72,11 @@ pub fn block(
     recompute: Recompute,
 ) -> Tensor<3> {
     fused(|| block_op::block(&x, context.as_ref(), mask, &weights, drop_path, recompute))
-        .unwrap_or_else(|| composed::block(x, context, mask, weights, drop_path))
+        // Its layers may be fused where the whole is not: the rows of such do not depend on how many there are.
+        .unwrap_or_else(|| {
+            let layers = composed::Layers { layer_norm, linear };
+            composed::block_of(layers, x, context, mask, weights, drop_path)
+        })
 }
 
 /// Layer norm over the last axis of `[batch, tokens, embed_dim]`.

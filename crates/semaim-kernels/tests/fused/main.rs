@@ -2,6 +2,7 @@
 //! against differences.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod activations;
 mod block;
 mod draw;
 mod layers;
