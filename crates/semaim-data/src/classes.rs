@@ -12,6 +12,8 @@ const MAX_NUMBER: u32 = 1_000_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Classes {
     names: Vec<String>,
+    /// Whether the texts that they come from are all numbers, so that a class is called as its number.
+    are_numbers: bool,
 }
 
 impl Classes {
@@ -32,13 +34,17 @@ impl Classes {
                 names.into_iter().map(str::to_owned).collect()
             }
         };
-        Self { names }
+        Self {
+            names,
+            are_numbers: largest.is_some(),
+        }
     }
 
     /// The classes with the given names, sorted.
     pub(crate) fn of_names(names: BTreeSet<String>) -> Self {
         Self {
             names: names.into_iter().collect(),
+            are_numbers: false,
         }
     }
 
@@ -67,8 +73,7 @@ impl Classes {
 
     /// What to say of numbers that are classes and none of `texts`; nothing where there are none.
     fn unused<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Option<String> {
-        let mut names = self.names.iter().zip(0u32..);
-        if !names.all(|(name, number)| *name == number.to_string()) {
+        if !self.are_numbers {
             return None;
         }
         let used: BTreeSet<u32> = texts.filter_map(number).collect();
@@ -165,18 +170,12 @@ pub(crate) fn number(text: &str) -> Option<u32> {
     value.filter(|_| digits)
 }
 
-/// A text in the form in which [`Classes::lookup`] knows it, given whether the classes are numbers.
+/// A text in the form in which [`Classes::lookup`] knows it: a number in its shortest form only where all texts are numbers, as `0`
+/// and `00` are two classes beside words.
 pub(crate) fn canonical(text: &str, classes: &Classes) -> String {
-    match number(text) {
-        Some(n)
-            if classes
-                .names
-                .get(n as usize)
-                .is_some_and(|name| *name == n.to_string()) =>
-        {
-            n.to_string()
-        }
-        _ => text.to_owned(),
+    match number(text).filter(|_| classes.are_numbers) {
+        Some(number) => number.to_string(),
+        None => text.to_owned(),
     }
 }
 
@@ -189,8 +188,7 @@ pub(crate) fn of_directories<'a>(
 ) -> Option<(Classes, Vec<u32>)> {
     let class = |directory: &[u8]| -> Option<String> {
         let end = directory.iter().position(|&b| b == b'/')?;
-        let name = directory.get(..end)?;
-        Some(String::from_utf8_lossy(name).into_owned())
+        Some(escaped(directory.get(..end)?))
     };
     let names: Option<BTreeSet<String>> = directories.clone().map(class).collect();
     let classes = Classes::of_names(names?);
@@ -200,6 +198,18 @@ pub(crate) fn of_directories<'a>(
         .collect();
     let labels = labels?;
     Some((classes, labels))
+}
+
+/// A name as text. Bytes that are no UTF-8 are written as `\xE9`, so that names that differ in such alone stay two.
+fn escaped(name: &[u8]) -> String {
+    let mut text = String::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02X}"));
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -283,5 +293,29 @@ mod tests {
         assert_eq!(classes.names(), ["cat", "dog"]);
         assert_eq!(labels, [1, 0, 0]);
         assert!(of_directories([&b"dog/"[..], b""].into_iter()).is_none());
+    }
+
+    #[test]
+    fn names_that_are_no_text_stay_different_classes() {
+        let dirs = [
+            &b"caf\xE9/"[..],
+            b"caf\xE8/",
+            b"caf\xC3\xA9/",
+            b"caf\xE9/x/",
+        ];
+        let (classes, labels) = of_directories(dirs.into_iter()).unwrap();
+        assert_eq!(classes.names(), ["caf\\xE8", "caf\\xE9", "caf\u{e9}"]);
+        assert_eq!(labels, [1, 0, 2, 1]);
+    }
+
+    #[test]
+    fn digits_beside_words_are_words() {
+        let mut texts = LabelTexts::default();
+        for text in ["0", "00", "cat"] {
+            texts.push(Some(text));
+        }
+        let (classes, labels) = texts.into_labels(Path::new("set"));
+        assert_eq!(classes.names(), ["0", "00", "cat"]);
+        assert_eq!(labels, [Some(0), Some(1), Some(2)]);
     }
 }

@@ -29,7 +29,14 @@ pub(crate) struct Listing {
     dangling: Vec<String>,
     /// Run directories of ours, relative to the folder, sorted; their pictures are no images to train on.
     runs: Vec<String>,
+    /// Folders that systems made for themselves, relative to the folder, sorted.
+    of_systems: Vec<String>,
+    /// How many images there are in those.
+    images_of_systems: u64,
 }
+
+/// Folders of thumbnails that Synology's disk stations put beside images, and of what macOS adds to archives.
+const OF_SYSTEMS: [&str; 2] = ["@eaDir", "__MACOSX"];
 
 /// Files of image formats that are not read, counted by format.
 #[derive(Debug, Default)]
@@ -89,19 +96,24 @@ fn are(counts: &[String]) -> String {
 
 /// Lists the images below `root` by their extensions.
 ///
-/// Names that start with `.` are skipped, and so are run directories of ours, which are named. Links to files and folders are followed; a link to a folder that it lies in
+/// Names that start with `.` are skipped, and so are run directories of ours and folders that systems make for themselves, which are
+/// named. Links to files and folders are followed; a link to a folder that it lies in
 /// is not, so cycles end. Folders that cannot be read are left out and named, the folder itself must be readable. The order
 /// does not depend on the file system.
 pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
     let mut listing = Listing::default();
     let canonical = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
     let walk = WalkDir::new(root).follow_links(true).into_iter();
-    let mut runs = Vec::new();
+    let (mut runs, mut of_systems) = (Vec::new(), Vec::new());
     let is_wanted = |entry: &DirEntry| {
         if !is_wanted(entry, &canonical) {
             return false;
         }
         let may_be_one = entry.depth() > 0 && entry.file_type().is_dir();
+        if may_be_one && is_of_system(entry.file_name().as_encoded_bytes()) {
+            of_systems.push(entry.path().to_owned());
+            return false;
+        }
         let is_run = may_be_one && is_run_directory(entry.path());
         if is_run {
             runs.push(below(root, entry.path()));
@@ -131,10 +143,12 @@ pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
     let bytes = |path: &Path| path.as_os_str().as_encoded_bytes().to_vec();
     listing.images.sort_by_cached_key(|path| bytes(path));
     listing.runs = runs;
+    listing.count_of_systems(root, of_systems);
     for names in [
         &mut listing.unreadable,
         &mut listing.dangling,
         &mut listing.runs,
+        &mut listing.of_systems,
     ] {
         names.sort_unstable();
     }
@@ -155,6 +169,17 @@ impl Listing {
                 let path = entry.path();
                 self.arrays
                     .push(path.strip_prefix(root).unwrap_or(path).into());
+            }
+        }
+    }
+
+    /// Counts the images in folders that systems made for themselves. Those without images are no matter to be told of.
+    fn count_of_systems(&mut self, root: &Path, folders: Vec<PathBuf>) {
+        for folder in folders {
+            let images = list(&folder).map_or(0, |inner| inner.images.len() as u64);
+            if images > 0 {
+                self.images_of_systems += images;
+                self.of_systems.push(below(root, &folder));
             }
         }
     }
@@ -211,6 +236,7 @@ impl Listing {
                 notices::some_of(&self.runs),
             ));
         }
+        warn_of_systems(root, self.images_of_systems, &self.of_systems);
         if !self.unreadable.is_empty() {
             let number = self.unreadable.len() as u64;
             notices::warn(format!(
@@ -235,6 +261,28 @@ fn below(root: &Path, path: &Path) -> String {
 /// Whether a folder is one that a training run writes into: its pictures of orders and truths are images, too.
 fn is_run_directory(path: &Path) -> bool {
     path.join("run.lock").is_file() && path.join("config.toml").is_file()
+}
+
+/// Whether a folder called so is one that a system makes for itself: what images are in it are copies of others.
+pub(crate) fn is_of_system(name: &[u8]) -> bool {
+    OF_SYSTEMS.iter().any(|known| known.as_bytes() == name)
+}
+
+/// Warns that so many images of `place` are left out, as they are in folders that systems made for themselves: in `folders`, where
+/// these are known.
+pub(crate) fn warn_of_systems(place: &Path, images: u64, folders: &[String]) {
+    if images == 0 {
+        return;
+    }
+    let folders = match folders {
+        [] => OF_SYSTEMS.join(", "),
+        folders => notices::some_of(folders),
+    };
+    notices::warn(format!(
+        "{}: {} left out, in folders that systems make for themselves: {folders}",
+        place.display(),
+        are(&[counted(images, "image")]),
+    ));
 }
 
 /// Whether an entry is neither hidden nor a link to a folder that `root` lies in.

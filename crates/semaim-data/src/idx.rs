@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::classes;
+use crate::classes::{self, Classes};
 use crate::counted::counted;
 use crate::error::{DataError, ImageError, ImageProblem};
 use crate::notices::some_of;
@@ -68,10 +68,10 @@ impl Idx {
                 labels.data
             }
         };
-        let classes = labels
-            .iter()
-            .max()
-            .map_or(0, |&largest| usize::from(largest) + 1);
+        let different: BTreeSet<u8> = labels.iter().copied().collect();
+        let texts: Vec<String> = different.iter().map(u8::to_string).collect();
+        let classes = Classes::of_texts(texts.iter().map(String::as_str));
+        classes.warn_of_unused(path, texts.iter().map(String::as_str));
         Ok(Self {
             path: path.to_owned(),
             width,
@@ -79,7 +79,7 @@ impl Idx {
             count: count as usize,
             samples: images.data,
             labels,
-            classes: (0..classes).map(|class| class.to_string()).collect(),
+            classes: classes.names().to_vec(),
             channels,
         })
     }

@@ -44,7 +44,8 @@ struct Listed {
     labels: LabelTexts,
 }
 
-/// Reads a list: one image per line, `path` or `path label`. Empty lines and lines that start with `#` are skipped.
+/// Reads a list: one image per line, `path` or `path label`. Empty lines and lines that start with `#` are skipped, unless there is an
+/// image that is called so.
 ///
 /// Where every line of a `.csv`, or of a list with tabs, begins with as many names of image files, and with more than one, these files
 /// are one image; a field after them is its label. Channels are those of the files as they are, one file after the other.
@@ -62,7 +63,7 @@ pub(crate) fn open(path: &Path, decoding: DecodeOptions) -> Result<Files, DataEr
     let separator = Separator::of(text, path);
     let stacks = separator
         .character()
-        .and_then(|character| Some((character, stacked_files(text, character)?)));
+        .and_then(|character| Some((character, stacked_files(path, text, character)?)));
     let listed = match stacks {
         Some(stacks) => read_stacks(path, text, stacks)?,
         None => read_lines(path, text, separator)?,
@@ -101,7 +102,7 @@ fn broken(path: &Path, line: u64, reason: String) -> DataError {
 /// A list whose images are a file each.
 fn read_lines(path: &Path, text: &str, separator: Separator) -> Result<Listed, DataError> {
     let mut listed = Listed::default();
-    for (number, (line, content)) in lines(text).enumerate() {
+    for (number, (line, content)) in lines(path, text).enumerate() {
         let broken = |reason: String| broken(path, line, reason);
         let (image, label) = separator.split(content.trim()).map_err(broken)?;
         // The heading of a table, such as `path,label`.
@@ -111,6 +112,9 @@ fn read_lines(path: &Path, text: &str, separator: Separator) -> Result<Listed, D
         }
         if image.is_empty() {
             return Err(broken("there is no path".to_owned()));
+        }
+        if separator == Separator::Space && is_csv(path) && has_hidden_label(path, &image) {
+            return Err(broken(partly_labeled(path, text)));
         }
         if separator == Separator::Space
             && let Some(label) = &label
@@ -127,6 +131,32 @@ fn read_lines(path: &Path, text: &str, separator: Separator) -> Result<Listed, D
         listed.labels.push(label.as_deref());
     }
     Ok(listed)
+}
+
+/// Whether what was taken for a path as a whole is a path, a comma and a label.
+fn has_hidden_label(list: &Path, image: &str) -> bool {
+    let Some((before, _)) = image.rsplit_once(',') else {
+        return false;
+    };
+    let before = unquote(before.trim());
+    let may_be =
+        Format::is_listed_name(before.as_bytes()) && !Format::is_listed_name(image.as_bytes());
+    may_be && !is_there(list, image) && is_there(list, before)
+}
+
+/// What is wrong with a line that has a label after a comma where the list has a line without a comma.
+fn partly_labeled(list: &Path, text: &str) -> String {
+    let without = lines(list, text).find(|(_, content)| !content.contains(','));
+    let (line, content) = without.map_or((1, ""), |(line, content)| (line, content.trim()));
+    format!(
+        "it has a label, and line {line} has none; a line without a label ends with a comma where others have one: `{content},`"
+    )
+}
+
+/// Whether there is a file that a list names.
+fn is_there(list: &Path, image: &str) -> bool {
+    let folder = list.parent().unwrap_or(Path::new(""));
+    folder.join(image).is_file()
 }
 
 impl Listed {
@@ -183,7 +213,7 @@ fn is_file(field: &Field<'_>) -> bool {
 }
 
 /// How many files an image is, where every line begins with the names of several: the least number of them in a line.
-fn stacked_files(text: &str, separator: char) -> Option<usize> {
+fn stacked_files(list: &Path, text: &str, separator: char) -> Option<usize> {
     let files = |(number, (_, line)): (usize, (u64, &str))| {
         // A line that cannot be read has none, and is told of where it is read.
         let fields = fields::split(line.trim(), separator).unwrap_or_default();
@@ -191,7 +221,7 @@ fn stacked_files(text: &str, separator: char) -> Option<usize> {
         // A heading.
         (number > 0 || files > 0).then_some(files)
     };
-    let least = lines(text).enumerate().filter_map(files).min()?;
+    let least = lines(list, text).enumerate().filter_map(files).min()?;
     (least > 1).then_some(least)
 }
 
@@ -202,7 +232,7 @@ fn read_stacks(
     (separator, files): (char, usize),
 ) -> Result<Listed, DataError> {
     let mut listed = Listed::default();
-    for (number, (line, content)) in lines(text).enumerate() {
+    for (number, (line, content)) in lines(path, text).enumerate() {
         let broken = |reason: String| broken(path, line, reason);
         let fields = fields::split(content.trim(), separator).map_err(broken)?;
         let here = fields.iter().take_while(|field| is_file(field)).count();
@@ -236,22 +266,41 @@ fn read_stacks(
     Ok(listed)
 }
 
-/// The lines that name images, with their numbers from 1.
-fn lines(text: &str) -> impl Iterator<Item = (u64, &str)> {
-    (1..)
-        .zip(text.lines())
-        .filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+/// The lines of a list that name images, with their numbers from 1.
+fn lines<'a>(list: &Path, text: &'a str) -> impl Iterator<Item = (u64, &'a str)> {
+    (1..).zip(text.lines()).filter(move |(_, line)| {
+        let line = line.trim();
+        !line.is_empty() && (!line.starts_with('#') || names_image(list, line))
+    })
+}
+
+/// Whether a line that begins as a comment does names an image that there is, with the `#` in its name.
+fn names_image(list: &Path, line: &str) -> bool {
+    let separators = [Separator::Tab, Separator::Comma, Separator::Space];
+    let whole = separators
+        .into_iter()
+        .filter_map(|separator| Some(separator.split(line).ok()?.0));
+    // Where images are several files each.
+    let first = ['\t', ','].into_iter().filter_map(|character| {
+        let fields = fields::split(line, character).ok()?;
+        Some(fields.into_iter().next()?.text)
+    });
+    let is_image = |name: &str| Format::is_listed_name(name.as_bytes()) && is_there(list, name);
+    whole.chain(first).any(|name| is_image(&name))
+}
+
+/// Whether a list is a `.csv`.
+fn is_csv(path: &Path) -> bool {
+    let extension = path.extension();
+    extension.is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }
 
 impl Separator {
     fn of(text: &str, path: &Path) -> Self {
-        let everywhere = |c: char| lines(text).all(|(_, line)| line.trim().contains(c));
-        let csv = path
-            .extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case("csv"));
+        let everywhere = |c: char| lines(path, text).all(|(_, line)| line.trim().contains(c));
         if everywhere('\t') {
             Self::Tab
-        } else if csv && everywhere(',') {
+        } else if is_csv(path) && everywhere(',') {
             Self::Comma
         } else {
             Self::Space

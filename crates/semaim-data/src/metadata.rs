@@ -3,6 +3,7 @@
 mod rows;
 mod without_label;
 
+use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,14 @@ use without_label::WithoutLabel;
 /// The names of metadata files.
 pub(crate) const NAMES: [&str; 2] = ["metadata.csv", "metadata.jsonl"];
 
+/// Names of metadata files that are not read, as other programs do not read them either: what they hold is told of.
+const OTHER_NAMES: [&str; 4] = [
+    "Metadata.csv",
+    "METADATA.CSV",
+    "Metadata.jsonl",
+    "METADATA.JSONL",
+];
+
 /// How far above a split metadata files are looked for: beside `train` or `train/train`.
 const MAX_ABOVE: usize = 2;
 
@@ -31,8 +40,19 @@ pub(crate) struct Metadata {
     files: Vec<LabelFile>,
     /// The labels of images.
     labels: HashMap<Place, Given>,
-    /// Files that have labels and do not say of which images.
-    nameless: Vec<LabelFile>,
+    /// Files whose labels are not used, whatever images there are, and why.
+    unused: Vec<(LabelFile, Unused)>,
+}
+
+/// Why the labels of a file are not used.
+#[derive(Debug)]
+enum Unused {
+    /// They are of no image of any split.
+    Strays,
+    /// Nothing says of which images they are.
+    Nameless,
+    /// They are not read; with the reason.
+    Unread(String),
 }
 
 #[derive(Debug)]
@@ -111,32 +131,48 @@ impl Metadata {
         folder: Place,
         above: &str,
     ) -> Result<(), DataError> {
-        for name in NAMES {
+        let is_file = |name: &&str| on_disk.join(name).is_file();
+        let usual: Vec<&str> = NAMES.into_iter().filter(is_file).collect();
+        // Where upper and lower case are one, these are the usual files once more.
+        let is_new = |name: &&str| !usual.iter().any(|usual| name.eq_ignore_ascii_case(usual));
+        let others = OTHER_NAMES.into_iter().filter(is_new).filter(is_file);
+        for name in usual.iter().copied().chain(others) {
             let path = on_disk.join(name);
-            if path.is_file() {
-                let bytes = list::read(&path)?;
-                self.add(path, folder.clone(), above, &bytes);
-            }
+            let bytes = list::read(&path)?;
+            self.add(path, folder.clone(), above, &bytes);
         }
         Ok(())
     }
 
     /// Adds a metadata file with the given content. Its paths start in `folder`, or, where it lies above all images, with `above`.
-    /// Lines that cannot be read are left out, which is said where others have labels.
+    /// Lines that cannot be read are left out, which is said where others have labels. A file that seems to have labels in a form
+    /// that is not read is kept to be told of.
     pub(crate) fn add(&mut self, path: PathBuf, folder: Place, above: &str, bytes: &[u8]) {
-        let text = String::from_utf8_lossy(bytes);
+        let text = text_of(bytes);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let mut read = Rows::of(text, path.extension().is_some_and(|e| e == "csv"));
+        let is_table = path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+        let mut read = Rows::of(text, is_table);
+        let other_form = other_form(&path, bytes);
         let mut file = LabelFile {
             path,
             folder,
             texts: BTreeSet::new(),
             is_of_images: false,
         };
+        if let Some(reason) = other_form {
+            if read.has_labels() {
+                self.unused.push((file, Unused::Unread(reason)));
+            }
+            return;
+        }
         if read.rows.is_empty() {
             // Above a split, there may be tables of something else.
             if read.is_nameless && above.is_empty() {
-                self.nameless.push(file);
+                self.unused.push((file, Unused::Nameless));
+            } else if let Some(reason) = read.unread {
+                self.unused.push((file, Unused::Unread(reason)));
             }
             return;
         }
@@ -148,15 +184,18 @@ impl Metadata {
                 file.path.display()
             ));
         }
-        let mut is_of_split = false;
+        let (mut is_of_split, mut is_of_any) = (false, false);
         for (line, name, label) in read.rows {
             if let Ok(text) = &label
                 && !file.texts.contains(text)
             {
                 file.texts.insert(text.clone());
             }
-            let image = below(&file.folder.1, &name);
-            let Some(image) = image.as_deref().and_then(|image| image.strip_prefix(above)) else {
+            let Some(image) = below(&file.folder.1, &name) else {
+                continue;
+            };
+            is_of_any |= is_in_split(&image);
+            let Some(image) = image.strip_prefix(above) else {
                 continue;
             };
             is_of_split = true;
@@ -165,6 +204,8 @@ impl Metadata {
         // One above a split may be of others alone.
         if is_of_split || above.is_empty() {
             self.files.push(file);
+        } else if !is_of_any {
+            self.unused.push((file, Unused::Strays));
         }
     }
 
@@ -214,7 +255,7 @@ impl Metadata {
         images: impl Iterator<Item = Place>,
         in_folders: bool,
     ) -> Option<Labels> {
-        if self.files.is_empty() && self.nameless.is_empty() {
+        if self.files.is_empty() && self.unused.is_empty() {
             return None;
         }
         let images: Vec<Place> = images.collect();
@@ -248,20 +289,29 @@ impl Metadata {
 
     /// Says of the first file around the images whose labels are of none of them why they are not used.
     fn say_unused(&self, set: &Path, images: &[Place], in_folders: bool) {
-        let mut strays = self.files.iter().filter(|file| !file.is_of_images);
-        if let Some(file) = strays.find(|file| file.is_around_one_of(images)) {
-            let reason = format!(
+        let strays = self.files.iter().filter(|file| !file.is_of_images);
+        let strays = strays.map(|file| (file, Unused::Strays.reason(set)));
+        let unused = self.unused.iter();
+        let unused = unused.map(|(file, why)| (file, why.reason(set)));
+        let mut all = strays.chain(unused);
+        if let Some((file, reason)) = all.find(|(file, _)| file.is_around_one_of(images)) {
+            file.say_unused(&reason, in_folders);
+        }
+    }
+}
+
+impl Unused {
+    /// The reason in words; `set` is what the images belong to.
+    fn reason(&self, set: &Path) -> String {
+        match self {
+            Self::Strays => format!(
                 "it has labels, and none is of an image of {}: `{IMAGE}` is to be a path from the folder of this file",
                 set.display()
-            );
-            file.say_unused(&reason, in_folders);
-            return;
-        }
-        let mut nameless = self.nameless.iter();
-        if let Some(file) = nameless.find(|file| file.is_around_one_of(images)) {
-            let reason =
-                format!("it has labels (`{LABEL}`), and no `{IMAGE}` that says of which images");
-            file.say_unused(&reason, in_folders);
+            ),
+            Self::Nameless => {
+                format!("it has labels (`{LABEL}`), and no `{IMAGE}` that says of which images")
+            }
+            Self::Unread(reason) => reason.clone(),
         }
     }
 }
@@ -305,6 +355,39 @@ impl LabelFile {
 /// The place of a path below a part's root.
 pub(crate) fn place(part: u32, path: &Path) -> Place {
     (part, path.to_string_lossy().replace('\\', "/"))
+}
+
+/// The text of a file. What is no UTF-8 text is made one as well as can be: it is not read, but tells what is in the file.
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(bytes);
+    match is_utf16(bytes) {
+        true => text.replace(['\0', char::REPLACEMENT_CHARACTER], "").into(),
+        false => text,
+    }
+}
+
+/// Whether a text seems to be UTF-16, as Excel and PowerShell write it, by its byte-order mark or its first letter.
+fn is_utf16(bytes: &[u8]) -> bool {
+    matches!(
+        bytes,
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, _, ..] | [_, 0, ..]
+    )
+}
+
+/// Why a metadata file is not read, whatever is in it.
+fn other_form(path: &Path, bytes: &[u8]) -> Option<String> {
+    // A member of a tar file has that before its name.
+    let path = path.to_string_lossy();
+    if !NAMES.iter().any(|name| path.ends_with(name)) {
+        return Some("its name is to be in lower case".to_owned());
+    }
+    is_utf16(bytes).then(|| "it is UTF-16 text, and is to be UTF-8".to_owned())
+}
+
+/// Whether a path is below a folder that is a split by its name.
+fn is_in_split(path: &str) -> bool {
+    let first = path.split_once('/').map(|(first, _)| first);
+    first.is_some_and(|first| splits::place_of_file_name(first).is_some())
 }
 
 /// A path that starts in `folder` as one below the root, or `None` where it leads out of that.
@@ -410,6 +493,137 @@ mod tests {
             assert_eq!(labeled(&metadata, &["a/1.png"], true), None);
             assert_eq!(labeled(&metadata, &["1.png"], false), None);
         }
+    }
+
+    /// Why the labels of a file are not used where images lie in folders.
+    fn unused(name: &str, above: &str, bytes: &[u8]) -> Option<String> {
+        let mut metadata = Metadata::default();
+        metadata.add(PathBuf::from(name), (0, String::new()), above, bytes);
+        assert_eq!(labeled(&metadata, &["a/1.png"], true), None);
+        let (_, why) = metadata.unused.first()?;
+        Some(why.reason(Path::new("set")))
+    }
+
+    #[test]
+    fn labels_in_a_form_that_is_not_read_are_told_of() {
+        let table = "file_name,label\na/1.png,dog\n";
+        let utf16 = |text: &str| {
+            let units = text.encode_utf16().flat_map(u16::to_le_bytes);
+            [0xFF, 0xFE].into_iter().chain(units).collect::<Vec<u8>>()
+        };
+        let row = "{\"file_name\": \"a/1.png\", \"label\": 1}";
+        for (name, bytes, words) in [
+            (
+                "metadata.csv",
+                table.replace(',', ";").into_bytes(),
+                "first line is `file_name;label`",
+            ),
+            (
+                "metadata.csv",
+                table.replace(',', "\t").into_bytes(),
+                "first line is",
+            ),
+            ("metadata.csv", utf16(table), "UTF-16"),
+            ("Metadata.csv", table.into(), "lower case"),
+            (
+                "x.tar:METADATA.JSONL",
+                format!("{row}\n").into_bytes(),
+                "lower case",
+            ),
+            (
+                "metadata.csv",
+                table.replace("label", "labels").into_bytes(),
+                "`file_name,labels`",
+            ),
+            (
+                "metadata.csv",
+                b"a/1.png,dog\na/2.png,cat\n".to_vec(),
+                "not a heading",
+            ),
+            (
+                "metadata.jsonl",
+                format!("[{row},\n{row}]\n").into_bytes(),
+                "one list",
+            ),
+            (
+                "metadata.jsonl",
+                row.replace("label", "labels").into_bytes(),
+                "the keys are to be",
+            ),
+            (
+                "metadata.csv",
+                b"file_name,label\na/1.png,x,dog\n".to_vec(),
+                "line 2 and others cannot be read: it has 3 fields",
+            ),
+        ] {
+            for above in ["", "train/"] {
+                let reason = unused(name, above, &bytes).unwrap();
+                assert!(reason.contains(words), "{words}: {reason}");
+            }
+        }
+        for (name, text) in [
+            ("metadata.csv", "file_name;text\na/1.png;a label\n"),
+            ("metadata.csv", "file_name,text,License\na/1.png,x,y\n"),
+            ("metadata.csv", "file_name,label\na/1.png,\n"),
+            ("Metadata.csv", "file_name,text\na/1.png,x\n"),
+            (
+                "metadata.jsonl",
+                "{\"file_name\": \"a/1.png\", \"label\": null}\n",
+            ),
+            (
+                "metadata.jsonl",
+                "[{\"file_name\": \"a/1.png\", \"text\": \"x\"}]",
+            ),
+        ] {
+            for bytes in [text.as_bytes().to_vec(), utf16(text)] {
+                assert_eq!(unused(name, "", &bytes), None, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn labels_above_a_split_of_images_of_none_are_told_of() {
+        let reason = |text: &str| unused("metadata.csv", "train/", text.as_bytes());
+        let told = reason("file_name,label\na/1.png,dog\n").unwrap();
+        assert!(told.contains("none is of an image of set"), "{told}");
+        assert_eq!(reason("file_name,label\nval/a/1.png,dog\n"), None);
+    }
+
+    #[test]
+    fn minus_one_beside_numbers_is_no_label() {
+        let expected = |classes: &[&str], labels: &[Option<u32>]| -> Labeled {
+            let classes = classes.iter().map(|class| class.to_string()).collect();
+            Some((classes, labels.to_vec()))
+        };
+        let images = ["1.png", "2.png", "3.png"];
+        let table = |labels: [&str; 3]| {
+            let [first, second, third] = labels;
+            let text = format!("file_name,label\n1.png,{first}\n2.png,{second}\n3.png,{third}\n");
+            labeled(&of("metadata.csv", "", "", &text), &images, true)
+        };
+        let numbers = expected(&["0", "1"], &[Some(1), None, Some(0)]);
+        assert_eq!(table(["1", "-1", "0"]), numbers);
+        assert_eq!(table(["1.0", "-1.0", "0.0"]), numbers);
+        assert_eq!(
+            table(["-1", "-1", "-1"]),
+            expected(&[], &[None, None, None])
+        );
+        let words = expected(&["-1", "cat"], &[Some(1), Some(0), Some(1)]);
+        assert_eq!(table(["cat", "-1", "cat"]), words);
+        let text =
+            "{\"file_name\": \"1.png\", \"label\": -1}\n{\"file_name\": \"2.png\", \"label\": 0}\n";
+        let metadata = of("metadata.jsonl", "", "", text);
+        let found = labeled(&metadata, &["1.png", "2.png"], true);
+        assert_eq!(found, expected(&["0"], &[None, Some(0)]));
+    }
+
+    #[test]
+    fn rows_of_other_lengths_than_the_heading_are_left_out() {
+        let text = "file_name,text,label\n1.png,a dog, asleep,dog\n2.png,\"a, b\",cat\n3.png,cat\n";
+        let metadata = of("metadata.csv", "", "", text);
+        let expected = (vec!["cat".to_owned()], vec![None, Some(0), None]);
+        let found = labeled(&metadata, &["1.png", "2.png", "3.png"], true);
+        assert_eq!(found, Some(expected));
     }
 
     #[test]

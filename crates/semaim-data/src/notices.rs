@@ -1,11 +1,12 @@
 //! What a user must be told about a data set.
 
 use std::collections::{BTreeSet, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use crate::counted::counted;
 use crate::source::Source;
+use crate::spec::Places;
 
 /// What was said.
 static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -43,8 +44,8 @@ pub fn warn_of_unlabeled(source: &dyn Source) {
     }
 }
 
-/// Warns of images to evaluate on that are trained on as well, by their paths however these are written: what is measured on them
-/// says nothing of new images. Generated images have no paths, and are others for either split.
+/// Warns of images to evaluate on that are trained on as well, by their paths however these are written and whatever links lead there:
+/// what is measured on them says nothing of new images. Generated images have no paths, and are others for either split.
 pub fn warn_of_shared(train: &dyn Source, eval: &dyn Source) {
     let shared = shared(train, eval);
     if !shared.is_empty() {
@@ -59,10 +60,10 @@ pub fn warn_of_shared(train: &dyn Source, eval: &dyn Source) {
 
 /// The names of the images of `eval` that `train` has as well.
 fn shared(train: &dyn Source, eval: &dyn Source) -> Vec<String> {
-    let place = |name: &str| -> Option<PathBuf> {
+    let mut places = Places::default();
+    let mut place = |name: &str| -> Option<PathBuf> {
         let is_generated = name.starts_with("shapes#");
-        let written = Path::new(name).to_path_buf();
-        (!is_generated).then(|| std::path::absolute(name).unwrap_or(written))
+        (!is_generated).then(|| places.of(name))
     };
     let names = |set: &dyn Source| -> Vec<String> { (0..set.len()).map(|i| set.name(i)).collect() };
     let trained: HashSet<PathBuf> = names(train).iter().filter_map(|name| place(name)).collect();
@@ -99,6 +100,12 @@ mod tests {
         assert_eq!(shared(&*source("a"), &*all).len(), 2);
         assert_eq!(shared(&*source("a"), &*source("./b/.")).len(), 0);
         assert_eq!(shared(&*source("./a"), &*source("a/.")).len(), 2);
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(folder.path().join("a"), folder.path().join("val")).unwrap();
+            assert_eq!(shared(&*source("a"), &*source("val")).len(), 2);
+            assert_eq!(shared(&*source("b"), &*source("val/../b")).len(), 1);
+        }
         let shapes = open("shapes", Split::Train, &OpenOptions::default()).unwrap();
         assert!(shared(&*shapes, &*shapes).is_empty());
     }

@@ -323,6 +323,9 @@ impl Level {
                 continue;
             }
             if path.is_dir() {
+                if dir_scan::is_of_system(name.as_bytes()) {
+                    continue;
+                }
                 level.folders.push(name.to_owned());
             } else if files::is_image(&path) {
                 level.images += 1;
@@ -433,7 +436,9 @@ fn tars_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
             continue;
         }
         if path.is_dir() {
-            folders.push(name);
+            if !dir_scan::is_of_system(name.as_bytes()) {
+                folders.push(name);
+            }
         } else if has_extension(&path, &["tar"]) {
             tars.push(path);
         } else if Format::is_listed_name(name.as_bytes()) {

@@ -1,6 +1,7 @@
 //! Several data sets as one.
 
 use std::collections::{BTreeSet, HashMap, hash_map::Entry};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::classes;
@@ -10,6 +11,7 @@ use crate::region::{DecodeRequest, DecodedRegion};
 use crate::renumbered::Renumbered;
 use crate::scratch::Scratch;
 use crate::source::Source;
+use crate::spec::Places;
 
 /// The images of several sources, one source after the other, under the classes of all of them.
 #[derive(Debug)]
@@ -72,15 +74,14 @@ fn united<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
     names
 }
 
-/// Refuses images that are in two sources, however the paths are written.
+/// Refuses images that are in two sources, however the paths are written and whatever links lead there.
 fn check_names(parts: &[Arc<dyn Source>]) -> Result<(), DataError> {
-    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut places = Places::default();
+    let mut seen: HashMap<PathBuf, usize> = HashMap::new();
     for (number, part) in parts.iter().enumerate() {
         for index in 0..part.len() {
             let name = part.name(index);
-            let key = std::path::absolute(&name)
-                .map_or_else(|_| name.clone(), |path| path.display().to_string());
-            match seen.entry(key) {
+            match seen.entry(places.of(&name)) {
                 Entry::Vacant(place) => {
                     place.insert(number);
                 }

@@ -1,5 +1,8 @@
 //! What the user may name as data.
 
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -38,6 +41,98 @@ fn absolute(path: &str) -> String {
     std::fs::canonicalize(path)
         .or_else(|_| std::path::absolute(path))
         .map_or_else(|_| path.to_owned(), |path| path.display().to_string())
+}
+
+/// Finds where images are, whatever way leads there: over links, `..`, or from the working folder.
+///
+/// What it finds of a folder or a file of many images it keeps, so that it asks the system once for each of these, and beside that
+/// for each image that is a link itself.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    folders: HashMap<PathBuf, Folder>,
+    /// What is before the place of an image in a file of many, and the path of the file, if it is one.
+    files: HashMap<String, Option<PathBuf>>,
+}
+
+#[derive(Debug)]
+struct Folder {
+    place: PathBuf,
+    /// The names in it that are links.
+    links: HashSet<OsString>,
+}
+
+impl Places {
+    /// The place of an image, given what [`crate::Source::name`] calls it. It is the path as it is written, made absolute, where there
+    /// is nothing at that.
+    pub(crate) fn of(&mut self, name: &str) -> PathBuf {
+        if let Some(place) = self.in_file(name) {
+            return place;
+        }
+        let path = Path::new(name);
+        let written = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let (Some(above), Some(file)) = (written.parent(), written.file_name()) else {
+            return written;
+        };
+        let folder: &Folder = match self.folders.get(above) {
+            Some(folder) => folder,
+            None => {
+                let folder = self.folders.entry(above.to_owned());
+                folder.or_insert_with_key(|above| Folder::of(above))
+            }
+        };
+        let place = folder.place.join(file);
+        match folder.links.contains(file) {
+            true => fs::canonicalize(&place).unwrap_or(place),
+            false => place,
+        }
+    }
+
+    /// The place of an image in a file of many: `file.tar:member` or `images-ubyte#5`.
+    fn in_file(&mut self, name: &str) -> Option<PathBuf> {
+        let members = name.match_indices(':').map(|(at, _)| at);
+        let members = members.filter(|at| has_tar_before(name, *at));
+        for at in members.chain(name.rfind('#')) {
+            let (file, rest) = name.split_at(at);
+            let place = match self.files.get(file) {
+                Some(known) => known.clone(),
+                None => {
+                    let path = Path::new(file);
+                    let place = path.is_file().then(|| fs::canonicalize(path).ok());
+                    let place = place.flatten();
+                    self.files.insert(file.to_owned(), place.clone());
+                    place
+                }
+            };
+            if let Some(place) = place {
+                let mut place = place.into_os_string();
+                place.push(rest);
+                return Some(place.into());
+            }
+        }
+        None
+    }
+}
+
+/// Whether what comes before a place in a name ends as the name of a tar file does.
+fn has_tar_before(name: &str, at: usize) -> bool {
+    let before = name.as_bytes().get(..at).unwrap_or_default();
+    let end = before.len().saturating_sub(".tar".len());
+    let extension = before.get(end..).unwrap_or_default();
+    extension.eq_ignore_ascii_case(b".tar")
+}
+
+impl Folder {
+    fn of(path: &Path) -> Self {
+        let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        // Folders that can be entered and not listed have their files taken for what they are.
+        let entries = fs::read_dir(path).into_iter().flatten();
+        let entries = entries.filter_map(Result::ok);
+        let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+        Self {
+            place,
+            links: links.map(|entry| entry.file_name()).collect(),
+        }
+    }
 }
 
 impl FromStr for DataSpec {
@@ -192,6 +287,50 @@ mod tests {
         assert_eq!(tars, format!("{}/a-{{0..1}}.tar,/b.tar", here.display()));
         assert_eq!(DataSpec::absolute("shapes"), "shapes");
         assert_eq!(DataSpec::absolute(""), "");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn places_are_the_same_whatever_way_leads_there() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        for name in ["train", "other"] {
+            fs::create_dir(root.join(name)).unwrap();
+        }
+        for name in [
+            "train/1.png",
+            "train/2.png",
+            "a.tar",
+            "x#1.png",
+            "images-ubyte",
+        ] {
+            fs::write(root.join(name), name).unwrap();
+        }
+        symlink(root.join("train"), root.join("val")).unwrap();
+        symlink("../train/1.png", root.join("other/3.png")).unwrap();
+        symlink("a.tar", root.join("b.tar")).unwrap();
+        let mut places = Places::default();
+        let mut place = |name: &str| places.of(&format!("{}/{name}", root.display()));
+        for (name, other) in [
+            ("train/1.png", "val/1.png"),
+            ("train/2.png", "other/../val/2.png"),
+            ("train/1.png", "other/3.png"),
+            ("a.tar:x/1.png", "train/../b.tar:x/1.png"),
+            ("images-ubyte#3", "train/../images-ubyte#3"),
+            ("x#1.png", "train/../x#1.png"),
+            ("gone/1.png", "gone/1.png"),
+        ] {
+            assert_eq!(place(name), place(other), "{name}, {other}");
+        }
+        assert_eq!(place("val/1.png"), root.join("train/1.png"));
+        for (name, other) in [
+            ("train/1.png", "val/2.png"),
+            ("a.tar:x/1.png", "b.tar:x/2.png"),
+            ("images-ubyte#3", "images-ubyte#4"),
+        ] {
+            assert_ne!(place(name), place(other), "{name}, {other}");
+        }
     }
 
     #[test]

@@ -127,7 +127,8 @@ fn look_like_splits(folders: &[String]) -> bool {
 pub(crate) struct Chosen {
     /// The folder that holds the split; `None` when all of them together are the set.
     pub(crate) folder: Option<String>,
-    /// Folders beside it that are no split by their names.
+    /// Folders beside it that are left out, which is to be said: those that are no split by their names, and those that are the same
+    /// split by theirs, such as `train2` beside `train`.
     pub(crate) beside: Vec<String>,
     /// Whether the name is not one of the usual, in lower case.
     pub(crate) unusual: bool,
@@ -194,14 +195,16 @@ pub(crate) fn choose(split: Split, folders: &[String]) -> Chosen {
         Split::Train => None,
         Split::Eval => first(Split::Train),
     });
-    let Some((folder, _, _, usual)) = chosen else {
+    let Some(&(folder, of, place, usual)) = chosen else {
         return Chosen::default();
     };
+    // That `val` is taken before `test` is no matter to be told of, as both are held out.
+    let is_same = |told: (Split, usize)| told.0 == of && (of == Split::Train || told.1 == place);
     let beside = folders
         .iter()
-        .filter(|folder| of_folder_name(folder).is_none());
+        .filter(|name| *name != folder && of_folder_name(name).is_none_or(is_same));
     Chosen {
-        folder: Some((*folder).clone()),
+        folder: Some(folder.clone()),
         beside: beside.cloned().collect(),
         unusual: !usual,
     }
@@ -239,7 +242,10 @@ pub(crate) fn choose_among_classes(place: &Path, split: Split, folders: &[String
 pub(crate) fn are_splits(folders: &[String]) -> bool {
     let [train, eval] = [Split::Train, Split::Eval].map(|split| choose(split, folders));
     match train.folder.is_some() {
-        true => eval.folder != train.folder || train.beside.is_empty(),
+        true => {
+            let is_split = |name: &String| of_folder_name(name).is_some();
+            eval.folder != train.folder || train.beside.iter().all(is_split)
+        }
         false => choose_prefixed(Split::Train, folders).is_some(),
     }
 }
@@ -338,6 +344,23 @@ mod tests {
         let chosen = choose(Split::Eval, &folders);
         assert_eq!(chosen.beside, ["x", "y"]);
         assert!(chosen.unusual);
+    }
+
+    #[test]
+    fn other_folders_of_the_same_split_are_ignored_and_known() {
+        let beside = |split, folders: &[&str]| {
+            let folders: Vec<String> = folders.iter().map(|folder| folder.to_string()).collect();
+            choose(split, &folders).beside
+        };
+        for other in ["Train", "training", "train2", "train_2"] {
+            assert_eq!(beside(Split::Train, &["train", other, "val"]), [other]);
+        }
+        let all = ["test", "train", "train_2", "val", "val_2", "x"];
+        assert_eq!(beside(Split::Train, &all), ["train_2", "x"]);
+        assert_eq!(beside(Split::Eval, &all), ["val_2", "x"]);
+        // They are splits all the same.
+        assert!(are_splits(&["train", "train2"].map(str::to_owned)));
+        assert!(!are_splits(&["train", "x"].map(str::to_owned)));
     }
 
     #[test]

@@ -309,6 +309,7 @@ fn warn_of_arrays(path: &Path, arrays: usize) {
 
 /// Images whose parts are told by their directories and classes by the texts of their samples.
 fn as_webdataset(path: &Path, images: Vec<Found>, texts: &Texts, split: Split) -> Labeled {
+    warn_of_strays(path, &images, texts);
     let (images, _) = part(path, one_of_each(path, images), split);
     // The classes are those of all parts, and an empty text is none.
     let named = texts.values().map(String::as_str);
@@ -327,6 +328,27 @@ fn as_webdataset(path: &Path, images: Vec<Found>, texts: &Texts, split: Split) -
         .collect();
     drop(lookup);
     (images, labels, classes)
+}
+
+/// Says which labels are of no image, of whatever split. Those of `.json` members all are of one.
+fn warn_of_strays(path: &Path, images: &[Found], texts: &Texts) {
+    let samples: BTreeSet<SampleKey> = images.iter().map(sample_of).collect();
+    let strays = texts.keys().filter(|sample| !samples.contains(*sample));
+    let strays: Vec<_> = strays
+        .map(|(_, key)| String::from_utf8_lossy(key))
+        .collect();
+    if strays.is_empty() {
+        return;
+    }
+    notices::warn(format!(
+        "{}: {} to no image that is read: {}",
+        path.display(),
+        match strays.len() {
+            1 => "a .cls member belongs".to_owned(),
+            number => format!("{number} .cls members belong"),
+        },
+        some_of(&strays)
+    ));
 }
 
 /// The image of each sample: the first whose whole extension is that of an image, or else the first. Says of which samples there

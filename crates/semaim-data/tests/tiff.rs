@@ -6,6 +6,9 @@
     reason = "a failing test may panic"
 )]
 
+#[path = "tiff/parts.rs"]
+mod parts;
+
 use semaim_data::{ImageProblem, decode};
 
 const WIDTH: u16 = 1;
@@ -18,6 +21,7 @@ struct Tiff {
     bits: Vec<u16>,
     /// 1 for whole numbers, 2 for signed ones, 3 for floats.
     format: u16,
+    /// Tags beside those that every file has, or in the place of one of them.
     more: Vec<(u16, u16, Vec<u32>)>,
     strips: Vec<Vec<u8>>,
     tile: Option<u32>,
@@ -62,7 +66,7 @@ impl Tiff {
             None => (273, 279),
             Some(_) => (324, 325),
         };
-        let mut entries = vec![
+        let mut entries: Vec<(u16, u16, Vec<u32>)> = vec![
             (256, 4, vec![self.size[0]]),
             (257, 4, vec![self.size[1]]),
             (258, 3, shorts(&self.bits)),
@@ -85,6 +89,7 @@ impl Tiff {
             }
             Some(side) => entries.extend([(322, 4, vec![side]), (323, 4, vec![side])]),
         }
+        entries.retain(|entry| self.more.iter().all(|more| more.0 != entry.0));
         entries.extend(self.more.iter().cloned());
         entries.sort_by_key(|entry| entry.0);
         let lengths = [0, 1, 1, 2, 4];

@@ -1,6 +1,8 @@
 //! TIFFs: gray, colors, palettes, CMYK, alpha, any number of samples per pixel, and pages that are channels.
 
 mod bands;
+mod coded;
+mod planes;
 mod samples;
 
 use std::borrow::Cow;
@@ -165,9 +167,8 @@ fn read_samples(
     let count = width.saturating_mul(height);
     limits.decoding_buffer_size = count.saturating_mul(found).saturating_mul(WIDEST);
     limits.intermediate_buffer_size = limits.decoding_buffer_size.max(1 << 20);
-    let mut decoder = decoder.with_limits(limits);
-    let mut result = DecodingResult::U8(Vec::new());
-    let layout = decoder.read_image_to_buffer(&mut result).map_err(told)?;
+    let mut decoder = decoder.with_limits(limits.clone());
+    let (result, layout) = planes::read(&mut decoder, &limits).map_err(told)?;
     let is_planar = layout.planes > 1;
     let samples = match (color.bit_depth(), result) {
         (bits @ (1 | 2 | 4), DecodingResult::U8(packed)) => {
@@ -278,19 +279,15 @@ impl Tags {
         let xmp = xmp.and_then(|xmp| xmp.into_u8_vec().ok());
         let order = decoder.find_tag_unsigned::<u16>(Tag::FillOrder)?;
         let compression = decoder.find_tag_unsigned::<u16>(Tag::Compression)?;
-        let jpeg = CompressionMethod::ModernJPEG.to_u16();
         let mut reversed = Vec::new();
-        // JPEG data are bytes, whatever the order of bits.
-        if order == Some(2) && compression != Some(jpeg) {
-            for [offsets, counts] in [
-                [Tag::StripOffsets, Tag::StripByteCounts],
-                [Tag::TileOffsets, Tag::TileByteCounts],
-            ] {
-                let offsets = decoder.find_tag_unsigned_vec::<u64>(offsets)?;
-                let counts = decoder.find_tag_unsigned_vec::<u64>(counts)?;
-                let pairs = offsets.unwrap_or_default().into_iter();
-                reversed.extend(pairs.zip(counts.unwrap_or_default()));
+        if compression == Some(CompressionMethod::ModernJPEG.to_u16()) {
+            let count = samples.count;
+            if let Some(problem) = coded::jpeg_problem(&mut decoder, bytes, count, wanted)? {
+                return Ok(Err(problem));
             }
+        } else if order == Some(2) {
+            // JPEG data are bytes, whatever the order of bits.
+            reversed = coded::parts(&mut decoder)?;
         }
         Ok(Ok(Self {
             size: [width, height],

@@ -1,7 +1,10 @@
 //! The rows of a metadata file: which image has which label.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::classes;
+use crate::counted::counted;
+use crate::decode::Format;
 use crate::json_label;
 
 /// What says of which image a row is: a path from the folder of the metadata file.
@@ -9,6 +12,22 @@ pub(super) const IMAGE: &str = "file_name";
 
 /// What says the image's label.
 pub(super) const LABEL: &str = "label";
+
+/// What Hugging Face's sets write for the label of an image without one, such as those of a test split.
+const NO_LABEL: &str = "-1";
+
+/// What columns and keys of labels are called in files that are not read, in lower case.
+const LABELS: [&str; 4] = ["label", "labels", "class", "classes"];
+
+/// What columns and keys of images are called in files that are not read, in lower case.
+const IMAGES: [&str; 6] = [
+    "file_name",
+    "filename",
+    "file",
+    "image",
+    "path",
+    "image_path",
+];
 
 /// A label, or what is there in place of a single one.
 pub(super) type ReadLabel = Result<String, String>;
@@ -22,6 +41,8 @@ pub(super) struct Rows {
     pub(super) is_nameless: bool,
     /// The first line that cannot be read, and why.
     pub(super) broken: Option<(u64, String)>,
+    /// Why labels are not read that there seem to be.
+    pub(super) unread: Option<String>,
 }
 
 impl Rows {
@@ -30,6 +51,24 @@ impl Rows {
         match is_table {
             true => read_table(text),
             false => read_objects(text),
+        }
+    }
+
+    /// Whether there are labels, or seem to be.
+    pub(super) fn has_labels(&self) -> bool {
+        !self.rows.is_empty() || self.unread.is_some()
+    }
+
+    /// Takes [`NO_LABEL`] for what it is where all other labels are numbers of classes: among others it is a name.
+    fn note_missing(&mut self) {
+        let mut labels = self.rows.iter().flat_map(|(.., label)| label);
+        if !labels.all(|text| text == NO_LABEL || classes::number(text).is_some()) {
+            return;
+        }
+        for (.., label) in &mut self.rows {
+            if label.as_deref() == Ok(NO_LABEL) {
+                *label = Err(NO_LABEL.to_owned());
+            }
         }
     }
 
@@ -71,13 +110,16 @@ fn read_table(text: &str) -> Rows {
         .flexible(true)
         .from_reader(text.as_bytes());
     let Ok(heading) = reader.headers() else {
+        read.unread = unread_heading(text);
         return read;
     };
+    let fields = heading.len();
     let column = |name: &str| heading.iter().position(|field| field.trim() == name);
     let (image, label) = match (column(IMAGE), column(LABEL)) {
         (Some(image), Some(label)) => (image, label),
         (image, label) => {
             read.is_nameless = image.is_none() && label.is_some();
+            read.unread = unread_heading(text);
             return read;
         }
     };
@@ -86,6 +128,12 @@ fn read_table(text: &str) -> Rows {
         match row {
             Ok(row) => {
                 let line = lines.at(row.position().map_or(0, |position| position.byte()));
+                // A comma in no quotes puts what follows into other columns.
+                if row.len() != fields {
+                    let reason = format!("it has {}", in_place_of(row.len(), fields));
+                    read.broken.get_or_insert((line, reason));
+                    continue;
+                }
                 let field = |column: usize| row.get(column).unwrap_or_default().trim().to_owned();
                 let (image, label) = (field(image), field(label));
                 if !image.is_empty() && !label.is_empty() {
@@ -98,8 +146,52 @@ fn read_table(text: &str) -> Rows {
             }
         }
     }
+    if read.rows.is_empty()
+        && let Some((line, reason)) = &read.broken
+    {
+        read.unread = Some(format!("line {line} and others cannot be read: {reason}"));
+    }
     read.shorten_whole_numbers();
+    read.note_missing();
     read
+}
+
+/// How many fields a row has in place of those of the heading.
+fn in_place_of(fields: usize, wanted: usize) -> String {
+    format!(
+        "{} in place of {wanted}; texts with commas stand in quotes",
+        counted(fields, "field")
+    )
+}
+
+/// Why the labels are not read that a table seems to have by its first line.
+///
+/// Tables of captions or addresses are beside many sets and are none of our matter. One is told of where its first line names
+/// both an image and a label, as columns that are called otherwise or are parted by something else; or where it is a row with an
+/// image in it, so that there is no heading.
+fn unread_heading(text: &str) -> Option<String> {
+    let first = text.lines().find(|line| !line.trim().is_empty())?;
+    let fields = first.split([',', ';', '\t', '|']);
+    let fields = fields.map(|field| field.trim_matches(|c: char| c == '"' || c.is_whitespace()));
+    let fields: Vec<&str> = fields.collect();
+    let is_image = |field: &&str| Format::is_listed_name(field.as_bytes());
+    let is_row = fields.len() > 1 && fields.first().is_some_and(is_image);
+    (is_row || name_image_and_label(&fields)).then(|| {
+        format!(
+            "its first line is `{}` and not a heading with the columns `{IMAGE}` and `{LABEL}`, with a comma between",
+            json_label::shortened(first.trim())
+        )
+    })
+}
+
+/// Whether columns or keys are called as those of an image and of a label may be.
+fn name_image_and_label(names: &[&str]) -> bool {
+    let is_one_of = |known: &[&str]| {
+        names
+            .iter()
+            .any(|name| known.iter().any(|known| name.eq_ignore_ascii_case(known)))
+    };
+    is_one_of(&IMAGES) && is_one_of(&LABELS)
 }
 
 /// The lines of rising places in a text. Those that the reader of tables gives are too small after empty lines and `\r\n`.
@@ -154,5 +246,33 @@ fn read_objects(text: &str) -> Rows {
             None => read.is_nameless = true,
         }
     }
+    if read.rows.is_empty() {
+        read.unread = unread_objects(text);
+    }
+    read.note_missing();
     read
+}
+
+/// Why the labels are not read that objects seem to have by the first of them: they are a list, or have other keys. As with tables,
+/// objects without both are no matter to be told of, nor are those that have the right keys and nothing there.
+fn unread_objects(text: &str) -> Option<String> {
+    let is_labeled = |object: &Map<String, Value>| {
+        let keys: Vec<&str> = object.keys().map(String::as_str).collect();
+        name_image_and_label(&keys)
+    };
+    if text.trim_start().starts_with('[') {
+        let list: Vec<Value> = serde_json::from_str(text).ok()?;
+        let has_labels = is_labeled(list.first()?.as_object()?);
+        let reason = "it is one list, and is to be an object on each line";
+        return has_labels.then(|| reason.to_owned());
+    }
+    let first = text.lines().find(|line| !line.trim().is_empty())?;
+    let object: Map<String, Value> = serde_json::from_str(first).ok()?;
+    let is_right = object.contains_key(IMAGE) && object.contains_key(LABEL);
+    (!is_right && is_labeled(&object)).then(|| {
+        format!(
+            "its first line is `{}`, and the keys are to be `{IMAGE}` and `{LABEL}`",
+            json_label::shortened(first.trim())
+        )
+    })
 }

@@ -80,7 +80,7 @@ mod tests {
             change(&mut object);
             checksum(&[object])
         };
-        let same = checksum(&[object.clone()]);
+        let same = checksum(std::slice::from_ref(&object));
         assert_eq!(with(|object| object.id = 8), same);
         let changed = [
             with(|object| object.category = 1),

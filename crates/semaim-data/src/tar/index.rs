@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use ::tar::Archive;
+use ::tar::{Archive, Entry, GnuExtSparseHeader, GnuHeader};
 use serde_json::Value;
 
 use crate::decode::Format;
-use crate::dir_scan::NotRead;
+use crate::dir_scan::{self, NotRead};
 use crate::error::DataError;
 use crate::file::SharedFile;
 use crate::json_label;
@@ -25,7 +25,7 @@ const MAX_CLASS: u64 = 4096;
 /// The longest `.json` member that is looked into for a label, in bytes.
 const MAX_JSON: u64 = 64 << 10;
 
-/// After so many `.json` members without a label, no others are looked into.
+/// After so many `.json` members without the key of a label, no others are looked into.
 const MAX_JSON_WITHOUT: usize = 64;
 
 /// The longest text in a `.json` member that is a label, in characters.
@@ -33,6 +33,12 @@ const MAX_LABEL: usize = 200;
 
 /// The longest metadata file that is read, in bytes.
 const MAX_METADATA: u64 = 1 << 30;
+
+/// What GNU tar puts before the name of a sparse member, with a number after it, as the name of a folder.
+const SPARSE_FOLDER: &[u8] = b"GNUSparseFile.";
+
+/// How the records of a sparse member begin that stand in a header of its own.
+const SPARSE_RECORD: &[u8] = b"GNU.sparse.";
 
 /// The keys of labels in `.json` members, the preferred first.
 const LABEL_KEYS: [&str; 2] = ["label", "cls"];
@@ -61,8 +67,8 @@ pub(super) struct Index {
     pub(super) classes: Vec<(Vec<u8>, String)>,
     /// Sample keys and the labels in their `.json` members. Those after `.cls` members do not count.
     pub(super) json: Vec<(Vec<u8>, JsonLabel)>,
-    /// How many `.json` members were looked into.
-    looked_into: usize,
+    /// How many `.json` members were looked into and have no key of a label.
+    without_key: usize,
     /// Whether one of them has a single label.
     has_json_label: bool,
     /// The names of metadata files and what they hold.
@@ -73,6 +79,10 @@ pub(super) struct Index {
     links: Vec<(Vec<u8>, Vec<u8>)>,
     /// Links to images and classes that are not followed.
     lost: Vec<String>,
+    /// Sparse members that would be read if they were not.
+    sparse: Vec<String>,
+    /// Images in folders that systems make for themselves.
+    of_systems: u64,
     /// Names of images that there are more than once.
     repeated: Vec<String>,
 }
@@ -102,24 +112,26 @@ impl Index {
             .entries_with_seek()
             .map_err(|e| broken(at, None, e.to_string()))?;
         for entry in entries {
-            let entry = entry.map_err(|e| broken(at, None, reason(&e)))?;
+            let mut entry = entry.map_err(|e| broken(at, None, reason(&e)))?;
             let name = entry.path_bytes().into_owned();
-            let (data, size) = (entry.raw_file_position(), entry.size());
+            let failed = |error: io::Error| broken(at, Some(&name), error.to_string());
+            let is_sparse = is_sparse(&mut entry, &name).map_err(failed)?;
+            let (data, size) = stored(&entry, file).map_err(failed)?;
             let have = file.len().saturating_sub(data);
             if size > have {
                 let text = format!("it has {size} bytes, the file ends after {have} of them");
                 return Err(broken(at, Some(&name), text));
             }
             let kind = entry.header().entry_type();
-            if (kind.is_file() || kind.is_contiguous()) && !name.ends_with(b"/") {
+            if is_sparse {
+                index.add_sparse(&clean(&name));
+            } else if (kind.is_file() || kind.is_contiguous()) && !name.ends_with(b"/") {
                 let member = Member {
                     name: clean(&name),
                     offset: data,
                     size,
                 };
-                index
-                    .add(file, member, not_read)
-                    .map_err(|e| broken(at, Some(&name), e.to_string()))?;
+                index.add(file, member, not_read).map_err(failed)?;
             } else if kind.is_hard_link() || kind.is_symlink() {
                 let target = entry.link_name_bytes().filter(|_| kind.is_hard_link());
                 index.add_link(clean(&name), target.map(|target| clean(&target)));
@@ -135,12 +147,17 @@ impl Index {
         }
         index.follow_links(path);
         index.keep_last(path);
+        index.warn_of_left_out(path);
         Ok(index)
     }
 
     fn add(&mut self, file: &SharedFile, member: Member, not_read: &mut NotRead) -> io::Result<()> {
         let (key, extension) = sample_key(&member.name);
         if is_hidden(&member.name) {
+            return Ok(());
+        }
+        if is_of_system(&member.name) {
+            self.of_systems += u64::from(Format::is_image_name(&member.name));
             return Ok(());
         }
         if Format::is_image_name(&member.name) {
@@ -155,11 +172,13 @@ impl Index {
             if Format::is_array_name(&member.name) {
                 self.arrays.push(member);
             } else if is_json(extension) && self.classes.is_empty() {
-                let may_have = self.has_json_label || self.looked_into < MAX_JSON_WITHOUT;
+                let may_have = self.has_json_label || self.without_key < MAX_JSON_WITHOUT;
                 let mut label = None;
                 if may_have && member.size <= MAX_JSON {
-                    label = label_in(&file.read(member.offset, member.size as usize)?);
-                    self.looked_into += 1;
+                    let content = file.read(member.offset, member.size as usize)?;
+                    label = label_in(&content);
+                    // A label that is `null` says that others may have one.
+                    self.without_key += usize::from(!has_label_key(&content));
                     self.has_json_label |= matches!(label, Some(Ok(_)));
                 }
                 self.json.push((key.to_vec(), label));
@@ -171,13 +190,26 @@ impl Index {
         Ok(())
     }
 
+    /// Notes a sparse member, if its name is that of something to read.
+    fn add_sparse(&mut self, name: &[u8]) {
+        let (_, extension) = sample_key(name);
+        let is_label = is_class(extension) || is_json(extension) || is_metadata(name);
+        if is_hidden(name) || is_of_system(name) {
+            return;
+        }
+        self.others += 1;
+        if Format::is_listed_name(name) || is_label {
+            self.sparse.push(String::from_utf8_lossy(name).into_owned());
+        }
+    }
+
     /// Notes a link, if its name is that of something to read. `target` is the member that a hard link is to.
     fn add_link(&mut self, name: Vec<u8>, target: Option<Vec<u8>>) {
         let extension = sample_key(&name).1;
         let describes = is_json(extension);
         let is_read = Format::is_listed_name(&name) || is_class(extension) || describes;
         match target {
-            _ if is_hidden(&name) || !is_read => {}
+            _ if is_hidden(&name) || is_of_system(&name) || !is_read => {}
             Some(target) => self.links.push((name, target)),
             // Few such members hold a label.
             None if describes => {}
@@ -289,6 +321,59 @@ impl Index {
             ));
         }
     }
+
+    /// Says which members are left out because of how they are packed, and how many because of the folders they are in.
+    fn warn_of_left_out(&self, path: &Path) {
+        if !self.sparse.is_empty() {
+            notices::warn(format!(
+                "{}: {} left out (pack without -S): {}",
+                path.display(),
+                match self.sparse.len() {
+                    1 => "a sparse member is".to_owned(),
+                    number => format!("{number} sparse members are"),
+                },
+                notices::some_of(&self.sparse),
+            ));
+        }
+        dir_scan::warn_of_systems(path, self.of_systems, &[]);
+    }
+}
+
+/// Whether a member has holes that are not stored, so that its data are not those of the file. GNU tar has a kind of member for
+/// that; where it writes the headers of POSIX, such a member has records of its own, or at least a name of its own.
+fn is_sparse(entry: &mut Entry<'_, File>, name: &[u8]) -> io::Result<bool> {
+    let kind = entry.header().entry_type();
+    if kind.is_gnu_sparse() {
+        return Ok(true);
+    }
+    if !kind.is_file() && !kind.is_contiguous() {
+        return Ok(false);
+    }
+    let mut folders = name.split(|&b| b == b'/');
+    if folders.any(|folder| folder.starts_with(SPARSE_FOLDER)) {
+        return Ok(true);
+    }
+    let records = entry.pax_extensions()?;
+    let mut records = records.into_iter().flatten().filter_map(Result::ok);
+    Ok(records.any(|record| record.key_bytes().starts_with(SPARSE_RECORD)))
+}
+
+/// Where the data of a member start that are in the file, and how many bytes they are. The size that is told of a sparse member
+/// is the one that it would have with its holes, and there may be headers of its pieces before its data.
+fn stored(entry: &Entry<'_, File>, file: &SharedFile) -> io::Result<(u64, u64)> {
+    let header = entry.header();
+    let mut start = entry.raw_file_position();
+    if !header.entry_type().is_gnu_sparse() {
+        return Ok((start, entry.size()));
+    }
+    let mut is_followed = header.as_gnu().is_some_and(GnuHeader::is_extended);
+    while is_followed {
+        let mut more = GnuExtSparseHeader::new();
+        file.read_into(start, more.as_mut_bytes())?;
+        is_followed = more.is_extended();
+        start += BLOCK as u64;
+    }
+    Ok((start, header.entry_size()?))
 }
 
 /// Why a file is no tar file but a compressed one.
@@ -322,6 +407,11 @@ fn is_hidden(name: &[u8]) -> bool {
         .any(|part| part.starts_with(b".") && !matches!(part, b"." | b".."))
 }
 
+/// Whether a folder that a member is in is one that a system made for itself, as in folders.
+fn is_of_system(name: &[u8]) -> bool {
+    name.split(|&b| b == b'/').any(dir_scan::is_of_system)
+}
+
 /// Whether the extension of a member says that it holds the class of its sample.
 fn is_class(extension: &[u8]) -> bool {
     extension.eq_ignore_ascii_case(b"cls")
@@ -332,21 +422,26 @@ fn is_json(extension: &[u8]) -> bool {
     extension.eq_ignore_ascii_case(b"json")
 }
 
-/// Whether a member is a metadata file by its name.
+/// Whether a member is a metadata file by its name, in upper or lower case: what is to be said of the former is not said here.
 fn is_metadata(name: &[u8]) -> bool {
     let base = name.rsplit(|&b| b == b'/').next().unwrap_or_default();
-    metadata::NAMES.iter().any(|known| known.as_bytes() == base)
+    let mut names = metadata::NAMES.iter();
+    names.any(|known| known.as_bytes().eq_ignore_ascii_case(base))
+}
+
+/// Whether the key of a label occurs in what describes a sample.
+fn has_label_key(json: &[u8]) -> bool {
+    LABEL_KEYS.iter().any(|key| {
+        let quoted = format!("\"{key}\"");
+        json.windows(quoted.len())
+            .any(|part| part == quoted.as_bytes())
+    })
 }
 
 /// The label in what describes a sample; `None` where there is none, or no JSON.
 fn label_in(json: &[u8]) -> JsonLabel {
     // Most have captions and addresses alone, and are not worth being taken apart.
-    let has = |key: &str| {
-        let quoted = format!("\"{key}\"");
-        json.windows(quoted.len())
-            .any(|part| part == quoted.as_bytes())
-    };
-    if !LABEL_KEYS.iter().any(|key| has(key)) {
+    if !has_label_key(json) {
         return None;
     }
     let Ok(Value::Object(object)) = serde_json::from_slice(json) else {
@@ -415,7 +510,18 @@ mod tests {
         assert!(matches!(text(MAX_LABEL), Some(Ok(_))));
         assert!(matches!(text(MAX_LABEL + 1), Some(Err(_))));
         assert!(is_metadata(b"a/metadata.csv") && is_metadata(b"metadata.jsonl"));
+        assert!(is_metadata(b"a/Metadata.CSV"));
         assert!(!is_metadata(b"metadata.csv/a") && !is_metadata(b"x_metadata.csv"));
+    }
+
+    #[test]
+    fn keys_of_labels_are_found_whatever_they_hold() {
+        for json in [r#"{"label": null}"#, r#"{"cls": 1}"#] {
+            assert!(has_label_key(json.as_bytes()), "{json}");
+        }
+        for json in ["{}", r#"{"caption": "the \"label\""}"#, "label"] {
+            assert!(!has_label_key(json.as_bytes()), "{json}");
+        }
     }
 
     #[test]

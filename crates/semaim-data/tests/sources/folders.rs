@@ -1,5 +1,6 @@
 //! Folders of images.
 
+use super::said::said;
 use super::*;
 
 #[test]
@@ -210,4 +211,52 @@ fn folders_that_cannot_be_read_are_left_out() {
     let error = opened(&root.path().join("a"), Split::Train).unwrap_err();
     assert!(matches!(error, DataError::Read { .. }), "{error}");
     lock("a", 0o700);
+}
+
+#[test]
+fn other_folders_of_the_same_split_are_told_of() {
+    for other in ["Train", "training", "train2", "train_2"] {
+        let second = format!("{other}/a/2.png");
+        let root = folder(&["train/a/1.png", &second, "val/a/3.png"]);
+        let said = said(root.path(), || assert_eq!(reds(&train(root.path())), [0]));
+        let words = format!("so 1 image beside it ({other}) is left out");
+        assert!(said.iter().any(|text| text.contains(&words)), "{said:?}");
+    }
+    let root = folder(&[
+        "train/a/1.png",
+        "val/a/2.png",
+        "val_2/a/3.png",
+        "test/a/4.png",
+    ]);
+    let said = said(root.path(), || {
+        let eval = opened(root.path(), Split::Eval).unwrap();
+        assert_eq!(reds(&eval), [1]);
+    });
+    let words = "so 1 image beside it (val_2) is left out";
+    assert!(said.iter().any(|text| text.contains(words)), "{said:?}");
+}
+
+#[test]
+fn folders_of_systems_are_no_classes() {
+    let root = folder(&[
+        "a/1.png",
+        "a/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg",
+        "@eaDir/x.jpg",
+        "b/2.png",
+        "__MACOSX/b/2.png",
+    ]);
+    let said = said(root.path(), || {
+        let source = train(root.path());
+        assert_eq!(reds(&source), [0, 3]);
+        assert_eq!(source.classes(), ["a", "b"]);
+    });
+    let words = "3 images are left out, in folders that systems make for themselves: @eaDir, __MACOSX, a/@eaDir";
+    assert!(said.iter().any(|text| text.ends_with(words)), "{said:?}");
+    // Nor are they beside what is to be used.
+    let root = folder(&["set/train/a/1.png", "set/val/a/2.png", "__MACOSX/set/3.png"]);
+    assert_eq!(reds(&train(root.path())), [0]);
+    assert_eq!(reds(&opened(root.path(), Split::Eval).unwrap()), [1]);
+    let root = folder(&["@eaDir/x.jpg"]);
+    write(root.path(), "a.tar", &tars::tar_of(&[("1.png", png(7))]));
+    assert_eq!(reds(&train(root.path())), [7]);
 }

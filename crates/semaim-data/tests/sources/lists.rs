@@ -207,3 +207,59 @@ fn numbers_that_no_image_has_are_told_of() {
         assert!(said.iter().any(|text| text.contains(words)), "{said:?}");
     }
 }
+
+#[test]
+fn images_may_be_called_as_comments_begin() {
+    let root = folder(&["#1.png", "a.png", "#b/2.png", "#r.png"]);
+    for (name, text, expected) in [
+        (
+            "l.txt",
+            "#1.png 0\n# a.png\n#a.png 1\na.png 1\n",
+            &[0, 1][..],
+        ),
+        (
+            "l.csv",
+            "#1.png,x\n#path,label\n#b/2.png,y\n#none\n",
+            &[0, 2],
+        ),
+        ("l.tsv", "# comment\n#1.png\tx\na.png\ty\n", &[0, 1]),
+    ] {
+        write(root.path(), name, text.as_bytes());
+        let source = train(&root.path().join(name));
+        assert_eq!(reds(&source), expected, "{name}");
+        assert_eq!(labels(&source), [Some(0), Some(1)], "{name}");
+    }
+    write(
+        root.path(),
+        "files.csv",
+        b"#r.png,a.png,x\na.png,#1.png,y\n",
+    );
+    let source = train(&root.path().join("files.csv"));
+    assert!(source.describe().contains("2 images of 2 files each"));
+}
+
+#[test]
+fn a_table_that_has_labels_in_some_lines_only_is_refused() {
+    let root = folder(&["a.png", "b.png", "c,1.png"]);
+    let path = root.path().join("l.csv");
+    for (text, line) in [
+        ("a.png\nb.png,0\n", 2),
+        ("# c\na.png\n\nb.png, big dog\n", 4),
+        ("b.png,0\na.png\n", 1),
+    ] {
+        fs::write(&path, text).unwrap();
+        let error = opened(&path, Split::Train).unwrap_err();
+        assert!(
+            matches!(error, DataError::List { line: found, .. } if found == line),
+            "{error}"
+        );
+        let error = error.to_string();
+        assert!(
+            error.contains("has none") && error.contains("`a.png,`"),
+            "{error}"
+        );
+    }
+    // A comma in a path is none before a label.
+    fs::write(&path, "a.png\nc,1.png\n").unwrap();
+    assert_eq!(reds(&train(&path)), [0, 2]);
+}

@@ -169,3 +169,68 @@ fn splits_have_the_classes_of_all_rows() {
     assert_eq!(eval.classes(), ["x", "y"]);
     assert_eq!(labels(&eval), [Some(1)]);
 }
+
+#[test]
+fn labels_that_are_not_read_are_told_of() {
+    for (name, text, words) in [
+        (
+            "metadata.csv",
+            "file_name;label\ntrain/a/0.png;x\n",
+            "its first line is `file_name;label`",
+        ),
+        (
+            "Metadata.csv",
+            "file_name,label\ntrain/a/0.png,x\n",
+            "its name is to be in lower case",
+        ),
+        (
+            "metadata.csv",
+            "file_name,label\na/0.png,x\nb/1.png,y\n",
+            "none is of an image of",
+        ),
+    ] {
+        let root = folder(&["train/a/0.png", "train/b/1.png", "val/a/2.png"]);
+        write(root.path(), name, text.as_bytes());
+        let said = said(root.path(), || {
+            assert_eq!(train(root.path()).classes(), ["a", "b"]);
+        });
+        let is_told =
+            |text: &String| text.contains(words) && text.ends_with("folders are the classes");
+        assert!(said.iter().any(is_told), "{words}: {said:?}");
+    }
+    // Captions are none.
+    let root = folder(&["a/0.png", "b/1.png"]);
+    write(root.path(), "metadata.csv", b"file_name;text\na/0.png;x\n");
+    let said = said(root.path(), || {
+        assert_eq!(train(root.path()).classes(), ["a", "b"]);
+    });
+    assert!(said.is_empty(), "{said:?}");
+}
+
+#[test]
+fn a_comma_in_no_quotes_makes_no_class() {
+    let root = folder(&["0.png", "1.png", "2.png"]);
+    let table = b"file_name,text,label\n0.png,a dog, asleep,dog\n1.png,x,cat\n2.png,y,dog\n";
+    write(root.path(), "metadata.csv", table);
+    let said = said(root.path(), || {
+        let source = train(root.path());
+        assert_eq!(source.classes(), ["cat", "dog"]);
+        assert_eq!(labels(&source), [None, Some(0), Some(1)]);
+    });
+    let words = "line 2 cannot be read and is left out, as are others like it: it has 4 fields in place of 3";
+    assert!(said.iter().any(|text| text.contains(words)), "{said:?}");
+}
+
+#[test]
+fn minus_one_is_no_label_and_told_of() {
+    let root = folder(&["0.png", "1.png", "2.png"]);
+    let table = b"file_name,label\n0.png,1\n1.png,-1\n2.png,0\n";
+    write(root.path(), "metadata.csv", table);
+    let said = said(root.path(), || {
+        let source = train(root.path());
+        assert_eq!(source.classes(), ["0", "1"]);
+        assert_eq!(labels(&source), [Some(1), None, Some(0)]);
+    });
+    let words = "an image has no single label and is without: 1.png (-1)";
+    assert!(said.iter().any(|text| text.contains(words)), "{said:?}");
+}

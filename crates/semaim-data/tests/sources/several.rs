@@ -153,3 +153,20 @@ fn a_limit_is_of_what_is_left_of_all_sets() {
     let eval = opened(&paths, Split::Eval, &["x.png", "cat/0.png"], 4).unwrap();
     assert!(semaim_data::same_images(&*some, &*eval));
 }
+
+#[cfg(unix)]
+#[test]
+fn an_image_comes_once_whatever_links_lead_there() {
+    use std::os::unix::fs::symlink;
+    let root = folder(&["a/1.png", "a/2.png", "b/3.png"]);
+    let path = |name: &str| root.path().join(name);
+    symlink(path("a"), path("link")).unwrap();
+    std::fs::create_dir(path("c")).unwrap();
+    symlink("../a/2.png", path("c/other.png")).unwrap();
+    for other in ["link", "b/../a", "c"] {
+        let refused = opened(&[&path("a"), &path(other)], Split::Train, &[], 0).unwrap_err();
+        assert!(matches!(refused, DataError::Repeated { .. }), "{refused}");
+    }
+    let both = opened(&[&path("link"), &path("b")], Split::Train, &[], 0).unwrap();
+    assert_eq!(reds(&both), [0, 1, 2]);
+}

@@ -16,10 +16,32 @@ fn header_of_link(name: &[u8], size: usize, kind: u8, prefix: &[u8], target: &[u
     block[156] = kind;
     block[257..265].copy_from_slice(b"ustar\x0000");
     block[345..345 + prefix.len()].copy_from_slice(prefix);
-    block[148..156].fill(b' ');
-    let sum: u32 = block.iter().map(|&b| u32::from(b)).sum();
-    block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    write_checksum(&mut block);
     block
+}
+
+fn write_checksum(header: &mut [u8]) {
+    header[148..156].fill(b' ');
+    let sum: u32 = header.iter().map(|&b| u32::from(b)).sum();
+    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+}
+
+/// A member of GNU tar with a hole before its data, and perhaps another header for pieces that it does not have.
+fn sparse_member(tar: &mut Vec<u8>, name: &[u8], data: &[u8], is_extended: bool) {
+    let hole = 1 << 20;
+    let mut block = header(name, data.len(), b'S', b"");
+    block[257..265].copy_from_slice(b"ustar  \0");
+    for (at, number) in [(386, hole), (398, data.len()), (483, hole + data.len())] {
+        block[at..at + 12].copy_from_slice(format!("{number:011o}\0").as_bytes());
+    }
+    block[482] = u8::from(is_extended);
+    write_checksum(&mut block);
+    tar.extend(block);
+    if is_extended {
+        tar.extend([0; 512]);
+    }
+    tar.extend(data);
+    tar.resize(tar.len().next_multiple_of(512), 0);
 }
 
 fn member(tar: &mut Vec<u8>, name: &[u8], data: &[u8], kind: u8) {
@@ -455,5 +477,104 @@ fn numbers_that_no_member_has_are_told_of() {
     fs::write(&path, tar).unwrap();
     let said = said(root.path(), || assert_eq!(train(&path).classes().len(), 3));
     let words = "0 to 2, and no image has 0;";
+    assert!(said.iter().any(|text| text.contains(words)), "{said:?}");
+}
+
+#[test]
+fn sparse_members_are_left_out_and_told_of() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("a.tar");
+    let mut tar = Vec::new();
+    sparse_member(&mut tar, b"a.png", &png(1), false);
+    member(&mut tar, b"b.png", &png(2), b'0');
+    member(&mut tar, b"GNUSparseFile.7/c.png", &png(3), b'0');
+    let record = b"22 GNU.sparse.major=1\n";
+    member(&mut tar, b"PaxHeader", record, b'x');
+    member(&mut tar, b"d.png", &png(4), b'0');
+    sparse_member(&mut tar, b"notes.txt", b"x", false);
+    sparse_member(&mut tar, b"e.png", &png(5), true);
+    let whole = tar.len();
+    tar.extend([0; 1024]);
+    fs::write(&path, &tar).unwrap();
+    let said = said(root.path(), || assert_eq!(reds(&train(&path)), [2]));
+    let words = "4 sparse members are left out (pack without -S): a.png, GNUSparseFile.7/c.png, d.png, e.png";
+    assert!(said.iter().any(|text| text.ends_with(words)), "{said:?}");
+    // The end is still where it is.
+    fs::write(&path, &tar[..whole]).unwrap();
+    let error = opened(&path, Split::Train).unwrap_err().to_string();
+    assert!(error.contains("cut off"), "{error}");
+}
+
+#[test]
+fn labels_after_many_that_are_null_are_read() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("a.tar");
+    let names: Vec<[String; 2]> = (0..200)
+        .map(|number| ["png", "json"].map(|end| format!("{number}.{end}")))
+        .collect();
+    let mut members = Vec::new();
+    for (number, [image, json]) in names.iter().enumerate() {
+        let content = match number < 64 {
+            true => &br#"{"label": null}"#[..],
+            false => br#"{"label": "x"}"#,
+        };
+        members.push((image.as_str(), png(1)));
+        members.push((json.as_str(), content.to_vec()));
+    }
+    fs::write(&path, tar_of(&members)).unwrap();
+    let source = train(&path);
+    assert_eq!(source.classes(), ["x"]);
+    assert_eq!((source.label(0), source.label(64)), (None, Some(0)));
+}
+
+#[test]
+fn classes_of_no_image_are_told_of() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("a.tar");
+    let tar = tar_of(&[
+        ("train/0.png", png(1)),
+        ("train/0.cls", b"0".to_vec()),
+        ("val/1.png", png(2)),
+        ("val/1.cls", b"1".to_vec()),
+        ("train/img2.cls", b"1".to_vec()),
+    ]);
+    fs::write(&path, tar).unwrap();
+    let said = said(root.path(), || assert_eq!(train(&path).len(), 1));
+    let words = "a .cls member belongs to no image that is read: train/img2";
+    assert!(said.iter().any(|text| text.ends_with(words)), "{said:?}");
+}
+
+#[test]
+fn folders_of_systems_in_tars_are_left_out() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("a.tar");
+    let tar = tar_of(&[
+        ("set/a/1.png", png(1)),
+        ("set/a/@eaDir/1.png/THUMB.jpg", png(2)),
+        ("set/b/2.png", png(3)),
+        ("__MACOSX/set/b/2.png", png(4)),
+    ]);
+    fs::write(&path, tar).unwrap();
+    let said = said(root.path(), || {
+        let source = train(&path);
+        assert_eq!(reds(&source), [1, 3]);
+        assert_eq!(source.classes(), ["a", "b"]);
+    });
+    let words = "2 images are left out, in folders that systems make for themselves";
+    assert!(said.iter().any(|text| text.contains(words)), "{said:?}");
+}
+
+#[test]
+fn other_folders_of_the_same_split_in_tars_are_told_of() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("a.tar");
+    let tar = tar_of(&[
+        ("train/a/1.png", png(1)),
+        ("train2/a/2.png", png(2)),
+        ("val/a/3.png", png(3)),
+    ]);
+    fs::write(&path, tar).unwrap();
+    let said = said(root.path(), || assert_eq!(reds(&train(&path)), [1]));
+    let words = "so 1 image beside it (train2) is left out";
     assert!(said.iter().any(|text| text.contains(words)), "{said:?}");
 }
