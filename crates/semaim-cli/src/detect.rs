@@ -20,7 +20,7 @@ use toml::Table;
 
 use crate::args::{DetectArgs, data_place};
 use crate::bar::TrainingBar;
-use crate::evaluation_log::{Evaluation, Worth};
+use crate::evaluation_log::{self, Evaluation, Worth};
 use crate::exit::{Exit, STOPPED};
 use crate::trained::Trained;
 use crate::{detector_file, device, dry_run, outcome, recipes, report, scores, settings};
@@ -92,14 +92,15 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
         pictures::write(&config, eval, run.path(), &device)?;
     }
     let last = &results.last;
-    let set = match config.data.annotations.as_os_str().is_empty() {
-        true => config.data.path.clone(),
-        false => config.data.annotations.display().to_string(),
-    };
+    let data = &config.data;
+    let images = evaluation_log::images(
+        &evaluation_log::named(&data.path, &[&data.annotations]),
+        &evaluation_log::named(&data.eval, &[&data.eval_annotations]),
+    );
     let evaluation = Evaluation {
         name: "detection",
-        data: &set,
-        setting: counted(last.epoch.round() as u64, "epoch"),
+        data: &images,
+        setting: evaluation_log::training(config.freeze, &config.train, config.seed, last.epoch),
         worth: Worth::Objects {
             boxes: [last.scores.bbox.ap(), last.scores.bbox.ap50()],
             masks: last

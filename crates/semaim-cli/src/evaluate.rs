@@ -16,6 +16,7 @@ use semaim_eval::detect::file::DetectorFile;
 use semaim_eval::detect::score::score;
 use semaim_eval::finetune::config::FinetuneConfig;
 use semaim_eval::known_classes::numbers_of;
+use semaim_eval::run_start::{EvaluatedImages, RunStart};
 use semaim_eval::segment;
 use semaim_eval::segment::data::labeled;
 use semaim_eval::segment::segmenter::TrainedSegmenter;
@@ -26,7 +27,7 @@ use serde_json::json;
 use crate::args::EvaluateArgs;
 use crate::bar::CountingBar;
 use crate::exit::Exit;
-use crate::trained_on::Seen;
+use crate::trained_on::{Seen, run_of};
 use crate::{detector_file, scores, segmenter_file};
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<ExitCode, Exit> {
@@ -59,6 +60,7 @@ fn classifier(args: &EvaluateArgs, file: &ModelFile, device: &Device) -> Result<
             args.weights.display()
         )));
     }
+    file.check_finite(&args.weights).map_err(Exit::user)?;
     let model = file.classifier(device).map_err(Exit::user)?;
     let options = OpenOptions {
         max_pixels: args.loader.limit.max_pixels,
@@ -214,28 +216,54 @@ fn labeled_part(args: &EvaluateArgs, options: &OpenOptions) -> Result<ImageSubse
     let Some(other) = other.filter(|other| same_images(&*wanted, &**other)) else {
         return Ok(ImageSubset::whole(wanted));
     };
-    let seed = match (seen, args.split) {
-        (Seen::AllButHeldOut { seed }, _) => seed,
-        (_, Some(_)) => FinetuneConfig::default().seed,
-        (seen, None) => {
-            if let Some(line) = seen.warning(&args.data.join(", ")) {
+    let name = args.data.join(", ");
+    let (seed, is_known) = match (seen, args.split) {
+        (Seen::AllButHeldOut { seed }, _) => (seed, true),
+        (seen, split) => {
+            if let Some(line) = seen.warning(&name) {
                 eprintln!("{line}");
             }
-            return Ok(ImageSubset::whole(wanted));
+            if split.is_none() {
+                return Ok(ImageSubset::whole(wanted));
+            }
+            (FinetuneConfig::default().seed, false)
         }
     };
     let all = wanted.len();
-    let parts = LabeledSplits::divide(wanted, other, seed).map_err(Exit::user)?;
+    let parts = LabeledSplits::divide(Arc::clone(&wanted), other, seed).map_err(Exit::user)?;
     let parts = parts.ok_or_else(unlabeled)?;
-    eprintln!(
-        "note: the set is not divided; of its {}, {} are held out of training by seed {seed}",
-        counted(all, "image"),
-        parts.test.items.len()
-    );
+    if is_known && let Some(what) = divided_otherwise(args, &parts)? {
+        let message = format!(
+            "{name} is not as it was when the model was trained on it ({what}): which images were held out cannot be told"
+        );
+        if args.split.is_some() {
+            return Err(Exit::user(message));
+        }
+        eprintln!("warning: {message}; all are evaluated, also those that it has seen");
+        return Ok(ImageSubset::whole(wanted));
+    }
+    let (all, held_out) = (counted(all, "image"), parts.test.items.len());
+    match is_known {
+        true => eprintln!(
+            "note: the set is not divided; of its {all}, {held_out} are held out of training by seed {seed}"
+        ),
+        false => eprintln!(
+            "note: the set is not divided; of its {all}, training with seed {seed} would hold out {held_out}"
+        ),
+    }
     Ok(match args.split {
         Some(Split::Train) => parts.train,
         _ => parts.test,
     })
+}
+
+/// What tells the images that would be held out now from those that the model's run was tested on; `None` where they are the same, or
+/// it kept nothing of them.
+fn divided_otherwise(args: &EvaluateArgs, parts: &LabeledSplits) -> Result<Option<String>, Exit> {
+    let start = RunStart::read(run_of(&args.weights))?;
+    let now = EvaluatedImages::of(&*parts.test.as_source());
+    let then = start.and_then(|start| start.evaluated);
+    Ok(then.and_then(|then| now.difference(&then)))
 }
 
 /// Whether the file of annotations or the folder of label images is named itself.

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use semaim::representation::Representation;
+use semaim_data::counted;
+use semaim_train::config::TrainConfig;
 use serde_json::{Value, json};
 
 use crate::args::EncoderArgs;
@@ -15,7 +17,7 @@ const FILE: &str = "evaluations.jsonl";
 /// What was measured of an encoder, or of a model on it.
 pub(crate) struct Evaluation<'a> {
     pub(crate) name: &'static str,
-    /// The images, as named on the command line.
+    /// The images, as named on the command line: see [`images`].
     pub(crate) data: &'a str,
     pub(crate) setting: String,
     pub(crate) worth: Worth,
@@ -100,6 +102,35 @@ pub(crate) fn setting(first: &str, feature: Representation, encoder: &EncoderArg
     }
 }
 
+/// What names a set: the first of the files and folders of labels that is given, or else the set as a whole.
+pub(crate) fn named(set: &str, files: &[&Path]) -> String {
+    let file = files.iter().find(|file| !file.as_os_str().is_empty());
+    file.map_or_else(|| set.to_string(), |file| file.display().to_string())
+}
+
+/// The images of a run: those that it is trained on and, where they are named for themselves, those that it is evaluated on.
+pub(crate) fn images(trained: &str, evaluated: &str) -> String {
+    match evaluated {
+        "" => trained.to_string(),
+        evaluated => format!("{trained}, evaluated on {evaluated}"),
+    }
+}
+
+/// How a network on an encoder was trained: for how long and, where that is not as usual, what of the encoder stayed as it was, and
+/// by which seed.
+pub(crate) fn training(freeze: bool, train: &TrainConfig, seed: u64, epochs: f64) -> String {
+    let frozen = match (freeze, train.freeze_blocks) {
+        (true, _) => "frozen, ".to_string(),
+        (false, 0) => String::new(),
+        (false, blocks) => format!("{} frozen, ", counted(blocks, "block")),
+    };
+    let seed = match seed {
+        0 => String::new(),
+        seed => format!(", seed {seed}"),
+    };
+    format!("{frozen}{}{seed}", counted(epochs.round() as u64, "epoch"))
+}
+
 /// Waits for other processes that add to a run's log or write its report, and keeps them waiting as long as the file is
 /// open. Nothing is written for it: the configuration is what is locked.
 ///
@@ -180,6 +211,28 @@ mod tests {
                 classes: 10,
             },
         }
+    }
+
+    #[test]
+    fn what_is_not_usual_is_named() {
+        let training = |freeze, freeze_blocks, seed, epochs| {
+            let train = TrainConfig {
+                freeze_blocks,
+                ..TrainConfig::default()
+            };
+            super::training(freeze, &train, seed, epochs)
+        };
+        assert_eq!(training(false, 0, 0, 50.0), "50 epochs");
+        assert_eq!(training(true, 0, 0, 1.0), "frozen, 1 epoch");
+        assert_eq!(
+            training(false, 2, 7, 2.9),
+            "2 blocks frozen, 3 epochs, seed 7"
+        );
+        let nowhere = Path::new("");
+        assert_eq!(named("photos", &[nowhere, nowhere]), "photos");
+        assert_eq!(named("", &[nowhere, Path::new("a.json")]), "a.json");
+        assert_eq!(images("photos", ""), "photos");
+        assert_eq!(images("photos", "more"), "photos, evaluated on more");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::args::{FinetuneArgs, SelectionArgs, data_place};
 use crate::bar::TrainingBar;
-use crate::evaluation_log::{Evaluation, Worth};
+use crate::evaluation_log::{self, Evaluation, Worth};
 use crate::exit::{Exit, STOPPED};
 use crate::trained::Trained;
 use crate::{device, dry_run, outcome, pictures, report, scores, settings};
@@ -68,10 +68,11 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
         limit: (config.data.limit > 0).then_some(config.data.limit),
     };
     let named = named.named(config.data.path.as_slice());
+    let named = evaluation_log::images(&named, &config.data.eval.to_string());
     let evaluation = Evaluation {
         name: "fine-tuning",
         data: &named,
-        setting: counted(last.epoch.round() as u64, "epoch"),
+        setting: evaluation_log::training(false, &config.train, config.seed, last.epoch),
         worth: Worth::Accuracy {
             top1: last.scores.accuracy.top1,
             top5: last.scores.accuracy.top5,

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use burn::tensor::Device;
-use semaim_data::counted;
+use semaim_data::{counted, some_of};
 use semaim_eval::class_names::{Comparison, share_numbering};
 use semaim_eval::knn::knn;
-use semaim_eval::vectors::{LabeledVectors, read_labeled};
+use semaim_eval::vectors::{LabeledVectors, read_labeled, shared_images};
 use semaim_train::ranks;
 use semaim_train::start::step_of;
 use serde_json::{Value, json};
@@ -130,11 +130,15 @@ fn vectors(bank: &Path, queries: &Path) -> Result<(LabeledVectors, LabeledVector
         return Ok((of_bank, of_queries));
     }
     match compared {
-        Comparison::ByName { not_in_bank } if !not_in_bank.is_empty() => eprintln!(
-            "warning: no vector of the bank is of these classes of the queries: {}",
-            not_in_bank.join(", ")
-        ),
-        Comparison::ByName { .. } => {}
+        Comparison::ByName { not_in_bank } => {
+            if !not_in_bank.is_empty() {
+                eprintln!(
+                    "warning: no vector of the bank is of these classes of the queries: {}",
+                    not_in_bank.join(", ")
+                );
+            }
+            warn_of_shared(bank, queries, of_queries.labels.len())?;
+        }
         Comparison::ByNumber => eprintln!(
             "warning: there is no {} and no {}: labels are compared by their numbers, which mean the same only if both are of one data set",
             bank.with_extension("csv").display(),
@@ -142,4 +146,17 @@ fn vectors(bank: &Path, queries: &Path) -> Result<(LabeledVectors, LabeledVector
         ),
     }
     Ok((of_bank, of_queries))
+}
+
+/// Warns of queries that are in the bank as well, by the names beside the vectors: an image is its own nearest neighbor.
+fn warn_of_shared(bank: &Path, queries: &Path, count: usize) -> Result<(), Exit> {
+    let shared = shared_images(bank, queries).map_err(Exit::user)?;
+    if !shared.is_empty() {
+        eprintln!(
+            "warning: {} of the {count} queries are in the bank, too: {}",
+            shared.len(),
+            some_of(&shared)
+        );
+    }
+    Ok(())
 }

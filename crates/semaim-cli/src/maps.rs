@@ -128,6 +128,37 @@ fn whole_path(path: &Path) -> Option<PathBuf> {
     Some(fs::canonicalize(there).ok()?.join(rest))
 }
 
+/// What is to be said of maps that an order follows, where they were made of other images than it is trained on: they are matched by
+/// the names of images. Maps of others tell nothing of that.
+pub(crate) fn of_other_images(maps: &Path, trained: &[String]) -> Option<String> {
+    let text = fs::read_to_string(maps.join(RECORD)).ok()?;
+    let record: Value = serde_json::from_str(&text).ok()?;
+    let sets: Vec<&str> = record["data"]
+        .as_array()?
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let split = record["split"].as_str().unwrap_or_default();
+    let trained: Vec<String> = trained
+        .iter()
+        .map(|name| DataSpec::absolute(name))
+        .collect();
+    let is_of = |set: &&str| {
+        let set = Path::new(set);
+        trained
+            .iter()
+            .any(|trained| set.starts_with(trained) || Path::new(trained).starts_with(set))
+    };
+    let is_trained_on = split == "train" && sets.iter().all(is_of);
+    (!is_trained_on).then(|| {
+        format!(
+            "the similarity maps in {} were made of {} (split {split}); they are taken for images of the same names",
+            maps.display(),
+            sets.join(", ")
+        )
+    })
+}
+
 /// What maps are made of.
 fn made_of(args: &MapsArgs, loaded: &Loaded) -> Result<Value, Exit> {
     let data: Vec<String> = args

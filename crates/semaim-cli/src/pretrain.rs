@@ -24,7 +24,7 @@ use crate::bar::TrainingBar;
 use crate::evaluations::{Evaluations, KNN_TOP1};
 use crate::exit::Exit;
 use crate::report::BadImages;
-use crate::{device, dry_run, origin, outcome, recipes, report, settings, start};
+use crate::{device, dry_run, maps, origin, outcome, recipes, report, settings, start};
 
 /// The recipe for those who name neither recipe, configuration nor images.
 const QUICKSTART: &str = "quickstart";
@@ -42,6 +42,11 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     );
     let (config, own) = load_config(args, &out)?;
     settings::warn(&config.unused(), &own, config.run().rising_rate())?;
+    if config.order_source() == Some(OrderSource::Maps)
+        && let Some(line) = maps::of_other_images(&config.order.maps, config.data.path.as_slice())
+    {
+        eprintln!("warning: {line}");
+    }
     // A run that is there was begun with the figures that it has.
     if !out.join("config.toml").is_file() {
         config.data.check_measured(config.model.channels)?;

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
             HeadKind::Attentive => "attentive probe",
         },
         data: &args.selection.named(&args.data),
-        setting: evaluation_log::setting(&in_short(args), shown, &args.encoder),
+        setting: setting_of(args, shown),
         worth: evaluation_log::Worth::Accuracy {
             top1: result.test.top1,
             top5: result.test.top5,
@@ -203,6 +203,19 @@ fn probe_on_images(
         },
         error => Exit::ours(error),
     })
+}
+
+/// How a probe is trained on what, for people to read; the batch at the end, where one is asked for that is not usual.
+fn setting_of(args: &ProbeArgs, shown: Representation) -> String {
+    let mut text = evaluation_log::setting(&in_short(args), shown, &args.encoder);
+    // On images it is as large as memory allows.
+    let usual = (!args.is_on_images()).then_some(ProbeOptions::default().batch_size);
+    if let Some(batch_size) = args.probe_batch_size
+        && usual != Some(batch_size)
+    {
+        text += &format!(", batches of {batch_size}");
+    }
+    text
 }
 
 /// How a probe is trained, where that is not as usual.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use burn::tensor::Device;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
 use semaim_config::Layers;
-use semaim_data::{LabelMapSet, Source, counted};
+use semaim_data::{LabelMapSet, Source};
 use semaim_eval::image_batches::at_most;
 use semaim_eval::segment::config::SegmentConfig;
 use semaim_eval::segment::segmenter::TrainedSegmenter;
@@ -22,7 +22,7 @@ use serde_json::json;
 
 use crate::args::{SegmentArgs, data_place};
 use crate::bar::TrainingBar;
-use crate::evaluation_log::{Evaluation, Worth};
+use crate::evaluation_log::{self, Evaluation, Worth};
 use crate::exit::{Exit, STOPPED};
 use crate::trained::Trained;
 use crate::{device, dry_run, label_pictures, outcome, recipes, report, scores, settings};
@@ -90,7 +90,12 @@ pub(crate) fn run(args: &SegmentArgs) -> Result<ExitCode, Exit> {
     };
     // Trained from scratch, a network says nothing of the encoder whose sizes it has.
     let encoder = (!config.from_scratch).then_some(config.encoder.weights.as_path());
-    trained.record(Some(&evaluation(&config, &results)), encoder)?;
+    let data = &config.data;
+    let images = evaluation_log::images(
+        &evaluation_log::named(&data.path, &[&data.labels, &data.annotations]),
+        &evaluation_log::named(&data.eval, &[&data.eval_labels, &data.eval_annotations]),
+    );
+    trained.record(Some(&evaluation(&config, &images, &results)), encoder)?;
     match args.run.json {
         true => println!("{}", trained.json(scores::labels_json)),
         false => trained.print(scores::labels_in_short),
@@ -98,31 +103,19 @@ pub(crate) fn run(args: &SegmentArgs) -> Result<ExitCode, Exit> {
     Ok(outcome::code(outcome))
 }
 
-/// What the run says of its encoder.
-fn evaluation<'a>(config: &'a SegmentConfig, results: &Results) -> Evaluation<'a> {
+/// What the run says of its encoder, on these images.
+fn evaluation<'a>(config: &SegmentConfig, images: &'a str, results: &Results) -> Evaluation<'a> {
     let head = match config.head {
         HeadKind::Linear => "linear",
         HeadKind::Upernet => "UPerNet",
     };
-    let frozen = if config.freeze { ", frozen" } else { "" };
     let last = &results.last;
     let metrics = &last.scores.metrics;
-    let path = |path: &'a PathBuf| path.to_str().unwrap_or_default();
-    let names = [
-        config.data.path.as_str(),
-        path(&config.data.labels),
-        path(&config.data.annotations),
-    ];
+    let training = evaluation_log::training(config.freeze, &config.train, config.seed, last.epoch);
     Evaluation {
         name: "segmentation",
-        data: names
-            .into_iter()
-            .find(|name| !name.is_empty())
-            .unwrap_or_default(),
-        setting: format!(
-            "{head}{frozen}, {}",
-            counted(last.epoch.round() as u64, "epoch")
-        ),
+        data: images,
+        setting: format!("{head}, {training}"),
         worth: Worth::Pixels {
             mean_iou: metrics.mean_iou,
             mean_accuracy: metrics.mean_accuracy,

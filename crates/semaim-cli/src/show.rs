@@ -42,6 +42,7 @@ pub(crate) fn run(args: &ShowArgs) -> Result<ExitCode, Exit> {
         .iter()
         .map(|path| encoders::read(args, path, &device))
         .collect::<Result<_, Exit>>()?;
+    refuse_other_views(&encoders)?;
     let wanted = wanted(args)?;
     let images = images::read(args, &encoders[0])?;
     let mut features = Vec::new();
@@ -80,6 +81,29 @@ pub(crate) fn run(args: &ShowArgs) -> Result<ExitCode, Exit> {
         println!("{images} in {}", args.out.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses encoders whose views have other proportions than the first's: they show other parts of the images, and one picture of each
+/// image stands behind what all of them see.
+fn refuse_other_views(encoders: &[Encoder]) -> Result<(), Exit> {
+    let size = |encoder: &Encoder| encoder.config.image_size;
+    let Some(first @ [height, width]) = encoders.first().map(size) else {
+        return Ok(());
+    };
+    let differs = |[h, w]: [usize; 2]| h * width != w * height;
+    match encoders.iter().map(size).position(differs) {
+        Some(other) => {
+            let [h, w] = size(&encoders[other]);
+            Err(Exit::user(format!(
+                "encoder {} sees views of {h} x {w} pixels, encoder 1 of {} x {}: other parts of the images, which do not go into one \
+                 picture; --image-size gives all of them views of one size",
+                other + 1,
+                first[0],
+                first[1],
+            )))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The columns, checked against the encoders.

@@ -1,12 +1,14 @@
 //! What a model has seen of the images that it is evaluated on, as far as the run directory that it lies in tells.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use semaim_data::DataSpec;
 use toml::{Table, Value};
 
 use crate::args::SelectionArgs;
+
+/// The extensions of files that name images elsewhere.
+const LISTS: [&str; 6] = ["txt", "csv", "tsv", "json", "yaml", "yml"];
 
 /// What a model has seen of a set that is not divided into images to train and to evaluate on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +30,8 @@ impl Seen {
         data: impl IntoIterator<Item = &'a str>,
         selection: &SelectionArgs,
     ) -> Self {
-        let folder = match weights.is_dir() {
-            true => weights,
-            false => weights.parent().unwrap_or(Path::new("")),
-        };
         // Beside a file from elsewhere it may be anything.
-        let text = std::fs::read_to_string(folder.join("config.toml"));
+        let text = std::fs::read_to_string(run_of(weights).join("config.toml"));
         let config = text.ok().and_then(|text| text.parse::<Table>().ok());
         config.map_or(Self::Unknown, |config| Self::by(&config, data, selection))
     }
@@ -46,18 +44,19 @@ impl Seen {
     ) -> Self {
         let trained = named(config, ["path", "annotations", "labels"]);
         let evaluated = named(config, ["eval", "eval_annotations", "eval_labels"]);
-        let asked: BTreeSet<String> = data.into_iter().map(DataSpec::absolute).collect();
+        let asked: Vec<String> = data.into_iter().map(DataSpec::absolute).collect();
         // One of several sets that were trained on has been seen as well.
-        if trained.is_disjoint(&asked) {
+        if !asked.iter().any(|name| trained.contains(name)) {
             // Whether images that have moved are these cannot be told.
             let are_there = trained.iter().all(|name| are_there(name));
-            return match !trained.is_empty() && are_there {
-                true => Self::Nothing,
-                false => Self::Unknown,
+            let shares = |name: &String| trained.iter().any(|trained| may_share(name, trained));
+            return match trained.is_empty() || !are_there || asked.iter().any(shares) {
+                true => Self::Unknown,
+                false => Self::Nothing,
             };
         }
         // The same set twice is one set, part of which is held out (two files of annotations are two). Which part depends on all
-        // images that are there.
+        // images that are there, and on their order.
         let is_own = evaluated.is_empty() || evaluated == named(config, ["path"]);
         if trained != asked || !is_own || !is_selected(config, selection) {
             return Self::All;
@@ -79,10 +78,18 @@ impl Seen {
                  are images that it has seen"
             )),
             Self::Unknown => Some(format!(
-                "note: it is not known what the model was trained on; if it was {data}, it may have seen these images"
+                "note: it is not known whether the model was trained on {data}; it may have seen these images"
             )),
             Self::Nothing => None,
         }
+    }
+}
+
+/// The run directory of weights, if it is one: they name it, or a file in it.
+pub(crate) fn run_of(weights: &Path) -> &Path {
+    match weights.is_dir() {
+        true => weights,
+        false => weights.parent().unwrap_or(Path::new("")),
     }
 }
 
@@ -98,7 +105,7 @@ fn is_selected(config: &Table, selection: &SelectionArgs) -> bool {
 }
 
 /// What settings of the table `data` name.
-fn named<const N: usize>(config: &Table, keys: [&str; N]) -> BTreeSet<String> {
+fn named<const N: usize>(config: &Table, keys: [&str; N]) -> Vec<String> {
     let data = config.get("data").and_then(Value::as_table);
     let values = keys
         .iter()
@@ -111,6 +118,31 @@ fn named<const N: usize>(config: &Table, keys: [&str; N]) -> BTreeSet<String> {
         .filter_map(Value::as_str)
         .filter(|text| !text.is_empty());
     texts.map(DataSpec::absolute).collect()
+}
+
+/// Whether two sets of other names may have images in common: where one lies in the other, and where one is a file that names images
+/// elsewhere.
+fn may_share(a: &str, b: &str) -> bool {
+    let paths = |name: &str| match name.parse() {
+        Ok(DataSpec::Paths(paths)) => paths,
+        Ok(DataSpec::Shapes) | Err(_) => Vec::new(),
+    };
+    let names_others = |path: &PathBuf| {
+        let extension = path
+            .extension()
+            .and_then(|e| e.to_str())
+            .unwrap_or_default();
+        path.is_file()
+            && LISTS
+                .iter()
+                .any(|list| extension.eq_ignore_ascii_case(list))
+    };
+    let (a, b) = (paths(a), paths(b));
+    let lies_in = |a: &PathBuf| b.iter().any(|b| a.starts_with(b) || b.starts_with(a));
+    // Generated images are in no list.
+    !a.is_empty()
+        && !b.is_empty()
+        && (a.iter().any(lies_in) || a.iter().chain(&b).any(names_others))
 }
 
 /// Whether what a text names is where it says. `shapes` is everywhere.
@@ -139,6 +171,9 @@ mod tests {
         fs::create_dir(&run).unwrap();
         fs::write(run.join("model.safetensors"), b"").unwrap();
         let (photos, more, test) = (at("photos"), at("more"), at("test"));
+        let (inside, list) = (at("photos/some"), at("list.csv"));
+        fs::create_dir(&inside).unwrap();
+        fs::write(&list, "photos/some/1.png,cat\n").unwrap();
         let around = format!("{photos}/../photos/");
         let both = format!("{around}, {more}");
         let held_out = Seen::AllButHeldOut { seed: 3 };
@@ -168,9 +203,24 @@ mod tests {
             ),
             (
                 format!("path = ['{photos}', '{more}']"),
-                vec![&more, &photos],
+                vec![&photos, &more],
                 held_out,
             ),
+            // Which images are held out depends on their order.
+            (
+                format!("path = ['{photos}', '{more}']"),
+                vec![&more, &photos],
+                Seen::All,
+            ),
+            (format!("path = '{photos}'"), vec![&inside], Seen::Unknown),
+            (format!("path = '{inside}'"), vec![&photos], Seen::Unknown),
+            (format!("path = '{photos}'"), vec![&list], Seen::Unknown),
+            (
+                format!("annotations = '{list}'"),
+                vec![&photos],
+                Seen::Unknown,
+            ),
+            ("path = 'shapes'".into(), vec![&list], Seen::Nothing),
             (
                 format!("path = ['{photos}', '{more}']"),
                 vec![&more],

@@ -32,6 +32,7 @@ pub mod image_similarity;
 pub mod knn;
 pub mod known_classes;
 pub mod main_object;
+mod named_images;
 mod on_encoder;
 pub mod orders;
 pub mod pca;

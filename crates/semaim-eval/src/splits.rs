@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use semaim_data::{
-    DataError, OpenOptions, Source, Split, Subset, open_all, same_images, spread, warn_of_shared,
-    warn_of_unlabeled,
+    DataError, DataSpec, OpenOptions, Source, Split, Subset, open_all, same_images, spread,
+    warn_of_shared, warn_of_unlabeled,
 };
 use semaim_random::{Key, KeyedRng, Stream};
 use semaim_train::config::DataConfig;
@@ -133,7 +133,12 @@ impl LabeledSplits {
         options: &OpenOptions,
         seed: u64,
     ) -> Result<Self, SplitsError> {
-        let spec = match data.eval.is_empty() {
+        // The same set twice, however it is written, is one set, part of which is held out.
+        let absolute = |names: &[String]| -> Vec<String> {
+            names.iter().map(|name| DataSpec::absolute(name)).collect()
+        };
+        let is_own = absolute(data.eval.as_slice()) == absolute(data.path.as_slice());
+        let spec = match data.eval.is_empty() || is_own {
             true => &data.path,
             false => &data.eval,
         };

@@ -6,6 +6,7 @@
 //!
 //! Beside each stands a `.csv` with one line per image: `path,label,class`.
 
+mod names;
 mod parquet;
 mod plain;
 mod read;
@@ -20,6 +21,7 @@ use semaim_checkpoint::atomic::Unfinished;
 use parquet::Parquet;
 use plain::{Form, Plain};
 
+pub use names::shared_images;
 pub use read::{LabeledVectors, read_labeled};
 
 /// Why vectors could not be written or read.

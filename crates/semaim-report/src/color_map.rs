@@ -8,6 +8,8 @@ use crate::paint::{Area, Theme, fill, mixed, outline};
 
 /// Between a text and the bar.
 const SPACE: u32 = 8;
+/// The least width of a bar, for which long names are shortened.
+const LEAST: u32 = 60;
 
 /// What colors stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +73,7 @@ impl Legend<'_> {
     /// Draws the bar over the width of `area`, with room for its texts; long names are shortened.
     pub(crate) fn draw(&self, on: &mut RgbImage, area: Area, theme: Theme) {
         let [low, high] = self.ends.map(|end| LABEL.width(end));
-        let room = (area.width / 2).saturating_sub(low + 3 * SPACE);
+        let room = area.width.saturating_sub(low + high + 4 * SPACE + LEAST);
         let name = HEADER.shorten(self.name, room);
         HEADER.draw(on, area.x, area.y, &name, theme.ink());
         let x = area.x + HEADER.width(&name) + 2 * SPACE;

@@ -37,7 +37,7 @@ pub(crate) struct BenchPointingArgs {
     #[arg(long, value_name = "DIR", requires = "coco")]
     pub(crate) images: Option<PathBuf>,
     /// How many images to generate, where --coco is not given
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 1000, conflicts_with_all = ["coco", "images"], value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) count: u32,
     /// Count a start on any annotated object, not only on the largest
     #[arg(long)]
@@ -46,7 +46,7 @@ pub(crate) struct BenchPointingArgs {
     #[arg(long)]
     pub(crate) over_epochs: bool,
     /// Seed of the generated images
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, conflicts_with_all = ["coco", "images"])]
     pub(crate) seed: u64,
     /// Print the result as one JSON object
     #[arg(long)]

@@ -35,22 +35,32 @@ pub(crate) struct DetectArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub(crate) annotations: Option<PathBuf>,
     /// The folder of its images [default: looked for near the file]
-    #[arg(long, value_name = "DIR", requires = "annotations")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "annotations",
+        conflicts_with = "data"
+    )]
     pub(crate) images: Option<PathBuf>,
     /// Images to evaluate on, where they are not in --data; in any of the same forms. A set without splits is evaluated whole,
     /// and nothing is held out of --data
     #[arg(long, value_name = "PATH")]
     pub(crate) eval_data: Option<String>,
-    /// A COCO file to evaluate on, instead of --eval-data
+    /// A COCO file to evaluate on, with --annotations, instead of --eval-data
     #[arg(
         long,
         value_name = "FILE",
         requires = "annotations",
-        conflicts_with = "eval_data"
+        conflicts_with_all = ["data", "eval_data"]
     )]
     pub(crate) eval_annotations: Option<PathBuf>,
     /// The folder of its images [default: that of --images]
-    #[arg(long, value_name = "DIR", requires = "eval_annotations")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "eval_annotations",
+        conflicts_with_all = ["data", "eval_data"]
+    )]
     pub(crate) eval_images: Option<PathBuf>,
     /// The run directory [default: runs/NAME, after the recipe or the configuration file; runs/detect without one]
     #[arg(long, value_name = "DIR")]

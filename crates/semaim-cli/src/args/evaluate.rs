@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use semaim::representation::Representation;
 use semaim::similarity::Similarity;
+use semaim_checkpoint::model_file::ModelKind;
 use semaim_data::{OpenOptions, Source, Split, open_all};
 use semaim_eval::probe::ProbeOptions;
 use semaim_eval::probe::head::HeadKind;
@@ -152,6 +153,29 @@ impl clap::FromArgMatches for OptionalEncoder {
     }
 }
 
+/// What vectors in files need no more: an encoder, images, and how the one sees the others. Both files refuse them, as a required
+/// option that conflicts with one that is given is not missed.
+const BEFORE_VECTORS: &[&str] = &[
+    "weights",
+    "layout",
+    "heads",
+    "activation",
+    "allow_partial",
+    "image_size",
+    "batch_size",
+    "workers",
+    "max_pixels",
+    // --device
+    "name",
+    "device_unchecked",
+    "kernels",
+    "data",
+    "exclude",
+    "limit",
+    "feature",
+    "seed",
+];
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct KnnArgs {
     #[command(flatten)]
@@ -163,10 +187,10 @@ pub(crate) struct KnnArgs {
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
     /// Vectors to search, written by `semaim embed`, instead of --weights and --data
-    #[arg(long, value_name = "FILE", requires = "queries", conflicts_with_all = ["weights", "data"])]
+    #[arg(long, value_name = "FILE", requires = "queries", conflicts_with_all = BEFORE_VECTORS)]
     pub(crate) bank: Option<PathBuf>,
     /// Vectors to classify
-    #[arg(long, value_name = "FILE", requires = "bank")]
+    #[arg(long, value_name = "FILE", requires = "bank", conflicts_with_all = BEFORE_VECTORS)]
     pub(crate) queries: Option<PathBuf>,
     /// Numbers of neighbors (k)
     #[arg(long, value_delimiter = ',', default_value = "10,20,30", value_parser = count(1..=1_000_000))]
@@ -370,7 +394,12 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub(crate) annotations: Option<PathBuf>,
     /// The folder of its images [default: looked for near the file]
-    #[arg(long, value_name = "DIR", requires = "annotations")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "annotations",
+        conflicts_with = "data"
+    )]
     pub(crate) images: Option<PathBuf>,
     /// The file to write: .csv or .jsonl (one JSON object per line), for a detector also .json (COCO's results, masks as run
     /// lengths) [default: CSV on standard output]; for a segmenter a folder for label images, PNGs with a palette whose values
@@ -381,12 +410,12 @@ pub(crate) struct PredictArgs {
     /// colors and names of the classes of its pixels (segmenters)
     #[arg(long, value_name = "DIR")]
     pub(crate) pictures: Option<PathBuf>,
-    /// Minimum score of the objects that are drawn (detectors)
-    #[arg(long, value_name = "SCORE", default_value_t = 0.5, value_parser = numbers::share)]
-    pub(crate) picture_score: f64,
-    /// How many classes to name for each image, the most probable first (classifiers)
-    #[arg(long, default_value_t = 1, value_parser = count(1..=1000))]
-    pub(crate) top: usize,
+    /// Minimum score of the objects that are drawn (detectors) [default: 0.5]
+    #[arg(long, value_name = "SCORE", value_parser = numbers::share)]
+    pub(crate) picture_score: Option<f64>,
+    /// How many classes to name for each image, the most probable first (classifiers) [default: 1]
+    #[arg(long, value_parser = count(1..=1000))]
+    pub(crate) top: Option<usize>,
     /// Attention heads of a detectron2 detector, where its tensors do not tell
     #[arg(long, value_parser = count(1..=1024), help_heading = "Detectors")]
     pub(crate) heads: Option<usize>,
@@ -432,6 +461,49 @@ fn annotated<'a>(
 }
 
 impl PredictArgs {
+    /// Refuses options that a model of this kind would not look at.
+    ///
+    /// # Errors
+    /// The first of them.
+    pub(crate) fn refuse_unused(&self, kind: ModelKind) -> Result<(), Exit> {
+        use ModelKind::{Classifier, Detector, Segmenter};
+        let options: [(&str, bool, &[ModelKind], &str); 4] = [
+            ("--top", self.top.is_some(), &[Classifier], "classifiers"),
+            (
+                "--pictures",
+                self.pictures.is_some(),
+                &[Detector, Segmenter],
+                "detectors and segmenters",
+            ),
+            (
+                "--annotations",
+                self.annotations.is_some(),
+                &[Detector, Segmenter],
+                "detectors and segmenters",
+            ),
+            (
+                "--picture-score",
+                self.picture_score.is_some(),
+                &[Detector],
+                "detectors",
+            ),
+        ];
+        for (option, is_given, kinds, named) in options {
+            if is_given && !kinds.contains(&kind) {
+                return Err(Exit::user(format!(
+                    "{option} is for {named}; {} is a {kind}",
+                    self.weights.display()
+                )));
+            }
+        }
+        if self.picture_score.is_some() && self.pictures.is_none() {
+            return Err(Exit::user(
+                "--picture-score says what is drawn with --pictures DIR; without that nothing is",
+            ));
+        }
+        Ok(())
+    }
+
     /// What names the images, for messages.
     pub(crate) fn named(&self) -> String {
         let annotations = self

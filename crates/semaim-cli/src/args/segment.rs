@@ -69,15 +69,15 @@ pub(crate) struct SegmentArgs {
         value_name = "DIR",
         requires = "labels",
         requires = "eval_images",
-        conflicts_with = "eval_data"
+        conflicts_with_all = ["data", "annotations", "eval_data", "eval_annotations"]
     )]
     pub(crate) eval_labels: Option<PathBuf>,
-    /// A COCO file to evaluate on, instead of --eval-data
+    /// A COCO file to evaluate on, with --annotations, instead of --eval-data
     #[arg(
         long,
         value_name = "FILE",
         requires = "annotations",
-        conflicts_with = "eval_data"
+        conflicts_with_all = ["data", "labels", "eval_data"]
     )]
     pub(crate) eval_annotations: Option<PathBuf>,
     /// The folder of images of --eval-labels or --eval-annotations [default for the latter: that of --images]

@@ -31,17 +31,7 @@ pub(super) fn run(
             "--out: a classifier's predictions are written as .csv or .jsonl; .json is for what detectors find",
         ));
     }
-    for (given, option) in [
-        (args.pictures.is_some(), "--pictures"),
-        (args.annotations.is_some(), "--annotations"),
-    ] {
-        if given {
-            return Err(Exit::user(format!(
-                "{option} is for detectors and segmenters; {} is a classifier",
-                args.weights.display()
-            )));
-        }
-    }
+    file.check_finite(&args.weights).map_err(Exit::user)?;
     let model = file.classifier(device).map_err(Exit::user)?;
     let config = &file.config;
     let options = OpenOptions {
@@ -51,7 +41,7 @@ pub(super) fn run(
     let part = ImageSubset::whole(args.open(options)?);
     let augment = views(config, &file.normalization);
     // There are no more predictions than classes.
-    let top = args.top.min(file.classes.len());
+    let top = args.top.unwrap_or(1).min(file.classes.len());
     // Before anything is written: what is unfinished is removed however early the signal comes.
     let stop = signals::stop_flag("stopping")?;
     let mut target = Target::create(args, &*part.source)?;

@@ -24,6 +24,9 @@ use crate::exit::{Exit, STOPPED};
 use crate::object_pictures::ObjectPictures;
 use crate::signals;
 
+/// The usual least score of what is drawn.
+const LEAST_SCORE: f64 = 0.5;
+
 pub(super) fn run(
     args: &PredictArgs,
     file: DetectorFile,
@@ -37,7 +40,10 @@ pub(super) fn run(
     let mut target = Target::create(args, &*images.source)?;
     let mut pictures = match &args.pictures {
         None => None,
-        Some(folder) => Some(ObjectPictures::create(folder, args.picture_score as f32)?),
+        Some(folder) => {
+            let least = args.picture_score.unwrap_or(LEAST_SCORE);
+            Some(ObjectPictures::create(folder, least as f32)?)
+        }
     };
     target.write(|out| match form {
         Form::Csv => writeln!(out, "path,class,score,x,y,width,height"),

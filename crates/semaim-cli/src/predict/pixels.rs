@@ -43,7 +43,8 @@ pub(super) fn run(args: &PredictArgs, segmenter: &TrainedSegmenter) -> Result<Ex
     }
     let is_empty =
         |folder: &Path| fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
-    if !is_empty(out) && !out.join(CLASSES).is_file() {
+    let classes = out.join(CLASSES);
+    if !is_empty(out) && !classes.is_file() {
         return Err(Exit::user(format!(
             "--out {}: it is not empty and was not written by predict (no {CLASSES}): label images in it might be lost; name another \
              folder",
@@ -51,6 +52,7 @@ pub(super) fn run(args: &PredictArgs, segmenter: &TrainedSegmenter) -> Result<Ex
         )));
     }
     let info = &segmenter.info;
+    refuse_other_classes(info, &classes)?;
     let source = images(args, info)?;
     let stop = signals::stop_flag("stopping after this image")?;
     let mut labels = PictureFolder::create(out)?;
@@ -58,7 +60,7 @@ pub(super) fn run(args: &PredictArgs, segmenter: &TrainedSegmenter) -> Result<Ex
         None => None,
         Some(folder) => Some(PictureFolder::create(folder)?),
     };
-    write_classes(info, &out.join(CLASSES))?;
+    write_classes(info, &classes)?;
     let palette = palette(info);
     let root = |image: &str| {
         let mut roots = args.data.iter().map(Path::new);
@@ -164,6 +166,23 @@ fn names(info: &SegmenterInfo) -> Map<String, Value> {
     values
         .map(|(value, name)| (value.to_string(), json!(name)))
         .collect()
+}
+
+/// Refuses a folder in which the values of label images mean others: those that are not written over would have wrong names.
+fn refuse_other_classes(info: &SegmenterInfo, path: &Path) -> Result<(), Exit> {
+    if !path.is_file() {
+        return Ok(());
+    }
+    let text = fs::read_to_string(path)
+        .map_err(|error| Exit::user(format!("reading {}: {error}", path.display())))?;
+    match serde_json::from_str::<Map<String, Value>>(&text) {
+        Ok(there) if there == names(info) => Ok(()),
+        _ => Err(Exit::user(format!(
+            "--out: {} names other classes than this segmenter has: label images that are there would have wrong names; name another \
+             folder",
+            path.display()
+        ))),
+    }
 }
 
 fn write_classes(info: &SegmenterInfo, path: &Path) -> Result<(), Exit> {

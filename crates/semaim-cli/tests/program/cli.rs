@@ -214,6 +214,57 @@ fn settings_without_effect_are_said() {
 }
 
 #[test]
+fn options_that_would_not_be_looked_at_are_refused() {
+    // The last option of each line goes with none of the others. What it requires is not missed then, so it has to say so itself.
+    let lines = [
+        "knn --weights w --data d --queries f",
+        "predict --weights w --data d --images x",
+        "detect --data d --images x",
+        "detect --data d --eval-annotations f",
+        "detect --data d --eval-images x",
+        "detect --data d --eval-data e --eval-images x",
+        "detect --annotations a --eval-data e --eval-images x",
+        "segment --data d --eval-annotations f",
+        "segment --labels l --images i --eval-annotations f",
+        "segment --data d --eval-images x --eval-labels l",
+        "segment --annotations a --eval-images x --eval-labels l",
+        "segment --eval-annotations f --eval-images x --eval-labels l",
+        "evaluate --weights w --data d --images x",
+        "bench pointing --weights w --images x --count 5",
+        "bench pointing --weights w --coco f --images x --seed 1",
+    ];
+    // Vectors in files have seen an encoder before.
+    let of_encoders = [
+        "--weights w",
+        "--layout timm",
+        "--heads 3",
+        "--activation gelu",
+        "--allow-partial",
+        "--image-size 32",
+        "--batch-size 8",
+        "--workers 2",
+        "--max-pixels 9",
+        "--device cpu",
+        "--device-unchecked",
+        "--kernels composed",
+        "--data d",
+        "--exclude x",
+        "--limit 5",
+        "--feature cls",
+        "--seed 3",
+    ];
+    let of_encoders = of_encoders.map(|option| format!("knn --bank b --queries f {option}"));
+    for line in lines.map(String::from).iter().chain(&of_encoders) {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let option = arguments
+            .iter()
+            .rfind(|word| word.starts_with("--"))
+            .unwrap();
+        refuse(semaim(&arguments), &[*option, "cannot be used with"]);
+    }
+}
+
+#[test]
 fn help_shows_defaults() {
     for command in [
         &["--help"][..],

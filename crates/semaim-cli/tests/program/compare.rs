@@ -164,6 +164,11 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
     wrong(&["pretrain.seed=3"], &["pretrain.seed", "`seeds`"]);
     wrong(&["pretrain.data.path=x"], &["pretrain.data.path", "`data`"]);
     wrong(&["pretrain.eval.knn_k=3"], &["pretrain.eval", "`knn_k`"]);
+    for setting in ["encoder.weights=x", "from_scratch=true"] {
+        let setting = format!("finetune.{setting}");
+        let key = setting.split('=').next().unwrap();
+        wrong(&[&setting], &[key, "`variants`"]);
+    }
     for (setting, key) in [
         ("seed=7", "seed"),
         ("data.path=x", "data.path"),
@@ -458,14 +463,14 @@ pretrain = false
 fn what_was_measured_before_a_failure_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    // Of two images the probe's validation split takes one: nothing is left to learn from.
-    colored(&data, "train", COLORS, 1);
+    colored(&data, "train", COLORS, 2);
     colored(&data, "val", COLORS, 3);
     let file = folder.path().join("two-images.toml");
     let text = r#"
 seeds = [0]
 baseline = "random"
 evaluations = ["knn", "probe"]
+probe_labels = [0.5]
 knn_k = 1
 
 [[variants]]
@@ -478,6 +483,7 @@ pretrain = false
     let small: Vec<&str> = small.iter().map(String::as_str).collect();
     let named = ["compare", path(&file), "--data", path(&data)];
     let arguments = [&named[..], &["--out", path(&out)], &sets(&small)].concat();
+    // Of half of the four images, one of each class, the probe's validation split takes one: nothing is left to learn from.
     refuse(semaim(&arguments), &["validation split"]);
     let record = fs::read_to_string(out.join("random/seed-0/trial.json")).unwrap();
     let record: Value = serde_json::from_str(&record).unwrap();

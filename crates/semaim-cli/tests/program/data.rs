@@ -248,7 +248,15 @@ fn maps_of_a_teacher_are_an_order() {
     let images = at("images");
     let by_maps = ["--data", path(&images), "--set", "order.source=maps"];
     let by_maps = [&by_maps[..], &["--set", &order]].concat();
-    succeed(pretrain(&at("by-maps"), &by_maps));
+    let ran = succeed(pretrain(&at("by-maps"), &by_maps));
+    assert!(!ran.stderr.contains("were made of"), "{}", ran.stderr);
+    // Names alone do not tell of which images maps are.
+    class_folders(&at("others"), 4);
+    let others = at("others");
+    let by_maps = ["--data", path(&others), "--set", "order.source=maps"];
+    let by_maps = [&by_maps[..], &["--set", &order]].concat();
+    let ran = succeed(pretrain(&at("by-others"), &by_maps));
+    assert!(ran.stderr.contains("were made of"), "{}", ran.stderr);
     // What is no image has no map, and is told.
     fs::write(at("images").join("train/a/broken.png"), b"no picture").unwrap();
     let ran = succeed(maps(&at("images"), &at("some"), &["--json"]));

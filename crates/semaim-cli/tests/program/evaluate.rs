@@ -118,6 +118,8 @@ fn neighbors_and_a_probe_tell_colors_apart() {
     assert_eq!(probe["grid"].as_array().unwrap().len(), 24);
     assert_eq!(probe["top1"], 1.0, "{probe}");
     assert_eq!(first.stdout, succeed(semaim(&arguments)).stdout);
+    let log = std::fs::read_to_string(run.join("evaluations.jsonl")).unwrap();
+    assert!(log.contains("20 epochs, mean, batches of 8"), "{log}");
 }
 
 #[test]
@@ -149,6 +151,19 @@ fn files_of_vectors_are_searched_without_an_encoder() {
     ])));
     assert_eq!(direct["knn"], from_files["knn"]);
     assert_eq!(from_files["queries"], 8);
+    // An image that is in the bank finds itself.
+    let search = |queries: &Path| {
+        let named = ["--bank", path(&files[0]), "--queries", path(queries)];
+        succeed(semaim(&[&["knn", "--k", "3"], &named[..]].concat())).stderr
+    };
+    let said = search(&files[0]);
+    let warning = "warning: 16 of the 16 queries are in the bank, too: ";
+    assert!(
+        said.contains(warning) && said.contains("/blue/0.bmp"),
+        "{said}"
+    );
+    let said = search(&files[1]);
+    assert!(!said.contains("in the bank"), "{said}");
 }
 
 #[test]
@@ -446,4 +461,59 @@ fn images_that_a_classifier_was_trained_on_are_not_evaluated_as_held_out() {
     let (all, said) = evaluate(&whole, &data, &[]);
     assert_eq!(all["images"], 24);
     assert!(said.contains("has seen"), "{said}");
+    // The report of the encoder says on what either was evaluated, and what was not as usual.
+    let log = std::fs::read_to_string(encoder.join("evaluations.jsonl")).unwrap();
+    let images = format!("\"{}, evaluated on {}\"", path(&data), path(&other));
+    assert_eq!(log.matches(&images).count(), 1, "{log}");
+    assert_eq!(log.matches("\"1 epoch, seed 5\"").count(), 2, "{log}");
+}
+
+#[test]
+fn a_classifier_predicts_with_numbers_and_with_options_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = trained(folder.path());
+    let data = folder.path().join("data");
+    colored(&data, "train", COLORS, 8);
+    colored(&data, "val", COLORS, 4);
+    let out = folder.path().join("tuned");
+    let mut command = semaim(&["finetune", "--weights", path(&encoder)]);
+    command.args(["--data", path(&data), "--out", path(&out)]);
+    command.args(["--set", "train.epochs=1", "--set", "train.batch_size=8"]);
+    command.args(["--set", "optimizer.warmup_epochs=0"]);
+    succeed(command);
+    let predict = |weights: &Path, more: &[&str]| {
+        let fixed = ["predict", "--weights", path(weights), "--data", path(&data)];
+        semaim(&[&fixed[..], more].concat())
+    };
+    succeed(predict(&out, &["--top", "2"]));
+    refuse(
+        predict(&out, &["--picture-score", "0.9"]),
+        &["--picture-score is for detectors", "is a classifier"],
+    );
+    refuse(
+        predict(&out, &["--pictures", "seen"]),
+        &[
+            "--pictures is for detectors and segmenters",
+            "is a classifier",
+        ],
+    );
+    // A class that is never taken: all probabilities are numbers.
+    let mut bytes = std::fs::read(out.join("classifier.safetensors")).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    // A checksum of another name is none.
+    let header = String::from_utf8(bytes[8..8 + length].to_vec()).unwrap();
+    let header = header.replace("crc32c", "crc32d").into_bytes();
+    bytes.splice(8..8 + length, header);
+    let at = {
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let bias = tensors.tensor("head.bias").unwrap().data().as_ptr() as usize;
+        bias - bytes.as_ptr() as usize
+    };
+    bytes[at..at + 4].copy_from_slice(&f32::NEG_INFINITY.to_le_bytes());
+    let broken = folder.path().join("broken.safetensors");
+    std::fs::write(&broken, bytes).unwrap();
+    refuse(
+        predict(&broken, &[]),
+        &["broken.safetensors", "head.bias is not finite"],
+    );
 }

@@ -116,7 +116,7 @@ fn a_run_goes_on_with_the_images_that_it_began_with() {
     let before = config();
     let image = |name: &str| at("data/train/red").join(name);
     fs::rename(image("3.bmp"), image("30.bmp")).unwrap();
-    refuse(command(&["--extend", "3"]), &["16 images", "their names"]);
+    refuse(command(&["--extend", "3"]), &["16 images", "other names"]);
     // What was refused has not lengthened the run.
     assert_eq!(config(), before);
     fs::rename(image("30.bmp"), image("3.bmp")).unwrap();

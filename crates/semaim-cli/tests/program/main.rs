@@ -16,6 +16,7 @@ mod evaluate;
 mod faults;
 mod figures;
 mod habits;
+mod held_out;
 mod kept;
 mod pictures;
 mod pipes;

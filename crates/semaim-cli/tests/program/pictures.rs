@@ -196,6 +196,40 @@ fn single_images_are_shown_whatever_their_names() {
     assert!(ran.stderr.contains("1 HEIC"), "{}", ran.stderr);
 }
 
+/// One picture of each image stands behind what all encoders see.
+#[test]
+fn encoders_of_other_views_are_not_shown_side_by_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = ["[16,24]", "[24,24]"].map(|size| {
+        let run = folder.path().join(size);
+        let size = format!("model.image_size={size}");
+        succeed(pretrain(&run, &["--set", &size]));
+        run
+    });
+    let data = folder.path().join("data");
+    colored(&data, "train", COLORS, 1);
+    let out = folder.path().join("out.png");
+    let show = |more: &[&str]| {
+        let encoders = [
+            "show",
+            "--weights",
+            path(&runs[0]),
+            "--weights",
+            path(&runs[1]),
+        ];
+        let fixed = ["--images", path(&data), "--out", path(&out)];
+        semaim(&[&encoders[..], &fixed, more].concat())
+    };
+    refuse(
+        show(&[]),
+        &["encoder 2", "24 x 24", "16 x 24", "--image-size"],
+    );
+    assert!(!out.exists());
+    succeed(show(&["--image-size", "16x24"]));
+    // As large in another size.
+    succeed(show(&["--image-size", "32x48"]));
+}
+
 /// The order's picture is of the network that training asks: the EMA copy and the teacher, not the encoder that is shown.
 #[test]
 fn orders_are_those_that_training_follows() {

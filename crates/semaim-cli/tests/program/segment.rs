@@ -406,6 +406,24 @@ fn predictions_are_label_images_of_the_data_sets_own_values() {
     }
     let predict = ["predict", "--weights", path(&out), "--data", path(&images)];
     refuse(semaim(&predict), &["--out", "folder"]);
+    let into_plain = [&predict[..], &["--out", path(&plain)]].concat();
+    for (option, kind) in [("--top", "classifiers"), ("--picture-score", "detectors")] {
+        let said = format!("{option} is for {kind}");
+        refuse(
+            semaim(&[&into_plain[..], &[option, "1"]].concat()),
+            &[&said],
+        );
+    }
+    // The same values may be written over; label images of others would be left under these names.
+    succeed(semaim(&into_plain));
+    let other = json!({"1": "lake"}).to_string();
+    fs::write(plain.join("classes.json"), &other).unwrap();
+    refuse(
+        semaim(&into_plain),
+        &["plain/classes.json names other classes"],
+    );
+    let kept = fs::read_to_string(plain.join("classes.json")).unwrap();
+    assert_eq!(kept, other);
     let truth = data.join("annotations/validation");
     refuse(
         semaim(&[&predict[..], &["--out", path(&truth)]].concat()),
@@ -415,6 +433,28 @@ fn predictions_are_label_images_of_the_data_sets_own_values() {
         semaim(&[&predict[..], &["--out", "found.json"]].concat()),
         &["found.json", "folder"],
     );
+}
+
+#[test]
+fn what_a_segmenter_comes_to_names_its_images_and_what_is_not_usual() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = trained(folder.path());
+    let data = set_of_fields(folder.path(), [0, 1, 255]);
+    let other = set_of_fields(&folder.path().join("other"), [0, 1, 255]);
+    let out = folder.path().join("out");
+    let named = ["--data", path(&data), "--eval-data", path(&other)];
+    let short = ["--head", "linear", "--seed", "3", "--set", "train.epochs=1"];
+    let frozen = ["--set", "train.freeze_blocks=1"];
+    succeed(segment(
+        &encoder,
+        &named,
+        &out,
+        &[&short[..], &frozen].concat(),
+    ));
+    let log = fs::read_to_string(encoder.join("evaluations.jsonl")).unwrap();
+    let images = format!("\"{}, evaluated on {}\"", path(&data), path(&other));
+    let setting = "\"linear, 1 block frozen, 1 epoch, seed 3\"";
+    assert!(log.contains(&images) && log.contains(setting), "{log}");
 }
 
 #[test]

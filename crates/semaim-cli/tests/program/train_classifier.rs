@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::evaluate::{COLORS, colored, json, path, trained};
-use crate::runner::{SMALL, close, killed, refuse, run, semaim, succeed, values};
+use crate::runner::{close, killed, refuse, run, semaim, succeed, values};
 
 /// Settings of a fine-tuning run that takes well under a second.
 const QUICK: &[&str] = &[

@@ -268,6 +268,11 @@ const OWN: [(&str, &str); 8] = [
     ("eval.max_queries", "max_queries"),
 ];
 
+/// What is said of a setting that a comparison has of its own, by that name.
+fn has_own(own: &str) -> String {
+    format!("has no effect in a comparison, which has `{own}` of its own")
+}
+
 impl CompareConfig {
     /// Refuses what the comparison says for all trials and would not look at elsewhere.
     fn check_own(&self, problems: &mut Problems) {
@@ -288,10 +293,20 @@ impl CompareConfig {
                 problems.require(
                     setting(said, key) == setting(default, key),
                     format!("{table}.{key}"),
-                    format!("has no effect in a comparison, which has `{own}` of its own"),
+                    has_own(own),
                 );
             }
         }
+        problems.require(
+            !self.finetune.encoder.is_named(),
+            "finetune.encoder.weights",
+            has_own("variants"),
+        );
+        problems.require(
+            !self.finetune.from_scratch,
+            "finetune.from_scratch",
+            "would fine-tune the same random weights for all `variants`; one with `pretrain = false` is not pre-trained",
+        );
         for variant in &self.variants {
             // Settings that cannot be read are refused with the variant.
             let Ok(layers) = Layers::new().sets(&variant.set) else {

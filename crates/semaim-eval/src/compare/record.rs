@@ -130,6 +130,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accuracy::Accuracy;
 
     #[test]
     fn records_of_before_there_were_test_images_in_them_are_read() {
@@ -155,6 +156,20 @@ mod tests {
             ..empty.clone()
         };
         measured.write(&path).unwrap();
+        assert_eq!(Record::read(&path, empty.clone()).unwrap(), measured);
+        // Numbers come back to the last bit.
+        let mut scores = Scores::default();
+        for hits in 1..22u32 {
+            let top1 = f64::from(hits) / 22.0;
+            let accuracy = Accuracy { top1, top5: 1.0 };
+            scores.accuracy.insert(hits.to_string(), accuracy);
+        }
+        let measured = Record { scores, ..empty };
+        measured.write(&path).unwrap();
+        let empty = Record {
+            scores: Scores::default(),
+            ..measured.clone()
+        };
         assert_eq!(Record::read(&path, empty).unwrap(), measured);
     }
 }

@@ -359,7 +359,7 @@ mod tests {
             ["data.shapes_count"]
         );
         assert_eq!(
-            with(&["data.annotations=a.json"]),
+            with(&["data.path=''", "data.annotations=a.json"]),
             ["data.shapes_count", "data.shapes_eval_count"]
         );
     }

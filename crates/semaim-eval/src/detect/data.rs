@@ -10,6 +10,7 @@ use semaim_data::{
 use semaim_train::config::Loading;
 use serde::{Deserialize, Serialize};
 
+use crate::named_images::{NamedImages, is_another_set};
 use crate::views::SHAPES_TO_EVALUATE;
 
 /// The images and their objects.
@@ -87,6 +88,16 @@ impl ObjectDataConfig {
             "path",
             "must name the images (--data, or --annotations and --images; `shapes` for the generated ones)",
         );
+        let is = |path: &PathBuf| !path.as_os_str().is_empty();
+        NamedImages {
+            path: &self.path,
+            annotated: &[("annotations", is(&self.annotations))],
+            images: is(&self.images),
+            eval: &self.eval,
+            eval_annotated: &[("eval_annotations", is(&self.eval_annotations))],
+            eval_images: is(&self.eval_images),
+        }
+        .check(problems);
         problems.in_range("shapes_count", self.shapes_count, 1..);
         problems.in_range("shapes_eval_count", self.shapes_eval_count, 1..);
         problems.in_range("max_pixels", self.max_pixels, 1..);
@@ -113,8 +124,7 @@ impl ObjectDataConfig {
             },
             ..OpenOptions::default()
         };
-        // The same set twice is one set, part of which is held out, as for classifiers.
-        let own_eval = !self.eval.is_empty() && self.eval != self.path;
+        let own_eval = is_another_set(&self.eval, &self.path);
         let spec = ObjectSpec {
             whole: own_eval,
             ..self.spec()
@@ -210,5 +220,7 @@ mod tests {
         assert_eq!(alone.0 + alone.1, 30);
         assert_eq!(alone.2, 2);
         assert_eq!(opened(&path), alone);
+        // However it is written.
+        assert_eq!(opened(&format!("{path}/../a/")), alone);
     }
 }

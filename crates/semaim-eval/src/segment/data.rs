@@ -11,6 +11,7 @@ use semaim_train::config::Loading;
 use serde::{Deserialize, Serialize};
 
 use super::segmenter::SegmenterInfo;
+use crate::named_images::{NamedImages, is_another_set};
 use crate::views::SHAPES_TO_EVALUATE;
 
 /// The images and the classes of their pixels.
@@ -127,6 +128,21 @@ impl LabelDataConfig {
             "labels",
             "and data.annotations are both given; one of them says what is trained on",
         );
+        NamedImages {
+            path: &self.path,
+            annotated: &[
+                ("labels", is(&self.labels)),
+                ("annotations", is(&self.annotations)),
+            ],
+            images: is(&self.images),
+            eval: &self.eval,
+            eval_annotated: &[
+                ("eval_labels", is(&self.eval_labels)),
+                ("eval_annotations", is(&self.eval_annotations)),
+            ],
+            eval_images: is(&self.eval_images),
+        }
+        .check(problems);
         problems.in_range("shapes_count", self.shapes_count, 1..);
         problems.in_range("shapes_eval_count", self.shapes_eval_count, 1..);
         problems.in_range("max_pixels", self.max_pixels, 1..);
@@ -155,8 +171,7 @@ impl LabelDataConfig {
             },
             ..OpenOptions::default()
         };
-        // The same set twice is one set, part of which is held out, as for classifiers.
-        let own_eval = !self.eval.is_empty() && self.eval != self.path;
+        let own_eval = is_another_set(&self.eval, &self.path);
         let spec = LabelMapSpec {
             whole: own_eval,
             ..self.spec()
@@ -298,6 +313,8 @@ mod tests {
         assert_eq!(alone.0 + alone.1, 30);
         assert_eq!(alone.2, 2);
         assert_eq!(opened(&path), alone);
+        // However it is written.
+        assert_eq!(opened(&format!("{path}/../a/")), alone);
     }
 
     #[test]

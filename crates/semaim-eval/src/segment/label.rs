@@ -1,12 +1,15 @@
 //! A segmenter at work: from images to the class of every pixel of theirs.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use semaim::parameters::device_of;
-use semaim_data::{Augment, BadImage, DataError, ImageError, Scratch, Source, ViewError};
+use semaim_data::{
+    Augment, BadImage, DataError, ImageError, Scratch, Source, ViewError, counted, panic_message,
+};
 use semaim_segment::error::SegmentError;
 
 use super::segmenter::{SegmenterInfo, TestSize, TrainedSegmenter};
@@ -29,7 +32,7 @@ pub enum LabelError {
     UnknownClass(#[from] UnknownClass),
     /// The thread that prepares images.
     #[error("preparing images: {0}")]
-    Thread(#[from] std::io::Error),
+    Thread(#[from] io::Error),
     /// Nothing to look at.
     #[error("{set}: no image could be used{}", first.as_ref().map_or(String::new(), |bad| format!(", the first: {}: {}", bad.name, bad.error)))]
     Empty {
@@ -60,6 +63,7 @@ pub struct LabeledImage<T> {
 }
 
 /// An image in the sizes in which the network sees it.
+#[derive(Debug)]
 struct Prepared<T> {
     item: u64,
     /// Rows and columns of the image.
@@ -74,8 +78,7 @@ struct Prepared<T> {
 #[derive(Debug)]
 pub struct LabelIter<'a, T> {
     segmenter: &'a TrainedSegmenter,
-    prepared: Option<Receiver<Result<Prepared<T>, BadImage>>>,
-    thread: Option<JoinHandle<()>>,
+    images: Ahead<Result<Prepared<T>, BadImage>>,
     device: Device,
 }
 
@@ -91,27 +94,19 @@ impl<'a, T: Send + 'static> LabelIter<'a, T> {
         items: Vec<u64>,
         beside: impl Fn(&S, u64, [u32; 2]) -> Result<T, ImageError> + Send + 'static,
     ) -> Result<Self, LabelError> {
-        let (send, receive) = sync_channel(AHEAD);
         let sizes = Sizes::of(&segmenter.info);
-        let work = move || {
-            let mut scratch = Scratch::new();
-            for item in items {
-                let bad = |error: String| BadImage {
-                    item,
-                    name: source.name(item as usize),
-                    error,
-                };
-                let prepared = sizes.prepare(&*source, item, &beside, &mut scratch);
-                // Nobody listens any more: the iterator is gone.
-                if send.send(prepared.map_err(bad)).is_err() {
-                    return;
-                }
-            }
-        };
+        let images = Ahead::start(items, move |item, scratch| {
+            let bad = |error: String| BadImage {
+                item,
+                name: source.name(item as usize),
+                error,
+            };
+            let prepared = sizes.prepare(&*source, item, &beside, scratch);
+            prepared.map_err(bad)
+        });
         Ok(Self {
             segmenter,
-            prepared: Some(receive),
-            thread: Some(thread::Builder::new().name("images".into()).spawn(work)?),
+            images: images?,
             device: device_of(&segmenter.model),
         })
     }
@@ -137,14 +132,75 @@ impl<T: Send + 'static> Iterator for LabelIter<'_, T> {
     type Item = Result<Result<LabeledImage<T>, BadImage>, LabelError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.prepared.as_ref()?.recv().ok()? {
-            Ok(image) => Some(self.label(image).map(Ok)),
-            Err(bad) => Some(Ok(Err(bad))),
+        match self.images.next()? {
+            Ok(Ok(image)) => Some(self.label(image).map(Ok)),
+            Ok(Err(bad)) => Some(Ok(Err(bad))),
+            Err(ended) => Some(Err(ended)),
         }
     }
 }
 
-impl<T> Drop for LabelIter<'_, T> {
+/// What a thread makes of items, in their order, a few of them ahead.
+#[derive(Debug)]
+struct Ahead<P> {
+    prepared: Option<Receiver<P>>,
+    thread: Option<JoinHandle<()>>,
+    /// Items that are still to come.
+    left: usize,
+}
+
+impl<P: Send + 'static> Ahead<P> {
+    fn start(
+        items: Vec<u64>,
+        prepare: impl Fn(u64, &mut Scratch) -> P + Send + 'static,
+    ) -> io::Result<Self> {
+        let (send, receive) = sync_channel(AHEAD);
+        let left = items.len();
+        let work = move || {
+            let mut scratch = Scratch::new();
+            for item in items {
+                // Nobody listens any more: the iterator is gone.
+                if send.send(prepare(item, &mut scratch)).is_err() {
+                    return;
+                }
+            }
+        };
+        Ok(Self {
+            prepared: Some(receive),
+            thread: Some(thread::Builder::new().name("images".into()).spawn(work)?),
+            left,
+        })
+    }
+}
+
+impl<P> Ahead<P> {
+    /// What the thread that ended before its last item left undone, and why.
+    fn ended(&mut self) -> LabelError {
+        let missing = counted(std::mem::take(&mut self.left), "image");
+        let why = match self.thread.take().map(JoinHandle::join) {
+            Some(Err(panic)) => panic_message(&*panic),
+            _ => "the thread has ended".into(),
+        };
+        LabelError::Thread(io::Error::other(format!("{missing} not prepared: {why}")))
+    }
+}
+
+impl<P> Iterator for Ahead<P> {
+    type Item = Result<P, LabelError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left == 0 {
+            return None;
+        }
+        let Ok(prepared) = self.prepared.as_ref()?.recv() else {
+            return Some(Err(self.ended()));
+        };
+        self.left -= 1;
+        Some(Ok(prepared))
+    }
+}
+
+impl<P> Drop for Ahead<P> {
     fn drop(&mut self) {
         // The thread ends when nobody listens.
         self.prepared = None;
@@ -195,5 +251,31 @@ impl Sizes {
             views: views.map_err(|error| error.to_string())?,
             beside,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_is_no_end_of_the_images() {
+        let ahead = |bad: u64| {
+            Ahead::start((0..5).collect(), move |item, _| {
+                assert!(item != bad, "a bug");
+                item
+            })
+            .unwrap()
+        };
+        let all: Vec<u64> = ahead(9).map(Result::unwrap).collect();
+        assert_eq!(all, [0, 1, 2, 3, 4]);
+        let mut some = ahead(3);
+        let first: Vec<u64> = some.by_ref().take(3).map(Result::unwrap).collect();
+        assert_eq!(first, [0, 1, 2]);
+        let error = some.next().unwrap().unwrap_err().to_string();
+        assert_eq!(error, "preparing images: 2 images not prepared: a bug");
+        assert!(some.next().is_none());
+        // Whoever has seen enough does not wait for the rest.
+        drop(ahead(9));
     }
 }

@@ -31,6 +31,9 @@ fn predictions_are_what_coco_scores_and_evaluate_says_the_same() {
     )));
     let ap50 = result["best"]["bbox"]["stats"][1].as_f64().unwrap();
     assert!(ap50 > 0.25, "{result}");
+    let log = fs::read_to_string(encoder.join("evaluations.jsonl")).unwrap();
+    let images = format!("\"{0}, evaluated on {0}\"", path(&truth));
+    assert!(log.contains(&images), "{log}");
 
     let evaluate = [
         "evaluate",

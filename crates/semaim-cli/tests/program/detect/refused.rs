@@ -95,4 +95,14 @@ fn what_cannot_be_detected_is_refused_before_any_work() {
         "found.txt",
     ];
     refuse(semaim(&txt), &["found.txt", ".json"]);
+    let with = |more: &[&str]| semaim(&[&txt[..5], more].concat());
+    refuse(
+        with(&["--top", "3"]),
+        &["--top is for classifiers", "is a detector"],
+    );
+    // Nothing is drawn without a folder for it.
+    refuse(
+        with(&["--picture-score", "0.9"]),
+        &["--picture-score", "--pictures"],
+    );
 }
