@@ -106,7 +106,7 @@ def _band_by_band(image: Image.Image, shown: Any) -> torch.Tensor:
     import torch
 
     *steps, normalize = shown.transforms
-    bands = list(image.split())
+    bands: list[Any] = list(image.split())
     for step in steps:
         bands = [step(band) for band in bands]
     normalized: torch.Tensor = normalize(torch.cat(bands))
