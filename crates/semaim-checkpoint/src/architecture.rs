@@ -313,6 +313,8 @@ fn position_table(
     // Tokens before the patches that have a place: the class token, all, or none. DINOv2 gives registers no place, timm
     // gives one to all tokens before the patches or to none.
     let before: &[usize] = match registers {
+        // Ours has a row for the class token.
+        0 if format == CheckpointFormat::Semaim => &[1],
         0 => &[1, 0],
         registers if format == CheckpointFormat::Timm => &[1 + registers, 0],
         _ => &[1],

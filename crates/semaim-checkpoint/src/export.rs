@@ -192,10 +192,11 @@ fn zeros(shape: Vec<usize>) -> Weight {
 /// Takes the bias of the patch embedding off and adds it to the patches' rows of the position table: the same for networks of
 /// libraries whose patch embedding has none.
 fn fold_patch_bias(weights: &mut Weights) {
-    let Some(bias) = weights.remove("patch_embed.proj.bias") else {
+    if !weights.contains_key("pos_embed") {
         return;
-    };
-    let Some(table) = weights.get_mut("pos_embed") else {
+    }
+    let bias = weights.remove("patch_embed.proj.bias");
+    let (Some(bias), Some(table)) = (bias, weights.get_mut("pos_embed")) else {
         return;
     };
     // The first row is the class token's.

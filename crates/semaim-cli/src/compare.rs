@@ -14,7 +14,7 @@ use semaim_eval::compare::measure::Measure;
 use semaim_eval::compare::record::Record;
 use semaim_eval::compare::table::{as_json, markdown};
 use semaim_eval::compare::timing::{remaining, step_times};
-use semaim_eval::compare::{CompareOutcome, PlannedTrial, compare, plan, records};
+use semaim_eval::compare::{CompareError, CompareOutcome, PlannedTrial, compare, plan, records};
 use serde_json::{Value, json};
 
 use crate::args::CompareArgs;
@@ -88,7 +88,11 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
     };
     // Whatever ended it, the table is of what there is.
     let records = write_results(&config, &out)?;
-    let outcome = ran?;
+    let (outcome, failed) = match ran {
+        Ok(outcome) => (outcome, None),
+        Err(error @ CompareError::Failed { .. }) => (CompareOutcome::Finished, Some(error)),
+        Err(error) => return Err(error.into()),
+    };
     if args.json {
         let mut table = as_json(&config, &records);
         if let CompareOutcome::Elsewhere(trials) = outcome {
@@ -99,6 +103,9 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
         println!("{}", markdown(&config, &records));
         println!("{}", out.join("table.md").display());
         println!("{}", out.join(PAGE).display());
+    }
+    if let Some(error) = failed {
+        return Err(error.into());
     }
     Ok(match outcome {
         CompareOutcome::Finished => ExitCode::SUCCESS,

@@ -95,7 +95,10 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
     let data = &config.data;
     let images = evaluation_log::images(
         &evaluation_log::named(&data.path, &[&data.annotations]),
-        &evaluation_log::named(&data.eval, &[&data.eval_annotations]),
+        &evaluation_log::named(
+            evaluation_log::another(&data.eval, &data.path),
+            &[&data.eval_annotations],
+        ),
     );
     let evaluation = Evaluation {
         name: "detection",
@@ -152,6 +155,19 @@ fn load_config(args: &DetectArgs, out: &Path) -> Result<(DetectConfig, Layers), 
         ("data.eval_images", path(&args.eval_images)),
     ]);
     options.extend(settings::of_run(&args.run));
+    let trained = [
+        (args.data.is_some(), "data.path"),
+        (args.annotations.is_some(), "data.annotations"),
+    ];
+    let evaluated = [
+        (args.eval_data.is_some(), "data.eval"),
+        (args.eval_annotations.is_some(), "data.eval_annotations"),
+    ];
+    let others = [
+        settings::other_forms(&trained, "data.images"),
+        settings::other_forms(&evaluated, "data.eval_images"),
+    ];
+    let layers = settings::without(layers, &args.run.set, others.concat())?;
     let layers = settings::with_options(layers, &args.run.set, &options)?;
     let layers = settings::in_parts::<DetectConfig>(layers, out)?;
     let config: DetectConfig = layers.load()?;

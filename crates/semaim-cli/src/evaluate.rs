@@ -232,7 +232,8 @@ fn labeled_part(args: &EvaluateArgs, options: &OpenOptions) -> Result<ImageSubse
     let all = wanted.len();
     let parts = LabeledSplits::divide(Arc::clone(&wanted), other, seed).map_err(Exit::user)?;
     let parts = parts.ok_or_else(unlabeled)?;
-    if is_known && let Some(what) = divided_otherwise(args, &parts)? {
+    let changed = is_known.then(|| divided_otherwise(args, &parts)).flatten();
+    if let Some(what) = changed {
         let message = format!(
             "{name} is not as it was when the model was trained on it ({what}): which images were held out cannot be told"
         );
@@ -259,11 +260,13 @@ fn labeled_part(args: &EvaluateArgs, options: &OpenOptions) -> Result<ImageSubse
 
 /// What tells the images that would be held out now from those that the model's run was tested on; `None` where they are the same, or
 /// it kept nothing of them.
-fn divided_otherwise(args: &EvaluateArgs, parts: &LabeledSplits) -> Result<Option<String>, Exit> {
-    let start = RunStart::read(run_of(&args.weights))?;
+fn divided_otherwise(args: &EvaluateArgs, parts: &LabeledSplits) -> Option<String> {
+    let start = match RunStart::read(run_of(&args.weights)) {
+        Ok(start) => start,
+        Err(error) => return Some(error.to_string()),
+    };
     let now = EvaluatedImages::of(&*parts.test.as_source());
-    let then = start.and_then(|start| start.evaluated);
-    Ok(then.and_then(|then| now.difference(&then)))
+    now.difference(&start?.evaluated?)
 }
 
 /// Whether the file of annotations or the folder of label images is named itself.

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use semaim::representation::Representation;
-use semaim_data::counted;
+use semaim_data::{counted, same_sets};
 use semaim_train::config::TrainConfig;
 use serde_json::{Value, json};
 
@@ -106,6 +106,14 @@ pub(crate) fn setting(first: &str, feature: Representation, encoder: &EncoderArg
 pub(crate) fn named(set: &str, files: &[&Path]) -> String {
     let file = files.iter().find(|file| !file.as_os_str().is_empty());
     file.map_or_else(|| set.to_string(), |file| file.display().to_string())
+}
+
+/// The set to evaluate on, or nothing where it is the one that is trained on, part of which is held out then.
+pub(crate) fn another<'a>(eval: &'a str, path: &str) -> &'a str {
+    match same_sets(&[eval], &[path]) {
+        true => "",
+        false => eval,
+    }
 }
 
 /// The images of a run: those that it is trained on and, where they are named for themselves, those that it is evaluated on.
@@ -232,6 +240,8 @@ mod tests {
         assert_eq!(named("photos", &[nowhere, nowhere]), "photos");
         assert_eq!(named("", &[nowhere, Path::new("a.json")]), "a.json");
         assert_eq!(images("photos", ""), "photos");
+        assert_eq!(another("./photos", "photos"), "");
+        assert_eq!(another("more", "photos"), "more");
         assert_eq!(images("photos", "more"), "photos, evaluated on more");
     }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use semaim_checkpoint::model_file::ModelKind;
 use semaim_config::Layers;
-use semaim_data::counted;
+use semaim_data::{counted, same_sets};
 use semaim_eval::classify::Classification;
 use semaim_eval::finetune::config::FinetuneConfig;
 use semaim_eval::finetune::{FinetuneError, finetune, prepare};
@@ -68,7 +68,12 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
         limit: (config.data.limit > 0).then_some(config.data.limit),
     };
     let named = named.named(config.data.path.as_slice());
-    let named = evaluation_log::images(&named, &config.data.eval.to_string());
+    let (path, eval) = (&config.data.path, &config.data.eval);
+    let evaluated = match same_sets(eval.as_slice(), path.as_slice()) {
+        true => String::new(),
+        false => eval.to_string(),
+    };
+    let named = evaluation_log::images(&named, &evaluated);
     let evaluation = Evaluation {
         name: "fine-tuning",
         data: &named,

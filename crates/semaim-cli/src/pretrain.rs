@@ -41,12 +41,12 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         usual,
     );
     let (config, own) = load_config(args, &out)?;
-    settings::warn(&config.unused(), &own, config.run().rising_rate())?;
-    if config.order_source() == Some(OrderSource::Maps)
-        && let Some(line) = maps::of_other_images(&config.order.maps, config.data.path.as_slice())
-    {
-        eprintln!("warning: {line}");
-    }
+    let follows_maps = config.order_source() == Some(OrderSource::Maps);
+    let maps = follows_maps
+        .then(|| maps::of_other_images(&config.order.maps, config.data.path.as_slice()))
+        .flatten();
+    let others = config.run().rising_rate().into_iter().chain(maps);
+    settings::warn(&config.unused(), &own, others)?;
     // A run that is there was begun with the figures that it has.
     if !out.join("config.toml").is_file() {
         config.data.check_measured(config.model.channels)?;

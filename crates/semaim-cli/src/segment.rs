@@ -93,7 +93,10 @@ pub(crate) fn run(args: &SegmentArgs) -> Result<ExitCode, Exit> {
     let data = &config.data;
     let images = evaluation_log::images(
         &evaluation_log::named(&data.path, &[&data.labels, &data.annotations]),
-        &evaluation_log::named(&data.eval, &[&data.eval_labels, &data.eval_annotations]),
+        &evaluation_log::named(
+            evaluation_log::another(&data.eval, &data.path),
+            &[&data.eval_labels, &data.eval_annotations],
+        ),
     );
     trained.record(Some(&evaluation(&config, &images, &results)), encoder)?;
     match args.run.json {
@@ -173,6 +176,21 @@ fn load_config(args: &SegmentArgs, out: &Path) -> Result<(SegmentConfig, Layers)
         ("data.eval_images", path(&args.eval_images)),
     ]);
     options.extend(settings::of_run(&args.run));
+    let trained = [
+        (args.data.is_some(), "data.path"),
+        (args.labels.is_some(), "data.labels"),
+        (args.annotations.is_some(), "data.annotations"),
+    ];
+    let evaluated = [
+        (args.eval_data.is_some(), "data.eval"),
+        (args.eval_labels.is_some(), "data.eval_labels"),
+        (args.eval_annotations.is_some(), "data.eval_annotations"),
+    ];
+    let others = [
+        settings::other_forms(&trained, "data.images"),
+        settings::other_forms(&evaluated, "data.eval_images"),
+    ];
+    let layers = settings::without(layers, &args.run.set, others.concat())?;
     let layers = settings::with_options(layers, &args.run.set, &options)?;
     let config = settings::in_parts::<SegmentConfig>(layers, out)?.load()?;
     Ok((config, own))

@@ -104,6 +104,32 @@ pub(crate) fn with_options(
     Ok(layers)
 }
 
+/// Takes back what a file says in another form than the options do, such as a file of annotations where `--data` is given; what `--set`
+/// gives stays.
+pub(crate) fn without<'a>(
+    mut layers: Layers,
+    sets: &[String],
+    keys: impl IntoIterator<Item = &'a str>,
+) -> Result<Layers, Exit> {
+    let sets = Layers::new().sets(sets)?;
+    for key in keys {
+        if !sets.names(key)? {
+            layers = layers.set(&format!("{key}=''"))?;
+        }
+    }
+    Ok(layers)
+}
+
+/// Of several forms of saying what images are meant, the keys that say it otherwise than the options that are given. Each form is
+/// whether its option is given, and the key of that.
+pub(crate) fn other_forms<'a>(forms: &[(bool, &'a str)], images: &'a str) -> Vec<&'a str> {
+    if !forms.iter().any(|(is_given, _)| *is_given) {
+        return Vec::new();
+    }
+    let others = forms.iter().filter(|(is_given, _)| !is_given);
+    others.map(|(_, key)| *key).chain([images]).collect()
+}
+
 /// Warns of settings that were made for a run and that it does not look at, as [`unused`] has them, and of what else is to be said of
 /// its settings. Of several processes the first does.
 pub(crate) fn warn(

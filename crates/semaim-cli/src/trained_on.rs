@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use crate::args::SelectionArgs;
 
 /// The extensions of files that name images elsewhere.
-const LISTS: [&str; 6] = ["txt", "csv", "tsv", "json", "yaml", "yml"];
+const LISTS: [&str; 7] = ["txt", "lst", "csv", "tsv", "json", "yaml", "yml"];
 
 /// What a model has seen of a set that is not divided into images to train and to evaluate on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,13 @@ impl Seen {
         let trained = named(config, ["path", "annotations", "labels"]);
         let evaluated = named(config, ["eval", "eval_annotations", "eval_labels"]);
         let asked: Vec<String> = data.into_iter().map(DataSpec::absolute).collect();
+        // What the run evaluated on is not what it learned from, or it has said so.
+        if !evaluated.is_empty()
+            && asked.iter().all(|name| evaluated.contains(name))
+            && !trained.iter().any(|name| asked.contains(name))
+        {
+            return Self::Nothing;
+        }
         // One of several sets that were trained on has been seen as well.
         if !asked.iter().any(|name| trained.contains(name)) {
             // Whether images that have moved are these cannot be told.
@@ -138,11 +145,27 @@ fn may_share(a: &str, b: &str) -> bool {
                 .any(|list| extension.eq_ignore_ascii_case(list))
     };
     let (a, b) = (paths(a), paths(b));
-    let lies_in = |a: &PathBuf| b.iter().any(|b| a.starts_with(b) || b.starts_with(a));
+    let lies_in = |a: &PathBuf| b.iter().any(|b| is_part(a, b) || is_part(b, a));
+    // A file in a folder is a part of that by its place.
+    let is_inside = |path: &PathBuf| {
+        let mut others = a.iter().chain(&b);
+        others.any(|other| other != path && path.starts_with(other))
+    };
+    let mut elsewhere = a.iter().chain(&b).filter(|path| !is_inside(path));
     // Generated images are in no list.
-    !a.is_empty()
-        && !b.is_empty()
-        && (a.iter().any(lies_in) || a.iter().chain(&b).any(names_others))
+    !a.is_empty() && !b.is_empty() && (a.iter().any(lies_in) || elsewhere.any(names_others))
+}
+
+/// Whether a path lies in a folder, but not in a part of it that is for evaluation by its name.
+fn is_part(path: &Path, folder: &Path) -> bool {
+    let Ok(rest) = path.strip_prefix(folder) else {
+        return false;
+    };
+    let text = rest.to_string_lossy().to_lowercase();
+    let words = text.split(|c: char| !c.is_ascii_alphabetic());
+    !words
+        .into_iter()
+        .any(|word| ["val", "valid", "validation", "test", "eval"].contains(&word))
 }
 
 /// Whether what a text names is where it says. `shapes` is everywhere.
@@ -172,7 +195,10 @@ mod tests {
         fs::write(run.join("model.safetensors"), b"").unwrap();
         let (photos, more, test) = (at("photos"), at("more"), at("test"));
         let (inside, list) = (at("photos/some"), at("list.csv"));
+        let (held_out_part, annotations) = (at("photos/val"), at("photos/instances_val.json"));
         fs::create_dir(&inside).unwrap();
+        fs::create_dir(&held_out_part).unwrap();
+        fs::write(&annotations, "{}").unwrap();
         fs::write(&list, "photos/some/1.png,cat\n").unwrap();
         let around = format!("{photos}/../photos/");
         let both = format!("{around}, {more}");
@@ -215,6 +241,21 @@ mod tests {
             (format!("path = '{photos}'"), vec![&inside], Seen::Unknown),
             (format!("path = '{inside}'"), vec![&photos], Seen::Unknown),
             (format!("path = '{photos}'"), vec![&list], Seen::Unknown),
+            (
+                format!("path = '{photos}'"),
+                vec![&held_out_part],
+                Seen::Nothing,
+            ),
+            (
+                format!("path = '{photos}'"),
+                vec![&annotations],
+                Seen::Nothing,
+            ),
+            (
+                format!("path = '{list}'\neval = '{annotations}'"),
+                vec![&annotations],
+                Seen::Nothing,
+            ),
             (
                 format!("annotations = '{list}'"),
                 vec![&photos],

@@ -71,7 +71,6 @@ impl Idx {
         let different: BTreeSet<u8> = labels.iter().copied().collect();
         let texts: Vec<String> = different.iter().map(u8::to_string).collect();
         let classes = Classes::of_texts(texts.iter().map(String::as_str));
-        classes.warn_of_unused(path, texts.iter().map(String::as_str));
         Ok(Self {
             path: path.to_owned(),
             width,

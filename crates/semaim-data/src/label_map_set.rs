@@ -296,6 +296,13 @@ impl Source for LabelMapSet {
         }
     }
 
+    fn objects_checksum(&self, index: usize) -> Option<u32> {
+        match &self.labels {
+            Labels::Objects(objects) => objects.objects_checksum(index),
+            Labels::Images { .. } => None,
+        }
+    }
+
     fn describe(&self) -> String {
         match &self.labels {
             Labels::Images { pairs, .. } => format!(

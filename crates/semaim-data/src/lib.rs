@@ -88,7 +88,7 @@ pub use scratch::Scratch;
 pub use shapes::{Shapes, ShapesOptions};
 pub use similarity_maps::{MappedImages, SimilarityMap, SimilarityMapError, map_names};
 pub use source::{ClassTarget, Dataset, Source, Split, same_images};
-pub use spec::DataSpec;
+pub use spec::{DataSpec, Places, same_sets};
 pub use statistics::{
     ChannelStatistics, ImageChannel, ImageStatistics, Statistics, StatisticsLoader,
 };

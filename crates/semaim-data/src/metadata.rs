@@ -136,10 +136,16 @@ impl Metadata {
         // Where upper and lower case are one, these are the usual files once more.
         let is_new = |name: &&str| !usual.iter().any(|usual| name.eq_ignore_ascii_case(usual));
         let others = OTHER_NAMES.into_iter().filter(is_new).filter(is_file);
-        for name in usual.iter().copied().chain(others) {
+        for name in usual.iter().copied() {
             let path = on_disk.join(name);
             let bytes = list::read(&path)?;
             self.add(path, folder.clone(), above, &bytes);
+        }
+        // They are only told of.
+        for path in others.map(|name| on_disk.join(name)) {
+            if let Ok(bytes) = list::read(&path) {
+                self.add(path, folder.clone(), above, &bytes);
+            }
         }
         Ok(())
     }
@@ -608,6 +614,9 @@ mod tests {
             table(["-1", "-1", "-1"]),
             expected(&[], &[None, None, None])
         );
+        // Two classes, as of a support vector machine.
+        let signs = expected(&["-1", "1"], &[Some(1), Some(0), Some(1)]);
+        assert_eq!(table(["1", "-1", "1"]), signs);
         let words = expected(&["-1", "cat"], &[Some(1), Some(0), Some(1)]);
         assert_eq!(table(["cat", "-1", "cat"]), words);
         let text =
@@ -618,11 +627,15 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_other_lengths_than_the_heading_are_left_out() {
-        let text = "file_name,text,label\n1.png,a dog, asleep,dog\n2.png,\"a, b\",cat\n3.png,cat\n";
+    fn rows_that_are_longer_than_the_heading_are_left_out() {
+        let text = "file_name,label,text,note\n1.png,dog,a dog, asleep,x\n2.png,cat,\"a, b\"\n3.png,dog\n4.png\n \n";
         let metadata = of("metadata.csv", "", "", text);
-        let expected = (vec!["cat".to_owned()], vec![None, Some(0), None]);
-        let found = labeled(&metadata, &["1.png", "2.png", "3.png"], true);
+        // What is missing at the end is empty, as tables are written.
+        let expected = (
+            vec!["cat".to_owned(), "dog".to_owned()],
+            vec![None, Some(0), Some(1), None],
+        );
+        let found = labeled(&metadata, &["1.png", "2.png", "3.png", "4.png"], true);
         assert_eq!(found, Some(expected));
     }
 

@@ -58,6 +58,10 @@ impl Source for Renumbered {
         self.source.decode(index, request, scratch)
     }
 
+    fn objects_checksum(&self, index: usize) -> Option<u32> {
+        self.source.objects_checksum(index)
+    }
+
     fn describe(&self) -> String {
         self.source.describe()
     }

@@ -74,14 +74,15 @@ fn united<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
     names
 }
 
-/// Refuses images that are in two sources, however the paths are written and whatever links lead there.
+/// Refuses images that are in two sources, however the paths are written and whatever links lead to their folders. An image that is
+/// a link itself is one of its own: sets may be links into one store of files.
 fn check_names(parts: &[Arc<dyn Source>]) -> Result<(), DataError> {
     let mut places = Places::default();
     let mut seen: HashMap<PathBuf, usize> = HashMap::new();
     for (number, part) in parts.iter().enumerate() {
         for index in 0..part.len() {
             let name = part.name(index);
-            match seen.entry(places.of(&name)) {
+            match seen.entry(places.of_link(&name)) {
                 Entry::Vacant(place) => {
                     place.insert(number);
                 }
@@ -129,6 +130,11 @@ impl Source for Several {
             Some((part, index)) => part.decode(index, request, scratch),
             None => Err(ImageError::out_of_range(self.describe(), index, self.len())),
         }
+    }
+
+    fn objects_checksum(&self, index: usize) -> Option<u32> {
+        let (part, index) = self.place(index)?;
+        part.objects_checksum(index)
     }
 
     fn describe(&self) -> String {

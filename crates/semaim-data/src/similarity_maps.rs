@@ -116,6 +116,10 @@ impl Source for MappedImages {
         self.images.decode(index, request, scratch)
     }
 
+    fn objects_checksum(&self, index: usize) -> Option<u32> {
+        self.images.objects_checksum(index)
+    }
+
     fn describe(&self) -> String {
         self.images.describe()
     }

@@ -37,6 +37,12 @@ impl DataSpec {
     }
 }
 
+/// Whether two lists name the same sets in the same order, however their paths are written.
+pub fn same_sets<A: AsRef<str>, B: AsRef<str>>(a: &[A], b: &[B]) -> bool {
+    let same = |(a, b): (&A, &B)| DataSpec::absolute(a.as_ref()) == DataSpec::absolute(b.as_ref());
+    a.len() == b.len() && a.iter().zip(b).all(same)
+}
+
 fn absolute(path: &str) -> String {
     std::fs::canonicalize(path)
         .or_else(|_| std::path::absolute(path))
@@ -48,7 +54,7 @@ fn absolute(path: &str) -> String {
 /// What it finds of a folder or a file of many images it keeps, so that it asks the system once for each of these, and beside that
 /// for each image that is a link itself.
 #[derive(Debug, Default)]
-pub(crate) struct Places {
+pub struct Places {
     folders: HashMap<PathBuf, Folder>,
     /// What is before the place of an image in a file of many, and the path of the file, if it is one.
     files: HashMap<String, Option<PathBuf>>,
@@ -64,7 +70,16 @@ struct Folder {
 impl Places {
     /// The place of an image, given what [`crate::Source::name`] calls it. It is the path as it is written, made absolute, where there
     /// is nothing at that.
-    pub(crate) fn of(&mut self, name: &str) -> PathBuf {
+    pub fn of(&mut self, name: &str) -> PathBuf {
+        self.find(name, true)
+    }
+
+    /// The same where an image that is a link itself is taken for one of its own.
+    pub(crate) fn of_link(&mut self, name: &str) -> PathBuf {
+        self.find(name, false)
+    }
+
+    fn find(&mut self, name: &str, follows_files: bool) -> PathBuf {
         if let Some(place) = self.in_file(name) {
             return place;
         }
@@ -81,7 +96,7 @@ impl Places {
             }
         };
         let place = folder.place.join(file);
-        match folder.links.contains(file) {
+        match follows_files && folder.links.contains(file) {
             true => fs::canonicalize(&place).unwrap_or(place),
             false => place,
         }

@@ -95,6 +95,10 @@ impl Source for Subset {
         self.source.decode(self.original(index), request, scratch)
     }
 
+    fn objects_checksum(&self, index: usize) -> Option<u32> {
+        self.source.objects_checksum(self.original(index))
+    }
+
     fn describe(&self) -> String {
         format!("{} of {}", self.items.len(), self.source.describe())
     }

@@ -141,6 +141,8 @@ pub struct FailedTrial {
     pub variant: String,
     /// The seed.
     pub seed: u64,
+    /// Its folder.
+    pub folder: PathBuf,
     /// Why.
     pub error: Box<CompareError>,
 }
@@ -150,9 +152,21 @@ fn listed(trials: &[FailedTrial]) -> String {
         let FailedTrial {
             variant,
             seed,
+            folder,
             error,
         } = trial;
-        format!("\n  `{variant}` with seed {seed}: {error}")
+        // What a single run is told to do is done otherwise here.
+        let why = match error.as_ref() {
+            CompareError::Train(TrainError::NotFinite {
+                step, what, value, ..
+            }) => format!(
+                "step {step}: the {what} is {value}. Remove {} before the variant is changed (a lower optimizer.base_lr, \
+                 train.on_nan=skip), or leave it out (--variants)",
+                folder.display()
+            ),
+            error => error.to_string(),
+        };
+        format!("\n  `{variant}` with seed {seed}: {why}")
     };
     trials.iter().map(line).collect()
 }
@@ -244,6 +258,7 @@ pub fn compare(
                 failed.push(FailedTrial {
                     variant,
                     seed,
+                    folder: trial.folder().to_path_buf(),
                     error: Box::new(error),
                 });
             }

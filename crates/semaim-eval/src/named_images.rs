@@ -1,12 +1,12 @@
 //! What settings name as images to train and to evaluate on, where objects or pixels are labeled.
 
 use semaim_config::Problems;
-use semaim_data::DataSpec;
+use semaim_data::same_sets;
 
 /// Whether there is a set of its own to evaluate on. The same set twice, however it is written, is one set, part of which is held
 /// out, as for classifiers.
 pub(crate) fn is_another_set(eval: &str, path: &str) -> bool {
-    !eval.is_empty() && DataSpec::absolute(eval) != DataSpec::absolute(path)
+    !eval.is_empty() && !same_sets(&[eval], &[path])
 }
 
 /// Which of the settings of the table `data` are given: a set as a whole, or what is labeled with its folder of images.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use semaim_data::{
-    DataError, DataSpec, OpenOptions, Source, Split, Subset, open_all, same_images, spread,
+    DataError, OpenOptions, Source, Split, Subset, open_all, same_images, same_sets, spread,
     warn_of_shared, warn_of_unlabeled,
 };
 use semaim_random::{Key, KeyedRng, Stream};
@@ -134,10 +134,7 @@ impl LabeledSplits {
         seed: u64,
     ) -> Result<Self, SplitsError> {
         // The same set twice, however it is written, is one set, part of which is held out.
-        let absolute = |names: &[String]| -> Vec<String> {
-            names.iter().map(|name| DataSpec::absolute(name)).collect()
-        };
-        let is_own = absolute(data.eval.as_slice()) == absolute(data.path.as_slice());
+        let is_own = same_sets(data.eval.as_slice(), data.path.as_slice());
         let spec = match data.eval.is_empty() || is_own {
             true => &data.path,
             false => &data.eval,

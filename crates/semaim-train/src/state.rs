@@ -73,7 +73,7 @@ impl DataDigest {
                 let label = images.label(index).map_or(u64::MAX, u64::from);
                 digest.classes = crc32c_append(digest.classes, &label.to_le_bytes());
             }
-            if let Some(objects) = images.objects_checksum(index).filter(|_| learns_classes) {
+            if let Some(objects) = images.objects_checksum(index) {
                 let sum = digest.objects.unwrap_or_default();
                 digest.objects = Some(crc32c_append(sum, &objects.to_le_bytes()));
             }

@@ -14,8 +14,17 @@ use super::{Sidecar, SidecarError, text};
 struct RunConfig {
     /// Of runs that do not start from an encoder.
     model: Option<RunModel>,
+    encoder: RunEncoder,
     arch: RunArch,
     data: RunNormalization,
+}
+
+/// How a run that starts from an encoder takes it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RunEncoder {
+    /// The size that its position table is resized for; empty: its own.
+    image_size: Vec<usize>,
 }
 
 /// What a run that starts from an encoder keeps of that.
@@ -75,13 +84,13 @@ impl Sidecar {
         self.normalized(config.data);
         match config.model {
             Some(model) => self.computes(model, config.arch),
-            None => self.read_start(run)?,
+            None => self.read_start(run, &config.encoder)?,
         }
         Ok(())
     }
 
     /// What a run that started from an encoder keeps of it; runs of before keep nothing.
-    fn read_start(&mut self, run: &Path) -> Result<(), SidecarError> {
+    fn read_start(&mut self, run: &Path, taken: &RunEncoder) -> Result<(), SidecarError> {
         let path = run.join("start.json");
         let Some(start) = text(&path)? else {
             return Ok(());
@@ -102,6 +111,9 @@ impl Sidecar {
         } = start.network;
         self.interpolation = Some(interpolation);
         self.computes(config, arch);
+        if let &[height, width] = taken.image_size.as_slice() {
+            self.image_size = Some([height, width]);
+        }
         Ok(())
     }
 

@@ -355,7 +355,7 @@ fn checkpoints_of_runs_on_an_encoder_find_how_it_was_read() {
     });
     std::fs::write(run.path().join("start.json"), start.to_string()).unwrap();
     let (found, _) = read(&path, &WeightsSource::default());
-    assert_eq!((found.config, found.arch), (config(), arch));
+    assert_eq!((found.config, found.arch), (config(), arch.clone()));
     assert_eq!(found.normalization.mean, [0.1, 0.2, 0.3]);
     assert_eq!(found.interpolation, Interpolation::Offset);
     assert!(found.defaults_used.is_empty(), "{:?}", found.defaults_used);
@@ -366,6 +366,22 @@ fn checkpoints_of_runs_on_an_encoder_find_how_it_was_read() {
     std::fs::write(run.path().join("config.toml"), own).unwrap();
     let (found, _) = read(&path, &WeightsSource::default());
     assert_eq!(found.normalization.mean, [0.5, 0.5, 0.5]);
+    // Its position table is of the size that the run takes.
+    let wide = VitConfig {
+        image_size: [8, 32],
+        ..config()
+    };
+    let resized = TensorFile {
+        weights: renamed(made(&wide, &arch), |name| format!("model.encoder.{name}")),
+        ..file.clone()
+    };
+    resized.write(&path).unwrap();
+    let taken = format!("[encoder]\nimage_size = [8, 32]\n{settings}");
+    std::fs::write(run.path().join("config.toml"), taken).unwrap();
+    let (found, _) = read(&path, &WeightsSource::default());
+    assert_eq!(found.config, wide);
+    file.write(&path).unwrap();
+    std::fs::write(run.path().join("config.toml"), settings).unwrap();
     // Away from its run it says nothing of all that.
     let moved = run.path().join("moved.safetensors");
     std::fs::copy(&path, &moved).unwrap();

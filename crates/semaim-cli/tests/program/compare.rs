@@ -450,10 +450,16 @@ pretrain = false
     let named = ["compare", path(&file), "--data", path(&data)];
     let out_and_json = ["--out", path(&out), "--json"];
     let arguments = [&named[..], &out_and_json, &sets(&small)].concat();
-    refuse(
+    let ran = refuse(
         semaim(&arguments),
-        &["1 trial failed", "`wild` with seed 0", "base_lr"],
+        &[
+            "1 trial failed",
+            "`wild` with seed 0",
+            "base_lr",
+            "wild/seed-0",
+        ],
     );
+    assert_eq!(json(&ran)["variants"][1]["variant"], "random");
     let table = fs::read_to_string(out.join("table.md")).unwrap();
     assert!(table.contains("| wild | – | – | 0 | – |"), "{table}");
     assert!(table.contains("(1 seed)"), "{table}");

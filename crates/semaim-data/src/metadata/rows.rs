@@ -59,10 +59,14 @@ impl Rows {
         !self.rows.is_empty() || self.unread.is_some()
     }
 
-    /// Takes [`NO_LABEL`] for what it is where all other labels are numbers of classes: among others it is a name.
+    /// Takes [`NO_LABEL`] for what it is where all other labels are numbers of classes from 0 on: among others it is a name, and beside
+    /// 1 alone one of two classes.
     fn note_missing(&mut self) {
-        let mut labels = self.rows.iter().flat_map(|(.., label)| label);
-        if !labels.all(|text| text == NO_LABEL || classes::number(text).is_some()) {
+        let labels = || self.rows.iter().flat_map(|(.., label)| label);
+        let is_number = |text: &String| text == NO_LABEL || classes::number(text).is_some();
+        let is_from_zero =
+            labels().any(|text| text == "0") || labels().all(|text| text == NO_LABEL);
+        if !labels().all(is_number) || !is_from_zero {
             return;
         }
         for (.., label) in &mut self.rows {
@@ -128,8 +132,8 @@ fn read_table(text: &str) -> Rows {
         match row {
             Ok(row) => {
                 let line = lines.at(row.position().map_or(0, |position| position.byte()));
-                // A comma in no quotes puts what follows into other columns.
-                if row.len() != fields {
+                // A comma in no quotes puts what follows into other columns. What is missing at the end is empty.
+                if row.len() > fields {
                     let reason = format!("it has {}", in_place_of(row.len(), fields));
                     read.broken.get_or_insert((line, reason));
                     continue;

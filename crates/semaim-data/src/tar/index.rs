@@ -176,9 +176,10 @@ impl Index {
                 let mut label = None;
                 if may_have && member.size <= MAX_JSON {
                     let content = file.read(member.offset, member.size as usize)?;
-                    label = label_in(&content);
+                    let has_place;
+                    (label, has_place) = label_in(&content);
                     // A label that is `null` says that others may have one.
-                    self.without_key += usize::from(!has_label_key(&content));
+                    self.without_key += usize::from(!has_place);
                     self.has_json_label |= matches!(label, Some(Ok(_)));
                 }
                 self.json.push((key.to_vec(), label));
@@ -429,32 +430,28 @@ fn is_metadata(name: &[u8]) -> bool {
     names.any(|known| known.as_bytes().eq_ignore_ascii_case(base))
 }
 
-/// Whether the key of a label occurs in what describes a sample.
-fn has_label_key(json: &[u8]) -> bool {
-    LABEL_KEYS.iter().any(|key| {
+/// The label in what describes a sample; `None` where there is none, or no JSON. Beside it, whether it has a place for one, which may
+/// hold `null`.
+fn label_in(json: &[u8]) -> (JsonLabel, bool) {
+    // Most have captions and addresses alone, and are not worth being taken apart.
+    let occurs = LABEL_KEYS.iter().any(|key| {
         let quoted = format!("\"{key}\"");
         json.windows(quoted.len())
             .any(|part| part == quoted.as_bytes())
-    })
-}
-
-/// The label in what describes a sample; `None` where there is none, or no JSON.
-fn label_in(json: &[u8]) -> JsonLabel {
-    // Most have captions and addresses alone, and are not worth being taken apart.
-    if !has_label_key(json) {
-        return None;
-    }
-    let Ok(Value::Object(object)) = serde_json::from_slice(json) else {
-        return None;
+    });
+    let object = occurs.then(|| serde_json::from_slice(json));
+    let Some(Ok(Value::Object(object))) = object else {
+        return (None, false);
     };
-    let label = json_label::of(&object, &LABEL_KEYS)?;
-    Some(label.and_then(|text| {
-        let is_long = text.chars().nth(MAX_LABEL).is_some();
-        match is_long {
-            true => Err(json_label::shortened(&text)),
-            false => Ok(text),
-        }
-    }))
+    // Those of objects in the image lie deeper.
+    let has_place = LABEL_KEYS.iter().any(|key| object.contains_key(*key));
+    let label = json_label::of(&object, &LABEL_KEYS).map(|label| {
+        label.and_then(|text| match text.chars().nth(MAX_LABEL) {
+            Some(_) => Err(json_label::shortened(&text)),
+            None => Ok(text),
+        })
+    });
+    (label, has_place)
 }
 
 /// A member name without `./` and `/` at its start.
@@ -494,7 +491,7 @@ mod tests {
 
     #[test]
     fn labels_are_found_in_json() {
-        let found = |json: &str| label_in(json.as_bytes());
+        let found = |json: &str| label_in(json.as_bytes()).0;
         assert_eq!(found(r#"{"url": "x", "cls": 3}"#), Some(Ok("3".into())));
         for json in [
             r#"{"caption": "x"}"#,
@@ -515,12 +512,18 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_labels_are_found_whatever_they_hold() {
+    fn places_of_labels_are_found_whatever_they_hold() {
+        let has_place = |json: &str| label_in(json.as_bytes()).1;
         for json in [r#"{"label": null}"#, r#"{"cls": 1}"#] {
-            assert!(has_label_key(json.as_bytes()), "{json}");
+            assert!(has_place(json), "{json}");
         }
-        for json in ["{}", r#"{"caption": "the \"label\""}"#, "label"] {
-            assert!(!has_label_key(json.as_bytes()), "{json}");
+        for json in [
+            "{}",
+            r#"{"caption": "the \"label\""}"#,
+            "label",
+            r#"{"shapes": [{"label": "cat"}]}"#,
+        ] {
+            assert!(!has_place(json), "{json}");
         }
     }
 

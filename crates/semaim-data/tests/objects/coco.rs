@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use semaim_data::{
-    Augment, Dataset, ImageProblem, ObjectSpec, OpenOptions, Source, Split, is_annotated,
-    open_objects,
+    Augment, Dataset, ImageProblem, LabelMapSpec, MappedImages, ObjectSpec, OpenOptions, Source,
+    Split, Subset, is_annotated, open_label_maps, open_objects,
 };
 
 use super::{image, open, refusal, text};
@@ -55,6 +56,32 @@ fn names(path: &Path, split: Split) -> Vec<String> {
     (0..set.len())
         .map(|index| name(index).into_string().unwrap())
         .collect()
+}
+
+/// Whatever form a set is taken in, changed masks are noticed.
+#[test]
+fn checksums_of_objects_are_those_of_every_form_of_a_set() {
+    let checksums = |mask: &str| -> Vec<Option<u32>> {
+        let folder = folder(&object(1, &format!("{BOX}{mask}")));
+        let path = folder.path().display().to_string();
+        let options = OpenOptions::default();
+        let set = Arc::new(open(folder.path(), Split::Train).unwrap());
+        let some = Subset::new(Arc::clone(&set) as Arc<dyn Source>, vec![0]);
+        let labels = LabelMapSpec {
+            data: path.clone(),
+            ..LabelMapSpec::default()
+        };
+        let labels = open_label_maps(&labels, Split::Train, &options).unwrap();
+        let mapped = MappedImages::with_masks(&[path], &options, [3, 4]).unwrap();
+        let forms: [&dyn Source; 4] = [&*set, &some, &labels, &mapped];
+        forms.map(|form| form.objects_checksum(0)).to_vec()
+    };
+    let (before, after) = (
+        checksums(POLYGON),
+        checksums(&POLYGON.replace("30, 15", "30, 14")),
+    );
+    assert!(before[0].is_some() && before.iter().all(|sum| *sum == before[0]));
+    assert!(after[0] != before[0] && after.iter().all(|sum| *sum == after[0]));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! IDX files: MNIST and its like.
 
-use super::said::said;
 use super::*;
 
 fn idx(sizes: &[u32], data: &[u8]) -> Vec<u8> {
@@ -94,19 +93,4 @@ fn of_several_sets_none_is_guessed() {
     let text = error.to_string();
     assert!(text.contains("letters-train-images-idx3-ubyte"), "{text}");
     assert_eq!(reds(&opened(root.path(), Split::Eval).unwrap()), [3]);
-}
-
-#[test]
-fn numbers_that_no_image_has_are_told_of() {
-    let root = tempfile::tempdir().unwrap();
-    let images = idx(&[2, 1, 1], &[5, 6]);
-    write(root.path(), "train-images-idx3-ubyte", &images);
-    write(root.path(), "train-labels-idx1-ubyte", &idx(&[2], &[1, 2]));
-    let said = said(root.path(), || {
-        let source = train(root.path());
-        assert_eq!(source.classes(), ["0", "1", "2"]);
-        assert_eq!(labels(&source), [Some(1), Some(2)]);
-    });
-    let words = "0 to 2, and no image has 0;";
-    assert!(said.iter().any(|text| text.contains(words)), "{said:?}");
 }

@@ -74,6 +74,10 @@ impl Trial {
         &self.variant.name
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub(super) fn is_pretrained(&self) -> bool {
         self.variant.pretrain
     }

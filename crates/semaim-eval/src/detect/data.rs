@@ -17,7 +17,7 @@ use crate::views::SHAPES_TO_EVALUATE;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ObjectDataConfig {
-    /// `shapes`, a folder in COCO's format or one in YOLO's; not looked at where `annotations` are given.
+    /// `shapes`, a folder in COCO's format or one in YOLO's; or `annotations`.
     pub path: String,
     /// A COCO file to train on, instead of `path`.
     pub annotations: PathBuf,

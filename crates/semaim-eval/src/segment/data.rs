@@ -18,8 +18,8 @@ use crate::views::SHAPES_TO_EVALUATE;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LabelDataConfig {
-    /// `shapes`, a folder of images and label images, or one of images and objects with masks; not looked at where `labels` or
-    /// `annotations` are given.
+    /// `shapes`, a folder of images and label images, or one of images and objects with masks; or else `labels` or
+    /// `annotations`.
     pub path: String,
     /// A folder of label images to train on, with `images`, instead of `path`.
     pub labels: PathBuf,

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use semaim_data::Places;
+
 use super::{VectorError, VectorWriter};
 
 /// The images of a file of vectors that another has as well, by their paths in the `.csv` beside each, however these are written.
@@ -11,18 +13,13 @@ use super::{VectorError, VectorWriter};
 /// # Errors
 /// [`VectorError::Content`]: names that cannot be read.
 pub fn shared_images(bank: &Path, queries: &Path) -> Result<Vec<String>, VectorError> {
+    let mut places = Places::default();
+    let mut place = |name: &str| (!name.starts_with("shapes#")).then(|| places.of(name));
     let in_bank = images_of(bank)?;
     let in_bank: HashSet<PathBuf> = in_bank.iter().filter_map(|name| place(name)).collect();
     let mut shared = images_of(queries)?;
     shared.retain(|name| place(name).is_some_and(|place| in_bank.contains(&place)));
     Ok(shared)
-}
-
-/// Where an image is; `None` for one that is generated.
-fn place(name: &str) -> Option<PathBuf> {
-    let is_generated = name.starts_with("shapes#");
-    let written = Path::new(name).to_path_buf();
-    (!is_generated).then(|| std::path::absolute(name).unwrap_or(written))
 }
 
 /// The names of the images of a file of vectors, in their order.

@@ -150,6 +150,36 @@ fn a_stopped_detector_goes_on_with_its_own_encoder() {
     succeed(command(&folder.path().join("elsewhere")));
 }
 
+/// Of a configuration with annotations, images of another form take the place of all that names those.
+#[test]
+fn a_configuration_serves_for_other_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = trained(folder.path());
+    let truth = rectangles(folder.path(), 10, true);
+    let out = folder.path().join("out");
+    let file = folder.path().join("objects.toml");
+    let text = format!(
+        "[data]\nannotations = '{0}'\neval_annotations = '{0}'\n",
+        path(&truth)
+    );
+    fs::write(&file, text).unwrap();
+    let dry = ["--config", path(&file), "--dry-run"];
+    let both = ["--data", "shapes", "--eval-data", "shapes"];
+    succeed(detect(&encoder, &both, &out, &dry));
+    // The annotations to evaluate on go with others to train on.
+    let one = ["--data", "shapes"];
+    refuse(
+        detect(&encoder, &one, &out, &dry),
+        &["data.eval_annotations", "data.annotations"],
+    );
+    succeed(detect(
+        &encoder,
+        &["--annotations", path(&truth)],
+        &out,
+        &dry,
+    ));
+}
+
 #[test]
 fn boxes_alone_teach_boxes_alone() {
     let folder = tempfile::tempdir().unwrap();

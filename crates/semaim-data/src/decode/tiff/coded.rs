@@ -54,11 +54,12 @@ pub(super) fn jpeg_problem<R: Read + Seek>(
     }))
 }
 
-/// The bytes of a strip or tile, where all of them are in the file.
+/// The bytes of a strip or tile, as many as are in the file: its length may be more than it takes.
 fn part(bytes: &[u8], offset: u64, length: u64) -> Option<&[u8]> {
     let start = usize::try_from(offset).ok()?;
-    let length = usize::try_from(length).ok()?;
-    bytes.get(start..start.checked_add(length)?)
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let end = start.saturating_add(length).min(bytes.len());
+    bytes.get(start..end)
 }
 
 /// Whether a JPEG goes on to its end marker; not to that of a smaller picture in one of its segments. Whatever follows, such as
@@ -109,11 +110,11 @@ mod tests {
     }
 
     #[test]
-    fn parts_beyond_the_file_are_none() {
+    fn parts_end_with_the_file() {
         let bytes = [1u8, 2, 3, 4];
         assert_eq!(part(&bytes, 1, 3), Some(&[2, 3, 4][..]));
-        assert_eq!(part(&bytes, 2, 3), None);
+        assert_eq!(part(&bytes, 2, 3), Some(&[3, 4][..]));
+        assert_eq!(part(&bytes, 1, u64::MAX), Some(&[2, 3, 4][..]));
         assert_eq!(part(&bytes, 9, 0), None);
-        assert_eq!(part(&bytes, 1, u64::MAX), None);
     }
 }
