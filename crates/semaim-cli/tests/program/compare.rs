@@ -1,12 +1,23 @@
 //! Comparisons: what is done, gone on with, refused and tabled.
 
 use std::fs;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
 use crate::evaluate::{COLORS, colored, json, path};
 use crate::runner::{SMALL, refuse, semaim, succeed};
 use crate::train_classifier::{data, sets};
+
+/// The small model, as every trial has it.
+fn small() -> Vec<&'static str> {
+    static SETTINGS: LazyLock<Vec<String>> =
+        LazyLock::new(|| SMALL.iter().map(|s| format!("pretrain.{s}")).collect());
+    SETTINGS
+        .iter()
+        .flat_map(|setting| ["--set", setting])
+        .collect()
+}
 
 #[test]
 fn a_comparison_goes_on_and_tables_what_is_there() {
@@ -30,8 +41,6 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
 "#;
     fs::write(&file, text).unwrap();
     let out = folder.path().join("compared");
-    let small: Vec<String> = SMALL.iter().map(|s| format!("pretrain.{s}")).collect();
-    let small: Vec<&str> = small.iter().map(String::as_str).collect();
     let fixed = [
         "compare",
         path(&file),
@@ -41,7 +50,7 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
         path(&out),
         "--json",
     ];
-    let arguments = [&fixed[..], &sets(&small)].concat();
+    let arguments = [&fixed[..], &small()].concat();
     let with = |more: &[&str]| semaim(&[&arguments[..], more].concat());
 
     let planned = json(&succeed(with(&["--dry-run"])));
@@ -203,8 +212,6 @@ set = ["data.limit=16"]
 "#;
     fs::write(&file, text).unwrap();
     let out = folder.path().join("compared");
-    let small: Vec<String> = SMALL.iter().map(|s| format!("pretrain.{s}")).collect();
-    let small: Vec<&str> = small.iter().map(String::as_str).collect();
     let fixed = [
         "compare",
         path(&file),
@@ -214,7 +221,7 @@ set = ["data.limit=16"]
         path(&out),
         "--json",
     ];
-    let with = |more: &[&str]| semaim(&[&fixed[..], &sets(&small), more].concat());
+    let with = |more: &[&str]| semaim(&[&fixed[..], &small(), more].concat());
     let found = json(&succeed(with(&["--set", "seeds=[0]"])));
     assert_eq!(found["variants"][0]["steps"], 15);
     assert_eq!(found["variants"][1]["steps"], 6);
@@ -273,8 +280,6 @@ pretrain = false
 "#;
     fs::write(&file, text).unwrap();
     let out = folder.path().join("compared");
-    let small: Vec<String> = SMALL.iter().map(|s| format!("pretrain.{s}")).collect();
-    let small: Vec<&str> = small.iter().map(String::as_str).collect();
     let tuned = [
         "finetune.train.epochs=1",
         "finetune.train.batch_size=8",
@@ -283,7 +288,7 @@ pretrain = false
     let with = |more: &[&str]| {
         let named = ["compare", path(&file), "--data", path(&data)];
         let out = ["--out", path(&out), "--json"];
-        semaim(&[&named[..], &out, &sets(&small), &sets(&tuned), more].concat())
+        semaim(&[&named[..], &out, &small(), &sets(&tuned), more].concat())
     };
     succeed(with(&["--variants", "first"]));
     let record = out.join("first/seed-0/trial.json");
@@ -349,15 +354,12 @@ keep_every_epochs = 2
 "#;
     fs::write(&file, text).unwrap();
     let out = folder.path().join("compared");
-    let small = SMALL.iter().map(|s| format!("pretrain.{s}"));
-    let more = [
+    let longer = sets(&[
         "pretrain.train.epochs=5",
         "pretrain.data.shapes_eval_count=30",
-    ];
-    let small: Vec<String> = small.chain(more.map(String::from)).collect();
-    let small: Vec<&str> = small.iter().map(String::as_str).collect();
+    ]);
     let fixed = ["compare", path(&file), "--out", path(&out), "--json"];
-    let with = |more: &[&str]| semaim(&[&fixed[..], &sets(&small), more].concat());
+    let with = |more: &[&str]| semaim(&[&fixed[..], &small(), &longer, more].concat());
     // Without curves first: they are added to trials that are trained.
     let none = json(&succeed(with(&["--set", "curve=[]"])));
     assert_eq!(none["curves"], serde_json::json!({}), "{none}");
@@ -445,11 +447,9 @@ pretrain = false
 "#;
     fs::write(&file, text).unwrap();
     let out = folder.path().join("compared");
-    let small: Vec<String> = SMALL.iter().map(|s| format!("pretrain.{s}")).collect();
-    let small: Vec<&str> = small.iter().map(String::as_str).collect();
     let named = ["compare", path(&file), "--data", path(&data)];
     let out_and_json = ["--out", path(&out), "--json"];
-    let arguments = [&named[..], &out_and_json, &sets(&small)].concat();
+    let arguments = [&named[..], &out_and_json, &small()].concat();
     let ran = refuse(
         semaim(&arguments),
         &[
@@ -485,10 +485,8 @@ pretrain = false
 "#;
     fs::write(&file, text).unwrap();
     let out = folder.path().join("compared");
-    let small: Vec<String> = SMALL.iter().map(|s| format!("pretrain.{s}")).collect();
-    let small: Vec<&str> = small.iter().map(String::as_str).collect();
     let named = ["compare", path(&file), "--data", path(&data)];
-    let arguments = [&named[..], &["--out", path(&out)], &sets(&small)].concat();
+    let arguments = [&named[..], &["--out", path(&out)], &small()].concat();
     // Of half of the four images, one of each class, the probe's validation split takes one: nothing is left to learn from.
     refuse(semaim(&arguments), &["validation split"]);
     let record = fs::read_to_string(out.join("random/seed-0/trial.json")).unwrap();
