@@ -93,12 +93,9 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
     }
     let last = &results.last;
     let data = &config.data;
-    let images = evaluation_log::images(
-        &evaluation_log::named(&data.path, &[&data.annotations]),
-        &evaluation_log::named(
-            evaluation_log::another(&data.eval, &data.path),
-            &[&data.eval_annotations],
-        ),
+    let images = evaluation_log::annotated_images(
+        [&data.path, &data.eval],
+        [&[&data.annotations], &[&data.eval_annotations]],
     );
     let evaluation = Evaluation {
         name: "detection",

@@ -102,18 +102,23 @@ pub(crate) fn setting(first: &str, feature: Representation, encoder: &EncoderArg
     }
 }
 
-/// What names a set: the first of the files and folders of labels that is given, or else the set as a whole.
-pub(crate) fn named(set: &str, files: &[&Path]) -> String {
-    let file = files.iter().find(|file| !file.as_os_str().is_empty());
-    file.map_or_else(|| set.to_string(), |file| file.display().to_string())
-}
-
-/// The set to evaluate on, or nothing where it is the one that is trained on, part of which is held out then.
-pub(crate) fn another<'a>(eval: &'a str, path: &str) -> &'a str {
-    match same_sets(&[eval], &[path]) {
+/// The images of a detector's or a segmenter's run, given the sets that are trained and evaluated on with what else names each: the
+/// first of its files and folders of labels that is given. A set to evaluate on that is the one that is trained on is none of its own.
+pub(crate) fn annotated_images(
+    [path, eval]: [&str; 2],
+    [files, eval_files]: [&[&Path]; 2],
+) -> String {
+    let eval = match same_sets(&[eval], &[path]) {
         true => "",
         false => eval,
-    }
+    };
+    images(&named(path, files), &named(eval, eval_files))
+}
+
+/// What names a set: the first of the files and folders of labels that is given, or else the set as a whole.
+fn named(set: &str, files: &[&Path]) -> String {
+    let file = files.iter().find(|file| !file.as_os_str().is_empty());
+    file.map_or_else(|| set.to_string(), |file| file.display().to_string())
 }
 
 /// The images of a run: those that it is trained on and, where they are named for themselves, those that it is evaluated on.
@@ -240,8 +245,9 @@ mod tests {
         assert_eq!(named("photos", &[nowhere, nowhere]), "photos");
         assert_eq!(named("", &[nowhere, Path::new("a.json")]), "a.json");
         assert_eq!(images("photos", ""), "photos");
-        assert_eq!(another("./photos", "photos"), "");
-        assert_eq!(another("more", "photos"), "more");
+        let images_of = |eval| annotated_images(["photos", eval], [&[], &[]]);
+        assert_eq!(images_of("./photos"), "photos");
+        assert_eq!(images_of("more"), "photos, evaluated on more");
         assert_eq!(images("photos", "more"), "photos, evaluated on more");
     }
 

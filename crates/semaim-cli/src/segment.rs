@@ -91,12 +91,12 @@ pub(crate) fn run(args: &SegmentArgs) -> Result<ExitCode, Exit> {
     // Trained from scratch, a network says nothing of the encoder whose sizes it has.
     let encoder = (!config.from_scratch).then_some(config.encoder.weights.as_path());
     let data = &config.data;
-    let images = evaluation_log::images(
-        &evaluation_log::named(&data.path, &[&data.labels, &data.annotations]),
-        &evaluation_log::named(
-            evaluation_log::another(&data.eval, &data.path),
+    let images = evaluation_log::annotated_images(
+        [&data.path, &data.eval],
+        [
+            &[&data.labels, &data.annotations],
             &[&data.eval_labels, &data.eval_annotations],
-        ),
+        ],
     );
     trained.record(Some(&evaluation(&config, &images, &results)), encoder)?;
     match args.run.json {

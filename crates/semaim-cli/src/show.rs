@@ -87,7 +87,7 @@ pub(crate) fn run(args: &ShowArgs) -> Result<ExitCode, Exit> {
 /// image stands behind what all of them see.
 fn refuse_other_views(encoders: &[Encoder]) -> Result<(), Exit> {
     let size = |encoder: &Encoder| encoder.config.image_size;
-    let Some(first @ [height, width]) = encoders.first().map(size) else {
+    let Some([height, width]) = encoders.first().map(size) else {
         return Ok(());
     };
     let differs = |[h, w]: [usize; 2]| h * width != w * height;
@@ -95,11 +95,9 @@ fn refuse_other_views(encoders: &[Encoder]) -> Result<(), Exit> {
         Some(other) => {
             let [h, w] = size(&encoders[other]);
             Err(Exit::user(format!(
-                "encoder {} sees views of {h} x {w} pixels, encoder 1 of {} x {}: other parts of the images, which do not go into one \
-                 picture; --image-size gives all of them views of one size",
+                "encoder {} sees views of {h} x {w} pixels, encoder 1 of {height} x {width}: other parts of the images, which do not go \
+                 into one picture; --image-size gives all of them views of one size",
                 other + 1,
-                first[0],
-                first[1],
             )))
         }
         None => Ok(()),

@@ -45,15 +45,12 @@ impl Seen {
         let trained = named(config, ["path", "annotations", "labels"]);
         let evaluated = named(config, ["eval", "eval_annotations", "eval_labels"]);
         let asked: Vec<String> = data.into_iter().map(DataSpec::absolute).collect();
-        // What the run evaluated on is not what it learned from, or it has said so.
-        if !evaluated.is_empty()
-            && asked.iter().all(|name| evaluated.contains(name))
-            && !trained.iter().any(|name| asked.contains(name))
-        {
-            return Self::Nothing;
-        }
         // One of several sets that were trained on has been seen as well.
         if !asked.iter().any(|name| trained.contains(name)) {
+            // What the run evaluated on is not what it learned from, or it has said so.
+            if asked.iter().all(|name| evaluated.contains(name)) {
+                return Self::Nothing;
+            }
             // Whether images that have moved are these cannot be told.
             let are_there = trained.iter().all(|name| are_there(name));
             let shares = |name: &String| trained.iter().any(|trained| may_share(name, trained));
