@@ -17,6 +17,7 @@ import math
 import pathlib
 import statistics
 import subprocess
+import sys
 
 # Two-sided 95 % points of Student's t by degrees of freedom.
 STUDENT_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
@@ -54,17 +55,21 @@ TASKS = {
 
 def run_once(options, command, run, settings):
     """Trains into the run directory unless that is finished; an interrupted run is gone on with."""
-    if (run / "finished").exists():
+    settings = [part for setting in settings for part in ("--set", setting)]
+    finished, told = run / "finished", " ".join([*command, *settings])
+    if finished.exists():
+        if (before := finished.read_text()) != told:
+            message = f"{run} was trained by another command; give another --out or --name"
+            sys.exit(f"{message}\n  then: {before}\n  now:  {told}")
         return
     # The same command goes on where it was interrupted.
-    arguments = [options.semaim, *command, "--out", str(run)]
-    arguments += [part for setting in settings for part in ("--set", setting)]
+    arguments = [options.semaim, *command, "--out", str(run), *settings]
     print(" ".join(arguments), flush=True)
     log = run.with_suffix(".log")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as out:
         subprocess.run(arguments, stdout=out, stderr=out, check=True)
-    (run / "finished").touch()
+    finished.write_text(told)
 
 
 def encoder_options(options, name, seed):
