@@ -10,6 +10,7 @@ use semaim_checkpoint::atomic;
 use semaim_data::{DataSpec, counted, map_names};
 use semaim_eval::image_similarity::{ImageSimilarityError, image_similarities};
 use semaim_report::encode_gray_png;
+use semaim_train::config::{OrderSource, PretrainConfig};
 use serde_json::{Value, json};
 
 use crate::args::MapsArgs;
@@ -31,8 +32,8 @@ pub(crate) fn run(args: &MapsArgs) -> Result<ExitCode, Exit> {
     let names = map_names(&*source).map_err(Exit::user)?;
     refuse_data_folder(args)?;
     let made_of = made_of(args, &loaded)?;
-    refuse_other_maps(&args.out, &made_of)?;
-    let mut folder = PictureFolder::create(&args.out)?;
+    refuse_other_maps(&args.out, &made_of, &names)?;
+    let folder = PictureFolder::create(&args.out)?;
     let bar = CountingBar::new(source.len() as u64);
     let start = Instant::now();
     let items: Vec<usize> = (0..source.len()).collect();
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &MapsArgs) -> Result<ExitCode, Exit> {
         for map in &found.maps {
             let [width, height] = [map.cells.columns, map.cells.rows].map(|side| side as u32);
             let png = encode_gray_png(width, height, &map.values).map_err(Exit::ours)?;
-            folder.write_as(&names[map.item], &source.name(map.item), &png)?;
+            folder.write_named(&names[map.item], &source.name(map.item), &png)?;
         }
         written += found.maps.len();
         unreadable += found.bad.len();
@@ -108,13 +109,19 @@ fn refuse_data_folder(args: &MapsArgs) -> Result<(), Exit> {
             continue;
         };
         for path in paths.iter().filter(|path| path.is_dir()) {
-            if fs::canonicalize(path).is_ok_and(|folder| out.starts_with(folder)) {
-                return Err(Exit::user(format!(
-                    "--out {}: maps are images, too, and {} holds this folder; name one elsewhere",
-                    args.out.display(),
-                    path.display()
-                )));
-            }
+            let Ok(folder) = fs::canonicalize(path) else {
+                continue;
+            };
+            let how = match (out.starts_with(&folder), folder.starts_with(&out)) {
+                (true, _) => "holds",
+                (_, true) => "lies in",
+                _ => continue,
+            };
+            return Err(Exit::user(format!(
+                "--out {}: maps are images, too, and {} {how} this folder; name one elsewhere",
+                args.out.display(),
+                path.display()
+            )));
         }
     }
     Ok(())
@@ -130,7 +137,11 @@ fn whole_path(path: &Path) -> Option<PathBuf> {
 
 /// What is to be said of maps that an order follows, where they were made of other images than it is trained on: they are matched by
 /// the names of images. Maps of others tell nothing of that.
-pub(crate) fn of_other_images(maps: &Path, trained: &[String]) -> Option<String> {
+pub(crate) fn of_other_images(config: &PretrainConfig) -> Option<String> {
+    if config.order_source() != Some(OrderSource::Maps) {
+        return None;
+    }
+    let (maps, trained) = (&config.order.maps, config.data.path.as_slice());
     let text = fs::read_to_string(maps.join(RECORD)).ok()?;
     let record: Value = serde_json::from_str(&text).ok()?;
     let sets: Vec<&str> = record["data"]
@@ -175,10 +186,18 @@ fn made_of(args: &MapsArgs, loaded: &Loaded) -> Result<Value, Exit> {
     }))
 }
 
-/// Refuses a folder of maps that are made of something else.
-fn refuse_other_maps(out: &Path, made_of: &Value) -> Result<(), Exit> {
+/// Refuses a folder of maps that are made of something else, and files in the place of maps that this command has not written.
+fn refuse_other_maps(out: &Path, made_of: &Value, names: &[String]) -> Result<(), Exit> {
     let Ok(text) = fs::read_to_string(out.join(RECORD)) else {
-        return Ok(());
+        let of_name = |name| ["png", "npy"].map(|ending| out.join(format!("{name}.{ending}")));
+        let mut files = names.iter().flat_map(of_name);
+        return match files.find(|file| file.exists()) {
+            None => Ok(()),
+            Some(file) => Err(Exit::user(format!(
+                "{} is there, and no {RECORD} says that this command wrote it; name another folder",
+                file.display()
+            ))),
+        };
     };
     let before: Value = serde_json::from_str(&text).unwrap_or_default();
     let keys = made_of.as_object().into_iter().flat_map(|all| all.keys());

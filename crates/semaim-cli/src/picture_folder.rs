@@ -44,9 +44,14 @@ impl PictureFolder {
     }
 
     /// Writes the file of an image as `stem`, a path below the folder without its ending; with a number where that is taken.
-    pub(crate) fn write_as(&mut self, stem: &str, image: &str, png: &[u8]) -> Result<(), Exit> {
+    fn write_as(&mut self, stem: &str, image: &str, png: &[u8]) -> Result<(), Exit> {
         let name = self.file_name(stem);
         self.put(&name, image, png)
+    }
+
+    /// Writes the file of an image under this name alone: `stem`, a path below the folder without its ending.
+    pub(crate) fn write_named(&self, stem: &str, image: &str, png: &[u8]) -> Result<(), Exit> {
+        self.put(&format!("{stem}.png"), image, png)
     }
 
     fn put(&self, name: &str, image: &str, png: &[u8]) -> Result<(), Exit> {

@@ -41,10 +41,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
         usual,
     );
     let (config, own) = load_config(args, &out)?;
-    let follows_maps = config.order_source() == Some(OrderSource::Maps);
-    let maps = follows_maps
-        .then(|| maps::of_other_images(&config.order.maps, config.data.path.as_slice()))
-        .flatten();
+    let maps = maps::of_other_images(&config);
     let others = config.run().rising_rate().into_iter().chain(maps);
     settings::warn(&config.unused(), &own, others)?;
     // A run that is there was begun with the figures that it has.
@@ -74,16 +71,23 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     // Images with annotated objects have no classes, and a file of annotations is no folder of images to look for them in.
     let no_classes = config.order_source() == Some(OrderSource::Masks)
         && config.data.eval.is_empty()
-        && source.label(0).is_none();
+        && (0..source.len()).any(|index| source.label(index).is_none());
     let labeled = match no_classes {
         true => None,
         false => LabeledSplits::of(&config.data, &config.open_options(), config.seed, source)
             .map_err(Exit::user)?,
     };
-    let labeled = labeled.map(|sets| LabeledSplits {
-        train: sets.train.at_most(config.eval.max_bank),
-        test: sets.test.at_most(config.eval.max_queries),
-    });
+    let labeled = match labeled {
+        None => None,
+        Some(LabeledSplits { train, test }) => {
+            let train = train.thinned(config.eval.max_bank, "eval.max_bank");
+            let test = test.thinned(config.eval.max_queries, "eval.max_queries");
+            Some(LabeledSplits {
+                train: train.map_err(Exit::user)?,
+                test: test.map_err(Exit::user)?,
+            })
+        }
+    };
     let run = RunDir::open(&out, &config, data_place(args.run.data_moved))?;
     let pictures = match &labeled {
         Some(sets) => sets.test.clone(),

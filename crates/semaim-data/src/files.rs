@@ -181,6 +181,10 @@ impl Source for Files {
         self.root.join(path).display().to_string()
     }
 
+    fn is_same(&self, a: usize, b: usize) -> bool {
+        self.name(a) == self.name(b) && self.more.get(a) == self.more.get(b)
+    }
+
     fn decode(
         &self,
         index: usize,

@@ -70,6 +70,7 @@ pub use image_numbers::{NumberedBy, image_numbers};
 pub use kept::held_out;
 pub use label_map::{IGNORED, LabelMap};
 pub use label_map_set::{LabelMapSet, LabelMapSpec, has_label_images, open_label_maps};
+pub use list::EXTENSIONS as LIST_EXTENSIONS;
 pub use loader::{EvaluationLoader, LoaderOptions, Position, TrainingLoader, Turns};
 pub use mask::{Mask, MaskError};
 pub use mixup_cutmix::{MixOp, MixupCutmix};

@@ -22,7 +22,7 @@ const MAX_LIST: u64 = 8 << 30;
 const LOOKED_FOR: usize = 8;
 
 /// The extensions of lists, in lower case.
-pub(crate) const EXTENSIONS: [&str; 4] = ["txt", "lst", "csv", "tsv"];
+pub const EXTENSIONS: [&str; 4] = ["txt", "lst", "csv", "tsv"];
 
 /// What stands between the path and the label of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -290,7 +290,7 @@ fn names_image(list: &Path, line: &str) -> bool {
 }
 
 /// Whether a list is a `.csv`.
-fn is_csv(path: &Path) -> bool {
+pub(crate) fn is_csv(path: &Path) -> bool {
     let extension = path.extension();
     extension.is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }

@@ -156,10 +156,7 @@ impl Metadata {
     pub(crate) fn add(&mut self, path: PathBuf, folder: Place, above: &str, bytes: &[u8]) {
         let text = text_of(bytes);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let is_table = path
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-        let mut read = Rows::of(text, is_table);
+        let mut read = Rows::of(text, list::is_csv(&path));
         let other_form = other_form(&path, bytes);
         let mut file = LabelFile {
             path,

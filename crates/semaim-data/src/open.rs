@@ -158,11 +158,16 @@ pub(crate) fn open_all_by<S: AsRef<str>>(
     Ok(Subset::at_most(all, options.limit))
 }
 
-/// What the paths of images are below: a list's folder, or else the path itself.
+/// What the paths of images are below: the folder of a list or of annotations (`set` for `set/annotations/a.json`), or else the path itself.
 fn root(path: &Path) -> &Path {
-    match has_extension(path, &list::EXTENSIONS) && !path.is_dir() {
-        true => path.parent().unwrap_or(path),
-        false => path,
+    let is_annotations = has_extension(path, &["json", "yaml", "yml"]);
+    if path.is_dir() || !(is_annotations || has_extension(path, &list::EXTENSIONS)) {
+        return path;
+    }
+    let folder = path.parent().unwrap_or(path);
+    match is_annotations && folder.ends_with("annotations") {
+        true => folder.parent().unwrap_or(folder),
+        false => folder,
     }
 }
 

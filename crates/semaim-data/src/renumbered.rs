@@ -58,6 +58,10 @@ impl Source for Renumbered {
         self.source.decode(index, request, scratch)
     }
 
+    fn is_same(&self, a: usize, b: usize) -> bool {
+        self.source.is_same(a, b)
+    }
+
     fn objects_checksum(&self, index: usize) -> Option<u32> {
         self.source.objects_checksum(index)
     }

@@ -132,6 +132,15 @@ impl Source for Several {
         }
     }
 
+    fn is_same(&self, a: usize, b: usize) -> bool {
+        // No image is in two parts.
+        let are_named_alike = self.name(a) == self.name(b);
+        match (self.place(a), self.place(b)) {
+            (Some((part, a)), Some((_, b))) if are_named_alike => part.is_same(a, b),
+            _ => false,
+        }
+    }
+
     fn objects_checksum(&self, index: usize) -> Option<u32> {
         let (part, index) = self.place(index)?;
         part.objects_checksum(index)

@@ -116,8 +116,15 @@ impl Source for MappedImages {
         self.images.decode(index, request, scratch)
     }
 
+    fn is_same(&self, a: usize, b: usize) -> bool {
+        self.images.is_same(a, b)
+    }
+
     fn objects_checksum(&self, index: usize) -> Option<u32> {
-        self.images.objects_checksum(index)
+        match &self.maps {
+            Maps::Files(files) => files.checksum(index),
+            Maps::None | Maps::Masks(_) => self.images.objects_checksum(index),
+        }
     }
 
     fn describe(&self) -> String {

@@ -55,8 +55,13 @@ pub trait Source: Send + Sync + std::fmt::Debug + 'static {
         Ok(region.pixels)
     }
 
-    /// A checksum of the boxes, masks and classes that annotations give an image's objects, to notice that they have changed; `None`
-    /// where there are no annotations in memory.
+    /// Whether two places hold the same image: a list may name one twice.
+    fn is_same(&self, a: usize, b: usize) -> bool {
+        self.name(a) == self.name(b)
+    }
+
+    /// A checksum of the boxes, masks and classes that annotations give an image's objects, or of the file of its similarity map, to notice
+    /// that they have changed; `None` where there are no annotations in memory, and for most of many maps.
     fn objects_checksum(&self, _index: usize) -> Option<u32> {
         None
     }

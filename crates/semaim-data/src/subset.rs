@@ -95,6 +95,10 @@ impl Source for Subset {
         self.source.decode(self.original(index), request, scratch)
     }
 
+    fn is_same(&self, a: usize, b: usize) -> bool {
+        self.source.is_same(self.original(a), self.original(b))
+    }
+
     fn objects_checksum(&self, index: usize) -> Option<u32> {
         self.source.objects_checksum(self.original(index))
     }

@@ -218,6 +218,14 @@ fn similarity_maps_from_files_give_the_order() {
     let first = encoder("run-1", "first");
     assert_eq!(encoder("run-2", "first"), first);
     assert_ne!(encoder("run-3", "last"), first);
+    // Other maps under the same names, for a run that goes on.
+    let path = at("first").join("a/0.bmp");
+    let map = fs::read(&path).unwrap();
+    fs::copy(at("last").join("a/0.bmp"), &path).unwrap();
+    let mut longer = run("run-2", "first");
+    longer.args(["--extend", "5"]);
+    refuse(longer, &["similarity maps"]);
+    fs::write(&path, map).unwrap();
     fs::remove_file(at("last").join("b/7.bmp")).unwrap();
     refuse(run("run-4", "last"), &["no map", "1 image of 16", "7.bmp"]);
     refuse(run("run-4", "nowhere"), &["nowhere"]);
@@ -262,6 +270,18 @@ fn maps_of_a_teacher_are_an_order() {
     let ran = succeed(maps(&at("images"), &at("some"), &["--json"]));
     assert_eq!(json(&ran)["unreadable"], 1);
     assert!(ran.stderr.contains("broken.png"), "{}", ran.stderr);
+    // What others have put there stays.
+    fs::create_dir_all(at("hand/b")).unwrap();
+    fs::write(at("hand/b/1.npy"), b"by hand").unwrap();
+    let hand = refuse(
+        maps(&at("images"), &at("hand"), &[]),
+        &["1.npy", "maps.json"],
+    );
+    assert!(!at("hand/a").exists(), "{}", hand.stderr);
+    refuse(
+        maps(&at("images").join("train"), &at("images"), &[]),
+        &["lies in this folder"],
+    );
     refuse(
         maps(Path::new("shapes"), &at("none"), &[]),
         &["order.source=masks"],

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use crc32c::crc32c;
+
 use super::SimilarityMap;
 use crate::counted::counted;
 use crate::decode::{DecodeBuffers, DecodeOptions};
@@ -59,6 +61,14 @@ pub enum SimilarityMapError {
         /// The other.
         second: PathBuf,
     },
+    /// Annotations without an object.
+    #[error(
+        "{sets}: no image has an object (crowds are none), so there are no masks to order patches by: every order would start anywhere"
+    )]
+    NoObjects {
+        /// The data sets.
+        sets: String,
+    },
     /// An image that has two entries in the annotations.
     #[error("{image} is annotated twice: which of its masks are meant is not known")]
     AnnotatedTwice {
@@ -76,6 +86,9 @@ const DECODING: DecodeOptions = DecodeOptions {
 
 /// The most that the sides of map and image may differ in ratio before it is said.
 const SAME_RATIO: f64 = 0.02;
+
+/// How many maps are read to notice that maps have changed.
+const MOST_CHECKED: usize = 4_096;
 
 /// A map file for each image of a source.
 #[derive(Debug)]
@@ -108,7 +121,7 @@ impl MapFiles {
             };
             // An image that a list names twice has one map.
             if let Some(other) = taken.insert(file, index)
-                && images.name(other) != name
+                && !images.is_same(other, index)
             {
                 return Err(SimilarityMapError::Shared {
                     map: folder.join(file),
@@ -127,6 +140,16 @@ impl MapFiles {
             });
         }
         Ok(Self { paths })
+    }
+
+    /// A checksum of the file of an image's map. Of very many maps some are read, in even distances.
+    pub(super) fn checksum(&self, index: usize) -> Option<u32> {
+        let every = self.paths.len().div_ceil(MOST_CHECKED).max(1);
+        let path = self
+            .paths
+            .get(index)
+            .filter(|_| index.is_multiple_of(every))?;
+        std::fs::read(path).ok().map(|bytes| crc32c(&bytes))
     }
 
     /// The map of a view of an image.
@@ -224,47 +247,73 @@ fn candidates(image: &str) -> Vec<String> {
 ///
 /// # Errors
 ///
-/// [`SimilarityMapError::Shared`] for images that differ in their endings alone.
+/// [`SimilarityMapError::Shared`] for images that would share a map whatever it is called, as those that differ in their endings alone.
 pub fn map_names(images: &dyn Source) -> Result<Vec<String>, SimilarityMapError> {
     let of = |index| candidates(&images.name(index)).swap_remove(0);
-    let mut names: Vec<String> = (0..images.len()).map(of).collect();
+    let whole: Vec<String> = (0..images.len()).map(of).collect();
     let folder = |name: &str| name.rfind('/').map_or(0, |slash| slash + 1);
     // The folder that all of them are in.
-    let mut shared = names
+    let mut shared = whole
         .first()
         .map_or("", |name| &name[..folder(name)])
         .to_owned();
-    for name in &names {
+    let up = |shared: &mut String| {
+        shared.pop();
+        shared.truncate(folder(shared));
+    };
+    for name in &whole {
         while !name.starts_with(&shared) {
-            shared.pop();
-            shared.truncate(folder(&shared));
+            up(&mut shared);
         }
     }
-    let mut first: HashMap<&str, usize> = HashMap::new();
-    for (index, name) in names.iter().enumerate() {
-        if let Some(other) = first.insert(name, index)
-            && images.name(other) != images.name(index)
-        {
-            return Err(SimilarityMapError::Shared {
-                map: PathBuf::from(&name[shared.len()..]),
-                first: images.name(other),
-                second: images.name(index),
-            });
+    loop {
+        let cut = |name: &String| {
+            // Parents are none of the folder of maps.
+            let start = name.rfind("../").map_or(0, |at| at + 3);
+            name[shared.len().max(start)..].to_owned()
+        };
+        let names: Vec<String> = whole.iter().map(cut).collect();
+        match taken_for_another(&names, images) {
+            None => return Ok(names),
+            // `set/7` beside `set/set/7` is told from it by one folder more.
+            Some(_) if !shared.is_empty() => up(&mut shared),
+            Some((map, first, second)) => {
+                return Err(SimilarityMapError::Shared {
+                    map: map.into(),
+                    first: images.name(first),
+                    second: images.name(second),
+                });
+            }
         }
     }
-    for name in &mut names {
-        // Parents are none of the folder of maps.
-        let start = name.rfind("../").map_or(0, |at| at + 3);
-        name.replace_range(..shared.len().max(start), "");
-    }
-    Ok(names)
 }
 
-/// The values of a map of one channel, or of several that are all the same.
+/// A map of these names that another image than its own would be given, and both images.
+fn taken_for_another(names: &[String], images: &dyn Source) -> Option<(String, usize, usize)> {
+    let mut owners: HashMap<&str, usize> = HashMap::new();
+    for (index, name) in names.iter().enumerate() {
+        let first = *owners.entry(name).or_insert(index);
+        if !images.is_same(first, index) {
+            return Some((name.clone(), first, index));
+        }
+    }
+    names.iter().enumerate().find_map(|(index, name)| {
+        let mut looked_for = candidates(&images.name(index)).into_iter();
+        let found = looked_for.find(|end| owners.contains_key(&**end))?;
+        let owner = *owners.get(&*found)?;
+        (found != *name).then_some((found, owner, index))
+    })
+}
+
+/// The values of a map of one channel, or of several that are all the same. Alpha that hides nothing is none of them.
 fn gray(map: &Pixels) -> Option<Vec<f32>> {
+    let channels = map.channels.max(1);
     let every = |values: Vec<f32>| -> Option<Vec<f32>> {
-        let alike = |pixel: &[f32]| pixel.windows(2).all(|pair| pair[0] == pair[1]);
-        let pixels = values.chunks_exact(map.channels.max(1));
+        let pixels = values.chunks_exact(channels);
+        let may_be_alpha = matches!(channels, 2 | 4) && !matches!(map.samples, Samples::F32(_));
+        let is_opaque = may_be_alpha && pixels.clone().all(|pixel| pixel[channels - 1] == 1.0);
+        let values = channels - usize::from(is_opaque);
+        let alike = |pixel: &[f32]| pixel[..values].windows(2).all(|pair| pair[0] == pair[1]);
         pixels
             .map(|pixel| alike(pixel).then(|| pixel.first().copied()).flatten())
             .collect()

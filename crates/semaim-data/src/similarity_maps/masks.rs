@@ -27,9 +27,18 @@ pub(super) fn open<S: AsRef<str>>(
 ) -> Result<(Arc<dyn Source>, ObjectMasks), SimilarityMapError> {
     let mut sets = Vec::new();
     for spec in specs {
-        let objects = ObjectSpec::of(spec.as_ref());
-        let set = Arc::new(open_objects(&objects, Split::Train, options)?);
+        let set = Arc::new(open_objects(
+            &spec_of(spec.as_ref()),
+            Split::Train,
+            options,
+        )?);
         sets.push((spec.as_ref(), set));
+    }
+    if sets.iter().all(|(_, set)| set.count_objects().all == 0) {
+        let sets: Vec<String> = sets.iter().map(|(_, set)| set.describe()).collect();
+        return Err(SimilarityMapError::NoObjects {
+            sets: sets.join("; "),
+        });
     }
     let mut places = HashMap::new();
     for (number, (_, set)) in sets.iter().enumerate() {
@@ -48,11 +57,19 @@ pub(super) fn open<S: AsRef<str>>(
         let opened = sets.iter().find(|(name, _)| *name == spec);
         Ok(match opened {
             Some((_, set)) => Arc::clone(set) as Arc<dyn Source>,
-            None => Arc::new(open_objects(&ObjectSpec::of(spec), split, options)?),
+            None => Arc::new(open_objects(&spec_of(spec), split, options)?),
         })
     })?;
     let sets = sets.into_iter().map(|(_, set)| set).collect();
     Ok((images, ObjectMasks { sets, places }))
+}
+
+/// As for every other order, nothing of a set that is not divided is held out: no objects are evaluated.
+fn spec_of(spec: &str) -> ObjectSpec {
+    ObjectSpec {
+        whole: true,
+        ..ObjectSpec::of(spec)
+    }
 }
 
 impl ObjectMasks {

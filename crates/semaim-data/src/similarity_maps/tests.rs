@@ -150,6 +150,59 @@ fn an_image_that_is_named_twice_has_one_map() {
 }
 
 #[test]
+fn images_of_several_files_have_maps_of_their_own() {
+    let folder = folders(&["a.png", "b.png", "c.png"]);
+    let list = folder.path().join("images/bands.csv");
+    let open = |lines: &str| {
+        fs::write(&list, lines).unwrap();
+        open(
+            list.to_str().unwrap(),
+            Split::Train,
+            &OpenOptions::default(),
+        )
+        .unwrap()
+    };
+    for name in ["a.png", "b.png"] {
+        save(folder.path(), name, &GrayImage::new(4, 2));
+    }
+    let mapped = |images| MappedImages::with_files(images, &folder.path().join("maps"), [2, 2]);
+    let apart = open("a.png,c.png\nb.png,c.png\n");
+    assert_eq!(map_names(&*apart).unwrap(), ["a", "b"]);
+    mapped(apart).unwrap();
+    // The file that names an image is that of another, too.
+    let together = open("a.png,b.png\na.png,c.png\n");
+    let refused = map_names(&*together).unwrap_err();
+    assert!(
+        matches!(refused, SimilarityMapError::Shared { .. }),
+        "{refused}"
+    );
+    let refused = mapped(together).unwrap_err();
+    assert!(
+        matches!(refused, SimilarityMapError::Shared { .. }),
+        "{refused}"
+    );
+}
+
+#[test]
+fn maps_that_have_changed_are_noticed() {
+    let folder = folders(&["a.png", "b.png"]);
+    for name in ["a.png", "b.png"] {
+        save(folder.path(), name, &GrayImage::new(4, 2));
+    }
+    let set = with_files(folder.path(), [1, 1]).unwrap();
+    let before = set.objects_checksum(1);
+    assert!(before.is_some());
+    assert_eq!(set.objects_checksum(0), before);
+    save(
+        folder.path(),
+        "b.png",
+        &GrayImage::from_pixel(4, 2, Luma([1])),
+    );
+    assert_ne!(set.objects_checksum(1), before);
+    assert_eq!(set.objects_checksum(2), None);
+}
+
+#[test]
 fn images_and_maps_that_do_not_belong_together_are_refused() {
     let level = GrayImage::from_pixel(2, 1, Luma([7]));
     let folder = folders(&["cats/7.png", "dogs/7.png"]);
@@ -188,6 +241,15 @@ fn images_and_maps_that_do_not_belong_together_are_refused() {
         .save(folder.path().join("maps/dogs/7.png"))
         .unwrap();
     assert!((set.target(1, &all).unwrap()[0] - 80.0 / 255.0).abs() < 1e-6);
+    // So is gray beside alpha that hides nothing; alpha that hides something may be the map.
+    for (alpha, is_gray) in [(255, true), (80, true), (7, false)] {
+        image::RgbaImage::from_pixel(2, 1, image::Rgba([80, 80, 80, alpha]))
+            .save(folder.path().join("maps/dogs/7.png"))
+            .unwrap();
+        let value = set.target(1, &all).ok().map(|map| map[0]);
+        let is_80 = value.is_some_and(|value| (value - 80.0 / 255.0).abs() < 1e-6);
+        assert_eq!(is_80, is_gray, "{alpha}: {value:?}");
+    }
     fs::write(
         folder.path().join("maps/dogs/7.png"),
         npy(1, 1, &[f32::NAN]),
@@ -196,23 +258,28 @@ fn images_and_maps_that_do_not_belong_together_are_refused() {
     assert!(set.target(1, &all).is_err());
 }
 
-/// The masks of `shapes` follow the views that the loader shows: what lies on the object is brighter or darker than the mask says
-/// nowhere, as both are drawn from one outline.
 #[test]
 fn maps_under_the_names_that_they_are_to_have_are_found() {
     for images in [
         &["cats/7.jpg", "dogs/7.jpg"][..],
         &["all/cats/7.jpg", "all/cats/8.png", "all/dogs/7.jpg"],
         &["only.png"],
+        // By its own name alone, the map of the first would be found for both.
+        &["7.png", "images/7.png", "images/images/8.png"],
     ] {
         let folder = folders(images);
         let source = open_images(folder.path());
         let names = map_names(&*source).unwrap();
-        for name in &names {
-            assert!(name.len() < 12 && !name.starts_with('/'), "{name}");
-            save(folder.path(), &format!("{name}.png"), &GrayImage::new(2, 2));
+        for (value, name) in (1..).zip(&names) {
+            assert!(name.len() < 23 && !name.starts_with('/'), "{name}");
+            let map = GrayImage::from_pixel(2, 2, Luma([value]));
+            save(folder.path(), &format!("{name}.png"), &map);
         }
-        with_files(folder.path(), [1, 1]).unwrap();
+        let set = with_files(folder.path(), [1, 1]).unwrap();
+        for index in 0..names.len() {
+            let map = set.target(index, &view([0.0, 0.0, 16.0, 8.0], false));
+            assert!((map.unwrap()[0] * 255.0 - (index + 1) as f32).abs() < 1e-3);
+        }
     }
     let folder = folders(&["a/7.jpg", "a/7.png"]);
     let error = map_names(&*open_images(folder.path())).unwrap_err();
@@ -223,6 +290,7 @@ fn maps_under_the_names_that_they_are_to_have_are_found() {
     );
 }
 
+/// The masks of `shapes` follow the views that the loader shows.
 #[test]
 fn masks_of_shapes_are_those_of_the_images() {
     let mut options = OpenOptions::default();
@@ -305,4 +373,39 @@ fn masks_of_annotated_images_are_united_boxes_where_there_are_none_and_crowds_le
     assert_eq!(set.target(0, &view).unwrap(), [0.5, 0.0, 0.0, 0.5]);
     let flipped = ViewGeometry { flip: true, ..view };
     assert_eq!(set.target(0, &flipped).unwrap(), [0.0, 0.5, 0.5, 0.0]);
+}
+
+#[test]
+fn no_annotated_image_is_held_out_and_annotations_without_objects_are_refused() {
+    let folder = tempdir().unwrap();
+    let (mut images, mut objects) = (Vec::new(), Vec::new());
+    for id in 0..20 {
+        let file = format!("{id}.png");
+        RgbImage::new(8, 8).save(folder.path().join(&file)).unwrap();
+        images.push(format!(
+            r#"{{"id": {id}, "file_name": "{file}", "width": 8, "height": 8}}"#
+        ));
+        objects.push(format!(
+            r#"{{"id": {id}, "image_id": {id}, "category_id": 1, "iscrowd": 0, "area": 4, "bbox": [0, 0, 4, 4]}}"#
+        ));
+    }
+    let path = folder.path().join("instances.json");
+    let open = |objects: &[String]| {
+        let text = format!(
+            r#"{{"images": [{}], "categories": [{{"id": 1, "name": "thing"}}], "annotations": [{}]}}"#,
+            images.join(","),
+            objects.join(",")
+        );
+        fs::write(&path, text).unwrap();
+        MappedImages::with_masks(&[path.to_str().unwrap()], &OpenOptions::default(), [2, 2])
+    };
+    assert_eq!(open(&objects).unwrap().len(), 20);
+    let crowd = objects[0].replace(r#""iscrowd": 0"#, r#""iscrowd": 1"#);
+    for nothing in [&[][..], &[crowd]] {
+        let refused = open(nothing).unwrap_err();
+        assert!(
+            matches!(refused, SimilarityMapError::NoObjects { .. }),
+            "{refused}"
+        );
+    }
 }

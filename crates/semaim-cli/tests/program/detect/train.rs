@@ -140,7 +140,10 @@ fn a_stopped_detector_goes_on_with_its_own_encoder() {
         let mut changed = annotations.clone();
         changed["annotations"][moved]["bbox"][2] = 1.5.into();
         fs::write(&truth, changed.to_string()).unwrap();
-        refuse(command(&encoder), &["other boxes or masks"]);
+        refuse(
+            command(&encoder),
+            &["other boxes, masks or similarity maps"],
+        );
     }
     fs::write(&truth, text).unwrap();
     // What is saved needs no file of the encoder.
