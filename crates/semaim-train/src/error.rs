@@ -84,6 +84,25 @@ pub enum TrainError {
         /// Where the weights before the step are.
         saved: PathBuf,
     },
+    /// Most steps of a run that leaves out what is not finite were left out.
+    #[error(
+        "after step {step}, {skipped} of the run's {total} steps have been left out, as their loss or gradient was not a finite number: \
+         more than half, so what is left is no training. The weights are saved in {saved}. A lower learning rate (--set \
+         optimizer.base_lr=…, into another --out) or {} usually cures this",
+        clipping(*clip_norm)
+    )]
+    MostlySkipped {
+        /// Steps done, those included.
+        step: u64,
+        /// Steps left out.
+        skipped: u64,
+        /// Steps of the schedule.
+        total: u64,
+        /// The largest gradient norm; 0: none.
+        clip_norm: f64,
+        /// Where the weights are.
+        saved: PathBuf,
+    },
     /// More processes than parts of a batch.
     #[error(
         "{ranks} processes, but train.grad_accum_steps is {parts}: each process needs a part of the batch. Start fewer processes, or a \

@@ -13,6 +13,7 @@ use semaim::parameters::{FlatWeight, Weights, device_of, flat_weights, to_host, 
 use semaim_checkpoint::error::TensorFileError;
 use semaim_checkpoint::tensors::{Precision, TensorFile, write_tensors};
 use semaim_data::Source;
+use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 use crate::loss_values::UnloggedLoss;
@@ -49,13 +50,15 @@ pub struct TrainCounters {
 }
 
 /// Which images a run learns from, and which classes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataDigest {
     /// A checksum of the images' names in their order; without folders and archives, which may be moved and called otherwise.
     pub names: u32,
     /// A checksum of their labels and of the names of classes, where these are learned; else 0.
     pub classes: u32,
-    /// A checksum of the boxes and masks that annotations give them; `None` where they have none, and in older records.
+    /// A checksum of the boxes and masks that annotations give them, or of the files of their similarity maps; `None` where they have
+    /// none, and in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objects: Option<u32>,
 }
 
@@ -97,7 +100,7 @@ impl DataDigest {
         let objects = self.objects.zip(then.objects);
         objects
             .is_some_and(differ)
-            .then_some("other boxes or masks")
+            .then_some("other boxes, masks or similarity maps")
     }
 
     /// Names and classes in one number, as checkpoints hold them.

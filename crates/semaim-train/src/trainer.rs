@@ -293,6 +293,7 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
             last_step = Instant::now();
             self.count_bad(&report)?;
             let waited = self.note(&report)?;
+            self.check_skipped(saver)?;
             observer.stepped(&report);
             if let Some(line) = waited.and_then(|share| self.slow_images(share)) {
                 observer.say(&line);

@@ -2,6 +2,7 @@
 //!
 //! On the CPU loss and gradient norm are known before the update, elsewhere when the log wants them ([`crate::unread`]).
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use burn::module::Module;
@@ -269,6 +270,33 @@ impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> 
         Ok(last)
     }
 
+    /// Ends a run most steps of which were left out: its weights are those of the few others, and every further step of theirs is
+    /// likely to be left out as well.
+    pub(super) fn check_skipped(&mut self, saver: &mut Saver<'_, '_, T>) -> Result<(), TrainError> {
+        let total = self.progress().total_steps;
+        if 2 * self.state.counts.skipped <= total {
+            return Ok(());
+        }
+        // No checkpoint without knowing that it is a good one.
+        self.read_steps(saver)?;
+        Err(TrainError::MostlySkipped {
+            step: self.state.counts.step,
+            skipped: self.state.counts.skipped,
+            total,
+            clip_norm: self.settings.train.clip_norm,
+            saved: self.save_at_the_end(saver)?,
+        })
+    }
+
+    /// Saves what a run that ends by an error leaves; says where.
+    fn save_at_the_end(&self, saver: &mut Saver<'_, '_, T>) -> Result<PathBuf, TrainError> {
+        self.save(saver)?;
+        self.wait_for(saver)?;
+        // Nobody ends the others before it is there.
+        self.ranks.barrier();
+        Ok(self.run.checkpoint(self.state.counts.step))
+    }
+
     /// What follows from a loss or a gradient norm that is not finite: the end of the run, or a step that is left out.
     fn not_finite(
         &mut self,
@@ -280,19 +308,13 @@ impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> 
             return Ok(());
         };
         match self.settings.train.on_nan {
-            OnNan::Stop => {
-                self.save(saver)?;
-                self.wait_for(saver)?;
-                // Nobody ends the others before it is there.
-                self.ranks.barrier();
-                Err(TrainError::NotFinite {
-                    step,
-                    what,
-                    value,
-                    clip_norm: self.settings.train.clip_norm,
-                    saved: self.run.checkpoint(self.state.counts.step),
-                })
-            }
+            OnNan::Stop => Err(TrainError::NotFinite {
+                step,
+                what,
+                value,
+                clip_norm: self.settings.train.clip_norm,
+                saved: self.save_at_the_end(saver)?,
+            }),
             OnNan::Skip => {
                 self.state.counts.skipped += 1;
                 let details = json!({"what": what, "value": value.to_string()});
