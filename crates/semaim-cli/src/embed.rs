@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use semaim_checkpoint::digest::sha256;
 use semaim_data::counted;
 use semaim_eval::embed::{EmbedOptions, Embedder};
-use semaim_eval::vectors::VectorWriter;
+use semaim_eval::vectors::{VectorOrigin, VectorWriter};
 use semaim_train::ranks;
 use serde_json::json;
 
@@ -37,7 +38,15 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
     inputs.refuse(&[&args.out, &names])?;
     refuse_names_of_others(&args.out, &names)?;
     let mut writer = match ranks.is_root() {
-        true => Some(VectorWriter::create(&args.out, shape.clone()).map_err(Exit::user)?),
+        true => {
+            let writer = VectorWriter::create(&args.out, shape.clone()).map_err(Exit::user)?;
+            let [height, width] = config.image_size;
+            Some(writer.of(VectorOrigin {
+                encoder_sha256: sha256(&loaded.path).map_err(Exit::user)?,
+                feature: representation,
+                image_size: format!("{height}x{width}"),
+            }))
+        }
         false => None,
     };
     let options = EmbedOptions {

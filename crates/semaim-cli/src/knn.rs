@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use semaim_data::{counted, some_of};
 use semaim_eval::class_names::{Comparison, share_numbering};
 use semaim_eval::knn::knn;
-use semaim_eval::vectors::{LabeledVectors, read_labeled, shared_images};
+use semaim_eval::vectors::{LabeledVectors, VectorOrigin, read_labeled, shared_images};
 use semaim_train::ranks;
 use semaim_train::start::step_of;
 use serde_json::{Value, json};
@@ -128,6 +128,15 @@ fn vectors(bank: &Path, queries: &Path) -> Result<(LabeledVectors, LabeledVector
     // One of several processes tells.
     if !ranks::current().is_root() {
         return Ok((of_bank, of_queries));
+    }
+    let origin = |path| VectorOrigin::read(path).map_err(Exit::user);
+    let origins = origin(bank)?.zip(origin(queries)?);
+    if let Some(what) = origins.and_then(|(bank, queries)| bank.difference(&queries)) {
+        eprintln!(
+            "warning: {} and {} hold vectors that do not compare: {what}",
+            bank.display(),
+            queries.display()
+        );
     }
     match compared {
         Comparison::ByName { not_in_bank } => {

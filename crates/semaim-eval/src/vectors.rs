@@ -1,12 +1,14 @@
 //! Files of vectors, written as they come and read a part at a time.
 //!
-//! * `.safetensors`: `features [images, …]` as F32 and `labels [images]` as I64, -1 where there is none.
+//! * `.safetensors`: `features [images, …]` as F32 and `labels [images]` as I64, -1 where there is none; what they are of
+//!   ([`VectorOrigin`]) as metadata.
 //! * `.npy`: the features alone, as NumPy reads them.
 //! * `.parquet`: columns `path`, `label`, `class` and `features`, a list of floats.
 //!
 //! Beside each stands a `.csv` with one line per image: `path,label,class`.
 
 mod names;
+mod origin;
 mod parquet;
 mod plain;
 mod read;
@@ -22,6 +24,7 @@ use parquet::Parquet;
 use plain::{Form, Plain};
 
 pub use names::shared_images;
+pub use origin::VectorOrigin;
 pub use read::{LabeledVectors, read_labeled};
 
 /// Why vectors could not be written or read.
@@ -123,6 +126,15 @@ impl VectorWriter {
             unfinished: [unfinished_vectors, unfinished_names],
             count: 0,
         })
+    }
+
+    /// Says what the vectors are of, in forms that have room for it.
+    #[must_use]
+    pub fn of(mut self, origin: VectorOrigin) -> Self {
+        if let Body::Plain(plain) = &mut self.body {
+            plain.origin = Some(origin);
+        }
+        self
     }
 
     /// Adds one image: its vector, and what stands beside it.

@@ -164,6 +164,17 @@ fn files_of_vectors_are_searched_without_an_encoder() {
     );
     let said = search(&files[1]);
     assert!(!said.contains("in the bank"), "{said}");
+    assert!(!said.contains("do not compare"), "{said}");
+    // Vectors of another kind of as many numbers.
+    let cls = folder.path().join("cls.safetensors");
+    let arguments = ["embed", "--split", "eval", "--feature", "cls", "--out"];
+    let out = [path(&cls)];
+    succeed(semaim(&[&arguments[..], &out, &weights].concat()));
+    let said = search(&cls);
+    assert!(
+        said.contains("do not compare: one is --feature mean, the other cls"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
 use serde_json::json;
 
+use super::VectorOrigin;
+
 /// Room for a header that is written last.
 const HEADER: usize = 1024;
 
@@ -25,6 +27,8 @@ pub(super) struct Plain {
     shape: Vec<usize>,
     file: BufWriter<File>,
     labels: Vec<i64>,
+    /// What the vectors are of, for the header.
+    pub(super) origin: Option<VectorOrigin>,
 }
 
 impl Plain {
@@ -36,6 +40,7 @@ impl Plain {
             shape: shape.to_vec(),
             file,
             labels: Vec::new(),
+            origin: None,
         })
     }
 
@@ -53,7 +58,7 @@ impl Plain {
                 for label in &self.labels {
                     self.file.write_all(&label.to_le_bytes())?;
                 }
-                safetensors_header(count, &self.shape)
+                safetensors_header(count, &self.shape, self.origin.as_ref())
             }
             Form::Npy => npy_header(count, &self.shape),
         };
@@ -66,14 +71,17 @@ impl Plain {
 }
 
 /// [`HEADER`] bytes: the length of the rest, JSON, spaces.
-fn safetensors_header(count: usize, shape: &[usize]) -> Vec<u8> {
+fn safetensors_header(count: usize, shape: &[usize], origin: Option<&VectorOrigin>) -> Vec<u8> {
     let mut features = vec![count];
     features.extend_from_slice(shape);
     let end = 4 * features.iter().product::<usize>();
-    let text = json!({
+    let mut text = json!({
         "features": {"dtype": "F32", "shape": features, "data_offsets": [0, end]},
         "labels": {"dtype": "I64", "shape": [count], "data_offsets": [end, end + 8 * count]},
     });
+    if let Some(origin) = origin {
+        text["__metadata__"] = json!(origin);
+    }
     let mut header = ((HEADER - 8) as u64).to_le_bytes().to_vec();
     header.extend_from_slice(text.to_string().as_bytes());
     header.resize(HEADER, b' ');

@@ -1,0 +1,111 @@
+//! What files of vectors say of the encoder that they are of.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use semaim::representation::Representation;
+use semaim_checkpoint::archive::read_header;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::VectorError;
+
+/// By what vectors were computed; in a `.safetensors` file as its metadata.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VectorOrigin {
+    /// SHA-256 of the encoder's file, in hexadecimal digits.
+    pub encoder_sha256: String,
+    /// Which of its tokens they are.
+    pub feature: Representation,
+    /// Height and width of the views in pixels, as `224x224`.
+    pub image_size: String,
+}
+
+impl VectorOrigin {
+    /// What a `.safetensors` file says; `None` where it was written by another program, or before this was written down.
+    ///
+    /// # Errors
+    /// [`VectorError::Io`] and [`VectorError::Content`].
+    pub fn read(path: &Path) -> Result<Option<Self>, VectorError> {
+        let reading = |source| VectorError::Io {
+            action: "reading",
+            path: path.to_path_buf(),
+            source,
+        };
+        let file = File::open(path).map_err(reading)?;
+        let length = file.metadata().map_err(reading)?.len();
+        let header = read_header(&mut BufReader::new(file), length);
+        let header = header.map_err(|message| VectorError::Content {
+            path: path.to_path_buf(),
+            message,
+        })?;
+        let written = header.metadata.metadata().as_ref();
+        Ok(written.and_then(|written| serde_json::from_value(json!(written)).ok()))
+    }
+
+    /// Why vectors of this origin do not compare with those of another, in words; `None` where they do.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        if self.encoder_sha256 != other.encoder_sha256 {
+            return Some("they are of different encoders' files".into());
+        }
+        if self.feature != other.feature {
+            let [one, another] = [self, other].map(|origin| json!(origin.feature));
+            return Some(format!("one is --feature {one}, the other {another}").replace('"', ""));
+        }
+        let sizes = [&self.image_size, &other.image_size];
+        (sizes[0] != sizes[1]).then(|| format!("views of {} and of {} pixels", sizes[0], sizes[1]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::VectorWriter;
+
+    #[test]
+    fn what_vectors_are_of_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v.safetensors");
+        let origin = VectorOrigin {
+            encoder_sha256: "5f".repeat(32),
+            feature: Representation::Both,
+            image_size: "1024x1024".into(),
+        };
+        let write = |origin: Option<VectorOrigin>| {
+            let mut writer = VectorWriter::create(&path, vec![123_456]).unwrap();
+            if let Some(origin) = origin {
+                writer = writer.of(origin);
+            }
+            writer.add(&[0.5; 123_456], "a.png", None).unwrap();
+            writer.finish().unwrap();
+            VectorOrigin::read(&path).unwrap()
+        };
+        assert_eq!(write(Some(origin.clone())), Some(origin.clone()));
+        assert_eq!(write(None), None);
+        let others = [
+            VectorOrigin {
+                encoder_sha256: "6f".repeat(32),
+                ..origin.clone()
+            },
+            VectorOrigin {
+                feature: Representation::Cls,
+                ..origin.clone()
+            },
+            VectorOrigin {
+                image_size: "1024x512".into(),
+                ..origin.clone()
+            },
+        ];
+        let words = [
+            "different encoders",
+            "--feature both, the other cls",
+            "1024x512",
+        ];
+        for (other, words) in others.iter().zip(words) {
+            let difference = origin.difference(other).unwrap();
+            assert!(difference.contains(words), "{difference}");
+        }
+        assert_eq!(origin.difference(&origin), None);
+    }
+}
