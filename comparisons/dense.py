@@ -12,6 +12,7 @@ goes on after an interruption; a run that was killed is resumed. Python's standa
 """
 
 import argparse
+import hashlib
 import json
 import math
 import pathlib
@@ -19,8 +20,8 @@ import statistics
 import subprocess
 import sys
 
-# Two-sided 95 % points of Student's t by degrees of freedom.
-STUDENT_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
+# Two-sided 95 % points of Student's t for 1, 2, 3 … degrees of freedom.
+STUDENT_T = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262]
 
 ENCODERS = {
     "semaim": [],
@@ -53,13 +54,21 @@ TASKS = {
 }
 
 
+def digest(weights):
+    """What tells the encoder in a run directory, or in a file, from others."""
+    file = weights / "encoder.safetensors" if weights.is_dir() else weights
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+
+
 def run_once(options, command, run, settings):
     """Trains into the run directory unless that is finished; an interrupted run is gone on with."""
     settings = [part for setting in settings for part in ("--set", setting)]
     finished, told = run / "finished", " ".join([*command, *settings])
+    if "--weights" in command:
+        told += f" (weights {digest(pathlib.Path(command[command.index('--weights') + 1]))})"
     if finished.exists():
         if (before := finished.read_text()) != told:
-            message = f"{run} was trained by another command; give another --out or --name"
+            message = f"{run} was trained by another command, or on other weights; give another --out or --name"
             sys.exit(f"{message}\n  then: {before}\n  now:  {told}")
         return
     # The same command goes on where it was interrupted.
@@ -93,9 +102,12 @@ def scores_of(columns, run):
 
 
 def mean_and_interval(values):
-    """Mean, standard deviation and half the 95 % interval of the mean."""
-    deviation = statistics.stdev(values) if len(values) > 1 else float("nan")
-    return statistics.mean(values), deviation, STUDENT_T.get(len(values) - 1, 2.0) * deviation / math.sqrt(len(values))
+    """Mean, standard deviation and half the 95 % interval of the mean; the latter two are None for one value."""
+    mean, freedom = statistics.mean(values), len(values) - 1
+    if freedom == 0:
+        return mean, None, None
+    deviation = statistics.stdev(values)
+    return mean, deviation, STUDENT_T[freedom - 1] * deviation / math.sqrt(len(values))
 
 
 def table(columns, scores):
@@ -106,11 +118,12 @@ def table(columns, scores):
         cells = []
         for column in columns:
             mean, deviation, _ = mean_and_interval([run[column] for run in runs])
-            cell = f"{mean:.1f} ± {deviation:.1f}"
+            cell = f"{mean:.1f}" if deviation is None else f"{mean:.1f} ± {deviation:.1f}"
             if encoder != first:
                 paired = [run[column] - other[column] for run, other in zip(runs, scores[first])]
                 difference, _, half = mean_and_interval(paired)
-                cell += f" ({difference:+.1f}: {difference - half:+.1f} to {difference + half:+.1f})"
+                interval = "" if half is None else f": {difference - half:+.1f} to {difference + half:+.1f}"
+                cell += f" ({difference:+.1f}{interval})"
             cells.append(cell)
         print(f"| {encoder} | " + " | ".join(cells) + " |")
 
@@ -130,6 +143,8 @@ def main():
     parser.add_argument("--set", action="append", default=[], help="settings of every head")
     parser.add_argument("--semaim", default="semaim", help="the program")
     options = parser.parse_args()
+    if len(options.seeds) > len(STUDENT_T) + 1:
+        parser.error(f"--seeds: at most {len(STUDENT_T) + 1}")
     task = TASKS[options.task]
     encoders = options.encoders or task["encoders"] + (["teacher"] if options.teacher else [])
     settings = ["eval.every_epochs=0", "eval.pictures=0", *task["set"], *options.set]
