@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::args::CompareArgs;
 use crate::bar::TrainingBar;
 use crate::exit::{Exit, STOPPED};
-use crate::{device, settings};
+use crate::{device, maps, settings};
 
 /// The page of a comparison, in its folder.
 const PAGE: &str = "compare.html";
@@ -52,7 +52,8 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
         let pretrain = config.pretrain(variant, 0)?;
         let unused = settings::unused(&pretrain.unused(), &own)?;
         let rises = pretrain.run().rising_rate().filter(|_| variant.pretrain);
-        for line in unused.into_iter().chain(rises) {
+        let maps = maps::of_other_images(&pretrain).filter(|_| variant.pretrain);
+        for line in unused.into_iter().chain(rises).chain(maps) {
             eprintln!("warning: variant `{}`: {line}", variant.name);
         }
     }

@@ -49,11 +49,33 @@ pub enum CompareError {
     },
     /// A trial was made with other settings.
     #[error(
-        "{path} was made with other settings than this comparison's; give another --out, or remove it to make it anew"
+        "{path} was made with other settings than this comparison's ({what}); give another --out, or remove {folder} to make that \
+         trial anew"
     )]
     OtherSettings {
         /// The trial's record.
         path: PathBuf,
+        /// The trial's folder.
+        folder: PathBuf,
+        /// The first of them, with both values.
+        what: String,
+    },
+    /// A trial that reads something else from a file, or a folder of maps, than another one did.
+    #[error(
+        "`{variant}` with seed {seed} would not read the same as `{other}` with seed {other_seed} did from its {file}: that has \
+         changed since the comparison began; put it back, or give another --out"
+    )]
+    OtherFile {
+        /// The variant.
+        variant: String,
+        /// The seed.
+        seed: u64,
+        /// The other's variant.
+        other: String,
+        /// The other's seed.
+        other_seed: u64,
+        /// What the file is for, and the file.
+        file: String,
     },
     /// A trial that is to train on other images than another one of the same settings of data did.
     #[error(
@@ -164,6 +186,11 @@ fn listed(trials: &[FailedTrial]) -> String {
                  train.on_nan=skip), or leave it out (--variants)",
                 folder.display()
             ),
+            CompareError::Train(TrainError::MostlySkipped { skipped, total, .. }) => format!(
+                "{skipped} of {total} steps were left out, as they were not finite. Remove {} before the variant is changed (a lower \
+                 optimizer.base_lr), or leave it out (--variants)",
+                folder.display()
+            ),
             error => error.to_string(),
         };
         format!("\n  `{variant}` with seed {seed}: {why}")
@@ -177,10 +204,11 @@ impl CompareError {
     fn is_divergence(&self) -> bool {
         matches!(
             self,
-            Self::Train(TrainError::NotFinite { .. })
+            Self::Train(TrainError::NotFinite { .. } | TrainError::MostlySkipped { .. })
                 | Self::Finetune(
-                    FinetuneError::Train(TrainError::NotFinite { .. })
-                        | FinetuneError::Classify(ClassifyError::NotFinite { .. })
+                    FinetuneError::Train(
+                        TrainError::NotFinite { .. } | TrainError::MostlySkipped { .. }
+                    ) | FinetuneError::Classify(ClassifyError::NotFinite { .. })
                 )
                 | Self::Embed(EmbedError::NotFinite { .. })
                 | Self::Probe(ProbeError::Diverged { .. })
@@ -247,6 +275,13 @@ pub fn compare(
     let (mut left, mut failed) = (Vec::new(), Vec::new());
     let is_chosen =
         |trial: &&Trial| variants.is_empty() || variants.iter().any(|name| name == trial.variant());
+    for trial in trials.iter().filter(is_chosen) {
+        // Before hours of training. Seeds and variants are measured with the same sets.
+        if !trial.is_finished(config, &trial.record()?)? {
+            frozen::check(config, trial.pretrain())?;
+            break;
+        }
+    }
     for trial in trials.iter().filter(is_chosen) {
         match trial.run(config, &trials, device, observer) {
             Ok(TrialOutcome::Finished) => {}

@@ -62,36 +62,17 @@ pub struct Network {
 pub struct EvaluatedImages {
     /// How many there are.
     pub images: u64,
-    /// [`DataDigest::names`].
-    pub names: u32,
-    /// [`DataDigest::classes`]: labels, where an image has one, and names of classes.
-    pub classes: u32,
-    /// [`DataDigest::objects`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub objects: Option<u32>,
+    /// Which those are, with their labels and the names of classes.
+    #[serde(flatten)]
+    pub digest: DataDigest,
 }
 
 impl EvaluatedImages {
     /// Those of a data set.
     pub fn of(images: &(impl Source + ?Sized)) -> Self {
-        let DataDigest {
-            names,
-            classes,
-            objects,
-        } = DataDigest::of(images, true);
         Self {
             images: images.len() as u64,
-            names,
-            classes,
-            objects,
-        }
-    }
-
-    fn digest(&self) -> DataDigest {
-        DataDigest {
-            names: self.names,
-            classes: self.classes,
-            objects: self.objects,
+            digest: DataDigest::of(images, true),
         }
     }
 
@@ -101,8 +82,7 @@ impl EvaluatedImages {
             let now = counted(self.images, "image");
             return Some(format!("{now} now, {} then", then.images));
         }
-        let digest = self.digest();
-        digest.difference(&then.digest()).map(String::from)
+        self.digest.difference(&then.digest).map(String::from)
     }
 }
 
@@ -411,11 +391,14 @@ mod tests {
         }
     }
 
-    const IMAGES: EvaluatedImages = EvaluatedImages {
-        images: 27,
+    const DIGEST: DataDigest = DataDigest {
         names: 1,
         classes: 2,
         objects: Some(3),
+    };
+    const IMAGES: EvaluatedImages = EvaluatedImages {
+        images: 27,
+        digest: DIGEST,
     };
 
     fn write(path: &Path, seed: u64, mean: f32) {
@@ -518,40 +501,30 @@ mod tests {
         let run = opened(&folder.path().join("run"));
         hold(&first, &run, IMAGES).unwrap();
         begin(&run);
+        let of = |digest| EvaluatedImages { digest, ..IMAGES };
+        let others = |objects| DataDigest { objects, ..DIGEST };
+        let more = EvaluatedImages {
+            images: 33,
+            ..IMAGES
+        };
         for (changed, what) in [
+            (more, "33 images now, 27 then"),
+            (of(DataDigest { names: 9, ..DIGEST }), "other names"),
             (
-                EvaluatedImages {
-                    images: 33,
-                    ..IMAGES
-                },
-                "33 images now, 27 then",
-            ),
-            (EvaluatedImages { names: 9, ..IMAGES }, "other names"),
-            (
-                EvaluatedImages {
+                of(DataDigest {
                     classes: 9,
-                    ..IMAGES
-                },
+                    ..DIGEST
+                }),
                 "other labels",
             ),
-            (
-                EvaluatedImages {
-                    objects: Some(9),
-                    ..IMAGES
-                },
-                "other boxes or masks",
-            ),
+            (of(others(Some(9))), "other boxes, masks or similarity maps"),
         ] {
             let refused = hold(&first, &run, changed).unwrap_err();
             assert!(refused.contains(what), "{what}: {refused}");
         }
         hold(&first, &run, IMAGES).unwrap();
         // Records of before do not tell of boxes.
-        let untold = EvaluatedImages {
-            objects: None,
-            ..IMAGES
-        };
-        hold(&first, &run, untold).unwrap();
+        hold(&first, &run, of(others(None))).unwrap();
         // A run of before has kept nothing.
         fs::remove_file(run.path().join(FILE)).unwrap();
         let other = folder.path().join("other");

@@ -68,6 +68,19 @@ pub enum SplitsError {
         /// How many there must be.
         needed: usize,
     },
+    /// A class that images in even distances miss.
+    #[error(
+        "{setting} = {limit}: {limit} images in even distances hold none of class `{class}`, as classes take turns in the order of the \
+         images; give another number (0: all images)"
+    )]
+    Thinned {
+        /// What the limit is called.
+        setting: &'static str,
+        /// The limit.
+        limit: usize,
+        /// The class.
+        class: String,
+    },
     /// Only one class.
     #[error("{name}: all images are of one class, `{class}`; there is nothing to tell apart")]
     OneClass {
@@ -304,6 +317,30 @@ impl ImageSubset {
         let items = places.map(|place| self.items[place]).collect();
         Self { items, ..self }
     }
+
+    /// The same for images that stand for all: refused where a class is left out of which many were to be expected, as it is where
+    /// classes take turns in the order of the images. `setting` is what the limit is called.
+    ///
+    /// # Errors
+    /// [`SplitsError::Thinned`].
+    pub fn thinned(self, limit: usize, setting: &'static str) -> Result<Self, SplitsError> {
+        /// Of a class with so many in the mean, one is left out by chance once in 500 million times.
+        const EXPECTED: usize = 20;
+        let (before, all) = (self.class_counts(), self.items.len());
+        let part = self.at_most(limit);
+        let counts = part.class_counts();
+        let is_lost = |(now, then): (&usize, &usize)| {
+            *now == 0 && then * part.items.len() >= EXPECTED * all.max(1)
+        };
+        match counts.iter().zip(&before).position(is_lost) {
+            None => Ok(part),
+            Some(class) => Err(SplitsError::Thinned {
+                setting,
+                limit,
+                class: part.source.classes()[class].clone(),
+            }),
+        }
+    }
 }
 
 fn is_labeled(source: &dyn Source) -> bool {
@@ -341,4 +378,40 @@ fn check_classes(train: &dyn Source, test: &dyn Source) -> Result<(), SplitsErro
         test: test.describe(),
         difference,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use semaim_data::{OpenOptions, Split};
+
+    use super::*;
+
+    #[test]
+    fn images_in_even_distances_are_refused_where_classes_take_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("list.csv");
+        let mut text = String::new();
+        for i in 0..200 {
+            fs::write(folder.path().join(format!("{i}.png")), []).unwrap();
+            text += &format!("{i}.png,{}\n", ["odd", "even"][i % 2]);
+        }
+        fs::write(&list, text).unwrap();
+        let list = list.to_str().unwrap();
+        let source = semaim_data::open(list, Split::Train, &OpenOptions::default()).unwrap();
+        let all = ImageSubset::whole(source);
+        for (limit, expected) in [(0, 200), (300, 200), (130, 130), (30, 30)] {
+            let some = all.clone().thinned(limit, "max_bank").unwrap();
+            assert_eq!(some.items.len(), expected);
+        }
+        let refused = all.clone().thinned(100, "max_bank").unwrap_err();
+        let said = refused.to_string();
+        assert!(
+            said.contains("max_bank = 100") && said.contains("`even`"),
+            "{said}"
+        );
+        // Of so few images a class may be left out by chance.
+        assert_eq!(all.thinned(20, "max_bank").unwrap().items.len(), 20);
+    }
 }

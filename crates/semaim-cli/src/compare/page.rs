@@ -196,20 +196,23 @@ fn at_the_end(config: &CompareConfig, records: &[Record]) -> Section {
         header.push(format!("to {}", config.baseline));
     }
     header.extend(["steps".to_owned(), "pre-training, s".to_owned()]);
+    let seeds = config.seeds.len();
     let row = |variant: &str| {
         let mut cells = vec![Cell::Text(variant.to_owned())];
         for &measure in &measures {
             let entry = trained(config, records, variant, measure);
-            let difference = entry.and_then(|entry| entry.difference);
             let text = |text: Option<String>| Cell::Number(text.unwrap_or_else(|| "–".into()));
-            cells.push(text(
-                entry.map(|entry| spread(&entry.all, config.seeds.len())),
-            ));
-            cells.push(text(difference.map(|difference| interval(&difference))));
+            cells.push(text(entry.map(|entry| spread(&entry.all, seeds))));
+            cells.push(text(entry.and_then(|entry| {
+                Some(interval(&entry.difference?, entry.all.count))
+            })));
         }
-        let (steps, seconds) = effort(records, variant).unwrap_or_default();
+        let effort = effort(records, variant);
+        let steps = effort.map_or(0, |effort| effort.steps);
+        let seconds = effort.and_then(|effort| effort.seconds);
         cells.push(Cell::Number(steps.to_string()));
-        cells.push(Cell::Number(format!("{seconds:.0}")));
+        let seconds = seconds.map_or("–".into(), |seconds| format!("{seconds:.0}"));
+        cells.push(Cell::Number(seconds));
         cells
     };
     let text = "Mean ± standard deviation over seeds; beside it the mean difference to the same seed of the baseline with its 95 % \

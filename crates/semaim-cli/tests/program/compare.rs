@@ -126,7 +126,10 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
         written.replace(r#"\"max_bank\":0,"#, r#"\"max_bank\":7,"#),
     )
     .unwrap();
-    refuse(with(&["--table-only"]), &["other settings", "trial.json"]);
+    refuse(
+        with(&["--table-only"]),
+        &["other settings", "trial.json", "max_bank was 7, is 0"],
+    );
     fs::write(&record, &written).unwrap();
     // One more evaluation is added to finished trials.
     let more = ["evaluations=[\"knn\",\"probe\",\"finetune\"]", "seeds=[0]"];
@@ -136,22 +139,29 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
         with(&[sets(&more), sets(&tuned)].concat()),
         &["warmup_epochs"],
     );
-    refuse(
-        with(&[sets(&tuned), sets(&warm)].concat()),
-        &["other settings", "trial.json"],
-    );
-    let fresh = folder.path().join("fresh");
-    let elsewhere = ["--out", path(&fresh)];
-    let arguments: Vec<&str> = arguments
-        .iter()
-        .map(|a| if *a == path(&out) { elsewhere[1] } else { a })
-        .collect();
-    let all = [&arguments[..], &sets(&more), &sets(&tuned), &sets(&warm)].concat();
-    let found = json(&succeed(semaim(&all)));
+    // Settings of what nothing has been measured by may change, others not.
+    let found = json(&succeed(with(
+        &[sets(&more), sets(&tuned), sets(&warm)].concat(),
+    )));
     assert!(
         found["variants"][1]["finetune"]["top1"]["mean"]
             .as_f64()
             .is_some()
+    );
+    refuse(
+        with(
+            &[
+                sets(&tuned),
+                sets(&warm),
+                sets(&["finetune.train.epochs=3"]),
+            ]
+            .concat(),
+        ),
+        &[
+            "other settings",
+            "finetune.train.epochs was 2, is 3",
+            "seed-0 to make",
+        ],
     );
 
     // Mistakes are named before anything is trained.
@@ -492,4 +502,108 @@ pretrain = false
     let record = fs::read_to_string(out.join("random/seed-0/trial.json")).unwrap();
     let record: Value = serde_json::from_str(&record).unwrap();
     assert_eq!(record["accuracy"]["knn"]["top1"], 1.0, "{record}");
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused_before_anything_is_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("near.toml");
+    let text = r#"
+seeds = [0, 1]
+baseline = "mae"
+evaluations = ["knn"]
+max_bank = 30
+max_queries = 20
+knn_k = 31
+
+[[variants]]
+name = "mae"
+set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_heads=2"]
+"#;
+    fs::write(&file, text).unwrap();
+    let out = folder.path().join("compared");
+    let fixed = ["compare", path(&file), "--out", path(&out)];
+    let images = sets(&["pretrain.data.shapes_eval_count=30"]);
+    let with = |more: &[&str]| semaim(&[&fixed[..], &small(), &images, more].concat());
+    for more in [&["--dry-run"][..], &[]] {
+        refuse(with(more), &["k = 31", "30 images in the bank"]);
+    }
+    assert!(!out.join("mae").exists());
+    refuse(
+        with(&[
+            "--set",
+            "variants=[{name=\"Table.md\"}]",
+            "--set",
+            "baseline=Table.md",
+        ]),
+        &["`Table.md` is the name of a file of results"],
+    );
+}
+
+/// A file of weights that changes under its name, as that of a run that goes on does.
+#[test]
+fn seeds_begin_with_the_same_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("start.toml");
+    let text = r#"
+seeds = [0]
+baseline = "longer"
+evaluations = ["knn"]
+max_bank = 30
+max_queries = 20
+knn_k = 3
+
+[[variants]]
+name = "longer"
+
+[[variants]]
+name = "first"
+pretrain = false
+"#;
+    fs::write(&file, text).unwrap();
+    let weights = ["a", "b"].map(|seed| {
+        let out = folder.path().join(seed);
+        let seed = if seed == "a" { "0" } else { "1" };
+        let command = [
+            "pretrain",
+            "--data",
+            "shapes",
+            "--seed",
+            seed,
+            "--out",
+            path(&out),
+        ];
+        let short = sets(&["train.epochs=2", "eval.every_epochs=0", "eval.pictures=0"]);
+        let small = sets(SMALL);
+        succeed(semaim(&[&command[..], &small, &short].concat()));
+        out.join("encoder.safetensors")
+    });
+    let named = folder.path().join("named.safetensors");
+    let setting = format!("pretrain.encoder.weights={}", path(&named));
+    let images = sets(&[
+        "pretrain.data.shapes_eval_count=30",
+        "pretrain.train.epochs=2",
+    ]);
+    for variant in ["longer", "first"] {
+        fs::copy(&weights[0], &named).unwrap();
+        let out = folder.path().join(format!("compared-{variant}"));
+        let fixed = [
+            "compare",
+            path(&file),
+            "--out",
+            path(&out),
+            "--set",
+            &setting,
+        ];
+        let with = |more: &[&str]| semaim(&[&fixed[..], &small(), &images, more].concat());
+        succeed(with(&["--variants", variant]));
+        fs::copy(&weights[1], &named).unwrap();
+        let more = ["--variants", variant, "--set", "seeds=[0, 1]"];
+        refuse(
+            with(&more),
+            &["with seed 1", "first weights", "named.safetensors"],
+        );
+        fs::copy(&weights[0], &named).unwrap();
+        succeed(with(&more));
+    }
 }

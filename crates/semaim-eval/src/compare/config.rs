@@ -192,6 +192,18 @@ impl Validate for CompareConfig {
                 format!("`{name}` cannot be the name of a folder; use letters, digits, - and _"),
             );
         }
+        let is_a_result = |name: &&&str| {
+            let results = ["table.md", "table.json", "compare.html", "step_times.json"];
+            results
+                .iter()
+                .any(|result| name.eq_ignore_ascii_case(result))
+        };
+        if let Some(name) = names.iter().find(is_a_result) {
+            problems.add(
+                "variants",
+                format!("`{name}` is the name of a file of results"),
+            );
+        }
         problems.require(
             self.feature != Representation::Patches,
             "feature",

@@ -12,7 +12,7 @@ use super::config::CompareConfig;
 use super::measure::{Measure, Scores};
 use crate::embed::{EmbedOptions, Embeddings, embed_by_each};
 use crate::image_batches::BatchOptions;
-use crate::knn::knn;
+use crate::knn::{KnnError, knn};
 use crate::pointing::{PointingGame, Target};
 use crate::probe::probe;
 use crate::run_start::EvaluatedImages;
@@ -172,9 +172,27 @@ pub(super) fn labeled(
     let (data, options) = (&common.data, common.open_options());
     let sets = LabeledSplits::for_training(data, &options, pretrain.seed)?;
     Ok(LabeledSplits {
-        train: sets.train.at_most(config.max_bank),
-        test: sets.test.at_most(config.max_queries),
+        train: sets.train.thinned(config.max_bank, "max_bank")?,
+        test: sets.test.thinned(config.max_queries, "max_queries")?,
     })
+}
+
+/// Refuses what could not be measured of the encoders of a comparison, before any is trained.
+pub(super) fn check(config: &CompareConfig, pretrain: &PretrainConfig) -> Result<(), CompareError> {
+    let measures = [config.measures(), config.curve_measures()].concat();
+    let is_of_vectors = |measure: &Measure| matches!(measure, Measure::Knn | Measure::Probe { .. });
+    if !measures.iter().any(is_of_vectors) {
+        return Ok(());
+    }
+    let bank = labeled(config, pretrain)?.train.items.len();
+    match measures.contains(&Measure::Knn) && config.knn_k > bank {
+        true => Err(KnnError::KTooLarge {
+            k: config.knn_k,
+            bank,
+        }
+        .into()),
+        false => Ok(()),
+    }
 }
 
 /// A share of `count`, rounded up. 0.07 of 100 is 7, though the product of the two numbers is a little more.

@@ -93,14 +93,27 @@ pub fn curves(config: &CompareConfig, records: &[Record], measure: Measure) -> V
     all.filter(|curve| !curve.points.is_empty()).collect()
 }
 
+/// What pre-training of a variant took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Effort {
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Mean time in seconds, of the trials of which it is known.
+    pub seconds: Option<f64>,
+}
+
 /// Steps and mean time of pre-training of a variant; `None` where it is not pre-trained.
-pub fn effort(records: &[Record], variant: &str) -> Option<(u64, f64)> {
-    let done: Vec<&Record> = records
+pub fn effort(records: &[Record], variant: &str) -> Option<Effort> {
+    let done = records
         .iter()
-        .filter(|record| record.variant == variant && record.steps > 0 && record.encoded)
-        .collect();
-    let seconds: f64 = done.iter().map(|record| record.pretrain_seconds).sum();
-    Some((done.first()?.steps, seconds / done.len() as f64))
+        .filter(|record| record.variant == variant && record.steps > 0 && record.encoded);
+    let steps = done.clone().next()?.steps;
+    let known = done.filter(|record| !record.cut_short);
+    let seconds: Vec<f64> = known.map(|record| record.pretrain_seconds).collect();
+    Some(Effort {
+        steps,
+        seconds: Summary::of(&seconds).map(|seconds| seconds.mean),
+    })
 }
 
 /// The table in Markdown: top-1 in per cent, mean ± standard deviation over seeds, and the mean paired difference to
@@ -130,14 +143,15 @@ pub fn markdown(config: &CompareConfig, records: &[Record]) -> String {
             let _ = write!(text, " {} |", spread(&entry.all, config.seeds.len()));
             match entry.difference {
                 Some(difference) => {
-                    let _ = write!(text, " {} |", interval(&difference));
+                    let _ = write!(text, " {} |", interval(&difference, entry.all.count));
                 }
                 None => text += " |",
             }
         }
         match effort(records, &variant.name) {
-            Some((steps, seconds)) => {
-                let _ = writeln!(text, " {steps} | {seconds:.0} |");
+            Some(Effort { steps, seconds }) => {
+                let seconds = seconds.map_or("–".into(), |seconds| format!("{seconds:.0}"));
+                let _ = writeln!(text, " {steps} | {seconds} |");
             }
             None => text += " 0 | – |\n",
         }
@@ -158,14 +172,20 @@ pub fn spread(summary: &Summary, seeds: usize) -> String {
     }
 }
 
-/// A mean difference with its 95 % interval, in points.
-pub fn interval(summary: &Summary) -> String {
+/// A mean difference with its 95 % interval, in points, and of how many pairs it is, where these are fewer than the `seeds` of the mean
+/// beside it, as the baseline lacks some.
+pub fn interval(summary: &Summary, seeds: usize) -> String {
     let mean = 100.0 * summary.mean;
-    if summary.count < 2 {
-        return format!("{mean:+.1}");
-    }
     let half = 100.0 * summary.half_width();
-    format!("{mean:+.1} ({:+.1} to {:+.1})", mean - half, mean + half)
+    let (low, high) = (mean - half, mean + half);
+    match summary.count {
+        0 | 1 if seeds < 2 => format!("{mean:+.1}"),
+        0 | 1 => format!("{mean:+.1} (1 pair)"),
+        count if count < seeds => {
+            format!("{mean:+.1} ({low:+.1} to {high:+.1}, {count} pairs)")
+        }
+        _ => format!("{mean:+.1} ({low:+.1} to {high:+.1})"),
+    }
 }
 
 /// The same for programs, with the numbers of every trial.
@@ -191,7 +211,7 @@ pub fn as_json(config: &CompareConfig, records: &[Record]) -> Value {
                 row[measure.key()] = entry(measure, &found);
             }
         }
-        if let Some((steps, seconds)) = effort(records, &variant.name) {
+        if let Some(Effort { steps, seconds }) = effort(records, &variant.name) {
             row["steps"] = json!(steps);
             row["pretrain_seconds"] = json!(seconds);
         }
@@ -202,7 +222,7 @@ pub fn as_json(config: &CompareConfig, records: &[Record]) -> Value {
             "variant": record.variant,
             "seed": record.seed,
             "steps": record.steps,
-            "pretrain_seconds": record.pretrain_seconds,
+            "pretrain_seconds": (!record.cut_short).then_some(record.pretrain_seconds),
             "finetune_seconds": record.finetune_seconds,
             "accuracy": record.scores.accuracy,
             "pointing": record.scores.pointing,
@@ -289,6 +309,12 @@ mod tests {
             text.contains("| b | 32.0 ± 15.6 (2 of 3 seeds) | +2.0 (-10.7 to +14.7) |"),
             "{text}"
         );
+        // The baseline lacks a seed of b.
+        let fewer = [&records[1..4], &[record("b", 2, 0.8)]].concat();
+        let text = markdown(&config, &fewer);
+        assert!(text.contains("| +3.0 (1 pair) |"), "{text}");
+        let pairs = interval(&Summary::of(&[0.01, 0.03]).unwrap(), 3);
+        assert_eq!(pairs, "+2.0 (-10.7 to +14.7, 2 pairs)");
         let value = as_json(&config, &records);
         let difference = value["variants"][1]["knn"]["to_baseline"]["mean"].as_f64();
         assert!((difference.unwrap() - 0.02).abs() < 1e-12);
@@ -300,5 +326,16 @@ mod tests {
         };
         assert_eq!((step, half.all.count), (5, 2));
         assert!((half.difference.unwrap().mean - 0.01).abs() < 1e-12);
+        // The time of a trial that was cut short is not known.
+        let timed = |seed, pretrain_seconds, cut_short| Record {
+            pretrain_seconds,
+            cut_short,
+            ..record("a", seed, 0.5)
+        };
+        let records = [timed(0, 4.0, false), timed(1, 1.0, true)];
+        let found = effort(&records, "a").unwrap();
+        assert_eq!((found.steps, found.seconds), (7, Some(4.0)));
+        let text = markdown(&config, &records[1..]);
+        assert!(text.contains("| 7 | – |"), "{text}");
     }
 }

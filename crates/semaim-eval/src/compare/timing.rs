@@ -84,9 +84,10 @@ pub fn remaining(
         let final_ones = record.scores.missing(&config.measures());
         seconds += costs.of(&final_ones, 1, config);
         if plan.steps > 0 && !config.curve.is_empty() {
-            let epochs = trial.pretrain().train.total_epochs();
-            let kept = epochs / config.pretrain.checkpoint.keep_every_epochs.max(1);
-            let left = (kept as usize).saturating_sub(record.curve.len());
+            let left = match record.encoded {
+                true => trial.unmeasured_points(config, &record)?.len(),
+                false => trial.points(),
+            };
             seconds += costs.of(&config.curve_measures(), left, config);
         }
         remaining.push(seconds);
@@ -188,7 +189,7 @@ impl EvaluationCosts {
             knn(
                 vectors.view(),
                 few.view(),
-                &[config.knn_k.min(bank)],
+                &[config.knn_k],
                 config.knn_temperature,
                 device,
             )

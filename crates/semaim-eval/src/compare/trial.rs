@@ -9,20 +9,20 @@ use semaim::init::initialize;
 use semaim::vit::Vit;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
 use semaim_checkpoint::file_lock::lock;
-use semaim_data::Source;
+use semaim_data::{Source, counted};
 use semaim_kernels::Kernels;
 use semaim_train::callbacks::{NoEvaluation, Observer};
-use semaim_train::config::PretrainConfig;
+use semaim_train::config::{OrderSource, PretrainConfig};
 use semaim_train::memory::Memory;
 use semaim_train::pretrain::{Networks, pretrain, teacher, training_images};
 use semaim_train::run_dir::{DataPlace, RunDir, checkpoints};
-use semaim_train::start::initial_encoder;
+use semaim_train::start::{StartRecord, initial_encoder};
 use semaim_train::state::{DataDigest, MODEL};
 use semaim_train::trainer::{RunOutcome, steps_per_epoch};
 
 use super::config::{CompareConfig, Variant};
 use super::frozen::FrozenEvaluation;
-use super::measure::{Measure, Scores};
+use super::measure::{CurvePoint, Measure, Scores};
 use super::record::{Record, measured_by};
 use super::timing::steps_done;
 use super::{CompareError, PlannedTrial};
@@ -121,7 +121,9 @@ impl Trial {
         device: &Device,
         observer: &mut dyn Observer,
     ) -> Result<TrialOutcome, CompareError> {
-        if self.is_finished(config, &self.record()?)? {
+        let record = self.record()?;
+        if self.is_finished(config, &record)? {
+            self.say_of_missing_points(config, &record, 0, observer);
             return Ok(TrialOutcome::Finished);
         }
         if observer.stop_requested() {
@@ -144,10 +146,12 @@ impl Trial {
         }
         observer.say(&format!("{}, seed {}", self.variant.name, self.seed));
         if !record.encoded {
+            record.cut_short |= self.variant.pretrain && self.steps_done() > record.timed_steps;
             let start = Instant::now();
             let outcome = self.encode(all, device, observer, &mut record)?;
             if self.variant.pretrain {
                 record.pretrain_seconds += start.elapsed().as_secs_f64();
+                record.timed_steps = self.steps_done();
             }
             record.encoded = outcome != RunOutcome::Stopped;
             record.write(&self.path())?;
@@ -172,6 +176,7 @@ impl Trial {
             measured?;
         }
         let points = self.unmeasured_points(config, &record)?;
+        self.say_of_missing_points(config, &record, points.len(), observer);
         if !points.is_empty() {
             if observer.stop_requested() {
                 return Ok(TrialOutcome::Stopped);
@@ -236,8 +241,40 @@ impl Trial {
         }
     }
 
+    /// Says which share of the curves cannot be measured any more, as checkpoints have been removed.
+    fn say_of_missing_points(
+        &self,
+        config: &CompareConfig,
+        record: &Record,
+        unmeasured: usize,
+        observer: &mut dyn Observer,
+    ) {
+        let wanted = config.curve_measures();
+        let is_measured = |point: &&CurvePoint| point.scores.missing(&wanted).is_empty();
+        let measured = record.curve.iter().filter(is_measured).count();
+        let (points, there) = (self.points(), measured + unmeasured);
+        if !wanted.is_empty() && there < points {
+            observer.say(&format!(
+                "warning: {}, seed {}: {} of the {points} checkpoints of its curve are no longer there, and are left out of it",
+                self.variant.name,
+                self.seed,
+                points - there
+            ));
+        }
+    }
+
+    /// How many points the curves of a trial have.
+    pub(super) fn points(&self) -> usize {
+        let epochs = self.pretrain.train.total_epochs();
+        match self.pretrain.checkpoint.keep_every_epochs {
+            _ if !self.variant.pretrain => 0,
+            0 => 1,
+            every => epochs.div_ceil(every) as usize,
+        }
+    }
+
     /// The kept checkpoints of which something is not measured that the curves have, by step.
-    fn unmeasured_points(
+    pub(super) fn unmeasured_points(
         &self,
         config: &CompareConfig,
         record: &Record,
@@ -250,7 +287,7 @@ impl Trial {
         // The newest two are there as well, of which the older belongs to no curve.
         let every = self.pretrain.checkpoint.keep_every_epochs
             * (record.steps / self.pretrain.train.total_epochs().max(1)).max(1);
-        let is_kept = |step: u64| step.is_multiple_of(every.max(1)) || step == record.steps;
+        let is_kept = |step: u64| step == record.steps || every > 0 && step.is_multiple_of(every);
         let is_measured = |step: u64| {
             let point = record.curve.iter().find(|point| point.step == step);
             point.is_some_and(|point| point.scores.missing(&wanted).is_empty())
@@ -318,6 +355,52 @@ impl Trial {
         Ok(())
     }
 
+    /// Keeps what is read from files: weights to begin with, a teacher, a checksum of similarity maps. Refuses anything else than what a
+    /// trial that is there read from the same place: that may have changed meanwhile, as the encoder of a run that goes on does.
+    fn keep_files(
+        &self,
+        all: &[Trial],
+        record: &mut Record,
+        start: Option<StartRecord>,
+        teacher: Option<&Encoder>,
+        maps: Option<(u32, usize)>,
+    ) -> Result<(), CompareError> {
+        if let Some(start) = start {
+            let file = format!("first weights, {}", start.weights.display());
+            record.files.insert(file, start.sha256);
+        }
+        if let Some(teacher) = teacher {
+            let file = self.pretrain.teacher.weights.display();
+            let file = format!("teacher, {file}");
+            record.files.insert(file, teacher.checksum()?);
+        }
+        if let Some((checksum, count)) = maps {
+            let (count, folder) = (counted(count, "image"), self.pretrain.order.maps.display());
+            let file = format!("similarity maps of {count}, {folder}");
+            record.files.insert(file, format!("{checksum:08x}"));
+        }
+        for trial in all {
+            // A record made with other settings, or damaged, is for whoever works at it.
+            let Ok(other) = trial.record() else {
+                continue;
+            };
+            let differs = |(file, now): &(&String, &String)| {
+                other.files.get(*file).is_some_and(|then| then != *now)
+            };
+            if let Some((file, _)) = record.files.iter().find(differs) {
+                return Err(CompareError::OtherFile {
+                    variant: self.variant.name.clone(),
+                    seed: self.seed,
+                    other: trial.variant.name.clone(),
+                    other_seed: trial.seed,
+                    file: file.clone(),
+                });
+            }
+        }
+        // Before anything is trained, so that other processes do not begin with others meanwhile.
+        record.write(&self.path())
+    }
+
     /// Keeps which images kNN and probes classify.
     fn keep_tested(
         &self,
@@ -350,10 +433,14 @@ impl Trial {
             let then = match trial.seed == self.seed {
                 true => then,
                 // Generated images have labels of their own for each seed.
-                false => EvaluatedImages {
-                    classes: now.classes,
-                    ..then
-                },
+                false => {
+                    let classes = now.digest.classes;
+                    let digest = DataDigest {
+                        classes,
+                        ..then.digest
+                    };
+                    EvaluatedImages { digest, ..then }
+                }
             };
             if let Some(what) = now.difference(&then) {
                 return Err(CompareError::OtherTestImages {
@@ -389,7 +476,10 @@ impl Trial {
             // Weights depend on seed and name alone: these are what every variant begins with.
             let encoder = Vit::zeros_as(&config.model, &config.arch, device);
             let encoder = match initial_encoder(config, device)? {
-                Some((start, _)) => start.vit,
+                Some((start, from)) => {
+                    self.keep_files(all, record, Some(from), None, None)?;
+                    start.vit
+                }
                 None => initialize(encoder, config.seed),
             };
             let normalization = config.augment().normalization;
@@ -399,11 +489,16 @@ impl Trial {
         let images = training_images(config)?;
         record.steps =
             steps_per_epoch(config.train.batch_size, images.len())? * config.train.total_epochs();
-        let digest = DataDigest::of(&**images.images(), false);
+        let digest = DataDigest::of(&*images, false);
         record.images = Some(digest.names);
         self.check_images(all, record)?;
+        let follows_maps = config.order_source() == Some(OrderSource::Maps);
+        let maps = digest.objects.filter(|_| follows_maps);
+        let maps = maps.map(|checksum| (checksum, images.len()));
         let run = RunDir::open(&folder, config, DataPlace::Recorded)?;
         let networks = Networks::read(config, &run, device)?;
+        let start = StartRecord::read(run.path())?;
+        self.keep_files(all, record, start, networks.teacher.as_ref(), maps)?;
         let nothing = &mut NoEvaluation;
         let outcome = pretrain(config, images, &run, networks, device, observer, nothing)?;
         Ok(outcome)
@@ -445,4 +540,41 @@ fn create(folder: &Path) -> Result<(), CompareError> {
         path: folder.to_path_buf(),
         message: error.to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use semaim_config::Layers;
+
+    use super::*;
+
+    /// The published tables can be repeated as long as their files are read, and go on as long as their records are of the
+    /// same settings.
+    #[test]
+    fn comparisons_of_this_repository_go_on_from_their_records() {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let mut records = 0;
+        for entry in fs::read_dir(root.join("comparisons")).unwrap() {
+            let file = entry.unwrap().path();
+            if file.extension().is_none_or(|extension| extension != "toml") {
+                continue;
+            }
+            let config: CompareConfig = Layers::new().file(&file).unwrap().load().unwrap();
+            let out = root
+                .join("docs/results/trials")
+                .join(file.file_stem().unwrap());
+            for variant in &config.variants {
+                for seed in 0..8 {
+                    let trial = Trial::new(&config, variant, seed, &out).unwrap();
+                    let record = trial.record().unwrap();
+                    if trial.path().exists() {
+                        assert_eq!(record.variant, variant.name);
+                        assert_eq!(record.seed, seed);
+                        records += 1;
+                    }
+                }
+            }
+        }
+        assert!(records > 70, "{records} records were found");
+    }
 }
