@@ -6,6 +6,7 @@ mod detect;
 mod detector_file;
 mod evaluate;
 mod layout;
+mod model;
 mod numbers;
 mod pictures;
 mod segment;
@@ -28,10 +29,9 @@ pub(crate) use bench::{Bench, BenchLoaderArgs, BenchPointingArgs, BenchStepArgs}
 pub(crate) use coco_eval::{CocoEvalArgs, IouTypeArg};
 pub(crate) use detect::DetectArgs;
 pub(crate) use detector_file::DetectorFileArgs;
-pub(crate) use evaluate::{
-    EmbedArgs, EvaluateArgs, KNN_TEMPERATURE, KnnArgs, MapsArgs, PredictArgs, ProbeArgs,
-};
+pub(crate) use evaluate::{EmbedArgs, KNN_TEMPERATURE, KnnArgs, MapsArgs, ProbeArgs};
 pub(crate) use layout::{ExportArgs, FormatArg, InspectArgs, LayoutArgs, parse_image_size};
+pub(crate) use model::{EvaluateArgs, PredictArgs};
 pub(crate) use numbers::count;
 pub(crate) use pictures::{ReportArgs, ShowArgs};
 pub(crate) use segment::SegmentArgs;

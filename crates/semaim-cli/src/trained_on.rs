@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use semaim_data::DataSpec;
+use semaim_data::{DataSpec, LIST_EXTENSIONS};
 use toml::{Table, Value};
 
 use crate::args::SelectionArgs;
 
-/// The extensions of files that name images elsewhere.
-const LISTS: [&str; 7] = ["txt", "lst", "csv", "tsv", "json", "yaml", "yml"];
+/// The extensions of files that name images elsewhere, beside [`LIST_EXTENSIONS`].
+const ANNOTATIONS: [&str; 3] = ["json", "yaml", "yml"];
 
 /// What a model has seen of a set that is not divided into images to train and to evaluate on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,8 +137,9 @@ fn may_share(a: &str, b: &str) -> bool {
             .and_then(|e| e.to_str())
             .unwrap_or_default();
         path.is_file()
-            && LISTS
+            && LIST_EXTENSIONS
                 .iter()
+                .chain(&ANNOTATIONS)
                 .any(|list| extension.eq_ignore_ascii_case(list))
     };
     let (a, b) = (paths(a), paths(b));

@@ -1,9 +1,15 @@
 //! Which of the images that `--data` names are meant.
 
-use semaim_data::OpenOptions;
+use semaim_data::{OpenOptions, Split};
 use serde_json::json;
 
-use super::count;
+use super::{Choice, count};
+
+/// A part of a data set.
+pub(super) const SPLITS: &[Choice<Split>] = &[
+    ("train", "To train on", Split::Train),
+    ("eval", "Held out", Split::Eval),
+];
 
 /// Which images of data sets are used.
 #[derive(Clone, Debug, Default, clap::Args)]
