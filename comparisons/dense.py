@@ -57,19 +57,26 @@ TASKS = {
 def digest(weights):
     """What tells the encoder in a run directory, or in a file, from others."""
     file = weights / "encoder.safetensors" if weights.is_dir() else weights
+    if not file.is_file():
+        sys.exit(f"{file}: there is no encoder")
     return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
 
 
 def run_once(options, command, run, settings):
     """Trains into the run directory unless that is finished; an interrupted run is gone on with."""
     settings = [part for setting in settings for part in ("--set", setting)]
-    finished, told = run / "finished", " ".join([*command, *settings])
-    if "--weights" in command:
-        told += f" (weights {digest(pathlib.Path(command[command.index('--weights') + 1]))})"
+    told = [*command, *settings]
+    if "--weights" in told:  # Known by its content, wherever it lies.
+        place = told.index("--weights") + 1
+        told[place] = digest(pathlib.Path(told[place]))
+    finished, told = run / "finished", " ".join(told)
     if finished.exists():
-        if (before := finished.read_text()) != told:
+        before = finished.read_text()
+        if before and before != told:
             message = f"{run} was trained by another command, or on other weights; give another --out or --name"
             sys.exit(f"{message}\n  then: {before}\n  now:  {told}")
+        if not before:
+            print(f"{run}: by which command is not known", file=sys.stderr)
         return
     # The same command goes on where it was interrupted.
     arguments = [options.semaim, *command, "--out", str(run), *settings]

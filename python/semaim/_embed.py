@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import tempfile
 from collections.abc import Iterable
@@ -56,41 +57,63 @@ def embed(
         raise TypeError(f"paths is a sequence of image files, not one: {paths!r}")
     if unreadable not in ("raise", "nan"):
         raise ValueError(f"unreadable is 'raise' or 'nan', not {unreadable!r}")
-    named = [os.path.abspath(path) for path in paths]
+    named = [os.path.abspath(os.fsdecode(path)) for path in paths]
     # An image that is named several times is looked at once.
     files = list(dict.fromkeys(named))
     places = {file: place for place, file in enumerate(files)}
     order = [places[file] for file in named]
-    listed = _list(files)
-    if unreadable == "raise":
+    _check(files)
+    there = [number for number, file in enumerate(files) if os.path.isfile(file)]
+    if unreadable == "raise" and len(there) < len(files):
         # Before an hour is spent on the others.
-        for file in files:
-            if not os.path.isfile(file):
-                raise UsageError(f"there is no file {file}")
-    with tempfile.TemporaryDirectory(prefix="semaim-") as name:
-        images, vectors = Path(name, "images.tsv"), Path(name, "vectors.npy")
-        images.write_text(listed, encoding="utf-8", newline="\n")
-        more = {"--batch-size": batch_size, "--device": device}
-        output = run(
-            ["embed", "--weights", weights, "--data", images, "--out", vectors, "--feature", feature, "--json"]
-            + options(image_size, heads, activation, layout, "--layout")
-            + [text for option, value in more.items() if value is not None for text in (option, str(value))]
-        )
-        found: NDArray[np.float32] = np.load(vectors)
-        with open(vectors.with_suffix(".csv"), encoding="utf-8", newline="") as table:
-            rows = [int(row["class"]) for row in csv.DictReader(table)]
-    if rows == list(range(len(files))):
-        return found[order]
-    if unreadable == "raise":
-        reasons = "\n".join(note for note in output.notes if note.startswith("left out "))
+        gone = next(file for file in files if not os.path.isfile(file))
+        raise UsageError(f"there is no file {gone}")
+    told = options(image_size, heads, activation, layout, "--layout")
+    found, rows, notes = _vectors([files[number] for number in there], weights, feature, told, batch_size, device)
+    rows = [there[row] for row in rows]
+    if len(rows) < len(files) and unreadable == "raise":
+        reasons = "\n".join(note for note in notes if note.startswith("left out "))
         raise UsageError(f"{len(files) - len(rows)} of {len(files)} images cannot be read\n{reasons}")
+    if found is None:
+        about = json.loads(run(["inspect", weights, "--json", *told]).result)
+        found = np.empty((0, (about["projection"] or about["embed_dim"]) * (2 if feature == "both" else 1)), np.float32)
     all_of_them = np.full((len(files), found.shape[1]), np.nan, dtype=np.float32)
     all_of_them[rows] = found
     return all_of_them[order]
 
 
-def _list(files: list[str]) -> str:
-    """A list of images as the program reads it. The label of each is its number, by which its vector is known again."""
+def _vectors(
+    files: list[str],
+    weights: str | os.PathLike[str],
+    feature: str,
+    told: list[str],
+    batch_size: int | None,
+    device: str | None,
+) -> tuple[NDArray[np.float32] | None, list[int], list[str]]:
+    """Vectors of the files that can be read, if any, the numbers of these, and what the program noted."""
+    if not files:
+        return None, [], []
+    with tempfile.TemporaryDirectory(prefix="semaim-") as name:
+        images, vectors = Path(name, "images.tsv"), Path(name, "vectors.npy")
+        images.write_text(_list(files), encoding="utf-8", newline="\n")
+        more = {"--batch-size": batch_size, "--device": device}
+        try:
+            output = run(
+                ["embed", "--weights", weights, "--data", images, "--out", vectors, "--feature", feature, "--json", *told]
+                + [text for option, value in more.items() if value is not None for text in (option, str(value))]
+            )
+        except UsageError as error:
+            if not str(error).endswith(": no image could be read"):
+                raise
+            return None, [], error.notes
+        with open(vectors.with_suffix(".csv"), encoding="utf-8", newline="") as table:
+            rows = [int(row["class"]) for row in csv.DictReader(table)]
+        found: NDArray[np.float32] = np.load(vectors)
+        return found, rows, output.notes
+
+
+def _check(files: list[str]) -> None:
+    """Refuses what cannot be put into a list."""
     if not files:
         raise UsageError("paths names no image")
     for file in files:
@@ -100,6 +123,10 @@ def _list(files: list[str]) -> str:
             file.encode()
         except UnicodeEncodeError:
             raise UsageError(f"a path that is no UTF-8 cannot be put into a list: {file!r}") from None
+
+
+def _list(files: list[str]) -> str:
+    """A list of images as the program reads it. The label of each is its number, by which its vector is known again."""
+    quoted = [file.replace('"', '""') for file in files]
     # With a heading, or a first file whose name is not like an image's would be taken for one.
-    quoted = (file.replace('"', '""') for file in files)
     return "path\tlabel\n" + "".join(f'"{file}"\t{number}\n' for number, file in enumerate(quoted))

@@ -23,6 +23,8 @@ class Error(Exception):
         #: The exit code: 2 for a mistake in what was given (then it is a :class:`UsageError`), 1 for a fault of the
         #: program, negative for the signal that ended it.
         self.code = code
+        #: What the program noted before it failed.
+        self.notes: list[str] = []
 
     def __reduce__(self) -> tuple[type[Error], tuple[str, int]]:
         # Processes of a pool hand their exceptions on as pickles.
@@ -98,7 +100,9 @@ def run(arguments: Sequence[str | os.PathLike[str]]) -> Output:
     if code == 0:
         return Output(result, notes)
     message = message or "\n".join(notes) or f"semaim ended with code {code}"
-    raise UsageError(message) if code == 2 else Error(message, code)
+    error = UsageError(message) if code == 2 else Error(message, code)
+    error.notes = notes
+    raise error
 
 
 def _listen(process: subprocess.Popen[str]) -> tuple[list[str], str]:
@@ -115,6 +119,7 @@ def _listen(process: subprocess.Popen[str]) -> tuple[list[str], str]:
                 message.append(line.removeprefix(_ERROR))
             else:
                 notes.append(line)
-                print(line, file=sys.stderr)
+                if sys.stderr is not None:
+                    print(line, file=sys.stderr)
     process.wait()
     return notes, "\n".join(message).strip()

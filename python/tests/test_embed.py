@@ -68,6 +68,24 @@ def test_an_image_that_cannot_be_read_is_named(run: Path, images: list[Path], tm
     np.testing.assert_array_equal(found[[0, 2]], semaim.embed(images[:2], run))
 
 
+def test_rows_of_nan_are_all_that_is_left_of_images_that_are_gone(run: Path, images: list[Path], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    gone = [tmp_path / f"{number}.png" for number in range(20)]
+    found = semaim.embed([*gone, *images[:2]], run, unreadable="nan")
+    assert np.isnan(found[:20]).all()
+    np.testing.assert_array_equal(found[20:], semaim.embed(images[:2], run))
+    for none in (gone, [broken]):
+        for feature, width in (("mean", 24), ("both", 48)):
+            found = semaim.embed(none, run, feature=feature, unreadable="nan")  # type: ignore[arg-type]
+            assert found.shape == (len(none), width)
+            assert np.isnan(found).all()
+    with pytest.raises(semaim.UsageError, match=r"1 of 1 images cannot be read\n.*broken\.png"):
+        semaim.embed([broken], run)
+    names = [os.fsencode(path) for path in images[:2]]
+    np.testing.assert_array_equal(semaim.embed(names, run), semaim.embed(images[:2], run))  # type: ignore[arg-type]
+
+
 def test_notes_of_the_program_are_handed_on(
     run: Path, images: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

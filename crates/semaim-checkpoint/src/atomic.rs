@@ -48,6 +48,10 @@ impl Unfinished {
     /// Any error of the file system.
     pub fn create(path: &Path) -> io::Result<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
+        // Found out now, and not after an hour of work.
+        if path.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
         remove_abandoned(path);
         loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use semaim_checkpoint::digest::sha256;
 use semaim_data::counted;
 use semaim_eval::embed::{EmbedOptions, Embedder};
 use semaim_eval::vectors::{VectorOrigin, VectorWriter};
@@ -42,7 +41,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<ExitCode, Exit> {
             let writer = VectorWriter::create(&args.out, shape.clone()).map_err(Exit::user)?;
             let [height, width] = config.image_size;
             Some(writer.of(VectorOrigin {
-                encoder_sha256: sha256(&loaded.path).map_err(Exit::user)?,
+                encoder: loaded.encoder.checksum().map_err(Exit::ours)?,
                 feature: representation,
                 image_size: format!("{height}x{width}"),
             }))

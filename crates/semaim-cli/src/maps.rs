@@ -112,13 +112,13 @@ fn refuse_data_folder(args: &MapsArgs) -> Result<(), Exit> {
             let Ok(folder) = fs::canonicalize(path) else {
                 continue;
             };
-            let how = match (out.starts_with(&folder), folder.starts_with(&out)) {
-                (true, _) => "holds",
-                (_, true) => "lies in",
+            let why = match (out.starts_with(&folder), folder.starts_with(&out)) {
+                (true, _) => "holds this folder, and maps are images, too",
+                (_, true) => "lies in this folder, so its images would be taken for maps",
                 _ => continue,
             };
             return Err(Exit::user(format!(
-                "--out {}: maps are images, too, and {} {how} this folder; name one elsewhere",
+                "--out {}: {} {why}; name one elsewhere",
                 args.out.display(),
                 path.display()
             )));

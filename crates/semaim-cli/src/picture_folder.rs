@@ -32,17 +32,6 @@ impl PictureFolder {
         self.write_as(&stem_of(image), image, png)
     }
 
-    /// Writes the file of an image under its path below `root`, or under its name where it is not there.
-    pub(crate) fn write_below(&mut self, root: &Path, image: &str, png: &[u8]) -> Result<(), Exit> {
-        let stem = match Path::new(image).strip_prefix(root) {
-            Ok(below) if below.file_name().is_some() => {
-                below.with_extension("").to_string_lossy().into_owned()
-            }
-            _ => stem_of(image),
-        };
-        self.write_as(&stem, image, png)
-    }
-
     /// Writes the file of an image as `stem`, a path below the folder without its ending; with a number where that is taken.
     fn write_as(&mut self, stem: &str, image: &str, png: &[u8]) -> Result<(), Exit> {
         let name = self.file_name(stem);
@@ -114,12 +103,6 @@ mod tests {
         for name in ["1.png", "1-2.png", "shapes#5.png", "1-3.png", "1-2-2.png"] {
             assert!(folder.path().join(name).is_file(), "{name}");
         }
-        for name in ["a/1.jpg", "a/b/1.jpg", "c/2.jpg"] {
-            pictures.write_below(Path::new("a"), name, b"png").unwrap();
-        }
-        for name in ["1-4.png", "b/1.png", "2.png"] {
-            assert!(folder.path().join(name).is_file(), "{name}");
-        }
     }
 
     #[test]
@@ -128,10 +111,10 @@ mod tests {
         let image = folder.path().join("1.png");
         fs::write(&image, b"image").unwrap();
         let name = image.to_str().unwrap();
-        for below in [false, true] {
+        for named in [false, true] {
             let mut pictures = PictureFolder::create(folder.path()).unwrap();
-            let written = match below {
-                true => pictures.write_below(folder.path(), name, b"png"),
+            let written = match named {
+                true => pictures.write_named("1", name, b"png"),
                 false => pictures.write(name, b"png"),
             };
             assert!(written.unwrap_err().message.contains("the image itself"));

@@ -80,11 +80,21 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<ExitCode, Exit> {
     let labeled = match labeled {
         None => None,
         Some(LabeledSplits { train, test }) => {
-            let train = train.thinned(config.eval.max_bank, "eval.max_bank");
-            let test = test.thinned(config.eval.max_queries, "eval.max_queries");
+            // A run that is there goes on with the limits that it has.
+            let has_begun = out.join("config.toml").is_file();
+            let limited =
+                |part: ImageSubset, limit, setting| match part.clone().thinned(limit, setting) {
+                    Err(error) if has_begun => {
+                        if ranks.is_root() {
+                            eprintln!("warning: {error}, in a new run");
+                        }
+                        Ok(part.at_most(limit))
+                    }
+                    limited => limited.map_err(Exit::user),
+                };
             Some(LabeledSplits {
-                train: train.map_err(Exit::user)?,
-                test: test.map_err(Exit::user)?,
+                train: limited(train, config.eval.max_bank, "eval.max_bank")?,
+                test: limited(test, config.eval.max_queries, "eval.max_queries")?,
             })
         }
     };

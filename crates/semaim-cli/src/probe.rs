@@ -13,6 +13,7 @@ use semaim_eval::probe::{Probe, ProbeOptions, Setting, probe};
 use semaim_eval::splits::LabeledSplits;
 use semaim_train::callbacks::Observer;
 use semaim_train::config::DataNames;
+use semaim_train::ranks;
 use semaim_train::run_dir::RunDir;
 use semaim_train::start::step_of;
 use serde_json::{Value, json};
@@ -42,6 +43,9 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<ExitCode, Exit> {
     let result = if on_images {
         probe_on_images(args, &loaded, &sets, options)?
     } else {
+        if let Some(line) = unsettled(&sets, &options).filter(|_| ranks::current().is_root()) {
+            eprintln!("{line}");
+        }
         let splits = embed_splits(&loaded, &sets, representation)?;
         let (train, eval) = (splits.train.view(), splits.eval.view());
         probe(train, eval, &options, &loaded.device)?
@@ -113,6 +117,30 @@ fn out_dir(args: &ProbeArgs) -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("runs").join(name))
 }
 
+/// Images of a batch, and batches of an epoch.
+fn steps_of(sets: &LabeledSplits, options: &ProbeOptions) -> [usize; 2] {
+    let all = sets.train.items.len();
+    let images = all - all / options.validation_every as usize;
+    let batch_size = options.batch_size.min(images);
+    [batch_size, images / batch_size.max(1)]
+}
+
+/// Steps after which less than a hundredth is left of the mean and variance that running statistics begin with (0.9^44).
+const SETTLED: usize = 44;
+
+/// What is to be said of a probe on vectors that is so short that the running statistics, by which it is chosen and tested, are still
+/// partly those that they began with.
+fn unsettled(sets: &LabeledSplits, options: &ProbeOptions) -> Option<String> {
+    let [_, per_epoch] = steps_of(sets, options);
+    let steps = per_epoch * options.epochs;
+    (steps < SETTLED).then(|| {
+        format!(
+            "warning: {steps} steps are few: the running mean and variance by which vectors are normalized settle in some {SETTLED}; \
+             give more --epochs, or a smaller --probe-batch-size"
+        )
+    })
+}
+
 /// Says what a probe would take.
 fn dry_run(
     args: &ProbeArgs,
@@ -121,10 +149,7 @@ fn dry_run(
     options: &ProbeOptions,
     on_images: bool,
 ) {
-    let images =
-        sets.train.items.len() - sets.train.items.len() / options.validation_every as usize;
-    let batch_size = options.batch_size.min(images);
-    let per_epoch = images / batch_size.max(1);
+    let [batch_size, per_epoch] = steps_of(sets, options);
     let steps = per_epoch * options.epochs;
     let (vit, width) = sizes(args, loaded);
     let memory = if on_images {

@@ -119,6 +119,13 @@ pub(crate) fn open(
         let name = format!("the settings of {}", path.display());
         let layers = Layers::new().text(name, &to_toml(&of_file)?)?;
         let config: UseConfig = layers.sets(&args.set)?.load()?;
+        let own = &settings.segmenter.inference;
+        let has_window = config.eval.crop != own.crop || config.eval.stride != own.stride;
+        if config.eval.mode == InferenceMode::Whole && has_window {
+            eprintln!(
+                "warning: eval.crop and eval.stride are not used, as eval.mode is `whole`; --set eval.mode=slide uses them"
+            );
+        }
         let Testing {
             short_side,
             long_side,

@@ -117,7 +117,9 @@ pub fn open_all<S: AsRef<str>>(
     let all = open_all_by(specs, split, options, |spec, split| {
         open_one(spec, split, options)
     })?;
-    if let [class] = all.classes() {
+    if let [class] = all.classes()
+        && all.len() > 1
+    {
         notices::warn(format!(
             "{}: all labeled images are of one class, `{class}`, so there is nothing to tell apart in them (nearest neighbors are \
              always right)",

@@ -181,7 +181,8 @@ impl ViewPlan<'_> {
         let augment = self.augment;
         let [rows, columns] = self.frame.valid_size;
         if let (Some(policy), Some(key)) = (&augment.rand_augment, self.key) {
-            // Every operation is as likely as its mirror image, so it makes no difference that mirroring comes after.
+            // Every operation is as likely as its mirror image, so it makes no difference that mirroring comes after; but for ShearY,
+            // which leaves the left edge in place, and after mirroring the right one.
             let fill = fill_color(&augment.normalization.mean);
             policy.apply(resized, [rows, columns], &fill, buffer, key)?;
         }

@@ -63,7 +63,7 @@ pub enum CompareError {
     /// A trial that reads something else from a file, or a folder of maps, than another one did.
     #[error(
         "`{variant}` with seed {seed} would not read the same as `{other}` with seed {other_seed} did from its {file}: that has \
-         changed since the comparison began; put it back, or give another --out"
+         changed since; put it back, give another --out, or remove {folder} to make that trial anew"
     )]
     OtherFile {
         /// The variant.
@@ -76,6 +76,8 @@ pub enum CompareError {
         other_seed: u64,
         /// What the file is for, and the file.
         file: String,
+        /// The other's folder.
+        folder: PathBuf,
     },
     /// A trial that is to train on other images than another one of the same settings of data did.
     #[error(

@@ -262,6 +262,10 @@ impl<'a, T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'a, T,
             observer,
             evaluator,
         } = callbacks;
+        // The same command does not go on by a step at a time to an end without an error.
+        if let Some(error) = self.mostly_skipped() {
+            return Err(error);
+        }
         if self.progress().step >= self.progress().total_steps {
             // A kill between the last checkpoint and the export leaves that to be done.
             if self.ranks.is_root() {

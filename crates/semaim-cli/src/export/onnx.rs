@@ -11,8 +11,9 @@ use semaim_checkpoint::checkpoint::Checkpoint;
 use semaim_checkpoint::model_file::{ModelFile, ModelKind};
 use semaim_eval::detect::detector::Detector;
 use semaim_eval::detect::file::DetectorFile;
-use semaim_eval::segment::segmenter::TrainedSegmenter;
+use semaim_eval::segment::segmenter::{TestSize, TrainedSegmenter};
 use semaim_onnx::{About, ImageSize, Model, OnnxError, classifier, detector, encoder, segmenter};
+use semaim_segment::config::InferenceMode;
 use serde_json::{Value, json};
 
 use crate::args::ExportArgs;
@@ -55,11 +56,32 @@ fn without_objects(args: &ExportArgs) -> Result<(&'static str, Model), Exit> {
             args.weights.display()
         )));
     }
-    Ok(match ModelFile::kind_at(&args.weights) {
+    let kind = ModelFile::kind_at(&args.weights);
+    if matches!(kind, Some(ModelKind::Classifier | ModelKind::Segmenter)) {
+        refuse_how_to_read(args)?;
+    }
+    Ok(match kind {
         Some(ModelKind::Classifier) => ("classifier", a_classifier(args)?),
         Some(ModelKind::Segmenter) => ("segmenter", a_segmenter(args)?),
         Some(ModelKind::Detector) | None => ("encoder", an_encoder(args)?),
     })
+}
+
+/// Refuses options that say how a checkpoint of others is to be read, for a file that says it itself.
+fn refuse_how_to_read(args: &ExportArgs) -> Result<(), Exit> {
+    let options = [
+        ("--from-layout", args.from.is_some()),
+        ("--heads", args.told.heads.is_some()),
+        ("--activation", args.told.activation.is_some()),
+        ("--allow-partial", args.told.allow_partial),
+    ];
+    match options.into_iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((option, _)) => Err(Exit::user(format!(
+            "{option}: {} says itself how it is to be read; leave it out",
+            args.weights.display()
+        ))),
+    }
 }
 
 /// The file to write: itself, or model.onnx in a folder.
@@ -97,6 +119,7 @@ fn center(image_size: [usize; 2]) -> Value {
     let [rows, columns] = covered(image_size);
     let mut resize = json!({
         "cover": {"height": rows, "width": columns},
+        "longer_side": "cut off to whole pixels, not rounded",
         "interpolation": "bicubic",
         "antialias": true,
         "center_crop": {"height": height, "width": width},
@@ -190,7 +213,28 @@ fn a_segmenter(args: &ExportArgs) -> Result<Model, Exit> {
     let TrainedSegmenter { mut model, info } =
         TrainedSegmenter::of_file(file, &args.weights, &Device::flex()).map_err(Exit::user)?;
     let mut config = info.config.clone();
+    let mut inference = info.settings.segmenter.inference.clone();
+    let mut to = info.settings.size;
+    if inference.mode == InferenceMode::Whole && !args.dynamic_size {
+        eprintln!(
+            "note: this segmenter sees images whole, and the graph takes one size alone: of images of other proportions `predict` says \
+             something else; --dynamic-size, for linear heads, makes a graph of any size"
+        );
+    }
     if let Some(image_size) = args.image_size {
+        let [height, width] = image_size;
+        if height != width {
+            return Err(Exit::user(format!(
+                "--image-size {height}x{width}: a segmenter's window is square, and images seen whole fit into a square"
+            )));
+        }
+        // What the graph's images are cut or fitted to, as a segmenter of this size has it.
+        (inference.crop, inference.stride) = (height, (2 * height / 3).max(1));
+        to = match (to, inference.mode) {
+            (_, InferenceMode::Whole) => TestSize::LongSide(height),
+            (TestSize::LongSide(side), _) => TestSize::LongSide(side.max(height)),
+            (TestSize::ShortSide(side), _) => TestSize::ShortSide(side.max(height)),
+        };
         config.image_size = image_size;
         config.validate().map_err(Exit::user)?;
         let resized = model.encoder.resized(config.grid(), Interpolation::Bicubic);
@@ -200,10 +244,11 @@ fn a_segmenter(args: &ExportArgs) -> Result<Model, Exit> {
         normalization: &info.normalization,
         classes: &info.classes,
         resize: json!({
-            "to": info.settings.size,
+            "to": to,
             "interpolation": "bicubic",
             "antialias": true,
-            "inference": info.settings.segmenter.inference,
+            "pad": "zeros below and to the right, after the values are normalized",
+            "inference": inference,
             "values": info.settings.values,
         }),
     };

@@ -1,5 +1,6 @@
 //! What a segmenter says of the pixels of images.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,7 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use semaim_checkpoint::atomic;
-use semaim_data::{LabelMapSpec, OpenOptions, Source, counted, has_label_images, is_annotated};
+use semaim_data::{
+    LabelMapSpec, OpenOptions, SimilarityMapError, Source, counted, has_label_images, is_annotated,
+    map_names,
+};
 use semaim_eval::segment::label::LabelIter;
 use semaim_eval::segment::segmenter::{SegmenterInfo, TrainedSegmenter};
 use semaim_report::{encode_indexed_png, kind_color};
@@ -55,17 +59,14 @@ pub(super) fn run(args: &PredictArgs, segmenter: &TrainedSegmenter) -> Result<Ex
     refuse_other_classes(info, &classes)?;
     let source = images(args, info)?;
     let stop = signals::stop_flag("stopping after this image")?;
-    let mut labels = PictureFolder::create(out)?;
+    let stems = stems(args, &*source)?;
+    let labels = PictureFolder::create(out)?;
     let mut pictures = match &args.pictures {
         None => None,
         Some(folder) => Some(PictureFolder::create(folder)?),
     };
     write_classes(info, &classes)?;
     let palette = palette(info);
-    let root = |image: &str| {
-        let mut roots = args.data.iter().map(Path::new);
-        roots.find(|root| Path::new(image).starts_with(root))
-    };
     let items: Vec<u64> = (0..source.len() as u64).collect();
     let bar = CountingBar::new(items.len() as u64);
     let (mut count, mut unreadable) = (0, 0);
@@ -85,10 +86,7 @@ pub(super) fn run(args: &PredictArgs, segmenter: &TrainedSegmenter) -> Result<Ex
             .collect();
         let png = encode_indexed_png(columns, rows, &values, &palette).map_err(Exit::ours)?;
         let name = source.name(labeled.item as usize);
-        match root(&name) {
-            Some(root) => labels.write_below(root, &name, &png)?,
-            None => labels.write(&name, &png)?,
-        }
+        labels.write_named(&stems[labeled.item as usize], &name, &png)?;
         if let Some(pictures) = &mut pictures {
             label_pictures::draw(pictures, &*source, &labeled, &info.classes)?;
         }
@@ -127,6 +125,32 @@ pub(super) fn run(args: &PredictArgs, segmenter: &TrainedSegmenter) -> Result<Ex
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the label images are called, without their ending: by all images, so that one that cannot be read changes no other's name. They
+/// have the images' paths below `--data`, or, of lists, archives and sets that have names in common, as much of them as tells images apart.
+fn stems(args: &PredictArgs, source: &dyn Source) -> Result<Vec<String>, Exit> {
+    let below = |image: String| {
+        let mut roots = args.data.iter().map(Path::new);
+        let below = roots.find_map(|root| Path::new(&image).strip_prefix(root).ok())?;
+        below.file_name()?;
+        Some(below.with_extension("").to_string_lossy().into_owned())
+    };
+    let stems: Option<Vec<String>> = (0..source.len()).map(|at| below(source.name(at))).collect();
+    let mut taken = HashMap::new();
+    let is_own = |(at, stem): (usize, &String)| {
+        let first = *taken.entry(stem.clone()).or_insert(at);
+        source.is_same(first, at)
+    };
+    match stems {
+        Some(stems) if stems.iter().enumerate().all(is_own) => Ok(stems),
+        _ => map_names(source).map_err(|error| match error {
+            SimilarityMapError::Shared { first, second, .. } => Exit::user(format!(
+                "{first} and {second} would have one label image; predict them one after the other, into folders of their own"
+            )),
+            error => Exit::user(error),
+        }),
+    }
 }
 
 /// Opens images, with labels or annotations or without; of a set that is divided those of a split.

@@ -529,6 +529,9 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
         refuse(with(more), &["k = 31", "30 images in the bank"]);
     }
     assert!(!out.join("mae").exists());
+    // Without kNN there is no k.
+    let probe = sets(&["evaluations=[\"probe\"]", "probe_epochs=2", "seeds=[0]"]);
+    succeed(with(&[&probe[..], &["--dry-run"]].concat()));
     refuse(
         with(&[
             "--set",

@@ -118,6 +118,10 @@ fn neighbors_and_a_probe_tell_colors_apart() {
     assert_eq!(probe["grid"].as_array().unwrap().len(), 24);
     assert_eq!(probe["top1"], 1.0, "{probe}");
     assert_eq!(first.stdout, succeed(semaim(&arguments)).stdout);
+    assert!(!first.stderr.contains("settle"), "{}", first.stderr);
+    let short = [&["probe", "--epochs", "20"], &fixed[..]].concat();
+    let short = succeed(semaim(&short)).stderr;
+    assert!(short.contains("20 steps are few"), "{short}");
     let log = std::fs::read_to_string(run.join("evaluations.jsonl")).unwrap();
     assert!(log.contains("20 epochs, mean, batches of 8"), "{log}");
 }
@@ -165,6 +169,12 @@ fn files_of_vectors_are_searched_without_an_encoder() {
     let said = search(&files[1]);
     assert!(!said.contains("in the bank"), "{said}");
     assert!(!said.contains("do not compare"), "{said}");
+    // A folder in the place of the file is found out at once.
+    let taken = folder.path().join("taken.npy");
+    std::fs::create_dir(&taken).unwrap();
+    let arguments = ["embed", "--split", "eval", "--out", path(&taken)];
+    let refused = refuse(semaim(&[&arguments[..], &weights].concat()), &["taken.npy"]);
+    assert!(!refused.stderr.contains("images/s"), "{}", refused.stderr);
     // Vectors of another kind of as many numbers.
     let cls = folder.path().join("cls.safetensors");
     let arguments = ["embed", "--split", "eval", "--feature", "cls", "--out"];

@@ -229,6 +229,12 @@ fn numbers_that_are_not_finite_stop_the_run_or_are_skipped() {
     let parts = ["is left out", "steps have been left out", "base_lr"];
     let ran = refuse(pretrain(&out, &skip), &parts);
     assert!(!ran.stderr.contains("--on-nan"), "{}", ran.stderr);
+    // Nor does it become one step by step.
+    let steps = metrics(&out).len();
+    for _ in 0..2 {
+        refuse(pretrain(&out, &skip), &parts[1..]);
+    }
+    assert_eq!(metrics(&out).len(), steps);
     assert!(
         values(&out, "train/skipped_steps")
             .last()

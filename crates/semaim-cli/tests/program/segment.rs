@@ -404,6 +404,40 @@ fn predictions_are_label_images_of_the_data_sets_own_values() {
             fs::read(place(&predicted, number)).unwrap()
         );
     }
+    // Images of one name are told apart by their folders, whichever of them can be read.
+    let list = folder.path().join("list.txt");
+    fs::write(&list, "x/7.bmp\ny/7.bmp\n").unwrap();
+    for (set, number) in [("x", 0), ("y", 1)] {
+        let entries = fs::read_dir(&images)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let stem = number.to_string();
+        let image = entries
+            .into_iter()
+            .find(|file| file.file_stem().unwrap() == &*stem);
+        fs::create_dir_all(folder.path().join(set)).unwrap();
+        fs::copy(image.unwrap(), folder.path().join(set).join("7.bmp")).unwrap();
+    }
+    let listed = folder.path().join("listed");
+    let by_list = ["predict", "--weights", path(&out), "--data", path(&list)];
+    let by_list = [&by_list[..], &["--out", path(&listed)]].concat();
+    succeed(semaim(&by_list));
+    fs::write(folder.path().join("x/7.bmp"), b"no image").unwrap();
+    let ran = succeed(semaim(&by_list));
+    assert!(ran.stderr.contains("1 unreadable"), "{}", ran.stderr);
+    for (set, number) in [("x", 0), ("y", 1)] {
+        let label = fs::read(listed.join(set).join("7.png")).unwrap();
+        assert_eq!(label, fs::read(place(&predicted, number)).unwrap());
+    }
+    let graph = folder.path().join("graph.onnx");
+    let export = ["export", "--weights", path(&out), "--layout", "onnx"];
+    let export = [&export[..], &["--to", path(&graph)]].concat();
+    for (more, part) in [
+        (["--image-size", "32x64"], "window is square"),
+        (["--heads", "7"], "says itself how it is to be read"),
+    ] {
+        refuse(semaim(&[&export[..], &more].concat()), &[part]);
+    }
     let predict = ["predict", "--weights", path(&out), "--data", path(&images)];
     refuse(semaim(&predict), &["--out", "folder"]);
     let into_plain = [&predict[..], &["--out", path(&plain)]].concat();

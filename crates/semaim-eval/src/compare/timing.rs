@@ -19,7 +19,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::config::CompareConfig;
-use super::frozen::{embed_options, labeled};
+use super::frozen::{check, embed_options, labeled};
 use super::measure::Measure;
 use super::trial::Trial;
 use super::{CompareError, PlannedTrial, trials};
@@ -54,7 +54,11 @@ pub fn remaining(
     // Encoders of one size cost the same.
     let mut evaluations: BTreeMap<String, EvaluationCosts> = BTreeMap::new();
     let mut remaining = Vec::new();
-    for (trial, plan) in trials(config, out)?.iter().zip(planned) {
+    let trials = trials(config, out)?;
+    if let Some((trial, _)) = trials.iter().zip(planned).find(|(_, plan)| !plan.finished) {
+        check(config, trial.pretrain())?;
+    }
+    for (trial, plan) in trials.iter().zip(planned) {
         if plan.finished {
             remaining.push(0.0);
             continue;
@@ -189,7 +193,7 @@ impl EvaluationCosts {
             knn(
                 vectors.view(),
                 few.view(),
-                &[config.knn_k],
+                &[config.knn_k.min(bank)],
                 config.knn_temperature,
                 device,
             )

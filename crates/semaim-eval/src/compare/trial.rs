@@ -30,6 +30,10 @@ use crate::accuracy::Accuracy;
 use crate::finetune::{FinetuneError, finetune, prepare};
 use crate::run_start::EvaluatedImages;
 
+/// What a file that a trial reads is for, in its record.
+const TEACHER: &str = "teacher";
+const MAPS: &str = "similarity maps";
+
 /// One variant with one seed.
 #[derive(Clone, Debug)]
 pub struct Trial {
@@ -371,21 +375,32 @@ impl Trial {
         }
         if let Some(teacher) = teacher {
             let file = self.pretrain.teacher.weights.display();
-            let file = format!("teacher, {file}");
+            let file = format!("{TEACHER}, {file}");
             record.files.insert(file, teacher.checksum()?);
         }
         if let Some((checksum, count)) = maps {
             let (count, folder) = (counted(count, "image"), self.pretrain.order.maps.display());
-            let file = format!("similarity maps of {count}, {folder}");
+            let file = format!("{MAPS} of {count}, {folder}");
             record.files.insert(file, format!("{checksum:08x}"));
         }
         for trial in all {
+            let is_this = trial.variant.name == self.variant.name && trial.seed == self.seed;
+            // Until something is saved nothing is decided.
+            if is_this && self.steps_done() == 0 {
+                continue;
+            }
             // A record made with other settings, or damaged, is for whoever works at it.
             let Ok(other) = trial.record() else {
                 continue;
             };
+            // A teacher that is read otherwise is another one, and maps of other images are other maps.
+            let are_alike = |file: &str| {
+                (!file.starts_with(TEACHER) || trial.pretrain.teacher == self.pretrain.teacher)
+                    && (!file.starts_with(MAPS) || other.images == record.images)
+            };
             let differs = |(file, now): &(&String, &String)| {
-                other.files.get(*file).is_some_and(|then| then != *now)
+                let then = other.files.get(*file).filter(|_| are_alike(file));
+                then.is_some_and(|then| then != *now)
             };
             if let Some((file, _)) = record.files.iter().find(differs) {
                 return Err(CompareError::OtherFile {
@@ -394,6 +409,7 @@ impl Trial {
                     other: trial.variant.name.clone(),
                     other_seed: trial.seed,
                     file: file.clone(),
+                    folder: trial.folder.clone(),
                 });
             }
         }

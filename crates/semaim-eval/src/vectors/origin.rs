@@ -14,8 +14,8 @@ use super::VectorError;
 /// By what vectors were computed; in a `.safetensors` file as its metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VectorOrigin {
-    /// SHA-256 of the encoder's file, in hexadecimal digits.
-    pub encoder_sha256: String,
+    /// [`Encoder::checksum`](semaim_checkpoint::encoder::Encoder::checksum): the same whatever layout its file has.
+    pub encoder: String,
     /// Which of its tokens they are.
     pub feature: Representation,
     /// Height and width of the views in pixels, as `224x224`.
@@ -46,15 +46,19 @@ impl VectorOrigin {
 
     /// Why vectors of this origin do not compare with those of another, in words; `None` where they do.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        if self.encoder_sha256 != other.encoder_sha256 {
-            return Some("they are of different encoders' files".into());
-        }
         if self.feature != other.feature {
             let [one, another] = [self, other].map(|origin| json!(origin.feature));
             return Some(format!("one is --feature {one}, the other {another}").replace('"', ""));
         }
-        let sizes = [&self.image_size, &other.image_size];
-        (sizes[0] != sizes[1]).then(|| format!("views of {} and of {} pixels", sizes[0], sizes[1]))
+        // Before the encoder, of whose checksum the size is a part.
+        if self.image_size != other.image_size {
+            let sizes = [&self.image_size, &other.image_size];
+            return Some(format!(
+                "of views of {} and of {} pixels",
+                sizes[0], sizes[1]
+            ));
+        }
+        (self.encoder != other.encoder).then(|| "they are of different encoders".into())
     }
 }
 
@@ -68,7 +72,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("v.safetensors");
         let origin = VectorOrigin {
-            encoder_sha256: "5f".repeat(32),
+            encoder: "5f".repeat(32),
             feature: Representation::Both,
             image_size: "1024x1024".into(),
         };
@@ -85,7 +89,7 @@ mod tests {
         assert_eq!(write(None), None);
         let others = [
             VectorOrigin {
-                encoder_sha256: "6f".repeat(32),
+                encoder: "6f".repeat(32),
                 ..origin.clone()
             },
             VectorOrigin {

@@ -273,18 +273,24 @@ impl<T: Task + Sync, D: Dataset<Target = T::Target> + ?Sized> Trainer<'_, T, D> 
     /// Ends a run most steps of which were left out: its weights are those of the few others, and every further step of theirs is
     /// likely to be left out as well.
     pub(super) fn check_skipped(&mut self, saver: &mut Saver<'_, '_, T>) -> Result<(), TrainError> {
-        let total = self.progress().total_steps;
-        if 2 * self.state.counts.skipped <= total {
+        if self.mostly_skipped().is_none() {
             return Ok(());
         }
         // No checkpoint without knowing that it is a good one.
         self.read_steps(saver)?;
-        Err(TrainError::MostlySkipped {
-            step: self.state.counts.step,
-            skipped: self.state.counts.skipped,
+        self.save_at_the_end(saver)?;
+        self.mostly_skipped().map_or(Ok(()), Err)
+    }
+
+    /// The error of a run most steps of which were left out.
+    pub(super) fn mostly_skipped(&self) -> Option<TrainError> {
+        let (total, counts) = (self.progress().total_steps, &self.state.counts);
+        (2 * counts.skipped > total).then(|| TrainError::MostlySkipped {
+            step: counts.step,
+            skipped: counts.skipped,
             total,
             clip_norm: self.settings.train.clip_norm,
-            saved: self.save_at_the_end(saver)?,
+            saved: self.run.checkpoint(counts.step),
         })
     }
 
