@@ -4,7 +4,7 @@ mod bench;
 mod coco_eval;
 mod detect;
 mod detector_file;
-mod evaluate;
+mod encoder;
 mod layout;
 mod model;
 mod numbers;
@@ -15,21 +15,17 @@ mod shell;
 mod stats;
 mod train;
 
-use std::path::PathBuf;
-
 use burn::tensor::Device;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
-use semaim_checkpoint::weights_source::WeightsSource;
 use semaim_data::OpenOptions;
 use semaim_kernels::{Kernels, Precision};
-use semaim_train::run_dir::DataPlace;
 
 pub(crate) use bench::{Bench, BenchLoaderArgs, BenchPointingArgs, BenchStepArgs};
 pub(crate) use coco_eval::{CocoEvalArgs, IouTypeArg};
 pub(crate) use detect::DetectArgs;
 pub(crate) use detector_file::DetectorFileArgs;
-pub(crate) use evaluate::{EmbedArgs, KNN_TEMPERATURE, KnnArgs, MapsArgs, ProbeArgs};
+pub(crate) use encoder::{EmbedArgs, EncoderArgs, KNN_TEMPERATURE, KnnArgs, MapsArgs, ProbeArgs};
 pub(crate) use layout::{ExportArgs, FormatArg, InspectArgs, LayoutArgs, parse_image_size};
 pub(crate) use model::{EvaluateArgs, PredictArgs};
 pub(crate) use numbers::count;
@@ -38,7 +34,7 @@ pub(crate) use segment::SegmentArgs;
 pub(crate) use selection::SelectionArgs;
 pub(crate) use shell::{CompletionsArgs, ManArgs};
 pub(crate) use stats::StatsArgs;
-pub(crate) use train::{CompareArgs, FinetuneArgs, PretrainArgs};
+pub(crate) use train::{CompareArgs, FinetuneArgs, PretrainArgs, RunArgs, data_place};
 
 use crate::device;
 use crate::exit::Exit;
@@ -49,6 +45,14 @@ use crate::exit::Exit;
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// The first of some options that is given.
+pub(crate) fn first_given<const N: usize>(
+    options: [(&'static str, bool); N],
+) -> Option<&'static str> {
+    let given = options.into_iter().find(|(_, is_given)| *is_given);
+    given.map(|(option, _)| option)
 }
 
 #[derive(Debug, Subcommand)]
@@ -174,19 +178,6 @@ impl DeviceArgs {
     }
 }
 
-/// How images are prepared for a network that does not learn.
-#[derive(Clone, Copy, Debug, clap::Args)]
-pub(crate) struct LoaderArgs {
-    /// Images per forward pass
-    #[arg(long, default_value_t = 64, value_parser = count(1..=65_536))]
-    pub(crate) batch_size: usize,
-    /// Threads that prepare images; 0: one per core
-    #[arg(long, default_value_t = 0, value_parser = count(..=1024))]
-    pub(crate) workers: usize,
-    #[command(flatten)]
-    pub(crate) limit: PixelLimit,
-}
-
 /// Which images are too large.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct PixelLimit {
@@ -198,63 +189,6 @@ pub(crate) struct PixelLimit {
         value_parser = clap::value_parser!(u64).range(1..)
     )]
     pub(crate) max_pixels: u64,
-}
-
-/// A run of training and its configuration.
-#[derive(Debug, clap::Args)]
-pub(crate) struct RunArgs {
-    /// Start from a TOML file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Change one setting, as in `--set train.epochs=100`; `--dry-run` shows all of them with their values
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
-    /// Seed of every random draw [default: the configuration's, which is 0]
-    #[arg(long)]
-    pub(crate) seed: Option<u64>,
-    /// What to do about a loss or gradient that is not finite: stop, or skip the step [default: stop]
-    #[arg(long, value_name = "ACTION")]
-    pub(crate) on_nan: Option<String>,
-    /// The run's data set has moved since the run was started, and is the same otherwise
-    #[arg(long)]
-    pub(crate) data_moved: bool,
-    /// Print the resolved configuration, parameters, memory and steps, and exit
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Print the result as one JSON object on standard output
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Where the data of a run that goes on is.
-pub(crate) fn data_place(moved: bool) -> DataPlace {
-    match moved {
-        true => DataPlace::Moved,
-        false => DataPlace::Recorded,
-    }
-}
-
-/// An encoder and how images are shown to it.
-#[derive(Debug, clap::Args)]
-pub(crate) struct EncoderArgs {
-    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows
-    #[arg(long, value_name = "PATH")]
-    pub(crate) weights: PathBuf,
-    #[command(flatten)]
-    pub(crate) layout: LayoutArgs,
-    /// Size of the images in pixels, as SIDE or HEIGHTxWIDTH [default: the encoder's]; the position table is resized
-    #[arg(long, value_name = "SIZE", value_parser = parse_image_size)]
-    pub(crate) image_size: Option<[usize; 2]>,
-    #[command(flatten)]
-    pub(crate) loader: LoaderArgs,
-    #[command(flatten)]
-    pub(crate) device: DeviceArgs,
-}
-
-impl EncoderArgs {
-    pub(crate) fn source(&self) -> WeightsSource {
-        self.layout.source(&self.weights, self.image_size)
-    }
 }
 
 /// A value of an option: its name, what it is, and the value.

@@ -14,18 +14,16 @@ use semaim_eval::compare::measure::Measure;
 use semaim_eval::compare::record::Record;
 use semaim_eval::compare::table::{as_json, markdown};
 use semaim_eval::compare::timing::{remaining, step_times};
-use semaim_eval::compare::{CompareError, CompareOutcome, PlannedTrial, compare, plan, records};
+use semaim_eval::compare::{
+    CompareError, CompareOutcome, PAGE, PlannedTrial, STEP_TIMES, TABLE, TABLE_JSON, compare, plan,
+    records,
+};
 use serde_json::{Value, json};
 
 use crate::args::CompareArgs;
 use crate::bar::TrainingBar;
 use crate::exit::{Exit, STOPPED};
 use crate::{device, maps, settings};
-
-/// The page of a comparison, in its folder.
-const PAGE: &str = "compare.html";
-/// Seconds of a step of each variant, as `--time-steps` measures them.
-const STEP_TIMES: &str = "step_times.json";
 
 /// Seconds of a step by variant.
 type StepTimes = BTreeMap<String, f64>;
@@ -102,7 +100,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Exit> {
         println!("{table}");
     } else {
         println!("{}", markdown(&config, &records));
-        println!("{}", out.join("table.md").display());
+        println!("{}", out.join(TABLE).display());
         println!("{}", out.join(PAGE).display());
     }
     if let Some(error) = failed {
@@ -150,8 +148,8 @@ fn write_results(config: &CompareConfig, out: &Path) -> Result<Vec<Record>, Exit
     let page = page::page(&title, config, &records, &read_step_times(out)?)?;
     let files = [
         (PAGE, page.html().map_err(Exit::ours)?),
-        ("table.md", markdown(config, &records)),
-        ("table.json", as_json(config, &records).to_string()),
+        (TABLE, markdown(config, &records)),
+        (TABLE_JSON, as_json(config, &records).to_string()),
     ];
     for (name, text) in files {
         write(out, name, &text)?;
@@ -197,8 +195,8 @@ fn print_plan(trials: &[PlannedTrial], seconds: &[f64], as_json: bool) {
     if as_json {
         let row = |(trial, seconds): (&PlannedTrial, &f64)| {
             json!({
-                "variant": trial.variant,
-                "seed": trial.seed,
+                "variant": trial.name.variant,
+                "seed": trial.name.seed,
                 "steps": trial.steps,
                 "memory_bytes": trial.memory.map(|memory| memory.total()),
                 "finished": trial.finished,
@@ -219,7 +217,7 @@ fn print_plan(trials: &[PlannedTrial], seconds: &[f64], as_json: bool) {
                 duration(*seconds)
             ),
         };
-        println!("{}, seed {}: {what}", trial.variant, trial.seed);
+        println!("{}, seed {}: {what}", trial.name.variant, trial.name.seed);
     }
     println!(
         "about {} in all, by a few steps and images of each kind timed just now",

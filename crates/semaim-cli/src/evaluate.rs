@@ -31,21 +31,33 @@ use crate::trained_on::{Seen, run_of};
 use crate::{detector_file, scores, segmenter_file};
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<ExitCode, Exit> {
-    let device = args.device.open()?;
-    if let Some(found) = segmenter_file::open(&args.weights, &args.detector, args.heads, &device)? {
+    let device = args.model.device.open()?;
+    if let Some(found) = segmenter_file::open(
+        &args.model.weights,
+        &args.model.detector,
+        args.model.heads,
+        &device,
+    )? {
         return segmenter(args, &found);
     }
     if args.labels.is_some() {
         return Err(Exit::user(format!(
             "--labels are for segmenters; {} is none",
-            args.weights.display()
+            args.model.weights.display()
         )));
     }
-    if let Some(file) = detector_file::open(&args.weights, &args.detector, args.heads)? {
+    if let Some(file) =
+        detector_file::open(&args.model.weights, &args.model.detector, args.model.heads)?
+    {
         return detector(args, file, &device);
     }
-    let file = ModelFile::read(&args.weights).map_err(Exit::user)?;
-    detector_file::refuse_options(&args.detector, args.heads, &args.weights, file.kind)?;
+    let file = ModelFile::read(&args.model.weights).map_err(Exit::user)?;
+    detector_file::refuse_options(
+        &args.model.detector,
+        args.model.heads,
+        &args.model.weights,
+        file.kind,
+    )?;
     match file.kind {
         ModelKind::Classifier => classifier(args, &file, &device),
         ModelKind::Detector => Err(Exit::ours("a detector was not read as one")),
@@ -57,13 +69,13 @@ fn classifier(args: &EvaluateArgs, file: &ModelFile, device: &Device) -> Result<
     if args.annotations.is_some() {
         return Err(Exit::user(format!(
             "--annotations are for detectors; {} is a classifier",
-            args.weights.display()
+            args.model.weights.display()
         )));
     }
-    file.check_finite(&args.weights).map_err(Exit::user)?;
+    file.check_finite(&args.model.weights).map_err(Exit::user)?;
     let model = file.classifier(device).map_err(Exit::user)?;
     let options = OpenOptions {
-        max_pixels: args.loader.limit.max_pixels,
+        max_pixels: args.model.loader.limit.max_pixels,
         ..open_options(&file.config, &file.normalization)
     };
     let part = labeled_part(args, &args.selection.of(options))?;
@@ -71,7 +83,7 @@ fn classifier(args: &EvaluateArgs, file: &ModelFile, device: &Device) -> Result<
     let numbers = numbers_of(&*part.source, &file.classes).map_err(Exit::user)?;
     say_matching(&*part.source, &file.classes);
     let augment = views(&file.config, &file.normalization);
-    let mut found = classify(&model, &part, &augment, args.loader.batches(64))?;
+    let mut found = classify(&model, &part, &augment, args.model.loader.batches(64))?;
     for label in found.labels.iter_mut().flatten() {
         *label = numbers[*label as usize] as u32;
     }
@@ -101,7 +113,7 @@ fn detector(args: &EvaluateArgs, file: DetectorFile, device: &Device) -> Result<
     let detector = Detector::of_file(file.model, &file.path, device).map_err(Exit::user)?;
     let info = &detector.info;
     let options = OpenOptions {
-        max_pixels: args.loader.limit.max_pixels,
+        max_pixels: args.model.loader.limit.max_pixels,
         ..info.open_options()
     };
     let spec = evaluated(
@@ -125,7 +137,7 @@ fn detector(args: &EvaluateArgs, file: DetectorFile, device: &Device) -> Result<
     say_matching(&*set, &info.classes);
     let items: Vec<u64> = (0..set.len() as u64).collect();
     let bar = CountingBar::new(items.len() as u64);
-    let batches = args.loader.batches(4);
+    let batches = args.model.loader.batches(4);
     let seen = |done: usize, bad: &[_]| bar.add(done, bad);
     let found = score(&detector, &set, &items, batches, seen);
     bar.clear();
@@ -149,10 +161,12 @@ fn detector(args: &EvaluateArgs, file: DetectorFile, device: &Device) -> Result<
 }
 
 fn segmenter(args: &EvaluateArgs, segmenter: &TrainedSegmenter) -> Result<ExitCode, Exit> {
-    args.loader.refuse_for_segmenter(&args.weights)?;
+    args.model
+        .loader
+        .refuse_for_segmenter(&args.model.weights)?;
     let info = &segmenter.info;
     let options = OpenOptions {
-        max_pixels: args.loader.limit.max_pixels,
+        max_pixels: args.model.loader.limit.max_pixels,
         ..info.open_options()
     };
     let spec = labeled(
@@ -206,7 +220,7 @@ fn labeled_part(args: &EvaluateArgs, options: &OpenOptions) -> Result<ImageSubse
         return Err(unlabeled());
     }
     let data = args.data.iter().map(String::as_str);
-    let seen = Seen::of(&args.weights, data, &args.selection);
+    let seen = Seen::of(&args.model.weights, data, &args.selection);
     // The other split may be large: it is looked at where it matters whether there is one.
     if seen == Seen::Nothing && args.split.is_none() {
         return Ok(ImageSubset::whole(wanted));
@@ -261,7 +275,7 @@ fn labeled_part(args: &EvaluateArgs, options: &OpenOptions) -> Result<ImageSubse
 /// What tells the images that would be held out now from those that the model's run was tested on; `None` where they are the same, or
 /// it kept nothing of them.
 fn divided_otherwise(args: &EvaluateArgs, parts: &LabeledSplits) -> Option<String> {
-    let start = match RunStart::read(run_of(&args.weights)) {
+    let start = match RunStart::read(run_of(&args.model.weights)) {
         Ok(start) => start,
         Err(error) => return Some(error.to_string()),
     };
@@ -289,7 +303,7 @@ fn annotated(args: &EvaluateArgs) -> impl Iterator<Item = &str> {
 
 /// What the model has seen of images with annotations or label images, if they are not divided.
 fn seen_of_annotated(args: &EvaluateArgs) -> Seen {
-    Seen::of(&args.weights, annotated(args), &args.selection)
+    Seen::of(&args.model.weights, annotated(args), &args.selection)
 }
 
 /// Says what the model may have seen of the images of a set that turns out not to be divided: those to train on are the same.

@@ -26,17 +26,29 @@ enum Form {
 }
 
 pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Exit> {
-    let device = args.device.open()?;
-    if let Some(found) = segmenter_file::open(&args.weights, &args.detector, args.heads, &device)? {
+    let device = args.model.device.open()?;
+    if let Some(found) = segmenter_file::open(
+        &args.model.weights,
+        &args.model.detector,
+        args.model.heads,
+        &device,
+    )? {
         args.refuse_unused(ModelKind::Segmenter)?;
         return pixels::run(args, &found);
     }
-    if let Some(file) = detector_file::open(&args.weights, &args.detector, args.heads)? {
+    if let Some(file) =
+        detector_file::open(&args.model.weights, &args.model.detector, args.model.heads)?
+    {
         args.refuse_unused(ModelKind::Detector)?;
         return objects::run(args, file, form(args)?, &device);
     }
-    let file = ModelFile::read(&args.weights).map_err(Exit::user)?;
-    detector_file::refuse_options(&args.detector, args.heads, &args.weights, file.kind)?;
+    let file = ModelFile::read(&args.model.weights).map_err(Exit::user)?;
+    detector_file::refuse_options(
+        &args.model.detector,
+        args.model.heads,
+        &args.model.weights,
+        file.kind,
+    )?;
     args.refuse_unused(file.kind)?;
     match file.kind {
         ModelKind::Classifier => classes::run(args, &file, form(args)?, &device),

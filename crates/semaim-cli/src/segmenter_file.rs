@@ -10,7 +10,7 @@ use semaim_segment::config::{InferenceConfig, InferenceMode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::args::DetectorFileArgs;
+use crate::args::{DetectorFileArgs, first_given};
 use crate::exit::Exit;
 
 /// The settings of a segmenter that is used, under the names that they have for `semaim segment`.
@@ -99,11 +99,11 @@ pub(crate) fn open(
     if ModelFile::kind_at(path) != Some(ModelKind::Segmenter) {
         return Ok(None);
     }
-    let options = [
+    let for_detectors = first_given([
         ("--classes", args.classes.is_some()),
         ("--heads", heads.is_some()),
-    ];
-    if let Some((option, _)) = options.into_iter().find(|(_, given)| *given) {
+    ]);
+    if let Some(option) = for_detectors {
         return Err(Exit::user(format!(
             "{option} is for detectors; {} is a segmenter",
             path.display()

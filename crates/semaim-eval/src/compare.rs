@@ -5,6 +5,7 @@
 //! and never done again. Several processes may work at one comparison, each at a trial of its own. The table ([`table`]) pairs
 //! variants by seed.
 
+mod agreement;
 pub mod config;
 mod frozen;
 pub mod measure;
@@ -14,6 +15,7 @@ pub mod table;
 pub mod timing;
 pub mod trial;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
@@ -35,6 +37,15 @@ use crate::splits::SplitsError;
 use config::CompareConfig;
 use record::Record;
 use trial::{Trial, TrialOutcome};
+
+/// The page of a comparison, in its folder.
+pub const PAGE: &str = "compare.html";
+/// Its table, there as well.
+pub const TABLE: &str = "table.md";
+/// The same for programs.
+pub const TABLE_JSON: &str = "table.json";
+/// Seconds of a step of each variant, as [`timing::step_times`] measures them.
+pub const STEP_TIMES: &str = "step_times.json";
 
 /// Why a comparison could not start or go on. Trials that are finished stay.
 #[derive(Debug, thiserror::Error)]
@@ -62,18 +73,14 @@ pub enum CompareError {
     },
     /// A trial that reads something else from a file, or a folder of maps, than another one did.
     #[error(
-        "`{variant}` with seed {seed} would not read the same as `{other}` with seed {other_seed} did from its {file}: that has \
+        "{trial} would not read the same as {other} did from its {file}: that has \
          changed since; put it back, give another --out, or remove {folder} to make that trial anew"
     )]
     OtherFile {
-        /// The variant.
-        variant: String,
-        /// The seed.
-        seed: u64,
-        /// The other's variant.
-        other: String,
-        /// The other's seed.
-        other_seed: u64,
+        /// The trial.
+        trial: TrialName,
+        /// The other one.
+        other: TrialName,
         /// What the file is for, and the file.
         file: String,
         /// The other's folder.
@@ -81,35 +88,27 @@ pub enum CompareError {
     },
     /// A trial that is to train on other images than another one of the same settings of data did.
     #[error(
-        "`{variant}` with seed {seed} would be trained on other images than `{other}` with seed {other_seed} was ({what}): the data have \
+        "{trial} would be trained on other images than {other} was ({what}): the data have \
          changed since the comparison began; give another --out"
     )]
     OtherImages {
-        /// The variant.
-        variant: String,
-        /// The seed.
-        seed: u64,
-        /// The other's variant.
-        other: String,
-        /// The other's seed.
-        other_seed: u64,
+        /// The trial.
+        trial: TrialName,
+        /// The other one.
+        other: TrialName,
         /// What tells them apart.
         what: String,
     },
     /// A trial that is to be tested on other images than another one, or than it was itself.
     #[error(
-        "`{variant}` with seed {seed} would be tested on other images than `{other}` with seed {other_seed} was ({what}): the data have \
+        "{trial} would be tested on other images than {other} was ({what}): the data have \
          changed since the comparison began; put them back, or give another --out"
     )]
     OtherTestImages {
-        /// The variant.
-        variant: String,
-        /// The seed.
-        seed: u64,
-        /// The other's variant.
-        other: String,
-        /// The other's seed.
-        other_seed: u64,
+        /// The trial.
+        trial: TrialName,
+        /// The other one.
+        other: TrialName,
         /// What tells them apart.
         what: String,
     },
@@ -158,13 +157,26 @@ pub enum CompareError {
     },
 }
 
-/// A trial that failed by itself.
-#[derive(Debug)]
-pub struct FailedTrial {
+/// Which trial of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialName {
     /// The variant.
     pub variant: String,
     /// The seed.
     pub seed: u64,
+}
+
+impl fmt::Display for TrialName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` with seed {}", self.variant, self.seed)
+    }
+}
+
+/// A trial that failed by itself.
+#[derive(Debug)]
+pub struct FailedTrial {
+    /// Which.
+    pub name: TrialName,
     /// Its folder.
     pub folder: PathBuf,
     /// Why.
@@ -174,8 +186,7 @@ pub struct FailedTrial {
 fn listed(trials: &[FailedTrial]) -> String {
     let line = |trial: &FailedTrial| {
         let FailedTrial {
-            variant,
-            seed,
+            name,
             folder,
             error,
         } = trial;
@@ -195,7 +206,7 @@ fn listed(trials: &[FailedTrial]) -> String {
             ),
             error => error.to_string(),
         };
-        format!("\n  `{variant}` with seed {seed}: {why}")
+        format!("\n  {name}: {why}")
     };
     trials.iter().map(line).collect()
 }
@@ -222,10 +233,8 @@ impl CompareError {
 /// What a trial would take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedTrial {
-    /// The variant.
-    pub variant: String,
-    /// The seed.
-    pub seed: u64,
+    /// Which.
+    pub name: TrialName,
     /// Optimizer steps of its pre-training; 0 where there is none.
     pub steps: u64,
     /// What pre-training needs; `None` where there is none.
@@ -290,11 +299,13 @@ pub fn compare(
             Ok(TrialOutcome::Stopped) => return Ok(CompareOutcome::Stopped),
             Ok(TrialOutcome::Elsewhere) => left.push(trial),
             Err(error) if error.is_divergence() => {
-                let (variant, seed) = (trial.variant().to_owned(), trial.seed());
-                observer.say(&format!("{variant}, seed {seed}: failed: {error}"));
+                let name = trial.name();
+                observer.say(&format!(
+                    "{}, seed {}: failed: {error}",
+                    name.variant, name.seed
+                ));
                 failed.push(FailedTrial {
-                    variant,
-                    seed,
+                    name,
                     folder: trial.folder().to_path_buf(),
                     error: Box::new(error),
                 });

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::first_given;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct DetectorFileArgs {
     /// Class names of a detectron2 detector: a COCO file, a data.yaml, or a text file with a name on each line [default: COCO's,
@@ -23,11 +25,9 @@ pub(crate) struct DetectorFileArgs {
 impl DetectorFileArgs {
     /// The first option that is given.
     pub(crate) fn given(&self) -> Option<&'static str> {
-        let options = [
+        first_given([
             ("--classes", self.classes.is_some()),
             ("--set", !self.set.is_empty()),
-        ];
-        let given = options.into_iter().find(|(_, given)| *given);
-        given.map(|(option, _)| option)
+        ])
     }
 }

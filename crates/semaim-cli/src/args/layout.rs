@@ -10,7 +10,7 @@ use semaim_checkpoint::format::CheckpointFormat;
 use semaim_checkpoint::tensors::Precision;
 use semaim_checkpoint::weights_source::WeightsSource;
 
-use super::DetectorFileArgs;
+use super::{DetectorFileArgs, first_given};
 
 /// How other people's checkpoints are read.
 #[derive(Debug, clap::Args)]
@@ -142,15 +142,11 @@ pub(crate) struct ExportArgs {
 impl ExportArgs {
     /// The first option given that ONNX files have no use for.
     pub(crate) fn not_for_onnx(&self) -> Option<&'static str> {
-        let narrow = !matches!(self.dtype, DtypeArg::F32);
-        let options = [
-            (narrow, "--dtype"),
-            (self.whole, "--whole"),
-            (self.without_head, "--without-head"),
-        ];
-        options
-            .into_iter()
-            .find_map(|(is_given, option)| is_given.then_some(option))
+        first_given([
+            ("--dtype", !matches!(self.dtype, DtypeArg::F32)),
+            ("--whole", self.whole),
+            ("--without-head", self.without_head),
+        ])
     }
 
     pub(crate) fn source(&self) -> WeightsSource {

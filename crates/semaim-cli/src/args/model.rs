@@ -10,7 +10,9 @@ use semaim_eval::image_batches::BatchOptions;
 use crate::exit::Exit;
 
 use super::selection::SPLITS;
-use super::{DetectorFileArgs, DeviceArgs, PixelLimit, SelectionArgs, count, numbers, one_of};
+use super::{
+    DetectorFileArgs, DeviceArgs, PixelLimit, SelectionArgs, count, first_given, numbers, one_of,
+};
 
 /// How images are prepared for a model of any kind.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -29,13 +31,13 @@ impl ModelLoaderArgs {
     /// Refuses several images per forward pass, and several threads that prepare them, for a model that sees images one at a
     /// time.
     pub(crate) fn refuse_for_segmenter(&self, model: &Path) -> Result<(), Exit> {
-        let several = [
+        let several = first_given([
             ("--batch-size", self.batch_size > Some(1)),
             ("--workers", self.workers > 1),
-        ];
-        match several.into_iter().find(|(_, several)| *several) {
+        ]);
+        match several {
             None => Ok(()),
-            Some((option, _)) => Err(Exit::user(format!(
+            Some(option) => Err(Exit::user(format!(
                 "{option}: {} is a segmenter, which sees images one at a time as they differ in size, while one thread prepares \
                  the next ones",
                 model.display()
@@ -52,12 +54,28 @@ impl ModelLoaderArgs {
     }
 }
 
+/// A finished model of any kind, and how it is asked.
 #[derive(Debug, clap::Args)]
-pub(crate) struct EvaluateArgs {
+pub(crate) struct ModelArgs {
     /// The model: a run directory of `finetune`, `detect` or `segment` (its latest model), or a model's file, for detectors also one of
     /// detectron2's (ViTDet's .pkl or .pth)
     #[arg(long, value_name = "PATH")]
     pub(crate) weights: PathBuf,
+    /// Attention heads of a detectron2 detector, where its tensors do not tell
+    #[arg(long, value_parser = count(1..=1024), help_heading = "Detectors")]
+    pub(crate) heads: Option<usize>,
+    #[command(flatten)]
+    pub(crate) detector: DetectorFileArgs,
+    #[command(flatten)]
+    pub(crate) loader: ModelLoaderArgs,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct EvaluateArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
     /// The images: for a classifier labeled ones, as for `finetune`; for a detector those with objects, as for `detect`; for a
     /// segmenter those with the class of every pixel, as for `segment`. May be repeated for a classifier
     #[arg(long, value_name = "PATH", required_unless_present_any = ["annotations", "labels"])]
@@ -77,15 +95,6 @@ pub(crate) struct EvaluateArgs {
     /// The folder of images of --labels or --annotations [default for the latter: looked for near the file]
     #[arg(long, value_name = "DIR", conflicts_with = "data")]
     pub(crate) images: Option<PathBuf>,
-    /// Attention heads of a detectron2 detector, where its tensors do not tell
-    #[arg(long, value_parser = count(1..=1024), help_heading = "Detectors")]
-    pub(crate) heads: Option<usize>,
-    #[command(flatten)]
-    pub(crate) detector: DetectorFileArgs,
-    #[command(flatten)]
-    pub(crate) loader: ModelLoaderArgs,
-    #[command(flatten)]
-    pub(crate) device: DeviceArgs,
     /// Print the result as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -93,10 +102,8 @@ pub(crate) struct EvaluateArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PredictArgs {
-    /// The model: a run directory of `finetune`, `detect` or `segment` (its latest model), or a model's file, for detectors also one of
-    /// detectron2's (ViTDet's .pkl or .pth)
-    #[arg(long, value_name = "PATH")]
-    pub(crate) weights: PathBuf,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
     /// The images, as for `pretrain`; for a detector or a segmenter also those with objects or label images, as for `detect` and
     /// `segment`. May be repeated where they have no annotations
     #[arg(long, value_name = "PATH", required_unless_present = "annotations")]
@@ -132,15 +139,6 @@ pub(crate) struct PredictArgs {
     /// How many classes to name for each image, the most probable first (classifiers) [default: 1]
     #[arg(long, value_parser = count(1..=1000))]
     pub(crate) top: Option<usize>,
-    /// Attention heads of a detectron2 detector, where its tensors do not tell
-    #[arg(long, value_parser = count(1..=1024), help_heading = "Detectors")]
-    pub(crate) heads: Option<usize>,
-    #[command(flatten)]
-    pub(crate) detector: DetectorFileArgs,
-    #[command(flatten)]
-    pub(crate) loader: ModelLoaderArgs,
-    #[command(flatten)]
-    pub(crate) device: DeviceArgs,
     /// Print one JSON object per image on standard output instead of CSV; with --out, the counts as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -152,7 +150,7 @@ impl EvaluateArgs {
     /// # Errors
     /// Several sets, or images of a set that are left out.
     pub(crate) fn annotated(&self) -> Result<Option<&str>, Exit> {
-        annotated(&self.data, &self.selection, &self.weights)
+        annotated(&self.data, &self.selection, &self.model.weights)
     }
 }
 
@@ -208,7 +206,7 @@ impl PredictArgs {
             if is_given && !kinds.contains(&kind) {
                 return Err(Exit::user(format!(
                     "{option} is for {named}; {} is a {kind}",
-                    self.weights.display()
+                    self.model.weights.display()
                 )));
             }
         }
@@ -246,6 +244,6 @@ impl PredictArgs {
     /// # Errors
     /// Several sets, or images of a set that are left out.
     pub(crate) fn annotated(&self) -> Result<Option<&str>, Exit> {
-        annotated(&self.data, &self.selection, &self.weights)
+        annotated(&self.data, &self.selection, &self.model.weights)
     }
 }

@@ -2,7 +2,43 @@
 
 use std::path::PathBuf;
 
-use super::{DeviceArgs, LayoutArgs, RunArgs, SelectionArgs};
+use semaim_train::run_dir::DataPlace;
+
+use super::{DeviceArgs, LayoutArgs, SelectionArgs};
+
+/// A run of training and its configuration.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// Start from a TOML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Change one setting, as in `--set train.epochs=100`; `--dry-run` shows all of them with their values
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Seed of every random draw [default: the configuration's, which is 0]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// What to do about a loss or gradient that is not finite: stop, or skip the step [default: stop]
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) on_nan: Option<String>,
+    /// The run's data set has moved since the run was started, and is the same otherwise
+    #[arg(long)]
+    pub(crate) data_moved: bool,
+    /// Print the resolved configuration, parameters, memory and steps, and exit
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the result as one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where the data of a run that goes on is.
+pub(crate) fn data_place(moved: bool) -> DataPlace {
+    match moved {
+        true => DataPlace::Moved,
+        false => DataPlace::Recorded,
+    }
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PretrainArgs {

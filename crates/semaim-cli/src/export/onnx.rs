@@ -16,7 +16,7 @@ use semaim_onnx::{About, ImageSize, Model, OnnxError, classifier, detector, enco
 use semaim_segment::config::InferenceMode;
 use serde_json::{Value, json};
 
-use crate::args::ExportArgs;
+use crate::args::{ExportArgs, first_given};
 use crate::detector_file;
 use crate::encoder::{tell, tell_resizing};
 use crate::exit::Exit;
@@ -69,15 +69,15 @@ fn without_objects(args: &ExportArgs) -> Result<(&'static str, Model), Exit> {
 
 /// Refuses options that say how a checkpoint of others is to be read, for a file that says it itself.
 fn refuse_how_to_read(args: &ExportArgs) -> Result<(), Exit> {
-    let options = [
+    let given = first_given([
         ("--from-layout", args.from.is_some()),
         ("--heads", args.told.heads.is_some()),
         ("--activation", args.told.activation.is_some()),
         ("--allow-partial", args.told.allow_partial),
-    ];
-    match options.into_iter().find(|(_, is_given)| *is_given) {
+    ]);
+    match given {
         None => Ok(()),
-        Some((option, _)) => Err(Exit::user(format!(
+        Some(option) => Err(Exit::user(format!(
             "{option}: {} says itself how it is to be read; leave it out",
             args.weights.display()
         ))),

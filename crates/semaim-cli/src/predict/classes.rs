@@ -31,11 +31,11 @@ pub(super) fn run(
             "--out: a classifier's predictions are written as .csv or .jsonl; .json is for what detectors find",
         ));
     }
-    file.check_finite(&args.weights).map_err(Exit::user)?;
+    file.check_finite(&args.model.weights).map_err(Exit::user)?;
     let model = file.classifier(device).map_err(Exit::user)?;
     let config = &file.config;
     let options = OpenOptions {
-        max_pixels: args.loader.limit.max_pixels,
+        max_pixels: args.model.loader.limit.max_pixels,
         ..open_options(config, &file.normalization)
     };
     let part = ImageSubset::whole(args.open(options)?);
@@ -56,7 +56,7 @@ pub(super) fn run(
     }
     let bar = CountingBar::new(part.items.len() as u64);
     let (mut count, mut unreadable) = (0, 0);
-    let options = args.loader.batches(64);
+    let options = args.model.loader.batches(64);
     for predictions in PredictIter::start(&model, &part, &augment, options) {
         let predictions = predictions?;
         if stop.load(Ordering::Relaxed) {

@@ -56,7 +56,7 @@ pub(super) fn run(
     let source = &images.source;
     let bar = CountingBar::new(source.len() as u64);
     let (mut count, mut unreadable, mut objects) = (0, 0, 0);
-    let options = args.loader.batches(4);
+    let options = args.model.loader.batches(4);
     let items = 0..source.len() as u64;
     for finds in FindIter::start(&detector, Arc::clone(source), items, options) {
         let finds = finds?;
@@ -116,7 +116,7 @@ impl Images {
     /// names or by their order.
     fn open(args: &PredictArgs, info: &DetectorInfo, form: Form) -> Result<Self, Exit> {
         let options = OpenOptions {
-            max_pixels: args.loader.limit.max_pixels,
+            max_pixels: args.model.loader.limit.max_pixels,
             ..info.open_options()
         };
         let own = || info.settings.category_ids.iter().copied().map(Some);

@@ -29,11 +29,13 @@ use crate::signals;
 const CLASSES: &str = "classes.json";
 
 pub(super) fn run(args: &PredictArgs, segmenter: &TrainedSegmenter) -> Result<ExitCode, Exit> {
-    args.loader.refuse_for_segmenter(&args.weights)?;
+    args.model
+        .loader
+        .refuse_for_segmenter(&args.model.weights)?;
     let Some(out) = &args.out else {
         return Err(Exit::user(format!(
             "--out must name a folder for label images: {} is a segmenter",
-            args.weights.display()
+            args.model.weights.display()
         )));
     };
     let extension = out.extension().unwrap_or_default().to_string_lossy();
@@ -42,7 +44,7 @@ pub(super) fn run(args: &PredictArgs, segmenter: &TrainedSegmenter) -> Result<Ex
         return Err(Exit::user(format!(
             "--out {}: {} is a segmenter, which writes a label image for each image; name a folder",
             out.display(),
-            args.weights.display()
+            args.model.weights.display()
         )));
     }
     let is_empty =
@@ -156,7 +158,7 @@ fn stems(args: &PredictArgs, source: &dyn Source) -> Result<Vec<String>, Exit> {
 /// Opens images, with labels or annotations or without; of a set that is divided those of a split.
 fn images(args: &PredictArgs, info: &SegmenterInfo) -> Result<Arc<dyn Source>, Exit> {
     let options = OpenOptions {
-        max_pixels: args.loader.limit.max_pixels,
+        max_pixels: args.model.loader.limit.max_pixels,
         ..info.open_options()
     };
     let mut plain = !args.data.is_empty();

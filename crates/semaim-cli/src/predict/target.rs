@@ -26,7 +26,7 @@ impl Target {
             });
         };
         let inputs = Inputs {
-            weights: Some(&args.weights),
+            weights: Some(&args.model.weights),
             data: &args.data,
             annotations: args.annotations.as_deref(),
             images: Some(images),

@@ -1,29 +1,78 @@
 //! Comparisons: what is done, gone on with, refused and tabled.
 
 use std::fs;
-use std::sync::LazyLock;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::evaluate::{COLORS, colored, json, path};
 use crate::runner::{SMALL, refuse, semaim, succeed};
 use crate::train_classifier::{data, sets};
 
-/// The small model, as every trial has it.
-fn small() -> Vec<&'static str> {
-    static SETTINGS: LazyLock<Vec<String>> =
-        LazyLock::new(|| SMALL.iter().map(|s| format!("pretrain.{s}")).collect());
-    SETTINGS
-        .iter()
-        .flat_map(|setting| ["--set", setting])
-        .collect()
+/// A comparison of small models, in a folder of its own.
+struct Comparison {
+    folder: TempDir,
+    file: PathBuf,
+    out: PathBuf,
+    options: Vec<String>,
+}
+
+impl Comparison {
+    /// One of generated images.
+    fn new(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, out] = ["these.toml", "compared"].map(|name| folder.path().join(name));
+        fs::write(&file, text).unwrap();
+        let comparison = Self {
+            folder,
+            file,
+            out,
+            options: Vec::new(),
+        };
+        let small: Vec<String> = SMALL.iter().map(|s| format!("pretrain.{s}")).collect();
+        comparison.set(&small)
+    }
+
+    /// One of the images of a folder that is in its own.
+    fn of_images(text: &str, create: impl FnOnce(&Path) -> PathBuf) -> (Self, PathBuf) {
+        let mut comparison = Self::new(text);
+        let data = create(comparison.folder.path());
+        let option = ["--data", path(&data)].map(String::from);
+        comparison.options.extend(option);
+        (comparison, data)
+    }
+
+    fn set(mut self, settings: &[impl AsRef<str>]) -> Self {
+        for setting in settings {
+            let option = ["--set", setting.as_ref()].map(String::from);
+            self.options.extend(option);
+        }
+        self
+    }
+
+    /// The command, with more options.
+    fn with(&self, more: &[&str]) -> Command {
+        let fixed = [
+            "compare",
+            path(&self.file),
+            "--out",
+            path(&self.out),
+            "--json",
+        ];
+        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        semaim(&[&fixed[..], &options, more].concat())
+    }
+
+    /// The record of a trial, as `VARIANT/seed-SEED`.
+    fn record(&self, trial: &str) -> PathBuf {
+        self.out.join(trial).join("trial.json")
+    }
 }
 
 #[test]
 fn a_comparison_goes_on_and_tables_what_is_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = data(folder.path());
-    let file = folder.path().join("two.toml");
     let text = r#"
 seeds = [0, 1]
 baseline = "random"
@@ -39,19 +88,9 @@ pretrain = false
 name = "mae"
 set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_heads=2"]
 "#;
-    fs::write(&file, text).unwrap();
-    let out = folder.path().join("compared");
-    let fixed = [
-        "compare",
-        path(&file),
-        "--data",
-        path(&data),
-        "--out",
-        path(&out),
-        "--json",
-    ];
-    let arguments = [&fixed[..], &small()].concat();
-    let with = |more: &[&str]| semaim(&[&arguments[..], more].concat());
+    let (comparison, _) = Comparison::of_images(text, data);
+    let with = |more: &[&str]| comparison.with(more);
+    let out = &comparison.out;
 
     let planned = json(&succeed(with(&["--dry-run"])));
     assert_eq!(planned[1]["steps"], 15, "{planned}");
@@ -65,7 +104,7 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
     let seconds = |trial: usize| planned[trial]["seconds"].as_f64().unwrap();
     assert!(seconds(0) > 0.0 && seconds(1) > seconds(0), "{planned}");
     // One seed first, then both: the trials of the first are kept. What another process is at is left to it.
-    let record = out.join("mae/seed-1/trial.json");
+    let record = comparison.record("mae/seed-1");
     fs::create_dir_all(out.join("mae/seed-1")).unwrap();
     let lock = fs::File::create(out.join("mae/seed-1/trial.lock")).unwrap();
     lock.lock().unwrap();
@@ -166,8 +205,8 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
 
     // Mistakes are named before anything is trained.
     let wrong = |more: &[&str], parts: &[&str]| {
-        let nowhere = folder.path().join("nowhere");
-        let fixed = ["compare", path(&file), "--out", path(&nowhere)];
+        let nowhere = comparison.folder.path().join("nowhere");
+        let fixed = ["compare", path(&comparison.file), "--out", path(&nowhere)];
         refuse(semaim(&[&fixed[..], &sets(more)].concat()), parts);
         assert!(!nowhere.exists());
     };
@@ -194,19 +233,16 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
         ("eval.knn_k=3", "eval.knn_k"),
     ] {
         let own = format!("\"method=mae\", \"{setting}\"");
-        fs::write(&file, text.replace("\"method=mae\"", &own)).unwrap();
+        fs::write(&comparison.file, text.replace("\"method=mae\"", &own)).unwrap();
         wrong(&[], &["`mae` sets", key]);
     }
     let text = text.replace("method=mae\"", "method=mea\"");
-    fs::write(&file, text).unwrap();
+    fs::write(&comparison.file, text).unwrap();
     wrong(&[], &["variant `mae`", "method"]);
 }
 
 #[test]
 fn variants_train_on_what_they_say_and_are_measured_on_the_same() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = data(folder.path());
-    let file = folder.path().join("fewer.toml");
     let text = r#"
 seeds = [0, 1]
 baseline = "all"
@@ -220,23 +256,13 @@ name = "all"
 name = "few"
 set = ["data.limit=16"]
 "#;
-    fs::write(&file, text).unwrap();
-    let out = folder.path().join("compared");
-    let fixed = [
-        "compare",
-        path(&file),
-        "--data",
-        path(&data),
-        "--out",
-        path(&out),
-        "--json",
-    ];
-    let with = |more: &[&str]| semaim(&[&fixed[..], &small(), more].concat());
+    let (comparison, data) = Comparison::of_images(text, data);
+    let with = |more: &[&str]| comparison.with(more);
     let found = json(&succeed(with(&["--set", "seeds=[0]"])));
     assert_eq!(found["variants"][0]["steps"], 15);
     assert_eq!(found["variants"][1]["steps"], 6);
     // The few images are what it learned from; it is measured on all, as by the command.
-    let encoder = out.join("few/seed-0/pretrain");
+    let encoder = comparison.out.join("few/seed-0/pretrain");
     let knn = [
         "knn",
         "--weights",
@@ -254,25 +280,22 @@ set = ["data.limit=16"]
     let another = format!("{text}\n[[variants]]\nname = \"mae\"\nset = [\"method=mae\"]\n");
     let [image, moved] = ["train/red/0.bmp", "train/red/zero.bmp"].map(|name| data.join(name));
     fs::rename(&image, &moved).unwrap();
-    fs::write(&file, another).unwrap();
+    fs::write(&comparison.file, another).unwrap();
     let mae = ["--set", "seeds=[0]", "--variants", "mae"];
     refuse(
         with(&mae),
         &["`mae` with seed 0", "`all` with seed 0", "other names"],
     );
     fs::rename(&moved, &image).unwrap();
-    fs::write(&file, text).unwrap();
+    fs::write(&comparison.file, text).unwrap();
     // More images since then.
     colored(&data, "train", COLORS, 24);
     refuse(with(&[]), &["`all` with seed 1", "18 steps now, 15 then"]);
-    assert!(!out.join("all/seed-1/trial.json").exists());
+    assert!(!comparison.record("all/seed-1").exists());
 }
 
 #[test]
 fn trials_that_are_compared_are_tested_on_the_same_images() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = data(folder.path());
-    let file = folder.path().join("random.toml");
     let text = r#"
 seeds = [0]
 baseline = "first"
@@ -288,20 +311,15 @@ pretrain = false
 name = "second"
 pretrain = false
 "#;
-    fs::write(&file, text).unwrap();
-    let out = folder.path().join("compared");
-    let tuned = [
+    let (comparison, data) = Comparison::of_images(text, data);
+    let comparison = comparison.set(&[
         "finetune.train.epochs=1",
         "finetune.train.batch_size=8",
         "finetune.optimizer.warmup_epochs=0",
-    ];
-    let with = |more: &[&str]| {
-        let named = ["compare", path(&file), "--data", path(&data)];
-        let out = ["--out", path(&out), "--json"];
-        semaim(&[&named[..], &out, &small(), &sets(&tuned), more].concat())
-    };
+    ]);
+    let with = |more: &[&str]| comparison.with(more);
     succeed(with(&["--variants", "first"]));
-    let record = out.join("first/seed-0/trial.json");
+    let record = comparison.record("first/seed-0");
     let written = fs::read_to_string(&record).unwrap();
     assert!(written.contains("\"tested\""), "{written}");
     let more = data.join("val/red/more.bmp");
@@ -333,8 +351,6 @@ pretrain = false
 
 #[test]
 fn curves_are_measured_at_the_checkpoints_that_are_kept() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("curves.toml");
     let text = r#"
 seeds = [3, 4]
 baseline = "stochastic"
@@ -362,14 +378,12 @@ pretrain = false
 [pretrain.checkpoint]
 keep_every_epochs = 2
 "#;
-    fs::write(&file, text).unwrap();
-    let out = folder.path().join("compared");
-    let longer = sets(&[
+    let comparison = Comparison::new(text).set(&[
         "pretrain.train.epochs=5",
         "pretrain.data.shapes_eval_count=30",
     ]);
-    let fixed = ["compare", path(&file), "--out", path(&out), "--json"];
-    let with = |more: &[&str]| semaim(&[&fixed[..], &small(), &longer, more].concat());
+    let with = |more: &[&str]| comparison.with(more);
+    let out = &comparison.out;
     // Without curves first: they are added to trials that are trained.
     let none = json(&succeed(with(&["--set", "curve=[]"])));
     assert_eq!(none["curves"], serde_json::json!({}), "{none}");
@@ -420,7 +434,7 @@ keep_every_epochs = 2
     let page = fs::read_to_string(out.join("compare.html")).unwrap();
     assert!(page.contains("Over time") && page.contains("seconds of pre-training"));
     // Nothing is left to do.
-    let record = out.join("oracle/seed-3/trial.json");
+    let record = comparison.record("oracle/seed-3");
     let before = fs::metadata(&record).unwrap().modified().unwrap();
     assert_eq!(json(&succeed(with(&[]))), found);
     assert_eq!(fs::metadata(&record).unwrap().modified().unwrap(), before);
@@ -432,15 +446,12 @@ keep_every_epochs = 2
     );
     wrong("probe_labels=[0.5,1.5]", &["probe_labels"]);
     wrong("evaluations=[\"knn\",\"knn\"]", &["evaluations"]);
-    let images = data(folder.path());
+    let images = data(comparison.folder.path());
     refuse(with(&["--data", path(&images)]), &["pointing", "shapes"]);
 }
 
 #[test]
 fn a_variant_that_diverges_does_not_end_the_others() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = data(folder.path());
-    let file = folder.path().join("wild.toml");
     let text = r#"
 seeds = [0]
 baseline = "random"
@@ -455,13 +466,9 @@ set = ["optimizer.base_lr=1e38", "train.clip_norm=0.0"]
 name = "random"
 pretrain = false
 "#;
-    fs::write(&file, text).unwrap();
-    let out = folder.path().join("compared");
-    let named = ["compare", path(&file), "--data", path(&data)];
-    let out_and_json = ["--out", path(&out), "--json"];
-    let arguments = [&named[..], &out_and_json, &small()].concat();
+    let (comparison, _) = Comparison::of_images(text, data);
     let ran = refuse(
-        semaim(&arguments),
+        comparison.with(&[]),
         &[
             "1 trial failed",
             "`wild` with seed 0",
@@ -470,18 +477,13 @@ pretrain = false
         ],
     );
     assert_eq!(json(&ran)["variants"][1]["variant"], "random");
-    let table = fs::read_to_string(out.join("table.md")).unwrap();
+    let table = fs::read_to_string(comparison.out.join("table.md")).unwrap();
     assert!(table.contains("| wild | – | – | 0 | – |"), "{table}");
     assert!(table.contains("(1 seed)"), "{table}");
 }
 
 #[test]
 fn what_was_measured_before_a_failure_is_kept() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    colored(&data, "train", COLORS, 2);
-    colored(&data, "val", COLORS, 3);
-    let file = folder.path().join("two-images.toml");
     let text = r#"
 seeds = [0]
 baseline = "random"
@@ -493,21 +495,21 @@ knn_k = 1
 name = "random"
 pretrain = false
 "#;
-    fs::write(&file, text).unwrap();
-    let out = folder.path().join("compared");
-    let named = ["compare", path(&file), "--data", path(&data)];
-    let arguments = [&named[..], &["--out", path(&out)], &small()].concat();
+    let (comparison, _) = Comparison::of_images(text, |folder| {
+        let data = folder.join("data");
+        colored(&data, "train", COLORS, 2);
+        colored(&data, "val", COLORS, 3);
+        data
+    });
     // Of half of the four images, one of each class, the probe's validation split takes one: nothing is left to learn from.
-    refuse(semaim(&arguments), &["validation split"]);
-    let record = fs::read_to_string(out.join("random/seed-0/trial.json")).unwrap();
+    refuse(comparison.with(&[]), &["validation split"]);
+    let record = fs::read_to_string(comparison.record("random/seed-0")).unwrap();
     let record: Value = serde_json::from_str(&record).unwrap();
     assert_eq!(record["accuracy"]["knn"]["top1"], 1.0, "{record}");
 }
 
 #[test]
 fn what_cannot_be_measured_is_refused_before_anything_is_trained() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("near.toml");
     let text = r#"
 seeds = [0, 1]
 baseline = "mae"
@@ -520,15 +522,12 @@ knn_k = 31
 name = "mae"
 set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_heads=2"]
 "#;
-    fs::write(&file, text).unwrap();
-    let out = folder.path().join("compared");
-    let fixed = ["compare", path(&file), "--out", path(&out)];
-    let images = sets(&["pretrain.data.shapes_eval_count=30"]);
-    let with = |more: &[&str]| semaim(&[&fixed[..], &small(), &images, more].concat());
+    let comparison = Comparison::new(text).set(&["pretrain.data.shapes_eval_count=30"]);
+    let with = |more: &[&str]| comparison.with(more);
     for more in [&["--dry-run"][..], &[]] {
         refuse(with(more), &["k = 31", "30 images in the bank"]);
     }
-    assert!(!out.join("mae").exists());
+    assert!(!comparison.out.join("mae").exists());
     // Without kNN there is no k.
     let probe = sets(&["evaluations=[\"probe\"]", "probe_epochs=2", "seeds=[0]"]);
     succeed(with(&[&probe[..], &["--dry-run"]].concat()));
@@ -547,7 +546,6 @@ set = ["method=mae", "mae.decoder_dim=8", "mae.decoder_depth=1", "mae.decoder_he
 #[test]
 fn seeds_begin_with_the_same_weights() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("start.toml");
     let text = r#"
 seeds = [0]
 baseline = "longer"
@@ -563,7 +561,6 @@ name = "longer"
 name = "first"
 pretrain = false
 "#;
-    fs::write(&file, text).unwrap();
     let weights = ["a", "b"].map(|seed| {
         let out = folder.path().join(seed);
         let seed = if seed == "a" { "0" } else { "1" };
@@ -583,22 +580,14 @@ pretrain = false
     });
     let named = folder.path().join("named.safetensors");
     let setting = format!("pretrain.encoder.weights={}", path(&named));
-    let images = sets(&[
-        "pretrain.data.shapes_eval_count=30",
-        "pretrain.train.epochs=2",
-    ]);
     for variant in ["longer", "first"] {
         fs::copy(&weights[0], &named).unwrap();
-        let out = folder.path().join(format!("compared-{variant}"));
-        let fixed = [
-            "compare",
-            path(&file),
-            "--out",
-            path(&out),
-            "--set",
-            &setting,
-        ];
-        let with = |more: &[&str]| semaim(&[&fixed[..], &small(), &images, more].concat());
+        let comparison = Comparison::new(text).set(&[
+            setting.as_str(),
+            "pretrain.data.shapes_eval_count=30",
+            "pretrain.train.epochs=2",
+        ]);
+        let with = |more: &[&str]| comparison.with(more);
         succeed(with(&["--variants", variant]));
         fs::copy(&weights[1], &named).unwrap();
         let more = ["--variants", variant, "--set", "seeds=[0, 1]"];

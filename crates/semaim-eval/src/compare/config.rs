@@ -6,7 +6,7 @@ use semaim_train::config::{DataNames, EvalConfig, PretrainConfig, setting};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::CompareError;
+use super::{CompareError, PAGE, STEP_TIMES, TABLE, TABLE_JSON};
 use crate::finetune::config::FinetuneConfig;
 use crate::probe::ProbeOptions;
 
@@ -193,7 +193,7 @@ impl Validate for CompareConfig {
             );
         }
         let is_a_result = |name: &&&str| {
-            let results = ["table.md", "table.json", "compare.html", "step_times.json"];
+            let results = [PAGE, TABLE, TABLE_JSON, STEP_TIMES];
             results
                 .iter()
                 .any(|result| name.eq_ignore_ascii_case(result))

@@ -37,8 +37,7 @@ impl<'a> FrozenEvaluation<'a> {
         device: &'a Device,
         measures: Vec<Measure>,
     ) -> Result<Self, CompareError> {
-        let is_of_vectors = |measure: &Measure| !matches!(measure, Measure::Pointing(_));
-        let sets = match measures.iter().any(is_of_vectors) {
+        let sets = match measures.iter().any(|m| m.is_of_vectors()) {
             true => Some(labeled(config, pretrain)?),
             false => None,
         };
@@ -77,11 +76,7 @@ impl<'a> FrozenEvaluation<'a> {
                 self.classify(scores, bank, queries)?;
             }
         }
-        if self
-            .measures
-            .iter()
-            .any(|m| matches!(m, Measure::Pointing(_)))
-        {
+        if self.measures.iter().any(|m| m.is_pointing()) {
             let targets = self.targets(first)?;
             for (scores, encoder) in all.iter_mut().zip(encoders) {
                 let mut game = PointingGame::new(&encoder.vit, &augment);
@@ -180,8 +175,7 @@ pub(super) fn labeled(
 /// Refuses what could not be measured of the encoders of a comparison, before any is trained.
 pub(super) fn check(config: &CompareConfig, pretrain: &PretrainConfig) -> Result<(), CompareError> {
     let measures = [config.measures(), config.curve_measures()].concat();
-    let is_of_vectors = |measure: &Measure| matches!(measure, Measure::Knn | Measure::Probe { .. });
-    if !measures.iter().any(is_of_vectors) {
+    if !measures.iter().any(|m| m.is_of_vectors()) {
         return Ok(());
     }
     let bank = labeled(config, pretrain)?.train.items.len();

@@ -51,6 +51,16 @@ impl Measure {
         }
     }
 
+    /// Whether it is measured on vectors of labeled images, which a frozen encoder makes of them.
+    pub(super) fn is_of_vectors(self) -> bool {
+        matches!(self, Self::Knn | Self::Probe { .. })
+    }
+
+    /// Whether it is measured on generated images with a known object.
+    pub(super) fn is_pointing(self) -> bool {
+        matches!(self, Self::Pointing(_))
+    }
+
     /// What the number is a share of: `top1` or `hits`.
     pub fn unit(self) -> &'static str {
         match self {

@@ -66,12 +66,12 @@ pub fn remaining(
         let record = trial.record()?;
         let mut seconds = 0.0;
         if plan.steps > 0 && !record.encoded {
-            let step = match steps.get(&plan.variant) {
+            let step = match steps.get(&plan.name.variant) {
                 Some(step) => *step,
                 None => {
                     observer.doing("steps of pre-training");
                     let step = pretraining_step(trial.pretrain(), device)?;
-                    steps.insert(plan.variant.clone(), step);
+                    steps.insert(plan.name.variant.clone(), step);
                     step
                 }
             };
@@ -226,13 +226,11 @@ impl EvaluationCosts {
             return 0.0;
         }
         let (count, network) = (encoders as f64, self.embedded - self.image);
-        let needs_vectors = |m: &Measure| matches!(m, Measure::Knn | Measure::Probe { .. });
-        let points = |m: &Measure| matches!(m, Measure::Pointing(_));
         let mut seconds = 0.0;
-        if measures.iter().any(needs_vectors) {
+        if measures.iter().any(|m| m.is_of_vectors()) {
             seconds += self.images * (self.image + count * network);
         }
-        if measures.iter().any(points) {
+        if measures.iter().any(|m| m.is_pointing()) {
             // Two passes through the encoder, and a mask is drawn as long as its image.
             let images = config.pointing_images as f64;
             seconds += images * (2.0 * self.image + count * 2.0 * network);

@@ -9,7 +9,7 @@ use semaim::init::initialize;
 use semaim::vit::Vit;
 use semaim_checkpoint::encoder::{Encoder, write_encoder};
 use semaim_checkpoint::file_lock::lock;
-use semaim_data::{Source, counted};
+use semaim_data::Source;
 use semaim_kernels::Kernels;
 use semaim_train::callbacks::{NoEvaluation, Observer};
 use semaim_train::config::{OrderSource, PretrainConfig};
@@ -25,14 +25,10 @@ use super::frozen::FrozenEvaluation;
 use super::measure::{CurvePoint, Measure, Scores};
 use super::record::{Record, measured_by};
 use super::timing::steps_done;
-use super::{CompareError, PlannedTrial};
+use super::{CompareError, PlannedTrial, TrialName};
 use crate::accuracy::Accuracy;
 use crate::finetune::{FinetuneError, finetune, prepare};
 use crate::run_start::EvaluatedImages;
-
-/// What a file that a trial reads is for, in its record.
-const TEACHER: &str = "teacher";
-const MAPS: &str = "similarity maps";
 
 /// One variant with one seed.
 #[derive(Clone, Debug)]
@@ -74,6 +70,13 @@ impl Trial {
         })
     }
 
+    pub(super) fn name(&self) -> TrialName {
+        TrialName {
+            variant: self.variant.name.clone(),
+            seed: self.seed,
+        }
+    }
+
     pub(super) fn variant(&self) -> &str {
         &self.variant.name
     }
@@ -99,7 +102,8 @@ impl Trial {
         steps_done(&self.folder.join("pretrain"))
     }
 
-    fn path(&self) -> PathBuf {
+    /// The file of its record.
+    pub(super) fn path(&self) -> PathBuf {
         self.folder.join("trial.json")
     }
 
@@ -320,155 +324,11 @@ impl Trial {
             memory = Some(Memory::estimate(run, teacher, kernels));
         }
         Ok(PlannedTrial {
-            variant: self.variant.name.clone(),
-            seed: self.seed,
+            name: self.name(),
             steps,
             memory,
             finished: self.is_finished(config, &record)?,
         })
-    }
-
-    /// Refuses to train on other images than a trial that is there: one of this variant with another seed, or one of another variant
-    /// that has the same settings of data.
-    fn check_images(&self, all: &[Trial], record: &Record) -> Result<(), CompareError> {
-        let of_data = |trial: &Trial| {
-            let data = &trial.pretrain.data;
-            (data.exclude.clone(), data.limit, data.shapes_count)
-        };
-        for trial in all.iter().filter(|trial| of_data(trial) == of_data(self)) {
-            let other = trial.record()?;
-            let is_this = trial.variant.name == self.variant.name;
-            if other.steps == 0 || is_this && trial.seed == self.seed {
-                continue;
-            }
-            let what = if is_this && other.steps != record.steps {
-                format!("{} steps now, {} then", record.steps, other.steps)
-            } else if other.images.is_some() && other.images != record.images {
-                "other names, or another order".into()
-            } else {
-                continue;
-            };
-            return Err(CompareError::OtherImages {
-                variant: self.variant.name.clone(),
-                seed: self.seed,
-                other: trial.variant.name.clone(),
-                other_seed: trial.seed,
-                what,
-            });
-        }
-        Ok(())
-    }
-
-    /// Keeps what is read from files: weights to begin with, a teacher, a checksum of similarity maps. Refuses anything else than what a
-    /// trial that is there read from the same place: that may have changed meanwhile, as the encoder of a run that goes on does.
-    fn keep_files(
-        &self,
-        all: &[Trial],
-        record: &mut Record,
-        start: Option<StartRecord>,
-        teacher: Option<&Encoder>,
-        maps: Option<(u32, usize)>,
-    ) -> Result<(), CompareError> {
-        if let Some(start) = start {
-            let file = format!("first weights, {}", start.weights.display());
-            record.files.insert(file, start.sha256);
-        }
-        if let Some(teacher) = teacher {
-            let file = self.pretrain.teacher.weights.display();
-            let file = format!("{TEACHER}, {file}");
-            record.files.insert(file, teacher.checksum()?);
-        }
-        if let Some((checksum, count)) = maps {
-            let (count, folder) = (counted(count, "image"), self.pretrain.order.maps.display());
-            let file = format!("{MAPS} of {count}, {folder}");
-            record.files.insert(file, format!("{checksum:08x}"));
-        }
-        for trial in all {
-            let is_this = trial.variant.name == self.variant.name && trial.seed == self.seed;
-            // Until something is saved nothing is decided.
-            if is_this && self.steps_done() == 0 {
-                continue;
-            }
-            // A record made with other settings, or damaged, is for whoever works at it.
-            let Ok(other) = trial.record() else {
-                continue;
-            };
-            // A teacher that is read otherwise is another one, and maps of other images are other maps.
-            let are_alike = |file: &str| {
-                (!file.starts_with(TEACHER) || trial.pretrain.teacher == self.pretrain.teacher)
-                    && (!file.starts_with(MAPS) || other.images == record.images)
-            };
-            let differs = |(file, now): &(&String, &String)| {
-                let then = other.files.get(*file).filter(|_| are_alike(file));
-                then.is_some_and(|then| then != *now)
-            };
-            if let Some((file, _)) = record.files.iter().find(differs) {
-                return Err(CompareError::OtherFile {
-                    variant: self.variant.name.clone(),
-                    seed: self.seed,
-                    other: trial.variant.name.clone(),
-                    other_seed: trial.seed,
-                    file: file.clone(),
-                    folder: trial.folder.clone(),
-                });
-            }
-        }
-        // Before anything is trained, so that other processes do not begin with others meanwhile.
-        record.write(&self.path())
-    }
-
-    /// Keeps which images kNN and probes classify.
-    fn keep_tested(
-        &self,
-        all: &[Trial],
-        record: &mut Record,
-        frozen: &FrozenEvaluation<'_>,
-    ) -> Result<(), CompareError> {
-        let Some(tested) = frozen.tested() else {
-            return Ok(());
-        };
-        self.check_tested(all, tested, |record| record.tested)?;
-        record.tested = Some(tested);
-        // Before they are classified, so that other processes do not begin with others meanwhile.
-        record.write(&self.path())
-    }
-
-    /// Refuses to test on other images than a trial that is there, this one among them, was tested on as its record says: seeds are
-    /// paired, and means are over all of them.
-    fn check_tested(
-        &self,
-        all: &[Trial],
-        now: EvaluatedImages,
-        of: impl Fn(&Record) -> Option<EvaluatedImages>,
-    ) -> Result<(), CompareError> {
-        for trial in all {
-            // Another variant's record, made with other settings or damaged, is for whoever works at it.
-            let Some(then) = trial.record().ok().as_ref().and_then(&of) else {
-                continue;
-            };
-            let then = match trial.seed == self.seed {
-                true => then,
-                // Generated images have labels of their own for each seed.
-                false => {
-                    let classes = now.digest.classes;
-                    let digest = DataDigest {
-                        classes,
-                        ..then.digest
-                    };
-                    EvaluatedImages { digest, ..then }
-                }
-            };
-            if let Some(what) = now.difference(&then) {
-                return Err(CompareError::OtherTestImages {
-                    variant: self.variant.name.clone(),
-                    seed: self.seed,
-                    other: trial.variant.name.clone(),
-                    other_seed: trial.seed,
-                    what,
-                });
-            }
-        }
-        Ok(())
     }
 
     /// The encoder's file.

@@ -1,15 +1,13 @@
 //! What files of vectors say of the encoder that they are of.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 use semaim::representation::Representation;
-use semaim_checkpoint::archive::read_header;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::VectorError;
+use super::read::open;
 
 /// By what vectors were computed; in a `.safetensors` file as its metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,18 +26,7 @@ impl VectorOrigin {
     /// # Errors
     /// [`VectorError::Io`] and [`VectorError::Content`].
     pub fn read(path: &Path) -> Result<Option<Self>, VectorError> {
-        let reading = |source| VectorError::Io {
-            action: "reading",
-            path: path.to_path_buf(),
-            source,
-        };
-        let file = File::open(path).map_err(reading)?;
-        let length = file.metadata().map_err(reading)?.len();
-        let header = read_header(&mut BufReader::new(file), length);
-        let header = header.map_err(|message| VectorError::Content {
-            path: path.to_path_buf(),
-            message,
-        })?;
+        let (_, header) = open(path)?;
         let written = header.metadata.metadata().as_ref();
         Ok(written.and_then(|written| serde_json::from_value(json!(written)).ok()))
     }

@@ -1,7 +1,7 @@
 //! Files of vectors, read back a part at a time.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use semaim_checkpoint::archive::{Header, TensorType, read_header};
@@ -34,15 +34,8 @@ impl LabeledVectors {
 /// # Errors
 /// [`VectorError::Io`] and [`VectorError::Content`].
 pub fn read_labeled(path: &Path) -> Result<LabeledVectors, VectorError> {
-    let reading = |source| VectorError::Io {
-        action: "reading",
-        path: path.to_path_buf(),
-        source,
-    };
-    let content = |message: String| VectorError::Content {
-        path: path.to_path_buf(),
-        message,
-    };
+    let reading = |source| reading(path, source);
+    let content = |message: String| content(path, message);
     if path
         .extension()
         .is_none_or(|extension| extension != "safetensors")
@@ -51,10 +44,7 @@ pub fn read_labeled(path: &Path) -> Result<LabeledVectors, VectorError> {
             "vectors with their labels are read from .safetensors files (semaim embed --out FILE.safetensors)".into(),
         ));
     }
-    let file = File::open(path).map_err(reading)?;
-    let total = file.metadata().map_err(reading)?.len();
-    let mut file = BufReader::with_capacity(1 << 20, file);
-    let header = read_header(&mut file, total).map_err(content)?;
+    let (mut file, header) = open(path)?;
     let data = header.end;
     let features = entry(&header, "features", TensorType::F32).map_err(content)?;
     let labels = entry(&header, "labels", TensorType::I64).map_err(content)?;
@@ -94,6 +84,33 @@ pub fn read_labeled(path: &Path) -> Result<LabeledVectors, VectorError> {
         features: numbers,
         labels: classes,
     })
+}
+
+/// A `.safetensors` file after its header.
+pub(super) fn open(path: &Path) -> Result<(BufReader<File>, Header), VectorError> {
+    let file = File::open(path).map_err(|source| reading(path, source))?;
+    let total = file
+        .metadata()
+        .map_err(|source| reading(path, source))?
+        .len();
+    let mut file = BufReader::with_capacity(1 << 20, file);
+    let header = read_header(&mut file, total).map_err(|message| content(path, message))?;
+    Ok((file, header))
+}
+
+fn reading(path: &Path, source: io::Error) -> VectorError {
+    VectorError::Io {
+        action: "reading",
+        path: path.to_path_buf(),
+        source,
+    }
+}
+
+fn content(path: &Path, message: String) -> VectorError {
+    VectorError::Content {
+        path: path.to_path_buf(),
+        message,
+    }
 }
 
 /// Where a tensor stands.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use semaim::representation::Representation;
 use semaim::similarity::Similarity;
+use semaim_checkpoint::weights_source::WeightsSource;
 use semaim_data::Split;
 use semaim_eval::probe::ProbeOptions;
 use semaim_eval::probe::head::HeadKind;
@@ -11,7 +12,10 @@ use semaim_eval::probe::head::HeadKind;
 use crate::exit::Exit;
 
 use super::selection::SPLITS;
-use super::{Choice, EncoderArgs, SelectionArgs, count, numbers, one_of};
+use super::{
+    Choice, DeviceArgs, LayoutArgs, PixelLimit, SelectionArgs, count, numbers, one_of,
+    parse_image_size,
+};
 
 /// One vector per image.
 const FEATURES: &[Choice<Representation>] = &[
@@ -52,6 +56,42 @@ const HEADS: &[Choice<HeadKind>] = &[
         HeadKind::Attentive,
     ),
 ];
+
+/// An encoder and how images are shown to it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct EncoderArgs {
+    /// The encoder: a run directory, or a checkpoint in any layout that `semaim inspect` knows
+    #[arg(long, value_name = "PATH")]
+    pub(crate) weights: PathBuf,
+    #[command(flatten)]
+    pub(crate) layout: LayoutArgs,
+    /// Size of the images in pixels, as SIDE or HEIGHTxWIDTH [default: the encoder's]; the position table is resized
+    #[arg(long, value_name = "SIZE", value_parser = parse_image_size)]
+    pub(crate) image_size: Option<[usize; 2]>,
+    #[command(flatten)]
+    pub(crate) loader: LoaderArgs,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+impl EncoderArgs {
+    pub(crate) fn source(&self) -> WeightsSource {
+        self.layout.source(&self.weights, self.image_size)
+    }
+}
+
+/// How images are prepared for a network that does not learn.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct LoaderArgs {
+    /// Images per forward pass
+    #[arg(long, default_value_t = 64, value_parser = count(1..=65_536))]
+    pub(crate) batch_size: usize,
+    /// Threads that prepare images; 0: one per core
+    #[arg(long, default_value_t = 0, value_parser = count(..=1024))]
+    pub(crate) workers: usize,
+    #[command(flatten)]
+    pub(crate) limit: PixelLimit,
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct EmbedArgs {
