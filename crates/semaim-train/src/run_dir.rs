@@ -82,6 +82,8 @@ pub struct RunDir {
     config: String,
     /// The same where nothing is left to do: what may change of it as it was. `None`: as it is recorded.
     finished: Option<String>,
+    /// Steps whose checkpoints earlier sittings kept for good, whatever this one keeps.
+    kept_before: Vec<u64>,
 }
 
 impl RunDir {
@@ -109,6 +111,7 @@ impl RunDir {
             _lock: None,
             config: String::new(),
             finished: None,
+            kept_before: Vec::new(),
         })
     }
 
@@ -149,6 +152,7 @@ impl RunDir {
                 path: path.to_path_buf(),
             })?;
         let mut finished = None;
+        let mut keeps_otherwise = false;
         if config_path.exists() {
             let written = fs::read_to_string(&config_path).map_err(io("reading", &config_path))?;
             let before = table::<C>(&config_path, &written)?;
@@ -158,6 +162,12 @@ impl RunDir {
                 None => Table::new(),
             };
             check_same(path, &before, &now, &unset, data)?;
+            let kept_every = |config: &Table| {
+                let checkpoint = config.get("checkpoint")?;
+                checkpoint.get("keep_every_epochs")?.as_integer()
+            };
+            let [then, today] = [&before, &now].map(|config| kept_every(config).unwrap_or(0));
+            keeps_otherwise = then > 0 && then != today;
             let kept = with_resumable_of(&before, now.clone());
             finished = match written.parse::<Table>() {
                 Ok(written) if written == kept => None,
@@ -165,11 +175,16 @@ impl RunDir {
                 _ => Some(recorded(&kept)),
             };
         }
+        let steps = match path.join(CHECKPOINTS).is_dir() {
+            true => checkpoints(path)?,
+            false => Vec::new(),
+        };
         let opened = Self {
             path: path.to_path_buf(),
             _lock: Some(lock),
             config: recorded(&text),
             finished,
+            kept_before: kept_for_good(&steps, keeps_otherwise),
         };
         // What a run that is there may change, such as its length, is recorded when it goes on.
         if !config_path.exists() {
@@ -231,8 +246,8 @@ impl RunDir {
         self.checkpoints().join(file_name(step))
     }
 
-    /// Writes the state as the latest checkpoint and removes those that need not be kept: all but the newest two
-    /// and those of which `keep` says that they stay.
+    /// Writes the state as the latest checkpoint and removes those that need not be kept: all but the newest two,
+    /// those of which `keep` says that they stay, and those that stayed when the run was opened.
     ///
     /// # Errors
     /// A device or the file system.
@@ -250,7 +265,7 @@ impl RunDir {
         let mut steps = self.steps()?;
         steps.retain(|(step, _)| *step <= state.counts.step);
         for (step, old) in steps.iter().rev().skip(2) {
-            if !keep(*step) {
+            if !keep(*step) && !self.kept_before.contains(step) {
                 fs::remove_file(old).map_err(io("removing", old))?;
             }
         }
@@ -349,6 +364,18 @@ fn with_resumable_of(before: &Table, mut now: Table) -> Table {
         put_back(before, &mut now, key);
     }
     now
+}
+
+/// The steps of checkpoints in ascending order that an earlier sitting kept for good: all but the newest two, and these as well where it
+/// kept others than the present one does.
+fn kept_for_good(checkpoints: &[(u64, PathBuf)], keeps_otherwise: bool) -> Vec<u64> {
+    let newest = if keeps_otherwise { 0 } else { 2 };
+    let kept = checkpoints.len().saturating_sub(newest);
+    checkpoints
+        .iter()
+        .take(kept)
+        .map(|(step, _)| *step)
+        .collect()
 }
 
 /// Makes what stands at a dotted key what stood there before, if anything did.
@@ -665,6 +692,34 @@ mod tests {
         fs::remove_dir_all(run.checkpoints()).unwrap();
         fs::create_dir(run.checkpoints()).unwrap();
         assert!(matches!(latest(), Err(TrainError::NoGoodCheckpoint { .. })));
+    }
+
+    #[test]
+    fn what_an_earlier_sitting_kept_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let steps = |run: &RunDir| -> Vec<u64> {
+            let all = run.steps().unwrap();
+            all.into_iter().map(|(step, _)| step).collect()
+        };
+        let mut keeping = PretrainConfig::default();
+        keeping.checkpoint.keep_every_epochs = 1;
+        let run = open(&path, &keeping).unwrap();
+        for step in [5, 10, 15, 20, 25, 30] {
+            run.save(&state(step as f32, step), |step| step % 10 == 0)
+                .unwrap();
+        }
+        assert_eq!(steps(&run), [10, 20, 25, 30]);
+        drop(run);
+        // Two sittings without the setting.
+        for first in [40, 70] {
+            let run = open(&path, &PretrainConfig::default()).unwrap();
+            run.accept().unwrap();
+            for step in [first, first + 5, first + 10] {
+                run.save(&state(step as f32, step), |_| false).unwrap();
+            }
+            assert_eq!(steps(&run), [10, 20, 25, 30, first + 5, first + 10]);
+        }
     }
 
     #[test]

@@ -110,13 +110,7 @@ pub fn initial_encoder(
     }
     let checkpoint = Checkpoint::read(&config.encoder)?;
     check_network(config, &checkpoint)?;
-    let mut notes = Vec::new();
-    if !checkpoint.loading.missing.is_empty() {
-        notes.push(format!(
-            "tensors that it lacks got first weights: {}",
-            checkpoint.loading.missing.join(", ")
-        ));
-    }
+    let mut notes = checkpoint.notes();
     if checkpoint.weights.contains_key("blocks.0.ls1.gamma") {
         notes.push("LayerScale is multiplied into the layers that it scales".into());
     }

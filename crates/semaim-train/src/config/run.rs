@@ -164,7 +164,8 @@ impl Default for LogConfig {
     }
 }
 
-/// Keys that may change when a run goes on: they change neither what it computes nor what an evaluation comes to. Of `eval` those
+/// Keys that may change when a run goes on: they change neither what it computes nor what an evaluation comes to (on devices other than the
+/// CPU the steps that are left out by `on_nan = "skip"` are known when `log.every_steps` has it). Of `eval` those
 /// alone that say when, in what batches, and what is drawn: a curve is of one measure from its beginning to its end.
 pub const RESUMABLE_KEYS: &[&str] = &[
     "data.workers",

@@ -1,5 +1,6 @@
 //! Settings that have no part in what a run learns, though each of them is allowed.
 
+use semaim::config::DecoderWeights;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -142,6 +143,10 @@ impl PretrainConfig {
         } else if self.target.blur_size == 0 {
             all.push((&["target.blur_sigma"], "target.blur_size is 0"));
         }
+        if self.model.depth == 1 {
+            let why = "model.depth is 1, and the first block is never left out";
+            all.push((&["train.drop_path"], why));
+        }
         if !self.train.ema {
             all.push((EMA, "train.ema is false"));
         }
@@ -151,6 +156,12 @@ impl PretrainConfig {
         }
         if !self.encoder.is_named() {
             all.push((ENCODER, "there are no weights to start from (--init)"));
+        } else {
+            let why = "but for a position table that does not tell its own size: images are of model.image_size";
+            all.push((&["encoder.image_size"], why));
+        }
+        if self.decoder.weights == DecoderWeights::Shared {
+            all.push((&["query_start"], "decoder.weights is `shared`"));
         }
         if self.train.freeze_blocks > 0 {
             let why = "train.freeze_blocks leaves the position table as it is";
@@ -219,7 +230,11 @@ mod tests {
             "teacher.weights=t.safetensors",
             "order.source=teacher",
         ];
-        assert_eq!(unused(&[&read[..], &[size, heads]].concat()), [""; 0]);
+        // What the run starts from has the size of its images.
+        assert_eq!(
+            unused(&[&read[..], &[size, heads]].concat()),
+            ["encoder.image_size"]
+        );
         assert_eq!(
             unused(&["teacher.image_size=32", "teacher.layout=timm"]),
             ["teacher.layout", "teacher.image_size"]

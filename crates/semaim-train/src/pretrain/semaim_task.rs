@@ -249,10 +249,12 @@ fn cache(
         width: teacher.vit.width(),
     };
     let seen = format!(
-        "{:?} {:?} {device:?} {:?}",
+        "{:?} {:?} {device:?} {:?} {:?} {:?}",
         normalization.mean,
         normalization.std,
-        semaim_kernels::chosen()
+        semaim_kernels::kernels_on(device),
+        semaim_kernels::Cpu::get(),
+        config.train.precision
     );
     let name = format!(
         "{}-{:08x}-{height}x{width}-{}x{}x{}",

@@ -106,13 +106,16 @@ impl ViewForm {
     }
 }
 
-/// Numbers as the bytes that they are, if all of them are such but for rounding: a view was a quotient of such numbers.
+/// Numbers as the bytes that they are, if all of them are such but for rounding: a view was a quotient of such numbers, off by a few
+/// units in the last place. Numbers that are all near 0 and not 0 are those of small floats.
 fn bytes(numbers: &[f32]) -> Option<Vec<u8>> {
     let byte = |number: &f32| {
         let byte = (number + 0.5) as u8;
-        ((number - f32::from(byte)).abs() < 1e-2).then_some(byte)
+        ((number - f32::from(byte)).abs() < 2e-4).then_some(byte)
     };
-    numbers.iter().map(byte).collect()
+    let bytes: Vec<u8> = numbers.iter().map(byte).collect::<Option<_>>()?;
+    let are_zeros = || numbers.iter().all(|number| *number == 0.0);
+    (bytes.iter().any(|byte| *byte > 0) || are_zeros()).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -125,7 +128,9 @@ mod tests {
     #[test]
     fn what_is_no_byte_travels_as_it_is() {
         assert_eq!(bytes(&[0.0, 254.9999, 255.0]), Some(vec![0, 255, 255]));
-        for number in [0.5, 17.25, -1.0, 256.0, 3e4, f32::NAN] {
+        assert_eq!(bytes(&[0.0, 0.0]), Some(vec![0, 0]));
+        assert_eq!(bytes(&[0.0, 1e-5, 3e-5]), None);
+        for number in [0.5, 0.008, 17.25, -1.0, 256.0, 3e4, f32::NAN] {
             assert_eq!(bytes(&[1.0, number]), None, "{number}");
         }
         let batch = Batch {
