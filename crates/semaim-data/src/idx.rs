@@ -168,7 +168,7 @@ pub(crate) fn images_in(folder: &Path, split: Split) -> Result<Option<PathBuf>, 
     }
     // Sorting puts `x-ubyte` before `x-ubyte.gz`.
     files.sort_unstable();
-    let files = splits::of_files(files, split, Clone::clone);
+    let files = splits::of_files(folder, files, split, Clone::clone);
     let sets: BTreeSet<String> = files.iter().map(|name| set_name(name)).collect();
     if sets.len() > 1 {
         return Err(DataError::Spec {
@@ -192,16 +192,23 @@ fn set_name(name: &str) -> String {
 }
 
 fn labels_beside(images: &Path) -> Option<PathBuf> {
-    let name = images.file_name()?.to_str()?;
-    let plain = name.strip_suffix(".gz").unwrap_or(name);
-    if !plain.contains("images") {
+    let name = set_name(images.file_name()?.to_str()?);
+    if !name.contains("images") {
         return None;
     }
-    let labels = plain.replace("images", "labels").replace("idx3", "idx1");
-    [labels.clone(), format!("{labels}.gz")]
-        .into_iter()
-        .map(|name| images.with_file_name(name))
-        .find(|path| path.is_file())
+    let labels = name.replace("images", "labels").replace("idx3", "idx1");
+    let folder = images.parent().filter(|folder| *folder != Path::new(""));
+    let mut found: Vec<PathBuf> = std::fs::read_dir(folder.unwrap_or(Path::new(".")))
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| set_name(name) == labels) && path.is_file()
+        })
+        .collect();
+    // Unpacked before packed.
+    found.sort_unstable();
+    found.into_iter().next()
 }
 
 /// An IDX file in memory.

@@ -12,6 +12,7 @@ mod classes;
 pub mod counted;
 mod crop;
 mod decode;
+mod depth;
 mod dir_scan;
 mod erase;
 pub mod error;

@@ -107,7 +107,8 @@ fn read_lines(path: &Path, text: &str, separator: Separator) -> Result<Listed, D
         let (image, label) = separator.split(content.trim()).map_err(broken)?;
         // The heading of a table, such as `path,label`.
         let may_be_heading = number == 0 && separator != Separator::Space;
-        if may_be_heading && !Format::is_listed_name(image.as_bytes()) {
+        let is_named = || Format::is_listed_name(image.as_bytes()) || is_there(path, &image);
+        if may_be_heading && !is_named() {
             continue;
         }
         if image.is_empty() {

@@ -27,6 +27,9 @@ const OTHER_NAMES: [&str; 4] = [
     "METADATA.JSONL",
 ];
 
+/// What Hugging Face's library reads as well.
+const PARQUET: &str = "metadata.parquet";
+
 /// How far above a split metadata files are looked for: beside `train` or `train/train`.
 const MAX_ABOVE: usize = 2;
 
@@ -140,6 +143,12 @@ impl Metadata {
             let path = on_disk.join(name);
             let bytes = list::read(&path)?;
             self.add(path, folder.clone(), above, &bytes);
+        }
+        if is_file(&PARQUET) {
+            notices::warn(format!(
+                "{}: not read; labels in it would be in a metadata.csv or metadata.jsonl",
+                on_disk.join(PARQUET).display()
+            ));
         }
         // They are only told of.
         for path in others.map(|name| on_disk.join(name)) {

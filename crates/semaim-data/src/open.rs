@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::counted::counted;
 use crate::decode::{DecodeOptions, Format};
 use crate::dir_scan;
 use crate::error::DataError;
@@ -284,6 +285,7 @@ fn open_folder(
     let part = choose_part(folder, split)?;
     let failed = |error| DataError::unreadable(&part, error);
     if let Some(images) = idx::images_in(&part, split)? {
+        warn_of_others(&part, &images)?;
         return Ok(Arc::new(Idx::open(
             &images,
             decoding.channels.unwrap_or(1),
@@ -293,13 +295,30 @@ fn open_folder(
     if tars.is_empty() {
         return Ok(Arc::new(Files::of_folder(&part, decoding)?));
     }
-    let tars = splits::of_files(tars, split, |path| {
+    let tars = splits::of_files(&part, tars, split, |path| {
         path.file_name()
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned()
     });
     Ok(Arc::new(Tars::open(&tars, split, decoding)?))
+}
+
+/// Says that what lies beside an IDX file of images is not read.
+fn warn_of_others(folder: &Path, idx: &Path) -> Result<(), DataError> {
+    let level = Level::of(folder)?;
+    let below = |name: &String| images_below(&folder.join(name));
+    let images = level.images + level.folders.iter().map(below).sum::<u64>();
+    if images > 0 {
+        notices::warn(format!(
+            "{}: the images are those of {}; {} in other files {} not read",
+            folder.display(),
+            idx.file_name().unwrap_or_default().display(),
+            counted(images, "image"),
+            if images == 1 { "is" } else { "are" },
+        ));
+    }
+    Ok(())
 }
 
 /// How many folders with nothing but another in them are looked through for splits.
@@ -435,6 +454,7 @@ fn warn_of_evaluated(folder: &Path, level: &Level) {
 /// The tar files of a folder, sorted; none when it also holds images, directly or in subfolders, which is said.
 fn tars_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let (mut tars, mut folders, mut beside) = (Vec::new(), Vec::new(), Vec::new());
+    let mut compressed = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
@@ -448,9 +468,19 @@ fn tars_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
             }
         } else if has_extension(&path, &["tar"]) {
             tars.push(path);
+        } else if is_compressed_tar(&name) {
+            compressed.push(name);
         } else if Format::is_listed_name(name.as_bytes()) {
             beside.push(name);
         }
+    }
+    if !compressed.is_empty() {
+        compressed.sort_unstable();
+        notices::warn(format!(
+            "{}: compressed tar files are not read; unpack them to .tar: {}",
+            folder.display(),
+            notices::some_of(&compressed)
+        ));
     }
     if tars.is_empty() {
         return Ok(tars);
@@ -477,6 +507,14 @@ fn tars_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
         notices::some_of(&names),
     ));
     Ok(Vec::new())
+}
+
+fn is_compressed_tar(name: &str) -> bool {
+    const ENDINGS: [&str; 9] = [
+        ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.lz4",
+    ];
+    let lower = name.to_ascii_lowercase();
+    ENDINGS.iter().any(|ending| lower.ends_with(ending))
 }
 
 pub(crate) fn has_extension(path: &Path, extensions: &[&str]) -> bool {

@@ -210,6 +210,26 @@ pub(crate) fn choose(split: Split, folders: &[String]) -> Chosen {
     }
 }
 
+/// The folders of `place` to train and to evaluate on, where there are such. Says which folders beside them are taken for neither though
+/// their names are like theirs, such as `train_2`.
+pub(crate) fn choose_both(place: &Path, folders: &[String]) -> [Option<String>; 2] {
+    let [train, eval] = [Split::Train, Split::Eval].map(|split| choose(split, folders));
+    let is_alike = |name: &&String| of_folder_name(name).is_some();
+    let beside: Vec<&String> = train.beside.iter().filter(is_alike).collect();
+    if train.folder.is_some() && !beside.is_empty() {
+        notices::warn(format!(
+            "{}: beside {} not read: {}",
+            place.display(),
+            train.folder.as_deref().unwrap_or_default(),
+            notices::some_of(&beside)
+        ));
+    }
+    let eval = eval
+        .folder
+        .filter(|eval| train.folder.as_ref() != Some(eval));
+    [train.folder, eval]
+}
+
 /// [`choose`] for folders of images, at `place`, which are classes where none is a split.
 ///
 /// Where none is by its name alone, all of them may be splits of one name, such as `seg_train` and `seg_test`. What looks like
@@ -269,15 +289,40 @@ pub(crate) fn place_of_file_name(name: &str) -> Option<(Split, usize)> {
     words.find_map(of_folder_name)
 }
 
-/// Keeps the files whose names say that they belong to `split`; for evaluation those of the first of its names that there is, as
-/// with folders. All of them when any name says nothing; those for training when evaluation has none of its own.
-pub(crate) fn of_files<T>(files: Vec<T>, split: Split, name: impl Fn(&T) -> String) -> Vec<T> {
-    let parts: Option<Vec<(Split, usize)>> = files.iter().map(|f| of_file_name(&name(f))).collect();
+/// Keeps the files of `place` whose names say that they belong to `split`; for evaluation those of the first of its names that there
+/// is, as with folders. All of them when any name says nothing, which is said; those for training when evaluation has none of its own.
+pub(crate) fn of_files<T>(
+    place: &Path,
+    files: Vec<T>,
+    split: Split,
+    name: impl Fn(&T) -> String,
+) -> Vec<T> {
+    let names: Vec<String> = files.iter().map(name).collect();
+    let told: Vec<_> = names.iter().map(|name| of_file_name(name)).collect();
+    let parts: Option<Vec<(Split, usize)>> = told.iter().copied().collect();
     let Some(parts) = parts else {
+        let untold = names.iter().zip(&told).filter(|(_, part)| part.is_none());
+        let untold: Vec<&String> = untold.map(|(name, _)| name).collect();
+        if untold.len() < names.len() {
+            notices::warn(format!(
+                "{}: all {} files are in either split, as names of some say none: {}",
+                place.display(),
+                names.len(),
+                notices::some_of(&untold)
+            ));
+        }
         return files;
     };
     let of_split = parts.iter().filter(|part| part.0 == split);
     let Some(first) = of_split.map(|part| part.1).min() else {
+        if split == Split::Train && parts.windows(2).any(|pair| pair[0].1 != pair[1].1) {
+            notices::warn(format!(
+                "{}: all {} files are trained on, as no name says train: {}",
+                place.display(),
+                names.len(),
+                notices::some_of(&names)
+            ));
+        }
         return files;
     };
     let is_kept =
@@ -409,8 +454,9 @@ mod tests {
         assert_eq!(of_file_name("VAL_3.tar"), Some(Split::Eval));
         assert_eq!(of_file_name("training_trains.tar"), Some(Split::Train));
         assert_eq!(of_file_name("contrast.tar"), None);
-        let pick =
-            |files: &[&'static str], split| of_files(files.to_vec(), split, |f| f.to_string());
+        let pick = |files: &[&'static str], split| {
+            of_files(Path::new("set"), files.to_vec(), split, |f| f.to_string())
+        };
         assert_eq!(
             pick(&["train-0", "val-0", "train-1"], Split::Train),
             ["train-0", "train-1"]

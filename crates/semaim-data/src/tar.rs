@@ -103,6 +103,7 @@ impl Tars {
             texts = texts_of_json(&first, json, &images);
         }
         let (images, labels, classes) = if texts.is_empty() {
+            warn_of_companions(&first, &images);
             let metadata = metadata_of(&files, metadata);
             as_folder(&first, images, metadata, split)
         } else {
@@ -293,6 +294,27 @@ fn metadata_of(files: &[(PathBuf, SharedFile)], members: Vec<(u32, Vec<u8>, Vec<
         metadata.add(path, folder, "", &content);
     }
     metadata
+}
+
+/// Says of images that belong to a sample of another one, such as `a.seg.png` beside `a.jpg`, that they are images like all others where
+/// nothing has a label.
+fn warn_of_companions(path: &Path, images: &[Found]) {
+    let is_simple = |found: &&Found| !index::sample_key(&found.member.name).1.contains(&b'.');
+    let simple: BTreeSet<SampleKey> = images.iter().filter(is_simple).map(sample_of).collect();
+    let belongs = |found: &&Found| !is_simple(found) && simple.contains(&sample_of(found));
+    let companions: Vec<_> = images
+        .iter()
+        .filter(belongs)
+        .map(|found| String::from_utf8_lossy(&found.member.name))
+        .collect();
+    if !companions.is_empty() {
+        notices::warn(format!(
+            "{}: without labels in .cls or .json members every image is one of the set, also {} that would be part of another's sample: {}",
+            path.display(),
+            companions.len(),
+            some_of(&companions)
+        ));
+    }
 }
 
 /// Says that arrays beside images are no images.

@@ -4,6 +4,7 @@ use semaim_normalization::Normalization;
 use semaim_random::Key;
 
 use crate::augment::Augment;
+use crate::depth;
 use crate::error::ViewError;
 use crate::framing::Frame;
 use crate::notices;
@@ -154,6 +155,9 @@ impl ViewPlan<'_> {
                 self.finish(&mut bytes, &mut scratch.augmentation, out)?;
             }
             (Resized::Words(words), None) => {
+                if augment.normalization.is_a_convention() {
+                    depth::look(words);
+                }
                 let value = |sample: u16| f32::from(sample) / f32::from(u16::MAX);
                 augment.normalize_deep(words, value, [rows, columns], self.flip, out);
             }

@@ -271,10 +271,8 @@ impl Subfolders {
 
     /// Those to train and to evaluate on.
     fn splits(&self) -> [Option<PathBuf>; 2] {
-        let of = |split| splits::choose(split, &self.names).folder;
-        let (train, eval) = (of(Split::Train), of(Split::Eval));
-        let eval = eval.filter(|eval| train.as_ref() != Some(eval));
-        [train, eval].map(|name| name.map(|name| self.folder.join(name)))
+        let chosen = splits::choose_both(&self.folder, &self.names);
+        chosen.map(|name| name.map(|name| self.folder.join(name)))
     }
 }
 

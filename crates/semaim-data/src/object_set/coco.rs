@@ -13,7 +13,7 @@ use crate::counted::counted;
 use crate::dir_scan;
 use crate::error::DataError;
 use crate::image_numbers::NumberedBy;
-use crate::notices::some_of;
+use crate::notices::{self, some_of};
 use crate::source::Split;
 use crate::splits;
 
@@ -60,14 +60,22 @@ pub(super) fn find(folder: &Path) -> Result<[Option<CocoFiles>; 2], DataError> {
         }
     }
     let names: Vec<String> = folders.keys().cloned().collect();
-    let chosen = [Split::Train, Split::Eval].map(|split| splits::choose(split, &names).folder);
-    let [train, eval] = chosen;
-    let eval = eval.filter(|eval| train.as_ref() != Some(eval));
-    Ok([train, eval].map(|name| {
+    let chosen = splits::choose_both(folder, &names);
+    Ok(chosen.map(|name| {
         let path = folders.get(&name?)?.clone();
         let images = path.parent().map(Path::to_owned);
         Some(CocoFiles { path, images })
     }))
+}
+
+/// One of the COCO files in a folder or its `annotations`, if there is any.
+pub(super) fn one_of(folder: &Path) -> Result<Option<PathBuf>, DataError> {
+    let found = [
+        coco_files(&folder.join("annotations"))?,
+        coco_files(folder)?,
+    ]
+    .concat();
+    Ok(found.into_iter().next())
 }
 
 /// The files of each split, by their names.
@@ -75,16 +83,26 @@ fn by_split(place: &Path, files: Vec<PathBuf>) -> Result<[Option<CocoFiles>; 2],
     let starts = |path: &PathBuf, start: &str| {
         name_of(path).is_some_and(|name| name.to_ascii_lowercase().starts_with(start))
     };
-    let instances: Vec<PathBuf> = match files.iter().any(|path| starts(path, "instances")) {
-        true => files
-            .into_iter()
-            .filter(|path| starts(path, "instances"))
-            .collect(),
+    let split_of =
+        |path: &PathBuf| name_of(path).and_then(|name| Some(splits::place_of_file_name(&name)?.0));
+    let is_of_instances = |path: &PathBuf| starts(path, "instances");
+    let named: Vec<Option<Split>> = files
+        .iter()
+        .filter(|path| is_of_instances(path))
+        .map(split_of)
+        .collect();
+    // Where files say that they are of instances, others are for the split that those leave open.
+    let is_used = |path: &PathBuf| match named.is_empty() {
+        true => !OTHER_TASKS.iter().any(|start| starts(path, start)),
         false => {
-            let other = |path: &PathBuf| OTHER_TASKS.iter().any(|start| starts(path, start));
-            files.into_iter().filter(|path| !other(path)).collect()
+            let split = split_of(path);
+            is_of_instances(path)
+                || split.is_some()
+                    && !named.contains(&split)
+                    && !OTHER_TASKS.iter().any(|start| starts(path, start))
         }
     };
+    let instances: Vec<PathBuf> = files.into_iter().filter(is_used).collect();
     let mut of_split: [Vec<(usize, PathBuf)>; 2] = Default::default();
     let mut unnamed = Vec::new();
     for path in instances {
@@ -94,19 +112,27 @@ fn by_split(place: &Path, files: Vec<PathBuf>) -> Result<[Option<CocoFiles>; 2],
         }
     }
     let [train, eval] = &mut of_split;
+    let of_paths = |files: &[(usize, PathBuf)]| -> Vec<String> {
+        files.iter().filter_map(|(_, path)| name_of(path)).collect()
+    };
     if train.is_empty() {
         train.append(&mut unnamed);
+    } else if !unnamed.is_empty() {
+        notices::warn(format!(
+            "{}: not read, as the name says no split, beside one that says train: {} (a file that is named itself is)",
+            place.display(),
+            some_of(&of_paths(&unnamed))
+        ));
     }
     let best = eval.iter().map(|(place, _)| *place).min();
     eval.retain(|(place, _)| Some(*place) == best);
     for (files, what) in of_split.iter().zip(["to train on", "to evaluate on"]) {
         if files.len() > 1 {
-            let names: Vec<String> = files.iter().filter_map(|(_, path)| name_of(path)).collect();
             return Err(DataError::Annotations {
                 path: place.to_owned(),
                 reason: format!(
                     "{} could be the annotations {what}; name the one to use",
-                    some_of(&names)
+                    some_of(&of_paths(files))
                 ),
             });
         }

@@ -11,7 +11,7 @@ use crate::decode::DecodeOptions;
 use crate::error::DataError;
 use crate::image_numbers::NumberedBy;
 use crate::kept;
-use crate::notices::some_of;
+use crate::notices::{self, some_of};
 use crate::open::{OpenOptions, has_extension};
 use crate::shapes::{Shapes, ShapesOptions};
 use crate::source::{Source, Split};
@@ -101,6 +101,14 @@ pub fn open_objects(
     let kind = fs::metadata(path).map_err(|e| DataError::unreadable(path, e))?;
     if kind.is_dir() {
         if let Some(yaml) = DataYaml::find(path)? {
+            if let Some(coco) = coco::one_of(path)? {
+                notices::warn(format!(
+                    "{}: read in YOLO's format, by {}; the annotations in COCO's are not looked at, of which {} is one",
+                    path.display(),
+                    yaml.file_name().unwrap_or_default().display(),
+                    coco.display()
+                ));
+            }
             return open_yolo(&yaml, split, undivided, decoding);
         }
         match (coco::find(path)?, DataYaml::usual(path)) {

@@ -145,6 +145,12 @@ impl Index {
             let text = "it ends without the end mark, it has been cut off";
             return Err(broken(at, None, text.to_owned()));
         }
+        if let Some(bytes) = after_end(file, at).filter(|&bytes| bytes > 0) {
+            notices::warn(format!(
+                "{}: the {bytes} bytes after its end mark are not read; where tar files were put one after the other, each is to be a file",
+                path.display()
+            ));
+        }
         index.follow_links(path);
         index.keep_last(path);
         index.warn_of_left_out(path);
@@ -473,6 +479,23 @@ pub(super) fn sample_key(name: &[u8]) -> (&[u8], &[u8]) {
         Some((key, extension)) => (key, extension.get(1..).unwrap_or_default()),
         None => (name, &[]),
     }
+}
+
+/// How many bytes of a file there are from the first on that is not zero after `at`, where its end mark begins; `None` where that cannot
+/// be read.
+fn after_end(file: &SharedFile, at: u64) -> Option<u64> {
+    let mut chunk = vec![0; 1 << 16];
+    let mut offset = at;
+    while offset < file.len() {
+        let size = (file.len() - offset).min(chunk.len() as u64) as usize;
+        let chunk = chunk.get_mut(..size)?;
+        file.read_into(offset, chunk).ok()?;
+        if let Some(zeros) = chunk.iter().position(|&byte| byte != 0) {
+            return Some(file.len() - offset - zeros as u64);
+        }
+        offset += size as u64;
+    }
+    Some(0)
 }
 
 #[cfg(test)]

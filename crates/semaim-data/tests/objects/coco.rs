@@ -186,6 +186,18 @@ fn files_and_folders_can_be_named() {
         reason.contains("one.json, two.json could be the annotations to train on"),
         "{reason}"
     );
+    // One says that it is to train on, and the other nothing, which is said.
+    let apart = path("apart");
+    image(&apart.join("a.png"), [40, 30]);
+    image(&apart.join("b.png"), [40, 30]);
+    let (train, other) = (json(&[(1, "a.png")], ""), json(&[(2, "b.png")], ""));
+    text(&apart.join("annotations/instances_train.json"), &train);
+    text(&apart.join("annotations/instances_night.json"), &other);
+    assert_eq!(names(&apart, Split::Train), ["a.png"]);
+    // Of what says a split that files of instances leave open, that is taken.
+    text(&apart.join("annotations/val_annotations.json"), &other);
+    assert_eq!(names(&apart, Split::Train), ["a.png"]);
+    assert_eq!(names(&apart, Split::Eval), ["b.png"]);
     assert!(refusal(&path("pictures")).contains("no annotations found"));
     assert!(refusal(&path("nothing")).contains("no such file"));
 }

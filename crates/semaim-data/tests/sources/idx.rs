@@ -1,5 +1,6 @@
 //! IDX files: MNIST and its like.
 
+use super::said::said;
 use super::*;
 
 fn idx(sizes: &[u32], data: &[u8]) -> Vec<u8> {
@@ -93,4 +94,22 @@ fn of_several_sets_none_is_guessed() {
     let text = error.to_string();
     assert!(text.contains("letters-train-images-idx3-ubyte"), "{text}");
     assert_eq!(reds(&opened(root.path(), Split::Eval).unwrap()), [3]);
+}
+
+#[test]
+fn labels_are_found_in_any_case_and_other_images_are_told_of() {
+    let root = tempfile::tempdir().unwrap();
+    let images = idx(&[2, 1, 2], &[5, 6, 7, 8]);
+    write(root.path(), "Train-Images-idx3-ubyte", &images);
+    write(
+        root.path(),
+        "Train-Labels.idx1-ubyte.gz",
+        &gzip(&idx(&[2], &[1, 0])),
+    );
+    write(root.path(), "photos/a.png", &png(1));
+    let said = said(root.path(), || {
+        assert_eq!(labels(&train(root.path())), [Some(1), Some(0)]);
+    });
+    let words = "those of Train-Images-idx3-ubyte; 1 image in other files is not read";
+    assert!(said.iter().any(|text| text.contains(words)), "{said:?}");
 }

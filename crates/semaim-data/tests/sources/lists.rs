@@ -263,3 +263,14 @@ fn a_table_that_has_labels_in_some_lines_only_is_refused() {
     fs::write(&path, "a.png\nc,1.png\n").unwrap();
     assert_eq!(reds(&train(&path)), [0, 2]);
 }
+
+#[test]
+fn a_first_line_that_names_a_file_is_no_heading() {
+    let root = folder(&["0a1f", "77be"]);
+    for (name, heading) in [("a.csv", ""), ("b.csv", "path,label\n")] {
+        let text = format!("{heading}0a1f,cat\n77be,dog\n");
+        write(root.path(), name, text.as_bytes());
+        let source = train(&root.path().join(name));
+        assert_eq!(labels(&source), [Some(0), Some(1)], "{name}");
+    }
+}

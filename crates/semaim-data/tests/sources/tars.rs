@@ -578,3 +578,64 @@ fn other_folders_of_the_same_split_in_tars_are_told_of() {
     let words = "so 1 image beside it (train2) is left out";
     assert!(said.iter().any(|text| text.contains(words)), "{said:?}");
 }
+
+#[test]
+fn what_is_not_told_apart_in_tars_is_said() {
+    let one = |value: u8| tar_of(&[("a.png", png(value))]);
+    // A file that says no split makes all of them both.
+    let root = tempfile::tempdir().unwrap();
+    for (name, value) in [("train-0.tar", 1), ("val-0.tar", 2), ("unlabeled-0.tar", 3)] {
+        write(root.path(), name, &one(value));
+    }
+    write(root.path(), "train-1.tar.gz", b"packed");
+    let said_of = said(root.path(), || {
+        assert_eq!(reds(&train(root.path())), [1, 3, 2]);
+    });
+    for words in [
+        "all 3 files are in either split, as names of some say none: unlabeled-0.tar",
+        "compressed tar files are not read; unpack them to .tar: train-1.tar.gz",
+    ] {
+        assert!(
+            said_of.iter().any(|text| text.contains(words)),
+            "{said_of:?}"
+        );
+    }
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "test.tar", &one(1));
+    write(root.path(), "val.tar", &one(2));
+    let said_of = said(root.path(), || {
+        assert_eq!(reds(&train(root.path())), [1, 2]);
+    });
+    let words = "all 2 files are trained on, as no name says train";
+    assert!(
+        said_of.iter().any(|text| text.contains(words)),
+        "{said_of:?}"
+    );
+    // Files put one after the other are read to the first one's end.
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "both.tar", &[one(1), one(2)].concat());
+    let said_of = said(root.path(), || {
+        assert_eq!(reds(&train(root.path())), [1]);
+    });
+    let words = "after its end mark are not read";
+    assert!(
+        said_of.iter().any(|text| text.contains(words)),
+        "{said_of:?}"
+    );
+    // Parts of samples are images where nothing has a label.
+    let root = tempfile::tempdir().unwrap();
+    let pairs = tar_of(&[
+        ("a.png", png(1)),
+        ("a.seg.png", png(9)),
+        ("v1.2.png", png(2)),
+    ]);
+    write(root.path(), "pairs.tar", &pairs);
+    let said_of = said(root.path(), || {
+        assert_eq!(reds(&train(root.path())), [1, 9, 2]);
+    });
+    let words = "also 1 that would be part of another's sample: a.seg.png";
+    assert!(
+        said_of.iter().any(|text| text.contains(words)),
+        "{said_of:?}"
+    );
+}
