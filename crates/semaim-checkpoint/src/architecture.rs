@@ -59,7 +59,16 @@ pub(crate) fn architecture(
     let norm_pre = weights.contains_key("norm_pre.weight");
     let told = told_activation(explicit, sidecar, &mut defaults_used);
     let told = told.or_else(|| by_trainer(format, explicit, by_openai, &mut defaults_used));
-    let activation = activation(path, format, weights, told, sidecar, &mut defaults_used)?;
+    let by_user = explicit.activation;
+    let activation = activation(
+        path,
+        format,
+        weights,
+        told,
+        by_user,
+        sidecar,
+        &mut defaults_used,
+    )?;
     let num_heads = heads(
         path,
         format,
@@ -348,7 +357,24 @@ fn position_table(
             }
             said
         }
-        (None, [square]) => *square,
+        (None, [square]) => {
+            let (grid, before) = *square;
+            let size = [grid.rows * side, grid.columns * side];
+            if before == 0 {
+                // With a place for the class token it would be for a grid that is not square.
+                defaults_used.push(format!(
+                    "the {places} places of the position table are those of {} x {} patches, none of the class token (--image-size)",
+                    grid.rows, grid.columns
+                ));
+            }
+            if let Some([height, width]) = sizes.beside {
+                defaults_used.push(format!(
+                    "images of {} x {} pixels, for which the position table is, and not of {height} x {width}, as a file beside it says",
+                    size[0], size[1]
+                ));
+            }
+            (grid, before)
+        }
         (None, squares) => {
             let which = match squares {
                 [] => "which is no square grid with or without a class token".to_string(),
@@ -390,6 +416,7 @@ fn activation(
     format: CheckpointFormat,
     weights: &Weights,
     told: Option<Activation>,
+    explicit: Option<Activation>,
     sidecar: &Sidecar,
     defaults_used: &mut Vec<String>,
 ) -> Result<Activation, EncoderError> {
@@ -406,6 +433,15 @@ fn activation(
             format,
             CheckpointFormat::Dinov2 | CheckpointFormat::HfDinov2
         );
+        if let Some(explicit) = explicit.filter(|explicit| *explicit != Activation::SwiGlu) {
+            return Err(untold(
+                "blocks.0.mlp.fc1.weight",
+                &format!(
+                    "gives a gate beside what it gates, which {} does not have; leave --activation out",
+                    activation_name(explicit)
+                ),
+            ));
+        }
         // What Hugging Face calls the activation of a gated layer is not looked at by the library either.
         return match told {
             Some(Activation::SwiGlu) => Ok(Activation::SwiGlu),

@@ -158,6 +158,29 @@ impl Checkpoint {
         })
     }
 
+    /// What is to be said of the tensors that were taken, for people to read: which of a file's encoders they are, and what is missing or
+    /// left out (`allow_partial`).
+    pub fn notes(&self) -> Vec<String> {
+        let loading = &self.loading;
+        let mut notes = Vec::new();
+        if !loading.prefix.is_empty() {
+            notes.push(format!("its encoder under `{}` is taken", loading.prefix));
+        }
+        if !loading.missing.is_empty() {
+            notes.push(format!(
+                "tensors that it lacks got first weights: {}",
+                loading.missing.join(", ")
+            ));
+        }
+        if !loading.unknown.is_empty() {
+            notes.push(format!(
+                "tensors of its encoder that are not computed with: {}",
+                loading.unknown.join(", ")
+            ));
+        }
+        notes
+    }
+
     /// How its position table is resized, for people to read, where it is resized for images of this size in pixels and nothing
     /// tells how: files under timm's bare names are written by others too, which resize in another way.
     pub fn assumed_resizing(

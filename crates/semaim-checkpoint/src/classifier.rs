@@ -7,7 +7,6 @@ use burn::module::Module;
 use burn::tensor::Device;
 use semaim::classifier::{Classifier, Pool};
 use semaim::parameters::{WeightError, Weights, weights, with_weights};
-use semaim::position::Interpolation;
 use semaim::vit::Vit;
 use serde_json::Value;
 
@@ -35,7 +34,7 @@ impl ModelFile {
             config: encoder.config.clone(),
             arch: model.encoder.arch_options(),
             normalization: encoder.normalization.clone(),
-            interpolation: Interpolation::default(),
+            interpolation: encoder.interpolation,
             classes: classes.to_vec(),
             settings: Value::Null,
             weights,
@@ -80,6 +79,8 @@ fn check_head(weights: &Weights, classes: usize, embed_dim: usize) -> Result<(),
 
 #[cfg(test)]
 mod tests {
+    use semaim::position::Interpolation;
+
     use super::*;
     use crate::tensors::TensorFile;
     use burn::tensor::Tensor;
@@ -105,7 +106,7 @@ mod tests {
                 mean: vec![0.5, 0.25],
                 std: vec![1.0, 2.0],
             },
-            interpolation: Interpolation::default(),
+            interpolation: Interpolation::Offset,
         };
         let classes = ["a".to_string(), "b".into(), "ü".into()];
         for pool in [Pool::Mean, Pool::Cls] {

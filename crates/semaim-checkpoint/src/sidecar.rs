@@ -89,6 +89,9 @@ pub struct SidecarError {
     pub message: String,
 }
 
+/// The share of a whole image's short side that is seen here; [`semaim::config::covered`] is what is resized for it.
+const SHOWN: f64 = 7.0 / 8.0;
+
 /// Hugging Face's or timm's `config.json`; both leave out what is as usual.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -112,6 +115,8 @@ struct Config {
     mean: Value,
     std: Value,
     input_size: Value,
+    crop_pct: Value,
+    interpolation: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -120,6 +125,24 @@ struct Pretrained {
     mean: Option<Vec<f32>>,
     std: Option<Vec<f32>>,
     input_size: Option<[usize; 3]>,
+    // What is only told of, whatever form it has.
+    crop_pct: Value,
+    interpolation: Value,
+}
+
+impl Pretrained {
+    /// In what timm's views of whole images differ from ours, in its words.
+    fn other_views(&self) -> Vec<String> {
+        let mut differs = Vec::new();
+        let as_here = |share: f64| (share - SHOWN).abs() < 1e-3;
+        if !self.crop_pct.is_null() && !self.crop_pct.as_f64().is_some_and(as_here) {
+            differs.push(format!("crop_pct {}", self.crop_pct));
+        }
+        if !self.interpolation.is_null() && self.interpolation != "bicubic" {
+            differs.push(format!("interpolation {}", self.interpolation));
+        }
+        differs
+    }
 }
 
 impl Sidecar {
@@ -206,9 +229,12 @@ impl Sidecar {
                 mean: of_form(config.mean),
                 std: of_form(config.std),
                 input_size: of_form(config.input_size),
+                crop_pct: config.crop_pct,
+                interpolation: config.interpolation,
             },
             None => Pretrained::default(),
         };
+        self.views_differ(pretrained.other_views());
         self.mean = pretrained.mean;
         self.std = pretrained.std;
         self.image_size = pretrained
@@ -223,6 +249,18 @@ impl Sidecar {
         self.of_a_class(nested, config.vision)?;
         let args = config.model_args.unwrap_or_default();
         self.of_timm(config.architecture.as_deref(), args)
+    }
+
+    /// Says in what a file would have views of whole images other than they are here.
+    fn views_differ(&mut self, differs: Vec<String>) {
+        if !differs.is_empty() {
+            let file = self.files.last().and_then(|path| path.file_name());
+            self.assumed.push(format!(
+                "where whole images are embedded or classified, the center of seven eighths is seen, resized bicubically, while {} says: {}",
+                file.unwrap_or_default().display(),
+                differs.join(", ")
+            ));
+        }
     }
 
     /// What no network can have.
@@ -348,6 +386,8 @@ mod tests {
         assert_eq!(found.std, Some(vec![0.5, 0.5, 1.0]));
         assert_eq!(found.image_size, Some([32, 64]));
         assert_eq!((found.num_heads, found.timm), (Some(3), true));
+        let said = found.assumed.join("; ");
+        assert!(said.contains("config.json says: crop_pct 0.9"), "{said}");
         // With a part of its own for it, and in files of others, these mean something else.
         let newer = r#"{"architecture": "vit_tiny_patch16_224", "mean": [0.5, 0.5, 0.5], "input_size": 7,
             "pretrained_cfg": {"mean": [0.1, 0.2, 0.3]}, "model_args": null}"#;

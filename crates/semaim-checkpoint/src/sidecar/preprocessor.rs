@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use semaim::config::covered;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{PREPROCESSOR, PROCESSOR, Sidecar, SidecarError};
 
@@ -17,6 +19,56 @@ pub(super) struct Preprocessor {
     do_normalize: Option<bool>,
     image_mean: Option<Vec<f32>>,
     image_std: Option<Vec<f32>>,
+    // What is only told of, whatever form it has.
+    do_resize: Value,
+    size: Value,
+    resample: Value,
+    do_center_crop: Value,
+    crop_size: Value,
+}
+
+/// Pillow's numbers of ways to resize.
+const RESAMPLINGS: [&str; 6] = [
+    "nearest", "lanczos", "bilinear", "bicubic", "box", "hamming",
+];
+
+impl Preprocessor {
+    /// In what its views of whole images differ from ours, in its words; `image_size` is that of the encoder, where it is told.
+    fn other_views(&self, image_size: Option<[usize; 2]>) -> Vec<String> {
+        let mut differs = Vec::new();
+        if self.do_resize == Value::Bool(false) {
+            differs.push("do_resize false".to_owned());
+        }
+        let way = self.resample.as_u64();
+        let name = way.and_then(|way| RESAMPLINGS.get(way as usize));
+        if !self.resample.is_null() && name != Some(&"bicubic") {
+            let name = name.map_or(String::new(), |name| format!(" ({name})"));
+            differs.push(format!("resample {}{name}", self.resample));
+        }
+        let side = |value: &Value, key: &str| value.get(key).and_then(Value::as_u64);
+        let both = |value: &Value| {
+            let number = value.as_u64().map(|side| [side; 2]);
+            number.or(side(value, "height")
+                .zip(side(value, "width"))
+                .map(Into::into))
+        };
+        let is_cut = self.do_center_crop.as_bool();
+        let cut = both(&self.crop_size).filter(|_| is_cut.unwrap_or(true));
+        let cut = cut.map(|cut| cut.map(|side| side as usize));
+        let short_side = side(&self.size, "shortest_edge").or(self.size.as_u64());
+        let as_here = cut.is_some_and(|cut| {
+            let [rows, columns] = covered(cut);
+            short_side == Some(rows.max(columns) as u64) && image_size.is_none_or(|own| own == cut)
+        });
+        if !self.size.is_null() && !as_here {
+            differs.push(format!("size {}", self.size));
+            differs.extend(match cut {
+                Some([height, width]) => Some(format!("of which {height} x {width} are cut out")),
+                None => (is_cut == Some(false)).then(|| "nothing cut off".to_owned()),
+            });
+        }
+        differs
+    }
 }
 
 /// What transformers writes of a processor of images and texts, since version 5 in place of a `preprocessor_config.json`.
@@ -43,6 +95,7 @@ impl Sidecar {
     /// How Hugging Face's library makes numbers of pixels. Values of 0..255 that are normalized are those of 0..1 with a mean and
     /// a deviation 255 times smaller.
     pub(super) fn preprocessor(&mut self, config: Preprocessor) -> Result<(), String> {
+        self.views_differ(config.other_views(self.image_size));
         let is_rescaled = config.do_rescale.unwrap_or(true);
         if is_rescaled
             && let Some(factor) = config.rescale_factor
@@ -119,6 +172,39 @@ mod tests {
         let wrong = r#"{"image_processor": {"rescale_factor": 0.5}}"#;
         let error = beside(&[("processor_config.json", wrong)]).unwrap_err();
         assert!(error.path.ends_with("processor_config.json"), "{error}");
+    }
+
+    #[test]
+    fn other_views_than_ours_are_said() {
+        let said = |text: &str| {
+            let found = beside(&[("preprocessor_config.json", text)]).unwrap();
+            found.assumed.join("; ")
+        };
+        for (text, part) in [
+            (
+                r#"{"size": 224, "resample": 2, "do_center_crop": false}"#,
+                "resample 2 (bilinear), size 224, nothing cut off",
+            ),
+            (r#"{"resample": "bilinear"}"#, "resample \"bilinear\""),
+            (
+                r#"{"size": {"height": 384, "width": 384}, "resample": 3}"#,
+                r#"size {"height":384,"width":384}"#,
+            ),
+            (
+                r#"{"size": 224, "do_center_crop": true, "crop_size": 224, "resample": 3}"#,
+                "size 224, of which 224 x 224 are cut out",
+            ),
+            (r#"{"do_resize": false}"#, "do_resize false"),
+        ] {
+            assert!(said(text).contains(part), "{}", said(text));
+        }
+        for same in [
+            "{}",
+            r#"{"size": {"shortest_edge": 256}, "do_center_crop": true, "crop_size": {"height": 224, "width": 224}, "resample": 3}"#,
+            r#"{"size": 256, "do_center_crop": true, "crop_size": 224}"#,
+        ] {
+            assert_eq!(said(same), "", "{same}");
+        }
     }
 
     #[test]
