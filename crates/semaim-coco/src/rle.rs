@@ -13,6 +13,9 @@ pub struct Rle {
 }
 
 impl Rle {
+    /// The longest side in pixels of an image that has masks.
+    pub const MOST_SIDE: u32 = 65_535;
+
     /// The mask of run lengths that may be empty. The sides are at most 65,535.
     ///
     /// # Errors
@@ -30,7 +33,7 @@ impl Rle {
     ///
     /// Returns `None` when the length is not `width * height`, or a side is above 65,535.
     pub fn from_bits(bits: &[bool], width: u32, height: u32) -> Option<Self> {
-        let fits = width <= u16::MAX.into() && height <= u16::MAX.into();
+        let fits = width <= Self::MOST_SIDE && height <= Self::MOST_SIDE;
         if !fits || bits.len() != width as usize * height as usize {
             return None;
         }

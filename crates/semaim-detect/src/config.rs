@@ -303,6 +303,7 @@ impl DetectorConfig {
             ("regions.box_bins", regions.box_bins),
             ("regions.box_hidden", regions.box_hidden),
             ("regions.mask_bins", regions.mask_bins),
+            ("inference.detections", self.inference.detections),
         ] {
             if count == 0 {
                 return refuse(key, "must be at least 1".into());

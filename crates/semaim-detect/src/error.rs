@@ -13,6 +13,12 @@ pub enum DetectError {
     /// A tensor could not be moved between a model and the host.
     #[error(transparent)]
     Weight(#[from] WeightError),
+    /// What the network gives is no number.
+    #[error("what the detector gives for image {number} of the batch holds a NaN")]
+    NotFinite {
+        /// The image's number in the batch.
+        number: usize,
+    },
     /// An image does not fit the detector.
     #[error("image {number} of the batch: {message}")]
     Image {

@@ -170,6 +170,15 @@ impl MaskRcnn {
         let logits = to_host("objectness logits", output.logits.clone().detach())?.values;
         let deltas = to_host("anchor deltas", output.deltas.clone().detach())?.values;
         let count = logits.len() / sizes.len().max(1);
+        // Of a diverged training the loss tells.
+        if mode == Mode::Inference {
+            for (numbers, size) in [(&logits, count), (&deltas, 4 * count)] {
+                let mut images = numbers.chunks(size.max(1));
+                if let Some(number) = images.position(holds_nan) {
+                    return Err(DetectError::NotFinite { number });
+                }
+            }
+        }
         Ok(logits
             .chunks(count.max(1))
             .zip(deltas.chunks(4 * count.max(1)))
@@ -393,6 +402,9 @@ impl MaskRcnn {
         let BoxOutput { scores, deltas } = self.boxes(self.pool_boxes(maps, &places));
         let probabilities = to_host("probabilities", activation::softmax(scores, 1))?.values;
         let deltas = to_host("region deltas", deltas)?.values;
+        if holds_nan(&probabilities) || holds_nan(&deltas) {
+            return Err(DetectError::NotFinite { number: image });
+        }
         let (config, classes) = (&self.config.inference, self.config.classes);
         Ok(select(
             config,
@@ -418,6 +430,9 @@ impl MaskRcnn {
         let logits = self.mask_head.forward(self.pool_masks(maps, &places));
         let masks = activation::sigmoid(of_class(logits, &classes));
         let masks = to_host("masks", masks)?.values;
+        if holds_nan(&masks) {
+            return Err(DetectError::NotFinite { number: image });
+        }
         let cells = masks.len() / detections.len();
         for (detection, mask) in detections.iter_mut().zip(masks.chunks(cells.max(1))) {
             detection.mask = mask.to_vec();
@@ -461,3 +476,7 @@ const ANYWHERE: (usize, BoundingBox) = (
         y1: 16.0,
     },
 );
+
+fn holds_nan(numbers: &[f32]) -> bool {
+    numbers.iter().any(|number| number.is_nan())
+}

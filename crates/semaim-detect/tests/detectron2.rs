@@ -88,7 +88,7 @@ fn a_published_pickle() {
     config.attention.window = 2;
     config.attention.global_blocks = Some(vec![1, 3]);
     assert_eq!(model.config, config);
-    assert_eq!(model.defaults_used.len(), 5, "{:?}", model.defaults_used);
+    assert_eq!(model.defaults_used.len(), 6, "{:?}", model.defaults_used);
     assert_eq!(model.normalization.mean, [0.485, 0.456, 0.406]);
     // It runs.
     let device = Device::flex();
@@ -114,7 +114,7 @@ fn a_training_checkpoint_with_buffers_and_an_average() {
     let sizes = [16.0, 32.0, 64.0, 128.0, 200.0];
     assert_eq!(model.config.proposals.anchor_sizes, sizes);
     assert_eq!(model.config.proposals.aspect_ratios, [0.5, 1.0, 2.0]);
-    assert_eq!(model.defaults_used.len(), 3, "{:?}", model.defaults_used);
+    assert_eq!(model.defaults_used.len(), 4, "{:?}", model.defaults_used);
     let near = |found: &[f32], expected: [f32; 3]| {
         let pairs = found.iter().zip(expected);
         assert!(

@@ -58,6 +58,10 @@ pub struct InferenceConfig {
     pub flip: bool,
     /// Sizes in which images are seen, as factors.
     pub scales: Vec<f64>,
+    /// Whether whatever is seen at a time is padded to a square, at the bottom and at the right, as images that are trained on whole
+    /// are: patches have the places that they had there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub square: bool,
 }
 
 /// How much of an image is seen at a time.
@@ -102,6 +106,7 @@ impl Default for InferenceConfig {
             stride: 341,
             flip: false,
             scales: vec![1.0],
+            square: false,
         }
     }
 }

@@ -23,6 +23,9 @@ pub enum SegmentError {
         /// What is wrong.
         message: String,
     },
+    /// What the network gives is no number.
+    #[error("what the segmenter gives for an image holds a NaN")]
+    NotFinite,
     /// There are more or fewer labels than pixels.
     #[error("{found} labels for {expected} pixels")]
     LabelCount {

@@ -4,7 +4,7 @@ use burn::tensor::{Int, Tensor, activation};
 use semaim::batch_norm::NormMode;
 use semaim::feature_map::FeatureMap;
 use semaim::grid::Grid;
-use semaim::parameters::int_to_host;
+use semaim::parameters::{int_to_host, to_host};
 use semaim::resample::{Resampling, bilinear_rows};
 use semaim::vit::ForwardOptions;
 
@@ -28,7 +28,7 @@ impl Segmenter {
     /// as in mmsegmentation.
     ///
     /// # Errors
-    /// [`SegmentError::Weight`] when the device does not give the numbers.
+    /// [`SegmentError::NotFinite`], and [`SegmentError::Weight`] when the device does not give the numbers.
     pub fn classes_of_pixels(
         &self,
         views: &[Tensor<4>],
@@ -57,6 +57,11 @@ impl Segmenter {
                     .reduce(|sum, part| sum + part)
             };
             let Some(sum) = sum else { break };
+            // One number that is none makes the sum of all none.
+            let total = to_host("scores of pixels", sum.clone().sum())?.values;
+            if total.iter().any(|total| total.is_nan()) {
+                return Err(SegmentError::NotFinite);
+            }
             let best: Tensor<3, Int> = sum.argmax(2);
             let best = int_to_host("classes of pixels", best)?;
             classes.extend(best.into_iter().map(|class| class as u8));
@@ -65,7 +70,8 @@ impl Segmenter {
     }
 
     /// Logits of each pixel of images `[batch, channels, height, width]`, normalized: of the whole image or averaged over
-    /// windows, as is set. Where sides are no multiples of the patch size, zeros are added at the bottom and at the right.
+    /// windows, as is set. Where sides are no multiples of the patch size, or are to be a square's, zeros are added at the bottom and at
+    /// the right.
     ///
     /// # Errors
     /// None but the device's.
@@ -127,7 +133,10 @@ impl Segmenter {
         let [batch, channels, height, width] = images.dims();
         let (patch, fewest) = (self.patch_size(), self.fewest_patches());
         let whole = |side: usize| side.div_ceil(patch).max(fewest) * patch;
-        let (rows, columns) = (whole(height), whole(width));
+        let (rows, columns) = match self.config().inference.square {
+            true => (whole(height.max(width)), whole(height.max(width))),
+            false => (whole(height), whole(width)),
+        };
         let images = if [rows, columns] == [height, width] {
             images
         } else {
@@ -232,6 +241,40 @@ mod tests {
         let found = model.pixel_logits(image.narrow(3, 0, 29)).unwrap();
         let expected = model.pixel_logits(padded).unwrap().top_left(found.grid);
         near(&values(&found), &values(&expected));
+    }
+
+    /// Of images that are trained on whole, the places of patches are those on their square canvas.
+    #[test]
+    fn images_are_seen_in_a_square_as_in_training() {
+        let image = random_images([1, 3, 16, 32]);
+        let dark = Tensor::zeros([1, 3, 16, 32], &image.device());
+        let padded = Tensor::cat(vec![image.clone(), dark], 2);
+        let seen = |square: bool| {
+            let model = tiny(HeadKind::Linear, |config| config.inference.square = square);
+            let found = model.pixel_logits(image.clone()).unwrap();
+            assert_eq!((found.grid.rows, found.grid.columns), (16, 32));
+            let expected = model.pixel_logits(padded.clone()).unwrap();
+            (values(&found), values(&expected.top_left(found.grid)))
+        };
+        let (found, expected) = seen(true);
+        near(&found, &expected);
+        let (found, expected) = seen(false);
+        let far = found
+            .iter()
+            .zip(&expected)
+            .filter(|(a, b)| (*a - *b).abs() > 1e-3);
+        assert!(far.count() > found.len() / 10);
+    }
+
+    #[test]
+    fn what_is_no_number_has_no_class() {
+        let model = tiny(HeadKind::Linear, |_| ());
+        let image = random_images([1, 3, 24, 32]) * f32::MAX * f32::MAX;
+        let refused = model.classes_of_pixels(&[image], [24, 32]);
+        assert!(
+            matches!(refused, Err(SegmentError::NotFinite)),
+            "{refused:?}"
+        );
     }
 
     #[test]

@@ -107,6 +107,8 @@ impl Shapes<'_> {
             defaults_used.push(format!("a mask head that looks at {bins} × {bins} bins"));
         }
         defaults_used.push("norms of convolutions over the channels at a position".into());
+        defaults_used
+            .push("scores by a softmax over classes and background, not use_sigmoid_ce".into());
         Ok(Sizes {
             vit: VitConfig {
                 image_size: [side * patch_size; 2],
