@@ -91,13 +91,13 @@ impl LineChart {
         if points().next().is_none() {
             return Ok(None);
         }
-        let bands: Vec<Vec<(f64, f64)>> = self
+        let bands: Vec<Vec<Vec<(f64, f64)>>> = self
             .series
             .iter()
-            .map(|series| outline(&series.band, shown))
+            .map(|series| outlines(&series.band, shown))
             .collect();
         let heights = || {
-            let of_bands = bands.iter().flatten().map(|point| point.1);
+            let of_bands = bands.iter().flatten().flatten().map(|point| point.1);
             points().map(|point| point[1]).chain(of_bands)
         };
         let x = axis(points().map(|point| point[0]), 0.0);
@@ -132,7 +132,7 @@ impl LineChart {
         x: Range<f64>,
         y: Y,
         strokes: &[Vec<Vec<(f64, f64)>>],
-        bands: &[Vec<(f64, f64)>],
+        bands: &[Vec<Vec<(f64, f64)>>],
     ) -> Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>
     where
         Y: AsRangedCoord<Value = f64>,
@@ -162,14 +162,10 @@ impl LineChart {
             .bold_line_style(RGBColor(128, 128, 128).mix(0.25))
             .axis_style(RGBColor(128, 128, 128))
             .draw()?;
-        for (index, band) in bands
-            .iter()
-            .enumerate()
-            .filter(|(_, band)| !band.is_empty())
-        {
+        for (index, parts) in bands.iter().enumerate() {
             let color = COLORS[index % COLORS.len()];
-            let area = Polygon::new(band.clone(), color.mix(0.13).filled());
-            chart.draw_series([area])?;
+            let area = |part: &Vec<_>| Polygon::new(part.clone(), color.mix(0.13).filled());
+            chart.draw_series(parts.iter().map(area))?;
         }
         for (index, strokes) in strokes.iter().enumerate() {
             let color = COLORS[index % COLORS.len()];
@@ -229,18 +225,20 @@ fn axis(numbers: impl Iterator<Item = f64>, margin: f64) -> Range<f64> {
     low - margin * span..high + margin * span
 }
 
-/// The outline of a band: along its upper edge and back along its lower one.
-fn outline(band: &[[f64; 3]], shown: impl Fn(&[f64; 2]) -> bool) -> Vec<(f64, f64)> {
-    let edge = |side: usize| band.iter().map(move |point| [point[0], point[side]]);
+/// The outlines of the parts of a band between its gaps: each along its upper edge and back along its lower one.
+fn outlines(band: &[[f64; 3]], shown: impl Fn(&[f64; 2]) -> bool) -> Vec<Vec<(f64, f64)>> {
     let is_shown = |point: &[f64; 3]| {
         [1, 2]
             .into_iter()
             .all(|side| shown(&[point[0], point[side]]))
     };
-    if band.len() < 2 || !band.iter().all(is_shown) {
-        return Vec::new();
-    }
-    edge(2).chain(edge(1).rev()).map(|[x, y]| (x, y)).collect()
+    let parts = band.split(|point| !is_shown(point));
+    let outline = |part: &[[f64; 3]]| {
+        let upper = part.iter().map(|[x, _, high]| (*x, *high));
+        let lower = part.iter().rev().map(|[x, low, _]| (*x, *low));
+        upper.chain(lower).collect()
+    };
+    parts.filter(|part| part.len() > 1).map(outline).collect()
 }
 
 /// The parts of a curve between its gaps, with fewer points where there are too many to be seen: of every stretch the
@@ -344,6 +342,14 @@ mod tests {
         let svg = chart.svg(WIDTHS[0]).unwrap().unwrap();
         assert_eq!(svg.matches("<polygon").count(), 1);
         assert!(svg.contains("-40") || svg.contains("-30"), "{svg}");
+        // The parts between gaps are drawn, and a single point is none.
+        let heights = [[1.0, 2.0]; 6];
+        let at = |(x, [low, high]): (usize, [f64; 2])| [x as f64, low, high];
+        chart.series[0].band = heights.into_iter().enumerate().map(at).collect();
+        chart.series[0].band[2][1] = f64::NAN;
+        let svg = chart.svg(WIDTHS[0]).unwrap().unwrap();
+        assert_eq!(svg.matches("<polygon").count(), 2);
+        chart.series[0].band.truncate(3);
         // What is not known is not drawn.
         chart.series[0].band[1][1] = f64::NAN;
         assert_eq!(

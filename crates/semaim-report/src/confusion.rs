@@ -263,7 +263,7 @@ impl ConfusionMatrix {
 }
 
 /// One decimal, rounded as the program prints it, but only all is 100 %.
-fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     let most = if share < 1.0 { 99.9 } else { 100.0 };
     format!("{:.1} %", (100.0 * share).min(most))
 }

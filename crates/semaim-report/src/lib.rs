@@ -36,7 +36,7 @@ mod visual_order;
 
 pub use ::image::RgbImage;
 pub use chart::{LineChart, Scale, Series};
-pub use confusion::ConfusionMatrix;
+pub use confusion::{ConfusionMatrix, percent};
 pub use contact_sheet::{Column, ContactSheet, Row};
 pub use error::FigureError;
 pub use html::{Cell, Fact, Page, Part, Picture, Section};

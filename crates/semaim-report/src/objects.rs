@@ -120,10 +120,12 @@ fn lay_mask(on: &mut RgbImage, mask: &[bool], image: &RgbImage, color: Rgb<u8>) 
     }
     let (width, height) = on.dimensions();
     let at = |x: i64, y: i64| {
-        let inside = (0..i64::from(width)).contains(&x) && (0..i64::from(height)).contains(&y);
+        if !(0..i64::from(width)).contains(&x) || !(0..i64::from(height)).contains(&y) {
+            return false;
+        }
         let column = (x as usize * columns) / width as usize;
         let row = (y as usize * rows) / height as usize;
-        inside && mask[row * columns + column]
+        mask[row * columns + column]
     };
     for y in 0..i64::from(height) {
         for x in 0..i64::from(width) {

@@ -68,7 +68,7 @@ pub(crate) fn backward(
     unsafe { out.filled() }
 }
 
-/// One over the lengths of a prediction and of a target; zero for the first where it is too short to have a direction.
+/// One over the lengths of a prediction and of a target; 1e12 where a row is too short to have a direction.
 fn inv_norms(p: &[f32], t: &[f32]) -> [f32; 2] {
     [p, t].map(|row| 1.0 / dot(row, row).sqrt().max(SHORTEST))
 }

@@ -336,13 +336,14 @@ fn tile_at<A: Arithmetic, L: Layout, const R: usize, const P: usize>(
     place: &Place,
     row: usize,
 ) {
+    // Wrapping, as views of no depth hold nothing: nothing is read there.
+    let a = task.a.wrapping_add(L::tile(task, row, R, place.start));
+    let b = task
+        .b
+        .wrapping_add(place.column / PANEL * task.b_stride + place.start * PANEL);
     // SAFETY: `row + R <= task.rows`, `place` and the `P` panels from it lie within depth and columns, and `Task::new`
     // has checked that the views hold all rows, columns and panels of the product.
     unsafe {
-        let a = task.a.add(L::tile(task, row, R, place.start));
-        let b = task
-            .b
-            .add(place.column / PANEL * task.b_stride + place.start * PANEL);
         let sums = tile::<A, L, R, P>(place.depth, (a, task.a_stride), (b, task.b_stride));
         for (panel, sums) in sums.iter().enumerate() {
             store::<A, R>(
