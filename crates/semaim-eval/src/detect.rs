@@ -73,6 +73,16 @@ pub enum DetectRunError {
         /// The setting.
         key: &'static str,
     },
+    /// What a detector's file does not say is told of an encoder.
+    #[error(
+        "{path} is no detector, and {key} (--classes, where that is detectron2.classes) says what a detector's file does not; leave it out"
+    )]
+    NoDetector {
+        /// The file.
+        path: PathBuf,
+        /// The setting.
+        key: &'static str,
+    },
     /// The images or their objects cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -189,7 +199,7 @@ pub fn prepare(
     let detector = config.starting_detector()?;
     let mut start = match &detector {
         Some(detector) => of_detector(detector, &config.encoder.weights, device)?,
-        None => StartingEncoder::read(&config.encoder, run, device)?,
+        None => config.starting_encoder(run, device)?,
     };
     let encoder = &mut start.encoder;
     if config.from_scratch {
@@ -201,7 +211,10 @@ pub fn prepare(
     let (vit, canvas) = (&encoder.config, config.detector.canvas);
     // Before images are opened, which may take long.
     config.detector.validate(vit.patch_size, vit.depth)?;
-    let ObjectSplits { train, eval } = config.data.open(vit.channels, canvas, config.seed)?;
+    let ObjectSplits { train, eval } =
+        config
+            .data
+            .open(&encoder.normalization, canvas, config.seed)?;
     let objects = train.count_objects();
     if objects.all == 0 {
         return Err(DetectRunError::NoObjects {

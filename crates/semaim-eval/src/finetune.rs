@@ -92,6 +92,9 @@ pub fn prepare(
     device: &Device,
 ) -> Result<Prepared, FinetuneError> {
     let mut start = StartingEncoder::read(&config.encoder, run, device)?;
+    if let Some(size) = config.encoder.image_size {
+        start = start.resized(size)?;
+    }
     let encoder = &mut start.encoder;
     if config.from_scratch {
         encoder.vit = initialize(

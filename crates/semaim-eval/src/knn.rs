@@ -186,6 +186,23 @@ struct Neighbor {
     index: usize,
 }
 
+/// Rows of vectors, those whose squares a number cannot hold brought to the size of 1 by a power of two, which leaves their direction as
+/// it is.
+fn squarable(rows: &[f32], width: usize) -> Vec<f32> {
+    let mut rows = rows.to_vec();
+    for row in rows.chunks_mut(width) {
+        let largest = row
+            .iter()
+            .fold(0.0_f32, |most, value| most.max(value.abs()));
+        if largest > 0.0 && !(1e-15..=1e15).contains(&largest) {
+            let by = 2.0_f64.powi(-largest.log2().round() as i32);
+            row.iter_mut()
+                .for_each(|value| *value = (f64::from(*value) * by) as f32);
+        }
+    }
+    rows
+}
+
 /// The `k` most similar bank rows of each query row, most similar first.
 fn neighbors(
     bank: &[f32],
@@ -196,7 +213,7 @@ fn neighbors(
 ) -> Result<Vec<Vec<Neighbor>>, KnnError> {
     let count = queries.len() / width;
     let unit = |rows: &[f32]| {
-        let data = TensorData::new(rows.to_vec(), [rows.len() / width, width]);
+        let data = TensorData::new(squarable(rows, width), [rows.len() / width, width]);
         let rows = Tensor::<2>::from_data(data, device);
         let length = rows
             .clone()

@@ -140,13 +140,21 @@ fn unpatched(predicted: &[f32], image: &[f32], config: &PretrainConfig) -> Vec<f
 }
 
 /// A normalized image `[channels, height, width]` as `[height, width, 3]`: gray for fewer than three channels, the
-/// first three for more.
+/// first three for more. Values whose mean or deviation no values of 0 to 1 have are shown from two and a half deviations below the mean to as many
+/// above it.
 pub(crate) fn to_rgb(image: &[f32], augment: &Augment) -> Vec<u8> {
     let channels = augment.channels();
     let pixels = image.len() / channels;
     let Normalization { mean, std } = &augment.normalization;
+    let of_unit =
+        |(mean, std): (&f32, &f32)| (-0.2..=1.2).contains(mean) && (1e-4..=1.2).contains(std);
+    let is_unit = mean.iter().zip(std).all(of_unit);
     let byte = |channel: usize, pixel: usize| {
-        let value = image[channel * pixels + pixel] * std[channel] + mean[channel];
+        let normalized = image[channel * pixels + pixel];
+        let value = match is_unit {
+            true => normalized * std[channel] + mean[channel],
+            false => (normalized + 2.5) / 5.0,
+        };
         (value * 255.0).round().clamp(0.0, 255.0) as u8
     };
     let shown = if channels < 3 { [0, 0, 0] } else { [0, 1, 2] };

@@ -1,7 +1,7 @@
 //! The linear probe: how well a linear layer on frozen features classifies (method, section 4).
 //!
-//! Batch normalization without affine parameters, then one linear layer, SGD with momentum and a cosine schedule, as
-//! published for masked autoencoders. A probe's result hangs on its learning rate and weight decay, so a whole grid of
+//! Batch normalization without affine parameters, then one linear layer, SGD with momentum and a cosine schedule, as in
+//! SemAIM's code (that of masked autoencoders has LARS in place of SGD). A probe's result hangs on its learning rate and weight decay, so a whole grid of
 //! them is trained at the same time: the layers stand side by side in one matrix. A validation split of the training
 //! images chooses among them; what is chosen meets the test images once.
 
@@ -10,6 +10,8 @@ pub mod head;
 pub mod memory;
 pub mod online;
 mod tally;
+
+use std::collections::BTreeSet;
 
 use burn::tensor::Device;
 use semaim::parameters::WeightError;
@@ -161,7 +163,8 @@ pub fn probe(
     options.check()?;
     let draw = |row: usize| KeyedRng::new(Key::new(options.seed, 0, row as u64), Stream::Split);
     let rows = 0..train.labels.len();
-    let (kept, validation) = validation_split(rows, draw, options.validation_every);
+    let class = |row: usize| Some(train.labels[row]);
+    let (kept, validation) = validation_split(rows, draw, class, options.validation_every);
     if validation.is_empty() || test.labels.is_empty() {
         return Err(ProbeError::Empty {
             train: train.labels.len(),
@@ -202,10 +205,11 @@ pub fn probe(
 }
 
 /// Divides training images into those to train on and those to choose with: each is drawn with 1 in `every`. Of two or more, each part
-/// has one at least.
-fn validation_split<T: Copy>(
+/// has one at least. Of a class all of whose images would be drawn, the first is trained on, unless it is the last to choose with.
+fn validation_split<T: Copy + Ord>(
     images: impl IntoIterator<Item = T>,
     draw: impl Fn(T) -> KeyedRng,
+    class: impl Fn(T) -> Option<u32>,
     every: u64,
 ) -> (Vec<T>, Vec<T>) {
     let images: Vec<T> = images.into_iter().collect();
@@ -215,7 +219,20 @@ fn validation_split<T: Copy>(
         let images = images.filter(|(_, held_out)| **held_out == of_validation);
         images.map(|(image, _)| *image).collect()
     };
-    (part(false), part(true))
+    let (mut kept, mut validation): (Vec<T>, Vec<T>) = (part(false), part(true));
+    let mut learned: BTreeSet<Option<u32>> = kept.iter().map(|image| class(*image)).collect();
+    let mut left = validation.len();
+    validation.retain(|&image| {
+        let of = class(image);
+        if left < 2 || of.is_none() || !learned.insert(of) {
+            return true;
+        }
+        left -= 1;
+        kept.push(image);
+        false
+    });
+    kept.sort_unstable();
+    (kept, validation)
 }
 
 /// Refuses a single image of `train` that the validation split leaves to learn from.
@@ -334,7 +351,7 @@ mod tests {
         for (every, count) in [(1_000_000, 2), (1_000_000, 30), (2, 2), (2, 3), (10, 8)] {
             for seed in 0..20 {
                 let draw = |row: usize| KeyedRng::new(Key::new(seed, 0, row as u64), Stream::Split);
-                let (kept, validation) = validation_split(0..count, draw, every);
+                let (kept, validation) = validation_split(0..count, draw, |_| None, every);
                 assert!(!kept.is_empty() && !validation.is_empty(), "{every} {seed}");
                 let mut all = [kept, validation].concat();
                 all.sort_unstable();
@@ -342,7 +359,17 @@ mod tests {
             }
         }
         let draw = |row: usize| KeyedRng::new(Key::new(0, 0, row as u64), Stream::Split);
-        assert!(validation_split(0..1, draw, 10).1.is_empty());
+        assert!(validation_split(0..1, draw, |_| None, 10).1.is_empty());
+        // Of each class something is learned, wherever two images are there to choose with.
+        for seed in 0..20 {
+            let draw = |row: usize| KeyedRng::new(Key::new(seed, 0, row as u64), Stream::Split);
+            let class = |row: usize| Some((row / 2) as u32);
+            let (kept, validation) = validation_split(0..24, draw, class, 3);
+            let learned: BTreeSet<usize> = kept.iter().map(|row| row / 2).collect();
+            assert_eq!(learned.len(), 12, "{kept:?}");
+            assert!(kept.is_sorted() && !validation.is_empty());
+            assert_eq!(kept.len() + validation.len(), 24);
+        }
     }
 
     fn set<'a>(features: &'a [f32], labels: &'a [u32]) -> Labeled<'a> {

@@ -199,8 +199,8 @@ pub(crate) struct StartingEncoder {
 }
 
 impl StartingEncoder {
-    /// Reads an encoder, its position table resized where a size is told. Where its file is gone and the run in `run` has saved a
-    /// checkpoint, that has all weights, and the rest is what the run kept of its start.
+    /// Reads an encoder with the position table that its file has, whatever [`WeightsSource::image_size`] says. Where the file is gone and
+    /// the run in `run` has saved a checkpoint, that has all weights, and the rest is what the run kept of its start.
     ///
     /// # Errors
     /// An encoder that cannot be read, and a run directory.
@@ -209,24 +209,23 @@ impl StartingEncoder {
         run: &Path,
         device: &Device,
     ) -> Result<Self, StartError> {
-        let starting = match Self::of_file(source, device) {
+        Ok(match Self::of_file(source, device) {
             Err(error) if is_gone(&error, &source.weights) => match Self::kept(run, device)? {
                 Some(kept) => kept,
                 None => return Err(error.into()),
             },
             read => read?,
-        };
-        match source.image_size {
-            Some(size) => Ok(starting.resized(size)?),
-            None => Ok(starting),
-        }
+        })
     }
 
     fn of_file(source: &WeightsSource, device: &Device) -> Result<Self, EncoderError> {
         let checkpoint = source.checkpoint()?;
         let (path, layout) = (checkpoint.path.clone(), checkpoint.loading.format);
+        let notes = checkpoint.notes();
         let encoder = checkpoint.encoder(device)?;
-        Self::new(encoder, &path, layout.name(), &source.weights)
+        let mut starting = Self::new(encoder, &path, layout.name(), &source.weights)?;
+        starting.start.file.notes = notes;
+        Ok(starting)
     }
 
     /// An encoder that was read from `file`, which has this layout and was named as `named`.
@@ -312,6 +311,10 @@ impl StartingEncoder {
     ) -> Result<(), StartError> {
         let path = run.path();
         if !has_begun(path)? {
+            let file = &self.start.file;
+            for note in &file.notes {
+                observer.say(&format!("{}: {note}", file.weights.display()));
+            }
             if self.encoder.vit.projection.is_some() {
                 observer.say("the projection of the encoder's final tokens is left out");
             }
@@ -350,7 +353,7 @@ fn is_gone(error: &EncoderError, named: &Path) -> bool {
 }
 
 /// Whether a run has saved anything.
-fn has_begun(run: &Path) -> Result<bool, TrainError> {
+pub(crate) fn has_begun(run: &Path) -> Result<bool, TrainError> {
     if run.join(LATEST).exists() {
         return Ok(true);
     }

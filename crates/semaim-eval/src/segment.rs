@@ -190,7 +190,7 @@ pub fn prepare(
     let LabelSplits { train, eval } =
         config
             .data
-            .open(encoder.config.channels, crop, share, config.seed)?;
+            .open(&encoder.normalization, crop, share, config.seed)?;
     let segmenter = config.segmenter(train.classes().len());
     let settings = SegmenterSettings {
         segmenter: segmenter.clone(),

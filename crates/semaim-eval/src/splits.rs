@@ -34,7 +34,7 @@ pub enum SplitsError {
     /// A data set cannot be opened.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// `data.eval` was given and has no labels.
+    /// A set that is to have labels has none.
     #[error("{name}: this needs labels (class folders, .cls members or a list with labels)")]
     Unlabeled {
         /// The data set.

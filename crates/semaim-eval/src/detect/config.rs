@@ -1,7 +1,8 @@
 //! Everything that can be set of a detector's training, with its default; `check` says what is allowed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use semaim_checkpoint::weights_source::WeightsSource;
 use semaim_config::{Problems, RenamedKey, Validate};
 use semaim_data::{Augment, Framing, LARGE_SCALE_JITTER, Normalization};
@@ -19,10 +20,17 @@ use super::data::ObjectDataConfig;
 use super::file::{DetectorFile, Detectron2Config, ToldDetector};
 use crate::finetune::config::EMA;
 use crate::on_encoder::OnEncoder;
+use crate::run_start::{StartError, StartingEncoder, has_begun};
 use crate::views::are_generated;
 
 /// Settings of an encoder that learns.
-const LEARNING: &[&str] = &["layer_decay", "train.drop_path", "train.freeze_blocks"];
+const LEARNING: &[&str] = &[
+    "layer_decay",
+    "train.drop_path",
+    "train.freeze_blocks",
+    RECOMPUTE,
+];
+const RECOMPUTE: &str = "train.recompute";
 
 /// One training of a detector. The defaults are ViTDet's published recipe for ViT-B, but for the batch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -191,6 +199,11 @@ impl DetectConfig {
         if self.freeze {
             all.push((LEARNING, "freeze is true"));
         }
+        if self.detector.attention.relative_positions && !self.freeze {
+            // Such a block is composed, and keeps everything.
+            let why = "detector.attention.relative_positions is true";
+            all.push((&[RECOMPUTE], why));
+        }
         if self.from_scratch {
             all.push((&["encoder_only"], "from_scratch is true"));
         }
@@ -251,6 +264,30 @@ impl DetectConfig {
             }
         }
         Ok(Some(found))
+    }
+
+    /// The encoder that `encoder.weights` names, where that is no detector.
+    ///
+    /// # Errors
+    /// An encoder that cannot be read, and what a new run is told of a detector that it does not begin with.
+    pub(super) fn starting_encoder(
+        &self,
+        run: &Path,
+        device: &Device,
+    ) -> Result<StartingEncoder, DetectRunError> {
+        let start = StartingEncoder::read(&self.encoder, run, device)?;
+        if let Some(key) = self.detectron2.given()
+            && !has_begun(run).map_err(StartError::from)?
+        {
+            return Err(DetectRunError::NoDetector {
+                path: self.encoder.weights.clone(),
+                key,
+            });
+        }
+        Ok(match self.encoder.image_size {
+            Some(size) => start.resized(size)?,
+            None => start,
+        })
     }
 
     /// How images are shown in training: as the encoder learned to see them, jittered.

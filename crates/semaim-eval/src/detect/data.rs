@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use semaim_config::Problems;
 use semaim_data::{
-    DataError, ObjectSet, ObjectSpec, OpenOptions, ShapesOptions, Split, open_objects,
-    warn_of_shared,
+    DataError, Normalization, ObjectSet, ObjectSpec, OpenOptions, ShapesOptions, Split,
+    open_objects, warn_of_shared,
 };
 use semaim_train::config::Loading;
 use serde::{Deserialize, Serialize};
@@ -103,18 +103,20 @@ impl ObjectDataConfig {
         problems.in_range("max_pixels", self.max_pixels, 1..);
     }
 
-    /// Opens both splits for a detector of images with `channels` on a canvas of so many pixels.
+    /// Opens both splits for a detector of images with `channels`, which an encoder of this `normalization` sees, on a canvas of so
+    /// many pixels.
     ///
     /// # Errors
     /// What cannot be opened, and splits with different classes.
     pub fn open(
         &self,
-        channels: usize,
+        normalization: &Normalization,
         canvas: usize,
         seed: u64,
     ) -> Result<ObjectSplits, DataError> {
         let options = |count| OpenOptions {
-            channels,
+            channels: normalization.mean.len(),
+            unit_floats: normalization.is_a_convention(),
             max_pixels: self.max_pixels,
             shapes: ShapesOptions {
                 count,
@@ -210,7 +212,7 @@ mod tests {
                 eval: eval.into(),
                 ..ObjectDataConfig::default()
             };
-            let ObjectSplits { train, eval } = data.open(3, 64, 0).unwrap();
+            let ObjectSplits { train, eval } = data.open(&Normalization::usual(3), 64, 0).unwrap();
             let said = [train.notices(), eval.notices()].concat();
             (train.len(), eval.len(), said.len())
         };

@@ -66,6 +66,19 @@ impl Detectron2Config {
         );
     }
 
+    /// The first setting that is told.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let settings = [
+            ("detectron2.classes", !self.classes.as_os_str().is_empty()),
+            ("detectron2.channel_order", !self.channel_order.is_empty()),
+            ("detectron2.pixel_mean", !self.pixel_mean.is_empty()),
+            ("detectron2.pixel_std", !self.pixel_std.is_empty()),
+            ("detectron2.copy", !self.copy.is_empty()),
+        ];
+        let given = settings.into_iter().find(|(_, is_told)| *is_told);
+        given.map(|(key, _)| key)
+    }
+
     fn order(&self) -> Option<ChannelOrder> {
         match self.channel_order.as_str() {
             "rgb" => Some(ChannelOrder::Rgb),

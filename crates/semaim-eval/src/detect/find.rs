@@ -31,6 +31,15 @@ pub enum FindError {
     /// The network.
     #[error(transparent)]
     Detect(#[from] DetectError),
+    /// What the network gives is no number.
+    #[error(
+        "what the detector gives for image {item} holds a NaN: its weights have diverged, or the image has values far from all that it was \
+         trained on"
+    )]
+    NotFinite {
+        /// The image's number in its source.
+        item: u64,
+    },
     /// A set whose classes the detector does not know.
     #[error(transparent)]
     UnknownClass(#[from] UnknownClass),
@@ -89,6 +98,7 @@ impl FoundObject {
 #[derive(Debug)]
 pub struct FindIter<'a> {
     detector: &'a Detector,
+    source: Arc<dyn Source>,
     loader: EvaluationLoader<Framed>,
     device: Device,
 }
@@ -105,11 +115,12 @@ impl<'a> FindIter<'a> {
             batch_size,
             workers,
         } = options;
-        let source = Arc::new(Framed(source));
+        let framed = Arc::new(Framed(Arc::clone(&source)));
         Self {
             detector,
+            source,
             loader: EvaluationLoader::start(
-                source,
+                framed,
                 detector.info.views(),
                 items,
                 batch_size,
@@ -131,15 +142,34 @@ impl<'a> FindIter<'a> {
         let canvas = info.settings.detector.canvas;
         let shape = [info.config.channels, canvas, canvas];
         let images = images(&batch, shape, &self.device);
-        let found = self.detector.model.detect(images, &batch.valid_sizes)?;
+        let found = self.detector.model.detect(images, &batch.valid_sizes);
+        let found = found.map_err(|error| match error {
+            DetectError::NotFinite { number } => FindError::NotFinite {
+                item: batch.items[number],
+            },
+            error => error.into(),
+        })?;
         let each = batch.items.iter().zip(&batch.targets).zip(found);
-        let images = each
-            .map(|((&item, view), detections)| self.in_image(item, view, detections))
-            .collect();
-        Ok(Finds {
-            images,
+        let mut finds = Finds {
+            images: Vec::new(),
             bad: batch.bad,
-        })
+        };
+        for ((&item, view), detections) in each {
+            let longest = view.image_size.into_iter().max().unwrap_or(0);
+            if info.settings.masks && longest > Rle::MOST_SIDE {
+                finds.bad.push(BadImage {
+                    item,
+                    name: self.source.name(item as usize),
+                    error: format!(
+                        "a side of {longest} pixels is too long for masks, which have at most {}",
+                        Rle::MOST_SIDE
+                    ),
+                });
+            } else {
+                finds.images.push(self.in_image(item, view, detections));
+            }
+        }
+        Ok(finds)
     }
 
     /// Detections on the canvas in the image itself.

@@ -8,7 +8,7 @@ use semaim_data::{BadImage, ImageObjects, ObjectSet, Source};
 use serde::{Deserialize, Serialize};
 
 use super::detector::Detector;
-use super::find::{FindError, FindIter, ImageFinds};
+use super::find::{FindError, FindIter, FoundObject, ImageFinds};
 use crate::image_batches::BatchOptions;
 use crate::known_classes::numbers_of;
 
@@ -38,8 +38,8 @@ pub struct KindScores {
     pub stats: [f64; METRICS.len()],
     /// AP and AP50 of each class; -1 where it has no truth.
     pub per_class: Vec<[f64; 2]>,
-    /// AP and AP50 with all classes as one: whether objects are found, whatever they are taken for. `None` in files of earlier
-    /// versions.
+    /// AP and AP50 with all classes of the set as one: whether objects are found, whatever they are taken for. `None` in files of
+    /// earlier versions.
     #[serde(default)]
     pub class_agnostic: Option<[f64; 2]>,
     /// Precision at the recalls 0, 0.01 ... 1, the mean over classes with truths, at the overlaps of [`CURVES`]; empty without
@@ -189,7 +189,9 @@ impl Tally {
                 _ => self.masks = None,
             }
         }
-        for object in &found.objects {
+        // Of a class that the set does not have nothing says whether it is there: with all classes as one it would be wrong.
+        let of_set = |object: &&FoundObject| numbers.contains(&object.class);
+        for object in found.objects.iter().filter(of_set) {
             let (score, bbox) = (f64::from(object.score), object.bbox());
             let detection = Detection {
                 score,
@@ -234,7 +236,6 @@ fn counted<R>(truth: &ImageObjects, object: usize, region: R) -> Truth<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::find::FoundObject;
     use semaim_data::{ObjectSpec, OpenOptions, Split, open_objects};
     use semaim_detect::boxes::BoundingBox;
 
@@ -287,9 +288,15 @@ mod tests {
         assert_eq!(all.bbox.precision.len(), CURVES.len());
         assert!(all.bbox.precision.iter().all(|curve| curve.len() == 101));
         assert_eq!((all.images, all.unreadable), (1, 1));
+        assert!((all.bbox.class_agnostic.unwrap()[0] - 1.0).abs() < 1e-9);
         let half = scores(true, vec![found(2, 0), found(1, 20)]);
         assert!((half.bbox.ap() - 0.5).abs() < 1e-9, "{half:?}");
         assert_eq!(half.bbox.per_class[0], [0.0; 2]);
+        // What is taken for another class of the set is there; of the detector's second class the set says nothing.
+        let mistaken = scores(true, vec![found(0, 0), found(0, 20), found(1, 12)]);
+        let as_one = |scores: &ObjectScores| scores.bbox.class_agnostic.unwrap()[0];
+        assert!((as_one(&mistaken) - 1.0).abs() < 1e-9, "{mistaken:?}");
+        assert!(as_one(&scores(true, vec![found(1, 12), found(0, 0)])) > 0.5);
     }
 
     #[test]

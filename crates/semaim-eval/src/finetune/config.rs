@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::on_encoder::OnEncoder;
 
-/// One fine-tuning experiment. The defaults are the published recipe with a batch that fits small data sets.
+/// One fine-tuning experiment. The defaults are the recipe of masked autoencoders (SemAIM's published command warms up for 20 epochs,
+/// its code for 5 as here), with a batch that fits small data sets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FinetuneConfig {
@@ -290,6 +291,9 @@ impl AugmentConfig {
                 "augment.switch_to_cutmix",
             ];
             all.push((keys, "augment.mix is 0"));
+        } else if self.mixup == 0.0 && self.cutmix == 0.0 {
+            let keys = &["augment.mix", "augment.switch_to_cutmix"];
+            all.push((keys, "augment.mixup and augment.cutmix are 0"));
         } else if self.mixup == 0.0 || self.cutmix == 0.0 {
             let why = "augment.mixup or augment.cutmix is 0";
             all.push((&["augment.switch_to_cutmix"], why));

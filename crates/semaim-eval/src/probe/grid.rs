@@ -10,7 +10,7 @@ use crate::knn::Labeled;
 
 /// Share of the running statistics that each batch replaces, as in PyTorch.
 const MOMENTUM_OF_STATISTICS: f32 = 0.1;
-/// Added to variances, as in PyTorch.
+/// Added to variances, as in SemAIM's code.
 const EPSILON: f32 = 1e-6;
 /// SGD's momentum.
 const MOMENTUM: f32 = 0.9;

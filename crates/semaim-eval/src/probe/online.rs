@@ -283,7 +283,8 @@ pub fn online_probe(
 fn parts(train: &ImageSubset, options: &ProbeOptions) -> (ImageSubset, ImageSubset) {
     let draw = |item| KeyedRng::new(Key::new(options.seed, 0, item), Stream::ValidationSplit);
     let items = train.items.iter().copied();
-    let (kept, validation) = validation_split(items, draw, options.validation_every);
+    let class = |item: u64| train.source.label(item as usize);
+    let (kept, validation) = validation_split(items, draw, class, options.validation_every);
     let part = |items| ImageSubset {
         source: Arc::clone(&train.source),
         items,

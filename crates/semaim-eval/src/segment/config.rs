@@ -294,6 +294,9 @@ impl SegmentConfig {
             true => all.push((LEARNING, "freeze is true")),
             false => all.push((&["feature_cache_mb"], "freeze is false")),
         }
+        let why =
+            "but for a position table that does not tell its own size: images are of augment.crop";
+        all.push((&["encoder.image_size"], why));
         if !self.augment.photometric {
             all.push((PHOTOMETRIC, "augment.photometric is false"));
         }
@@ -328,6 +331,7 @@ impl SegmentConfig {
                 stride: or(self.eval.stride, (2 * crop / 3).max(1)),
                 flip: self.eval.flip,
                 scales: self.eval.scales.clone(),
+                square: self.augment.view == TrainingView::Whole,
             },
         }
     }
@@ -472,6 +476,7 @@ mod tests {
         let config = given().load::<SegmentConfig>().unwrap();
         let inference = config.segmenter(150).inference;
         assert_eq!((inference.crop, inference.stride), (512, 341));
+        assert!(!inference.square);
         assert_eq!(config.test_size(), TestSize::ShortSide(512));
         let layers = given()
             .sets(["augment.crop=96", "augment.short_side=128"])
@@ -488,6 +493,7 @@ mod tests {
         let whole = layers.set("augment.view=whole").unwrap();
         let config = whole.load::<SegmentConfig>().unwrap();
         assert_eq!(config.test_size(), TestSize::LongSide(96));
+        assert!(config.segmenter(3).inference.square);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use semaim_config::Problems;
 use semaim_data::{
-    DataError, LabelMapSet, LabelMapSpec, ObjectSpec, OpenOptions, ShapesOptions, Source, Split,
-    has_label_images, open_label_maps, warn_of_shared,
+    DataError, LabelMapSet, LabelMapSpec, Normalization, ObjectSpec, OpenOptions, ShapesOptions,
+    Source, Split, has_label_images, open_label_maps, warn_of_shared,
 };
 use semaim_train::config::Loading;
 use serde::{Deserialize, Serialize};
@@ -148,20 +148,21 @@ impl LabelDataConfig {
         problems.in_range("max_pixels", self.max_pixels, 1..);
     }
 
-    /// Opens both splits for a segmenter of images with `channels`; generated ones are squares of so many pixels. Of a training
+    /// Opens both splits for a segmenter on an encoder of this `normalization`; generated ones are squares of so many pixels. Of a training
     /// view one class has less than `max_class_share`, where there is such a view.
     ///
     /// # Errors
     /// What cannot be opened, and splits with different classes.
     pub fn open(
         &self,
-        channels: usize,
+        normalization: &Normalization,
         shapes_side: usize,
         max_class_share: f64,
         seed: u64,
     ) -> Result<LabelSplits, DataError> {
         let options = |count| OpenOptions {
-            channels,
+            channels: normalization.mean.len(),
+            unit_floats: normalization.is_a_convention(),
             max_pixels: self.max_pixels,
             shapes: ShapesOptions {
                 count,
@@ -303,7 +304,8 @@ mod tests {
                 eval: eval.into(),
                 ..LabelDataConfig::default()
             };
-            let LabelSplits { train, eval } = data.open(3, 64, 0.75, 0).unwrap();
+            let LabelSplits { train, eval } =
+                data.open(&Normalization::usual(3), 64, 0.75, 0).unwrap();
             let said = [train.notices(), eval.notices()].concat();
             (train.len(), eval.len(), said.len())
         };
@@ -330,7 +332,10 @@ mod tests {
             path,
             ..LabelDataConfig::default()
         };
-        let error = data.open(3, 64, 0.75, 0).unwrap_err().to_string();
+        let error = data
+            .open(&Normalization::usual(3), 64, 0.75, 0)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("no object to learn from"), "{error}");
     }
 }

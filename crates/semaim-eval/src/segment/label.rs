@@ -27,6 +27,15 @@ pub enum LabelError {
     /// The network.
     #[error(transparent)]
     Segment(#[from] SegmentError),
+    /// What the network gives is no number.
+    #[error(
+        "what the segmenter gives for image {item} holds a NaN: its weights have diverged, or the image has values far from all that it \
+         was trained on"
+    )]
+    NotFinite {
+        /// The image's number in its source.
+        item: u64,
+    },
     /// A set whose classes the segmenter does not know.
     #[error(transparent)]
     UnknownClass(#[from] UnknownClass),
@@ -118,10 +127,15 @@ impl<'a, T: Send + 'static> LabelIter<'a, T> {
             Tensor::<4>::from_data(data, &self.device)
         };
         let views: Vec<Tensor<4>> = image.views.into_iter().map(view).collect();
+        let classes = self.segmenter.model.classes_of_pixels(&views, image.size);
+        let classes = classes.map_err(|error| match error {
+            SegmentError::NotFinite => LabelError::NotFinite { item: image.item },
+            error => error.into(),
+        })?;
         Ok(LabeledImage {
             item: image.item,
             size: image.size,
-            classes: self.segmenter.model.classes_of_pixels(&views, image.size)?,
+            classes,
             beside: image.beside,
         })
     }
