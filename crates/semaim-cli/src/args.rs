@@ -72,7 +72,7 @@ pub(crate) enum Command {
     Knn(KnnArgs),
     /// Measure the linear-probe accuracy of an encoder: a grid of probes, the best tested once.
     Probe(ProbeArgs),
-    /// Fine-tune an encoder and a classifier on it together, on labeled images, by the published recipe.
+    /// Fine-tune an encoder and a classifier on it together, on labeled images, by the recipe of masked autoencoders.
     ///
     /// The same command with the same --out resumes where it stopped, whatever stopped it.
     Finetune(FinetuneArgs),

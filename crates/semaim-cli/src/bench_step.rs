@@ -6,7 +6,7 @@ use std::time::Duration;
 use burn::tensor::Device;
 use semaim::config::{Decoder, SemaimConfig, VitConfig};
 use semaim_kernels::roofline::GemmWorkload;
-use semaim_kernels::{Bf16Unit, Cpu, Kernels, Precision, kernels_on};
+use semaim_kernels::{Bf16Unit, Cpu, Kernels, Precision, Recompute, kernels_on};
 use semaim_train::error::TrainError;
 use semaim_train::measure::{
     EmbedBench, StepBench, StepPart, StepTimes, StepsUnread, embed_products, step_products,
@@ -37,6 +37,11 @@ pub(crate) fn run(args: &BenchStepArgs, work: Work) -> Result<ExitCode, Exit> {
     if work == Work::Embed && (config.decoder != published || args.order_downscale > 1) {
         return Err(Exit::user(
             "--query-dim, --predict-fraction, --predict and --order-downscale are of `bench step`: embedding predicts nothing",
+        ));
+    }
+    if work == Work::Embed && args.recompute != Recompute::None {
+        return Err(Exit::user(
+            "--recompute is of `bench step`: embedding has no backward pass",
         ));
     }
     let device = args.device.open()?;
@@ -218,8 +223,9 @@ impl Report<'_> {
     /// What multiplies numbers in bf16, where that is measured.
     fn unit(&self) -> Option<Bf16Unit> {
         match self.args.precision {
-            Precision::F32 => None,
-            Precision::Bf16 => Bf16Unit::get(),
+            // It is the CPU's, and of fused kernels.
+            Precision::Bf16 if self.kernels == Kernels::Fused => Bf16Unit::get(),
+            Precision::F32 | Precision::Bf16 => None,
         }
     }
 

@@ -100,7 +100,7 @@ pub(crate) fn run(args: &DetectArgs) -> Result<ExitCode, Exit> {
     let evaluation = Evaluation {
         name: "detection",
         data: &images,
-        setting: evaluation_log::training(config.freeze, &config.train, config.seed, last.epoch),
+        setting: evaluation_log::training(config.freeze, &config.run(), last.epoch),
         worth: Worth::Objects {
             boxes: [last.scores.bbox.ap(), last.scores.bbox.ap50()],
             masks: last

@@ -3,7 +3,7 @@
 use semaim::representation::Representation;
 use semaim_data::Split;
 use semaim_eval::embed::{EmbedOptions, Embedder, Embeddings};
-use semaim_eval::splits::{ImageSubset, LabeledSplits};
+use semaim_eval::splits::{ImageSubset, LabeledSplits, SplitsError};
 use semaim_eval::vectors::LabeledVectors;
 
 use crate::args::SelectionArgs;
@@ -28,10 +28,9 @@ pub(crate) fn labeled(
     let eval = loaded.open(data, selection, Split::Eval)?;
     let sets = LabeledSplits::divide(train, eval, seed).map_err(Exit::user)?;
     sets.ok_or_else(|| {
-        Exit::user(format!(
-            "{}: this needs labels (class folders, .cls members or a list with labels)",
-            data.join(", ")
-        ))
+        Exit::user(SplitsError::Unlabeled {
+            name: data.join(", "),
+        })
     })
 }
 

@@ -82,18 +82,29 @@ impl Loaded {
         split: Split,
     ) -> Result<Arc<dyn Source>, Exit> {
         let images = self.open(data, selection, split)?;
-        let generated = data.iter().all(|data| data == "shapes");
-        if split == Split::Eval
-            && !generated
-            && same_images(&*self.open(data, selection, Split::Train)?, &*images)
-        {
-            eprintln!(
-                "warning: {} is not divided: --split eval gives the same {} as --split train",
-                data.join(", "),
-                counted(images.len(), "image")
-            );
-        }
+        let to_train_on = || self.open(data, selection, Split::Train);
+        warn_of_undivided(data, split, &*images, to_train_on);
         Ok(images)
+    }
+}
+
+/// Says of images to evaluate on where they are no others than those to train on.
+pub(crate) fn warn_of_undivided<E>(
+    data: &[String],
+    split: Split,
+    images: &dyn Source,
+    to_train_on: impl FnOnce() -> Result<Arc<dyn Source>, E>,
+) {
+    let is_generated = data.iter().all(|data| data == "shapes");
+    if split == Split::Eval
+        && !is_generated
+        && to_train_on().is_ok_and(|others| same_images(&*others, images))
+    {
+        eprintln!(
+            "warning: {} is not divided: --split eval gives the same {} as --split train",
+            data.join(", "),
+            counted(images.len(), "image")
+        );
     }
 }
 

@@ -20,7 +20,7 @@ use semaim_eval::run_start::{EvaluatedImages, RunStart};
 use semaim_eval::segment;
 use semaim_eval::segment::data::labeled;
 use semaim_eval::segment::segmenter::TrainedSegmenter;
-use semaim_eval::splits::{ImageSubset, LabeledSplits};
+use semaim_eval::splits::{ImageSubset, LabeledSplits, SplitsError};
 use semaim_eval::views::{open_options, views};
 use serde_json::json;
 
@@ -206,10 +206,9 @@ fn segmenter(args: &EvaluateArgs, segmenter: &TrainedSegmenter) -> Result<ExitCo
 /// trained on it, or if a part is asked for, and is used whole otherwise.
 fn labeled_part(args: &EvaluateArgs, options: &OpenOptions) -> Result<ImageSubset, Exit> {
     let unlabeled = || {
-        Exit::user(format!(
-            "{}: this needs labels (class folders, .cls members or a list with labels)",
-            args.data.join(", ")
-        ))
+        Exit::user(SplitsError::Unlabeled {
+            name: args.data.join(", "),
+        })
     };
     let (split, other) = match args.split {
         Some(Split::Train) => (Split::Train, Split::Eval),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use semaim::representation::Representation;
 use semaim_data::{counted, same_sets};
-use semaim_train::config::TrainConfig;
+use semaim_train::config::RunSettings;
 use serde_json::{Value, json};
 
 use crate::args::EncoderArgs;
@@ -129,9 +129,15 @@ pub(crate) fn images(trained: &str, evaluated: &str) -> String {
     }
 }
 
-/// How a network on an encoder was trained: for how long and, where that is not as usual, what of the encoder stayed as it was, and
-/// by which seed.
-pub(crate) fn training(freeze: bool, train: &TrainConfig, seed: u64, epochs: f64) -> String {
+/// How a network on an encoder was trained: for how long, in what batches and at what rate, and, where that is not as usual, what of the
+/// encoder stayed as it was, and by which seed.
+pub(crate) fn training(freeze: bool, run: &RunSettings<'_>, epochs: f64) -> String {
+    let RunSettings {
+        seed,
+        train,
+        optimizer,
+        ..
+    } = run;
     let frozen = match (freeze, train.freeze_blocks) {
         (true, _) => "frozen, ".to_string(),
         (false, 0) => String::new(),
@@ -141,7 +147,12 @@ pub(crate) fn training(freeze: bool, train: &TrainConfig, seed: u64, epochs: f64
         0 => String::new(),
         seed => format!(", seed {seed}"),
     };
-    format!("{frozen}{}{seed}", counted(epochs.round() as u64, "epoch"))
+    format!(
+        "{frozen}{}, batch {}, base_lr {:e}{seed}",
+        counted(epochs.round() as u64, "epoch"),
+        train.batch_size,
+        optimizer.base_lr
+    )
 }
 
 /// Waits for other processes that add to a run's log or write its report, and keeps them waiting as long as the file is
@@ -211,6 +222,8 @@ fn parse(text: &str) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
+    use semaim_eval::finetune::config::FinetuneConfig;
+
     use super::*;
 
     fn evaluation(top1: f64) -> Evaluation<'static> {
@@ -229,17 +242,21 @@ mod tests {
     #[test]
     fn what_is_not_usual_is_named() {
         let training = |freeze, freeze_blocks, seed, epochs| {
-            let train = TrainConfig {
-                freeze_blocks,
-                ..TrainConfig::default()
+            let mut config = FinetuneConfig {
+                seed,
+                ..FinetuneConfig::default()
             };
-            super::training(freeze, &train, seed, epochs)
+            config.train.freeze_blocks = freeze_blocks;
+            config.train.batch_size = 64;
+            config.optimizer.base_lr = 5e-4;
+            super::training(freeze, &config.run(), epochs)
         };
-        assert_eq!(training(false, 0, 0, 50.0), "50 epochs");
-        assert_eq!(training(true, 0, 0, 1.0), "frozen, 1 epoch");
+        let how = "batch 64, base_lr 5e-4";
+        assert_eq!(training(false, 0, 0, 50.0), format!("50 epochs, {how}"));
+        assert_eq!(training(true, 0, 0, 1.0), format!("frozen, 1 epoch, {how}"));
         assert_eq!(
             training(false, 2, 7, 2.9),
-            "2 blocks frozen, 3 epochs, seed 7"
+            format!("2 blocks frozen, 3 epochs, {how}, seed 7")
         );
         let nowhere = Path::new("");
         assert_eq!(named("photos", &[nowhere, nowhere]), "photos");

@@ -77,7 +77,7 @@ pub(crate) fn run(args: &FinetuneArgs) -> Result<ExitCode, Exit> {
     let evaluation = Evaluation {
         name: "fine-tuning",
         data: &named,
-        setting: evaluation_log::training(false, &config.train, config.seed, last.epoch),
+        setting: evaluation_log::training(false, &config.run(), last.epoch),
         worth: Worth::Accuracy {
             top1: last.scores.accuracy.top1,
             top5: last.scores.accuracy.top5,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use burn::tensor::Device;
-use semaim_data::{counted, some_of};
+use semaim_data::{counted, same_images, some_of};
 use semaim_eval::class_names::{Comparison, share_numbering};
 use semaim_eval::knn::knn;
 use semaim_eval::vectors::{LabeledVectors, VectorOrigin, read_labeled, shared_images};
@@ -24,6 +24,7 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
     let start = Instant::now();
     // Before the measurement: a run may go on meanwhile.
     let encoder = args.encoder.0.as_ref();
+    let mut is_divided_by_seed = false;
     let step = encoder.and_then(|encoder| step_of(&encoder.weights));
     let (bank, queries, device) = match (&args.bank, &args.queries, &args.encoder.0) {
         (Some(bank), Some(queries), _) => {
@@ -38,6 +39,10 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
             }
             let loaded = Loaded::of(encoder)?;
             let sets = labeled(&loaded, &args.data, &args.selection, args.seed)?;
+            is_divided_by_seed = same_images(&*sets.train.source, &*sets.test.source);
+            if args.seed != 0 && !is_divided_by_seed {
+                eprintln!("warning: --seed has no effect: the set has its own division");
+            }
             let splits = embed_splits(&loaded, &sets, args.feature)?;
             (splits.train, splits.eval, loaded.device)
         }
@@ -69,7 +74,7 @@ pub(crate) fn run(args: &KnnArgs) -> Result<ExitCode, Exit> {
             if args.temperature != KNN_TEMPERATURE {
                 first += &format!(", temperature {}", args.temperature);
             }
-            if args.seed != 0 {
+            if args.seed != 0 && is_divided_by_seed {
                 first += &format!(", seed {}", args.seed);
             }
             let evaluation = evaluation_log::Evaluation {

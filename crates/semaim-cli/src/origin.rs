@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use semaim_train::config::{PretrainConfig, QueryStart};
+use semaim::config::DecoderWeights;
+use semaim_train::config::{Method, PretrainConfig, QueryStart};
 use semaim_train::restore::run_config;
 use semaim_train::start::StartRecord;
 
@@ -38,10 +39,14 @@ fn pairs_of(run: &Path, config: &PretrainConfig) -> Result<Vec<(&'static str, St
         ));
         pairs.push(("its SHA-256", record.sha256));
         let queries = match config.query_start {
-            QueryStart::Fresh => "first weights",
-            QueryStart::Encoder => "the weights of the encoder blocks that they read",
+            _ if config.method == Method::Mae => None,
+            _ if config.decoder.weights == DecoderWeights::Shared => {
+                Some("nothing of their own: their weights are the encoder's")
+            }
+            QueryStart::Fresh => Some("first weights"),
+            QueryStart::Encoder => Some("the weights of the encoder blocks that they read"),
         };
-        pairs.push(("query blocks start from", queries.into()));
+        pairs.extend(queries.map(|queries| ("query blocks start from", queries.into())));
         pairs.extend(record.notes.into_iter().map(|note| ("fitted", note)));
     }
     let mut start = config.train.epochs;

@@ -3,7 +3,7 @@
 use semaim_eval::classify::Classification;
 use semaim_eval::orders::LearnedOrder;
 use semaim_report::{
-    Column, ConfusionMatrix, ContactSheet, FigureError, Panel, Row, ThemedPng, rgb_image,
+    Column, ConfusionMatrix, ContactSheet, FigureError, Panel, Row, ThemedPng, percent, rgb_image,
 };
 use semaim_train::config::{Method, OrderSource, PretrainConfig, TargetKind};
 
@@ -93,6 +93,6 @@ fn caption(config: &PretrainConfig) -> String {
 /// The picture of a confusion matrix.
 pub(crate) fn confusion(found: &Classification) -> Result<ThemedPng, FigureError> {
     let matrix = ConfusionMatrix::new(found.classes.clone(), found.confusion.concat())?;
-    let title = format!("Top-1 {:.1} %", 100.0 * found.accuracy.top1);
+    let title = format!("Top-1 {}", percent(found.accuracy.top1));
     ThemedPng::of_confusion(&matrix, &title)
 }

@@ -194,7 +194,14 @@ fn load_config(args: &PretrainArgs, out: &Path) -> Result<(PretrainConfig, Layer
     let selection = args.selection.settings("data");
     let layers = settings::with_options(recipe.under(&own), &args.run.set, &options)?;
     let layers = settings::with_options(layers, &args.run.set, &selection)?;
-    Ok((start::settings(&layers, out, args.extend)?, own))
+    let config = start::settings(&layers, out, args.extend)?;
+    let option = args.layout.given().filter(|_| !config.encoder.is_named());
+    match option {
+        None => Ok((config, own)),
+        Some(option) => Err(Exit::user(format!(
+            "{option} says how the weights of --init are read, and there are none"
+        ))),
+    }
 }
 
 /// What a run came to, from its log and its checkpoints.

@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 
 use crate::args::{DeviceArgs, ReportArgs};
 use crate::detect;
+use crate::device::kernels;
 use crate::evaluation_log::{self, Evaluation};
 use crate::exit::Exit;
 use crate::origin;
@@ -48,6 +49,17 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Exit> {
         return Err(Exit::user(format!(
             "{} is not a run directory: it has no config.toml",
             args.run.display()
+        )));
+    }
+    // A run has files of many kinds, any of which may be named by mistake.
+    let is_page = |out: &Path| {
+        let extension = out.extension().and_then(|extension| extension.to_str());
+        extension.is_some_and(|e| e.eq_ignore_ascii_case("html") || e.eq_ignore_ascii_case("htm"))
+    };
+    if let Some(out) = args.out.as_deref().filter(|out| !is_page(out)) {
+        return Err(Exit::user(format!(
+            "--out {}: the report is a page, whose name ends in .html",
+            out.display()
         )));
     }
     // Images may be elsewhere now; the rest of the report needs none.
@@ -106,6 +118,14 @@ fn write_picture(path: &Path, picture: &ThemedPng) -> io::Result<()> {
         atomic::write_bytes(&path.with_extension("dark.png"), dark)?;
     }
     atomic::write_bytes(path, &picture.light)
+}
+
+/// What is said beside a number of images of those that could not be used.
+fn left_out(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        count => format!(" ({count} more could not be used)"),
+    }
 }
 
 fn read_picture(path: &Path) -> Option<ThemedPng> {
@@ -181,7 +201,7 @@ pub(crate) fn write_environment(run: &Path, device: &DeviceArgs) -> Result<(), E
         "instructions": format!("{:?}", semaim_kernels::Cpu::get()).to_lowercase(),
         "cores": cores,
         "device": device.name,
-        "kernels": format!("{:?}", device.kernels).to_lowercase(),
+        "kernels": format!("{:?}", kernels(&device.name)).to_lowercase(),
     });
     if let Some(first) = before {
         value["started"] = first;

@@ -114,7 +114,7 @@ fn evaluation<'a>(config: &SegmentConfig, images: &'a str, results: &Results) ->
     };
     let last = &results.last;
     let metrics = &last.scores.metrics;
-    let training = evaluation_log::training(config.freeze, &config.train, config.seed, last.epoch);
+    let training = evaluation_log::training(config.freeze, &config.run(), last.epoch);
     Evaluation {
         name: "segmentation",
         data: images,

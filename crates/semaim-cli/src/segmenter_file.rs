@@ -47,6 +47,8 @@ impl From<InferenceConfig> for Testing {
             stride,
             flip,
             scales,
+            // It is the training's.
+            square: _,
         } = inference;
         Self {
             short_side: 0,
@@ -140,12 +142,14 @@ pub(crate) fn open(
             (0, long_side) => TestSize::LongSide(long_side),
             (short_side, _) => TestSize::ShortSide(short_side),
         };
+        let square = own.square;
         settings.segmenter.inference = InferenceConfig {
             mode,
             crop,
             stride,
             flip,
             scales,
+            square,
         };
         file.settings = json!(settings);
     }

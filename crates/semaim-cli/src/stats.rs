@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::args::StatsArgs;
 use crate::bar::CountingBar;
+use crate::encoder::warn_of_undivided;
 use crate::exit::Exit;
 
 /// Channels as which images are read, unless they cannot.
@@ -26,6 +27,8 @@ pub(crate) fn run(args: &StatsArgs) -> Result<ExitCode, Exit> {
     if args.channels.is_none() && channels != RGB {
         source = open(args, channels, split)?;
     }
+    let to_train_on = || open(args, channels, Split::Train);
+    warn_of_undivided(&args.data, split, &*source, to_train_on);
     let bar = CountingBar::new(source.len() as u64);
     let mut statistics = Statistics::default();
     let mut bad = Vec::new();

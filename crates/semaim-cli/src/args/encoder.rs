@@ -266,7 +266,8 @@ pub(crate) struct ProbeArgs {
     /// Hold out one training image in N as the validation split that chooses the head
     #[arg(long, value_name = "N", default_value_t = ProbeOptions::default().validation_every, value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
     pub(crate) validation_every: u64,
-    /// Train on views that are cropped and flipped anew in every epoch, as published, instead of on vectors computed once
+    /// Train on views that are cropped and flipped anew in every epoch, as masked autoencoders were probed, instead of on vectors computed
+    /// once
     #[arg(long)]
     pub(crate) augment: bool,
     /// Head on the frozen encoder: a linear layer, or attention pooling over the patches and a linear layer

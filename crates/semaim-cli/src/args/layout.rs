@@ -44,9 +44,24 @@ impl LayoutArgs {
     pub(crate) fn source(&self, weights: &Path, image_size: Option<[usize; 2]>) -> WeightsSource {
         self.told.source(weights, self.layout, image_size)
     }
+
+    /// The first option that is given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let layout = self.layout.map(|_| "--layout");
+        layout.or(self.told.given())
+    }
 }
 
 impl ToldArgs {
+    /// The first option that is given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        first_given([
+            ("--heads", self.heads.is_some()),
+            ("--activation", self.activation.is_some()),
+            ("--allow-partial", self.allow_partial),
+        ])
+    }
+
     fn source(
         &self,
         weights: &Path,

@@ -111,7 +111,7 @@ pub(crate) struct FinetuneArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CompareArgs {
-    /// The comparison: a TOML file of variants, seeds and evaluations; see docs/results.md
+    /// The comparison: a TOML file of variants, seeds and evaluations; see comparisons/ and docs/book/src/settings.md
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// The folder for its runs and tables [default: runs/NAME, after the file]

@@ -55,9 +55,7 @@ pub(crate) fn renew(run: &Path) -> Result<(), Exit> {
     let config: DetectConfig = Layers::new().file(run.join("config.toml"))?.load()?;
     let device = Device::flex();
     let file = ModelFile::read(run).map_err(Exit::user)?;
-    let channels = file.config.channels;
-    let sets = config
-        .data
-        .open(channels, config.detector.canvas, config.seed)?;
+    let canvas = config.detector.canvas;
+    let sets = config.data.open(&file.normalization, canvas, config.seed)?;
     write(&config, &Arc::new(sets.eval), run, &device)
 }

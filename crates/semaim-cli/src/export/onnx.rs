@@ -16,7 +16,7 @@ use semaim_onnx::{About, ImageSize, Model, OnnxError, classifier, detector, enco
 use semaim_segment::config::InferenceMode;
 use serde_json::{Value, json};
 
-use crate::args::{ExportArgs, first_given};
+use crate::args::ExportArgs;
 use crate::detector_file;
 use crate::encoder::{tell, tell_resizing};
 use crate::exit::Exit;
@@ -69,13 +69,8 @@ fn without_objects(args: &ExportArgs) -> Result<(&'static str, Model), Exit> {
 
 /// Refuses options that say how a checkpoint of others is to be read, for a file that says it itself.
 fn refuse_how_to_read(args: &ExportArgs) -> Result<(), Exit> {
-    let given = first_given([
-        ("--from-layout", args.from.is_some()),
-        ("--heads", args.told.heads.is_some()),
-        ("--activation", args.told.activation.is_some()),
-        ("--allow-partial", args.told.allow_partial),
-    ]);
-    match given {
+    let given = args.from.map(|_| "--from-layout");
+    match given.or(args.told.given()) {
         None => Ok(()),
         Some(option) => Err(Exit::user(format!(
             "{option}: {} says itself how it is to be read; leave it out",
@@ -215,7 +210,13 @@ fn a_segmenter(args: &ExportArgs) -> Result<Model, Exit> {
     let mut config = info.config.clone();
     let mut inference = info.settings.segmenter.inference.clone();
     let mut to = info.settings.size;
-    if inference.mode == InferenceMode::Whole && !args.dynamic_size {
+    if inference.square && args.dynamic_size {
+        eprintln!(
+            "note: this segmenter was trained on images in a square, to which `predict` pads others with zeros at the bottom and at the right; \
+             the graph does not"
+        );
+    }
+    if inference.mode == InferenceMode::Whole && !inference.square && !args.dynamic_size {
         eprintln!(
             "note: this segmenter sees images whole, and the graph takes one size alone: of images of other proportions `predict` says \
              something else; --dynamic-size, for linear heads, makes a graph of any size"

@@ -281,7 +281,8 @@ fn coco(out: &mut dyn Write, images: &Images, found: &ImageFinds, first: bool) -
             "bbox": object.bbox(),
             "score": f64::from(object.score),
         });
-        if images.numbered_by == NumberedBy::Order {
+        // Annotations of these images may number them otherwise.
+        if images.numbered_by != NumberedBy::Annotations {
             value["file_name"] = json!(images.name(found));
         }
         with_mask(&mut value, object);

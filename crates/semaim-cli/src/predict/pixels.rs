@@ -117,7 +117,7 @@ pub(super) fn run(args: &PredictArgs, segmenter: &TrainedSegmenter) -> Result<Ex
         println!("{result}");
     } else {
         eprintln!(
-            "{} in {}, {unreadable} unreadable; values are those of the label images trained on{}, {CLASSES} names them",
+            "{} in {}, {unreadable} unreadable; {CLASSES} names their values, those of training{}",
             counted(count, "label image"),
             out.display(),
             match info.settings.ignore_zero {

@@ -177,6 +177,11 @@ pub(super) fn last_step(entries: &[Value]) -> Option<u64> {
         .max()
 }
 
+/// The step of an entry of a log.
+fn step(entry: &Value) -> u64 {
+    entry.get("step").and_then(Value::as_u64).unwrap_or(0)
+}
+
 /// The last known number of a key as `form` writes it, and when that was if the run, which is at step `now`, has gone on since.
 fn latest(
     entries: &[Value],
@@ -185,7 +190,6 @@ fn latest(
     form: impl Fn(f64) -> String,
 ) -> Option<String> {
     let logged = |entry: &&Value| entry.get(key).is_some();
-    let step = |entry: &Value| entry.get("step").and_then(Value::as_u64).unwrap_or(0);
     let last = entries.iter().rev().find(logged)?;
     let (at, value) = entries
         .iter()
@@ -223,7 +227,12 @@ pub(super) fn facts(entries: &[Value], now: Option<u64>) -> Vec<Fact> {
         "loss",
         latest(entries, now, "train/loss", |v| format!("{v:.4}")),
     );
-    let best = |key: &str| values(key).into_iter().reduce(f64::max);
+    // What it was before its first step is not what a run has learned.
+    let best = |key: &str| {
+        let learned = entries.iter().filter(|entry| step(entry) > 0);
+        let found = learned.filter_map(|entry| known(key, entry.get(key)?));
+        found.reduce(f64::max)
+    };
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     for (name, key, chance) in [
         ("kNN top-1", "eval/knn_top1", "eval/knn_chance"),
@@ -284,7 +293,8 @@ mod tests {
         };
         assert_eq!(fact("loss"), Some("1.5000 at step 10, none since"));
         assert_eq!(fact("kNN top-1 (chance 10.0 %)"), Some("20.0 %"));
-        assert_eq!(fact("best kNN top-1"), Some("25.0 %"));
+        // It was better before the first step.
+        assert_eq!(fact("best kNN top-1"), Some("20.0 %"));
         assert_eq!(fact("images/s, median"), Some("110"));
         assert_eq!(fact("unreadable images"), None);
         let gap = points(&entries, "train/loss", 1.0);

@@ -9,7 +9,7 @@ use semaim_eval::detect::score::{CURVES, KindScores, ObjectScores};
 use semaim_eval::results::RESULTS;
 use semaim_report::{Cell, LineChart, Part, Picture, Section, Series};
 
-use super::read_picture;
+use super::{left_out, read_picture};
 
 /// Truth and prediction of some images that are not trained on.
 pub(super) const PICTURE: &str = "objects.png";
@@ -24,15 +24,20 @@ pub(super) fn sections(run: &Path) -> Vec<Section> {
         return Vec::new();
     };
     let scores = &results.last.scores;
+    let unreadable = left_out(scores.unreadable);
     let mut sections = vec![Section {
         title: "Average precision".into(),
         parts: vec![
             Part::Text(format!(
-                "Of {} evaluation images after {:.1} epochs, in per cent, as COCO counts. The best by {} was that after {:.1} epochs; \
+                "Of {} evaluation images{unreadable} after {:.1} epochs, in per cent, as COCO counts. The best by {} was that after {:.1} epochs; \
                  it is chosen on the images that it is measured on.",
                 scores.images, results.last.epoch, results.best_by, results.best.epoch
             )),
             numbers(&results),
+            Part::Text(match scores.classes.len() {
+                all if all > MOST_CLASSES => format!("The first {MOST_CLASSES} of {all} classes:"),
+                _ => "By class:".into(),
+            }),
             classes(scores),
         ],
     }];
@@ -96,7 +101,7 @@ fn numbers(results: &Results) -> Part {
     }
 }
 
-/// AP and AP50 of each class.
+/// AP and AP50 of each class, of the first where there are many.
 fn classes(scores: &ObjectScores) -> Part {
     let kinds = kinds(scores);
     let mut header = vec!["class".to_string()];

@@ -8,7 +8,7 @@ use semaim_eval::segment::Results;
 use semaim_eval::segment::score::SegmentationScores;
 use semaim_report::{Cell, Part, Picture, Section};
 
-use super::read_picture;
+use super::{left_out, read_picture};
 
 /// Truth and prediction of some images that are not trained on.
 pub(super) const PICTURE: &str = "labels.png";
@@ -21,10 +21,7 @@ pub(super) fn sections(run: &Path) -> Vec<Section> {
         return Vec::new();
     };
     let scores = &results.last.scores;
-    let unreadable = match scores.unreadable {
-        0 => String::new(),
-        count => format!(" ({count} more could not be used)"),
-    };
+    let unreadable = left_out(scores.unreadable);
     let mut sections = vec![Section {
         title: "Intersection over union".into(),
         parts: vec![

@@ -1,5 +1,6 @@
 //! `show` and `report`.
 
+use std::fs;
 use std::path::Path;
 
 use crate::bitmap::bitmap;
@@ -145,6 +146,12 @@ fn a_run_has_a_report_that_knows_its_evaluations() {
     succeed(semaim(&["report", path(&run), "--out", path(&other)]));
     assert_eq!(page(&other), second);
     refuse(semaim(&["report", path(folder.path())]), &["config.toml"]);
+    // Not over a file of another kind.
+    let encoder = run.join("encoder.safetensors");
+    let before = fs::read(&encoder).unwrap();
+    let over = ["report", path(&run), "--out", path(&encoder)];
+    refuse(semaim(&over), &["encoder.safetensors", ".html"]);
+    assert_eq!(fs::read(&encoder).unwrap(), before);
 }
 
 #[test]

@@ -487,8 +487,9 @@ fn what_a_segmenter_comes_to_names_its_images_and_what_is_not_usual() {
     ));
     let log = fs::read_to_string(encoder.join("evaluations.jsonl")).unwrap();
     let images = format!("\"{}, evaluated on {}\"", path(&data), path(&other));
-    let setting = "\"linear, 1 block frozen, 1 epoch, seed 3\"";
+    let setting = "\"linear, 1 block frozen, 1 epoch, batch";
     assert!(log.contains(&images) && log.contains(setting), "{log}");
+    assert!(log.contains(", seed 3\""), "{log}");
 }
 
 #[test]

@@ -298,3 +298,17 @@ fn a_finished_run_is_lengthened_once_by_the_same_command() {
         &["train.extended_to"],
     );
 }
+
+#[test]
+fn how_weights_are_read_is_told_with_weights_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    for told in [
+        &["--heads", "2"][..],
+        &["--layout", "timm"],
+        &["--allow-partial"],
+    ] {
+        let refused = refuse(pretrain(&out, told), &[told[0], "--init"]);
+        assert!(!out.exists(), "{}", refused.stderr);
+    }
+}

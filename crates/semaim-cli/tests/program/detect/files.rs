@@ -189,6 +189,12 @@ fn a_detector_is_trained_on_with_all_its_weights_or_its_encoder_alone() {
         on(&out, &truth, "layout", &["--layout", "timm"]),
         &["layout"],
     );
+    // An encoder is no detector whose classes would have names.
+    let names = [&["--classes", path(&truth)][..], &settings(true)].concat();
+    refuse(
+        on(&at("run"), &truth, "plain", &names),
+        &["no detector", "detectron2.classes"],
+    );
     // detectron2's files are trained on alike.
     let theirs = at("theirs.pkl");
     let fixed = ["export", "--weights", path(&out), "--layout", "detectron2"];

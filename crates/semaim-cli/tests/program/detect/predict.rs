@@ -185,7 +185,7 @@ fn predictions_are_what_coco_scores_and_evaluate_says_the_same() {
         ids(&by_name),
         ids(&detections).iter().map(of_names).collect()
     );
-    assert!(by_name[0].get("file_name").is_none());
+    assert!(by_name[0]["file_name"].is_string());
     // Other names leave their order.
     fs::rename(bare.join("0.bmp"), bare.join("a.bmp")).unwrap();
     let by_order = numbered(&bare, "by_order.json", "place from 1 on");
