@@ -105,7 +105,9 @@ def scores_of(columns, run):
     scores = json.loads((run / "results.json").read_text())["last"]["scores"]
     if "metrics" in scores:
         return {name: 100 * scores["metrics"][key] for name, key in columns.items()}
-    return {name: 100 * scores[kind]["stats"][place] for name, (kind, place) in columns.items()}
+    # COCO's -1 is of what there is no truth of.
+    shares = {name: scores[kind]["stats"][place] for name, (kind, place) in columns.items()}
+    return {name: 100 * share if share >= 0 else math.nan for name, share in shares.items()}
 
 
 def mean_and_interval(values):
@@ -152,6 +154,9 @@ def main():
     options = parser.parse_args()
     if len(options.seeds) > len(STUDENT_T) + 1:
         parser.error(f"--seeds: at most {len(STUDENT_T) + 1}")
+    for name, values in [("--seeds", options.seeds), ("--encoders", options.encoders or [])]:
+        if len(set(values)) < len(values):
+            parser.error(f"{name}: {values} has one twice")
     task = TASKS[options.task]
     encoders = options.encoders or task["encoders"] + (["teacher"] if options.teacher else [])
     settings = ["eval.every_epochs=0", "eval.pictures=0", *task["set"], *options.set]

@@ -57,7 +57,8 @@ def embed(
         raise TypeError(f"paths is a sequence of image files, not one: {paths!r}")
     if unreadable not in ("raise", "nan"):
         raise ValueError(f"unreadable is 'raise' or 'nan', not {unreadable!r}")
-    named = [os.path.abspath(os.fsdecode(path)) for path in paths]
+    # Not normalized: `link/../a.jpg` is beside what the link leads to.
+    named = [os.path.join(os.getcwd(), os.fsdecode(path)) for path in paths]
     # An image that is named several times is looked at once.
     files = list(dict.fromkeys(named))
     places = {file: place for place, file in enumerate(files)}

@@ -57,11 +57,12 @@ def program() -> str:
     user = sysconfig.get_preferred_scheme("user")
     here = Path(__file__).resolve().parent
     folders = [
-        Path(sysconfig.get_path("scripts")),
-        Path(sysconfig.get_path("scripts", user)),
-        # `pip install --target FOLDER` and `--prefix FOLDER` put it beside the packages, or beside their lib.
+        # `pip install --target FOLDER` and `--prefix FOLDER` put it beside the packages, or beside their lib; another version may be
+        # in the environment.
         here.parent / "bin",
         here.parents[min(3, len(here.parents) - 1)] / ("Scripts" if sys.platform == "win32" else "bin"),
+        Path(sysconfig.get_path("scripts")),
+        Path(sysconfig.get_path("scripts", user)),
     ]
     for folder in folders:
         if (folder / name).is_file():
