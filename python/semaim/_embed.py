@@ -59,10 +59,14 @@ def embed(
         raise ValueError(f"unreadable is 'raise' or 'nan', not {unreadable!r}")
     # Not normalized: `link/../a.jpg` is beside what the link leads to.
     named = [os.path.join(os.getcwd(), os.fsdecode(path)) for path in paths]
-    # An image that is named several times is looked at once.
-    files = list(dict.fromkeys(named))
-    places = {file: place for place, file in enumerate(files)}
-    order = [places[file] for file in named]
+    # An image that is named several times, in whatever way, is looked at once.
+    first: dict[str, str] = {}
+    real = [os.path.realpath(path) for path in named]
+    for path, place in zip(named, real):
+        first.setdefault(place, path)
+    files = list(first.values())
+    places = {place: number for number, place in enumerate(first)}
+    order = [places[place] for place in real]
     _check(files)
     there = [number for number, file in enumerate(files) if os.path.isfile(file)]
     if unreadable == "raise" and len(there) < len(files):

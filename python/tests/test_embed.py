@@ -42,6 +42,18 @@ def test_paths_may_be_relative_and_any_iterable(
     np.testing.assert_array_equal(semaim.embed((path.name for path in images), run), expected)
 
 
+def test_links_are_followed_as_the_system_does(run: Path, images: list[Path], tmp_path: Path) -> None:
+    elsewhere, here = tmp_path / "elsewhere", tmp_path / "here"
+    (elsewhere / "inner").mkdir(parents=True)
+    here.mkdir()
+    for folder, image in [(elsewhere, images[0]), (here, images[1])]:
+        (folder / "a.png").write_bytes(image.read_bytes())
+    (here / "link").symlink_to(elsewhere / "inner")
+    named: list[str | Path] = [here / "a.png", f"{here}/link/../a.png", f"{here}/./a.png"]
+    expected = semaim.embed(images[:2], run)[[1, 0, 1]]
+    np.testing.assert_array_equal(semaim.embed(named, run), expected)
+
+
 def test_a_path_may_end_in_a_space(run: Path, images: list[Path], tmp_path: Path) -> None:
     path = tmp_path / "a.png "
     path.write_bytes(images[0].read_bytes())
