@@ -105,15 +105,16 @@ def scores_of(columns, run):
     scores = json.loads((run / "results.json").read_text())["last"]["scores"]
     if "metrics" in scores:
         return {name: 100 * scores["metrics"][key] for name, key in columns.items()}
-    # COCO's -1 is of what there is no truth of.
-    shares = {name: scores[kind]["stats"][place] for name, (kind, place) in columns.items()}
+    # COCO's -1 is of what there is no truth of; of sets of boxes there are no masks.
+    stats = {kind: (scores[kind] or {}).get("stats") for kind, _ in columns.values()}
+    shares = {name: stats[kind][place] if stats[kind] else -1 for name, (kind, place) in columns.items()}
     return {name: 100 * share if share >= 0 else math.nan for name, share in shares.items()}
 
 
 def mean_and_interval(values):
     """Mean, standard deviation and half the 95 % interval of the mean; the latter two are None for one value."""
     mean, freedom = statistics.mean(values), len(values) - 1
-    if freedom == 0:
+    if freedom == 0 or math.isnan(mean):
         return mean, None, None
     deviation = statistics.stdev(values)
     return mean, deviation, STUDENT_T[freedom - 1] * deviation / math.sqrt(len(values))

@@ -61,7 +61,7 @@ def embed(
     named = [os.path.join(os.getcwd(), os.fsdecode(path)) for path in paths]
     # An image that is named several times, in whatever way, is looked at once.
     first: dict[str, str] = {}
-    real = [os.path.realpath(path) for path in named]
+    real = [_place(path) for path in named]
     for path, place in zip(named, real):
         first.setdefault(place, path)
     files = list(first.values())
@@ -85,6 +85,14 @@ def embed(
     all_of_them = np.full((len(files), found.shape[1]), np.nan, dtype=np.float32)
     all_of_them[rows] = found
     return all_of_them[order]
+
+
+def _place(path: str) -> str:
+    """Where a file is, whatever links lead there; of one that is not there its name."""
+    try:
+        return os.path.realpath(path, strict=True)
+    except OSError:
+        return path
 
 
 def _vectors(

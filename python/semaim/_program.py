@@ -56,14 +56,16 @@ def program() -> str:
     name = "semaim.exe" if sys.platform == "win32" else "semaim"
     user = sysconfig.get_preferred_scheme("user")
     here = Path(__file__).resolve().parent
-    folders = [
-        # `pip install --target FOLDER` and `--prefix FOLDER` put it beside the packages, or beside their lib; another version may be
-        # in the environment.
+    # `pip install --target FOLDER` and `--prefix FOLDER` put it beside the packages, or beside their lib; another version may be in
+    # the environment.
+    beside = [
         here.parent / "bin",
         here.parents[min(3, len(here.parents) - 1)] / ("Scripts" if sys.platform == "win32" else "bin"),
-        Path(sysconfig.get_path("scripts")),
-        Path(sysconfig.get_path("scripts", user)),
     ]
+    of_environment = [Path(sysconfig.get_path("scripts")), Path(sysconfig.get_path("scripts", user))]
+    # A checkout is no place where pip puts anything.
+    is_installed = here.parent.name in ("site-packages", "dist-packages") or (here.parent / "bin" / name).is_file()
+    folders = beside + of_environment if is_installed else of_environment + beside
     for folder in folders:
         if (folder / name).is_file():
             return str(folder / name)

@@ -40,12 +40,13 @@ impl Depth {
             return None;
         }
         let here = values.iter().copied().max().unwrap_or(0);
-        let largest = self.largest.fetch_max(here, Ordering::Relaxed).max(here);
-        let is_last = self.seen.fetch_add(1, Ordering::Relaxed) + 1 == VIEWS;
+        self.largest.fetch_max(here, Ordering::AcqRel);
+        let is_last = self.seen.fetch_add(1, Ordering::AcqRel) + 1 == VIEWS;
+        let largest = self.largest.load(Ordering::Acquire);
         (is_last && largest <= DARK).then(|| {
             format!(
                 "the largest value in {VIEWS} views of images of 16 bits is {largest}, where there may be 65535: normalized by figures for values \
-                 from 0 to 1 they are dark; `semaim stats` prints data.mean and data.std as they are"
+                 from 0 to 1 they are dark; for pre-training `semaim stats` prints data.mean and data.std as they are"
             )
         })
     }

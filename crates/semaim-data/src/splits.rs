@@ -210,24 +210,27 @@ pub(crate) fn choose(split: Split, folders: &[String]) -> Chosen {
     }
 }
 
-/// The folders of `place` to train and to evaluate on, where there are such. Says which folders beside them are taken for neither though
-/// their names are like theirs, such as `train_2`.
-pub(crate) fn choose_both(place: &Path, folders: &[String]) -> [Option<String>; 2] {
-    let [train, eval] = [Split::Train, Split::Eval].map(|split| choose(split, folders));
-    let is_alike = |name: &&String| of_folder_name(name).is_some();
-    let beside: Vec<&String> = train.beside.iter().filter(is_alike).collect();
-    if train.folder.is_some() && !beside.is_empty() {
-        notices::warn(format!(
-            "{}: beside {} not read: {}",
-            place.display(),
-            train.folder.as_deref().unwrap_or_default(),
-            notices::some_of(&beside)
-        ));
+/// The folders to train and to evaluate on, where there are such.
+pub(crate) fn choose_both(folders: &[String]) -> [Option<String>; 2] {
+    let [train, eval] = [Split::Train, Split::Eval].map(|split| choose(split, folders).folder);
+    let eval = eval.filter(|eval| train.as_ref() != Some(eval));
+    [train, eval]
+}
+
+/// Says which folders of `place` are taken for neither split though they are called like one of those that are, such as `train_2`.
+pub(crate) fn warn_of_beside(place: &Path, folders: &[String]) {
+    for split in [Split::Train, Split::Eval] {
+        let chosen = choose(split, folders);
+        let is_alike = |name: &&String| of_folder_name(name).is_some();
+        let beside: Vec<&String> = chosen.beside.iter().filter(is_alike).collect();
+        if let (Some(folder), false) = (&chosen.folder, beside.is_empty()) {
+            notices::warn(format!(
+                "{}: beside {folder} not read: {}",
+                place.display(),
+                notices::some_of(&beside)
+            ));
+        }
     }
-    let eval = eval
-        .folder
-        .filter(|eval| train.folder.as_ref() != Some(eval));
-    [train.folder, eval]
 }
 
 /// [`choose`] for folders of images, at `place`, which are classes where none is a split.

@@ -149,7 +149,7 @@ impl MaskRcnn {
     /// The proposals of each image. No gradient passes through them.
     ///
     /// # Errors
-    /// [`DetectError::Weight`] when the device does not give the numbers.
+    /// [`DetectError::NotFinite`] in inference, and [`DetectError::Weight`] when the device does not give the numbers.
     pub fn proposals(
         &self,
         output: &RpnOutput,
@@ -367,8 +367,8 @@ impl MaskRcnn {
     /// `sizes` are the images' sizes on it, `[height, width]`.
     ///
     /// # Errors
-    /// [`DetectError::Batch`] and [`DetectError::Image`] for arguments that do not fit, and [`DetectError::Weight`] when
-    /// the device does not give numbers.
+    /// [`DetectError::Batch`] and [`DetectError::Image`] for arguments that do not fit, [`DetectError::NotFinite`], and
+    /// [`DetectError::Weight`] when the device does not give numbers.
     pub fn detect(
         &self,
         images: Tensor<4>,

@@ -146,8 +146,10 @@ pub(crate) fn to_rgb(image: &[f32], augment: &Augment) -> Vec<u8> {
     let channels = augment.channels();
     let pixels = image.len() / channels;
     let Normalization { mean, std } = &augment.normalization;
-    let of_unit =
-        |(mean, std): (&f32, &f32)| (-0.2..=1.2).contains(mean) && (1e-4..=1.2).contains(std);
+    let of_unit = |(mean, std): (&f32, &f32)| {
+        let is_left_alone = *mean == 0.0 && *std == 1.0;
+        is_left_alone || (0.0..=1.0).contains(mean) && (1e-4..=0.6).contains(std)
+    };
     let is_unit = mean.iter().zip(std).all(of_unit);
     let byte = |channel: usize, pixel: usize| {
         let normalized = image[channel * pixels + pixel];

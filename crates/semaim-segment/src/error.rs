@@ -24,7 +24,7 @@ pub enum SegmentError {
         message: String,
     },
     /// What the network gives is no number.
-    #[error("what the segmenter gives for an image holds a NaN")]
+    #[error("what the segmenter gives for an image is not finite")]
     NotFinite,
     /// There are more or fewer labels than pixels.
     #[error("{found} labels for {expected} pixels")]

@@ -57,9 +57,9 @@ impl Segmenter {
                     .reduce(|sum, part| sum + part)
             };
             let Some(sum) = sum else { break };
-            // One number that is none makes the sum of all none.
+            // One that is no number makes the sum of all none.
             let total = to_host("scores of pixels", sum.clone().sum())?.values;
-            if total.iter().any(|total| total.is_nan()) {
+            if !total.iter().all(|total| total.is_finite()) {
                 return Err(SegmentError::NotFinite);
             }
             let best: Tensor<3, Int> = sum.argmax(2);

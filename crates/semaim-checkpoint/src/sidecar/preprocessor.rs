@@ -41,7 +41,8 @@ impl Preprocessor {
         }
         let way = self.resample.as_u64();
         let name = way.and_then(|way| RESAMPLINGS.get(way as usize));
-        if !self.resample.is_null() && name != Some(&"bicubic") {
+        let is_bicubic = name == Some(&"bicubic") || self.resample == "bicubic";
+        if !self.resample.is_null() && !is_bicubic {
             let name = name.map_or(String::new(), |name| format!(" ({name})"));
             differs.push(format!("resample {}{name}", self.resample));
         }
@@ -201,7 +202,7 @@ mod tests {
         for same in [
             "{}",
             r#"{"size": {"shortest_edge": 256}, "do_center_crop": true, "crop_size": {"height": 224, "width": 224}, "resample": 3}"#,
-            r#"{"size": 256, "do_center_crop": true, "crop_size": 224}"#,
+            r#"{"size": 256, "do_center_crop": true, "crop_size": 224, "resample": "bicubic"}"#,
         ] {
             assert_eq!(said(same), "", "{same}");
         }

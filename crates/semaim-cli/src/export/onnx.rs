@@ -216,7 +216,8 @@ fn a_segmenter(args: &ExportArgs) -> Result<Model, Exit> {
              the graph does not"
         );
     }
-    if inference.mode == InferenceMode::Whole && !inference.square && !args.dynamic_size {
+    let is_padded_alike = inference.square && to == TestSize::LongSide(inference.crop);
+    if inference.mode == InferenceMode::Whole && !is_padded_alike && !args.dynamic_size {
         eprintln!(
             "note: this segmenter sees images whole, and the graph takes one size alone: of images of other proportions `predict` says \
              something else; --dynamic-size, for linear heads, makes a graph of any size"

@@ -271,7 +271,7 @@ impl Subfolders {
 
     /// Those to train and to evaluate on.
     fn splits(&self) -> [Option<PathBuf>; 2] {
-        let chosen = splits::choose_both(&self.folder, &self.names);
+        let chosen = splits::choose_both(&self.names);
         chosen.map(|name| name.map(|name| self.folder.join(name)))
     }
 }

@@ -60,7 +60,8 @@ pub(super) fn find(folder: &Path) -> Result<[Option<CocoFiles>; 2], DataError> {
         }
     }
     let names: Vec<String> = folders.keys().cloned().collect();
-    let chosen = splits::choose_both(folder, &names);
+    splits::warn_of_beside(folder, &names);
+    let chosen = splits::choose_both(&names);
     Ok(chosen.map(|name| {
         let path = folders.get(&name?)?.clone();
         let images = path.parent().map(Path::to_owned);
@@ -86,23 +87,27 @@ fn by_split(place: &Path, files: Vec<PathBuf>) -> Result<[Option<CocoFiles>; 2],
     let split_of =
         |path: &PathBuf| name_of(path).and_then(|name| Some(splits::place_of_file_name(&name)?.0));
     let is_of_instances = |path: &PathBuf| starts(path, "instances");
-    let named: Vec<Option<Split>> = files
-        .iter()
-        .filter(|path| is_of_instances(path))
-        .map(split_of)
+    let is_other_task = |path: &PathBuf| OTHER_TASKS.iter().any(|start| starts(path, start));
+    let (named, others): (Vec<PathBuf>, Vec<PathBuf>) =
+        files.into_iter().partition(is_of_instances);
+    let others: Vec<PathBuf> = others
+        .into_iter()
+        .filter(|path| !is_other_task(path))
         .collect();
-    // Where files say that they are of instances, others are for the split that those leave open.
-    let is_used = |path: &PathBuf| match named.is_empty() {
-        true => !OTHER_TASKS.iter().any(|start| starts(path, start)),
-        false => {
-            let split = split_of(path);
-            is_of_instances(path)
-                || split.is_some()
-                    && !named.contains(&split)
-                    && !OTHER_TASKS.iter().any(|start| starts(path, start))
+    let is_there = |split: Split| named.iter().any(|path| split_of(path) == Some(split));
+    let instances = match named.is_empty() {
+        true => others,
+        // Where files say that they are of instances, one that does not may be to evaluate on, if none of them is.
+        false if is_there(Split::Train) && !is_there(Split::Eval) => {
+            let is_eval = |path: &PathBuf| split_of(path) == Some(Split::Eval);
+            let mut of_eval: Vec<PathBuf> = others.into_iter().filter(is_eval).collect();
+            if of_eval.len() > 1 {
+                of_eval.clear();
+            }
+            [named, of_eval].concat()
         }
+        false => named,
     };
-    let instances: Vec<PathBuf> = files.into_iter().filter(is_used).collect();
     let mut of_split: [Vec<(usize, PathBuf)>; 2] = Default::default();
     let mut unnamed = Vec::new();
     for path in instances {

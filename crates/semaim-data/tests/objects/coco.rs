@@ -186,7 +186,7 @@ fn files_and_folders_can_be_named() {
         reason.contains("one.json, two.json could be the annotations to train on"),
         "{reason}"
     );
-    // One says that it is to train on, and the other nothing, which is said.
+    // One says that it is to train on, and the other nothing.
     let apart = path("apart");
     image(&apart.join("a.png"), [40, 30]);
     image(&apart.join("b.png"), [40, 30]);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 use semaim::parameters::device_of;
 use semaim_coco::Rle;
@@ -31,15 +31,6 @@ pub enum FindError {
     /// The network.
     #[error(transparent)]
     Detect(#[from] DetectError),
-    /// What the network gives is no number.
-    #[error(
-        "what the detector gives for image {item} holds a NaN: its weights have diverged, or the image has values far from all that it was \
-         trained on"
-    )]
-    NotFinite {
-        /// The image's number in its source.
-        item: u64,
-    },
     /// A set whose classes the detector does not know.
     #[error(transparent)]
     UnknownClass(#[from] UnknownClass),
@@ -52,6 +43,10 @@ pub enum FindError {
         first: Option<BadImage>,
     },
 }
+
+/// What is said of an image for which a network gives what is no number.
+pub(crate) const NO_NUMBERS: &str = "what the network gives for it holds a NaN: its weights have diverged, or the image has values far from \
+                                     all that it was trained on";
 
 /// An object that was found, in the pixels of the image itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,13 +137,7 @@ impl<'a> FindIter<'a> {
         let canvas = info.settings.detector.canvas;
         let shape = [info.config.channels, canvas, canvas];
         let images = images(&batch, shape, &self.device);
-        let found = self.detector.model.detect(images, &batch.valid_sizes);
-        let found = found.map_err(|error| match error {
-            DetectError::NotFinite { number } => FindError::NotFinite {
-                item: batch.items[number],
-            },
-            error => error.into(),
-        })?;
+        let found = self.detections(images, &batch.valid_sizes)?;
         let each = batch.items.iter().zip(&batch.targets).zip(found);
         let mut finds = Finds {
             images: Vec::new(),
@@ -156,20 +145,47 @@ impl<'a> FindIter<'a> {
         };
         for ((&item, view), detections) in each {
             let longest = view.image_size.into_iter().max().unwrap_or(0);
-            if info.settings.masks && longest > Rle::MOST_SIDE {
-                finds.bad.push(BadImage {
+            let found = match detections {
+                None => Err(NO_NUMBERS.to_owned()),
+                Some(_) if info.settings.masks && longest > Rle::MOST_SIDE => Err(format!(
+                    "a side of {longest} pixels is too long for masks, which have at most {}",
+                    Rle::MOST_SIDE
+                )),
+                Some(detections) => Ok(self.in_image(item, view, detections)),
+            };
+            match found {
+                Ok(found) => finds.images.push(found),
+                Err(error) => finds.bad.push(BadImage {
                     item,
                     name: self.source.name(item as usize),
-                    error: format!(
-                        "a side of {longest} pixels is too long for masks, which have at most {}",
-                        Rle::MOST_SIDE
-                    ),
-                });
-            } else {
-                finds.images.push(self.in_image(item, view, detections));
+                    error,
+                }),
             }
         }
         Ok(finds)
+    }
+
+    /// The detections of each image; `None` of one for which the network gives what is no number.
+    fn detections(
+        &self,
+        images: Tensor<4>,
+        sizes: &[[usize; 2]],
+    ) -> Result<Vec<Option<Vec<Detection>>>, FindError> {
+        let model = &self.detector.model;
+        match model.detect(images.clone(), sizes) {
+            Ok(found) => return Ok(found.into_iter().map(Some).collect()),
+            Err(DetectError::NotFinite { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // One such image says nothing of the others of its batch.
+        let alone = |(number, size): (usize, &[usize; 2])| match model
+            .detect(images.clone().narrow(0, number, 1), &[*size])
+        {
+            Ok(mut found) => Ok(found.pop()),
+            Err(DetectError::NotFinite { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        };
+        sizes.iter().enumerate().map(alone).collect()
     }
 
     /// Detections on the canvas in the image itself.

@@ -13,6 +13,7 @@ use semaim_data::{
 use semaim_segment::error::SegmentError;
 
 use super::segmenter::{SegmenterInfo, TestSize, TrainedSegmenter};
+use crate::detect::find::NO_NUMBERS;
 use crate::known_classes::UnknownClass;
 
 /// Images that are prepared ahead.
@@ -27,15 +28,6 @@ pub enum LabelError {
     /// The network.
     #[error(transparent)]
     Segment(#[from] SegmentError),
-    /// What the network gives is no number.
-    #[error(
-        "what the segmenter gives for image {item} holds a NaN: its weights have diverged, or the image has values far from all that it \
-         was trained on"
-    )]
-    NotFinite {
-        /// The image's number in its source.
-        item: u64,
-    },
     /// A set whose classes the segmenter does not know.
     #[error(transparent)]
     UnknownClass(#[from] UnknownClass),
@@ -75,6 +67,7 @@ pub struct LabeledImage<T> {
 #[derive(Debug)]
 struct Prepared<T> {
     item: u64,
+    name: String,
     /// Rows and columns of the image.
     size: [usize; 2],
     /// Rows and columns of each view, and its numbers, `[channels, rows, columns]`.
@@ -120,24 +113,30 @@ impl<'a, T: Send + 'static> LabelIter<'a, T> {
         })
     }
 
-    fn label(&self, image: Prepared<T>) -> Result<LabeledImage<T>, LabelError> {
+    fn label(&self, image: Prepared<T>) -> Result<Result<LabeledImage<T>, BadImage>, LabelError> {
         let channels = self.segmenter.info.config.channels;
         let view = |([rows, columns], numbers): ([usize; 2], Vec<f32>)| {
             let data = TensorData::new(numbers, [1, channels, rows, columns]);
             Tensor::<4>::from_data(data, &self.device)
         };
         let views: Vec<Tensor<4>> = image.views.into_iter().map(view).collect();
-        let classes = self.segmenter.model.classes_of_pixels(&views, image.size);
-        let classes = classes.map_err(|error| match error {
-            SegmentError::NotFinite => LabelError::NotFinite { item: image.item },
-            error => error.into(),
-        })?;
-        Ok(LabeledImage {
+        let classes = match self.segmenter.model.classes_of_pixels(&views, image.size) {
+            Ok(classes) => classes,
+            Err(SegmentError::NotFinite) => {
+                return Ok(Err(BadImage {
+                    item: image.item,
+                    name: image.name,
+                    error: NO_NUMBERS.to_owned(),
+                }));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Ok(LabeledImage {
             item: image.item,
             size: image.size,
             classes,
             beside: image.beside,
-        })
+        }))
     }
 }
 
@@ -147,7 +146,7 @@ impl<T: Send + 'static> Iterator for LabelIter<'_, T> {
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.images.next()? {
-            Ok(Ok(image)) => Some(self.label(image).map(Ok)),
+            Ok(Ok(image)) => Some(self.label(image)),
             Ok(Err(bad)) => Some(Ok(Err(bad))),
             Err(ended) => Some(Err(ended)),
         }
@@ -261,6 +260,7 @@ impl Sizes {
         let [columns, rows] = image.size().map(|side| side as usize);
         Ok(Prepared {
             item,
+            name: source.name(item as usize),
             size: [rows, columns],
             views: views.map_err(|error| error.to_string())?,
             beside,
