@@ -1,8 +1,9 @@
 //! Running the program.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use semaim_checkpoint::tensors::TensorFile;
 use serde_json::Value;
 
 /// Settings of a model that trains in well under a second.
@@ -108,6 +109,19 @@ pub(crate) fn metrics(out: &Path) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).expect("a JSON line"))
         .collect()
+}
+
+/// A copy of a model whose weights are finite and whose answers are no numbers.
+pub(crate) fn overflowing(model: &Path) -> PathBuf {
+    let mut file = TensorFile::read(model).unwrap();
+    for (name, weight) in &mut file.weights {
+        if name.ends_with("patch_embed.proj.weight") {
+            weight.values.fill(3e38);
+        }
+    }
+    let copy = model.with_file_name("overflowing.safetensors");
+    file.write(&copy).unwrap();
+    copy
 }
 
 /// Refuses losses that differ by more than rounding.

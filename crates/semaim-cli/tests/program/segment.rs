@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use crate::bitmap::bitmap;
 use crate::evaluate::{json as parsed, path, trained};
-use crate::runner::{close, killed, metrics, pretrain, refuse, semaim, succeed, values};
+use crate::runner::{
+    close, killed, metrics, overflowing, pretrain, refuse, semaim, succeed, values,
+};
 
 /// Settings of a segmenter that trains in a second or two.
 pub(crate) const QUICK: &[&str] = &[
@@ -466,6 +468,13 @@ fn predictions_are_label_images_of_the_data_sets_own_values() {
     refuse(
         semaim(&[&predict[..], &["--out", "found.json"]].concat()),
         &["found.json", "folder"],
+    );
+    // What is no number is no class.
+    let overflowing = overflowing(&out.join("segmenter.safetensors"));
+    let evaluate = ["evaluate", "--weights", path(&overflowing)];
+    refuse(
+        semaim(&[&evaluate[..], &data_of].concat()),
+        &["no image could be used", "holds a NaN"],
     );
 }
 

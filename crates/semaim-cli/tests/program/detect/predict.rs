@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{detect, rectangles};
 use crate::evaluate::{json as parsed, path, trained};
-use crate::runner::{refuse, semaim, succeed};
+use crate::runner::{overflowing, refuse, semaim, succeed};
 
 #[test]
 fn predictions_are_what_coco_scores_and_evaluate_says_the_same() {
@@ -196,4 +196,11 @@ fn predictions_are_what_coco_scores_and_evaluate_says_the_same() {
         .unwrap_or("a.bmp");
     assert!(last.ends_with("a.bmp"), "{last}");
     assert!(by_order.iter().all(|d| d["file_name"].is_string()));
+    // What is no number is no absence of objects.
+    let overflowing = overflowing(&out.join("detector.safetensors"));
+    let fixed = ["evaluate", "--weights", path(&overflowing)];
+    refuse(
+        semaim(&[&fixed[..], &["--annotations", path(&truth)]].concat()),
+        &["no image could be read", "holds a NaN"],
+    );
 }
