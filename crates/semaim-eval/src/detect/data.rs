@@ -103,8 +103,7 @@ impl ObjectDataConfig {
         problems.in_range("max_pixels", self.max_pixels, 1..);
     }
 
-    /// Opens both splits for a detector of images with `channels`, which an encoder of this `normalization` sees, on a canvas of so
-    /// many pixels.
+    /// Opens both splits for a detector on an encoder of this `normalization`, with a canvas of so many pixels.
     ///
     /// # Errors
     /// What cannot be opened, and splits with different classes.
